@@ -1,0 +1,102 @@
+"""The dataset file: where candidates come from and what they are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tauopt.config.inputs import Feature
+from tauopt.config.settings import Settings
+
+
+class Simulation(Settings):
+    """A sample that `tauopt simulate` makes in the per-user cache on first use."""
+
+    taus: int = Field(default=60_000, gt=0)
+    """Candidates from gamma*/Z -> tau tau."""
+    jets: int = Field(default=60_000, gt=0)
+    """Candidates from dijets."""
+    seed: int = Field(default=1, ge=1, le=900_000)
+    pileup: float = Field(default=35.0, ge=0, le=200)
+    """Mean number of interactions a bunch crossing."""
+    tau_decays: Literal[0, 1, 5] = 5
+    """Pythia's TauDecays:mode: 0 phase space, 5 hadronic currents, 1 currents and spin."""
+
+
+class Sample(Settings):
+    """Files of one process."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample."""
+    tree: str = "candidates"
+    """Name of the TTree."""
+    weight: str = "1"
+    """Expression of the physics weight of a candidate."""
+    classes: tuple[str, ...] = Field(min_length=1)
+    """The classes that this sample may hold; a candidate of another class is left out."""
+
+
+class Split(Settings):
+    """Train, validation and test as expressions on the event number; they must not overlap."""
+
+    train: str
+    validation: str
+    test: str
+
+
+class Group(Settings):
+    """Objects of one kind that belong to a candidate, for instance its tracks."""
+
+    features: dict[str, Feature] = Field(min_length=1)
+    """Features in the order of the last axis; scalar branches are repeated for each object."""
+    select: str = ""
+    """Expression that keeps an object, for instance `track_pt > 1000`; empty keeps all."""
+    order_by: str = ""
+    """Expression by which objects are sorted, descending; empty keeps the ntuple's order."""
+
+
+class Reweight(Settings):
+    """Give every class the spectrum of some classes, so that it can't be learned.
+
+    Weights are fitted on the training split in quantile bins of the reweighted classes and
+    applied to all splits; the sum of weights of each class is kept.
+    """
+
+    variable: str
+    """Expression, usually the transverse momentum."""
+    to: tuple[str, ...] = Field(min_length=1)
+    """Classes whose joint spectrum the others take."""
+    bins: int = Field(default=49, ge=1, le=1000)
+    """Quantile bins of the classes that are reweighted."""
+
+
+class Dataset(Settings):
+    """Where candidates come from, what they are, and which of their features networks see."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    simulate: Simulation | None = None
+    """Simulate the sample on first use; files are then looked for in the simulated folder."""
+    samples: dict[str, Sample] = Field(min_length=1)
+    classes: dict[str, str] = Field(min_length=2)
+    """What a candidate is: one selection a class; a candidate with none or two is an error."""
+    selection: str = ""
+    """Expression that keeps a candidate; empty keeps all."""
+    event_number: str = "event_number"
+    """Branch or expression of the event number, an integer."""
+    split: Split
+    candidate: dict[str, Feature] = Field(min_length=1)
+    """The candidate's own features, in order."""
+    groups: dict[str, Group] = {}
+    """Groups of objects, by name."""
+    spectators: dict[str, str] = {}
+    """Kept for evaluation and not seen by networks: name -> expression. `pt`, `eta`, `mu` and
+    `prongs` have a meaning for metrics and figures."""
+    reweight: Reweight | None = None
+    missing: Literal["error", "drop", "impute"] = "error"
+    """What to do with candidates that hold a NaN or infinite feature: stop, leave them out, or
+    put the feature's training mean. Counted in the manifest either way."""
+    bad_files: int = Field(default=0, ge=0)
+    """Files that may be unreadable before preparation stops; they are named in the manifest."""
+    chunk_size: int = Field(default=100_000, ge=1)
+    """Candidates a chunk: a uniform sample of the whole mixture."""

@@ -1,0 +1,87 @@
+"""What a network sees: features in physical units, their transforms and fitted constants."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tauopt.config.settings import Settings
+
+CANDIDATE = "candidate"
+"""The group of the candidate's own variables: one row a candidate, no mask."""
+
+
+class Transform(Settings):
+    """What the network does to a raw feature before its constants.
+
+    In this order: divide, absolute value, clip to [min, max], add the offset, log10. Then come
+    the constants: (x - shift) / spread, fitted on the training split as `scale` says.
+    """
+
+    divide: float = Field(default=1.0, gt=0)
+    """Divide by this, for instance 1000 for MeV to GeV or 0.4 for a cone size."""
+    abs: bool = False
+    """Take the absolute value."""
+    min: float | None = None
+    """Clip from below."""
+    max: float | None = None
+    """Clip from above."""
+    offset: float = 0.0
+    """Add this, for instance 1e-6 before a logarithm."""
+    log10: bool = False
+    """Take the logarithm to base 10."""
+    scale: Literal["none", "standard", "minmax"] = "none"
+    """Constants fitted on the training split: mean and standard deviation, or minimum and range."""
+
+
+class Feature(Transform):
+    """A feature of a dataset file: where it comes from, and its transform."""
+
+    expression: str = ""
+    """Branch or expression over branches; empty means the feature's own name."""
+
+
+class FittedFeature(Settings):
+    """A feature with its constants: the network sees (transform(x) - shift) / spread."""
+
+    name: str
+    transform: Transform
+    shift: float = 0.0
+    spread: float = 1.0
+
+
+class FittedGroup(Settings):
+    """Features of one kind of object, in the order of the last axis."""
+
+    name: str
+    features: tuple[FittedFeature, ...]
+
+
+class InputSpec(Settings):
+    """All that a model needs to know of its data: no files, only names, shapes, constants.
+
+    Model inputs by name, for N candidates:
+        `candidate`: (N, feature) float32;
+        each other group `g` in `lengths`: `g` (N, lengths[g], feature) float32, and
+        `g_mask` (N, lengths[g]) bool, True = real object. Masked values are zero.
+    Model output: class probabilities (N, len(classes)) float32, in the order of `classes`.
+    """
+
+    candidate: FittedGroup
+    groups: tuple[FittedGroup, ...]
+    lengths: dict[str, int]
+    """Objects kept a candidate, for the groups that the model uses; the keys select the groups."""
+    classes: tuple[str, ...]
+    """Task classes in output order."""
+    signal: tuple[str, ...]
+    """Those of `classes` that are signal."""
+
+    def group(self, name: str) -> FittedGroup:
+        """Return the group called `name`; KeyError if there is none."""
+        return {group.name: group for group in self.groups}[name]
+
+
+def mask_name(group: str) -> str:
+    """Return the name of the mask input of `group`."""
+    return f"{group}_mask"

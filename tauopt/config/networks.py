@@ -1,0 +1,166 @@
+"""Settings of the built-in networks: the one place that states their knobs, bounds and defaults.
+
+Each scalar may be a range in a search space. The models declare the same fields to
+`keras_tuner.HyperParameters` from these classes, so there is no second list. Defaults are the
+literature's (PHYSICS: rnn-tauid's baseline; the unified DeepSets).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tauopt.config.settings import Settings
+
+Activation = Literal["relu", "tanh", "swish", "gelu", "elu"]
+
+
+def _with_defaults(groups: Any, defaults: dict[str, dict[str, Any]]) -> Any:
+    """Complete the groups that a file names with the literature's values for that group."""
+    if not isinstance(groups, dict):
+        return groups
+    return {
+        name: {**defaults.get(name, {}), **group} if isinstance(group, dict) else group
+        for name, group in groups.items()
+    }
+
+
+class RnnGroup(Settings):
+    """A branch over objects: dense layers on each object, then recurrent layers."""
+
+    length: int = Field(default=10, ge=1, le=100)
+    """Objects kept a candidate; the first ones."""
+    dense_layers: int = Field(default=1, ge=0, le=4)
+    dense_units: int = Field(default=32, ge=4, le=512)
+    rnn_layers: int = Field(default=1, ge=1, le=4)
+    units: int = Field(default=32, ge=4, le=512)
+    """Width of each recurrent layer."""
+
+
+class CandidateTower(Settings):
+    """Dense layers on the candidate's own features."""
+
+    layers: int = Field(default=2, ge=0, le=6)
+    units: int = Field(default=128, ge=4, le=1024)
+    output_units: int = Field(default=16, ge=1, le=512)
+    """Width of a last layer after them."""
+
+
+class MergeTower(Settings):
+    """Dense layers on all branches together."""
+
+    layers: int = Field(default=0, ge=0, le=6)
+    units: int = Field(default=64, ge=4, le=1024)
+    """Width of the first layer."""
+    reduction: float = Field(default=0.5, ge=0.1, le=1.0)
+    """Each further layer's width, as a fraction of the one before."""
+
+
+_RNN_GROUPS: dict[str, dict[str, Any]] = {
+    "tracks": {"length": 10, "dense_units": 32, "units": 32},
+    "clusters": {"length": 6, "dense_units": 32, "units": 24},
+}
+
+
+class Rnn(Settings):
+    """The ATLAS tau RNN: recurrent branches over objects, and the candidate's own features."""
+
+    type: Literal["rnn"]
+    cell: Literal["lstm", "gru"] = "lstm"
+    bidirectional: bool = False
+    activation: Activation = "relu"
+    dropout: float = Field(default=0.0, ge=0.0, le=0.9)
+    """Before the merged layers and the output."""
+    groups: dict[str, RnnGroup] = Field(
+        default={name: RnnGroup(**values) for name, values in _RNN_GROUPS.items()}
+    )
+    """The groups that the network sees; `tracks` and `clusters` start from the ATLAS baseline."""
+    candidate: CandidateTower = CandidateTower()
+    merge: MergeTower = MergeTower()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _group_defaults(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "groups" in values:
+            return {**values, "groups": _with_defaults(values["groups"], _RNN_GROUPS)}
+        return values
+
+
+class DeepSetsGroup(Settings):
+    """A branch over objects: phi on each object, masked sum, F on the sum."""
+
+    length: int = Field(default=10, ge=1, le=100)
+    """Objects kept a candidate; the first ones."""
+    phi_layers: int = Field(default=3, ge=1, le=6)
+    phi_units: int = Field(default=30, ge=4, le=512)
+    phi_output_units: int = Field(default=20, ge=1, le=512)
+    """Width of the last layer of phi."""
+    f_layers: int = Field(default=2, ge=0, le=6)
+    f_units: int = Field(default=20, ge=4, le=512)
+    f_output_units: int = Field(default=20, ge=1, le=512)
+    """Width of the last layer of F."""
+
+
+_DEEPSETS_GROUPS: dict[str, dict[str, Any]] = {
+    "tracks": {"length": 10},
+    "clusters": {"length": 6},
+    "neutral_pfos": {
+        "phi_layers": 4, "phi_units": 80, "phi_output_units": 60,
+        "f_units": 60, "f_output_units": 40,
+    },
+    "shots": {"length": 6, "phi_units": 20},
+    "conversions": {"length": 4},
+}  # fmt: skip
+
+
+class DeepSets(Settings):
+    """The unified classifier's Deep Sets: permutation-invariant branches over objects."""
+
+    type: Literal["deepsets"]
+    activation: Activation = "swish"
+    batch_normalization: bool = True
+    dropout: float = Field(default=0.0, ge=0.0, le=0.9)
+    """Before each merged layer."""
+    groups: dict[str, DeepSetsGroup] = Field(
+        default={
+            name: DeepSetsGroup(**_DEEPSETS_GROUPS[name])
+            for name in ("tracks", "neutral_pfos", "conversions")
+        }
+    )
+    """The groups that the network sees; known names start from the unified classifier's widths."""
+    candidate: CandidateTower = CandidateTower(units=60, output_units=15)
+    merge: MergeTower = MergeTower(layers=2, units=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _group_defaults(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "groups" in values:
+            return {**values, "groups": _with_defaults(values["groups"], _DEEPSETS_GROUPS)}
+        return values
+
+
+class Dense(Settings):
+    """Dense layers on the candidate's own features alone."""
+
+    type: Literal["dense"]
+    activation: Activation = "relu"
+    batch_normalization: bool = False
+    dropout: float = Field(default=0.0, ge=0.0, le=0.9)
+    """After each layer."""
+    layers: int = Field(default=3, ge=1, le=8)
+    units: int = Field(default=64, ge=4, le=1024)
+    """Width of the first layer."""
+    reduction: float = Field(default=1.0, ge=0.1, le=1.0)
+    """Each further layer's width, as a fraction of the one before."""
+
+
+Network = Annotated[Rnn | DeepSets | Dense, Field(discriminator="type")]
+"""Settings of one built-in network, told apart by `type`."""
+
+
+def group_lengths(network: Rnn | DeepSets | Dense) -> dict[str, int]:
+    """Return objects kept a candidate for each group that `network` uses."""
+    if isinstance(network, Dense):
+        return {}
+    return {name: group.length for name, group in network.groups.items()}

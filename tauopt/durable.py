@@ -1,0 +1,147 @@
+"""What is finished never changes, what is unfinished is never mistaken for finished.
+
+Files appear under their name only when whole: written under a temporary name,
+fsynced, renamed, and the folder fsynced. Locks are the kernel's, so a dead
+holder's lock is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tauopt.errors import LockedError, InvalidNameError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What may become the name of a file, a study or a run."""
+
+
+def check_name(name: str, *, what: str = "name") -> str:
+    """Return `name` if it is safe as a file, study or run name.
+
+    Raises:
+        InvalidNameError: it holds a separator, NUL, a leading dot, non-ASCII, or is too long.
+    """
+    if NAME.fullmatch(name):
+        return name
+    raise InvalidNameError(
+        f"{what} {name!r} is not allowed: expected 1 to 64 of A-Z a-z 0-9 . _ -, "
+        "beginning with a letter or digit"
+    )
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def write_with(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place at once.
+
+    The temporary name keeps the suffix of `path`, since libraries choose a format by it.
+    """
+    temporary = _temporary(path).with_suffix(path.suffix)
+    try:
+        write(temporary)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` whole or not at all."""
+    write_with(path, lambda temporary: _write(temporary, content))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON (sorted keys, no NaN) whole or not at all."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` when the block ends well.
+
+    If `path` has appeared meanwhile (another process made the same), theirs stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for part in sorted(temporary.rglob("*")):
+            handle = os.open(part, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+        fsync_folder(temporary)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+        fsync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON, hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
+    """Hold the kernel lock on `path` for the length of the block.
+
+    Args:
+        path: lock file; made if missing, and left there.
+        what: what is locked, for the message.
+        wait: wait for the holder instead of raising.
+    Raises:
+        LockedError: another process holds it; names that process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown process"
+            raise LockedError(f"{what} is held by {holder}; wait for it or stop it") from None
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        stream.flush()
+        yield

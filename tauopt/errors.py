@@ -1,0 +1,121 @@
+"""The errors that tauopt raises on purpose, and the exit code of each.
+
+::
+
+    TauoptError                     1   something went wrong inside
+    ├── UsageError                  2   the command or its arguments are wrong
+    │   ├── ConfigError             2   an experiment or dataset file is wrong: every problem at once
+    │   └── InvalidNameError        2   a name that may not become a file or a run
+    ├── DataError                   3   ntuples or a prepared dataset are wrong
+    │   └── CorruptError            3   bytes on disk do not match their digest
+    ├── ServiceError                4   MLflow, a database or Ray can't be reached
+    │   └── LockedError             4   somebody else holds what we need
+    ├── SearchError                 5   every trial failed
+    ├── PromotionRefused            6   a trial may not become the champion
+    ├── TrialFailed                 -   one trial is over (loss not finite, ...); the search goes on
+    └── Interrupted               130   stopped by Ctrl-C (130) or SIGTERM (143)
+
+Every message says what was expected, what was got, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class TauoptError(Exception):
+    """Base of all errors that tauopt raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(TauoptError):
+    """The command or one of its arguments is wrong."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a file: where, what, and what to do.
+
+    `line` and `column` count from 1; 0 means that the place is unknown.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = self.file
+        if self.line:
+            where += f":{self.line}:{self.column}"
+        return f"{where}: {self.message}" if where else self.message
+
+
+class ConfigError(UsageError):
+    """An experiment or dataset file is wrong; carries every problem found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class InvalidNameError(UsageError):
+    """A name that may not become a file, a study or a run."""
+
+
+class DataError(TauoptError):
+    """Ntuples or a prepared dataset are wrong."""
+
+    exit_code = 3
+
+
+class CorruptError(DataError):
+    """Bytes on disk do not match their recorded digest."""
+
+
+class ServiceError(TauoptError):
+    """MLflow, a database or Ray can't be reached."""
+
+    exit_code = 4
+
+
+class LockedError(ServiceError):
+    """Somebody else holds what we need; the message names the holder."""
+
+
+class SearchError(TauoptError):
+    """Every trial failed; the message holds the first traceback."""
+
+    exit_code = 5
+
+
+class PromotionRefused(TauoptError):  # noqa: N818 - it is a verdict more than an error
+    """A trial may not become the champion; the message says why."""
+
+    exit_code = 6
+
+
+class TrialFailed(TauoptError):  # noqa: N818
+    """One trial is over for a reason of its own; the search goes on."""
+
+
+class Interrupted(TauoptError):  # noqa: N818
+    """Stopped by a signal; `resume` is the command line that goes on."""
+
+    exit_code = 130
+
+    def __init__(self, message: str, *, resume: str = "", exit_code: int = 130) -> None:
+        self.resume = resume
+        self.exit_code = exit_code
+        super().__init__(message)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant: ` (did you mean 'x'?)`, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
