@@ -1,0 +1,99 @@
+"""The `tauopt` command: finds the verb, runs it, turns errors into exit codes.
+
+Exit codes: 0 done, 1 internal, 2 usage or configuration, 3 data, 4 service unreachable or
+locked, 5 every trial failed, 6 promotion refused, 130 and 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from tauopt.errors import Interrupted, TauoptError
+
+VERBS = (
+    "search", "leaderboard", "status", "promote", "ui", "train",
+    "simulate", "prepare", "validate", "schema", "doctor",
+)  # fmt: skip
+"""One module of `tauopt.cli` each, in the order of `tauopt --help`."""
+
+
+def build_app() -> typer.Typer:
+    """Return the command-line application with every verb registered."""
+    app = typer.Typer(
+        name="tauopt",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_common)
+    for verb in VERBS:
+        importlib.import_module(f"tauopt.cli.{verb}").register(app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tauopt import __version__
+
+        typer.echo(f"tauopt {__version__}")
+        raise typer.Exit
+
+
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what goes on.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    """Hyperparameter search for tau-lepton classifiers, on record from ntuple to champion."""
+    del version
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted("stopped by SIGTERM", exit_code=128 + number)
+
+
+def _tell(error: TauoptError) -> None:
+    print(f"tauopt: {error}", file=sys.stderr)  # noqa: T201
+    if isinstance(error, Interrupted) and error.resume:
+        print(f"go on with: {error.resume}", file=sys.stderr)  # noqa: T201
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that the outcome has."""
+    signal.signal(signal.SIGTERM, _terminate)
+    # The libraries below talk on stderr about their own insides unless told not to.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        build_app()()
+    except TauoptError as error:
+        _tell(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("tauopt: stopped by Ctrl-C", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`tauopt … | head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception:  # noqa: BLE001 - the last resort: whatever is left is a bug of ours
+        traceback.print_exc()
+        print("tauopt: internal error; the traceback above says where", file=sys.stderr)  # noqa: T201
+        sys.exit(TauoptError.exit_code)
+    sys.exit(0)
