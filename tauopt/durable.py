@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tauopt.errors import LockedError, InvalidNameError
+from tauopt.errors import InvalidNameError, LockedError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What may become the name of a file, a study or a run."""

@@ -4,7 +4,7 @@
 
     TauoptError                     1   something went wrong inside
     ├── UsageError                  2   the command or its arguments are wrong
-    │   ├── ConfigError             2   an experiment or dataset file is wrong: every problem at once
+    │   ├── ConfigError             2   an experiment or dataset file is wrong; all problems
     │   └── InvalidNameError        2   a name that may not become a file or a run
     ├── DataError                   3   ntuples or a prepared dataset are wrong
     │   └── CorruptError            3   bytes on disk do not match their digest

@@ -6,7 +6,9 @@ locked, 5 every trial failed, 6 promotion refused, 130 and 143 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import importlib.util
 import logging
 import os
 import signal
@@ -17,13 +19,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tauopt.errors import Interrupted, TauoptError
+from tauopt.errors import Interrupted, ServiceError, TauoptError
 
 VERBS = (
     "search", "leaderboard", "status", "promote", "ui", "train",
     "simulate", "prepare", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
+
+_STORAGE_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def build_app() -> typer.Typer:
@@ -37,7 +41,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    for verb in VERBS:
+    for verb in filter(lambda v: importlib.util.find_spec(f"tauopt.cli.{v}"), VERBS):  # DEV
         importlib.import_module(f"tauopt.cli.{verb}").register(app)
     return app
 
@@ -75,6 +79,12 @@ def _tell(error: TauoptError) -> None:
         print(f"go on with: {error.resume}", file=sys.stderr)  # noqa: T201
 
 
+def _tell_bug() -> NoReturn:
+    traceback.print_exc()
+    print("tauopt: internal error; the traceback above says where", file=sys.stderr)  # noqa: T201
+    sys.exit(TauoptError.exit_code)
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the code that the outcome has."""
     signal.signal(signal.SIGTERM, _terminate)
@@ -92,8 +102,11 @@ def main() -> NoReturn:
         # The reader of our output went away (`tauopt … | head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _STORAGE_REFUSES:
+            _tell_bug()
+        print(f"tauopt: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)  # noqa: T201
+        sys.exit(ServiceError.exit_code)
     except Exception:  # noqa: BLE001 - the last resort: whatever is left is a bug of ours
-        traceback.print_exc()
-        print("tauopt: internal error; the traceback above says where", file=sys.stderr)  # noqa: T201
-        sys.exit(TauoptError.exit_code)
+        _tell_bug()
     sys.exit(0)
