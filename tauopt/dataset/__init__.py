@@ -1,0 +1,17 @@
+"""The prepared dataset's format on disk: manifest, memory-mapped chunks, digests.
+
+::
+
+    <cache>/prepared/<name>-<first 16 of digest>/
+        manifest.json                   written last
+        train-00000/                    one folder a chunk; validation-..., test-... alike
+            labels.npy                  int16 (candidate), index into the manifest's classes
+            weights.npy                 float32 (candidate)
+            event_numbers.npy           int64 (candidate)
+            candidate.npy               float32 (candidate, feature)
+            <group>.values.npy          float32 (object, feature)
+            <group>.offsets.npy         int64 (candidate + 1)
+            spectators.npy              float32 (candidate, spectator)
+
+All values are physical, without transforms; objects are neither padded nor clipped.
+"""

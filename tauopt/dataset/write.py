@@ -1,0 +1,124 @@
+"""Arrays -> one chunk of a prepared dataset on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tauopt import durable
+from tauopt.dataset.manifest import ChunkFile, ChunkInfo, write_manifest
+from tauopt.errors import DataError
+
+__all__ = ["chunk_name", "write_chunk", "write_manifest"]
+
+Array = npt.NDArray[Any]
+
+
+def chunk_name(split: str, number: int) -> str:
+    """Return the folder of a split's chunk: `train-00000`."""
+    return f"{split}-{number:05d}"
+
+
+def write_chunk(
+    folder: Path,
+    name: str,
+    *,
+    classes: Sequence[str],
+    labels: Array,
+    weights: Array,
+    event_numbers: Array,
+    candidate: Array,
+    groups: Mapping[str, tuple[Array, Array]],
+    spectators: Array,
+) -> ChunkInfo:
+    """Write one chunk into `folder / name`, which must not exist.
+
+    Numbers are converted to the dtypes on disk. Nothing is fsynced here: the caller writes the
+    dataset inside `durable.new_folder`, which does it for all files.
+
+    Args:
+        folder: folder of the dataset, as yet without a manifest.
+        name: see `chunk_name`.
+        classes: names that `labels` index.
+        labels: (candidate) integers.
+        weights: (candidate).
+        event_numbers: (candidate) integers.
+        candidate: (candidate, feature), physical values.
+        groups: name -> values (object, feature), offsets (candidate + 1).
+        spectators: (candidate, spectator).
+    Returns:
+        The chunk's entry in the manifest.
+    Raises:
+        DataError: lengths disagree, a label or an offset is out of range, or a feature or weight
+            is not finite in float32.
+        InvalidNameError: a group's name can't be a file's.
+    """
+    arrays: dict[str, Array] = {
+        "labels": np.asarray(labels, np.int16),
+        "weights": _float32(weights),
+        "event_numbers": np.asarray(event_numbers, np.int64),
+        "candidate": _float32(candidate),
+        "spectators": _float32(spectators),
+    }
+    for group, (values, offsets) in groups.items():
+        durable.check_name(group, what="group")
+        arrays[f"{group}.values"] = _float32(values)
+        arrays[f"{group}.offsets"] = np.asarray(offsets, np.int64)
+    _check(arrays, groups, name=name, classes=len(classes))
+    (folder / name).mkdir(parents=True)
+    files = {f"{key}.npy": _write(folder / name / f"{key}.npy", arrays[key]) for key in arrays}
+    return ChunkInfo(
+        name=name,
+        candidates=len(arrays["labels"]),
+        counts=tuple(np.bincount(arrays["labels"], minlength=len(classes)).tolist()),
+        weights=tuple(
+            np.bincount(arrays["labels"], arrays["weights"], minlength=len(classes)).tolist()
+        ),
+        files=files,
+    )
+
+
+def _float32(values: Array) -> Array:
+    with np.errstate(over="ignore"):  # an overflow becomes infinite and is found by `_check`
+        return np.ascontiguousarray(values, np.float32)
+
+
+def _write(path: Path, array: Array) -> ChunkFile:
+    np.save(path, array, allow_pickle=False)
+    return ChunkFile(sha256=durable.sha256_file(path), bytes=path.stat().st_size)
+
+
+def _check(
+    arrays: Mapping[str, Array], groups: Mapping[str, Any], *, name: str, classes: int
+) -> None:
+    count = len(arrays["labels"])
+    if not count:
+        raise DataError(f"chunk {name}: expected candidates, got none")
+    for key in ("weights", "event_numbers", "candidate", "spectators"):
+        if len(arrays[key]) != count:
+            raise DataError(f"chunk {name}: {count} labels but {len(arrays[key])} rows of {key}")
+    if arrays["labels"].min() < 0 or arrays["labels"].max() >= classes:
+        raise DataError(f"chunk {name}: a label is outside 0 to {classes - 1}")
+    for key in ("weights", "candidate", *(f"{group}.values" for group in groups)):
+        bad = arrays[key].size - int(np.isfinite(arrays[key]).sum())
+        if bad:
+            raise DataError(f"chunk {name}: {bad} values of {key} are NaN or infinite in float32")
+    for group in groups:
+        fault = offsets_fault(arrays[f"{group}.offsets"], count, len(arrays[f"{group}.values"]))
+        if fault:
+            raise DataError(f"chunk {name}: {group}: {fault}")
+
+
+def offsets_fault(offsets: Array, candidates: int, objects: int) -> str:
+    """Say what is wrong with a group's offsets; empty if a compiled loop may trust them."""
+    if offsets.shape != (candidates + 1,):
+        return f"expected {candidates + 1} offsets, got shape {offsets.shape}"
+    if offsets[0] != 0 or offsets[-1] != objects:
+        return f"offsets go from {offsets[0]} to {offsets[-1]}, expected 0 to {objects}"
+    if np.any(offsets[1:] < offsets[:-1]):
+        return "offsets decrease"
+    return ""
