@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tauopt.config.inputs import Feature
-from tauopt.config.settings import Settings
+from tauopt.config.settings import Expression, Name, OptionalExpression, Settings, Variable
 
 
 class Simulation(Settings):
@@ -31,28 +31,28 @@ class Sample(Settings):
     """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample."""
     tree: str = "candidates"
     """Name of the TTree."""
-    weight: str = "1"
+    weight: Expression = "1"
     """Expression of the physics weight of a candidate."""
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[Name, ...] = Field(min_length=1)
     """The classes that this sample may hold; a candidate of another class is left out."""
 
 
 class Split(Settings):
     """Train, validation and test as expressions on the event number; they must not overlap."""
 
-    train: str
-    validation: str
-    test: str
+    train: Expression
+    validation: Expression
+    test: Expression
 
 
 class Group(Settings):
     """Objects of one kind that belong to a candidate, for instance its tracks."""
 
-    features: dict[str, Feature] = Field(min_length=1)
+    features: dict[Variable, Feature] = Field(min_length=1)
     """Features in the order of the last axis; scalar branches are repeated for each object."""
-    select: str = ""
+    select: OptionalExpression = ""
     """Expression that keeps an object, for instance `track_pt > 1000`; empty keeps all."""
-    order_by: str = ""
+    order_by: OptionalExpression = ""
     """Expression by which objects are sorted, descending; empty keeps the ntuple's order."""
 
 
@@ -63,9 +63,9 @@ class Reweight(Settings):
     applied to all splits; the sum of weights of each class is kept.
     """
 
-    variable: str
+    variable: Expression
     """Expression, usually the transverse momentum."""
-    to: tuple[str, ...] = Field(min_length=1)
+    to: tuple[Name, ...] = Field(min_length=1)
     """Classes whose joint spectrum the others take."""
     bins: int = Field(default=49, ge=1, le=1000)
     """Quantile bins of the classes that are reweighted."""
@@ -74,25 +74,29 @@ class Reweight(Settings):
 class Dataset(Settings):
     """Where candidates come from, what they are, and which of their features networks see."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: Name
+    """Becomes the name of the prepared dataset's folder, with a digest behind it."""
     simulate: Simulation | None = None
     """Simulate the sample on first use; files are then looked for in the simulated folder."""
-    samples: dict[str, Sample] = Field(min_length=1)
-    classes: dict[str, str] = Field(min_length=2)
+    samples: dict[Name, Sample] = Field(min_length=1)
+    """Files of each process, by name."""
+    classes: dict[Name, Expression] = Field(min_length=2)
     """What a candidate is: one selection a class; a candidate with none or two is an error."""
-    selection: str = ""
+    selection: OptionalExpression = ""
     """Expression that keeps a candidate; empty keeps all."""
-    event_number: str = "event_number"
+    event_number: Expression = "event_number"
     """Branch or expression of the event number, an integer."""
     split: Split
-    candidate: dict[str, Feature] = Field(min_length=1)
+    """Which candidates train, validate and test."""
+    candidate: dict[Variable, Feature] = Field(min_length=1)
     """The candidate's own features, in order."""
-    groups: dict[str, Group] = {}
+    groups: dict[Variable, Group] = {}
     """Groups of objects, by name."""
-    spectators: dict[str, str] = {}
+    spectators: dict[Variable, Expression] = {}
     """Kept for evaluation and not seen by networks: name -> expression. `pt`, `eta`, `mu` and
     `prongs` have a meaning for metrics and figures."""
     reweight: Reweight | None = None
+    """Give all classes the same spectrum of a variable; none leaves the weights as they are."""
     missing: Literal["error", "drop", "impute"] = "error"
     """What to do with candidates that hold a NaN or infinite feature: stop, leave them out, or
     put the feature's training mean. Counted in the manifest either way."""

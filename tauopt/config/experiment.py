@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from tauopt.config.dataset import Dataset
 from tauopt.config.networks import Network
-from tauopt.config.settings import Settings
+from tauopt.config.objective import parse_objective
+from tauopt.config.settings import Name, Settings
+
+
+def _each_by_itself(classes: Any) -> Any:
+    if not isinstance(classes, (list, tuple)):
+        return classes
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError("expected a list of class names, or a mapping to lists of them")
+    if twice := sorted({name for name in classes if classes.count(name) > 1}):
+        raise ValueError(f"{twice[0]!r} stands twice in the list")
+    return {name: (name,) for name in classes}
+
+
+def _known_objective(text: str) -> str:
+    parse_objective(text)
+    return text
 
 
 class Task(Settings):
     """The classes that the network tells apart, and which of them are signal."""
 
-    classes: dict[str, tuple[str, ...]] = Field(min_length=2)
+    classes: Annotated[
+        dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]],
+        Field(min_length=2),
+        BeforeValidator(
+            _each_by_itself, json_schema_input_type=list[Name] | dict[Name, list[Name]]
+        ),
+    ]
     """Task class -> the dataset's classes in it; a plain list means each by itself. Order is
     the order of the network's outputs. Candidates of classes in no task class are left out."""
-    signal: tuple[str, ...] = Field(min_length=1)
+    signal: tuple[Name, ...] = Field(min_length=1)
     """Task classes that are signal; the others are background."""
 
 
@@ -34,38 +56,48 @@ class ReduceOnPlateau(Settings):
     """Lower the learning rate when the validation loss has not improved for some reports."""
 
     patience: int = Field(default=4, ge=1)
+    """Reports without improvement before the learning rate is lowered."""
     factor: float = Field(default=0.1, gt=0, lt=1)
+    """The learning rate is multiplied by this."""
 
 
 class Training(Settings):
-    """How a network is trained."""
+    """How a network is trained. Every single value may be a range."""
 
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
+    """The algorithm that follows the gradient."""
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
+    """Step size of the optimizer at the beginning."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Of `sgd` only."""
     nesterov: bool = True
     """Of `sgd` only."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
+    """Decoupled decay of the weights at each step, in units of the learning rate."""
     clip_norm: float = Field(default=0.0, ge=0)
     """Clip the gradient's global norm; 0 does not clip."""
     loss: Literal["crossentropy", "focal"] = "crossentropy"
+    """`focal` lessens the weight of candidates that are already told apart well."""
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
     """Of `focal` only."""
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
+    """Candidates a step."""
     epochs: int = Field(default=100, ge=1, le=100_000)
+    """Passes over the training split, at most."""
     class_balance: Literal["equal", "none"] = "equal"
     """`equal`: each task class has the same sum of weights in the loss; `none`: as in the data."""
     report_every: int = Field(default=0, ge=0)
     """Candidates between reports (rungs); 0 reports once an epoch."""
     early_stopping: EarlyStopping | None = EarlyStopping()
+    """Stop when the objective no longer improves; `null` trains all epochs."""
     reduce_on_plateau: ReduceOnPlateau | None = None
+    """Lower the learning rate when the loss no longer improves; `null` keeps it."""
 
 
 class Objective(Settings):
     """What the search makes as large as it can, on the validation split."""
 
-    maximize: str = "rejection@0.75"
+    maximize: Annotated[str, AfterValidator(_known_objective)] = "rejection@0.75"
     """`rejection@0.75` (background rejection at 75 % signal efficiency), `auc`, `accuracy`;
     `/1p` or `/3p` behind it keeps candidates of that many prongs."""
 
@@ -74,7 +106,10 @@ class Sampler(Settings):
     """How the study proposes trials."""
 
     type: Literal["tpe", "random", "cmaes", "gp", "qmc"] = "tpe"
+    """Tree-structured Parzen estimators, random points, CMA evolution, Gaussian process, or
+    quasi-random points."""
     seed: int = Field(default=1, ge=0, lt=2**31)
+    """Of the sampler, and with a trial's number of that trial."""
     startup: int = Field(default=10, ge=1)
     """Random trials before `tpe`, `cmaes` and `gp` begin to model."""
 
@@ -83,6 +118,7 @@ class Pruner(Settings):
     """How the study stops trials that fall behind."""
 
     type: Literal["asha", "hyperband", "median", "none"] = "asha"
+    """Successive halving without waiting, Hyperband, below the median, or never."""
     reduction_factor: int = Field(default=3, ge=2)
     """Of `asha` and `hyperband`: one trial in this many goes past a rung."""
     min_reports: int = Field(default=1, ge=1)
@@ -95,8 +131,9 @@ class Resources(Settings):
     """What a trial takes, and how many run at a time."""
 
     cpus: float = Field(default=1.0, gt=0)
+    """Cores a trial."""
     gpus: float = Field(default=0.0, ge=0)
-    """May be a fraction, for several trials on one GPU."""
+    """GPUs a trial; may be a fraction, for several trials on one GPU."""
     concurrent: int = Field(default=0, ge=0)
     """Trials at a time; 0 means as many as the resources allow."""
 
@@ -112,10 +149,15 @@ class Search(Settings):
     """How the search goes."""
 
     trials: int = Field(default=20, ge=1, le=1_000_000)
+    """Trials in all, over all resumes."""
     sampler: Sampler = Sampler()
+    """How trials are proposed."""
     pruner: Pruner = Pruner()
+    """How trials that fall behind are stopped."""
     resources: Resources = Resources()
+    """What a trial takes, and how many run at a time."""
     budget: Budget = Budget()
+    """When the search ends although trials are left."""
     max_failures: int = Field(default=5, ge=1)
     """Trials that may fail in a row before the search gives up."""
 
@@ -123,20 +165,28 @@ class Search(Settings):
 class Tracking(Settings):
     """Where runs are recorded."""
 
-    experiment: str = "tauopt"
+    experiment: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,250}$")] = "tauopt"
     """MLflow experiment."""
-    model: str = ""
+    model: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     """Registered model that `promote` makes versions of; empty means the experiment file's name."""
 
 
 class Experiment(Settings):
     """One trial, or with a search space one search: data, task, model, training, objective."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: Name
+    """Of the search, unless the command line gives another."""
     data: Dataset
+    """A dataset file, relative to this one, or the same mapping in place."""
     task: Task
+    """The classes to tell apart."""
     model: Network
+    """The network; every single value but `type` may be a range."""
     training: Training = Training()
+    """How it is trained; every single value may be a range."""
     objective: Objective = Objective()
+    """What the search maximizes."""
     search: Search = Search()
+    """How the search goes; `train` doesn't look at it."""
     tracking: Tracking = Tracking()
+    """Where runs are recorded."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tauopt.config.settings import Settings
+from tauopt.config.settings import OptionalExpression, Settings
 
 CANDIDATE = "candidate"
 """The group of the candidate's own variables: one row a candidate, no mask."""
@@ -38,7 +38,7 @@ class Transform(Settings):
 class Feature(Transform):
     """A feature of a dataset file: where it comes from, and its transform."""
 
-    expression: str = ""
+    expression: OptionalExpression = ""
     """Branch or expression over branches; empty means the feature's own name."""
 
 

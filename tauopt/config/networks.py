@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tauopt.config.settings import Settings
+from tauopt.config.settings import Settings, Variable
 
 Activation = Literal["relu", "tanh", "swish", "gelu", "elu"]
 
@@ -32,8 +32,11 @@ class RnnGroup(Settings):
     length: int = Field(default=10, ge=1, le=100)
     """Objects kept a candidate; the first ones."""
     dense_layers: int = Field(default=1, ge=0, le=4)
+    """Dense layers on each object."""
     dense_units: int = Field(default=32, ge=4, le=512)
+    """Width of each of them."""
     rnn_layers: int = Field(default=1, ge=1, le=4)
+    """Recurrent layers over the objects."""
     units: int = Field(default=32, ge=4, le=512)
     """Width of each recurrent layer."""
 
@@ -42,7 +45,9 @@ class CandidateTower(Settings):
     """Dense layers on the candidate's own features."""
 
     layers: int = Field(default=2, ge=0, le=6)
+    """Dense layers."""
     units: int = Field(default=128, ge=4, le=1024)
+    """Width of each of them."""
     output_units: int = Field(default=16, ge=1, le=512)
     """Width of a last layer after them."""
 
@@ -51,6 +56,7 @@ class MergeTower(Settings):
     """Dense layers on all branches together."""
 
     layers: int = Field(default=0, ge=0, le=6)
+    """Dense layers before the output."""
     units: int = Field(default=64, ge=4, le=1024)
     """Width of the first layer."""
     reduction: float = Field(default=0.5, ge=0.1, le=1.0)
@@ -67,13 +73,17 @@ class Rnn(Settings):
     """The ATLAS tau RNN: recurrent branches over objects, and the candidate's own features."""
 
     type: Literal["rnn"]
+    """A recurrent network."""
     cell: Literal["lstm", "gru"] = "lstm"
+    """Kind of recurrent layer."""
     bidirectional: bool = False
+    """Read the objects in both directions."""
     activation: Activation = "relu"
+    """Of all dense layers but the output."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
     """Before the merged layers and the output."""
-    groups: dict[str, RnnGroup] = Field(
-        default={name: RnnGroup(**values) for name, values in _RNN_GROUPS.items()}
+    groups: dict[Variable, RnnGroup] = Field(
+        default={name: RnnGroup(**values) for name, values in _RNN_GROUPS.items()}, min_length=1
     )
     """The groups that the network sees; `tracks` and `clusters` start from the ATLAS baseline."""
     candidate: CandidateTower = CandidateTower()
@@ -93,11 +103,15 @@ class DeepSetsGroup(Settings):
     length: int = Field(default=10, ge=1, le=100)
     """Objects kept a candidate; the first ones."""
     phi_layers: int = Field(default=3, ge=1, le=6)
+    """Layers of phi, on each object."""
     phi_units: int = Field(default=30, ge=4, le=512)
+    """Width of the layers of phi but the last."""
     phi_output_units: int = Field(default=20, ge=1, le=512)
     """Width of the last layer of phi."""
     f_layers: int = Field(default=2, ge=0, le=6)
+    """Layers of F, on the sum over objects."""
     f_units: int = Field(default=20, ge=4, le=512)
+    """Width of the layers of F but the last."""
     f_output_units: int = Field(default=20, ge=1, le=512)
     """Width of the last layer of F."""
 
@@ -118,15 +132,19 @@ class DeepSets(Settings):
     """The unified classifier's Deep Sets: permutation-invariant branches over objects."""
 
     type: Literal["deepsets"]
+    """A Deep Sets network."""
     activation: Activation = "swish"
+    """Of all dense layers but the output."""
     batch_normalization: bool = True
+    """Normalise each layer's outputs over the batch."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
     """Before each merged layer."""
-    groups: dict[str, DeepSetsGroup] = Field(
+    groups: dict[Variable, DeepSetsGroup] = Field(
         default={
             name: DeepSetsGroup(**_DEEPSETS_GROUPS[name])
             for name in ("tracks", "neutral_pfos", "conversions")
-        }
+        },
+        min_length=1,
     )
     """The groups that the network sees; known names start from the unified classifier's widths."""
     candidate: CandidateTower = CandidateTower(units=60, output_units=15)
@@ -144,11 +162,15 @@ class Dense(Settings):
     """Dense layers on the candidate's own features alone."""
 
     type: Literal["dense"]
+    """A network of dense layers."""
     activation: Activation = "relu"
+    """Of all layers but the output."""
     batch_normalization: bool = False
+    """Normalise each layer's outputs over the batch."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
     """After each layer."""
     layers: int = Field(default=3, ge=1, le=8)
+    """Dense layers before the output."""
     units: int = Field(default=64, ge=4, le=1024)
     """Width of the first layer."""
     reduction: float = Field(default=1.0, ge=0.1, le=1.0)

@@ -1,8 +1,10 @@
-"""The base of all settings: frozen, and without unknown keys."""
+"""The base of all settings (frozen, without unknown keys) and the kinds of text in them."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 
 class Settings(BaseModel):
@@ -11,3 +13,41 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+
+def _number_as_text(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _parsed(text: str) -> str:
+    from tauopt.physics.expressions import parse
+
+    parse(text)
+    return text
+
+
+def _parsed_or_empty(text: str) -> str:
+    return _parsed(text) if text else text
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""What may become the name of a file, a study or a run (`tauopt.durable.NAME`)."""
+
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""A name that becomes an array, a model input or a part of a setting's path."""
+
+Expression = Annotated[
+    str,
+    BeforeValidator(_number_as_text, json_schema_input_type=str | int | float),
+    AfterValidator(_parsed),
+]
+"""An expression over branches, in ROOT's or numexpr's dialect; parsed when it is checked."""
+
+OptionalExpression = Annotated[
+    str,
+    BeforeValidator(_number_as_text, json_schema_input_type=str | int | float),
+    AfterValidator(_parsed_or_empty),
+]
+"""An expression, or empty text for none."""
