@@ -1,0 +1,109 @@
+"""Jagged columns as flat content and offsets: the form in which all arithmetic is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.errors import DataError
+
+if TYPE_CHECKING:
+    import awkward as ak
+
+Array = NDArray[Any]
+
+
+class Jagged(NamedTuple):
+    """Values of the objects of many candidates, one after the other.
+
+    Candidate `i` has `content[offsets[i]:offsets[i + 1]]`; `offsets` (candidate + 1) int64
+    begins with 0 and ends with `len(content)`.
+    """
+
+    content: Array
+    offsets: NDArray[np.int64]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Objects of each candidate, (candidate,) int64."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: NDArray[np.int64]) -> Jagged:
+        """Return the candidates `rows`, in that order."""
+        index, offsets = take_index(self.offsets, rows)
+        return Jagged(self.content[index], offsets)
+
+
+def take_index(
+    offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the objects of the candidates `rows`.
+
+    Returns:
+        positions in the content, and the offsets of the chosen candidates.
+    """
+    counts = (offsets[1:] - offsets[:-1])[rows]
+    chosen = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(counts, out=chosen[1:])
+    within = np.arange(chosen[-1], dtype=np.int64) - np.repeat(chosen[:-1], counts)
+    return np.repeat(offsets[:-1][rows], counts) + within, chosen
+
+
+def from_array(values: Array | ak.Array, *, name: str) -> Array | Jagged:
+    """Turn a column into a flat numpy array (one value a candidate) or `Jagged`.
+
+    Args:
+        values: numbers: numpy (candidate,) or (candidate, k), or awkward, jagged once at most.
+        name: what it is, for messages.
+    Raises:
+        DataError: not numbers, nested too deep, or with missing values.
+    """
+    if isinstance(values, np.ndarray):
+        return _from_numpy(values, name=name)
+    return _from_awkward(values, name=name)
+
+
+def _from_numpy(values: Array, *, name: str) -> Array | Jagged:
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected numbers, got {values.dtype}")
+    if values.ndim == 1:
+        return values
+    if values.ndim == 2:
+        rows, width = values.shape
+        return Jagged(values.reshape(-1), np.arange(rows + 1, dtype=np.int64) * width)
+    raise DataError(f"{name}: expected one or two dimensions, got shape {values.shape}")
+
+
+def _from_awkward(values: ak.Array, *, name: str) -> Array | Jagged:
+    import awkward as ak
+
+    layout = ak.to_packed(values).layout
+    if isinstance(layout, ak.contents.RegularArray):
+        layout = layout.to_ListOffsetArray64(True)
+    if isinstance(layout, ak.contents.NumpyArray):
+        return _from_numpy(np.asarray(layout.data), name=name)
+    if (
+        isinstance(layout, ak.contents.ListOffsetArray)
+        and isinstance(layout.content, ak.contents.NumpyArray)
+        and layout.parameter("__array__") is None  # strings are lists of bytes to awkward
+    ):
+        content = np.asarray(layout.content.data)
+        if content.ndim == 1 and content.dtype.kind in "biuf":
+            offsets = np.asarray(layout.offsets.data, dtype=np.int64)
+            return Jagged(content[: offsets[-1]], offsets)
+    raise DataError(
+        f"{name}: expected numbers, one or a list of them a candidate, got {values.type.content}"
+    )
+
+
+def to_awkward(jagged: Jagged) -> ak.Array:
+    """Return the same values as an awkward array."""
+    import awkward as ak
+
+    return ak.Array(
+        ak.contents.ListOffsetArray(
+            ak.index.Index64(jagged.offsets), ak.contents.NumpyArray(jagged.content)
+        )
+    )
