@@ -1,0 +1,239 @@
+"""The door to MLflow: where its store is, and a client that can't hang.
+
+Without an address everything is embedded: SQLite and a folder of artifacts under the output
+folder. With `MLFLOW_TRACKING_URI` the same calls go to that server or database.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tauopt.durable import locked
+from tauopt.errors import ServiceError, UsageError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+WAIT_S = 10.0
+"""How long `connect` waits for a service that is starting up."""
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    # Ours is the retrying: only we know to search by unique tag before creating again.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+
+
+def store_uri(uri: str | None, *, output: Path) -> str:
+    """Return the address of the store: `uri`, else `MLFLOW_TRACKING_URI`, else SQLite.
+
+    Args:
+        uri: given address; None or empty means the environment's.
+        output: output folder, in which the embedded store lies.
+    """
+    given = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    return given or f"sqlite:///{Path(output).resolve()}/mlflow.db"
+
+
+def artifact_folder(uri: str) -> Path | None:
+    """Return where a SQLite store keeps its artifacts (beside it); None for other stores."""
+    file = sqlite_file(uri)
+    return file.parent / "mlartifacts" if file else None
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of a `sqlite:///` address; None for other addresses."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def shown(uri: str) -> str:
+    """Return an address that may be printed: its password starred."""
+    return re.sub(r"(://[^/:@]*:)[^/@]*@", r"\1***@", uri)
+
+
+def set_environment() -> None:
+    """Bound MLflow's requests and turn its telemetry off, before it is first imported.
+
+    What the user has set stays.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def connect(uri: str | None, *, output: Path, wait_s: float = WAIT_S) -> MlflowClient:
+    """Return a client of a store that answered once.
+
+    Args:
+        uri: address of the store; None means `MLFLOW_TRACKING_URI` or the embedded store.
+        output: output folder; made where the embedded store needs it.
+        wait_s: how long to wait for a service that does not answer yet.
+    Raises:
+        ServiceError: it does not answer, refuses us, or its schema is another one's.
+        UsageError: the address is of a kind that MLflow does not know.
+    """
+    set_environment()
+    address = store_uri(uri, output=output)
+    _check_scheme(address)
+    file = sqlite_file(address)
+    if file is None:
+        return _answering(address, wait_s)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(file.with_name(".mlflow.lock"), what=str(file), wait=True):
+            check_schema(file)
+            return _answering(address, wait_s)
+    except OSError as error:
+        raise ServiceError(
+            f"the MLflow store {file} can't be written ({error}); "
+            "choose another output folder with -o or make this one writable"
+        ) from error
+
+
+def _check_scheme(address: str) -> None:
+    scheme = urlsplit(address).scheme.partition("+")[0]
+    if scheme not in _SCHEMES:
+        raise UsageError(
+            f"MLFLOW_TRACKING_URI={shown(address)}: expected {'://, '.join(_SCHEMES)}://; "
+            "unset it for the embedded store"
+        )
+
+
+def check_schema(file: Path) -> None:
+    """Refuse an existing SQLite store whose schema is not the installed MLflow's.
+
+    MLflow itself would migrate some older stores without asking.
+
+    Raises:
+        ServiceError: it is older or newer; says how to back up and which command migrates.
+    """
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    from mlflow.store.db.utils import _get_latest_schema_revision  # no public name for it
+
+    found = _revision(file)
+    expected = _get_latest_schema_revision()
+    if found == expected:
+        return
+    known = found is not None and _is_known_revision(found)
+    remedy = (
+        f"back it up (cp {file} {file}.bak), then run: mlflow db upgrade sqlite:///{file}"
+        if known
+        else "it was made by a newer MLflow or is no MLflow store: upgrade MLflow, "
+        "or choose another output folder with -o"
+    )
+    raise ServiceError(
+        f"the MLflow store {file} has schema {found or 'none'}, expected {expected}; {remedy}"
+    )
+
+
+def _revision(file: Path) -> str | None:
+    try:
+        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
+    except sqlite3.Error as error:
+        raise ServiceError(f"the MLflow store {file} can't be opened: {error}") from error
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return str(row[0]) if row else None
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise ServiceError(f"the MLflow store {file} can't be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise ServiceError(
+            f"{file} is not a whole SQLite database ({error}); "
+            "restore its backup or choose another output folder with -o"
+        ) from error
+    finally:
+        connection.close()
+
+
+def _is_known_revision(revision: str) -> bool:
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+
+    script = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
+    return any(revision == known.revision for known in script.walk_revisions())
+
+
+def _answering(address: str, wait_s: float) -> MlflowClient:
+    deadline = time.monotonic() + wait_s
+    pause = 0.2
+    while True:
+        try:
+            return _try(address)
+        except Exception as error:
+            if not is_transient(error) or time.monotonic() + pause > deadline:
+                raise _refusal(address, error) from error
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(2 * pause, 2.0)
+
+
+def _try(address: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=address)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying again later can help: the service is away, slow, busy or failing."""
+    if status_of(error) in (400, 401, 403, 404, 409):
+        return False
+    text = str(error)
+    return not any(mark in text for mark in ("Invalid Host header", "out-of-date database schema"))
+
+
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status that MLflow gives an error; 0 where it has none."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return int(response.status_code)
+    status: Any = getattr(error, "get_http_status_code", lambda: 0)()
+    return int(status)
+
+
+def _refusal(address: str, error: Exception) -> ServiceError:
+    where, text = shown(address), shown(_innermost(str(error)))
+    status = status_of(error)
+    host = urlsplit(address).netloc.rpartition("@")[2]
+    if "Invalid Host header" in str(error) or (status == 403 and "DNS rebinding" in str(error)):
+        return ServiceError(
+            f"the MLflow server at {where} answers 403 to its name {host!r}; "
+            f"start it with: mlflow server --allowed-hosts {host} ..."
+        )
+    if status in (401, 403):
+        return ServiceError(
+            f"the MLflow server at {where} refuses us ({status}); set MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    if "No module named" in text:
+        return ServiceError(
+            f"MLflow at {where} needs a database driver ({text}); "
+            "install it: pip install 'tauopt[postgres]'"
+        )
+    return ServiceError(
+        f"MLflow at {where} does not answer: {text}; start it, or correct MLFLOW_TRACKING_URI, "
+        "or unset it for the embedded store"
+    )
+
+
+def _innermost(text: str) -> str:
+    """Leave of urllib3's nested message its cause."""
+    cause = re.search(r"Caused by \w+\(.*?: (.*?)[\"')]*$", text.strip().splitlines()[0])
+    return (cause[1] if cause else text.strip().splitlines()[0])[:300]

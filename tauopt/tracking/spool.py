@@ -1,0 +1,192 @@
+"""The records of a run, on disk before anybody needs them.
+
+A trial never talks to MLflow: it appends records to `records.jsonl` in its own folder, each
+one fsynced, and the shipper brings them to MLflow when it can. So a service that is away
+never stops training, and a kill loses nothing. A line is one record::
+
+    {"number": 3, "time_ms": 1760000000000, "kind": "metrics", "step": 2, "values": {"auc": 0.97}}
+    {"number": 1, "time_ms": ..., "kind": "start", "params": {"model.units": "32"}, "tags": {}}
+    {"number": 9, "time_ms": ..., "kind": "artifact", "path": "best.keras", "folder": "model",
+     "sha256": "...", "bytes": 123456}
+
+A kill can tear the last line only; the reader leaves it, and the next writer cuts it off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tauopt.durable import fsync_folder, sha256_file
+from tauopt.errors import DataError
+
+SPOOL = "records.jsonl"
+"""Name of the spool in the folder of its run."""
+
+Kind = Literal["start", "tags", "metrics", "artifact"]
+Scalar = bool | int | float | str
+_KINDS = ("start", "tags", "metrics", "artifact")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a spool."""
+
+    number: int
+    """1, 2, ... in the order of writing; the order that counts, whatever the clock does."""
+    time_ms: int
+    """UTC, milliseconds since 1970, when it was recorded."""
+    kind: Kind
+    end: int
+    """Offset in bytes of the next record in the spool."""
+    step: int = 0
+    values: Mapping[str, float] | None = None
+    params: Mapping[str, str] | None = None
+    tags: Mapping[str, str] | None = None
+    path: str = ""
+    """Of an artifact: relative to the spool's folder, or absolute where outside it."""
+    folder: str = ""
+    """Folder of the artifact inside the run."""
+    sha256: str = ""
+
+
+class SpoolTracker:
+    """What a trial reports to: appends to the spool in `folder`, and knows no service.
+
+    A trial that resumes opens the same folder and goes on; a metric point that it repeats
+    (same name and step) is replayed once, the first one counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the spool in `folder`, making both if missing, and cut off a torn last line.
+
+        Raises:
+            OSError: the folder can't be written.
+        """
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / SPOOL
+        self._lock = threading.Lock()
+        self._number = 0
+        if self.path.exists():
+            whole = read_records(self.folder)
+            self._number = whole[-1].number if whole else 0
+            os.truncate(self.path, whole[-1].end if whole else 0)
+        else:
+            self.path.touch()
+            fsync_folder(self.folder)
+
+    def start(self, *, params: Mapping[str, Scalar], tags: Mapping[str, str] | None = None) -> None:
+        """Record the parameter values and tags of the run, at its start or when it resumes."""
+        self._append(
+            kind="start",
+            params={key: _text(value) for key, value in params.items()},
+            tags={key: str(value) for key, value in (tags or {}).items()},
+        )
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Record tags; a later value of the same tag replaces the earlier one."""
+        self._append(kind="tags", tags={key: str(value) for key, value in tags.items()})
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Record one report: metric values at a step (whole number, e.g. candidates seen)."""
+        self._append(
+            kind="metrics",
+            step=int(step),
+            values={key: _number(value) for key, value in values.items()},
+        )
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Record a finished file, to be copied into `folder` of the run's artifacts.
+
+        The file must stay where it is; one that changes later must be recorded again.
+
+        Raises:
+            DataError: there is no such file.
+        """
+        path = Path(path).absolute()
+        if not path.is_file():
+            raise DataError(f"artifact {path}: expected a file, found none; write it first")
+        here = self.folder.absolute()
+        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        self._append(
+            kind="artifact",
+            path=str(shown),
+            folder=folder,
+            sha256=sha256_file(path),
+            bytes=path.stat().st_size,
+        )
+
+    def _append(self, **record: Any) -> None:
+        with self._lock:
+            self._number += 1
+            whole = {"number": self._number, "time_ms": time.time_ns() // 1_000_000, **record}
+            line = json.dumps(whole, allow_nan=False, separators=(",", ":")) + "\n"
+            with self.path.open("ab", buffering=0) as stream:
+                stream.write(line.encode())
+                os.fsync(stream.fileno())
+
+
+def read_records(folder: Path, start: int = 0) -> list[Record]:
+    """Read the whole records of the spool in `folder`, from byte `start` (a record's `end`).
+
+    Stops at the first line that is torn. No spool yet gives no records.
+    """
+    try:
+        with (Path(folder) / SPOOL).open("rb") as stream:
+            stream.seek(start)
+            content = stream.read()
+    except FileNotFoundError:
+        return []
+    records: list[Record] = []
+    end = start
+    for line in content.splitlines(keepends=True):
+        end += len(line)
+        record = _parse(line, end) if line.endswith(b"\n") else None
+        if record is None:
+            break
+        records.append(record)
+    return records
+
+
+def _parse(line: bytes, end: int) -> Record | None:
+    try:
+        raw = json.loads(line)
+        if raw["kind"] not in _KINDS:
+            return None
+        values = raw.get("values")
+        return Record(
+            number=int(raw["number"]),
+            time_ms=int(raw["time_ms"]),
+            kind=raw["kind"],
+            end=end,
+            step=int(raw.get("step", 0)),
+            values=None if values is None else {key: float(v) for key, v in values.items()},
+            params=raw.get("params"),
+            tags=raw.get("tags"),
+            path=raw.get("path", ""),
+            folder=raw.get("folder", ""),
+            sha256=raw.get("sha256", ""),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _number(value: float) -> float | str:
+    """Keep a number as it is; name one that JSON does not know (`nan`, `inf`, `-inf`)."""
+    value = float(value)
+    return value if math.isfinite(value) else str(value)
+
+
+def _text(value: Scalar) -> str:
+    """Write a parameter's value as MLflow shall show it: `true`, `3`, `0.001`, `lstm`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
