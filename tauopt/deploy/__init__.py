@@ -1,0 +1,1 @@
+"""What becomes of a good trial: judged on the sealed test split, registered, made champion."""

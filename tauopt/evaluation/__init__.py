@@ -1,0 +1,1 @@
+"""Arrays -> metrics and figures; knows neither files of ntuples nor networks."""

@@ -1,0 +1,122 @@
+"""Whether one network is worse than another, judged on the same candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.errors import DataError
+from tauopt.evaluation.metrics import measure
+from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.roc import area, at_signal_efficiency, cumulated, tie_ends
+
+if TYPE_CHECKING:
+    from tauopt.config.objective import ObjectiveName
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a has more than b, with its 68 % interval.
+
+    `p_worse` is the chance that a is not worse than b, so small values say that a is worse;
+    `p_better` likewise that a is not better than b.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_worse: float
+    p_better: float
+
+
+def paired_bootstrap(
+    objective: ObjectiveName,
+    a: Predictions,
+    b: Predictions,
+    *,
+    rng: np.random.Generator,
+    replicas: int = 200,
+) -> Difference:
+    """Compare two networks on the same candidates by resampling these.
+
+    Every replica counts each candidate a Poisson(1) number of times, the same for both networks,
+    so what they share cancels. Both are sorted once; replicas only change the weights. The
+    interval is from the 16th to the 84th percentile of the differences. The chances are
+    (k + 1) / (replicas + 1), k the replicas on the other side: never zero.
+
+    Raises:
+        DataError: the two are not about the same candidates, or can't be judged (see `measure`).
+    Source:
+        B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16.
+    """
+    if objective.prongs is not None:
+        a, b = a.with_prongs(objective.prongs), b.with_prongs(objective.prongs)
+    _check_same(a, b)
+    whole = measure(objective, a).value - measure(objective, b).value
+    values = _resampled(objective, a), _resampled(objective, b)
+    differences = np.empty(replicas)
+    for replica in range(replicas):
+        times = rng.poisson(1.0, len(a)).astype(np.float64)
+        differences[replica] = values[0](times) - values[1](times)
+    low, high = np.percentile(differences, [15.865, 84.135])
+    return Difference(
+        value=whole,
+        low=float(min(low, whole)),
+        high=float(max(high, whole)),
+        p_worse=float((differences >= 0).sum() + 1) / (replicas + 1),
+        p_better=float((differences <= 0).sum() + 1) / (replicas + 1),
+    )
+
+
+def _check_same(a: Predictions, b: Predictions) -> None:
+    same = (
+        len(a) == len(b)
+        and np.array_equal(a.is_signal, b.is_signal)
+        and np.allclose(a.weights, b.weights, rtol=1e-5)
+    )
+    for name in ("event_numbers", "prongs"):
+        if same and name in a.columns and name in b.columns:
+            same = np.array_equal(a.columns[name], b.columns[name])
+    if not same:
+        raise DataError(
+            "a paired comparison needs the same candidates in the same order for both networks; "
+            f"got {len(a)} and {len(b)} candidates with different truth, weights or events"
+        )
+
+
+def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[Floats], float]:
+    """Return the objective as a function of how often each candidate counts, (N,)."""
+    if objective.metric == "accuracy":
+        return _resampled_accuracy(predictions)
+    order = np.argsort(-predictions.score, kind="stable")
+    ends = tie_ends(predictions.score[order])
+    weights, is_signal = predictions.weights[order], predictions.is_signal[order]
+    signal_weights = np.where(is_signal, weights, 0.0)
+    background_weights = np.where(is_signal, 0.0, weights)
+
+    def value(times: Floats) -> float:
+        times = times[order]
+        signal = cumulated(signal_weights * times, ends)
+        background = cumulated(background_weights * times, ends)
+        signal, total = signal / signal[-1], background[-1]
+        if objective.metric == "auc":
+            return area(signal, background / total)
+        at = np.array([objective.at], dtype=np.float64)
+        passed = float(at_signal_efficiency(signal, background, at)[0])
+        if passed > 0.0:
+            return float(total) / passed
+        return float(total**2 / (background_weights**2 @ times)) + 1.0
+
+    return value
+
+
+def _resampled_accuracy(predictions: Predictions) -> Callable[[Floats], float]:
+    right = predictions.probabilities.argmax(axis=1) == predictions.labels
+    weights, right_weights = predictions.weights, predictions.weights * right
+    return lambda times: float(right_weights @ times / (weights @ times))

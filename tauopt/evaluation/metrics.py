@@ -1,0 +1,96 @@
+"""Numbers that say how good a network is, by the names that an objective may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.errors import DataError
+from tauopt.evaluation.measured import Measured, wilson
+from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.roc import auc, rejections, roc
+
+if TYPE_CHECKING:
+    from tauopt.config.objective import ObjectiveName
+
+
+def measure(objective: ObjectiveName, predictions: Predictions) -> Measured:
+    """Return what `objective` names, with its 68 % interval.
+
+    Raises:
+        DataError: one class only, a score that is not finite, or no column `prongs` where
+            the objective selects by it.
+    """
+    if objective.prongs is not None:
+        predictions = predictions.with_prongs(objective.prongs)
+    if objective.metric == "accuracy":
+        return accuracy(predictions)
+    curve = roc(predictions.score, predictions.is_signal, predictions.weights)
+    if objective.metric == "auc":
+        return auc(curve)
+    return rejections(curve, np.array([objective.at]))[0]
+
+
+def accuracy(predictions: Predictions) -> Measured:
+    """Return the weighted fraction of candidates whose most probable class is the true one.
+
+    Raises:
+        DataError: a probability is not finite, weights do not add up to more than zero, or
+            only one class is present, of which a network that always names it gets all right.
+    """
+    weights = predictions.weights
+    total = float(weights.sum())
+    if not np.isfinite(predictions.probabilities).all():
+        raise DataError("probabilities must be finite; the network or its input is broken")
+    if not total > 0.0 or (predictions.labels == predictions.labels[0]).all():
+        raise DataError(
+            "accuracy needs candidates of at least two classes and a positive sum of weights; "
+            f"got {len(predictions)} candidates, sum of weights {total:.4g}"
+        )
+    right = predictions.probabilities.argmax(axis=1) == predictions.labels
+    fraction = float(weights[right].sum() / total)
+    squares = weights**2 / total**2
+    variance = float(squares @ (right - fraction) ** 2)
+    return Measured(fraction, *wilson(fraction, variance, 1.0 / float(squares.sum())))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Which class is taken for which; every row adds up to one.
+
+    Attributes:
+        fractions: (true class, predicted class), weighted; a row of zeros where a class is absent.
+        errors: (true class, predicted class), standard deviations.
+        counts: (true class,) candidates, unweighted.
+    """
+
+    fractions: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def confusion(predictions: Predictions) -> Confusion:
+    """Return the confusion matrix, normalised by true class, with errors.
+
+    A candidate is predicted to be of its most probable class. The error of a fraction f is
+    that of a weighted fraction, sqrt(sum w^2 (passes - f)^2) / sum w.
+    """
+    classes = len(predictions.classes)
+    cell = predictions.labels.astype(np.intp) * classes + predictions.probabilities.argmax(axis=1)
+    shape = (classes, classes)
+    sums = np.bincount(cell, predictions.weights, minlength=classes**2).reshape(shape)
+    squares = np.bincount(cell, predictions.weights**2, minlength=classes**2).reshape(shape)
+    totals = sums.sum(axis=1, keepdims=True)
+    usable = totals > 0
+    totals = np.where(usable, totals, 1.0)
+    fractions = np.where(usable, sums / totals, 0.0)
+    others = squares.sum(axis=1, keepdims=True) - squares
+    variance = squares * (1 - fractions) ** 2 + np.maximum(others, 0) * fractions**2
+    return Confusion(
+        fractions=fractions,
+        errors=np.where(usable, np.sqrt(variance) / totals, 0.0),
+        counts=np.bincount(predictions.labels, minlength=classes),
+    )
