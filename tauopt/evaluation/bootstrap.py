@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tauopt.config.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import area, at_signal_efficiency, cumulated, tie_ends
-
-if TYPE_CHECKING:
-    from tauopt.config.objective import ObjectiveName
 
 Floats = NDArray[np.float64]
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tauopt.config.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.evaluation.measured import Measured, wilson
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, rejections, roc
-
-if TYPE_CHECKING:
-    from tauopt.config.objective import ObjectiveName
 
 
 def measure(objective: ObjectiveName, predictions: Predictions) -> Measured:

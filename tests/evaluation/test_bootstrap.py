@@ -3,12 +3,13 @@ import time
 import numpy as np
 import pytest
 
+from tauopt.config.objective import ObjectiveName as Name
 from tauopt.errors import DataError
 from tauopt.evaluation.bootstrap import paired_bootstrap
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
 
-from .toys import Name, gaussians, several_classes
+from .toys import gaussians, several_classes
 
 OBJECTIVES = [Name("rejection", 0.6), Name("rejection", 0.75, 3), Name("auc"), Name("accuracy")]
 

@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix
 
+from tauopt.config.objective import ObjectiveName as Name
 from tauopt.errors import DataError
 from tauopt.evaluation.measured import Measured, wilson
 from tauopt.evaluation.metrics import accuracy, confusion, measure
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.summary import summary
 
-from .toys import Name, gaussians, several_classes
+from .toys import gaussians, several_classes
 
 
 @pytest.fixture

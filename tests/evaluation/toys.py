@@ -1,19 +1,8 @@
 """Small made-up predictions, and slow, obvious references."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tauopt.evaluation.predictions import Predictions
-
-
-@dataclass(frozen=True)
-class Name:
-    """Stands for `ObjectiveName` where the parser is not what is tested."""
-
-    metric: str
-    at: float | None = None
-    prongs: int | None = None
 
 
 def gaussians(rng, *, signal=2000, background=2000, separation=1.5, weights=None, prongs=None):
