@@ -1,0 +1,81 @@
+"""What a study was made from, so that it is not continued with something else."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tauopt
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What went into a study; all but `commit` must stay the same for it to be continued."""
+
+    experiment: str
+    """Digest of the experiment file's settings and space."""
+    text: str
+    """The experiment file as text, for the difference."""
+    dataset: str
+    """Digest of the prepared dataset."""
+    code: str
+    """tauopt's version, and a digest of its source."""
+    commit: str
+    """Git commit of the working directory, empty if there is none; told, not compared."""
+
+    def attributes(self) -> dict[str, str]:
+        """Return what is written to the study, by attribute name."""
+        return {f"tauopt.{name}": value for name, value in asdict(self).items()}
+
+
+def from_attributes(attributes: Mapping[str, object]) -> Origin:
+    """Return the origin that a study's attributes tell; unknown parts are empty."""
+    names = Origin.__dataclass_fields__
+    return Origin(**{name: str(attributes.get(f"tauopt.{name}", "")) for name in names})
+
+
+def differences(before: Origin, now: Origin) -> list[str]:
+    """Say in lines what changed between two origins; empty if nothing did."""
+    lines: list[str] = []
+    if before.experiment != now.experiment:
+        lines += ["the experiment file changed:", *_text_difference(before.text, now.text)]
+    if before.dataset != now.dataset:
+        lines += [f"the prepared dataset changed: {before.dataset[:16]} -> {now.dataset[:16]}"]
+    if before.code != now.code:
+        lines += [f"tauopt changed: {before.code} -> {now.code}"]
+        if before.commit != now.commit:
+            lines += [f"  git commit {before.commit[:12] or '?'} -> {now.commit[:12] or '?'}"]
+    return lines
+
+
+def _text_difference(before: str, now: str) -> list[str]:
+    compared = difflib.unified_diff(
+        before.splitlines(), now.splitlines(), "study", "file", lineterm="", n=2
+    )
+    return [f"  {line}" for line in compared]
+
+
+@functools.cache
+def code_version() -> str:
+    """Return tauopt's version and the first 12 hexadecimal digits of its source's digest."""
+    folder = Path(tauopt.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return f"{tauopt.__version__}+{digest.hexdigest()[:12]}"
+
+
+def git_commit(folder: Path) -> str:
+    """Return the commit checked out in `folder`, `-dirty` behind it; empty without one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,116 @@
+"""Where studies are kept: `TAUOPT_STORAGE`, or SQLite under the output folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from tauopt.errors import ServiceError, UsageError
+
+VARIABLE = "TAUOPT_STORAGE"
+_LOCK_TIMEOUT_S = 30.0
+_PAUSE_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+def storage_url(output: Path) -> str:
+    """Return the URL of the studies' database: `TAUOPT_STORAGE`, or SQLite under `output`."""
+    return os.environ[VARIABLE] if is_shared() else f"sqlite:///{output.resolve()}/studies.db"
+
+
+def is_shared() -> bool:
+    """Say whether studies lie in a database of their own, apart from the output folder."""
+    return bool(os.environ.get(VARIABLE))
+
+
+def without_password(url: str) -> str:
+    """Return a storage URL that may be shown."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "a URL that is not one"
+
+
+def open_storage(output: Path, *, wait_s: float = 10.0, create: bool = True) -> BaseStorage:
+    """Open the database that holds the studies.
+
+    Args:
+        output: output folder, for the default.
+        wait_s: how long to wait for a database that can't be reached.
+        create: make an SQLite file that is missing.
+    Raises:
+        UsageError: the URL is not one, or there is nothing to open yet.
+        ServiceError: can't be reached, or its tables are of another Optuna.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = storage_url(output)
+    file = _sqlite_file(url)
+    if file is not None:
+        if not create and not file.exists():
+            raise UsageError(f"no searches yet: {file} does not exist (another -o/--output?)")
+        file.parent.mkdir(parents=True, exist_ok=True)
+    return _connect(url, give_up=time.monotonic() + wait_s)
+
+
+def _sqlite_file(url: str) -> Path | None:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise UsageError(
+            f"{VARIABLE}: expected a database URL like sqlite:///studies.db or "
+            "postgresql://user@host/name"
+        ) from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def _connect(url: str, *, give_up: float) -> BaseStorage:
+    while True:
+        try:
+            return RDBStorage(url, engine_kwargs=_engine_options(url))
+        except (NoSuchModuleError, ImportError) as error:
+            raise UsageError(
+                f"{VARIABLE}: the driver of {without_password(url)} is not installed: {error}; "
+                "for PostgreSQL: pip install 'tauopt[postgres]'"
+            ) from None
+        except RuntimeError as error:
+            raise _other_schema(url, error) from None
+        except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError) as error:
+            if time.monotonic() > give_up or _sqlite_file(url) is not None:
+                raise _unreachable(url, error) from None
+            logger.warning("waiting for the study storage %s", without_password(url))
+            time.sleep(_PAUSE_S)
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    if _sqlite_file(url) is not None:
+        return {"connect_args": {"timeout": _LOCK_TIMEOUT_S}}
+    # A server that restarted has closed our connections: try each before using it.
+    return {"pool_pre_ping": True}
+
+
+def _other_schema(url: str, error: RuntimeError) -> ServiceError:
+    shown = without_password(url)
+    return ServiceError(
+        f"the study storage {shown} has tables of another Optuna: {error} "
+        f"Back the database up first; the command is: optuna storage upgrade --storage {shown}"
+    )
+
+
+def _unreachable(url: str, error: Exception) -> ServiceError:
+    cause = str(getattr(error, "orig", None) or error.__cause__ or error).strip()
+    return ServiceError(
+        f"can't use the study storage {without_password(url)}: {cause.splitlines()[0]}; "
+        f"is the database up, and {VARIABLE} right?"
+    )

@@ -1,0 +1,123 @@
+"""Open or create the study of a search, and refuse to continue it with something else."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.distributions import check_distribution_compatibility
+from optuna.storages import BaseStorage
+
+from tauopt.config.yaml_source import Scalar
+from tauopt.durable import check_name
+from tauopt.errors import UsageError, nearest
+from tauopt.search.origin import Origin, differences, from_attributes
+from tauopt.search.storage import is_shared
+from tauopt.search.suggest import Space, distribution
+
+UID = "tauopt.uid"
+SECONDS = "tauopt.seconds"
+FOLDER = "tauopt.folder"
+PARENT_RUN = "tauopt.run_id"
+
+
+def open_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """Open an existing study.
+
+    Raises:
+        UsageError: there is none of that name; lists those that are.
+    """
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        known = ", ".join(sorted(names)[:20]) or "none yet"
+        raise UsageError(f"no search {name!r}{nearest(name, names)}; there are: {known}")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def start_study(
+    storage: BaseStorage,
+    name: str,
+    *,
+    origin: Origin,
+    folder: Path,
+    defaults: Mapping[str, Scalar],
+    space: Space,
+    resume: bool,
+    accept_changes: bool = False,
+) -> optuna.Study:
+    """Create a study, or with `resume` open it to go on.
+
+    Args:
+        storage: the database.
+        name: of the search.
+        origin: what the search is made from now.
+        folder: the search's folder.
+        defaults: point of the space that is tried first: the literature's values.
+        space: the search space now.
+        resume: go on with a study of this name if there is one.
+        accept_changes: go on although the file, the code or the data changed.
+    Raises:
+        UsageError: the name exists already, or (resuming) something changed; says what to do.
+        InvalidNameError: the name may not become a file.
+    """
+    check_name(name, what="search name")
+    if name in optuna.get_all_study_names(storage):
+        if not resume:
+            raise UsageError(
+                f"a search {name!r} exists already: go on with it (--resume), or give this one "
+                "another name (--name)"
+            )
+        study = optuna.load_study(study_name=name, storage=storage)
+        _check_unchanged(study, origin, folder, accept_changes=accept_changes)
+        _check_space(study, space)
+    else:
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+    _write_attributes(study, origin, folder)
+    if not study.get_trials(deepcopy=False):
+        study.enqueue_trial(dict(defaults))
+    return study
+
+
+def _write_attributes(study: optuna.Study, origin: Origin, folder: Path) -> None:
+    """Write what the study is made from; only what is not there yet, or was accepted."""
+    known = study.user_attrs
+    wanted: dict[str, object] = {**origin.attributes(), FOLDER: str(folder)}
+    wanted[UID] = known.get(UID) or uuid.uuid4().hex[:16]
+    for name, value in wanted.items():
+        if known.get(name) != value:
+            study.set_user_attr(name, value)
+
+
+def _check_unchanged(
+    study: optuna.Study, origin: Origin, folder: Path, *, accept_changes: bool
+) -> None:
+    attributes = study.user_attrs
+    if accept_changes or UID not in attributes:
+        return
+    lines = differences(from_attributes(attributes), origin)
+    if is_shared() and attributes.get(FOLDER) != str(folder):
+        lines.append(f"its folder is {attributes.get(FOLDER)}, not {folder} (-o/--output)")
+    if lines:
+        raise UsageError(
+            f"search {study.study_name!r} was begun with something else:\n"
+            + "\n".join(lines)
+            + "\nput it back as it was, give this search another --name, or go on all the same "
+            "with --accept-changes"
+        )
+
+
+def _check_space(study: optuna.Study, space: Space) -> None:
+    """Check that trials there are and ranges now can live in one study."""
+    for trial in study.get_trials(deepcopy=False):
+        for path in trial.distributions.keys() & space.keys():
+            try:
+                check_distribution_compatibility(
+                    trial.distributions[path], distribution(space[path])
+                )
+            except ValueError:
+                raise UsageError(
+                    f"{path} changed its kind or its choices, which one study can't hold: "
+                    "give the search another --name"
+                ) from None

@@ -1,0 +1,233 @@
+"""The bookkeeping between whoever executes trials and the study, which is the truth.
+
+No Ray in here: `next_trial`, `report` and the ends of a trial are all that an executor needs.
+Trials that an earlier driver left RUNNING are given out first, with their numbers and
+parameters. They stay RUNNING in the study until they end, whether the driver was stopped by a
+signal or killed; who really runs is told by the lock on the search's folder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from tauopt.config.experiment import Search
+from tauopt.config.ranges import is_active
+from tauopt.config.yaml_source import Scalar
+from tauopt.search.events import Event, OnEvent, ignore
+from tauopt.search.samplers import make_sampler
+from tauopt.search.suggest import Space, all_points, is_finite, key, random_point, suggest
+
+DUPLICATE_OF = "duplicate_of"
+REASON = "reason"
+TRACEBACK = "traceback"
+_DUPLICATES_IN_A_ROW = 10
+_DRAWS = 1000
+_TEXT_LIMIT = 8000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to train: its number, its parameters, and whether it was begun before."""
+
+    number: int
+    params: Mapping[str, Scalar]
+    resumed: bool
+
+
+class Trials:
+    """Gives out trials and takes their reports, by number."""
+
+    def __init__(
+        self, study: optuna.Study, settings: Search, *, space: Space, on_event: OnEvent = ignore
+    ) -> None:
+        self.study = study
+        self._settings = settings
+        self._space = space
+        self._on_event = on_event
+        frozen = study.get_trials(deepcopy=False)
+        self._orphans = deque(t for t in frozen if t.state is TrialState.RUNNING)
+        self._known = _first_of_each(frozen, space)
+        self._asked = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
+        self._asked -= sum(t.state is TrialState.WAITING for t in frozen)
+        self._live: dict[int, Trial] = {}
+        self._followers: dict[int, list[Trial]] = {}
+        self._last: dict[int, tuple[int, float]] = {}
+        self._duplicates_in_a_row = 0
+        self.failures_in_a_row = 0
+        self.first_failure = ""
+        self.exhausted = False
+
+    @property
+    def live(self) -> tuple[int, ...]:
+        """Numbers of the trials given out and not ended."""
+        return tuple(self._live)
+
+    def next_trial(self) -> Proposal | None:
+        """Return the next trial to train, or None when none is left.
+
+        A proposal equal to an earlier trial is not given out: it takes that trial's outcome, is
+        marked `duplicate_of`, does not count as asked for, and another is proposed instead.
+        """
+        while True:
+            orphan = self._orphan()
+            trial = orphan or self._ask()
+            if trial is None:
+                return None
+            self._live[trial.number] = trial
+            params = suggest(trial, self._space)
+            first = self._known.setdefault(key(params), trial.number)
+            if first == trial.number:
+                self._duplicates_in_a_row = 0
+                self._on_event(Event("resumed" if orphan else "started", trial.number, params))
+                return Proposal(trial.number, params, resumed=orphan is not None)
+            self._follow(trial, first)
+
+    def _orphan(self) -> Trial | None:
+        return Trial(self.study, self._orphans.popleft()._trial_id) if self._orphans else None
+
+    def _ask(self) -> Trial | None:
+        if self._asked >= self._settings.trials or self._is_exhausted():
+            return None
+        if self._duplicates_in_a_row >= _DUPLICATES_IN_A_ROW:
+            self._enqueue_untried()
+        number = len(self.study.get_trials(deepcopy=False))
+        self.study.sampler = make_sampler(
+            self._settings.sampler, pruner=self._settings.pruner.type, number=number
+        )
+        self._asked += 1
+        return self.study.ask()
+
+    def _is_exhausted(self) -> bool:
+        if not self.exhausted and is_finite(self._space) and self._untried() is None:
+            self.exhausted = True
+            message = f"all {len(self._known)} points of the space are tried: nothing is left"
+            self._on_event(Event("note", message=message))
+        return self.exhausted
+
+    def _untried(self) -> dict[str, Scalar] | None:
+        return next((p for p in all_points(self._space) if key(p) not in self._known), None)
+
+    def _enqueue_untried(self) -> None:
+        """Have a point proposed that was never tried, when the sampler repeats itself."""
+        rng = np.random.default_rng((self._settings.sampler.seed, len(self._known)))
+        drawn = (random_point(self._space, rng) for _ in range(_DRAWS))
+        point = next((p for p in drawn if key(p) not in self._known), None) or self._untried()
+        if point is not None:
+            self.study.enqueue_trial(point)
+
+    def _follow(self, trial: Trial, first: int) -> None:
+        """Let `trial` end as the equal trial `first` ended, or will."""
+        if DUPLICATE_OF not in trial.user_attrs:
+            trial.set_user_attr(DUPLICATE_OF, first)
+            self._asked -= 1
+        self._duplicates_in_a_row += 1
+        self._on_event(Event("duplicate", trial.number, message=f"equal to t{first:03d}"))
+        if first in self._live or first in {t.number for t in self._orphans}:
+            self._followers.setdefault(first, []).append(trial)
+        else:
+            self._end_like(trial, self._frozen(first))
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return next(t for t in self.study.get_trials(deepcopy=False) if t.number == number)
+
+    def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
+        for step, value in first.intermediate_values.items():
+            trial.report(value, step)
+        values = first.values if first.state is TrialState.COMPLETE else None
+        self._tell(trial, first.state, values[0] if values else None)
+
+    def _tell(self, trial: Trial, state: TrialState, value: float | None = None) -> None:
+        self.study.tell(trial, value, state=state)
+        self._live.pop(trial.number, None)
+
+    def _end(self, number: int, state: TrialState, value: float | None = None) -> None:
+        self._tell(self._live[number], state, value)
+        self._last.pop(number, None)
+        followers = self._followers.pop(number, [])
+        if followers:
+            first = self._frozen(number)
+            for follower in followers:
+                self._end_like(follower, first)
+
+    def report(self, number: int, step: int, value: float, *, candidates_seen: int = 0) -> bool:
+        """Take a trial's report and say whether it is to be stopped.
+
+        Args:
+            number: of the trial.
+            step: of the report, from 1; one that is known already is not taken twice.
+            value: the objective, finite.
+            candidates_seen: how far the trial has come.
+        """
+        self._take(number, step, value, candidates_seen)
+        return bool(self._live[number].should_prune())
+
+    def _take(self, number: int, step: int, value: float, candidates_seen: int) -> None:
+        trial = self._live[number]
+        if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+            trial.report(value, step)
+        self._last[number] = (step, value)
+        event = Event("report", number, value=value, report=step, candidates_seen=candidates_seen)
+        self._on_event(event)
+
+    def complete(
+        self, number: int, step: int, value: float, *, best: float, candidates_seen: int = 0
+    ) -> None:
+        """End a trial that trained to its end, with its last report and its best value."""
+        if not (math.isfinite(value) and math.isfinite(best)):
+            self.fail(number, f"the objective is not finite: {value} (best {best})")
+            return
+        self._take(number, step, value, candidates_seen)
+        self._end(number, TrialState.COMPLETE, best)
+        self.failures_in_a_row = 0
+        self._on_event(Event("complete", number, value=best, report=step))
+
+    def prune(self, number: int) -> None:
+        """End a trial that was stopped because it fell behind."""
+        step, value = self._last[number]
+        self._end(number, TrialState.PRUNED)
+        self.failures_in_a_row = 0
+        self._on_event(Event("pruned", number, value=value, report=step))
+
+    def fail(self, number: int, reason: str, *, traceback: str = "") -> None:
+        """End a trial that failed; it is never best, and the sampler does not learn from it."""
+        trial = self._live[number]
+        trial.set_user_attr(REASON, reason[:_TEXT_LIMIT])
+        if traceback:
+            trial.set_user_attr(TRACEBACK, traceback[-_TEXT_LIMIT:])
+        self._end(number, TrialState.FAIL)
+        self.failures_in_a_row += 1
+        self.first_failure = self.first_failure or traceback or reason
+        self._on_event(Event("failed", number, message=reason))
+
+    def gives_up(self) -> bool:
+        """Say whether so many trials failed in a row that the search ends."""
+        return self.failures_in_a_row >= self._settings.max_failures
+
+
+def _first_of_each(frozen: list[FrozenTrial], space: Space) -> dict[str, int]:
+    """Return, for each point tried so far, the number of the trial that trained it.
+
+    Trials cut short before all their parameters were chosen do not count: they complete them
+    when they are taken up again.
+    """
+    known: dict[str, int] = {}
+    for trial in sorted(frozen, key=lambda t: t.number):
+        if DUPLICATE_OF in trial.user_attrs or trial.state is TrialState.WAITING:
+            continue
+        if trial.state is TrialState.RUNNING and not _is_whole(trial, space):
+            continue
+        known.setdefault(key(trial.params), trial.number)
+    return known
+
+
+def _is_whole(trial: FrozenTrial, space: Space) -> bool:
+    return all(
+        path in trial.params for path, range_ in space.items() if is_active(range_, trial.params)
+    )
