@@ -43,9 +43,14 @@ def test_a_temporary_file_keeps_the_suffix(tmp_path):
 
 def test_a_folder_appears_only_when_whole(tmp_path):
     target = tmp_path / "deep" / "folder"
-    with pytest.raises(ValueError, match="stop"), durable.new_folder(target) as temporary:
-        (temporary / "x").write_text("1")
-        raise ValueError("stop")
+
+    def stop_halfway():
+        with durable.new_folder(target) as temporary:
+            (temporary / "x").write_text("1")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        stop_halfway()
     assert list(target.parent.iterdir()) == []
     with durable.new_folder(target) as temporary:
         (temporary / "x").write_text("1")

@@ -53,9 +53,13 @@ def test_a_heavy_library_is_imported_only_behind_its_door(graph, library):
 
 def test_help_imports_no_heavy_library():
     code = (
-        "import sys; from tauopt.cli.app import build_app; build_app();"
-        f"print(sorted({sorted(DOORS)!r} & sys.modules.keys() - {{'typer', 'rich', 'yaml'}}))"
-    ).replace("[", "set([", 1).replace("]", "])", 1)
+        (
+            "import sys; from tauopt.cli.app import build_app; build_app();"
+            f"print(sorted({sorted(DOORS)!r} & sys.modules.keys() - {{'typer', 'rich', 'yaml'}}))"
+        )
+        .replace("[", "set([", 1)
+        .replace("]", "])", 1)
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
 
