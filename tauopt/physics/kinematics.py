@@ -20,4 +20,4 @@ def delta_phi(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
 
 def delta_r(delta_eta: NDArray[Any], delta_phi: NDArray[Any]) -> NDArray[Any]:
     """Return the distance sqrt(delta_eta^2 + delta_phi^2) in the (eta, phi) plane."""
-    return np.hypot(delta_eta, delta_phi)
+    return np.asarray(np.hypot(delta_eta, delta_phi))

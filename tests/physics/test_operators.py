@@ -13,7 +13,7 @@ from tauopt.physics.operators import truth
 LISTS = st.lists(st.lists(st.integers(-5, 5), max_size=4), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(LISTS)
 def test_reductions_agree_with_a_slow_reference(lists):
     columns = {"j": ak.values_astype(ak.Array([*lists, [1]]), np.int8)[:-1]}
@@ -29,7 +29,7 @@ def test_reductions_agree_with_a_slow_reference(lists):
         np.testing.assert_array_equal(parse(text).evaluate(columns), values)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(LISTS, st.randoms(use_true_random=False))
 def test_taking_candidates_agrees_with_a_slow_reference(lists, random):
     rows = [random.randrange(len(lists)) for _ in range(random.randrange(6))]
