@@ -45,9 +45,7 @@ def parse_objective(text: str) -> ObjectiveName:
             if metric == "rejection"
             else f"{metric!r} takes no signal efficiency; {_FORMS}"
         )
-    return ObjectiveName(
-        cast(Metric, metric), _efficiency(match["at"]), _prongs(match["prongs"])
-    )
+    return ObjectiveName(cast(Metric, metric), _efficiency(match["at"]), _prongs(match["prongs"]))
 
 
 def _efficiency(text: str | None) -> float | None:

@@ -87,20 +87,23 @@ def candidates(range_: Range) -> tuple[Scalar, ...]:
 
 
 def moved_inside(range_: Range, value: Scalar | None) -> Scalar:
-    """Return the value of the range nearest to `value`; a choice without a near one is the first."""
-    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Return the value of the range nearest to `value`; else its first."""
+    number = None if value is None or isinstance(value, (bool, str)) else float(value)
     if isinstance(range_, ChoiceRange):
-        if value is not None and contains(range_, value):
-            return next(choice for choice in range_.values if same(choice, value))
-        return _nearest_choice(range_, float(value)) if numeric and value else range_.values[0]
-    if not numeric:
-        return range_.low
-    return _on_step(range_, value)  # type: ignore[arg-type]
+        return _choice_near(range_, value, number)
+    return range_.low if number is None else _on_step(range_, number)
 
 
-def _nearest_choice(range_: ChoiceRange, value: float) -> Scalar:
-    numbers = [v for v in range_.values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return min(numbers, key=lambda v: abs(v - value)) if numbers else range_.values[0]
+def _choice_near(range_: ChoiceRange, value: Scalar | None, number: float | None) -> Scalar:
+    equal = [choice for choice in range_.values if value is not None and same(choice, value)]
+    if equal or number is None:
+        return (equal or range_.values)[0]
+    near = {
+        abs(choice - number): choice
+        for choice in reversed(range_.values)
+        if not isinstance(choice, (bool, str))
+    }
+    return near[min(near)] if near else range_.values[0]
 
 
 def _on_step(range_: IntRange | FloatRange, value: float) -> int | float:
@@ -128,7 +131,7 @@ def describe_range(range_: Range) -> str:
         text = "choice [" + ", ".join(str(value) for value in range_.values) + "]"
     else:
         kind = "int" if isinstance(range_, IntRange) else "float"
-        text = f"{kind} [{range_.low:g}, {range_.high:g}]" + (" log" if range_.log else "")
+        text = f"{kind} [{range_.low}, {range_.high}]" + (" log" if range_.log else "")
         text += f" step {range_.step:g}" if range_.step not in (None, 1) else ""
     conditions = [f"{path} is {' or '.join(map(str, values))}" for path, values in range_.when.items()]  # fmt: skip  # noqa: E501
     return text + (" when " + " and ".join(conditions) if conditions else "")

@@ -23,6 +23,9 @@ MAX_DEPTH = 32
 MAX_NODES = 20_000
 """Keys and values of a file, each alias counted as often as it is used."""
 
+OVERRIDE = "--set "
+"""What the file of a place begins with where it is no file but an override."""
+
 Scalar = bool | int | float | str
 """A value that a file, a range or a trial may give to one setting."""
 

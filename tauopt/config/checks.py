@@ -1,0 +1,160 @@
+"""Checks between parts of a file: names that must exist elsewhere, and don't contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import get_args
+
+from tauopt.config import shape, tree
+from tauopt.config.inputs import CANDIDATE, mask_name
+from tauopt.config.networks import Network
+from tauopt.config.objective import parse_objective
+from tauopt.config.yaml_source import Node, describe
+from tauopt.errors import Problem, nearest
+
+_COLUMNS = ("labels", "weights", "event_numbers")
+"""What a prepared dataset calls its own columns; a spectator needs another name."""
+
+
+def check_dataset(dataset: Node, *, above: str = "") -> Iterator[Problem]:
+    """Check a dataset's names against each other.
+
+    Args:
+        dataset: its tree; parts of a wrong type are passed over.
+        above: `data.` within an experiment, for messages.
+    """
+    classes = dataset.entries.get("classes")
+    for name, sample in _entries(dataset, "samples"):
+        yield from _among(_texts(sample, "classes"), classes, f"{above}samples.{name}.classes")
+    reweight = dataset.entries.get("reweight")
+    if reweight is not None:
+        yield from _among(_texts(reweight, "to"), classes, f"{above}reweight.to")
+    yield from _group_names(dataset, above)
+    for name, _ in _entries(dataset, "spectators"):
+        if name in _COLUMNS:
+            place = dataset.entries["spectators"].keys[name]
+            yield place.problem(f"{above}spectators.{name}: this name is taken; choose another")
+    yield from _splits(dataset, above)
+
+
+def _group_names(dataset: Node, above: str) -> Iterator[Problem]:
+    groups = [name for name, _ in _entries(dataset, "groups")]
+    for name in groups:
+        taken = name == CANDIDATE or name in map(mask_name, groups)
+        if taken:
+            place = dataset.entries["groups"].keys[name]
+            yield place.problem(f"{above}groups.{name}: this name is taken; choose another")
+
+
+def _splits(dataset: Node, above: str) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for name, node in _entries(dataset, "split"):
+        text = "".join(str(node.value).split())
+        if text in seen:
+            yield node.place.problem(f"{above}split.{name}: the same as {seen[text]}; splits must not overlap")  # fmt: skip  # noqa: E501
+        seen.setdefault(text, name)
+
+
+def check_experiment(root: Node) -> Iterator[Problem]:
+    """Check an experiment's names against its dataset's, and the task in itself.
+
+    Args:
+        root: the tree with the dataset in place; parts of a wrong type are passed over.
+    """
+    dataset = root.entries.get("data") or Node({}, root.place)
+    task = root.entries.get("task") or Node({}, root.place)
+    yield from check_dataset(dataset, above="data.")
+    yield from _task_classes(task, dataset)
+    yield from _signal(task)
+    yield from _model_groups(root, dataset)
+    yield from _objective(root, dataset)
+
+
+def _task_classes(task: Node, dataset: Node) -> Iterator[Problem]:
+    classes = task.entries.get("classes")
+    if classes is None:
+        return
+    members = _members(classes)
+    yield from _among(members, dataset.entries.get("classes"), "task.classes")
+    held = {node.value for _, sample in _entries(dataset, "samples") for node in _texts(sample, "classes")}  # fmt: skip  # noqa: E501
+    known = dataset.entries.get("classes")
+    seen: set[str] = set()
+    for node in members:
+        name = str(node.value)
+        if held and name not in held and known is not None and name in known.entries:
+            yield node.place.problem(f"task.classes: no sample of the dataset holds class {name!r}")
+        if name in seen:
+            yield node.place.problem(f"task.classes: {name!r} is in two task classes")
+        seen.add(name)
+
+
+def _members(classes: Node) -> list[Node]:
+    if isinstance(classes.value, dict):
+        return [node for _, names in classes.value.items() for node in _text_items(names)]
+    return _text_items(classes)
+
+
+def _signal(task: Node) -> Iterator[Problem]:
+    classes, signal = task.entries.get("classes"), task.entries.get("signal")
+    if classes is None or signal is None:
+        return
+    names = list(classes.entries) or [str(node.value) for node in _text_items(classes)]
+    chosen = [str(node.value) for node in _text_items(signal)]
+    for position, node in enumerate(_text_items(signal)):
+        if names and node.value not in names:
+            yield node.place.problem(f"task.signal: {describe(node.value)} is no task class{nearest(str(node.value), names)}; there are {', '.join(names)}")  # fmt: skip  # noqa: E501
+        elif node.value in chosen[:position]:
+            yield node.place.problem(f"task.signal: {node.value!r} stands twice")
+    if names and set(names) <= set(chosen):
+        yield signal.place.problem("task.signal: all task classes are signal; one must be background")  # fmt: skip  # noqa: E501
+
+
+def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
+    model, known = root.entries.get("model"), dataset.entries.get("groups")
+    if model is None or "candidate" not in dataset.entries:
+        return
+    names = [name for name, _ in _entries(dataset, "groups")] if known is not None else []
+    there = f"the dataset has {', '.join(names)}" if names else "the dataset has no groups"
+    groups = model.entries.get("groups")
+    if groups is not None:
+        for name in groups.entries:
+            if name not in names:
+                yield groups.keys[name].problem(f"model.groups: unknown group {name!r}{nearest(name, names)}; {there}")  # fmt: skip  # noqa: E501
+        return
+    default = shape.default_node(shape.fields(Network, model).get("groups"))
+    missing = [name for name in (default.entries if default else {}) if name not in names]
+    if missing:
+        yield root.keys.get("model", model.place).problem(f"model.groups: the default groups {', '.join(missing)} are missing, {there}; name the groups to use")  # fmt: skip  # noqa: E501
+
+
+def _objective(root: Node, dataset: Node) -> Iterator[Problem]:
+    node = tree.get(root, ("objective", "maximize"))
+    if node is None or not isinstance(node.value, str) or "candidate" not in dataset.entries:
+        return
+    try:
+        prongs = parse_objective(node.value).prongs
+    except ValueError:
+        return
+    spectators = [name for name, _ in _entries(dataset, "spectators")]
+    if prongs is not None and "prongs" not in spectators:
+        yield node.place.problem(f"objective.maximize: {node.value} needs the dataset's spectator `prongs`, which is not there")  # fmt: skip  # noqa: E501
+
+
+def _among(nodes: Iterable[Node], classes: Node | None, name: str) -> Iterator[Problem]:
+    known = list(classes.entries) if classes is not None else []
+    for node in nodes:
+        if known and node.value not in known:
+            yield node.place.problem(f"{name}: unknown class {describe(node.value)}{nearest(str(node.value), known)}; the dataset has {', '.join(known)}")  # fmt: skip  # noqa: E501
+
+
+def _entries(node: Node, key: str) -> list[tuple[str, Node]]:
+    return list(node.entries[key].entries.items()) if key in node.entries else []
+
+
+def _texts(node: Node, key: str) -> list[Node]:
+    return _text_items(node.entries[key]) if key in node.entries else []
+
+
+def _text_items(node: Node) -> list[Node]:
+    items = node.value if isinstance(node.value, tuple) else ()
+    return [item for item in items if isinstance(item.value, str)]

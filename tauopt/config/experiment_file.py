@@ -1,0 +1,101 @@
+"""An experiment file as read: checked settings, a space of ranges, and points of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tauopt.config import tree
+from tauopt.config.experiment import Experiment
+from tauopt.config.problems import check
+from tauopt.config.ranges import Range, is_active, moved_inside
+from tauopt.config.space import SECTIONS, value_at
+from tauopt.config.yaml_source import Node, Place, Scalar
+from tauopt.durable import sha256_json
+from tauopt.errors import ConfigError, UsageError, nearest
+
+_NOT_DEFINING: dict[str, Any] = {"search": {"trials", "budget", "resources"}, "tracking": True}
+"""What may change between two parts of one search."""
+
+
+@dataclass(frozen=True)
+class ExperimentFile:
+    """An experiment file: its settings, and the space of those that are ranges."""
+
+    path: Path
+    name: str
+    space: Mapping[str, Range]
+    """Path of a setting -> its range, each after the ranges that it depends on; otherwise in
+    the file's order."""
+    inactive: Mapping[str, str]
+    """Ranges that are never active, because of a setting that is fixed, and that reason."""
+    without_ranges: Experiment = field(repr=False)
+    """The experiment with every range at the setting's own default."""
+    text: str = field(repr=False)
+    """All that the file and those it extends and names say, as one YAML file."""
+    skeleton: Mapping[str, Any] = field(repr=False)
+    """`model` and `training` as written, without ranges."""
+
+    @property
+    def base(self) -> Experiment:
+        """The experiment with every range at its default."""
+        return self.resolve(self.defaults())
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """All that defines the study, as nested JSON values: what may not change in a resume."""
+        settings = self.base.model_dump(mode="json", exclude=_NOT_DEFINING)
+        return {**settings, "space": {path: asdict(range_) for path, range_ in self.space.items()}}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the definition, hexadecimal."""
+        return sha256_json(self.definition)
+
+    def defaults(self) -> dict[str, Scalar]:
+        """Return the defaults of the active ranges' settings, moved into the ranges."""
+        values: dict[str, Scalar] = {}
+        for path, range_ in self.space.items():
+            if is_active(range_, values):
+                values[path] = moved_inside(range_, value_at(self.without_ranges, path))
+        return values
+
+    def resolve(self, values: Mapping[str, Scalar]) -> Experiment:
+        """Return the experiment of one point of the space.
+
+        Args:
+            values: a value for each active range; the settings of inactive ones take their
+                own defaults.
+        Raises:
+            UsageError: a value is missing, not asked for, or not allowed by its setting.
+        """
+        self._check_paths(values)
+        sections = {section: copy.deepcopy(self.skeleton[section]) for section in SECTIONS}
+        for path, value in values.items():
+            section, *keys = path.split(".")
+            tree.set_plain(sections[section], tuple(keys), value)
+        resolved = {key: self._validated(key, plain) for key, plain in sections.items()}
+        return self.without_ranges.model_copy(update=resolved)
+
+    def _check_paths(self, values: Mapping[str, Scalar]) -> None:
+        for path in values:
+            if path not in self.space:
+                raise UsageError(f"{self.path}: {path!r} is no range{nearest(path, self.space)}")
+        active: dict[str, Scalar] = {}
+        for path, range_ in self.space.items():
+            if is_active(range_, active):
+                if path not in values:
+                    raise UsageError(f"{self.path}: no value given for {path}")
+                active[path] = values[path]
+        if inactive := [path for path in values if path not in active]:
+            raise UsageError(f"{self.path}: {', '.join(inactive)} can't be given here: not active")
+
+    def _validated(self, section: str, plain: Any) -> Any:
+        here = Node({}, Place(str(self.path)))
+        settings, problems = check(SECTIONS[section], plain, root=here, above=(section,))
+        if problems:
+            raise ConfigError(problems)
+        return settings

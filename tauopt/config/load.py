@@ -1,0 +1,126 @@
+"""Reads experiment and dataset files: every problem at once, or checked settings and a space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tauopt.config.checks import check_dataset, check_experiment
+from tauopt.config.compose import read_tree, with_absolute_files, with_dataset
+from tauopt.config.dataset import Dataset
+from tauopt.config.experiment import Experiment
+from tauopt.config.experiment_file import ExperimentFile
+from tauopt.config.overrides import override
+from tauopt.config.problems import check
+from tauopt.config.space import (
+    SECTIONS,
+    build_space,
+    check_candidates,
+    refuse_ranges,
+    section_plain,
+    take_ranges,
+)
+from tauopt.config.yaml_source import Node
+from tauopt.config.yaml_text import to_text
+from tauopt.errors import ConfigError, Problem
+
+__all__ = ["ExperimentFile", "Kind", "kind_of", "read_dataset", "read_experiment"]
+
+Kind = Literal["experiment", "dataset"]
+
+
+def kind_of(path: Path | str) -> Kind:
+    """Tell an experiment file from a dataset file by its keys.
+
+    Raises:
+        ConfigError: it can't be read as YAML.
+    """
+    return _kind(read_tree(path)[0])
+
+
+def _kind(root: Node) -> Kind:
+    keys = set(root.entries)
+    votes = len(keys & set(Dataset.model_fields)) - len(keys & set(Experiment.model_fields))
+    return "dataset" if votes > 0 else "experiment"
+
+
+def read_dataset(path: Path | str, *, overrides: Sequence[str] = ()) -> Dataset:
+    """Read a dataset file.
+
+    Args:
+        path: the file; its globs are relative to it.
+        overrides: `path=value` each, laid on the file in order.
+    Returns:
+        The dataset, its globs absolute unless they are of a simulated sample.
+    Raises:
+        ConfigError: the file is wrong; every problem with its place.
+    """
+    root, problems = read_tree(path)
+    if _kind(root) == "experiment" and root.entries:
+        message = "this is an experiment file; expected a dataset file"
+        raise ConfigError([*problems, root.place.problem(message)])
+    root, more = override(root, Dataset, overrides)
+    problems += more
+    root = with_absolute_files(root)
+    root, more = refuse_ranges(root, Dataset)
+    dataset, wrong = check(Dataset, root.plain(), root=root)
+    problems += [*more, *wrong, *check_dataset(root)]
+    if problems or dataset is None:
+        raise ConfigError(_in_order(problems))
+    return dataset
+
+
+def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> ExperimentFile:
+    """Read an experiment file, the files that it extends, and the dataset file that it names.
+
+    Args:
+        path: the file.
+        overrides: `path=value` each, laid on the file in order; values may be ranges.
+    Raises:
+        ConfigError: a file is wrong; every problem with its place.
+    """
+    root, problems = read_tree(path)
+    if _kind(root) == "dataset":
+        message = "this is a dataset file; expected an experiment file"
+        raise ConfigError([*problems, root.place.problem(message)])
+    root, more = override(root, Experiment, overrides)
+    problems += more
+    root, more = _with_dataset(root)
+    problems += more
+    taken = take_ranges(root)
+    experiment, wrong = check(Experiment, taken.root.plain(), root=root)
+    problems += [*taken.problems, *wrong, *check_experiment(root), *check_candidates(root, taken)]
+    space, inactive, wrong = build_space(taken, experiment)
+    problems += wrong
+    if problems or experiment is None:
+        raise ConfigError(_in_order(problems))
+    return ExperimentFile(
+        path=Path(path),
+        name=experiment.name,
+        space=space,
+        inactive=inactive,
+        without_ranges=experiment,
+        text=to_text(root),
+        skeleton={section: section_plain(taken.root, section) for section in SECTIONS},
+    )
+
+
+def _with_dataset(root: Node) -> tuple[Node, list[Problem]]:
+    """Put the dataset in its place; one that can't be read is a problem among the others."""
+    try:
+        root, problems = with_dataset(root)
+    except ConfigError as error:
+        return root, list(error.problems)
+    if (data := root.entries.get("data")) is not None:
+        root = Node({**root.entries, "data": with_absolute_files(data)}, root.place, root.keys)
+    return root, problems
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return each problem once, in the order of the files and of the lines in them."""
+    once = list(dict.fromkeys(problems))
+    files = list(dict.fromkeys(problem.file for problem in once))
+    return sorted(
+        once, key=lambda problem: (files.index(problem.file), problem.line, problem.column)
+    )

@@ -1,0 +1,84 @@
+"""`--set path=value`: values laid on a file from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tauopt.config import shape, tree
+from tauopt.config.compose import with_dataset
+from tauopt.config.yaml_source import OVERRIDE, Node, Place, parse_yaml
+from tauopt.errors import ConfigError, Problem, nearest
+
+
+def override(root: Node, settings: Any, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
+    """Lay `PATH=VALUE` overrides on a tree, in order.
+
+    Args:
+        root: the file's tree.
+        settings: the class that says which paths there are.
+        overrides: each a path of keys joined by dots, and a YAML value; it may be a range.
+    Returns:
+        The tree, and a problem for each override that could not be laid on.
+    """
+    problems: list[Problem] = []
+    for text in overrides:
+        try:
+            root = _overridden(root, settings, text)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return root, problems
+
+
+def _overridden(root: Node, settings: Any, text: str) -> Node:
+    place = Place(OVERRIDE + text)
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError([place.problem("expected PATH=VALUE, for instance training.epochs=5")])
+    parsed, problems = parse_yaml(value, file=place.file)
+    keys = tuple(path.strip().split("."))
+    if keys[0] == "data" and len(keys) > 1:
+        root, more = with_dataset(root)
+        problems = [*problems, *more]
+    if problems:
+        raise ConfigError(problems)
+    return _put(settings, root, keys, value=_placed(parsed, place), above=())
+
+
+def _put(
+    annotation: Any, node: Node | None, keys: shape.Path, *, value: Node, above: shape.Path
+) -> Node:
+    """Return `node` with `value` at `keys`; every key must be known where it stands."""
+    if not keys:
+        return value
+    is_mapping = node is not None and isinstance(node.value, dict) and not tree.is_range(node)
+    here = node if node is not None and is_mapping else Node({}, value.place)
+    key = keys[0]
+    following = shape.child(annotation, key, here)
+    if following is None:
+        raise ConfigError([value.place.problem(_unknown(annotation, here, (*above, key)))])
+    below = here.entries.get(key)
+    if below is None:
+        below = shape.default_node(shape.fields(annotation, here).get(key))
+    set_ = _put(following, below, keys[1:], value=value, above=(*above, key))
+    return Node({**here.entries, key: set_}, here.place, {key: value.place, **here.keys})
+
+
+def _unknown(annotation: Any, node: Node, path: shape.Path) -> str:
+    above, name = ".".join(path[:-1]), ".".join(path)
+    known = list(shape.fields(annotation, node))
+    if not known and shape.by_type(annotation):
+        return f"{name}: {above}.type must be set first"
+    if not known:
+        return f"{name}: {above} is a single value and has no keys"
+    return f"there is no setting {name!r}{nearest(path[-1], known)}; known: {', '.join(known)}"
+
+
+def _placed(node: Node, place: Place) -> Node:
+    """Return a tree whose every node stands at one place."""
+    if isinstance(node.value, dict):
+        entries = {key: _placed(entry, place) for key, entry in node.value.items()}
+        return Node(entries, place, dict.fromkeys(entries, place))
+    if isinstance(node.value, tuple):
+        return Node(tuple(_placed(item, place) for item in node.value), place)
+    return Node(node.value, place)

@@ -1,0 +1,36 @@
+"""Writes a tree as YAML that reads back the same, here and in older readers."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from tauopt.config.yaml_source import Node
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.2 would take for a number, besides what PyYAML quotes itself."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Write a value that stands at several places at each of them."""
+        return True
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^0o[0-7]+$"),
+    list("-+.0123456789"),
+)
+
+
+def to_text(node: Node) -> str:
+    """Return a tree as YAML text, keys in the tree's order."""
+    return yaml.dump(
+        node.plain(),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
+    )
