@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,10 +91,11 @@ def connect(uri: str | None, *, output: Path, wait_s: float = WAIT_S) -> MlflowC
     file = sqlite_file(address)
     if file is None:
         return _answering(address, wait_s)
+    if not file.is_absolute():
+        raise UsageError(f"{address}: expected an absolute path, as sqlite:////path/to/mlflow.db")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with locked(file.with_name(".mlflow.lock"), what=str(file), wait=True):
-            check_schema(file)
             return _answering(address, wait_s)
     except OSError as error:
         raise ServiceError(
@@ -113,53 +113,54 @@ def _check_scheme(address: str) -> None:
         )
 
 
-def check_schema(file: Path) -> None:
-    """Refuse an existing SQLite store whose schema is not the installed MLflow's.
+def check_schema(address: str) -> None:
+    """Refuse a database whose schema is not the installed MLflow's.
 
-    MLflow itself would migrate some older stores without asking.
+    MLflow itself would migrate some older ones without asking.
 
     Raises:
         ServiceError: it is older or newer; says how to back up and which command migrates.
     """
-    if not file.exists() or file.stat().st_size == 0:
+    file = sqlite_file(address)
+    if file is not None and (not file.exists() or file.stat().st_size == 0):
         return
     from mlflow.store.db.utils import _get_latest_schema_revision  # no public name for it
 
-    found = _revision(file)
+    found, tables = _revision(address)
     expected = _get_latest_schema_revision()
-    if found == expected:
+    if found == expected or not tables:
         return
-    known = found is not None and _is_known_revision(found)
+    where = shown(address)
+    backup = f"cp {file} {file}.bak" if file else "pg_dump or its like"
     remedy = (
-        f"back it up (cp {file} {file}.bak), then run: mlflow db upgrade sqlite:///{file}"
-        if known
-        else "it was made by a newer MLflow or is no MLflow store: upgrade MLflow, "
-        "or choose another output folder with -o"
+        f"back it up ({backup}), then run: mlflow db upgrade {where}"
+        if found and _is_known_revision(found)
+        else "it belongs to a newer MLflow or to another program: upgrade MLflow, "
+        "or choose another database or output folder"
     )
     raise ServiceError(
-        f"the MLflow store {file} has schema {found or 'none'}, expected {expected}; {remedy}"
+        f"the MLflow store {where} has schema {found or 'none'}, expected {expected}; {remedy}"
     )
 
 
-def _revision(file: Path) -> str | None:
+def _revision(address: str) -> tuple[str | None, list[str]]:
+    """Return the schema's revision and the tables of a database, without changing it."""
+    import sqlalchemy
+    from mlflow.store.db.utils import _get_schema_version
+
+    timeout = {"timeout": 5} if address.startswith("sqlite") else {"connect_timeout": 5}
+    engine = sqlalchemy.create_engine(address, connect_args=timeout)
     try:
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
-    except sqlite3.Error as error:
-        raise ServiceError(f"the MLflow store {file} can't be opened: {error}") from error
-    try:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return str(row[0]) if row else None
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return None
-        raise ServiceError(f"the MLflow store {file} can't be read: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise ServiceError(
-            f"{file} is not a whole SQLite database ({error}); "
-            "restore its backup or choose another output folder with -o"
-        ) from error
+        return _get_schema_version(engine), sqlalchemy.inspect(engine).get_table_names()
+    except sqlalchemy.exc.DatabaseError as error:
+        if "not a database" in str(error) or "malformed" in str(error):
+            raise ServiceError(
+                f"{shown(address)} is no whole SQLite database ({error.orig}); "
+                "restore its backup or choose another output folder with -o"
+            ) from error
+        raise
     finally:
-        connection.close()
+        engine.dispose()
 
 
 def _is_known_revision(revision: str) -> bool:
@@ -176,6 +177,8 @@ def _answering(address: str, wait_s: float) -> MlflowClient:
     while True:
         try:
             return _try(address)
+        except ServiceError:
+            raise
         except Exception as error:
             if not is_transient(error) or time.monotonic() + pause > deadline:
                 raise _refusal(address, error) from error
@@ -186,6 +189,8 @@ def _answering(address: str, wait_s: float) -> MlflowClient:
 def _try(address: str) -> MlflowClient:
     from mlflow import MlflowClient
 
+    if not address.startswith(("http", "databricks")):
+        check_schema(address)
     client = MlflowClient(tracking_uri=address)
     client.search_experiments(max_results=1)
     return client
@@ -197,6 +202,13 @@ def is_transient(error: BaseException) -> bool:
         return False
     text = str(error)
     return not any(mark in text for mark in ("Invalid Host header", "out-of-date database schema"))
+
+
+def is_rejected(error: BaseException) -> bool:
+    """Tell whether MLflow itself says no to what was sent, however often it is sent."""
+    if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+        return not str(error).startswith("API request to")  # a proxy's 404 is no verdict
+    return getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE"
 
 
 def status_of(error: BaseException) -> int:
