@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import get_args
 
 from tauopt.config import shape, tree
 from tauopt.config.inputs import CANDIDATE, mask_name
@@ -51,7 +50,9 @@ def _splits(dataset: Node, above: str) -> Iterator[Problem]:
     for name, node in _entries(dataset, "split"):
         text = "".join(str(node.value).split())
         if text in seen:
-            yield node.place.problem(f"{above}split.{name}: the same as {seen[text]}; splits must not overlap")  # fmt: skip  # noqa: E501
+            yield node.place.problem(
+                f"{above}split.{name}: the same as {seen[text]}; splits must not overlap"
+            )
         seen.setdefault(text, name)
 
 
@@ -76,14 +77,18 @@ def _task_classes(task: Node, dataset: Node) -> Iterator[Problem]:
         return
     members = _members(classes)
     yield from _among(members, dataset.entries.get("classes"), "task.classes")
-    held = {node.value for _, sample in _entries(dataset, "samples") for node in _texts(sample, "classes")}  # fmt: skip  # noqa: E501
+    held = {
+        node.value
+        for _, sample in _entries(dataset, "samples")
+        for node in _texts(sample, "classes")
+    }
     known = dataset.entries.get("classes")
     seen: set[str] = set()
     for node in members:
         name = str(node.value)
         if held and name not in held and known is not None and name in known.entries:
             yield node.place.problem(f"task.classes: no sample of the dataset holds class {name!r}")
-        if name in seen:
+        if name in seen and classes.entries:
             yield node.place.problem(f"task.classes: {name!r} is in two task classes")
         seen.add(name)
 
@@ -102,11 +107,17 @@ def _signal(task: Node) -> Iterator[Problem]:
     chosen = [str(node.value) for node in _text_items(signal)]
     for position, node in enumerate(_text_items(signal)):
         if names and node.value not in names:
-            yield node.place.problem(f"task.signal: {describe(node.value)} is no task class{nearest(str(node.value), names)}; there are {', '.join(names)}")  # fmt: skip  # noqa: E501
+            close = nearest(str(node.value), names)
+            yield node.place.problem(
+                f"task.signal: {describe(node.value)} is no task class{close}; "
+                f"there are {', '.join(names)}"
+            )
         elif node.value in chosen[:position]:
             yield node.place.problem(f"task.signal: {node.value!r} stands twice")
     if names and set(names) <= set(chosen):
-        yield signal.place.problem("task.signal: all task classes are signal; one must be background")  # fmt: skip  # noqa: E501
+        yield signal.place.problem(
+            "task.signal: all task classes are signal; one must be background"
+        )
 
 
 def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
@@ -119,12 +130,17 @@ def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
     if groups is not None:
         for name in groups.entries:
             if name not in names:
-                yield groups.keys[name].problem(f"model.groups: unknown group {name!r}{nearest(name, names)}; {there}")  # fmt: skip  # noqa: E501
+                yield groups.keys[name].problem(
+                    f"model.groups: unknown group {name!r}{nearest(name, names)}; {there}"
+                )
         return
     default = shape.default_node(shape.fields(Network, model).get("groups"))
     missing = [name for name in (default.entries if default else {}) if name not in names]
     if missing:
-        yield root.keys.get("model", model.place).problem(f"model.groups: the default groups {', '.join(missing)} are missing, {there}; name the groups to use")  # fmt: skip  # noqa: E501
+        yield root.keys.get("model", model.place).problem(
+            f"model.groups: the default groups {', '.join(missing)} are missing, "
+            f"{there}; name the groups to use"
+        )
 
 
 def _objective(root: Node, dataset: Node) -> Iterator[Problem]:
@@ -137,14 +153,20 @@ def _objective(root: Node, dataset: Node) -> Iterator[Problem]:
         return
     spectators = [name for name, _ in _entries(dataset, "spectators")]
     if prongs is not None and "prongs" not in spectators:
-        yield node.place.problem(f"objective.maximize: {node.value} needs the dataset's spectator `prongs`, which is not there")  # fmt: skip  # noqa: E501
+        yield node.place.problem(
+            f"objective.maximize: {node.value} needs the dataset's spectator `prongs`, "
+            f"which is not there"
+        )
 
 
 def _among(nodes: Iterable[Node], classes: Node | None, name: str) -> Iterator[Problem]:
     known = list(classes.entries) if classes is not None else []
     for node in nodes:
         if known and node.value not in known:
-            yield node.place.problem(f"{name}: unknown class {describe(node.value)}{nearest(str(node.value), known)}; the dataset has {', '.join(known)}")  # fmt: skip  # noqa: E501
+            yield node.place.problem(
+                f"{name}: unknown class {describe(node.value)}{nearest(str(node.value), known)}; "
+                f"the dataset has {', '.join(known)}"
+            )
 
 
 def _entries(node: Node, key: str) -> list[tuple[str, Node]]:

@@ -38,12 +38,24 @@ def _extended(
     root = tree.without(root, "extends")
     if not isinstance(extends.value, str) or not extends.value:
         got = describe(extends.plain())
-        return root, [*problems, extends.place.problem(f"extends: expected the path of a file, got {got}")]  # fmt: skip  # noqa: E501
+        return root, [
+            *problems,
+            extends.place.problem(f"extends: expected the path of a file, got {got}"),
+        ]
     target = beside(extends.place, extends.value)
     if target.resolve() in chain:
-        raise ConfigError([*problems, extends.place.problem(f"extends: {extends.value} extends this file in turn; a circle")])  # fmt: skip  # noqa: E501
+        raise ConfigError(
+            [
+                *problems,
+                extends.place.problem(
+                    f"extends: {extends.value} extends this file in turn; a circle"
+                ),
+            ]
+        )
     if len(chain) >= MAX_EXTENDS:
-        raise ConfigError([*problems, extends.place.problem(f"extends: more than {MAX_EXTENDS} files deep")])  # fmt: skip  # noqa: E501
+        raise ConfigError(
+            [*problems, extends.place.problem(f"extends: more than {MAX_EXTENDS} files deep")]
+        )
     base, more = _named(extends, target, chain, "extends")
     return tree.merge(base, root, types_replace=("model",)), [*problems, *more]
 
@@ -55,7 +67,9 @@ def _named(
     if not target.is_file():
         names = [entry.name for entry in _entries(target.parent)]
         hint = nearest(target.name, names)
-        raise ConfigError([node.place.problem(f"{key}: there is no file {describe(str(target))}{hint}")])  # fmt: skip  # noqa: E501
+        raise ConfigError(
+            [node.place.problem(f"{key}: there is no file {describe(str(target))}{hint}")]
+        )
     return _read(str(target), chain)
 
 

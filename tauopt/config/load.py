@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tauopt.config.checks import check_dataset, check_experiment
 from tauopt.config.compose import read_tree, with_absolute_files, with_dataset
+from tauopt.config.conditions import build_space
 from tauopt.config.dataset import Dataset
 from tauopt.config.experiment import Experiment
 from tauopt.config.experiment_file import ExperimentFile
@@ -15,7 +16,6 @@ from tauopt.config.overrides import override
 from tauopt.config.problems import check
 from tauopt.config.space import (
     SECTIONS,
-    build_space,
     check_candidates,
     refuse_ranges,
     section_plain,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -34,7 +35,8 @@ def check(
         return TypeAdapter(settings).validate_python(plain, strict=True), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [_problem(detail, _find(settings, root, detail["loc"]), above) for detail in details]  # fmt: skip  # noqa: E501
+        spots = [_find(settings, root, detail["loc"]) for detail in details]
+        return None, [_problem(*pair, above) for pair in zip(details, spots, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _find(annotation: Any, root: Node, loc: tuple[int | str, ...]) -> _Spot:
             annotation = shape.by_type(annotation)[str(part)]
             continue
         if part == "[key]":
-            return _Spot(spot.path, spot.key_place or spot.place, spot.key_place, None, spot.parent_annotation, spot.parent, is_key=True)  # fmt: skip  # noqa: E501
+            return replace(spot, place=spot.key_place or spot.place, is_key=True)
         parent = node if node is not None else spot.parent
         key_place, following = _step(node, part)
         spot = _Spot(
@@ -89,7 +91,8 @@ def _problem(error: ErrorDetails, spot: _Spot, above: shape.Path) -> Problem:
     if kind == "extra_forbidden":
         return (spot.key_place or spot.place).problem(_unknown_key(spot, name))
     if kind == "missing":
-        place = spot.place if spot.key_place is None or spot.key_place.file != spot.place.file else spot.key_place  # fmt: skip  # noqa: E501
+        same_file = spot.key_place is not None and spot.key_place.file == spot.place.file
+        place = spot.key_place if spot.key_place is not None and same_file else spot.place
         return place.problem(f"{name} is missing{_misspelled(spot)}")
     if kind == "value_error":
         return spot.place.problem(f"{name}: {error['ctx']['error']}")
@@ -121,9 +124,12 @@ def _wrong_type(spot: _Spot, name: str, value: Any) -> Problem:
     listed = ", ".join(choices)
     given = value.get("type") if isinstance(value, dict) else None
     if given is None:
-        return (spot.key_place or spot.place).problem(f"{name}.type is missing; expected one of {listed}")  # fmt: skip  # noqa: E501
+        return (spot.key_place or spot.place).problem(
+            f"{name}.type is missing; expected one of {listed}"
+        )
     node = spot.parent.entries.get(spot.path[-1]) if spot.path else spot.parent
-    place = node.entries["type"].place if node is not None and "type" in node.entries else spot.place  # fmt: skip  # noqa: E501
+    written = node.entries.get("type") if node is not None else None
+    place = written.place if written is not None else spot.place
     if isinstance(given, str) and ":" in given:
         hint = "; a model of your own (`module:Class`) is not supported yet"
     else:
@@ -170,10 +176,14 @@ def _hint(error: ErrorDetails) -> str:
     """Say what was probably meant."""
     kind, value = error["type"], error["input"]
     if kind == "literal_error" and isinstance(value, str):
-        return nearest(value, error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))  # fmt: skip  # noqa: E501
+        return nearest(value, re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     if isinstance(value, dict) and kind in (*_NUMBERS, "string_type", "bool_type", "literal_error"):
         close = [hint for key in value if (hint := nearest(key, KINDS))]
-        return close[0] if close else "; a range is {int: [low, high]}, {float: [low, high]} or {choice: [...]}"  # fmt: skip  # noqa: E501
+        return (
+            close[0]
+            if close
+            else "; a range is {int: [low, high]}, {float: [low, high]} or {choice: [...]}"
+        )
     if kind == "tuple_type" and isinstance(value, str):
         return f"; write [{value}]"
     return _number_hint(kind, value)

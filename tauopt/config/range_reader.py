@@ -50,8 +50,9 @@ class _Reader:
         for key in self.node.entries:
             if key not in allowed:
                 place = self.node.keys.get(key, self.node.place)
-                takes = ", ".join(allowed[1:])
-                self.problems.append(place.problem(f"{self.name}: a range of kind {kinds[0]} takes {takes}, got {key!r}{nearest(key, allowed)}"))  # fmt: skip  # noqa: E501
+                takes = f"a range of kind {kinds[0]} takes {', '.join(allowed[1:])}"
+                message = f"{self.name}: {takes}, got {key!r}{nearest(key, allowed)}"
+                self.problems.append(place.problem(message))
         return kinds[0]
 
     def flag(self) -> bool:
@@ -100,7 +101,11 @@ class _Reader:
             self.wrong(node, f"step: expected more than 0 and at most {high - low:g}, got {step:g}")
         elif not math.isclose((high - low) / step, round((high - low) / step), abs_tol=1e-9):
             reached = low + math.floor((high - low) / step) * step
-            self.wrong(node, f"step: {step:g} does not lead from {low:g} to {high:g}; the last value reached is {reached:g}")  # fmt: skip  # noqa: E501
+            self.wrong(
+                node,
+                f"step: {step:g} does not lead from {low:g} to {high:g}; the last value "
+                f"reached is {reached:g}",
+            )
         else:
             return step
         return None
@@ -110,7 +115,10 @@ class _Reader:
         if ends is None:
             return None
         if log and ends[0] <= 0:
-            self.wrong(self.node.entries[kind], f"{kind}: a range with log must begin above 0, got {ends[0]:g}")  # fmt: skip  # noqa: E501
+            self.wrong(
+                self.node.entries[kind],
+                f"{kind}: a range with log must begin above 0, got {ends[0]:g}",
+            )
         step = self.step(kind, ends, log)
         if kind == "int":
             return IntRange(int(ends[0]), int(ends[1]), log, int(step or 1))
@@ -120,7 +128,8 @@ class _Reader:
         node = self.node.entries["choice"]
         items = node.value if isinstance(node.value, tuple) else ()
         if not items or len(items) > MAX_CHOICES:
-            self.wrong(node, f"choice: expected a list of 1 to {MAX_CHOICES} values, got {describe(node.plain())}")  # fmt: skip  # noqa: E501
+            got = describe(node.plain())
+            self.wrong(node, f"choice: expected a list of 1 to {MAX_CHOICES} values, got {got}")
             return None
         values: list[bool | int | float | str] = []
         for item in items:
@@ -145,7 +154,10 @@ class _Reader:
             values = node.value if isinstance(node.value, tuple) else (node,)
             wrong = [v for v in values if v.value is None or isinstance(v.value, (dict, tuple))]
             if wrong or not values:
-                self.wrong(node, f"when: expected a value or a list of values, got {describe(node.plain())}")  # fmt: skip  # noqa: E501
+                self.wrong(
+                    node,
+                    f"when: expected a value or a list of values, got {describe(node.plain())}",
+                )
             else:
                 found[path] = values[:MAX_CHOICES]
         return found

@@ -133,5 +133,7 @@ def describe_range(range_: Range) -> str:
         kind = "int" if isinstance(range_, IntRange) else "float"
         text = f"{kind} [{range_.low}, {range_.high}]" + (" log" if range_.log else "")
         text += f" step {range_.step:g}" if range_.step not in (None, 1) else ""
-    conditions = [f"{path} is {' or '.join(map(str, values))}" for path, values in range_.when.items()]  # fmt: skip  # noqa: E501
+    conditions = [
+        f"{path} is {' or '.join(map(str, values))}" for path, values in range_.when.items()
+    ]
     return text + (" when " + " and ".join(conditions) if conditions else "")

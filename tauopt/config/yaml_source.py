@@ -104,7 +104,12 @@ def read_yaml(path: Path | str) -> tuple[Node, list[Problem]]:
         raise ConfigError([Problem("is not UTF-8 text", file, line, column)]) from error
     node, problems = parse_yaml(text, file=file)
     if not isinstance(node.value, dict):
-        raise ConfigError([*problems, node.place.problem(f"expected `key: value` lines, got {describe(node.plain())}")])  # fmt: skip  # noqa: E501
+        raise ConfigError(
+            [
+                *problems,
+                node.place.problem(f"expected `key: value` lines, got {describe(node.plain())}"),
+            ]
+        )
     return node, problems
 
 
@@ -156,7 +161,9 @@ class _Composer:
         self._next(events, yaml.DocumentEndEvent)
         after = next(events)
         if not isinstance(after, yaml.StreamEndEvent):
-            self.problems.append(self._place(after).problem("a second document begins here; expected one a file"))  # fmt: skip  # noqa: E501
+            self.problems.append(
+                self._place(after).problem("a second document begins here; expected one a file")
+            )
         return root
 
     def _next(self, events: Iterator[Any], kind: type) -> None:
@@ -198,7 +205,14 @@ class _Composer:
         node, nodes = self._anchors[event.anchor]
         self._spend(event, nodes)
         if node is None:
-            raise ConfigError([*self.problems, self._place(event).problem(f"alias *{event.anchor} stands inside its own anchor")])  # fmt: skip  # noqa: E501
+            raise ConfigError(
+                [
+                    *self.problems,
+                    self._place(event).problem(
+                        f"alias *{event.anchor} stands inside its own anchor"
+                    ),
+                ]
+            )
         return node
 
     def _content(self, event: Any, events: Iterator[Any], depth: int) -> Node:
@@ -227,12 +241,23 @@ class _Composer:
 
     def _key_allowed(self, key: Any, at: Place, keys: Mapping[str, Place]) -> bool:
         if not isinstance(key, str):
-            self.problems.append(at.problem(f"a key must be text, got {describe(key)}; write it in quotes"))  # fmt: skip  # noqa: E501
+            self.problems.append(
+                at.problem(f"a key must be text, got {describe(key)}; write it in quotes")
+            )
         elif key == "<<":
-            self.problems.append(at.problem("merge keys `<<` are not supported; use `extends: other.yaml`, or an alias for a whole value"))  # fmt: skip  # noqa: E501
+            self.problems.append(
+                at.problem(
+                    "merge keys `<<` are not supported; use `extends: other.yaml`, or an "
+                    "alias for a whole value"
+                )
+            )
         elif key in keys:
             first = keys[key]
-            self.problems.append(at.problem(f"key {describe(key)} stands twice in this mapping; first in line {first.line}"))  # fmt: skip  # noqa: E501
+            self.problems.append(
+                at.problem(
+                    f"key {describe(key)} stands twice in this mapping; first in line {first.line}"
+                )
+            )
         else:
             return True
         return False

@@ -1,0 +1,42 @@
+"""`tauopt schema`: JSON Schema for editors."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Kind(StrEnum):
+    """The kinds of files."""
+
+    experiment = "experiment"
+    dataset = "dataset"
+
+
+def schema(
+    kind: Annotated[Kind, typer.Argument(help="Of which file.")] = Kind.experiment,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of experiment or dataset files, by which editors complete and check.
+
+    A file names its schema in its first line: `# yaml-language-server: $schema=FILE`.
+    """
+    from tauopt.cli.console import print_json
+    from tauopt.config.schema import dataset_schema, experiment_schema
+    from tauopt.durable import write_json
+
+    generated = experiment_schema() if kind is Kind.experiment else dataset_schema()
+    if output is None:
+        print_json(generated)
+    else:
+        write_json(output, generated)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(schema)

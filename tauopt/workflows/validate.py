@@ -1,0 +1,88 @@
+"""Check experiment and dataset files without touching data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tauopt.config.load import ExperimentFile, Kind, kind_of, read_dataset, read_experiment
+from tauopt.config.ranges import describe_range, points
+from tauopt.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a file without problems holds."""
+
+    path: Path
+    kind: Kind
+    name: str
+    summary: str
+    """One line on its contents."""
+    ranges: Mapping[str, str] = field(default_factory=dict)
+    """Path of a setting -> its range in words; of an experiment only."""
+    inactive: Mapping[str, str] = field(default_factory=dict)
+    """Path of a range that is never active -> why."""
+    defaults: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    """The literature's point of the space: what trial 0 takes."""
+
+
+def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> Validated:
+    """Check one file and tell what it holds.
+
+    Args:
+        path: an experiment or a dataset file; told apart by its keys.
+        overrides: `path=value` each, laid on the file in order.
+    Raises:
+        ConfigError: the file is wrong; every problem with its place.
+    """
+    if kind_of(path) == "experiment":
+        return _experiment(read_experiment(path, overrides=overrides))
+    dataset = read_dataset(path, overrides=overrides)
+    features = len(dataset.candidate) + sum(len(g.features) for g in dataset.groups.values())
+    summary = (
+        f"{len(dataset.samples)} samples, {len(dataset.classes)} classes, "
+        f"{features} features in {1 + len(dataset.groups)} groups"
+    )
+    return Validated(Path(path), "dataset", dataset.name, summary)
+
+
+def validate_all(
+    paths: Sequence[Path | str], *, overrides: Sequence[str] = ()
+) -> tuple[list[Validated], list[Problem]]:
+    """Check several files; return what the good ones hold and every problem of the others."""
+    good: list[Validated] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            good.append(validate(path, overrides=overrides))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return good, problems
+
+
+def _experiment(experiment: ExperimentFile) -> Validated:
+    task = experiment.base.task
+    size = math.prod(points(range_) for range_ in experiment.space.values())
+    continuous = sum(math.isinf(points(range_)) for range_ in experiment.space.values())
+    summary = f"{experiment.base.model.type}, {len(task.classes)} task classes, " + (
+        _size(len(experiment.space), size, continuous) if experiment.space else "no ranges"
+    )
+    return Validated(
+        experiment.path,
+        "experiment",
+        experiment.name,
+        summary,
+        {path: describe_range(range_) for path, range_ in experiment.space.items()},
+        experiment.inactive,
+        experiment.defaults(),
+    )
+
+
+def _size(ranges: int, size: float, continuous: int) -> str:
+    count = f"{ranges} range{'s' if ranges > 1 else ''}"
+    if continuous:
+        return f"{count}, {continuous} of them continuous"
+    return f"{count}, {size:.3g} points" if size >= 1e6 else f"{count}, {size:.0f} points"
