@@ -108,7 +108,7 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
         passed = float(at_signal_efficiency(signal, background, at)[0])
         if passed > 0.0:
             return float(total) / passed
-        return float(total**2 / (background_weights**2 @ times)) + 1.0
+        return float(total**2 / np.sum(background_weights**2 * times)) + 1.0
 
     return value
 
@@ -116,4 +116,4 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
 def _resampled_accuracy(predictions: Predictions) -> Callable[[Floats], float]:
     right = predictions.probabilities.argmax(axis=1) == predictions.labels
     weights, right_weights = predictions.weights, predictions.weights * right
-    return lambda times: float(right_weights @ times / (weights @ times))
+    return lambda times: float(np.sum(right_weights * times) / np.sum(weights * times))

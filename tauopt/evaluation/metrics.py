@@ -50,7 +50,7 @@ def accuracy(predictions: Predictions) -> Measured:
     right = predictions.probabilities.argmax(axis=1) == predictions.labels
     fraction = float(weights[right].sum() / total)
     squares = weights**2 / total**2
-    variance = float(squares @ (right - fraction) ** 2)
+    variance = float(np.sum(squares * (right - fraction) ** 2))
     return Measured(fraction, *wilson(fraction, variance, 1.0 / float(squares.sum())))
 
 
