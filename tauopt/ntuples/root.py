@@ -1,0 +1,248 @@
+"""TTrees -> flat arrays, with every short or damaged read noticed.
+
+Files are read by explicit reads, not memory-mapped: a mapped file that shrinks kills the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tauopt.errors import DataError, TauoptError, nearest
+from tauopt.physics.jagged import Array, Jagged, from_array
+
+STEP = 50_000
+"""Entries read at a time, unless told otherwise."""
+
+
+class BadFileError(DataError):
+    """A file that can't be read whole: corrupt, truncated or never closed."""
+
+
+@dataclass(frozen=True)
+class TreeInfo:
+    """What the header of a file says of the branches that are asked for."""
+
+    entries: int
+    jagged: Mapping[str, bool]
+    """Branch -> whether it holds several values a candidate."""
+    types: Mapping[str, str]
+    """Branch -> C++ type."""
+
+
+@contextlib.contextmanager
+def open_tree(path: Path, tree: str) -> Iterator[Any]:
+    """Open a TTree for the length of the block.
+
+    Raises:
+        BadFileError: the file can't be read, or was never closed.
+        DataError: it holds no such tree.
+    """
+    import uproot
+
+    with contextlib.ExitStack() as stack:
+        with _reading(path):
+            file = stack.enter_context(
+                uproot.open(
+                    path,
+                    handler=uproot.source.file.MultithreadedFileSource,
+                    num_workers=1,
+                    object_cache=None,
+                    array_cache=None,
+                )
+            )
+            keys = dict(file.classnames(cycle=False))
+        if not keys:
+            raise BadFileError(f"{path}: holds nothing; it was not closed by the job that wrote it")
+        if tree not in keys:
+            trees = [name for name, kind in keys.items() if kind == "TTree"]
+            raise DataError(
+                f"{path}: no tree {tree!r}{nearest(tree, trees)}; it has "
+                f"{', '.join(map(repr, trees)) or 'no trees'}"
+            )
+        if keys[tree] != "TTree":
+            raise DataError(f"{path}: {tree!r} is a {keys[tree]}, expected a TTree")
+        with _reading(path):
+            opened = file[tree]
+        yield opened
+
+
+@contextlib.contextmanager
+def _reading(path: Path, what: str = "") -> Iterator[None]:
+    """Name the file in whatever uproot raises: its parsers meet damaged bytes in many ways."""
+    try:
+        yield
+    except TauoptError:
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split())[:300] or type(error).__name__
+        raise BadFileError(f"{path}: {what}can't be read whole: {message}") from error
+
+
+def inspect(path: Path, tree: str, branches: Sequence[str]) -> TreeInfo:
+    """Look at a tree's header: entries, and whether all `branches` are there and numbers.
+
+    Raises:
+        DataError: branches are missing (names the nearest) or not numeric: all at once.
+        BadFileError: the file can't be read, or its branches disagree about the entries.
+    """
+    with open_tree(path, tree) as opened:
+        with _reading(path):
+            entries = int(opened.num_entries)
+            available = _available(opened)
+        chosen = {name: available.get(name) for name in branches}
+        problems = []
+        kinds: dict[str, bool | None] = {}
+        for name, branch in chosen.items():
+            if branch is None:
+                problems.append(f"no branch {name!r}{nearest(name, available)}")
+                continue
+            with _reading(path, f"branch {name!r} "):
+                kinds[name] = _is_jagged(branch)
+                if int(branch.num_entries) != entries:
+                    raise BadFileError(
+                        f"{path}: branch {name!r} has {branch.num_entries} entries, "
+                        f"the tree {entries}"
+                    )
+            if kinds[name] is None:
+                problems.append(
+                    f"branch {name!r} is {branch.typename}, expected numbers or one list of them"
+                )
+        if problems:
+            raise DataError(f"{path}: tree {tree!r}: {'; '.join(problems)}")
+        return TreeInfo(
+            entries=entries,
+            jagged={name: bool(kind) for name, kind in kinds.items()},
+            types={name: str(chosen[name].typename) for name in kinds},  # type: ignore[union-attr]
+        )
+
+
+def _available(tree: Any) -> dict[str, Any]:
+    """Return all branches by their paths, and by their names where these are unique."""
+    paths = dict(tree.iteritems(recursive=True))
+    names: dict[str, Any] = {}
+    twice = set()
+    for branch in paths.values():
+        if branch.name in names:
+            twice.add(branch.name)
+        names[branch.name] = branch
+    return {name: b for name, b in names.items() if name not in twice} | paths
+
+
+def _is_jagged(branch: Any) -> bool | None:
+    """Say whether a branch holds one number (False), a list (True) or something else (None)."""
+    import uproot
+
+    interpretation = branch.interpretation
+    if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
+        inner = interpretation.content
+        plain = type(inner) is uproot.interpretation.numerical.AsDtype and not inner.inner_shape
+        return True if plain and inner.to_dtype.kind in "biuf" else None
+    if type(interpretation) is uproot.interpretation.numerical.AsDtype:
+        base, shape = interpretation.to_dtype.base, interpretation.inner_shape
+        return bool(shape) if base.kind in "biuf" and len(shape) <= 1 else None
+    return None
+
+
+def check_branches(
+    files: Sequence[Path], tree: str, branches: Sequence[str]
+) -> dict[Path, TreeInfo]:
+    """Inspect every file before the first is read.
+
+    Raises:
+        DataError: see `inspect`; tells of every file. BadFileError if all that is wrong is files
+            that can't be read.
+    """
+    found: dict[Path, TreeInfo] = {}
+    problems: list[DataError] = []
+    for path in files:
+        try:
+            found[path] = inspect(path, tree, branches)
+        except DataError as error:
+            problems.append(error)
+    if problems:
+        kind = BadFileError if all(isinstance(p, BadFileError) for p in problems) else DataError
+        raise kind("\n".join(str(problem) for problem in problems))
+    return found
+
+
+def entries(path: Path, tree: str) -> int:
+    """Return the number of entries of a tree; raises as `open_tree`."""
+    with open_tree(path, tree) as opened, _reading(path):
+        return int(opened.num_entries)
+
+
+def iterate(
+    path: Path, tree: str, branches: Sequence[str], *, step: int = STEP
+) -> Iterator[dict[str, Array | Jagged]]:
+    """Read branches of a tree, `step` entries at a time.
+
+    Yields:
+        branch -> numpy (candidate,) or `Jagged`.
+    Raises:
+        BadFileError: something can't be read (names the file and the branch), or fewer entries
+            come than the header promises.
+        DataError: a branch is missing or not numeric.
+    """
+    expected = inspect(path, tree, branches).entries
+    with open_tree(path, tree) as opened:
+        available = _available(opened)
+        chosen = {name: available[name] for name in branches}
+        seen = 0
+        for start, arrays in _steps(opened, chosen, path=path, step=step):
+            count = min(step, expected - start)
+            columns = {}
+            for name, values in arrays.items():
+                if len(values) != count:
+                    raise BadFileError(
+                        f"{path}: branch {name!r} gave {len(values)} entries from {start} on, "
+                        f"expected {count}"
+                    )
+                columns[name] = from_array(values, name=f"{path}: branch {name!r}")
+            seen += count
+            yield columns
+        if seen != expected:
+            raise BadFileError(f"{path}: read {seen} entries of {tree!r}, expected {expected}")
+
+
+def _steps(
+    tree: Any, branches: Mapping[str, Any], *, path: Path, step: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield first entry and awkward arrays of each step; baskets are decompressed once."""
+    names = {id(branch): name for name, branch in branches.items()}
+    available = _available(tree)
+    chunks = iter(
+        tree.iterate(
+            filter_branch=lambda branch: id(branch) in names,
+            step_size=step,
+            library="ak",
+            how=dict,
+        )
+    )
+    start = 0
+    while True:
+        try:
+            with _reading(path):
+                arrays = next(chunks, None)
+        except BadFileError as error:
+            raise _blame(error, branches, path=path, start=start, stop=start + step) from error
+        if arrays is None:
+            return
+        yield start, {names[id(available[key])]: values for key, values in arrays.items()}
+        start += step
+
+
+def _blame(
+    error: BadFileError, branches: Mapping[str, Any], *, path: Path, start: int, stop: int
+) -> BadFileError:
+    """Find the branch that can't be read in this range of entries."""
+    for name, branch in branches.items():
+        try:
+            with _reading(path, f"branch {name!r} "):
+                branch.array(entry_start=start, entry_stop=stop, library="ak")
+        except BadFileError as found:
+            return found
+    return error

@@ -1,0 +1,77 @@
+"""Globs and digests of input files."""
+
+import os
+
+import pytest
+
+from tauopt.errors import DataError
+from tauopt.ntuples import digests, files
+
+
+def _make(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+
+
+def test_globs_are_sorted_and_each_file_comes_once(tmp_path):
+    _make(tmp_path, "b.root", "a.root", "c.txt")
+    globs = [f"{tmp_path}/b*.root", f"{tmp_path}/*.root"]
+    assert [path.name for path in files.expand(globs)] == ["a.root", "b.root"]
+    assert files.expand(globs) == files.expand(globs[::-1])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{}/b.root", r"no such file \(did you mean 'a.root'\?\)"),
+        ("{}/none/*.root", "there is no folder"),
+        ("root://host/{}/a.root", "only local files"),
+    ],
+)
+def test_glob_without_a_file_is_an_error(tmp_path, pattern, message):
+    _make(tmp_path, "a.root")
+    with pytest.raises(DataError, match=message):
+        files.expand([f"{tmp_path}/a.root", pattern.format(tmp_path)])
+
+
+def test_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
+    path, cache = tmp_path / "a.root", tmp_path / "cache"
+    path.write_bytes(b"one")
+    monkeypatch.setattr(digests, "_RACY_NS", -1)
+    first, _ = digests.digest(path, cache=cache)
+    monkeypatch.setattr(digests.durable, "sha256_file", lambda path: "read again")
+    assert digests.digest(path, cache=cache)[0] == first
+    path.write_bytes(b"two")
+    assert digests.digest(path, cache=cache)[0] == "read again"
+
+
+def test_digest_of_a_young_file_is_not_remembered(tmp_path):
+    path, cache = tmp_path / "a.root", tmp_path / "cache"
+    path.write_bytes(b"one")
+    first, seen = digests.digest(path, cache=cache)
+    path.write_bytes(b"two")
+    os.utime(path, ns=(seen.modified_ns, seen.modified_ns))
+    assert digests.digest(path, cache=cache)[0] != first
+
+
+def test_damaged_memory_of_a_digest_is_taken_again(tmp_path, monkeypatch):
+    path, cache = tmp_path / "a.root", tmp_path / "cache"
+    path.write_bytes(b"one")
+    monkeypatch.setattr(digests, "_RACY_NS", -1)
+    first, _ = digests.digest(path, cache=cache)
+    for entry in cache.iterdir():
+        entry.write_text("{")
+    assert digests.digest(path, cache=cache)[0] == first
+
+
+def test_file_that_changes_while_read_is_an_error(tmp_path):
+    path = tmp_path / "a.root"
+    path.write_bytes(b"one")
+    before = files.signature(path)
+    digests.check_unchanged(path, before)
+    path.write_bytes(b"longer")
+    with pytest.raises(DataError, match="changed while it was read"):
+        digests.check_unchanged(path, before)
+    path.unlink()
+    with pytest.raises(DataError, match="changed while it was read"):
+        digests.check_unchanged(path, before)

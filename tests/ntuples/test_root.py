@@ -1,0 +1,212 @@
+"""Reading TTrees: what is read is what was written, and what is damaged is named."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from tauopt.errors import DataError
+from tauopt.ntuples import root
+from tauopt.physics.jagged import Jagged, to_awkward
+from tests.ntuples_factory import columns, write
+
+BRANCHES = ("pt", "track_pt", "event_number")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    content = columns(500)
+    return write(tmp_path_factory.mktemp("ntuples") / "a.root", content, baskets=3), content
+
+
+def _join(steps, name):
+    parts = [step[name] for step in steps]
+    if isinstance(parts[0], Jagged):
+        return ak.concatenate([to_awkward(part) for part in parts])
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("step", [1000, 170, 500])
+def test_what_is_read_is_what_was_written(written, step):
+    path, content = written
+    steps = list(root.iterate(path, "candidates", BRANCHES, step=step))
+    for name in BRANCHES:
+        assert _join(steps, name).tolist() == content[name].tolist()
+    assert root.entries(path, "candidates") == 500
+
+
+def test_missing_branches_are_named_in_every_file_before_the_first_read(tmp_path):
+    good = write(tmp_path / "good.root", columns(5))
+    lacking = {name: v for name, v in columns(5).items() if name != "eta"}
+    bad = [write(tmp_path / f"bad{i}.root", lacking | {"eta2": lacking["pt"]}) for i in (1, 2)]
+    with pytest.raises(DataError) as caught:
+        root.check_branches([good, *bad], "candidates", ["eta", "pt"])
+    for path in bad:
+        assert f"{path}: tree 'candidates': no branch 'eta' (did you mean 'eta2'?)" in str(
+            caught.value
+        )
+    assert not isinstance(caught.value, root.BadFileError)
+
+
+def test_only_numbers_and_flat_lists_of_them_are_taken():
+    from uproot.interpretation.jagged import AsJagged
+    from uproot.interpretation.numerical import AsDtype
+    from uproot.interpretation.strings import AsStrings
+
+    def kind(interpretation):
+        return root._is_jagged(SimpleNamespace(interpretation=interpretation))
+
+    assert kind(AsDtype(">f4")) is False
+    assert kind(AsDtype((">f4", (3,)))) is True
+    assert kind(AsJagged(AsDtype(">i8"))) is True
+    for other in (
+        AsStrings(),
+        AsDtype((">f4", (3, 2))),
+        AsJagged(AsDtype((">f4", (3,)))),
+        AsDtype([("x", ">f4"), ("y", ">f4")]),
+    ):
+        assert kind(other) is None
+
+
+def test_what_is_no_ttree_is_refused(tmp_path):
+    import uproot
+
+    path = tmp_path / "ntuple.root"
+    with uproot.recreate(path) as file:
+        file.mkrntuple("candidates", {"pt": np.float32})
+    with pytest.raises(DataError, match="RNTuple, expected a TTree"):
+        root.inspect(path, "candidates", ["pt"])
+
+
+def test_missing_tree_is_named_with_its_neighbours(written):
+    with pytest.raises(DataError, match=r"no tree 'candidate' \(did you mean 'candidates'\?\)"):
+        root.inspect(written[0], "candidate", ["pt"])
+
+
+def test_file_that_was_never_closed_is_named(tmp_path):
+    import uproot
+
+    path = tmp_path / "open.root"
+    with uproot.recreate(path):
+        copy = tmp_path / "copy.root"
+        copy.write_bytes(path.read_bytes())
+    with pytest.raises(root.BadFileError, match=r"copy\.root: holds nothing; it was not closed"):
+        root.inspect(copy, "candidates", ["pt"])
+
+
+@pytest.mark.parametrize("content", [b"", b"root", b"not a root file at all" * 100, bytes(4000)])
+def test_what_is_no_root_file_is_named(tmp_path, content):
+    path = tmp_path / "no.root"
+    path.write_bytes(content)
+    with pytest.raises(root.BadFileError, match=r"no\.root"):
+        root.inspect(path, "candidates", ["pt"])
+
+
+def test_unreadable_and_missing_files_are_named(tmp_path):
+    with pytest.raises(root.BadFileError, match=r"gone\.root"):
+        root.inspect(tmp_path / "gone.root", "candidates", ["pt"])
+
+
+def _read(path):
+    return list(root.iterate(path, "candidates", BRANCHES, step=200))
+
+
+def _error(path):
+    """Read a file; return what was wrong with it, empty if every entry came.
+
+    Values may differ where the format has no checksum, but nothing may be missing.
+    """
+    try:
+        steps = _read(path)
+    except DataError as error:
+        return str(error)
+    assert sum(len(step["pt"]) for step in steps) == 500
+    return ""
+
+
+def _same(steps, content):
+    return all(_join(steps, name).tolist() == content[name].tolist() for name in BRANCHES)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_truncated_file_is_never_taken_for_a_whole_one(written, tmp_path, fraction):
+    path, content = written
+    whole = path.read_bytes()
+    short = tmp_path / "short.root"
+    short.write_bytes(whole[: int(len(whole) * fraction)])
+    error = _error(short)
+    if error:
+        assert "short.root" in error
+    else:  # only what nobody needs was cut off
+        assert _same(_read(short), content)
+
+
+def test_damaged_basket_is_named_with_its_branch(written, tmp_path):
+    path, _ = written
+    whole = bytearray(path.read_bytes())
+    with root.open_tree(path, "candidates") as tree:
+        seek = int(tree["track_pt"].member("fBasketSeek")[1])
+    whole[seek + 80 : seek + 200] = os.urandom(120)
+    damaged = tmp_path / "damaged.root"
+    damaged.write_bytes(whole)
+    with pytest.raises(root.BadFileError, match=r"damaged\.root: branch 'track_pt'"):
+        _read(damaged)
+
+
+def _mutate(whole: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(whole)
+    kind = rng.integers(3)
+    if kind == 0:
+        return bytes(changed[: rng.integers(1, len(whole))])
+    for _ in range(int(rng.integers(1, 9))):
+        place = int(rng.integers(len(whole)))
+        if kind == 1:
+            changed[place] = int(rng.integers(256))
+        else:
+            changed[place : place + 4] = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
+    return bytes(changed[: len(whole)])
+
+
+def _damage(whole, folder, *, files, seed):
+    """Read mutated files; return how many were noticed."""
+    rng = np.random.default_rng(seed)
+    noticed = 0
+    for number in range(files):
+        path = folder / f"{number}.root"
+        path.write_bytes(_mutate(whole, rng))
+        error = _error(path)
+        noticed += bool(error)
+        assert not error or path.name in error
+        path.unlink()
+    return noticed
+
+
+def test_mutated_files_give_an_error_or_every_entry(written, tmp_path):
+    assert _damage(written[0].read_bytes(), tmp_path, files=60, seed=1) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_five_thousand_mutated_files_give_an_error_or_every_entry(written, tmp_path):
+    assert _damage(written[0].read_bytes(), tmp_path, files=5000, seed=2) > 1500
+
+
+REAL = os.environ.get("TAUOPT_REAL_DATA", "")
+
+
+@pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
+@pytest.mark.parametrize(
+    ("name", "tree", "branches"),
+    [
+        ("cms_nanoaod_2015_ttbar.root", "Events", ["event", "nTau", "Tau_pt", "Tau_decayMode"]),
+        ("atlas_physlite.root", "CollectionTree", ["AnalysisTauJetsAuxDyn.pt"]),
+    ],
+)
+def test_real_files_are_read_whole(name, tree, branches):
+    path = Path(REAL) / name
+    steps = list(root.iterate(path, tree, branches))
+    first = steps[0][branches[0]]
+    assert len(first.counts if isinstance(first, Jagged) else first) == root.entries(path, tree)
