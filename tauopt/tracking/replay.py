@@ -22,6 +22,7 @@ from tauopt.durable import sha256_file, write_json
 from tauopt.errors import CorruptError
 from tauopt.tracking import runs
 from tauopt.tracking.client import is_rejected
+from tauopt.tracking.dataset_input import DatasetInput, log_dataset
 from tauopt.tracking.spool import Record, read_records
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Child:
     uid: str
     tags: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    dataset: DatasetInput | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,8 @@ class Replay:
                 note=child.note,
                 time_ms=self.wanted.began_ms,
             )
+            if child.dataset:
+                log_dataset(client, run_id, child.dataset)
         except Exception:
             if not self._position.doubtful:
                 self._note(doubtful=True)
@@ -319,6 +323,8 @@ def read_wanted(folder: Path) -> Wanted | None:
     try:
         raw = json.loads((folder / RUN).read_text())
         child = raw.pop("child")
+        if child and child["dataset"]:
+            child["dataset"] = DatasetInput(**child["dataset"])
         return Wanted(**raw, child=Child(**child) if child else None)
     except FileNotFoundError:
         return None

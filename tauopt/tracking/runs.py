@@ -247,6 +247,19 @@ def find_run(client: MlflowClient, prefix: str) -> Any:
     raise UsageError(f"run id {prefix!r} is ambiguous: {listed}{more}; give more letters")
 
 
+def children(client: MlflowClient, parent: str) -> list[Any]:
+    """Return the trials' runs (`mlflow.entities.Run`) of a search, by name: t000, t001, ..."""
+    place = client.get_run(parent).info.experiment_id
+    query = f"tags.`mlflow.parentRunId` = '{parent}'"
+    found, token = [], None
+    while True:
+        page = client.search_runs([place], query, max_results=5000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda run: str(run.info.run_name))
+
+
 def run_status(client: MlflowClient, run_id: str) -> str:
     """Return the MLflow status of a run: RUNNING, FINISHED, FAILED or KILLED.
 

@@ -1,0 +1,69 @@
+"""Runs in words: the markdown that the MLflow UI shows as a run's description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LOGGED_TABLES = "mlflow.loggedArtifacts"
+"""Tag by which the UI knows which JSON artifacts are tables."""
+
+
+def search_note(
+    *,
+    name: str,
+    objective: str,
+    facts: Mapping[str, str],
+    board: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Describe a search: what it looks for, facts, and the best trials so far.
+
+    Args:
+        name: of the search.
+        objective: what it makes as large as it can.
+        facts: label -> value, in order: dataset, network, resume command, ...
+        board: rows of the leaderboard, the best first; all with the same keys.
+    """
+    lines = [f"**{name}** makes `{objective}` as large as it can.", "", *_facts(facts)]
+    if board:
+        lines += ["", "### Leaderboard", "", *markdown_table(board[:10])]
+    return "\n".join(lines)
+
+
+def trial_note(*, number: int, search: str, facts: Mapping[str, str], figures: bool = True) -> str:
+    """Describe a trial: its number, its search, facts, and where its figures are."""
+    lines = [f"Trial {number} of the search **{search}**.", "", *_facts(facts)]
+    if figures:
+        lines += ["", "ROC curve, scores and training curves: *Artifacts*, folder `figures`."]
+    return "\n".join(lines)
+
+
+def _facts(facts: Mapping[str, str]) -> list[str]:
+    return [f"- {label}: {value}" for label, value in facts.items()]
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write rows with the same keys as the lines of a markdown table; floats to 4 digits."""
+    header = list(rows[0])
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + " --- |" * len(header),
+        *("| " + " | ".join(_cell(row[key]) for key in header) + " |" for row in rows),
+    ]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+
+
+def table_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows with the same keys in the layout that MLflow's UI shows as a table."""
+    columns = list(rows[0]) if rows else []
+    data = [[row[key] for key in columns] for row in rows]
+    return json.dumps({"columns": columns, "data": data}, indent=1)
+
+
+def table_tag(*paths: str) -> dict[str, str]:
+    """Return the tag that lets the UI show JSON artifacts (`table_json`) as tables."""
+    return {LOGGED_TABLES: json.dumps([{"path": path, "type": "table"} for path in paths])}

@@ -1,0 +1,255 @@
+"""The registry: versions of a model, one a digest, and the alias `champion`.
+
+Registering the same file twice gives the same version; a registration that was cut short is
+completed by the next one; several at once end with unique versions. The alias is moved last.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from tauopt.durable import check_name, sha256_file
+from tauopt.errors import CorruptError, DataError, ServiceError
+from tauopt.tracking.client import is_rejected, set_environment
+from tauopt.tracking.packing import MODEL_FILE, pack_model
+from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+VERDICT = "tauopt.verdict"
+"""Tag of a version: the verdict as JSON."""
+_ATTEMPTS = 8
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What becomes a version.
+
+    Attributes:
+        run_id: of the trial that made the model.
+        model: `.keras` file.
+        sha256: its digest as recorded with the run.
+        example: inputs by name, (candidate, ...); a few candidates.
+        output: the model's output for them, (candidate, class).
+        card: markdown that tells what the model is, on what it was trained and judged.
+        verdict: JSON-able; kept in the tag `tauopt.verdict`.
+        tags: further tags of the version.
+        loader: as of `pack_model`.
+    """
+
+    run_id: str
+    model: Path
+    sha256: str
+    example: Mapping[str, np.ndarray]
+    output: np.ndarray
+    card: str
+    verdict: Mapping[str, Any]
+    tags: Mapping[str, str]
+    loader: str = "mlflow.tensorflow"
+
+
+def register(client: MlflowClient, name: str, entry: Entry, *, alias: str = CHAMPION) -> Any:
+    """Make a model file the version of a registered model, and move the alias to it.
+
+    Args:
+        client: from `connect`.
+        name: registered model; made if missing.
+        entry: the file and what is told of it.
+        alias: moved when all else is done; empty moves none.
+    Returns:
+        The `mlflow.entities.model_registry.ModelVersion`: an earlier one if the registry holds
+        this digest already.
+    Raises:
+        CorruptError: the file is not the one that was recorded.
+        ServiceError: the registry does not answer.
+        InvalidNameError: `name` may not become a model's name.
+    """
+    set_environment()
+    check_name(name, what="registered model")
+    if sha256_file(entry.model) != entry.sha256:
+        raise CorruptError(f"{entry.model}: expected sha256 {entry.sha256}, got another one")
+    again(lambda: _make_model(client, name))
+    again(lambda: _make_version(client, name, entry))
+    version = again(lambda: _only_version(client, name, entry.sha256))
+    if alias:
+        again(lambda: client.set_registered_model_alias(name, alias, version.version))
+        version = again(lambda: client.get_model_version(name, version.version))
+    return version
+
+
+def champion(client: MlflowClient, name: str, *, alias: str = CHAMPION) -> Any | None:
+    """Return the version of `name` that the alias points to; None if there is none.
+
+    Raises:
+        ServiceError: the registry does not answer.
+    """
+    return again(lambda: _aliased(client, name, alias))
+
+
+def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Path, str]:
+    """Copy the `.keras` file of a run or of a version into `folder`, and check its digest.
+
+    Args:
+        client: from `connect`.
+        source: `mlflow.entities.Run` (from `find_run`) or `ModelVersion` (from `champion`).
+        folder: where the copy shall lie.
+    Returns:
+        The file, and its SHA-256.
+    Raises:
+        DataError: there is no model.
+        CorruptError: it is not the one that was recorded.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    is_run = hasattr(source, "data")
+    tags = source.data.tags if is_run else source.tags
+    what = f"run {source.info.run_id}" if is_run else f"{source.name} version {source.version}"
+    if MODEL_SHA256 not in tags or (is_run and MODEL_PATH not in tags):
+        raise DataError(f"{what} has no model: expected the tag {MODEL_SHA256}")
+    folder.mkdir(parents=True, exist_ok=True)
+    root = source.info.artifact_uri if is_run else source.source
+    inside = tags[MODEL_PATH] if is_run else MODEL_FILE
+    try:
+        path = Path(
+            download_artifacts(
+                artifact_uri=f"{root}/{inside}",
+                dst_path=str(folder),
+                tracking_uri=client.tracking_uri,
+            )
+        )
+    except (MlflowException, OSError) as error:
+        raise DataError(f"the model of {what} can't be fetched: {error}") from error
+    found = sha256_file(path)
+    if found != tags[MODEL_SHA256]:
+        raise CorruptError(
+            f"the model of {what} was altered: expected sha256 {tags[MODEL_SHA256]}, got {found}"
+        )
+    return path, found
+
+
+def versions(client: MlflowClient, name: str, sha256: str = "") -> list[Any]:
+    """Return the versions of a registered model, or those of one digest; the first one first."""
+    query = f"name='{name}'" + (f" AND tag.`{MODEL_SHA256}`='{sha256}'" if sha256 else "")
+    found = client.search_model_versions(query, max_results=1000)
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def _make_model(client: MlflowClient, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, tags={"tauopt": "true"})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _make_version(client: MlflowClient, name: str, entry: Entry) -> None:
+    if versions(client, name, entry.sha256):
+        return
+    logged = _ready_model(client, name, entry)
+    remote = client.tracking_uri.startswith(("http", "databricks"))
+    client.create_model_version(
+        name,
+        # A database behind no server would look a models:/ address up in the global store.
+        source=f"models:/{logged.model_id}" if remote else logged.artifact_location,
+        run_id=entry.run_id,
+        model_id=logged.model_id,
+        tags={
+            **entry.tags,
+            MODEL_SHA256: entry.sha256,
+            VERDICT: json.dumps(entry.verdict, sort_keys=True),
+        },
+        description=entry.card,
+    )
+
+
+def _only_version(client: MlflowClient, name: str, sha256: str) -> Any:
+    """Keep the first version of a digest; two registrations at once made two."""
+    first, *others = versions(client, name, sha256)
+    for other in others:
+        try:
+            client.delete_model_version(name, other.version)
+        except Exception as error:
+            if not is_rejected(error):  # the other registration has deleted it as well
+                raise
+    return first
+
+
+def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
+    """Return the logged model of this digest, whole: an earlier one, or a new one."""
+    from mlflow.entities import LoggedModelOutput
+
+    place = client.get_run(entry.run_id).info.experiment_id
+    for known in client.search_logged_models(
+        [place], filter_string=f"tags.`{MODEL_SHA256}` = '{entry.sha256}'"
+    ):
+        if str(known.status) == "READY":
+            return known
+    logged = client.create_logged_model(
+        place,
+        name=name,
+        source_run_id=entry.run_id,
+        model_type="keras",
+        tags={MODEL_SHA256: entry.sha256},
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        facts = {"sha256": entry.sha256, "run_id": entry.run_id}
+        pack_model(
+            folder,
+            entry.model,
+            example=entry.example,
+            output=entry.output,
+            metadata=facts,
+            loader=entry.loader,
+        )
+        (folder / "README.md").write_text(entry.card)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.log_outputs(entry.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _aliased(client: MlflowClient, name: str, alias: str) -> Any | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if is_rejected(error):
+            return None
+        raise
+
+
+def again(call: Callable[[], T]) -> T:
+    """Call until it succeeds, with jitter: registrations at once can answer 500.
+
+    Raises:
+        ServiceError: it failed every time.
+        Exception: what MLflow refuses for good, as it is.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            return call()
+        except MlflowException as error:
+            if is_rejected(error):
+                raise
+            if attempt == _ATTEMPTS - 1:
+                raise ServiceError(f"the model registry fails: {error}") from error
+        time.sleep(random.uniform(0.1, 0.4) * 1.6**attempt)
+    raise ServiceError("the model registry fails")  # not reached
