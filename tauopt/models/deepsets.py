@@ -1,0 +1,49 @@
+"""Deep Sets branches over objects beside the candidate's own features.
+
+phi acts on each object, F on the sum over real objects, so that neither the order of objects
+nor padding changes the output. Source: Zaheer et al., Deep Sets, arXiv:1703.06114; widths of
+the ATLAS unified tau classifier.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tauopt.config.inputs import InputSpec
+from tauopt.config.networks import DeepSets, DeepSetsGroup
+from tauopt.models import blocks
+from tauopt.models.objects import SumObjects
+
+
+def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
+    """Build the network."""
+    inputs = blocks.inputs(spec)
+    make = blocks.Layers(
+        blocks.seeds(seed),
+        activation=settings.activation,
+        initializer="he_normal",
+        normalize=settings.batch_normalization,
+        dropout=settings.dropout,
+    )
+    branches = [
+        _branch(*inputs.groups[name], make, group, name=name)
+        for name, group in settings.groups.items()
+    ]
+    widths = blocks.candidate_widths(settings.candidate)
+    branches.append(make.tower(inputs.candidate, widths, name="candidate"))
+    x = blocks.merged(branches)
+    for number, units in enumerate(blocks.merge_widths(settings.merge), start=1):
+        x = make.drop(x, name=f"merge_{number}")
+        x = make.dense(x, units, name=f"merge_dense_{number}")
+    return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="deepsets")
+
+
+def _branch(x: Any, real: Any, make: blocks.Layers, group: DeepSetsGroup, *, name: str) -> Any:
+    """Apply phi to each object, add up the real ones, apply F."""
+    phi = [group.phi_units] * (group.phi_layers - 1) + [group.phi_output_units]
+    x = SumObjects(name=f"{name}_sum")(make.tower(x, phi, name=f"{name}_phi", real=real), real)
+    return make.tower(
+        x, [group.f_units] * group.f_layers + [group.f_output_units], name=f"{name}_f"
+    )

@@ -1,0 +1,80 @@
+"""What is done to the objects of a candidate with their mask: sum, last state, reversal.
+
+Objects lie at the front of their axis, padding behind them; the stream makes them so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tauopt.models.preprocessing import PACKAGE
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SumObjects(keras.layers.Layer):
+    """Add up the real objects of a candidate: the pooling of Deep Sets.
+
+    Call with values (N, object, unit) and the mask (N, object) bool; gives (N, unit), zero
+    where there is no object.
+
+    Source: Zaheer et al., Deep Sets, arXiv:1703.06114.
+    """
+
+    supports_masking = True
+
+    def compute_mask(self, x: Any, previous: Any = None) -> None:
+        """End Keras's own mask here, since objects are no more."""
+
+    def call(self, x: Any, real: Any) -> Any:
+        """Return the masked sum over objects."""
+        return ops.sum(ops.where(ops.expand_dims(real, -1), x, 0.0), axis=1)
+
+    def compute_output_shape(self, x_shape: Any, real_shape: Any) -> Any:
+        """Return (N, unit)."""
+        return (x_shape[0], x_shape[2])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class LastObject(keras.layers.Layer):
+    """Take a recurrent layer's state after the last real object.
+
+    A recurrent layer that reads padding behind the real objects has, at the last real one, the
+    state that masking would keep. Reading it here lets the layer run without a mask: 1.1 to 1.6
+    times faster on a CPU, and on a GPU cuDNN's mask checks (which refuse empty groups) never
+    come up.
+
+    Call with states (N, object, unit) and the mask (N, object) bool; gives (N, unit), zero
+    where there is no object.
+    """
+
+    def call(self, states: Any, real: Any) -> Any:
+        """Return the state at the last real object."""
+        real = ops.cast(real, states.dtype)
+        behind = ops.pad(real[:, 1:], ((0, 0), (0, 1)))
+        return ops.sum(states * ops.expand_dims(real - behind, -1), axis=1)
+
+    def compute_output_shape(self, states_shape: Any, real_shape: Any) -> Any:
+        """Return (N, unit)."""
+        return (states_shape[0], states_shape[2])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ReverseObjects(keras.layers.Layer):
+    """Reverse the order of the real objects; padding stays behind them.
+
+    Call with values (N, object, unit) and the mask (N, object) bool.
+    """
+
+    def call(self, x: Any, real: Any) -> Any:
+        """Return the values with the last real object first."""
+        count = ops.sum(ops.cast(real, "int32"), axis=1, keepdims=True)
+        slot = ops.expand_dims(ops.arange(x.shape[1], dtype="int32"), 0)
+        index = ops.where(slot < count, count - 1 - slot, slot)
+        return ops.take_along_axis(x, ops.expand_dims(index, -1), axis=1)
+
+    def compute_output_shape(self, x_shape: Any, real_shape: Any) -> Any:
+        """Return the shape of the values, which stays."""
+        return x_shape

@@ -1,0 +1,112 @@
+"""Input specs, networks and batches for the tests of models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
+from tauopt.config.networks import (
+    CandidateTower,
+    DeepSets,
+    DeepSetsGroup,
+    Dense,
+    MergeTower,
+    Rnn,
+    RnnGroup,
+    group_lengths,
+)
+
+MODES = ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
+SMALL = {
+    "rnn": Rnn(
+        type="rnn",
+        groups={
+            "tracks": RnnGroup(length=5, units=8, dense_units=8),
+            "clusters": RnnGroup(length=3, units=6, dense_units=8, rnn_layers=2),
+        },
+        candidate=CandidateTower(layers=1, units=8, output_units=4),
+    ),
+    "gru": Rnn(
+        type="rnn",
+        cell="gru",
+        bidirectional=True,
+        dropout=0.2,
+        groups={"tracks": RnnGroup(length=5, units=8, dense_layers=0, rnn_layers=2)},
+        merge=MergeTower(layers=2, units=8),
+    ),
+    "deepsets": DeepSets(
+        type="deepsets",
+        dropout=0.1,
+        groups={
+            "tracks": DeepSetsGroup(length=5, phi_units=8, f_units=8),
+            "clusters": DeepSetsGroup(length=3, phi_layers=1, phi_output_units=1, f_layers=0),
+        },
+        candidate=CandidateTower(layers=1, units=8, output_units=4),
+        merge=MergeTower(layers=2, units=8),
+    ),
+    "deepsets_plain": DeepSets(
+        type="deepsets",
+        batch_normalization=False,
+        groups={"tracks": DeepSetsGroup(length=5, phi_units=8, f_units=8)},
+    ),
+    "dense": Dense(type="dense", units=16, reduction=0.5, dropout=0.1),
+    "dense_normalized": Dense(type="dense", units=16, batch_normalization=True),
+}
+"""Small networks that between them use every branch of the builders."""
+
+
+def group(name: str, features: int) -> FittedGroup:
+    """Return a group whose features go through transforms of every kind in turn."""
+    kinds = (
+        (Transform(log10=True, scale="standard"), 4.2, 0.4),
+        (Transform(abs=True, offset=1e-6, log10=True, scale="standard"), -1.5, 0.8),
+        (Transform(divide=0.4), 0.0, 1.0),
+        (Transform(min=0.0, max=4.0, scale="minmax"), 0.0, 4.0),
+    )
+    return FittedGroup(
+        name=name,
+        features=tuple(
+            FittedFeature(
+                name=f"f{i}",
+                transform=kinds[i % 4][0],
+                shift=kinds[i % 4][1],
+                spread=kinds[i % 4][2],
+            )
+            for i in range(features)
+        ),
+    )
+
+
+def spec_for(
+    network: Rnn | DeepSets | Dense,
+    *,
+    candidate: int = 5,
+    tracks: int = 4,
+    clusters: int = 3,
+    classes: tuple[str, ...] = ("jet", "tau"),
+) -> InputSpec:
+    return InputSpec(
+        candidate=group("candidate", candidate),
+        groups=(group("tracks", tracks), group("clusters", clusters)),
+        lengths=group_lengths(network),
+        classes=classes,
+        signal=tuple(name for name in classes if name != "jet"),
+    )
+
+
+def batch(spec: InputSpec, *, size: int = 32, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return random inputs, the first candidate without any object, zeros where masked."""
+    rng = np.random.default_rng(seed)
+    inputs = {"candidate": rng.lognormal(1, 2, (size, len(spec.candidate.features)))}
+    for name, length in spec.lengths.items():
+        count = rng.integers(0, length + 1, size)
+        count[0] = 0
+        mask = np.arange(length) < count[:, None]
+        values = rng.lognormal(1, 2, (size, length, len(spec.group(name).features)))
+        inputs[name] = np.where(mask[..., None], values, 0.0)
+        inputs[f"{name}_mask"] = mask
+    return {k: v if v.dtype == bool else v.astype(np.float32) for k, v in inputs.items()}
+
+
+def one_hot(spec: InputSpec, size: int = 32) -> np.ndarray:
+    return np.eye(len(spec.classes), dtype=np.float32)[np.arange(size) % len(spec.classes)]

@@ -1,0 +1,205 @@
+"""What every network must do; a new one joins by a line in `specs.SMALL`."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from tauopt.config.networks import DeepSets
+from tauopt.models.build import build_model, describe
+from tauopt.models.saving import load_model, save_model
+from tests.models.specs import MODES, SMALL, batch, one_hot, spec_for
+
+PERMUTATION_INVARIANT = [name for name, network in SMALL.items() if isinstance(network, DeepSets)]
+ORDERED = ["rnn", "gru"]
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def built(request):
+    """A network with its spec, and weights that are not those of the start."""
+    network = SMALL[request.param]
+    spec = spec_for(network, classes=("jet", *MODES))
+    return spec, randomised(build_model(spec, network, seed=1))
+
+
+def randomised(model: keras.Model) -> keras.Model:
+    rng = np.random.default_rng(3)
+    for weight in model.weights:
+        if "variance" not in weight.path:
+            weight.assign(weight.numpy() + rng.normal(0, 0.1, weight.shape))
+    return model
+
+
+def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    """Compile without tracing, which would take longer than the few steps of a test."""
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", run_eagerly=True)
+
+
+def outputs(model: keras.Model, inputs: dict) -> np.ndarray:
+    return np.asarray(model(inputs, training=False))
+
+
+def test_output_is_probabilities_in_class_order(built):
+    spec, model = built
+    p = outputs(model, batch(spec))
+    assert p.shape == (32, 6)
+    assert p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_inputs_are_those_of_the_spec(built):
+    spec, model = built
+    expected = {"candidate": (None, len(spec.candidate.features))}
+    for name, length in spec.lengths.items():
+        expected[name] = (None, length, len(spec.group(name).features))
+        expected[f"{name}_mask"] = (None, length)
+    assert {x.name: tuple(x.shape) for x in model.inputs} == expected
+
+
+@pytest.mark.parametrize("rubbish", [-999.0, 1e30, np.nan, np.inf])
+def test_what_lies_in_masked_slots_never_matters(built, rubbish):
+    spec, model = built
+    clean = batch(spec)
+    dirty = dict(clean)
+    for name in spec.lengths:
+        dirty[name] = np.where(clean[f"{name}_mask"][..., None], clean[name], np.float32(rubbish))
+    np.testing.assert_array_equal(outputs(model, dirty), outputs(model, clean))
+
+
+def test_what_lies_in_masked_slots_never_matters_in_training_either(built):
+    spec, model = built
+    clean = batch(spec)
+    dirty = dict(clean)
+    for name in spec.lengths:
+        dirty[name] = np.where(clean[f"{name}_mask"][..., None], clean[name], np.float32(1e6))
+    first, second = (
+        trained_once(keras.models.clone_model(model), model.get_weights(), inputs, spec)
+        for inputs in (clean, dirty)
+    )
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def trained_once(model, weights, inputs, spec) -> list[np.ndarray]:
+    model.set_weights(weights)
+    compiled(model, keras.optimizers.SGD(0.1))
+    model.train_on_batch(inputs, one_hot(spec))
+    return model.get_weights()
+
+
+def test_candidates_without_objects_give_finite_output(built):
+    spec, model = built
+    inputs = batch(spec)
+    for name in spec.lengths:
+        inputs[name] = np.zeros_like(inputs[name])
+        inputs[f"{name}_mask"] = np.zeros_like(inputs[f"{name}_mask"])
+    assert np.isfinite(outputs(model, inputs)).all()
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 1e-38, 1e30, -1e30, 3.4e38, np.inf, -np.inf])
+def test_extreme_features_give_finite_output(built, value):
+    spec, model = built
+    inputs = {
+        name: x if x.dtype == bool else np.full_like(x, value) for name, x in batch(spec).items()
+    }
+    assert np.isfinite(outputs(model, inputs)).all()
+
+
+def test_a_feature_that_is_nan_is_not_hidden(built):
+    spec, model = built
+    inputs = batch(spec)
+    inputs["candidate"][3, 0] = np.nan
+    p = outputs(model, inputs)
+    assert np.isnan(p[3]).all()
+    assert np.isfinite(np.delete(p, 3, axis=0)).all()
+
+
+def test_each_candidate_is_judged_by_itself(built):
+    spec, model = built
+    inputs = batch(spec)
+    alone = outputs(model, {name: x[5:6] for name, x in inputs.items()})
+    np.testing.assert_allclose(alone, outputs(model, inputs)[5:6], rtol=1e-4, atol=1e-6)
+
+
+def test_training_changes_every_trainable_weight(built):
+    spec, model = built
+    compiled(model, keras.optimizers.Adam(0.01))
+    before = [w.numpy().copy() for w in model.trainable_weights]
+    for seed in range(3):
+        model.train_on_batch(batch(spec, seed=seed), one_hot(spec))
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        assert np.isfinite(weight.numpy()).all()
+        assert not np.array_equal(weight.numpy(), old), weight.path
+
+
+def test_a_saved_model_gives_equal_output(built, tmp_path):
+    spec, model = built
+    digest = save_model(model, tmp_path / "model.keras")
+    again = load_model(tmp_path / "model.keras", sha256=digest)
+    np.testing.assert_array_equal(outputs(again, batch(spec)), outputs(model, batch(spec)))
+    assert list(tmp_path.iterdir()) == [tmp_path / "model.keras"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_seed_decides_the_weights(name):
+    spec = spec_for(SMALL[name])
+    first, same, other = (build_model(spec, SMALL[name], seed=seed) for seed in (1, 1, 2))
+    for a, b in zip(first.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kernels = [
+        (a, b)
+        for a, b, w in zip(first.get_weights(), other.get_weights(), first.weights, strict=True)
+        if "kernel" in w.path
+    ]
+    assert not any(np.array_equal(a, b) for a, b in kernels)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_describing_counts_what_is_built(name):
+    spec = spec_for(SMALL[name])
+    description = describe(spec, SMALL[name])
+    assert description.parameters == build_model(spec, SMALL[name], seed=0).count_params()
+    assert "candidate_preprocess" in description.summary
+
+
+@pytest.mark.parametrize("name", PERMUTATION_INVARIANT)
+def test_the_order_of_objects_does_not_matter_to_deep_sets(name):
+    spec = spec_for(SMALL[name])
+    model = randomised(build_model(spec, SMALL[name], seed=1))
+    inputs = batch(spec)
+    order = np.random.default_rng(1).permutation(spec.lengths["tracks"])
+    turned = {**inputs, **{k: inputs[k][:, order] for k in ("tracks", "tracks_mask")}}
+    np.testing.assert_allclose(outputs(model, turned), outputs(model, inputs), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*PERMUTATION_INVARIANT, *ORDERED])
+def test_more_padding_does_not_change_the_output(name):
+    network = SMALL[name]
+    groups = {
+        key: value.model_copy(update={"length": value.length + 4})
+        for key, value in network.groups.items()
+    }
+    wide = network.model_copy(update={"groups": groups})
+    short = randomised(build_model(spec_for(network), network, seed=1))
+    long = build_model(spec_for(wide), wide, seed=1)
+    long.set_weights(short.get_weights())
+    inputs = batch(spec_for(network))
+    padded = {
+        key: np.pad(x, [(0, 0), (0, 4)] + [(0, 0)] * (x.ndim - 2)) if key != "candidate" else x
+        for key, x in inputs.items()
+    }
+    np.testing.assert_allclose(outputs(long, padded), outputs(short, inputs), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_dense_layers_act_on_variables_not_on_object_slots(name):
+    """A layout (candidate, variable, object) would make kernels as long as the group."""
+    spec = spec_for(SMALL[name])
+    first = "tracks_dense_1" if name == "rnn" else "tracks_phi_dense_1"
+    model = build_model(spec, SMALL[name], seed=1)
+    for layer in model.layers:
+        if layer.name in (first, "tracks_gru_1"):
+            kernel = layer.cell.kernel if hasattr(layer, "cell") else layer.kernel
+            assert kernel.shape[0] == len(spec.group("tracks").features)
+            assert kernel.shape[0] != spec.lengths["tracks"]

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tauopt.config.networks import Dense, MergeTower, Rnn, RnnGroup
+from tauopt.models.build import build_model, describe
+from tauopt.models.objects import LastObject, ReverseObjects
+from tests.models.specs import spec_for
+
+PUBLISHED_INPUTS = {"candidate": 9, "tracks": 9, "clusters": 7}
+
+
+def test_defaults_are_the_atlas_baseline():
+    network = Rnn(type="rnn")
+    assert describe(spec_for(network, **PUBLISHED_INPUTS), network).parameters == 34_297
+
+
+def test_hyperparameters_reach_the_published_tune():
+    network = Rnn(
+        type="rnn",
+        groups={
+            "tracks": RnnGroup(length=10, dense_layers=2, rnn_layers=2, units=32),
+            "clusters": RnnGroup(length=6, dense_layers=2, rnn_layers=2, units=24),
+        },
+        merge=MergeTower(layers=2, units=64, reduction=0.5),
+    )
+    assert describe(spec_for(network, **PUBLISHED_INPUTS), network).parameters == 56_145
+
+
+@pytest.mark.parametrize("cell", [layers.LSTM, layers.GRU])
+def test_the_state_at_the_last_object_is_what_keras_masking_keeps(cell):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(16, 6, 3)).astype(np.float32)
+    mask = np.arange(6) < rng.integers(0, 7, 16)[:, None]
+    sequences = cell(4, return_sequences=True)
+    masked = cell(4)
+    masked.build(x.shape)
+    sequences.build(x.shape)
+    masked.set_weights(sequences.get_weights())
+    ours = LastObject()(sequences(x), mask)
+    np.testing.assert_allclose(ours, masked(x, mask=mask), rtol=1e-5, atol=1e-6)
+
+
+def test_reversal_turns_real_objects_and_leaves_padding():
+    x = np.arange(8, dtype=np.float32).reshape(2, 4, 1)
+    mask = np.array([[True, True, True, False], [False] * 4])
+    turned = np.asarray(ReverseObjects()(x, mask))[..., 0]
+    np.testing.assert_array_equal(turned, [[2, 1, 0, 3], [4, 5, 6, 7]])
+
+
+def test_the_signal_gets_the_sigmoid_wherever_it_stands():
+    network = Dense(type="dense")
+    for classes in (("jet", "tau"), ("tau", "jet")):
+        model = build_model(spec_for(network, classes=classes), network, seed=1)
+        unit = keras.Model(model.inputs, model.get_layer("output").output)
+        x = {"candidate": np.ones((3, 5), np.float32)}
+        p = np.asarray(model(x))
+        np.testing.assert_allclose(p[:, classes.index("tau")], np.asarray(unit(x))[:, 0])
+        np.testing.assert_allclose(p.sum(axis=1), 1)
+
+
+def test_other_groups_than_those_of_the_spec_are_refused():
+    network = Rnn(type="rnn")
+    with pytest.raises(ValueError, match="expected the same"):
+        build_model(spec_for(Dense(type="dense")), network, seed=1)
