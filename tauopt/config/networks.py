@@ -7,7 +7,7 @@ literature's (PHYSICS: rnn-tauid's baseline; the unified DeepSets).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,14 +16,34 @@ from tauopt.config.settings import Settings, Variable
 Activation = Literal["relu", "tanh", "swish", "gelu", "elu"]
 
 
-def _with_defaults(groups: Any, defaults: dict[str, dict[str, Any]]) -> Any:
-    """Complete the groups that a file names with the literature's values for that group."""
-    if not isinstance(groups, dict):
-        return groups
-    return {
-        name: {**defaults.get(name, {}), **group} if isinstance(group, dict) else group
-        for name, group in groups.items()
-    }
+class _Network(Settings):
+    """A part that a file names in part keeps this network's defaults in what it doesn't name."""
+
+    known_groups: ClassVar[dict[str, dict[str, Any]]] = {}
+    """The literature's values for groups of these names."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        completed = {name: cls._completed(name, value) for name, value in values.items()}
+        if isinstance(groups := completed.get("groups"), dict):
+            completed["groups"] = {
+                name: _laid_on(cls.known_groups.get(name, {}), group)
+                for name, group in groups.items()
+            }
+        return completed
+
+    @classmethod
+    def _completed(cls, name: str, value: Any) -> Any:
+        field = cls.model_fields.get(name)
+        default = field.default if field else None
+        return _laid_on(default.model_dump(), value) if isinstance(default, Settings) else value
+
+
+def _laid_on(default: dict[str, Any], value: Any) -> Any:
+    return {**default, **value} if isinstance(value, dict) else value
 
 
 class RnnGroup(Settings):
@@ -69,8 +89,10 @@ _RNN_GROUPS: dict[str, dict[str, Any]] = {
 }
 
 
-class Rnn(Settings):
+class Rnn(_Network):
     """The ATLAS tau RNN: recurrent branches over objects, and the candidate's own features."""
+
+    known_groups = _RNN_GROUPS
 
     type: Literal["rnn"]
     """A recurrent network."""
@@ -88,13 +110,6 @@ class Rnn(Settings):
     """The groups that the network sees; `tracks` and `clusters` start from the ATLAS baseline."""
     candidate: CandidateTower = CandidateTower()
     merge: MergeTower = MergeTower()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _group_defaults(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "groups" in values:
-            return {**values, "groups": _with_defaults(values["groups"], _RNN_GROUPS)}
-        return values
 
 
 class DeepSetsGroup(Settings):
@@ -128,8 +143,10 @@ _DEEPSETS_GROUPS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-class DeepSets(Settings):
+class DeepSets(_Network):
     """The unified classifier's Deep Sets: permutation-invariant branches over objects."""
+
+    known_groups = _DEEPSETS_GROUPS
 
     type: Literal["deepsets"]
     """A Deep Sets network."""
@@ -150,15 +167,8 @@ class DeepSets(Settings):
     candidate: CandidateTower = CandidateTower(units=60, output_units=15)
     merge: MergeTower = MergeTower(layers=2, units=100)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _group_defaults(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "groups" in values:
-            return {**values, "groups": _with_defaults(values["groups"], _DEEPSETS_GROUPS)}
-        return values
 
-
-class Dense(Settings):
+class Dense(_Network):
     """Dense layers on the candidate's own features alone."""
 
     type: Literal["dense"]
