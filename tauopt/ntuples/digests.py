@@ -24,27 +24,34 @@ def digest(path: Path, *, cache: Path) -> tuple[str, Signature]:
         DataError: the file changes while it is read.
         OSError: it can't be read.
     """
-    before = signature(path)
-    entry = cache / f"{durable.sha256_json(str(path))[:40]}.json"
-    known = _recall(entry, before)
+    known = recall(path, cache=cache)
     if known:
-        return known, before
+        return known
+    before = signature(path)
     found = durable.sha256_file(path)
     check_unchanged(path, before)
     if time.time_ns() - max(before.modified_ns, before.changed_ns) > _RACY_NS:
         cache.mkdir(parents=True, exist_ok=True)
-        durable.write_json(entry, {"path": str(path), "signature": list(before), "sha256": found})
+        durable.write_json(
+            _entry(path, cache), {"path": str(path), "signature": list(before), "sha256": found}
+        )
     return found, before
 
 
-def _recall(entry: Path, now: Signature) -> str:
+def recall(path: Path, *, cache: Path) -> tuple[str, Signature] | None:
+    """Return what `digest` would, if it needs no read; else None. OSError as `digest`."""
+    now = signature(path)
     try:
-        known = json.loads(entry.read_text())
+        known = json.loads(_entry(path, cache).read_text())
         if known["signature"] == list(now):
-            return str(known["sha256"])
+            return str(known["sha256"]), now
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged: take it again
         pass
-    return ""
+    return None
+
+
+def _entry(path: Path, cache: Path) -> Path:
+    return cache / f"{durable.sha256_json(str(path))[:40]}.json"
 
 
 def check_unchanged(path: Path, before: Signature) -> None:

@@ -1,0 +1,15 @@
+"""Ntuples -> prepared dataset: select, label, split, shuffle out of core, fit constants, write.
+
+::
+
+    plan        expressions of a dataset file, parsed once
+    sources     its input files, and the digest that names the result
+    candidates  columns of some entries -> a block of candidates
+    missing     NaN and infinite features
+    blocks      candidates in memory
+    spill       candidates on disk between the two passes of the shuffle
+    reweight    the same spectrum for all classes
+    constants   mean, spread and range on the training split
+    survey      counts without writing anything
+    prepare     all of it, in order
+"""

@@ -1,0 +1,110 @@
+"""Candidates in memory, on their way from ntuple to chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.physics.jagged import take_index
+
+Objects = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Values (object, feature) and offsets (candidate + 1) of one group."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some candidates; every array has a row for each, but for the groups' values."""
+
+    keys: NDArray[np.uint64]
+    """Random numbers: candidates sorted by them are shuffled."""
+    files: NDArray[np.int32]
+    """Number of the file that the candidate comes from."""
+    splits: NDArray[np.int8]
+    """Index into `SPLITS`."""
+    labels: NDArray[np.int16]
+    weights: NDArray[np.float64]
+    event_numbers: NDArray[np.int64]
+    spectrum: NDArray[np.float64]
+    """The variable that is reweighted; zero without reweighting."""
+    candidate: NDArray[np.float32]
+    """(candidate, feature)."""
+    spectators: NDArray[np.float32]
+    """(candidate, spectator)."""
+    groups: Mapping[str, Objects]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that have a row a candidate, by name."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def take(self, rows: NDArray[Any]) -> Block:
+        """Return the candidates `rows` (integers or a mask), in that order."""
+        if rows.dtype == np.bool_:
+            if rows.all():
+                return self
+            rows = np.flatnonzero(rows)
+        groups = {}
+        for name, (values, offsets) in self.groups.items():
+            index, chosen = take_index(offsets, rows)
+            groups[name] = (values[index], chosen)
+        columns = {name: array[rows] for name, array in self.columns().items()}
+        return Block(**columns, groups=groups)
+
+    def slice(self, start: int, stop: int) -> Block:
+        """Return the candidates from `start` to `stop` without copying."""
+        groups = {}
+        for name, (values, offsets) in self.groups.items():
+            chosen = offsets[start : stop + 1]
+            groups[name] = (values[chosen[0] : chosen[-1]], chosen - chosen[0])
+        columns = {name: array[start:stop] for name, array in self.columns().items()}
+        return Block(**columns, groups=groups)
+
+    def with_weights(self, weights: NDArray[np.float64]) -> Block:
+        """Return the same candidates with other weights."""
+        return replace(self, weights=weights)
+
+
+COLUMNS = tuple(field.name for field in fields(Block) if field.name != "groups")
+
+
+def concatenate(blocks: Sequence[Block]) -> Block:
+    """Join blocks, at least one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    columns = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in COLUMNS}
+    groups = {}
+    for name in blocks[0].groups:
+        counts = np.concatenate([np.diff(block.groups[name][1]) for block in blocks])
+        offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        groups[name] = (np.concatenate([block.groups[name][0] for block in blocks]), offsets)
+    return Block(**columns, groups=groups)
+
+
+def rechunk(blocks: Iterable[Block], sizes: Sequence[int]) -> Iterator[Block]:
+    """Cut a stream of blocks into blocks of the given sizes, keeping the order."""
+    waiting: list[Block] = []
+    held = 0
+    stream = iter(blocks)
+    for size in sizes:
+        while held < size:
+            block = next(stream)
+            waiting.append(block)
+            held += len(block)
+        joined = concatenate(waiting)
+        yield joined.slice(0, size)
+        waiting = [joined.slice(size, held)] if held > size else []
+        held -= size
+
+
+def chunk_sizes(candidates: int, chunk_size: int) -> list[int]:
+    """Divide candidates into the fewest chunks of at most `chunk_size`, all about equal."""
+    chunks = -(-candidates // chunk_size)
+    edges = [candidates * i // chunks for i in range(chunks + 1)] if chunks else [0]
+    return [edges[i + 1] - edges[i] for i in range(chunks)]

@@ -1,0 +1,288 @@
+"""Columns of some entries -> a block of labelled candidates with their features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.errors import DataError
+from tauopt.physics.expressions import Expression
+from tauopt.physics.jagged import Jagged
+from tauopt.prepare.blocks import Block, Objects
+from tauopt.prepare.missing import Policy, mark_missing, refuse
+from tauopt.prepare.plan import EVENT_NUMBER, GroupPlan, Plan
+
+Columns = Mapping[str, Any]
+NOT_SELECTED, OTHER_CLASS, NO_SPLIT, MISSING = (
+    "not selected",
+    "class not of its sample",
+    "in no split",
+    "missing feature",
+)
+"""Reasons for which a candidate is left out, as the manifest counts them."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the entries of a block are."""
+
+    entries: int
+    rows: NDArray[np.int64]
+    """Entries that are kept."""
+    labels: NDArray[np.int16]
+    splits: NDArray[np.int8]
+    event_numbers: NDArray[np.int64]
+    dropped: Counter[str]
+
+
+def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -> Labels:
+    """Select candidates, say of which class and in which split each is.
+
+    Args:
+        plan: the dataset's expressions.
+        columns: branches of some entries.
+        allowed: classes that the sample may hold.
+        where: file and first entry, for messages.
+    Raises:
+        DataError: a selected candidate is of no class or of two, or in two splits; the event
+            number is not an integer. Counts them, with entries as examples.
+    """
+    entries = _length(columns)
+    selected = np.ones(entries, dtype=np.bool_)
+    if plan.selection:
+        selected = plan.selection.mask(columns, entries=entries)
+    labels = _classes(plan, columns, selected, where=where)
+    of_sample = np.isin(labels, [i for i, name in enumerate(plan.classes) if name in allowed])
+    numbers = event_numbers(plan.event_number, columns, entries=entries, where=where)
+    splits = _splits(plan, numbers, selected & of_sample, where=where)
+    keep = selected & of_sample & (splits >= 0)
+    rows = np.flatnonzero(keep)
+    dropped = Counter(
+        {
+            NOT_SELECTED: int((~selected).sum()),
+            OTHER_CLASS: int((selected & ~of_sample).sum()),
+            NO_SPLIT: int((selected & of_sample & (splits < 0)).sum()),
+        }
+    )
+    return Labels(entries, rows, labels[rows], splits[rows], numbers[rows], dropped)
+
+
+def _length(columns: Columns) -> int:
+    column = next(iter(columns.values()))
+    return len(column.offsets) - 1 if isinstance(column, Jagged) else len(column)
+
+
+def _classes(
+    plan: Plan, columns: Columns, selected: NDArray[np.bool_], *, where: str
+) -> NDArray[np.int16]:
+    labels = np.full(len(selected), -1, dtype=np.int16)
+    times = np.zeros(len(selected), dtype=np.int16)
+    for index, expression in enumerate(plan.classes.values()):
+        is_class = expression.mask(columns, entries=len(selected))
+        labels[is_class] = index
+        times += is_class
+    none, two = selected & (times == 0), selected & (times > 1)
+    if none.any() or two.any():
+        raise DataError(
+            f"{where}: every candidate must be of exactly one class, but {_examples(none)} are of "
+            f"none and {_examples(two)} of several; classes are {', '.join(plan.classes)}"
+        )
+    return labels
+
+
+def _examples(rows: NDArray[np.bool_]) -> str:
+    count = int(rows.sum())
+    if not count:
+        return "0"
+    return f"{count} (entries {', '.join(map(str, np.flatnonzero(rows)[:3]))}, ...)"
+
+
+def event_numbers(
+    expression: Expression, columns: Columns, *, entries: int, where: str
+) -> NDArray[np.int64]:
+    """Return event numbers as int64.
+
+    Raises:
+        DataError: they are jagged, not whole, or too large to be exact.
+    """
+    values = expression.evaluate_flat(columns, entries=entries)
+    if isinstance(values, Jagged):
+        raise DataError(f"{where}: event number {expression.text!r} has several values a candidate")
+    exact = np.ones(len(values), dtype=np.bool_)
+    if values.dtype.kind == "u":
+        exact = values <= np.uint64(2**63 - 1)
+    elif values.dtype.kind == "f":
+        largest = 2.0**53 if values.dtype.itemsize == 8 else 2.0**24
+        with np.errstate(invalid="ignore"):
+            exact = (values == np.floor(values)) & (np.abs(values) < largest)
+    if not exact.all():
+        raise DataError(
+            f"{where}: event number {expression.text!r} ({values.dtype}) is not whole, or too "
+            f"large to be exact, for {int((~exact).sum())} entries; expected an integer branch"
+        )
+    return values.astype(np.int64)
+
+
+def _splits(
+    plan: Plan, numbers: NDArray[np.int64], relevant: NDArray[np.bool_], *, where: str
+) -> NDArray[np.int8]:
+    columns = {EVENT_NUMBER: numbers, plan.event_number.text: numbers}
+    splits = np.full(len(numbers), -1, dtype=np.int8)
+    for index, (name, expression) in enumerate(plan.splits.items()):
+        inside = expression.mask(columns, entries=len(numbers))
+        twice = inside & (splits >= 0) & relevant
+        if twice.any():
+            other = list(plan.splits)[splits[twice][0]]
+            raise DataError(
+                f"{where}: {int(twice.sum())} candidates are in the splits {other} and {name}, "
+                f"for instance event {numbers[twice][0]}; splits must not overlap"
+            )
+        splits[inside] = index
+    return splits
+
+
+def make_block(
+    plan: Plan,
+    columns: Columns,
+    labels: Labels,
+    *,
+    weight: Expression,
+    keys: NDArray[np.uint64],
+    file: int,
+    missing: Policy,
+    where: str,
+) -> tuple[Block, Counter[str], Counter[str]]:
+    """Compute weights and features of labelled candidates.
+
+    Args:
+        plan: the dataset's expressions.
+        columns: branches of some entries, as given to `label`.
+        labels: what these entries are.
+        weight: expression of the sample's weight.
+        keys: random number of each entry.
+        file: number of the file.
+        missing: what to do with candidates that hold a missing value.
+        where: file and first entry, for messages.
+    Returns:
+        the candidates; what was dropped, by reason; what is to be imputed, by feature.
+    Raises:
+        DataError: a weight is not finite, a group's branches disagree about its objects, or
+            features are missing and the policy is `error`.
+    """
+    rows = labels.rows
+    columns = _take(columns, rows)
+    block = Block(
+        keys=keys[rows],
+        files=np.full(len(rows), file, dtype=np.int32),
+        splits=labels.splits,
+        labels=labels.labels,
+        weights=_finite(weight, columns, rows, where=f"{where}: weight"),
+        event_numbers=labels.event_numbers,
+        spectrum=_finite(plan.reweight, columns, rows, where=f"{where}: reweight.variable"),
+        candidate=_stack([_flat(f.expression, columns, rows) for f in plan.candidate], len(rows)),
+        spectators=_stack([_flat(e, columns, rows) for e in plan.spectators.values()], len(rows)),
+        groups={group.name: _objects(group, columns, len(rows)) for group in plan.groups},
+    )
+    found = mark_missing(block, plan)
+    if missing == "error":
+        refuse(found, where=where, entries=rows)
+    if missing == "impute" or not found.rows.any():
+        return block, Counter(), found.values
+    dropped = Counter({f"{MISSING} {name}": n for name, n in found.candidates.items()})
+    dropped[MISSING] = int(found.rows.sum())
+    return block.take(~found.rows), dropped, Counter()
+
+
+def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:
+    if len(rows) == _length(columns):
+        return columns
+    return {
+        name: values.take(rows) if isinstance(values, Jagged) else values[rows]
+        for name, values in columns.items()
+    }
+
+
+def _flat(expression: Expression, columns: Columns, rows: NDArray[np.int64]) -> NDArray[Any]:
+    values = expression.evaluate_flat(columns, entries=len(rows))
+    if isinstance(values, Jagged):
+        raise DataError(
+            f"expression {expression.text!r} gives a value for each object, expected one a "
+            "candidate: say which with [0], Sum$(...), Min$(...), Max$(...) or Length$(...)"
+        )
+    return values
+
+
+def _finite(
+    expression: Expression | None, columns: Columns, rows: NDArray[np.int64], *, where: str
+) -> NDArray[np.float64]:
+    if expression is None:
+        return np.zeros(len(rows))
+    values = _flat(expression, columns, rows).astype(np.float64)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise DataError(
+            f"{where} {expression.text!r} is NaN or infinite for {int(bad.sum())} candidates "
+            f"(entries {', '.join(map(str, rows[bad][:3]))}, ...)"
+        )
+    return values
+
+
+def _stack(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.float32]:
+    result = np.empty((rows, len(columns)), dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found as missing
+        for index, values in enumerate(columns):
+            result[:, index] = values
+    return result
+
+
+def _objects(group: GroupPlan, columns: Columns, candidates: int) -> Objects:
+    """Evaluate a group's features, select its objects and put them in order."""
+    parts = {f.label: _evaluate(f.expression, columns, candidates) for f in group.features}
+    select = _evaluate(group.select, columns, candidates) if group.select else None
+    order = _evaluate(group.order_by, columns, candidates) if group.order_by else None
+    extras = {f"groups.{group.name}.select": select, f"groups.{group.name}.order_by": order}
+    offsets = _offsets(group, parts | extras)
+    values = _stack([_spread(part, offsets) for part in parts.values()], int(offsets[-1]))
+    owners = np.repeat(np.arange(candidates), np.diff(offsets))
+    index = np.arange(len(owners))
+    if select is not None:
+        index = np.flatnonzero(_spread(select, offsets))  # not zero is true, as in C++
+    if order is not None:
+        key = _spread(order, offsets)[index].astype(np.float64)
+        if np.isnan(key).any():
+            raise DataError(
+                f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects"
+            )
+        index = index[np.lexsort((-key, owners[index]))]
+    if select is None and order is None:
+        return values, offsets
+    chosen = np.zeros(candidates + 1, dtype=np.int64)
+    np.cumsum(np.bincount(owners[index], minlength=candidates), out=chosen[1:])
+    return values[index], chosen
+
+
+def _evaluate(expression: Expression, columns: Columns, candidates: int) -> NDArray[Any] | Jagged:
+    return expression.evaluate_flat(columns, entries=candidates)
+
+
+def _offsets(group: GroupPlan, parts: Mapping[str, Any]) -> NDArray[np.int64]:
+    jagged = {name: part for name, part in parts.items() if isinstance(part, Jagged)}
+    if not jagged:
+        raise DataError(f"groups.{group.name}: no feature has several values a candidate")
+    (first, reference), *others = jagged.items()
+    for name, part in others:
+        if not np.array_equal(part.offsets, reference.offsets):
+            raise DataError(
+                f"groups.{group.name}: {name} and {first} have different numbers of objects; "
+                "a group holds objects of one kind"
+            )
+    return reference.offsets
+
+
+def _spread(part: NDArray[Any] | Jagged, offsets: NDArray[np.int64]) -> NDArray[Any]:
+    return part.content if isinstance(part, Jagged) else np.repeat(part, np.diff(offsets))

@@ -1,0 +1,125 @@
+"""Features that are NaN or infinite: stop, leave the candidate out, or put the training mean."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.config.inputs import CANDIDATE, Transform
+from tauopt.errors import DataError
+from tauopt.prepare.blocks import Block
+from tauopt.prepare.constants import Moments, before_log, transformed
+from tauopt.prepare.plan import FeaturePlan, Plan
+
+Policy = Literal["error", "drop", "impute"]
+Features = tuple[FeaturePlan, ...]
+
+
+def is_missing(values: NDArray[np.float32], transform: Transform) -> NDArray[np.bool_]:
+    """Say which values no network can see: they, or their logarithm, are not finite."""
+    bad = ~np.isfinite(values)
+    if transform.log10:
+        with np.errstate(invalid="ignore"):
+            bad |= ~(before_log(values, transform) > 0)
+    return bad
+
+
+class Missing:
+    """Missing values of a block: by feature, and which candidates hold one."""
+
+    def __init__(self, candidates: int) -> None:
+        self.values: Counter[str] = Counter()
+        """Feature -> values."""
+        self.candidates: Counter[str] = Counter()
+        """Feature -> candidates."""
+        self.rows = np.zeros(candidates, dtype=np.bool_)
+
+    def note(self, feature: str, bad: NDArray[np.bool_], rows: NDArray[np.bool_]) -> None:
+        """Add the missing values of a feature and the candidates that hold them."""
+        self.values[feature] += int(bad.sum())
+        self.candidates[feature] += int(rows.sum())
+        self.rows |= rows
+
+
+def mark_missing(block: Block, plan: Plan) -> Missing:
+    """Find the missing values of a block and make all of them NaN, in place."""
+    found = Missing(len(block))
+    for column, feature in enumerate(plan.candidate):
+        bad = is_missing(block.candidate[:, column], feature.transform)
+        if bad.any():
+            block.candidate[bad, column] = np.nan
+            found.note(feature.label, bad, bad)
+    for group in plan.groups:
+        values, offsets = block.groups[group.name]
+        for column, feature in enumerate(group.features):
+            bad = is_missing(values[:, column], feature.transform)
+            if bad.any():
+                values[bad, column] = np.nan
+                rows = np.zeros(len(block), dtype=np.bool_)
+                rows[np.searchsorted(offsets, np.flatnonzero(bad), side="right") - 1] = True
+                found.note(feature.label, bad, rows)
+    return found
+
+
+def refuse(found: Missing, *, where: str, entries: NDArray[np.int64]) -> None:
+    """Raise a DataError that counts missing values by feature, with entries as examples."""
+    if not found.rows.any():
+        return
+    counts = ", ".join(f"{name}: {n}" for name, n in found.candidates.most_common())
+    examples = ", ".join(str(entry) for entry in entries[found.rows][:3])
+    raise DataError(
+        f"{where}: {int(found.rows.sum())} of {len(found.rows)} candidates hold features that are "
+        f"NaN or infinite, or whose logarithm is ({counts}; entries {examples}, ...); set "
+        "`missing: drop` or `missing: impute`, or give the feature a `min` or an `offset`"
+    )
+
+
+class Means:
+    """Training means of all features, to be put where values are missing."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._features: dict[str, Features] = {CANDIDATE: plan.candidate}
+        self._features |= {group.name: group.features for group in plan.groups}
+        self._moments = {name: Moments(len(f)) for name, f in self._features.items()}
+
+    def fit(self, blocks: Iterable[Block]) -> Means:
+        """Take the means of the training split.
+
+        Raises:
+            DataError: a mean has no logarithm.
+        """
+        for block in blocks:
+            self._moments[CANDIDATE].update(block.candidate)
+            for name, (values, _) in block.groups.items():
+                self._moments[name].update(values)
+        for name, features in self._features.items():
+            self._check(features, self._moments[name].mean)
+        return self
+
+    @staticmethod
+    def _check(features: Sequence[FeaturePlan], means: NDArray[np.float64]) -> None:
+        for feature, mean in zip(features, means, strict=True):
+            if not np.isfinite(transformed(mean, feature.transform)):
+                raise DataError(
+                    f"{feature.label}: its training mean {mean:.6g} has no logarithm, so missing "
+                    "values can't be imputed; give the feature a `min` or an `offset`"
+                )
+
+    def fill(self, block: Block) -> Block:
+        """Return the block with means where values are NaN."""
+        groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]] = {
+            name: (self._filled(name, values), offsets)
+            for name, (values, offsets) in block.groups.items()
+        }
+        columns = block.columns() | {"candidate": self._filled(CANDIDATE, block.candidate)}
+        return Block(**columns, groups=groups)
+
+    def _filled(self, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        bad = np.isnan(values)
+        if not bad.any():
+            return values
+        return np.where(bad, self._moments[name].mean.astype(np.float32), values)

@@ -1,0 +1,132 @@
+"""The expressions of a dataset file, parsed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tauopt.config.dataset import Dataset, Group
+from tauopt.config.inputs import CANDIDATE, Feature, Transform
+from tauopt.dataset.manifest import SPLITS, SplitName
+from tauopt.errors import DataError
+from tauopt.physics.expressions import Expression, ExpressionError, branches_of, parse
+
+EVENT_NUMBER = "event_number"
+"""The name by which a split's expression may always call the event number."""
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """One feature: what it is called in messages, where it comes from, and its transform."""
+
+    name: str
+    label: str
+    expression: Expression
+    transform: Transform
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """Objects of one kind."""
+
+    name: str
+    features: tuple[FeaturePlan, ...]
+    select: Expression | None
+    order_by: Expression | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All expressions of a dataset, but the weights of its samples."""
+
+    selection: Expression | None
+    classes: dict[str, Expression]
+    event_number: Expression
+    splits: dict[SplitName, Expression]
+    candidate: tuple[FeaturePlan, ...]
+    groups: tuple[GroupPlan, ...]
+    spectators: dict[str, Expression]
+    reweight: Expression | None
+
+    @property
+    def labelling(self) -> tuple[Expression, ...]:
+        """Expressions that say whether, what and in which split a candidate is."""
+        selection = (self.selection,) if self.selection else ()
+        return (*selection, *self.classes.values(), self.event_number)
+
+    @property
+    def values(self) -> tuple[Expression, ...]:
+        """Expressions of what is kept of a candidate, but its weight."""
+        return tuple(self._values())
+
+    def _values(self) -> Iterator[Expression]:
+        yield self.event_number
+        yield from (feature.expression for feature in self.candidate)
+        for group in self.groups:
+            yield from (feature.expression for feature in group.features)
+            yield from (part for part in (group.select, group.order_by) if part)
+        yield from self.spectators.values()
+        if self.reweight:
+            yield self.reweight
+
+    def branches(self, weight: Expression) -> tuple[str, ...]:
+        """Return the branches that a sample with this weight must have."""
+        return branches_of((*self.labelling, *self.values, weight))
+
+
+def make_plan(dataset: Dataset) -> Plan:
+    """Parse all expressions of a dataset.
+
+    Raises:
+        DataError: one is no expression, or a split depends on more than the event number.
+    """
+    event_number = read(dataset.event_number, "event_number")
+    if not event_number.branches:
+        raise DataError(f"event_number: {event_number.text!r} reads no branch")
+    splits = {name: read(getattr(dataset.split, name), f"split.{name}") for name in SPLITS}
+    for name, split in splits.items():
+        others = set(split.branches) - {EVENT_NUMBER, dataset.event_number}
+        if others:
+            raise DataError(
+                f"split.{name}: {split.text!r} reads {', '.join(sorted(others))}; a split may "
+                f"depend on the event number only ({EVENT_NUMBER!r} or {dataset.event_number!r})"
+            )
+    return Plan(
+        selection=read(dataset.selection, "selection") if dataset.selection else None,
+        classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
+        event_number=event_number,
+        splits=splits,
+        candidate=_features(CANDIDATE, dataset.candidate),
+        groups=tuple(_group(name, group) for name, group in dataset.groups.items()),
+        spectators={n: read(text, f"spectators.{n}") for n, text in dataset.spectators.items()},
+        reweight=read(dataset.reweight.variable, "reweight.variable") if dataset.reweight else None,
+    )
+
+
+def read(text: str, where: str) -> Expression:
+    """Parse an expression of the dataset file; DataError names `where` it stands."""
+    try:
+        return parse(text)
+    except ExpressionError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _group(name: str, group: Group) -> GroupPlan:
+    return GroupPlan(
+        name=name,
+        features=_features(name, group.features),
+        select=read(group.select, f"groups.{name}.select") if group.select else None,
+        order_by=read(group.order_by, f"groups.{name}.order_by") if group.order_by else None,
+    )
+
+
+def _features(group: str, features: dict[str, Feature]) -> tuple[FeaturePlan, ...]:
+    return tuple(
+        FeaturePlan(
+            name=name,
+            label=f"{group}.{name}",
+            expression=read(feature.expression or name, f"{group}.{name}"),
+            transform=Transform(**feature.model_dump(exclude={"expression"})),
+        )
+        for name, feature in features.items()
+    )
