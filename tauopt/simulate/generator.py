@@ -1,0 +1,131 @@
+"""The door to Pythia 8: events in batches, as flat arrays.
+
+Initial-state radiation and multi-parton interactions would cost a factor of 3 to 10 in time.
+What a candidate's cone sees of them is soft, and `soft.py` overlays it; the recoil of gamma*/Z
+comes from a wide primordial transverse momentum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from tauopt.errors import TauoptError, UsageError
+from tauopt.simulate.particles import Particles
+from tauopt.simulate.table import Array
+
+COMMON = (
+    "Print:quiet = on",
+    "Random:setSeed = on",
+    "Beams:eCM = 13000.",
+    "PartonLevel:MPI = off",
+    "PartonLevel:ISR = off",
+    "Check:event = off",
+    # Long-lived particles decay where the tracker can see it; what flies further meets the
+    # calorimeter whole.
+    "ParticleDecays:limitCylinder = on",
+    "ParticleDecays:xyMax = 1000.",
+    "ParticleDecays:zMax = 3000.",
+    *(f"{code}:mayDecay = off" for code in (13, 211, 321, 130, 2112)),
+    "15:offIfAny = 11 13",
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """All particles of a batch, intermediate ones included.
+
+    `particles` are flat over the batch; `final` marks the last generation; `mother` is the row of
+    the first mother, and the row itself where there is none.
+    """
+
+    n_events: int
+    particles: Particles
+    final: Array
+    mother: Array
+    weight: Array
+    """Weight of each event, (event,)."""
+
+
+def pythia_module() -> ModuleType:
+    """Import pythia8mc.
+
+    Raises:
+        UsageError: the extra `demo` is not installed.
+    """
+    try:
+        import pythia8mc
+    except ImportError as error:
+        raise missing_extra(error) from None
+    module: ModuleType = pythia8mc
+    return module
+
+
+def missing_extra(error: ImportError) -> UsageError:
+    """Say which line installs what a failed import wanted."""
+    return UsageError(
+        f"simulating needs Pythia 8 and FastJet ({error}); install them with: "
+        "pip install 'tauopt[demo]'"
+    )
+
+
+def open_generator(settings: Sequence[str], *, seed: int) -> Any:
+    """Return an initialised Pythia object.
+
+    Args:
+        settings: lines as Pythia reads them; added to `COMMON`.
+        seed: 1 to 900,000,000.
+    Raises:
+        TauoptError: Pythia refused a setting or could not start.
+    """
+    pythia = pythia_module().Pythia("", False)
+    for line in (*COMMON, f"Random:seed = {seed}", *settings):
+        if not pythia.readString(line):
+            raise TauoptError(f"Pythia refused the setting {line!r}")
+    if not pythia.init():
+        raise TauoptError(f"Pythia could not start with {', '.join(settings)}")
+    return pythia
+
+
+def generate(pythia: Any, n_events: int) -> Record:
+    """Return the next `n_events` events as flat arrays.
+
+    Raises:
+        TauoptError: Pythia gave up before the batch was full.
+    """
+    batch = pythia.nextBatch(n_events)
+    if len(batch) != n_events:
+        raise TauoptError(f"Pythia made {len(batch)} of {n_events} events and gave up")
+    counts = ak.to_numpy(ak.num(batch.prt.id))
+    starts = np.cumsum(counts) - counts
+    first = np.repeat(starts, counts)
+    mother = _flat(batch.prt.mother1) + first
+    own = np.arange(len(first))
+    return Record(
+        n_events=n_events,
+        particles=Particles(
+            event=np.repeat(np.arange(n_events), counts),
+            pdg=_flat(batch.prt.id),
+            **{name: _flat(batch.prt.p[name]) for name in ("px", "py", "pz", "e")},
+            **{f"v{axis}": _flat(batch.prt.vProd[f"p{axis}"]) for axis in "xyz"},
+        ),
+        final=_flat(batch.prt.status) > 0,
+        # Row 0 of an event is the event as a whole and nobody's mother.
+        mother=np.where(mother == first, own, mother),
+        weight=ak.to_numpy(batch.info.weights[:, 0]),
+    )
+
+
+def _flat(jagged: Any) -> Array:
+    values: Array = ak.to_numpy(ak.fill_none(ak.flatten(jagged), 0))
+    return values
+
+
+def cross_section_pb(pythia: Any) -> float:
+    """Return the cross-section in pb, as estimated from the events made so far."""
+    return float(pythia.infoPython().sigmaGen()) * 1e9

@@ -1,0 +1,110 @@
+"""Soft activity laid over each candidate's surroundings: pile-up and the underlying event.
+
+Pile-up grows with the number of interactions `mu` of the event: at 35 about five soft deposits
+and one soft track (of those near the primary vertex) in a cone of 0.4. The underlying event comes
+from the primary vertex and does not depend on `mu`; it stands for initial-state radiation and
+multi-parton interactions, which are not generated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tauopt.physics.kinematics import wrap_phi
+from tauopt.simulate.calorimeter import Deposits, Incoming, hadron_showers, photon_showers
+from tauopt.simulate.table import Array
+from tauopt.simulate.tracks import Tracks, hits, measure
+
+RADIUS = 0.6
+"""Radius around the seed that is filled, beyond the isolation cone of 0.4."""
+MAX_Z0_MM = 4.0
+"""Tracks whose |z0 sin(theta)| is larger are not associated with a candidate."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Mean numbers in a cone of 0.4: fixed ones and those an interaction."""
+
+    deposits: float = 1.0
+    tracks: float = 0.45
+    pileup_deposits: float = 5.0 / 35.0
+    pileup_tracks: float = 1.0 / 35.0
+
+
+RATES = Rates()
+
+
+def draw_mu(n_events: int, *, mean: float, rng: np.random.Generator) -> Array:
+    """Draw the mean number of interactions of each event: a bell of 30 % around `mean`."""
+    return np.abs(rng.normal(mean, 0.3 * mean, size=n_events))
+
+
+def soft_deposits(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator) -> Deposits:
+    """Draw soft deposits around candidates.
+
+    Args:
+        eta, phi: candidate axes, (candidate,).
+        mu: interactions of each candidate's event, (candidate,).
+        rng: source of randomness.
+    Returns:
+        deposits with the candidate's number as `event`; two of three are photons.
+    """
+    candidate, eta, phi = _scatter(eta, phi, RATES.deposits + RATES.pileup_deposits * mu, rng=rng)
+    photon = rng.random(len(eta)) < 2 / 3
+    energy = (0.4 + rng.exponential(0.5, len(eta))) * np.cosh(eta)
+    incoming = Incoming(candidate, eta, phi, energy)
+    parts = [
+        photon_showers(incoming.take(photon), rng=rng),
+        hadron_showers(incoming.take(~photon), rng=rng),
+    ]
+    return Deposits.join(parts)
+
+
+def soft_tracks(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator) -> Tracks:
+    """Draw soft tracks around candidates, with the candidate's number as `event`.
+
+    Transverse momenta follow pT^-3.5 above 0.5 GeV. Those from pile-up are spread evenly along
+    the beam near the primary vertex.
+    """
+    parts = []
+    for mean, spread in (
+        (np.full(len(mu), RATES.tracks), 0.0),
+        (RATES.pileup_tracks * mu, MAX_Z0_MM),
+    ):
+        candidate, track_eta, track_phi = _scatter(eta, phi, mean, rng=rng)
+        n = len(candidate)
+        seen = np.abs(track_eta) < 2.5
+        innermost, pixel, strip = hits(np.zeros(n), rng=rng)
+        true = Tracks(
+            candidate,
+            np.minimum(0.5 * (1 - rng.random(n)) ** (-1 / 2.5), 10.0),
+            track_eta,
+            track_phi,
+            rng.choice([-1, 1], size=n),
+            d0=np.zeros(n),
+            z0=rng.uniform(-spread, spread, n),
+            sigma_d0=np.zeros(n),
+            innermost=innermost,
+            pixel=pixel,
+            strip=strip,
+            conversion=rng.random(n) < 0.01,
+        )
+        parts.append(measure(true.take(seen), rng=rng))
+    return Tracks.join(parts)
+
+
+def _scatter(
+    eta: Array, phi: Array, mean: Array, *, rng: np.random.Generator
+) -> tuple[Array, Array, Array]:
+    """Scatter Poisson numbers of objects evenly over the discs; `mean` is a cone of 0.4's."""
+    counts = rng.poisson(mean * (RADIUS / 0.4) ** 2)
+    candidate = np.repeat(np.arange(len(eta)), counts)
+    radius = RADIUS * np.sqrt(rng.random(len(candidate)))
+    angle = rng.uniform(0, 2 * np.pi, len(candidate))
+    return (
+        candidate,
+        eta[candidate] + radius * np.cos(angle),
+        wrap_phi(phi[candidate] + radius * np.sin(angle)),
+    )

@@ -1,0 +1,147 @@
+"""Tracks: helix parameters at the beam line, efficiency, resolutions and hits.
+
+The field is 2 T along z. Resolutions and efficiencies are those of the ATLAS inner detector in
+Run 2 in round numbers (arXiv:1704.07983, ATL-PHYS-PUB-2015-051).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tauopt.physics.kinematics import wrap_phi
+from tauopt.simulate.particles import Particles
+from tauopt.simulate.table import Array, Table
+
+MM_PER_GEV = 1000.0 / (0.3 * 2.0)
+"""Radius of curvature in mm of a unit charge of 1 GeV transverse momentum."""
+PIXEL_RADII_MM = np.array([33.0, 50.5, 88.5, 122.5])
+STRIP_RADII_MM = np.array([299.0, 371.0, 443.0, 514.0])
+MAX_ETA = 2.5
+MIN_PT_GEV = 0.5
+
+
+@dataclass(frozen=True)
+class Tracks(Table):
+    """Tracks: momentum in GeV, impact parameters in mm with their errors, hits."""
+
+    event: Array
+    pt: Array
+    eta: Array
+    phi: Array
+    charge: Array
+    d0: Array
+    z0: Array
+    """Longitudinal impact parameter times sin(theta), to the primary vertex."""
+    sigma_d0: Array
+    innermost: Array
+    """Hits in the innermost pixel layer."""
+    pixel: Array
+    strip: Array
+    conversion: Array
+    """True where the track was recognised as part of a photon conversion."""
+
+
+def make_tracks(particles: Particles, *, rng: np.random.Generator) -> Tracks:
+    """Find and measure the tracks of charged particles.
+
+    Args:
+        particles: final-state particles ordered by event, conversions done.
+        rng: source of randomness.
+    """
+    charge = particles.charge
+    inside = (
+        (charge != 0)
+        & (particles.pt > 0.9 * MIN_PT_GEV)
+        & (np.abs(particles.eta) < MAX_ETA)
+        & (np.hypot(particles.vx, particles.vy) < STRIP_RADII_MM[0])
+    )
+    particles, charge = particles.take(inside), charge[inside]
+    radius = np.hypot(particles.vx, particles.vy)
+    found = rng.random(len(radius)) < efficiency(particles.eta, radius, particles.pt)
+    particles, charge, radius = particles.take(found), charge[found], radius[found]
+    d0, z0_sin_theta, phi = perigee(particles, charge)
+    electron = np.abs(particles.pdg) == 11
+    recognised = np.where(electron & (radius > 20.0), 0.75, 0.01)
+    return measure(
+        Tracks(
+            particles.event, particles.pt, particles.eta, phi, charge, d0, z0_sin_theta,
+            np.zeros_like(d0), *hits(radius, rng=rng),
+            conversion=rng.random(len(d0)) < recognised,
+        ),
+        rng=rng,
+    )  # fmt: skip
+
+
+def efficiency(eta: Array, radius: Array, pt: Array) -> Array:
+    """Return the chance to find a track.
+
+    Hadronic interactions take 6 to 14 %; the chance falls with the radius of production, since
+    fewer layers remain, and below 1 GeV.
+    """
+    central = 0.94 - 0.08 * np.clip(np.abs(eta) / 2.5, 0, 1) ** 2
+    displaced = np.interp(radius, [0.0, 25.0, 122.0, 299.0], [1.0, 0.95, 0.6, 0.25])
+    return central * displaced * np.clip(0.7 + 0.3 * pt, 0, 1)
+
+
+def perigee(particles: Particles, charge: Array) -> tuple[Array, Array, Array]:
+    """Return d0 and z0 sin(theta) in mm and phi in radians at the closest approach to the z axis.
+
+    A positive charge turns clockwise. The sign of d0 is that of the straight-line limit
+    y cos(phi) - x sin(phi).
+    """
+    phi = particles.phi
+    turn = charge * particles.pt * MM_PER_GEV
+    centre_x = particles.vx + turn * np.sin(phi)
+    centre_y = particles.vy - turn * np.cos(phi)
+    d0 = np.sign(charge) * (np.abs(turn) - np.hypot(centre_x, centre_y))
+    sign = np.sign(charge)
+    phi_0 = np.arctan2(sign * centre_x, -sign * centre_y)
+    path = turn * wrap_phi(phi_0 - phi)
+    sinh_eta = particles.pz / particles.pt
+    z0 = particles.vz - path * sinh_eta
+    return d0, z0 / np.hypot(1.0, sinh_eta), phi_0
+
+
+def hits(radius: Array, *, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Draw the hits in the innermost pixel layer, all pixel layers and the strips.
+
+    A layer inside the radius of production gives none; 2.5 % of modules are dead, and modules
+    overlap for one hit in ten.
+    """
+    n = len(radius)
+    pixel = _layer_hits(radius, PIXEL_RADII_MM, np.full(4, 0.975), 0.1, rng=rng)
+    strip = _layer_hits(np.tile(radius, 2), STRIP_RADII_MM, np.full(4, 0.98), 0.04, rng=rng)
+    strips = strip[:n].sum(axis=1) + strip[n:].sum(axis=1)
+    return pixel[:, 0], pixel.sum(axis=1), strips
+
+
+def _layer_hits(
+    radius: Array, layers: Array, alive: Array, overlap: float, *, rng: np.random.Generator
+) -> Array:
+    shape = (len(radius), len(layers))
+    hit = (rng.random(shape) < alive) & (radius[:, None] < layers)
+    return hit * (1 + (rng.random(shape) < overlap))
+
+
+def measure(true: Tracks, *, rng: np.random.Generator) -> Tracks:
+    """Smear true track parameters, with wider errors where the innermost layer has no hit."""
+    n = len(true)
+    pt_sin = true.pt / np.sqrt(np.cosh(true.eta))
+    lost = np.where(true.innermost > 0, 1.0, 2.5)
+    sigma_d0 = lost * np.hypot(0.012, 0.075 / pt_sin)
+    sigma_z0 = lost * np.hypot(0.060, 0.130 / pt_sin)
+    sigma_pt = np.hypot(0.013, 0.0004 * true.pt)
+    tail = np.where(rng.random(n) < 0.04, 3.0, 1.0)
+    return Tracks(
+        **{
+            **vars(true),
+            "pt": true.pt * np.clip(1 + sigma_pt * rng.standard_normal(n), 0.5, 2.0),
+            "eta": true.eta + 0.0008 * rng.standard_normal(n),
+            "phi": wrap_phi(true.phi + 0.0008 * rng.standard_normal(n)),
+            "d0": true.d0 + sigma_d0 * tail * rng.standard_normal(n),
+            "z0": true.z0 + sigma_z0 * tail * rng.standard_normal(n),
+            "sigma_d0": sigma_d0,
+        }
+    )
