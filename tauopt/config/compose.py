@@ -68,7 +68,7 @@ def _named(
         names = [entry.name for entry in _entries(target.parent)]
         hint = nearest(target.name, names)
         raise ConfigError(
-            [node.place.problem(f"{key}: there is no file {describe(str(target))}{hint}")]
+            [node.place.problem(f"{key}: there is no file {describe(node.value)}{hint}")]
         )
     return _read(str(target), chain)
 

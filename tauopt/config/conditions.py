@@ -8,7 +8,7 @@ from typing import Any
 
 from tauopt.config import shape, tree
 from tauopt.config.experiment import Experiment
-from tauopt.config.problems import check
+from tauopt.config.problems import MAX_PROBLEMS, check
 from tauopt.config.range_reader import Draft
 from tauopt.config.ranges import Range, contains, describe_range, same
 from tauopt.config.space import MAX_RANGES, SECTIONS, Taken
@@ -132,6 +132,8 @@ def _condition_problems(draft: Draft, taken: Taken, fixed: _Fixed) -> list[Probl
             problems.append(place.problem(f"{draft.name}: when: {message}"))
         else:
             for value in values:
+                if len(problems) >= MAX_PROBLEMS:
+                    break
                 if objection := fixed.objection(path, value.value):  # type: ignore[arg-type]
                     problems.append(value.place.problem(f"{draft.name}: when: {objection}"))
     return problems

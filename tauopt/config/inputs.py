@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tauopt.config.settings import OptionalExpression, Settings
 
@@ -33,6 +33,12 @@ class Transform(Settings):
     """Take the logarithm to base 10."""
     scale: Literal["none", "standard", "minmax"] = "none"
     """Constants fitted on the training split: mean and standard deviation, or minimum and range."""
+
+    @model_validator(mode="after")
+    def _min_below_max(self) -> Self:
+        if self.min is not None and self.max is not None and not self.min < self.max:
+            raise ValueError(f"expected min < max, got min {self.min:g} and max {self.max:g}")
+        return self
 
 
 class Feature(Transform):

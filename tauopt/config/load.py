@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from tauopt.config.dataset import Dataset
 from tauopt.config.experiment import Experiment
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.overrides import override
-from tauopt.config.problems import check
+from tauopt.config.problems import MAX_PROBLEMS, check
 from tauopt.config.space import (
     SECTIONS,
     check_candidates,
@@ -65,7 +66,7 @@ def read_dataset(path: Path | str, *, overrides: Sequence[str] = ()) -> Dataset:
     root = with_absolute_files(root)
     root, more = refuse_ranges(root, Dataset)
     dataset, wrong = check(Dataset, root.plain(), root=root)
-    problems += [*more, *wrong, *check_dataset(root)]
+    problems += [*more, *wrong, *islice(check_dataset(root), MAX_PROBLEMS)]
     if problems or dataset is None:
         raise ConfigError(_in_order(problems))
     return dataset
@@ -86,11 +87,14 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
         raise ConfigError([*problems, root.place.problem(message)])
     root, more = override(root, Experiment, overrides)
     problems += more
-    root, more = _with_dataset(root)
-    problems += more
+    root, unread = _with_dataset(root)
     taken = take_ranges(root)
     experiment, wrong = check(Experiment, taken.root.plain(), root=root)
-    problems += [*taken.problems, *wrong, *check_experiment(root), *check_candidates(root, taken)]
+    if unread:
+        problems += unread
+        wrong = [one for one in wrong if not one.message.startswith("data: ")]
+    problems += [*taken.problems, *wrong, *islice(check_experiment(root), MAX_PROBLEMS)]
+    problems += check_candidates(root, taken)
     space, inactive, wrong = build_space(taken, experiment)
     problems += wrong
     if problems or experiment is None:

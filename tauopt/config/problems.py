@@ -17,6 +17,9 @@ from tauopt.errors import Problem, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MAX_PROBLEMS = 100
+"""Problems told of one kind of check; a file with more is no file of ours."""
+
 
 def check(
     settings: type[Model], plain: Any, *, root: Node, above: shape.Path = ()
@@ -34,7 +37,7 @@ def check(
     try:
         return TypeAdapter(settings).validate_python(plain, strict=True), []
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = error.errors(include_url=False)[:MAX_PROBLEMS]
         spots = [_find(settings, root, detail["loc"]) for detail in details]
         return None, [_problem(*pair, above) for pair in zip(details, spots, strict=True)]
 
@@ -106,9 +109,7 @@ def _problem(error: ErrorDetails, spot: _Spot, above: shape.Path) -> Problem:
 
 def _unknown_key(spot: _Spot, name: str) -> str:
     known = shape.fields(spot.parent_annotation, spot.parent)
-    absent = [key for key in known if key not in spot.parent.entries]
-    listed = ", ".join(known)
-    return f"unknown key {name!r}{nearest(spot.path[-1], absent or known)}; known: {listed}"
+    return f"unknown key {name!r}{nearest(spot.path[-1], known)}; known: {', '.join(known)}"
 
 
 def _misspelled(spot: _Spot) -> str:
@@ -139,10 +140,10 @@ def _wrong_type(spot: _Spot, name: str, value: Any) -> Problem:
 
 _EXPECTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "literal_error": lambda ctx: f"one of {str(ctx['expected']).replace(' or ', ', ')}",
-    "greater_than": lambda ctx: f"a number greater than {ctx['gt']:g}",
-    "greater_than_equal": lambda ctx: f"at least {ctx['ge']:g}",
-    "less_than": lambda ctx: f"a number less than {ctx['lt']:g}",
-    "less_than_equal": lambda ctx: f"at most {ctx['le']:g}",
+    "greater_than": lambda ctx: f"a number greater than {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"at least {_number(ctx['ge'])}",
+    "less_than": lambda ctx: f"a number less than {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"at most {_number(ctx['le'])}",
     "string_pattern_mismatch": lambda ctx: _pattern(str(ctx["pattern"])),
     "too_short": lambda ctx: f"at least {ctx['min_length']} of them",
     "too_long": lambda ctx: f"at most {ctx['max_length']} of them",
@@ -157,6 +158,10 @@ _EXPECTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "model_type": lambda ctx: "a mapping",
     "model_attributes_type": lambda ctx: "a mapping",
 }
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}"
 
 
 def _expected(error: ErrorDetails) -> str:

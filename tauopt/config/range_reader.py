@@ -11,7 +11,8 @@ from tauopt.config.tree import KINDS
 from tauopt.config.yaml_source import Node, Place, describe
 from tauopt.errors import Problem, nearest
 
-MAX_CHOICES = 500
+MAX_CHOICES = 200
+MAX_CONDITIONS = 10
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ class _Reader:
             self.wrong(node, f"{what}: expected {expected}, got {describe(node.plain())}")
             return None
         if whole and not isinstance(value, int):
-            hint = "; use {float: [low, high]}" if value != int(value) else ""
-            self.wrong(node, f"{what}: expected {expected}, got {describe(value)}{hint}")
+            self.wrong(node, f"{what}: expected {expected}, got {describe(value)}")
             return None
         return value
 
@@ -146,7 +146,7 @@ class _Reader:
         when = self.node.entries.get("when")
         if when is None:
             return {}
-        if not isinstance(when.value, dict) or not when.value:
+        if not isinstance(when.value, dict) or not 1 <= len(when.value) <= MAX_CONDITIONS:
             self.wrong(when, f"when: expected {{path: value}}, got {describe(when.plain())}")
             return {}
         found = {}

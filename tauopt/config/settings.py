@@ -21,9 +21,15 @@ def _number_as_text(value: Any) -> Any:
     return value
 
 
+MAX_EXPRESSION = 2000
+"""Characters of an expression in a file."""
+
+
 def _parsed(text: str) -> str:
     from tauopt.physics.expressions import parse
 
+    if len(text) > MAX_EXPRESSION:
+        raise ValueError(f"expected an expression of at most {MAX_EXPRESSION} characters")
     parse(text)
     return text
 

@@ -13,9 +13,9 @@ from typing import Any
 from tauopt.config import shape, tree
 from tauopt.config.experiment import Experiment, Training
 from tauopt.config.networks import Network
-from tauopt.config.problems import check
+from tauopt.config.problems import MAX_PROBLEMS, check
 from tauopt.config.range_reader import Draft, read_range
-from tauopt.config.ranges import candidates
+from tauopt.config.ranges import FloatRange, candidates
 from tauopt.config.yaml_source import Node
 from tauopt.errors import Problem
 
@@ -36,46 +36,64 @@ class Taken:
 
 def take_ranges(root: Node) -> Taken:
     """Take every range out of `model` and `training`; ranges elsewhere are problems."""
-    drafts: dict[str, Draft] = {}
-    problems: list[Problem] = []
+    taken = _Taking()
     entries = {}
     for key, node in root.entries.items():
         annotation = shape.child(Experiment, key, root)
         if key in SECTIONS:
-            left = _take(node, (key,), drafts, problems)
+            left = _take(node, annotation, (key,), taken)
             entries[key] = left if left is not None else Node({}, node.place)
         else:
-            entries[key] = _refuse(node, annotation, (key,), problems)
-    if len(drafts) > MAX_RANGES:
-        problems.append(root.place.problem(f"more than {MAX_RANGES} ranges"))
-    return Taken(Node(entries, root.place, root.keys), drafts, problems)
+            entries[key] = _refuse(node, annotation, (key,), taken.problems)
+    if len(taken.drafts) > MAX_RANGES:
+        taken.wrong(root, f"more than {MAX_RANGES} ranges")
+        taken.drafts.clear()
+    return Taken(Node(entries, root.place, root.keys), taken.drafts, taken.problems)
 
 
-def _take(
-    node: Node, path: shape.Path, drafts: dict[str, Draft], problems: list[Problem]
-) -> Node | None:
+def _take(node: Node, annotation: Any, path: shape.Path, taken: _Taking) -> Node | None:
     """Return `node` without ranges; None if it is one itself."""
-    if not isinstance(node.value, dict):
+    if not isinstance(node.value, dict) or annotation is None:
         return node
-    if not tree.is_range(node):
-        taken = {
-            key: _take(entry, (*path, key), drafts, problems) for key, entry in node.value.items()
-        }
-        left = {key: entry for key, entry in taken.items() if entry is not None}
-        return Node(left, node.place, node.keys)
-    if path[-1] == "type" or len(path) == 1:
-        problems.append(
-            node.place.problem(
-                f"{'.'.join(path)}: can't be a range, since each type has settings of "
-                f"its own; write one file for each"
-            )
-        )
-        return _stand_in(node)
-    draft, more = read_range(node, path)
-    problems.extend(more)
-    if draft is not None:
-        drafts[draft.name] = draft
-    return None
+    if tree.is_range(node):
+        taken.range(node, annotation, path)
+        return None
+    if (chosen := node.entries.get("type")) is not None and tree.is_range(chosen):
+        name = ".".join((*path, "type"))
+        taken.wrong(chosen, f"{name}: can't be a range, types have settings of their own")
+        node = tree.put(node, ("type",), _stand_in(chosen))
+    left = {}
+    for key, entry in node.entries.items():
+        following = _take(entry, shape.child(annotation, key, node), (*path, key), taken)
+        if following is not None:
+            left[key] = following
+    return Node(left, node.place, node.keys)
+
+
+class _Taking:
+    """Collects ranges and what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.drafts: dict[str, Draft] = {}
+        self.problems: list[Problem] = []
+
+    def wrong(self, node: Node, message: str) -> None:
+        self.problems.append(node.place.problem(message))
+
+    def range(self, node: Node, annotation: Any, path: shape.Path) -> None:
+        """Take the range that stands at `path`."""
+        name = ".".join(path)
+        if not shape.is_scalar(annotation):
+            self.wrong(node, f"{name}: a range may stand in place of a single value only")
+            return
+        draft, problems = read_range(node, path)
+        self.problems.extend(problems)
+        if draft is None:
+            return
+        if isinstance(draft.range, FloatRange) and shape.inner(annotation) is int:
+            self.wrong(node, f"{name}: expected whole numbers; write {{int: [low, high]}}")
+        else:
+            self.drafts[name] = draft
 
 
 def refuse_ranges(root: Node, settings: Any) -> tuple[Node, list[Problem]]:
@@ -117,6 +135,8 @@ def check_candidates(root: Node, taken: Taken) -> list[Problem]:
     problems: list[Problem] = []
     values = {draft.path: candidates(draft.range) for draft in taken.drafts.values()}
     for turn in range(max(map(len, values.values()), default=0)):
+        if len(problems) >= MAX_PROBLEMS:
+            break
         for section, annotation in SECTIONS.items():
             plain = section_plain(taken.root, section)
             for path, choices in values.items():

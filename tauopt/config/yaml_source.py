@@ -20,7 +20,7 @@ from tauopt.errors import ConfigError, Problem
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 """Keys and values of a file, each alias counted as often as it is used."""
 
 OVERRIDE = "--set "
