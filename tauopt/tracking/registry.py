@@ -197,7 +197,7 @@ def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
     for known in client.search_logged_models(
         [place], filter_string=f"tags.`{MODEL_SHA256}` = '{entry.sha256}'"
     ):
-        if str(known.status) == "READY":
+        if str(known.status) == "READY" and known.source_run_id == entry.run_id:
             return known
     logged = client.create_logged_model(
         place,
