@@ -1,0 +1,16 @@
+"""One trial: build, fit, report, checkpoint, resume, evaluate.
+
+::
+
+    protocols    what a trial is told, what it reports, whom it tells
+    devices      threads and GPU memory, before TensorFlow's first operation
+    rungs        where in the data reports fall
+    losses       the loss, for Keras and for a validation split
+    optimizers   settings -> Keras optimizer
+    schedules    early stopping and the learning rate on a plateau
+    checkpoints  durable, with checksum; the newest that is whole counts
+    fitting      a stretch of training: one call of `fit`
+    prediction   class probabilities of a whole split
+    results      what a finished trial leaves behind
+    trial        all of it together
+"""

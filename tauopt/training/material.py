@@ -1,0 +1,197 @@
+"""What a trial works with: the data as its task sees it, and the network with its optimizer."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from tauopt.config.experiment import Experiment, Training
+from tauopt.config.inputs import InputSpec
+from tauopt.config.networks import group_lengths
+from tauopt.dataset.inputs import class_weights, input_spec, task_labels
+from tauopt.dataset.prepared import PreparedDataset
+from tauopt.errors import DataError
+from tauopt.evaluation.predictions import Predictions
+from tauopt.models.build import build_model
+from tauopt.stream.batches import Batch, batches, kept
+from tauopt.stream.feed import feed
+from tauopt.training.checkpoints import Arrays
+from tauopt.training.losses import keras_loss, mean_loss
+from tauopt.training.optimizers import make_optimizer
+from tauopt.training.prediction import BATCH_SIZE, Predictor
+from tauopt.training.rungs import Segment
+
+
+@dataclass(frozen=True)
+class Data:
+    """A prepared dataset as one task sees it; the test split stays sealed.
+
+    Attributes:
+        dataset: opened.
+        experiment: its task, network and training.
+        seed: of the order of candidates.
+    """
+
+    dataset: PreparedDataset
+    experiment: Experiment
+    seed: int
+
+    @cached_property
+    def spec(self) -> InputSpec:
+        """What the network sees."""
+        lengths = group_lengths(self.experiment.model)
+        return input_spec(self.dataset.manifest, self.experiment.task, lengths)
+
+    @cached_property
+    def label_map(self) -> npt.NDArray[np.int16]:
+        """Dataset class -> task class, or -1."""
+        return task_labels(self.dataset.manifest.classes, self.experiment.task)
+
+    @cached_property
+    def class_weights(self) -> npt.NDArray[np.float32]:
+        """Factor on the weights of each task class in the loss."""
+        training = self.experiment.training
+        return class_weights(self.dataset.manifest, self.experiment.task, training.class_balance)
+
+    @cached_property
+    def candidates(self) -> int:
+        """Candidates of an epoch."""
+        return kept(self.dataset.train, self.label_map)
+
+    def train(self, segment: Segment) -> Any:
+        """Return a part of an epoch as Keras wants it, in the epoch's order."""
+
+        def make() -> Iterator[Batch]:
+            return batches(
+                self.dataset.train,
+                spec=self.spec,
+                label_map=self.label_map,
+                batch_size=self.experiment.training.batch_size,
+                seed=self.seed,
+                epoch=segment.epoch,
+                start=segment.start,
+                stop=segment.stop,
+            )
+
+        return feed(make, spec=self.spec, class_weights=self.class_weights)
+
+    def validation(self) -> Iterator[Batch]:
+        """Yield the validation split in stored order."""
+        return batches(
+            self.dataset.validation,
+            spec=self.spec,
+            label_map=self.label_map,
+            batch_size=BATCH_SIZE,
+            shuffle=False,
+        )
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        names = ["labels", "weights", *self.dataset.manifest.spectators]
+        columns = self.dataset.validation.columns(names)
+        chosen = self.label_map[columns["labels"]] >= 0
+        return {name: values[chosen] for name, values in columns.items()}
+
+    def predictions(self, probabilities: npt.NDArray[np.float32]) -> Predictions:
+        """Put the truth beside the probabilities of the validation split."""
+        columns = dict(self._columns)
+        return Predictions(
+            probabilities,
+            labels=self.label_map[columns.pop("labels")],
+            weights=columns.pop("weights").astype(np.float64),
+            classes=self.spec.classes,
+            signal=self.spec.signal,
+            columns=columns,
+        )
+
+    def loss(self, predictions: Predictions) -> float:
+        """Return the loss on the validation split, weighted as in training.
+
+        Raises:
+            DataError: weights do not add up to more than zero.
+        """
+        weights = predictions.weights * self.class_weights[predictions.labels]
+        if not weights.sum() > 0:
+            raise DataError("the weights of the validation split do not add up to more than zero")
+        return mean_loss(
+            predictions.probabilities,
+            predictions.labels,
+            weights,
+            training=self.experiment.training,
+        )
+
+
+class Machine:
+    """A network, and the same network with an optimizer; both share their weights.
+
+    What is saved is the network alone, what is fitted the trainee.
+    """
+
+    def __init__(self, spec: InputSpec, experiment: Experiment, *, seed: int) -> None:
+        """Build both, with weights that depend on the seed alone."""
+        forget_models()
+        training: Training = experiment.training
+        self.network = build_model(spec, experiment.model, seed=seed)
+        self.optimizer = make_optimizer(training)
+        self.trainee = keras.Model(self.network.input, self.network.output, name="trainee")
+        self.trainee.compile(optimizer=self.optimizer, loss=keras_loss(training), jit_compile=False)
+        self.optimizer.build(self.trainee.trainable_variables)
+        self._predictor = Predictor(self.network)
+
+    def predict(self, data: Data, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
+        """Return probabilities of the validation split, (candidate, class)."""
+        candidates = kept(data.dataset.validation, data.label_map)
+        return self._predictor(data.validation(), candidates=candidates, alive=alive)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the optimizer, at present."""
+        return float(self.optimizer.learning_rate)
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the optimizer's learning rate."""
+        self.optimizer.learning_rate = self.learning_rate * factor
+
+    def arrays(self) -> dict[str, Arrays]:
+        """Return copies of all that training changes: weights, seeds of dropout, optimizer."""
+        return {
+            "network": values(self.network.variables),
+            "optimizer": values(self.optimizer.variables),
+        }
+
+    def restore(self, arrays: dict[str, Arrays]) -> None:
+        """Take what `arrays` returned."""
+        assign(self.network.variables, arrays["network"])
+        assign(self.optimizer.variables, arrays["optimizer"])
+
+
+def values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    """Return copies of the values of Keras variables."""
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def assign(variables: Sequence[Any], arrays: Arrays) -> None:
+    """Set Keras variables; as many arrays, of the same shapes."""
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def forget_models() -> None:
+    """Drop what Keras keeps of earlier models of this process, so that trials share nothing.
+
+    What was imported before the first trial is set aside from garbage collection: walking over
+    TensorFlow's half million objects would take longer than all the rest.
+    """
+    keras.backend.clear_session(free_memory=False)
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
+    else:
+        gc.collect()

@@ -1,0 +1,52 @@
+"""Class probabilities of a whole split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tauopt.stream.batches import Batch
+
+BATCH_SIZE = 8192
+"""Candidates a batch where no gradients are needed."""
+
+
+class Predictor:
+    """A model as a function that is traced once, on first use, and never again."""
+
+    def __init__(self, model: keras.Model) -> None:
+        """Take a model whose inputs have names."""
+        signature = {x.name: tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in model.inputs}
+
+        def predict(inputs: dict[str, Any]) -> Any:
+            return model(inputs, training=False)
+
+        self._names = tuple(signature)
+        self._classes = int(model.outputs[0].shape[-1])
+        self._predict: Callable[[dict[str, Any]], Any] = tf.function(
+            predict, input_signature=[signature], autograph=False
+        )
+
+    def __call__(
+        self, batches: Iterable[Batch], *, candidates: int, alive: Callable[[], None]
+    ) -> npt.NDArray[np.float32]:
+        """Return probabilities (candidate, class) float32 in the order of the batches.
+
+        Args:
+            batches: in the order wanted.
+            candidates: in all of them.
+            alive: called before each batch; may raise to end it.
+        """
+        found = np.empty((candidates, self._classes), np.float32)
+        end = 0
+        for batch in batches:
+            alive()
+            inputs = {name: tf.constant(batch.inputs[name]) for name in self._names}
+            begin, end = end, end + len(batch.labels)
+            found[begin:end] = self._predict(inputs)
+        return found

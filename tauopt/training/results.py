@@ -1,0 +1,119 @@
+"""What a finished trial leaves in its folder: the best model, its predictions, numbers, figures.
+
+`result.json` is written last: where it stands, all the rest is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tauopt import durable
+from tauopt.config.objective import ObjectiveName
+from tauopt.evaluation.figures import confusion_figure, roc_figure, score_figure, training_figure
+from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.metrics import measure
+from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.save import save_figure
+from tauopt.evaluation.style import Sample
+from tauopt.evaluation.summary import summary
+from tauopt.models.saving import save_model
+from tauopt.training.protocols import Tracker
+
+MODEL, PREDICTIONS, RESULT, FIGURES = "best.keras", "predictions.npz", "result.json", "figures"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The best model's output on the validation split, and what it is measured by.
+
+    Attributes:
+        predictions: of the whole split.
+        objective: what the trial is compared by.
+        sample: for the figures' labels.
+        history: the metrics of each report.
+    """
+
+    predictions: Predictions
+    objective: ObjectiveName
+    sample: Sample
+    history: Sequence[Mapping[str, float]]
+
+    def numbers(self) -> dict[str, Measured]:
+        """Return the standard numbers and the objective."""
+        numbers = summary(self.predictions)
+        if str(self.objective) not in numbers:
+            numbers[str(self.objective)] = measure(self.objective, self.predictions)
+        return numbers
+
+
+def write_results(
+    folder: Path, network: keras.Model, judged: Judged, *, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the best model, its predictions, figures, and last `result.json`; return its content.
+
+    Args:
+        folder: of the trial.
+        network: with its best weights, not compiled.
+        judged: its output.
+        facts: what else to say in the result.
+    """
+    digest = save_model(network, folder / MODEL)
+    judged.predictions.save(folder / PREDICTIONS)
+    _write_figures(folder / FIGURES, judged)
+    numbers = judged.numbers()
+    result = {
+        **facts,
+        "objective": str(judged.objective),
+        "value": numbers[str(judged.objective)].value,
+        "metrics": {name: measured.triple for name, measured in numbers.items()},
+        "limits": sorted(name for name, measured in numbers.items() if measured.limit),
+        "model_sha256": digest,
+        "predictions_sha256": durable.sha256_file(folder / PREDICTIONS),
+        "parameters": int(network.count_params()),
+    }
+    durable.write_json(folder / RESULT, result)
+    return result
+
+
+def _write_figures(folder: Path, judged: Judged) -> None:
+    sample = judged.sample
+    drawn = {
+        "roc": roc_figure(judged.predictions, sample=sample),
+        "score": score_figure(judged.predictions, sample=sample),
+        "confusion": confusion_figure(judged.predictions, sample=sample),
+        "training": training_figure(judged.history, objective=str(judged.objective), sample=sample),
+    }
+    for name, (figure, points) in drawn.items():
+        save_figure(figure, points, folder, name=name)
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Return the content of a trial's `result.json`; None where there is none, or a damaged one.
+
+    The model is looked at too: a result whose model is gone or altered is none.
+    """
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        intact = durable.sha256_file(folder / MODEL) == result["model_sha256"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return result if intact else None
+
+
+def record_results(tracker: Tracker, folder: Path, result: Mapping[str, Any], *, step: int) -> None:
+    """Give the tracker what `write_results` wrote: `best/<metric>` with its errors, and files."""
+    values: dict[str, float] = {}
+    for name, (value, low, high) in result["metrics"].items():
+        values |= {f"best/{name}": value, f"best/{name}_low": low, f"best/{name}_high": high}
+    tracker.metrics(values, step=step)
+    tracker.artifact(folder / MODEL, folder="model")
+    for path in sorted((folder / FIGURES).iterdir()):
+        tracker.artifact(path, folder=FIGURES)
+    tracker.artifact(folder / PREDICTIONS)
+    tracker.artifact(folder / RESULT)

@@ -1,0 +1,346 @@
+"""One trial, from its plan to its results, in reports; killed at any moment it goes on."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tauopt import durable
+from tauopt.config.objective import parse_objective
+from tauopt.dataset.prepared import open_dataset
+from tauopt.errors import Interrupted, TrialFailed, UsageError
+from tauopt.evaluation.metrics import measure
+from tauopt.evaluation.style import Sample
+from tauopt.training import results
+from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint
+from tauopt.training.devices import limit_devices
+from tauopt.training.fitting import fit
+from tauopt.training.material import Data, Machine, assign, values
+from tauopt.training.protocols import Report, Tracker, TrialPlan
+from tauopt.training.rungs import Rungs
+from tauopt.training.schedules import Patience, on_plateau, stops
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY_S = 600.0
+"""Within a rung, at most so much training is lost by a kill."""
+
+
+@dataclass
+class State:
+    """Where a training stands; what a checkpoint keeps beside the weights.
+
+    Attributes:
+        seen: candidates, over all epochs.
+        target: where the present rung ends.
+        loss_sum, loss_count: of the present rung, for its mean loss.
+        objective, plateau: patience of early stopping and of the learning rate.
+        best, best_report: largest value of the objective, and the report that had it.
+        seconds: spent in training and validation, over all resumes.
+        rung_seconds: spent in training on the present rung.
+        history: metrics of each report, with `number` and `candidates_seen`.
+        ended: why training is over; empty while it is not.
+    """
+
+    seen: int = 0
+    target: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    objective: Patience = field(default_factory=Patience)
+    plateau: Patience = field(default_factory=Patience)
+    best: float | None = None
+    best_report: int = 0
+    seconds: float = 0.0
+    rung_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    ended: str = ""
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> State:
+        """Return the state that `asdict` wrote."""
+        content = {f.name: content[f.name] for f in fields(cls)}
+        return cls(
+            **{
+                **content,
+                "objective": Patience(**content["objective"]),
+                "plateau": Patience(**content["plateau"]),
+            }
+        )
+
+
+def _never() -> bool:
+    return False
+
+
+def run_trial(
+    plan: TrialPlan,
+    *,
+    tracker: Tracker,
+    stop: Callable[[], bool] = _never,
+    after: int | None = None,
+) -> Generator[Report, None, None]:
+    """Train and evaluate one trial, report by report.
+
+    A report is yielded when its checkpoint is on disk. A trial whose folder holds a checkpoint
+    goes on from there, with the same weights as if it had never been interrupted, and yields what
+    is new; the last report of a finished trial is yielded again.
+
+    Args:
+        plan: what to do, and where.
+        tracker: told of parameters, metrics and files.
+        stop: asked after each batch; True ends the trial at a checkpoint.
+        after: number of the last report that the caller knows of; later ones that are in the
+            checkpoint already, for instance of a trial killed between checkpoint and report, are
+            yielded again. None trusts that all were received.
+    Raises:
+        TrialFailed: loss or metric is not finite.
+        DataError: the dataset can't be read, or does not fit the task.
+        UsageError: the folder holds the checkpoint of another trial.
+        CorruptError: no checkpoint is whole.
+        Interrupted: `stop` said so; the checkpoint is written.
+    """
+    limit_devices(cpus=plan.experiment.search.resources.cpus)
+    trial = _Trial(plan, tracker, stop)
+    for entry in trial.state.history:
+        if after is not None and entry["number"] > after and not trial.is_last(entry):
+            yield trial.report(entry, done=False)
+    while not trial.state.ended:
+        trial.train_rung()
+        entry = trial.judge()
+        trial.save()
+        trial.tell(entry)
+        if not trial.state.ended:
+            yield trial.report(entry, done=False)
+    trial.finish()
+    yield trial.report(trial.state.history[-1], done=True)
+
+
+class _Trial:
+    """The pieces of a running trial, and where it stands."""
+
+    def __init__(self, plan: TrialPlan, tracker: Tracker, stop: Callable[[], bool]) -> None:
+        self.plan, self.tracker, self.stop = plan, tracker, stop
+        self.training = plan.experiment.training
+        self.name = parse_objective(plan.experiment.objective.maximize)
+        self.data = Data(open_dataset(plan.dataset), plan.experiment, plan.seed)
+        _ = self.data.class_weights  # data that can't be learned is refused before the network
+        self.rungs = Rungs(
+            candidates=self.data.candidates,
+            batch_size=self.training.batch_size,
+            epochs=self.training.epochs,
+            report_every=self.training.report_every,
+        )
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = load_checkpoint(plan.folder)
+        if checkpoint is not None:
+            self._check_same(checkpoint)
+        self.machine = Machine(self.data.spec, plan.experiment, seed=plan.seed)
+        self.state = State(target=self.rungs.next(0))
+        self.best_weights: Arrays = []
+        self.best_probabilities: npt.NDArray[np.float32] | None = None
+        tracker.start(params=plan.params, tags=plan.tags)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+
+    def _identity(self) -> dict[str, Any]:
+        experiment = self.plan.experiment.model_dump(mode="json")
+        parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
+        return _flat({**parts, "seed": self.plan.seed, "dataset": self.data.dataset.digest})
+
+    def _check_same(self, checkpoint: Checkpoint) -> None:
+        """Refuse a checkpoint of other settings, data or seed, naming the differences."""
+        now, then = self._identity(), dict(checkpoint.state["identity"])
+        changed = [
+            f"{key}: was {then.get(key)!r}, is {now.get(key)!r}"
+            for key in sorted({*now, *then})
+            if now.get(key) != then.get(key)
+        ]
+        if changed:
+            raise UsageError(
+                f"{self.plan.folder} holds a checkpoint of another trial; take another folder or "
+                "name, or undo the change:\n  " + "\n  ".join(changed)
+            )
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.state = State.from_json(dict(checkpoint.state["training"]))
+        arrays = dict(checkpoint.arrays)
+        self.best_weights = arrays.pop("best", [])
+        self.machine.restore(arrays)
+        logger.info("%s goes on after %d candidates", self.plan.name, self.state.seen)
+        if self.state.history:
+            self.tell(self.state.history[-1])
+
+    def train_rung(self) -> None:
+        """Train to the end of the present rung."""
+        state, saved = self.state, time.monotonic()
+
+        def should_stop() -> bool:
+            return self.stop() or time.monotonic() - saved > CHECKPOINT_EVERY_S
+
+        while state.seen < state.target:
+            segment = next(self.rungs.segments(state.seen, state.target))
+            begun = time.monotonic()
+            stretch = fit(self.machine.trainee, self.data.train(segment), should_stop=should_stop)
+            size = segment.stop - segment.start
+            done = min(stretch.batches * self.training.batch_size, size)
+            if not done:
+                raise TrialFailed(f"no training candidates in {segment}")
+            state.seen += done
+            state.loss_sum += stretch.loss * done
+            state.loss_count += done
+            state.rung_seconds += time.monotonic() - begun
+            if done < size:
+                self.save()
+                saved = time.monotonic()
+            self._heed()
+
+    def _heed(self) -> None:
+        """End the trial at a checkpoint if that is asked."""
+        if self.stop():
+            self.save()
+            raise Interrupted(f"{self.plan.name} stopped after {self.state.seen} candidates")
+
+    def judge(self) -> dict[str, float]:
+        """Measure the network on the validation split, and draw the consequences."""
+        begun = time.monotonic()
+        probabilities = self.machine.predict(self.data, alive=self._heed)
+        entry = self._measure(probabilities)
+        state, value = self.state, entry[str(self.name)]
+        if state.best is None or value > state.best:
+            state.best, state.best_report = value, int(entry["number"])
+            self.best_weights = values(self.machine.network.variables)
+            self.best_probabilities = probabilities
+        early = self.training.early_stopping
+        state.objective = state.objective.after(
+            value, min_delta=0.0 if early is None else early.min_delta
+        )
+        state.plateau, factor = on_plateau(
+            self.training.reduce_on_plateau, state.plateau, entry["val_loss"]
+        )
+        if factor != 1.0:
+            self.machine.scale_learning_rate(factor)
+        if state.seen >= self.rungs.total:
+            state.ended = "all epochs"
+        elif stops(early, state.objective):
+            state.ended = "early stopping"
+        state.seconds += state.rung_seconds + time.monotonic() - begun
+        state.history.append(entry)
+        state.target = self.rungs.next(state.seen)
+        state.loss_sum, state.loss_count, state.rung_seconds = 0.0, 0, 0.0
+        return entry
+
+    def _measure(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+        if not np.isfinite(probabilities).all():
+            raise TrialFailed(
+                f"the network's output is not finite after {self.state.seen} candidates"
+            )
+        predictions, state = self.data.predictions(probabilities), self.state
+        objective = measure(self.name, predictions)
+        previous = int(state.history[-1]["number"]) if state.history else 0
+        entry = {
+            "number": self.rungs.number(state.seen, previous),
+            "candidates_seen": state.seen,
+            "loss": state.loss_sum / state.loss_count,
+            "val_loss": self.data.loss(predictions),
+            "learning_rate": self.machine.learning_rate,
+            "candidates_per_s": state.loss_count / state.rung_seconds,
+            str(self.name): objective.value,
+            f"{self.name}_low": objective.low,
+            f"{self.name}_high": objective.high,
+        }
+        if "auc" not in entry:
+            entry["auc"] = measure(parse_objective("auc"), predictions).value
+        for name, value in entry.items():
+            if not math.isfinite(value):
+                raise TrialFailed(f"{name} became {value} after {state.seen} candidates")
+        return entry
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        arrays = self.machine.arrays()
+        if self.best_weights:
+            arrays["best"] = self.best_weights
+        state = {"training": asdict(self.state), "identity": self._identity()}
+        save_checkpoint(self.plan.folder, Checkpoint(state, arrays))
+
+    def tell(self, entry: dict[str, float]) -> None:
+        """Give a report's metrics to the tracker; twice counts once."""
+        step = int(entry["candidates_seen"])
+        self.tracker.metrics(_metrics(entry), step=step)
+
+    def is_last(self, entry: dict[str, float]) -> bool:
+        """Tell whether this is the report that says `done`."""
+        return bool(self.state.ended) and entry is self.state.history[-1]
+
+    def report(self, entry: dict[str, float], *, done: bool) -> Report:
+        """Return a report from the history."""
+        known = [e[str(self.name)] for e in self.state.history if e["number"] <= entry["number"]]
+        return Report(
+            number=int(entry["number"]),
+            candidates_seen=int(entry["candidates_seen"]),
+            metrics=_metrics(entry),
+            value=entry[str(self.name)],
+            best=max(known),
+            done=done,
+        )
+
+    def finish(self) -> None:
+        """Write the results of the best network, unless they are there, and tell the tracker."""
+        folder = self.plan.folder
+        result = results.read_result(folder)
+        if result is None:
+            assign(self.machine.network.variables, self.best_weights)
+            probabilities = self.best_probabilities
+            if probabilities is None:
+                probabilities = self.machine.predict(self.data, alive=self._heed)
+            manifest = self.data.dataset.manifest
+            judged = results.Judged(
+                self.data.predictions(probabilities),
+                objective=self.name,
+                sample=Sample(manifest.name, "validation split"),
+                history=self.state.history,
+            )
+            result = results.write_results(
+                folder, self.machine.network, judged, facts=self._facts()
+            )
+        results.record_results(self.tracker, folder, result, step=self.state.seen)
+
+    def _facts(self) -> dict[str, Any]:
+        state, dataset = self.state, self.data.dataset
+        return {
+            "name": self.plan.name,
+            "seed": self.plan.seed,
+            "dataset": dataset.manifest.name,
+            "dataset_digest": dataset.digest,
+            "dataset_folder": str(dataset.folder),
+            "task": self.plan.experiment.task.model_dump(mode="json"),
+            "experiment": self.plan.experiment.model_dump(mode="json"),
+            "settings_digest": durable.sha256_json(self._identity()),
+            "candidates_seen": state.seen,
+            "epoch_candidates": self.rungs.candidates,
+            "reports": len(state.history),
+            "best_report": state.best_report,
+            "ended": state.ended,
+            "seconds": state.seconds,
+        }
+
+
+def _metrics(entry: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in entry.items() if name not in ("number",)}
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings by dotted path."""
+    if not isinstance(value, dict):
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, part in value.items():
+        found |= _flat(part, f"{path}.{key}" if path else str(key))
+    return found
