@@ -18,6 +18,7 @@ class Simulation(Settings):
     jets: int = Field(default=60_000, gt=0)
     """Candidates from dijets."""
     seed: int = Field(default=1, ge=1, le=900_000)
+    """The same seed gives the same files."""
     pileup: float = Field(default=35.0, ge=0, le=200)
     """Mean number of interactions a bunch crossing."""
     tau_decays: Literal[0, 1, 5] = 5
@@ -41,8 +42,11 @@ class Split(Settings):
     """Train, validation and test as expressions on the event number; they must not overlap."""
 
     train: Expression
+    """Fits weights and constants."""
     validation: Expression
+    """Gives the objective of a search."""
     test: Expression
+    """Sealed until a trial is judged for promotion."""
 
 
 class Group(Settings):

@@ -109,7 +109,9 @@ class Rnn(_Network):
     )
     """The groups that the network sees; `tracks` and `clusters` start from the ATLAS baseline."""
     candidate: CandidateTower = CandidateTower()
+    """The candidate's own features."""
     merge: MergeTower = MergeTower()
+    """What all branches are joined into."""
 
 
 class DeepSetsGroup(Settings):
@@ -165,7 +167,9 @@ class DeepSets(_Network):
     )
     """The groups that the network sees; known names start from the unified classifier's widths."""
     candidate: CandidateTower = CandidateTower(units=60, output_units=15)
+    """The candidate's own features."""
     merge: MergeTower = MergeTower(layers=2, units=100)
+    """What all branches are joined into."""
 
 
 class Dense(_Network):
