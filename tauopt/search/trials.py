@@ -69,6 +69,19 @@ class Trials:
         """Numbers of the trials given out and not ended."""
         return tuple(self._live)
 
+    def is_left(self) -> bool:
+        """Say whether there may be trials to train."""
+        return bool(self._orphans) or self._asked < self._settings.trials
+
+    def trial(self, number: int) -> Trial:
+        """Return the study's trial of one that was given out and has not ended."""
+        return self._live[number]
+
+    def last_report(self, number: int) -> int:
+        """Return the number of a trial's last report in the study; 0 if there is none."""
+        trial = self._live[number]
+        return trial.storage.get_trial(trial._trial_id).last_step or 0
+
     def next_trial(self) -> Proposal | None:
         """Return the next trial to train, or None when none is left.
 
@@ -132,9 +145,10 @@ class Trials:
         if first in self._live or first in {t.number for t in self._orphans}:
             self._followers.setdefault(first, []).append(trial)
         else:
-            self._end_like(trial, self._frozen(first))
+            self._end_like(trial, self.frozen(first))
 
-    def _frozen(self, number: int) -> FrozenTrial:
+    def frozen(self, number: int) -> FrozenTrial:
+        """Return what the study knows of a trial."""
         return next(t for t in self.study.get_trials(deepcopy=False) if t.number == number)
 
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
@@ -152,7 +166,7 @@ class Trials:
         self._last.pop(number, None)
         followers = self._followers.pop(number, [])
         if followers:
-            first = self._frozen(number)
+            first = self.frozen(number)
             for follower in followers:
                 self._end_like(follower, first)
 
@@ -205,6 +219,10 @@ class Trials:
         self.failures_in_a_row += 1
         self.first_failure = self.first_failure or traceback or reason
         self._on_event(Event("failed", number, message=reason))
+
+    def retry(self, number: int, reason: str) -> None:
+        """Tell that a trial's worker died and that it is taken up again."""
+        self._on_event(Event("retried", number, message=reason))
 
     def gives_up(self) -> bool:
         """Say whether so many trials failed in a row that the search ends."""

@@ -1,0 +1,279 @@
+"""The driver of a search: study, Ray and MLflow together, from the lock to the last word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tauopt.config.experiment import Experiment, Search
+from tauopt.config.experiment_file import ExperimentFile
+from tauopt.durable import locked, write_bytes, write_json
+from tauopt.errors import Interrupted, SearchError
+from tauopt.search import cluster, plans
+from tauopt.search.budget import Clock
+from tauopt.search.events import Event, OnEvent, ignore
+from tauopt.search.interrupts import Interrupts, interrupts
+from tauopt.search.leaderboard import LEADERBOARD, rows
+from tauopt.search.origin import Origin
+from tauopt.search.pruners import make_pruner
+from tauopt.search.runs import RUN_ID, Names, Runs
+from tauopt.search.samplers import check_sampler
+from tauopt.search.storage import open_storage
+from tauopt.search.study import PARENT_RUN, UID, start_study
+from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
+from tauopt.tracking.client import artifact_folder, connect, store_uri
+from tauopt.tracking.runs import open_parent
+from tauopt.training.protocols import trial_seed
+
+LOCK = "lock"
+EXPERIMENT = "experiment.yaml"
+_SCRATCH = ".ray"
+_DELIVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be searched, and where."""
+
+    name: str
+    output: Path
+    """Output folder, absolute."""
+    file: ExperimentFile
+    dataset: Path
+    """Folder of the prepared dataset, absolute."""
+    origin: Origin
+    reports: int
+    """Reports of a trial that is never stopped."""
+    resume: bool = False
+    accept_changes: bool = False
+    resume_command: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The search's folder."""
+        return search_folder(self.output, self.name)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a search ended."""
+
+    why: str
+    """`complete`, `exhausted` or `budget`."""
+    trials: tuple[FrozenTrial, ...] = field(repr=False)
+    undelivered: str = ""
+    """What has not reached MLflow yet, in words; empty if all has."""
+
+
+def search_folder(output: Path, name: str) -> Path:
+    """Return the folder of a search."""
+    return output / "searches" / name
+
+
+def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) -> Ending:
+    """Run a search, or go on with it, until no trial is left.
+
+    Args:
+        order: what to search.
+        on_event: is told every event, in this thread.
+        worker: trainable class that trains a trial; None is the one of `search.trainable`.
+    Raises:
+        UsageError: the name exists, something changed, or a sampler's package is missing.
+        ServiceError: the study's database, MLflow or Ray can't be used.
+        LockedError: another driver runs this search.
+        SearchError: all trials failed, or too many in a row.
+        Interrupted: Ctrl-C or SIGTERM; carries the command that goes on.
+    """
+    check_sampler(order.file.base.search.sampler)
+    order.folder.mkdir(parents=True, exist_ok=True)
+    with locked(order.folder / LOCK, what=f"search {order.name!r}"):
+        return _Drive(order, on_event).run(worker)
+
+
+class _Drive:
+    """One driver's life, inside the lock."""
+
+    def __init__(self, order: Order, on_event: OnEvent) -> None:
+        self._order = order
+        self._settings: Search = order.file.base.search
+        self._on_event = on_event
+        self._study = self._open_study()
+        self._clock = Clock(self._study)
+        self._trials = Trials(
+            self._study, self._settings, space=order.file.space, on_event=self._tell
+        )
+        self._noted: set[int] = set()
+
+    def _open_study(self) -> optuna.Study:
+        order = self._order
+        study = start_study(
+            open_storage(order.output),
+            order.name,
+            origin=order.origin,
+            folder=order.folder,
+            defaults=order.file.defaults(),
+            space=order.file.space,
+            resume=order.resume,
+            accept_changes=order.accept_changes,
+        )
+        study.pruner = make_pruner(self._settings.pruner, reports=order.reports)
+        write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
+        return study
+
+    def _tell(self, event: Event) -> None:
+        if event.kind == "report" and event.number not in self._noted:
+            self._note_run(event.number)
+        self._on_event(event)
+
+    def _note_run(self, number: int) -> None:
+        """Write a trial's run id to the study as soon as MLflow gave it."""
+        run_id = self._runs.run_id(number)
+        if run_id:
+            trial = self._trials.trial(number)
+            trial.set_user_attr(RUN_ID, run_id)
+            self._noted.add(number)
+
+    def run(self, worker: Any) -> Ending:
+        with interrupts() as signals:
+            self._runs = self._open_runs()
+            outcome, reason = "KILLED", "the driver failed"
+            try:
+                why = self._train(signals, worker)
+                outcome, reason = self._verdict(signals, why)
+            except (KeyboardInterrupt, SystemExit):
+                signals.number = signals.number or 2
+                reason = "stopped by a signal"
+            finally:
+                self._clock.note(now=True)
+                left = self._close_runs(outcome, reason)
+        if signals.number:
+            raise Interrupted(
+                f"search {self._order.name!r} stopped by {signals.why}",
+                resume=self._order.resume_command,
+                exit_code=signals.exit_code,
+            )
+        if outcome == "FAIL":
+            raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
+        return Ending(reason, tuple(self._study.get_trials(deepcopy=False)), left)
+
+    def _open_runs(self) -> Runs:
+        order, study = self._order, self._study
+        client = connect(None, output=order.output)
+        tags = {
+            "tauopt.study": order.name,
+            "tauopt.dataset_digest": order.origin.dataset,
+            "tauopt.code": order.origin.code,
+            "mlflow.source.git.commit": order.origin.commit,
+        }
+        experiment = order.file.base
+        names = Names(order.name, study.user_attrs[UID], experiment.model.type, tags)
+        parent = open_parent(
+            client,
+            experiment=experiment.tracking.experiment,
+            name=order.name,
+            uid=names.uid,
+            tags=tags,
+            artifacts=artifact_folder(store_uri(None, output=order.output)),
+        )
+        if study.user_attrs.get(PARENT_RUN) != parent:
+            study.set_user_attr(PARENT_RUN, parent)
+        runs = Runs(client, order.folder, names, parent_id=parent)
+        runs.catch_up(study.get_trials(deepcopy=False))
+        runs.describe(_told(experiment), [order.folder / EXPERIMENT])
+        return runs
+
+    def _close_runs(self, state: str, reason: str) -> str:
+        order = self._order
+        board = rows(self._study.get_trials(deepcopy=False), order.folder)
+        write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
+        return self._runs.close(
+            state, reason=reason, files=[order.folder / LEADERBOARD], timeout_s=_DELIVERY_S
+        )
+
+    def _train(self, signals: Interrupts, worker: Any) -> str:
+        """Let Ray train until nothing is left or there is a reason to stop; returns it."""
+        from tauopt.search.execution import execute
+
+        if not self._trials.is_left() or signals.number:
+            return ""
+        with cluster.environment(), cluster.running_ray(self._settings.resources) as concurrent:
+            signals.listen()  # Ray takes SIGTERM for itself when it starts
+            return execute(
+                self._trials,
+                resources=self._settings.resources,
+                concurrent=concurrent,
+                scratch=self._order.folder / _SCRATCH,
+                begin=self._begin,
+                end=self._end,
+                halt=lambda: self._halt(signals),
+                worker=worker,
+            )
+
+    def _begin(self, proposal: Proposal) -> Path:
+        """Make a proposal ready to be trained: its plan in its folder, and its run."""
+        order, number = self._order, proposal.number
+        folder = plans.trial_folder(order.folder, number)
+        if not (folder / plans.PLAN).exists():
+            plan = plans.Plan(
+                number=number,
+                name=self._runs.names.trial(number),
+                seed=trial_seed(self._settings.sampler.seed, number),
+                dataset=order.dataset,
+                experiment=order.file.resolve(proposal.params),
+                params=proposal.params,
+                tags=dict(self._runs.names.tags),
+            )
+            plans.write_plan(folder, plan)
+        self._runs.begin(number)
+        return folder
+
+    def _end(self, number: int) -> None:
+        self._runs.end(self._trials.frozen(number))
+        self._clock.note()
+
+    def _halt(self, signals: Interrupts) -> str:
+        """Say why the search is to stop now; empty to go on."""
+        if signals.number:
+            return f"stopped by {signals.why}"
+        if self._trials.gives_up():
+            return f"{self._trials.failures_in_a_row} trials in a row failed"
+        hours = self._settings.budget.hours
+        if hours is not None and self._clock.seconds > hours * 3600:
+            return f"the budget of {hours:g} h is used up"
+        return ""
+
+    def _verdict(self, signals: Interrupts, why: str) -> tuple[str, str]:
+        """Return the state of the search's run, and why it has it."""
+        if signals.number:
+            return "KILLED", f"stopped by {signals.why}"
+        if self._trials.gives_up():
+            return "FAIL", why
+        ended = [t for t in self._study.get_trials(deepcopy=False) if t.state.is_finished()]
+        if ended and all(t.state is TrialState.FAIL for t in ended):
+            return "FAIL", f"every trial failed ({len(ended)})"
+        return "COMPLETE", why or ("all points tried" if self._trials.exhausted else "complete")
+
+    def _first_failure(self) -> str:
+        failed = (t for t in self._study.get_trials(deepcopy=False) if t.state is TrialState.FAIL)
+        attributes = next((t.user_attrs for t in failed), {})
+        return self._trials.first_failure or str(
+            attributes.get(TRACEBACK) or attributes.get(REASON, "unknown")
+        )
+
+
+def _told(experiment: Experiment) -> dict[str, Any]:
+    """Return what the search's own run shows as parameters."""
+    search = experiment.search
+    return {
+        "objective": experiment.objective.maximize,
+        "model": experiment.model.type,
+        "data": experiment.data.name,
+        "trials": search.trials,
+        "sampler": search.sampler.type,
+        "pruner": search.pruner.type,
+        "seed": search.sampler.seed,
+    }

@@ -1,0 +1,135 @@
+"""MLflow follows the study: one run for the search, under it one for each trial number.
+
+Nothing here waits for MLflow: records and ends lie on disk first, and the shipper's thread
+brings them when it can. What an earlier driver left undelivered is delivered on resume.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tauopt.search.plans import trial_folder
+from tauopt.search.trials import DUPLICATE_OF, REASON
+from tauopt.tracking.replay import SHIPPED, Child, read_wanted
+from tauopt.tracking.shipper import Shipper
+from tauopt.tracking.spool import SpoolTracker
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PARENT = "run"
+"""Folder in the search's folder for the records of the search's own run."""
+RUN_ID = "mlflow_run_id"
+_STATES: Mapping[TrialState, Any] = {
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.FAIL: "FAIL",
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """How the runs of a search are called."""
+
+    search: str
+    uid: str
+    """Unique id of the study."""
+    model: str
+    """Type of the network, behind the number in a trial's name."""
+    tags: Mapping[str, str]
+    """Of every run: digests, commit, version, study."""
+
+    def trial(self, number: int) -> str:
+        """Return a trial's name, for instance `t007-rnn`."""
+        return f"t{number:03d}-{self.model}"
+
+    def trial_uid(self, number: int) -> str:
+        """Return the unique id of a trial's run, the same after every resume."""
+        return f"{self.uid}-t{number:03d}"
+
+
+def delivered_run_id(folder: Path) -> str:
+    """Return the MLflow run id that a trial's folder tells; empty if it has none yet."""
+    try:
+        return str(json.loads((folder / SHIPPED).read_text()).get("run_id", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+class Runs:
+    """The runs of one search."""
+
+    def __init__(self, client: MlflowClient, folder: Path, names: Names, *, parent_id: str) -> None:
+        self.parent_id = parent_id
+        self.names = names
+        self._folder = folder
+        self._shipper = Shipper(client)
+        self._parent = SpoolTracker(folder / PARENT)
+        self._shipper.watch(names.uid, folder / PARENT, parent_id)
+        self._running: set[int] = set()
+
+    def describe(self, params: Mapping[str, Any], files: Iterable[Path]) -> None:
+        """Record what the search is: its settings and files such as the experiment."""
+        self._parent.start(params=params, tags=self.names.tags)
+        for file in files:
+            self._parent.artifact(file)
+
+    def begin(self, number: int) -> None:
+        """Open a trial's run, or take it up again."""
+        child = Child(
+            parent=self.parent_id,
+            name=self.names.trial(number),
+            uid=self.names.trial_uid(number),
+            tags={**self.names.tags, "tauopt.trial": str(number)},
+        )
+        self._shipper.watch(child.uid, trial_folder(self._folder, number), child)
+        self._running.add(number)
+
+    def run_id(self, number: int) -> str:
+        """Return a trial's run id; empty until MLflow gave it."""
+        return self._shipper.run_id(self.names.trial_uid(number)) or ""
+
+    def end(self, trial: FrozenTrial) -> None:
+        """Give a trial's run the state that the trial has in the study."""
+        if trial.number in self._running:
+            self._running.discard(trial.number)
+            reason = str(trial.user_attrs.get(REASON, ""))
+            self._shipper.finish(self.names.trial_uid(trial.number), _STATES[trial.state], reason)
+
+    def catch_up(self, trials: Iterable[FrozenTrial]) -> None:
+        """Deliver what an earlier driver left, and end the runs of trials that have ended."""
+        for trial in trials:
+            folder = trial_folder(self._folder, trial.number)
+            wanted = read_wanted(folder) if DUPLICATE_OF not in trial.user_attrs else None
+            if wanted is None or trial.state not in _STATES:
+                continue
+            if wanted.state != _STATES[trial.state]:
+                self.begin(trial.number)
+                self.end(trial)
+            else:
+                self._shipper.deliver(folder)
+
+    def close(self, state: str, *, reason: str, files: Iterable[Path], timeout_s: float) -> str:
+        """End all runs that still run and wait a while for MLflow.
+
+        Args:
+            state: COMPLETE, FAIL or KILLED, of the search's own run.
+            reason: why it ended.
+            files: results of the search, recorded with it.
+            timeout_s: how long to wait for MLflow.
+        Returns:
+            What could not be delivered yet, in words; empty if nothing.
+        """
+        for number in sorted(self._running):
+            self._shipper.finish(self.names.trial_uid(number), "KILLED", reason)
+        for file in files:
+            self._parent.artifact(file)
+        self._shipper.finish(self.names.uid, state, reason)  # type: ignore[arg-type]
+        left = self._shipper.close(timeout_s)
+        return str(left) if left else ""

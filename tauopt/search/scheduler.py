@@ -1,0 +1,91 @@
+"""Ray Tune's scheduler over the study, and what stops the whole search.
+
+Rungs live in the study, not here: nothing is lost with the driver.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune import Stopper
+from ray.tune.experiment import Trial as RayTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from tauopt.search.searcher import StudySearcher
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class StudyScheduler(FIFOScheduler):
+    """Gives every report to the study and stops the trials that it prunes."""
+
+    def __init__(self, searcher: StudySearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Ray nothing to pickle."""
+        return {}
+
+    def on_trial_result(self, controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
+        """Report to the study; STOP where it prunes."""
+        number = self._searcher.numbers.get(trial.trial_id)
+        if number is None or self._searcher.error is not None:
+            return str(TrialScheduler.CONTINUE)
+        try:
+            stopped = self._searcher.trials.report(
+                number,
+                result["number"],
+                result["value"],
+                candidates_seen=result["candidates_seen"],
+            )
+        except Exception as error:  # noqa: BLE001 - told by the driver, after Ray has wound up
+            self._searcher.error = error
+            return str(TrialScheduler.CONTINUE)
+        if not stopped:
+            return str(TrialScheduler.CONTINUE)
+        self._searcher.stopped.add(trial.trial_id)
+        return str(TrialScheduler.STOP)
+
+    def on_trial_error(self, controller: Any, trial: RayTrial) -> None:
+        """Keep why a worker died: for the retry's message, or the trial's failure."""
+        reason = _last_error(trial)
+        self._searcher.deaths[trial.trial_id] = reason
+        number = self._searcher.numbers.get(trial.trial_id)
+        if number is not None and trial.should_recover():
+            self._searcher.trials.retry(number, reason)
+
+
+def _last_error(trial: RayTrial) -> str:
+    """Return what Ray wrote of a worker's death, without its tables and hints."""
+    try:
+        with open(trial.error_file) as stream:
+            lines = [line.strip() for line in stream if line.strip()]
+    except (OSError, TypeError):
+        return "its worker died"
+    failures = [i for i, line in enumerate(lines) if line.startswith("Failure #")]
+    last = lines[failures[-1] + 1 :] if failures else lines
+    return "its worker died: " + _COLOURS.sub("", " ".join(last))[:1000]
+
+
+class Halt(Stopper):
+    """Ends the search as soon as `reason` says why."""
+
+    def __init__(self, reason: Callable[[], str]) -> None:
+        self._reason = reason
+        self.why = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Ray nothing to pickle."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no trial by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Stop all trials once there is a reason; the first one is kept."""
+        self.why = self.why or self._reason()
+        return bool(self.why)

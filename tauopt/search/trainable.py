@@ -1,0 +1,157 @@
+"""One warm worker: a Ray Tune class trainable that trains trial after trial.
+
+A step trains to the next report. What goes wrong inside a trial comes back as a result, so
+that Ray retries only what is worth retrying: a worker that died. The retry, like a resumed
+search, finds the checkpoint in the trial's own folder; Ray keeps none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from tauopt.durable import locked
+from tauopt.errors import Interrupted, LockedError, TrialFailed
+from tauopt.search.plans import read_plan
+
+if TYPE_CHECKING:
+    from tauopt.training.protocols import Report
+
+FOLDER, AFTER, STOP, CPUS, GPUS = "folder", "after", "stop", "cpus", "gpus"
+"""Keys of the configuration that Ray hands to a worker."""
+FAILED, TRACEBACK = "failed", "traceback"
+"""Keys of a result that ends a failed trial."""
+_THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+_LOCK_WAIT_S = 60.0
+_POLL_S = 0.2
+
+
+class TrialWorker(tune.Trainable):
+    """Trains the trial whose folder it is told, and then the next one."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin the life of a worker with its first trial."""
+        limit_process(config[CPUS], config[GPUS])
+        self._open(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another trial, keeping the process and what it imported."""
+        self.cleanup()
+        self._open(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Leave the present trial; its lock is free then."""
+        self._held.close()
+
+    def _open(self, config: dict[str, Any]) -> None:
+        self._folder = Path(config[FOLDER])
+        self.after: int = config[AFTER]
+        self._stop = Path(config[STOP])
+        self._looked = 0.0
+        self._held = contextlib.ExitStack()
+        self._reports: Iterator[Report] | None = None
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next report."""
+        try:
+            report = next(self._begun())
+        except TrialFailed as error:
+            return self._failed(str(error))
+        except Interrupted:
+            # Only after the driver has stopped the search: it does not listen any more.
+            return {"done": False}
+        except StopIteration:
+            return self._failed("training ended without its last report")
+        except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
+            return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+        return {
+            "number": report.number,
+            "value": report.value,
+            "best": report.best,
+            "candidates_seen": report.candidates_seen,
+            "done": report.done,
+        }
+
+    def _failed(self, reason: str, traced: str = "") -> dict[str, Any]:
+        return {FAILED: reason, TRACEBACK: traced, "done": True}
+
+    def _begun(self) -> Iterator[Report]:
+        if self._reports is None:
+            self._held.enter_context(held(self._folder, wait_s=_LOCK_WAIT_S))
+            reports = self.train_trial(self._folder)
+            self._held.callback(_close, reports)
+            self._reports = reports
+        return self._reports
+
+    def train_trial(self, folder: Path) -> Iterator[Report]:
+        """Train the trial planned in `folder`, from its checkpoint if there is one."""
+        from tauopt.tracking.spool import SpoolTracker
+        from tauopt.training.protocols import TrialPlan
+        from tauopt.training.trial import run_trial
+
+        plan = read_plan(folder)
+        training_plan = TrialPlan(
+            experiment=plan.experiment,
+            dataset=plan.dataset,
+            folder=folder,
+            name=plan.name,
+            seed=plan.seed,
+            tags=dict(plan.tags),
+            params=dict(plan.params),
+        )
+        tracker = SpoolTracker(folder)
+        return run_trial(training_plan, tracker=tracker, stop=self.stops, after=self.after)
+
+    def stops(self) -> bool:
+        """Say whether the driver wants all trials to stop; asked after each batch."""
+        now = time.monotonic()
+        if now < self._looked + _POLL_S:
+            return False
+        self._looked = now
+        return self._stop.exists()
+
+
+def _close(reports: Iterator[Report]) -> None:
+    close = getattr(reports, "close", None)
+    if close is not None:
+        close()
+
+
+@contextlib.contextmanager
+def held(folder: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold a trial's folder, waiting for a worker of a dead driver to be gone.
+
+    Raises:
+        LockedError: it is still held after `wait_s`.
+    """
+    give_up = time.monotonic() + wait_s
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(folder / "lock", what=f"trial {folder.name}"))
+                break
+            except LockedError:
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(_POLL_S)
+        yield
+
+
+def limit_process(cpus: float, gpus: float) -> None:
+    """Give this process as many threads as the trial has CPUs, and no GPU that it has not.
+
+    Must come before the libraries are imported. TensorFlow's own threads and its GPU memory are
+    limited by the trial.
+    """
+    threads = str(max(1, round(cpus)))
+    os.environ.update(dict.fromkeys(_THREADS, threads))
+    if not gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -1,0 +1,58 @@
+"""A worker without TensorFlow: its curve depends on the parameters, its checkpoint is a file."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+
+from tauopt.errors import TrialFailed
+from tauopt.search.plans import read_plan
+from tauopt.search.trainable import TrialWorker
+from tauopt.tracking.spool import SpoolTracker
+
+
+@dataclass(frozen=True)
+class Report:
+    number: int
+    candidates_seen: int
+    value: float
+    best: float
+    done: bool
+    metrics: dict = field(default_factory=dict)
+
+
+class FakeWorker(TrialWorker):
+    """Reports `reports` times, then is done; `trouble.json` beside the trials tells it to fail."""
+
+    reports = 3
+    pause_s = 0.0
+
+    def train_trial(self, folder):
+        plan = read_plan(folder)
+        trouble = _trouble(folder).get(str(plan.number), "")
+        tracker = SpoolTracker(folder)
+        tracker.start(params=plan.params, tags=plan.tags)
+        state = folder / "state.json"
+        done = json.loads(state.read_text()) if state.exists() else 0
+        first = min(done + 1, self.reports)
+        for number in range(first, self.reports + 1):
+            time.sleep(self.pause_s)
+            if trouble == "die" or (trouble == "die once" and number == 2 and done < 2):
+                state.write_text("2") if trouble == "die once" else None
+                os.kill(os.getpid(), signal.SIGKILL)
+            if trouble == "diverge":
+                raise TrialFailed("the loss is not finite at report 1")
+            if trouble == "bug":
+                raise ZeroDivisionError("a bug in the model")
+            value = 1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number
+            tracker.metrics({"objective": value}, step=number)
+            with (folder / "trained.txt").open("a") as stream:
+                stream.write(f"{number}\n")
+            state.write_text(str(number))
+            yield Report(number, 1000 * number, value, value, number == self.reports)
+
+
+def _trouble(folder):
+    path = folder.parent.parent.parent / "trouble.json"
+    return json.loads(path.read_text()) if path.exists() else {}
