@@ -1,0 +1,108 @@
+"""Prepare a dataset, simulating its sample first where the dataset file says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tauopt.progress import Progress, Silent
+from tauopt.workflows.places import cache_folder
+
+if TYPE_CHECKING:
+    from tauopt.config.dataset import Dataset
+    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.prepare.survey import Survey
+
+
+def prepare(
+    dataset: Path | str | Dataset,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> PreparedDataset:
+    """Prepare a dataset, or find it prepared.
+
+    Args:
+        dataset: a dataset file, an experiment file (its `data`), or settings with absolute globs.
+        cache: folder of prepared datasets and simulated samples [default: the user's cache].
+        progress: who is told.
+    Returns:
+        the prepared dataset, its files present and of the right size.
+    Raises:
+        ConfigError: the file is wrong.
+        DataError: the ntuples are wrong, or the prepared dataset is damaged.
+        ServiceError: the disk is too small, or the sample is being simulated elsewhere.
+    """
+    from tauopt.dataset.prepared import open_dataset
+    from tauopt.prepare.prepare import prepare as make
+
+    progress = progress or Silent()
+    cache = cache or cache_folder()
+    settings = _with_sample(_read(dataset), cache=cache, progress=progress)
+    return open_dataset(make(settings, cache=cache, progress=progress))
+
+
+def survey(
+    dataset: Path | str | Dataset,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Survey | None:
+    """Count what a dataset holds, by split and class; writes nothing.
+
+    Args and errors as `prepare`.
+
+    Returns:
+        the counts, or None if the sample is still to be simulated.
+    """
+    from tauopt.prepare.survey import survey as count
+
+    settings = _read(dataset)
+    if settings.simulate is not None:
+        folder = simulated_folder(settings, cache=cache or cache_folder())
+        if not folder.is_dir():
+            return None
+        settings = with_folder(settings, folder)
+    return count(settings, progress=progress)
+
+
+def simulated_folder(settings: Dataset, *, cache: Path) -> Path:
+    """Return where the simulated sample of a dataset lies, or will."""
+    from tauopt.durable import sha256_json
+    from tauopt.simulate.sample import identity
+
+    if settings.simulate is None:
+        raise ValueError(f"dataset {settings.name!r} is not simulated")
+    return cache / "simulated" / sha256_json(identity(settings.simulate))[:16]
+
+
+def with_folder(settings: Dataset, folder: Path) -> Dataset:
+    """Return the dataset with its globs inside `folder`."""
+    samples = {
+        name: sample.model_copy(
+            update={"files": tuple(str(folder / pattern) for pattern in sample.files)}
+        )
+        for name, sample in settings.samples.items()
+    }
+    return settings.model_copy(update={"samples": samples})
+
+
+def _read(dataset: Path | str | Dataset) -> Dataset:
+    from tauopt.config.dataset import Dataset
+    from tauopt.config.load import kind_of, read_dataset, read_experiment
+
+    if isinstance(dataset, Dataset):
+        return dataset
+    if kind_of(dataset) == "experiment":
+        return read_experiment(dataset).base.data
+    return read_dataset(dataset)
+
+
+def _with_sample(settings: Dataset, *, cache: Path, progress: Progress) -> Dataset:
+    """Make the simulated sample, if it is one, and look for files there."""
+    if settings.simulate is None:
+        return settings
+    from tauopt.workflows.simulate import simulate
+
+    folder = simulated_folder(settings, cache=cache)
+    return with_folder(settings, simulate(settings.simulate, folder=folder, progress=progress))
