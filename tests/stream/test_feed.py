@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tauopt.config.experiment import Task
+from tauopt.dataset.inputs import input_spec, task_labels
+from tauopt.dataset.prepared import open_dataset
+from tauopt.errors import CorruptError
+from tauopt.stream.batches import batches
+from tauopt.stream.feed import feed
+from tests.prepared_factory import CLASSES, prepared_dataset
+
+TASK = Task(classes={"jet": ("jet",), "tau": CLASSES[1:4]}, signal=("tau",))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return open_dataset(prepared_dataset(tmp_path_factory.mktemp("prepared"), candidates=900))
+
+
+@pytest.fixture(scope="module")
+def spec(dataset):
+    return input_spec(dataset.manifest, TASK, {"tracks": 3})
+
+
+def make(dataset, spec, epochs=(0,), **changes):
+    """Return a function that gives the batches of some epochs, one after another."""
+    arguments = {"batch_size": 64, "seed": 1, "label_map": task_labels(CLASSES, TASK)} | changes
+    return lambda: (
+        batch
+        for epoch in epochs
+        for batch in batches(dataset.train, spec=spec, epoch=epoch, **arguments)
+    )
+
+
+@pytest.mark.parametrize("block", [1, 200, 100_000])
+@pytest.mark.parametrize("batch_size", [1, 64, 5000])
+def test_fed_batches_are_those_made_whatever_the_block(
+    dataset, spec, block, batch_size, monkeypatch
+):
+    monkeypatch.setattr("tauopt.stream.feed.BLOCK", block)
+    # Two epochs, so that a short batch stands between whole ones; one candidate a batch is slow.
+    stop = 20 if batch_size == 1 else None
+    made = make(dataset, spec, (0, 1), batch_size=batch_size, stop=stop)
+    factors = np.array([2, 3], np.float32)
+    fed = feed(made, spec=spec, class_weights=factors)
+    for batch, (inputs, labels, weights) in zip(made(), fed.as_numpy_iterator(), strict=True):
+        assert inputs.keys() == batch.inputs.keys()
+        for name, array in inputs.items():
+            np.testing.assert_array_equal(array, batch.inputs[name])
+        np.testing.assert_array_equal(labels, np.eye(2)[batch.labels])
+        np.testing.assert_allclose(weights, batch.weights * factors[batch.labels])
+        assert labels.dtype == weights.dtype == np.float32
+
+
+def test_each_iteration_begins_anew(dataset, spec):
+    fed = feed(make(dataset, spec), spec=spec)
+    first, second = ([weights for _, _, weights in fed.as_numpy_iterator()] for _ in range(2))
+    for left, right in zip(first, second, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_short_last_batch_traces_no_graph_anew(dataset, spec):
+    in_graph = []
+
+    @tf.function
+    def loop(fed):
+        for _, labels, _ in fed:
+            in_graph.append(labels.shape.as_list())
+
+    loop(feed(make(dataset, spec), spec=spec))
+    assert in_graph == [[None, 2]]
+
+
+def test_autotune_is_off_since_it_stalls_at_the_end_of_each_iterator(dataset, spec):
+    assert feed(make(dataset, spec), spec=spec).options().autotune.enabled is False
+
+
+def test_number_of_steps_is_known_where_it_is_told(dataset, spec):
+    steps = len(list(make(dataset, spec)()))
+    assert feed(make(dataset, spec), spec=spec, steps=steps).cardinality() == steps
+    assert feed(make(dataset, spec), spec=spec).cardinality() == tf.data.UNKNOWN_CARDINALITY
+
+
+def test_fault_while_reading_is_told_with_its_own_words(spec):
+    def broken():
+        raise CorruptError("train-00000/labels.npy: is damaged")
+        yield
+
+    with pytest.raises(tf.errors.OpError, match=r"CorruptError: train-00000/labels\.npy"):
+        list(feed(broken, spec=spec))
+
+
+def test_keras_trains_on_it(dataset, spec):
+    import keras
+
+    inputs = {
+        "candidate": keras.Input((7,), name="candidate"),
+        "tracks": keras.Input((3, 5), name="tracks"),
+        "tracks_mask": keras.Input((3,), dtype="bool", name="tracks_mask"),
+    }
+    hidden = keras.layers.Rescaling(1e-5)(inputs["candidate"])
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
+    model.compile("sgd", "categorical_crossentropy")
+    steps = len(list(make(dataset, spec)()))
+    history = model.fit(feed(make(dataset, spec), spec=spec, steps=steps), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
