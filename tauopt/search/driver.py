@@ -198,8 +198,9 @@ class _Drive:
         """Let Ray train until nothing is left or there is a reason to stop; returns it."""
         from tauopt.search.execution import execute
 
-        if not self._trials.is_left() or signals.number:
-            return ""
+        why = self._halt(signals)
+        if why or not self._trials.is_left():
+            return why
         with cluster.environment(), cluster.running_ray(self._settings.resources) as concurrent:
             signals.listen()  # Ray takes SIGTERM for itself when it starts
             return execute(

@@ -54,5 +54,5 @@ class FakeWorker(TrialWorker):
 
 
 def _trouble(folder):
-    path = folder.parent.parent.parent / "trouble.json"
+    path = folder.parents[3] / "trouble.json"
     return json.loads(path.read_text()) if path.exists() else {}
