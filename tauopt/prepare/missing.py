@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -86,28 +86,25 @@ class Means:
         self._features |= {group.name: group.features for group in plan.groups}
         self._moments = {name: Moments(len(f)) for name, f in self._features.items()}
 
-    def fit(self, blocks: Iterable[Block]) -> Means:
+    def fit(self, blocks: Iterable[Block], *, needed: Collection[str]) -> Means:
         """Take the means of the training split.
 
+        Args:
+            blocks: training candidates.
+            needed: labels of the features that hold missing values.
         Raises:
-            DataError: a mean has no logarithm.
+            DataError: a feature has no value at all, or its mean has no logarithm.
         """
         for block in blocks:
             self._moments[CANDIDATE].update(block.candidate)
             for name, (values, _) in block.groups.items():
                 self._moments[name].update(values)
         for name, features in self._features.items():
-            self._check(features, self._moments[name].mean)
+            moments = self._moments[name]
+            for column, feature in enumerate(features):
+                if feature.label in needed:
+                    _check_mean(feature, moments.mean[column], moments.count[column])
         return self
-
-    @staticmethod
-    def _check(features: Sequence[FeaturePlan], means: NDArray[np.float64]) -> None:
-        for feature, mean in zip(features, means, strict=True):
-            if not np.isfinite(transformed(mean, feature.transform)):
-                raise DataError(
-                    f"{feature.label}: its training mean {mean:.6g} has no logarithm, so missing "
-                    "values can't be imputed; give the feature a `min` or an `offset`"
-                )
 
     def fill(self, block: Block) -> Block:
         """Return the block with means where values are NaN."""
@@ -123,3 +120,13 @@ class Means:
         if not bad.any():
             return values
         return np.where(bad, self._moments[name].mean.astype(np.float32), values)
+
+
+def _check_mean(feature: FeaturePlan, mean: float, count: float) -> None:
+    if not count:
+        raise DataError(f"{feature.label}: all its values in the training split are missing")
+    if not np.isfinite(transformed(np.array(mean), feature.transform)):
+        raise DataError(
+            f"{feature.label}: its training mean {mean:.6g} has no logarithm, so missing "
+            "values can't be imputed; give the feature a `min` or an `offset`"
+        )

@@ -206,9 +206,10 @@ def _write(work: _Work, found: _Collected, spill: Spill, folder: Path) -> Manife
     counts = found.counts[found.good].sum(axis=0)
     _check_splits(work.plan, counts)
     spectrum = _fit_spectrum(work, found, spill)
+    imputed = found.total(found.imputed)
     means = None
-    if found.total(found.imputed):
-        means = Means(work.plan).fit(spill.read("train", good=found.good))
+    if imputed:
+        means = Means(work.plan).fit(spill.read("train", good=found.good), needed=imputed)
     constants = {CANDIDATE: Constants(CANDIDATE, work.plan.candidate)}
     constants |= {group.name: Constants(group.name, group.features) for group in work.plan.groups}
     work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
