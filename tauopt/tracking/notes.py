@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,9 +60,15 @@ def _cell(value: Any) -> str:
 
 def table_json(rows: Sequence[Mapping[str, Any]]) -> str:
     """Write rows with the same keys in the layout that MLflow's UI shows as a table."""
-    columns = list(rows[0]) if rows else []
-    data = [[row[key] for key in columns] for row in rows]
-    return json.dumps({"columns": columns, "data": data}, indent=1)
+    keys = list(rows[0]) if rows else []
+    data = [[row[key] for key in keys] for row in rows]
+    return json.dumps({"columns": [_title(key) for key in keys], "data": data}, indent=1)
+
+
+def _title(key: str) -> str:
+    """Write `rejection@0.75` as `rejection at 75 %`: the UI takes a dot for a path in a row."""
+    title = re.sub(r"@(0?\.\d+)", lambda found: f" at {100 * float(found[1]):g} %", key)
+    return title.replace(".", "_")
 
 
 def table_tag(*paths: str) -> dict[str, str]:

@@ -32,6 +32,8 @@ STATUS: Mapping[str, str] = {
 UID = "tauopt.uid"
 """Tag that is unique to a run; what a search before creating looks for."""
 NOTE = "mlflow.note.content"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag of an experiment: the UI shows it as model training rather than as a chat of agents."""
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
@@ -51,7 +53,7 @@ def experiment_id(client: MlflowClient, name: str, *, artifacts: Path | None = N
     if found is None:
         location = (artifacts / name).resolve().as_uri() if artifacts else None
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
         except MlflowException:
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -193,13 +195,17 @@ def finish(
 def resume(client: MlflowClient, run_id: str) -> None:
     """Say that a run which had ended is running again."""
     _state_tags(client, run_id, "RUNNING", "")
+    if client.get_run(run_id).data.tags.get("tauopt.reason"):
+        client.set_tag(run_id, "tauopt.reason", "")
     client.update_run(run_id, status="RUNNING")
 
 
 def _state_tags(client: MlflowClient, run_id: str, state: str, reason: str) -> None:
     from mlflow.entities import RunTag
 
-    tags = [RunTag("tauopt.state", state), RunTag("tauopt.reason", reason[:5000])]
+    tags = [RunTag("tauopt.state", state)]
+    if reason:
+        tags.append(RunTag("tauopt.reason", reason[:5000]))
     client.log_batch(run_id, tags=tags)
 
 

@@ -1,0 +1,45 @@
+"""`tauopt ui`: compare runs in the browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tauopt.cli.options import Output
+
+
+def ui(
+    output: Output = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than 127.0.0.1 lets others in.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open the MLflow web UI on the runs; Ctrl-C ends it."""
+    import sys
+    import threading
+
+    from tauopt.workflows.ui import serve
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    say("starting the MLflow UI ...")
+    try:
+        with serve(output=output, host=host, port=port) as (address, here):
+            typer.echo(address)
+            if not here:
+                say("MLFLOW_TRACKING_URI points to a tracking server: open this address")
+                return
+            if host not in ("127.0.0.1", "localhost", "::1"):
+                say("whoever reaches this port can read and change the runs")
+            say("open this address in a browser; Ctrl-C ends the UI")
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        say("the UI has ended; the runs are safe")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(ui)
