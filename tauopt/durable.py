@@ -79,8 +79,11 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON (sorted keys, no NaN) whole or not at all."""
-    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+    """Write `value` as JSON (no NaN) whole or not at all.
+
+    Keys keep their order: that of classes and of features has a meaning.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
 
 

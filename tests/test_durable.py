@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -92,3 +93,8 @@ def test_a_held_lock_names_its_holder_and_a_dead_holders_lock_is_free(tmp_path):
     holder.wait()
     with durable.locked(path, what="the search"):
         assert f"process {os.getpid()}" in path.read_text()
+
+
+def test_json_keeps_the_order_of_keys(tmp_path):
+    durable.write_json(tmp_path / "x.json", {"jet": 0, "1p0n": 1})
+    assert list(json.loads((tmp_path / "x.json").read_text())) == ["jet", "1p0n"]
