@@ -1,0 +1,111 @@
+"""A prepared dataset, and the same candidates in a ROOT file, for the benchmarks of streaming.
+
+420 bytes a ready candidate: 10 tracks of 5 features, 12 clusters of 4, and 7 of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from tauopt.config.experiment import Task
+from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
+from tauopt.dataset.inputs import input_spec
+from tauopt.dataset.manifest import Manifest, split_info
+from tauopt.dataset.prepared import PreparedDataset, open_dataset
+from tauopt.dataset.write import chunk_name, write_chunk, write_manifest
+
+CHUNK = 100_000
+CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
+FEATURES = {"candidate": 7, "tracks": 5, "clusters": 4}
+LENGTHS = {"tracks": 10, "clusters": 12}
+TASK = Task(classes={name: (name,) for name in CLASSES}, signal=CLASSES[1:])
+BYTES = 4 * (7 + 10 * 5 + 12 * 4)
+"""Of the float32 values of a ready candidate."""
+
+
+def names(group: str) -> list[str]:
+    """Return the features of a group, which are its branches too."""
+    return [f"{group}_{i}" for i in range(FEATURES[group])]
+
+
+def random_chunk(rng: np.random.Generator) -> dict[str, Any]:
+    """Return the arguments of `write_chunk`, with jets and taus of different multiplicity."""
+    labels = np.where(rng.random(CHUNK) < 0.5, 0, rng.integers(1, len(CLASSES), CHUNK))
+    groups = {}
+    for group in LENGTHS:
+        counts = 1 + rng.poisson(np.where(labels == 0, 5.0, 2.5))
+        values = rng.lognormal(size=(counts.sum(), FEATURES[group])).astype(np.float32)
+        groups[group] = values, np.concatenate([[0], np.cumsum(counts)])
+    return {
+        "labels": labels,
+        "weights": np.ones(CHUNK, np.float32),
+        "event_numbers": np.arange(CHUNK),
+        "candidate": rng.lognormal(size=(CHUNK, 7)).astype(np.float32),
+        "groups": groups,
+        "spectators": np.empty((CHUNK, 0), np.float32),
+    }
+
+
+def write_prepared(folder: Path, *, chunks: int) -> PreparedDataset:
+    """Write `chunks` chunks of training candidates, and one of validation and of test."""
+    rng = np.random.default_rng(1)
+    splits = {}
+    for split, count in {"train": chunks, "validation": 1, "test": 1}.items():
+        infos = [
+            write_chunk(folder, chunk_name(split, i), classes=CLASSES, **random_chunk(rng))
+            for i in range(count)
+        ]
+        splits[split] = split_info(infos, classes=CLASSES)
+    fitted = {
+        group: FittedGroup(
+            name=group,
+            features=tuple(
+                FittedFeature(name=name, transform=Transform(scale="standard"))
+                for name in names(group)
+            ),
+        )
+        for group in FEATURES
+    }
+    manifest = Manifest(
+        name="benchmark",
+        digest="0" * 64,
+        classes=CLASSES,
+        splits=splits,
+        candidate=fitted["candidate"],
+        groups=(fitted["tracks"], fitted["clusters"]),
+        spectators=(),
+    )
+    write_manifest(folder, manifest)
+    return open_dataset(folder)
+
+
+def spec_of(dataset: PreparedDataset) -> InputSpec:
+    """Return what the benchmarks' networks see."""
+    return input_spec(dataset.manifest, TASK, LENGTHS)
+
+
+def write_root(path: Path, dataset: PreparedDataset) -> None:
+    """Write the first training chunk as a flat ntuple, compressed with LZ4: the fastest to read."""
+    chunk = dataset.train.chunks[0]
+    branches: dict[str, Any] = {
+        name: chunk.candidate[:, i] for i, name in enumerate(names("candidate"))
+    }
+    branches |= {"label": np.asarray(chunk.labels), "weight": np.asarray(chunk.weights)}
+    for group in LENGTHS:
+        values, offsets = chunk.group(group)
+        for i, name in enumerate(names(group)):
+            layout = ak.contents.ListOffsetArray(
+                ak.index.Index64(offsets),
+                ak.contents.NumpyArray(np.ascontiguousarray(values[:, i])),
+            )
+            branches[name] = ak.Array(layout)
+    with uproot.recreate(path, compression=uproot.LZ4(1)) as file:
+        file.mktree(
+            "candidates", {name: ak.type(array).content for name, array in branches.items()}
+        )
+        file["candidates"].extend(branches)
