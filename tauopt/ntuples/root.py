@@ -90,34 +90,38 @@ def inspect(path: Path, tree: str, branches: Sequence[str]) -> TreeInfo:
         BadFileError: the file can't be read, or its branches disagree about the entries.
     """
     with open_tree(path, tree) as opened:
-        with _reading(path):
-            entries = int(opened.num_entries)
-            available = _available(opened)
-        chosen = {name: available.get(name) for name in branches}
-        problems = []
-        kinds: dict[str, bool | None] = {}
-        for name, branch in chosen.items():
-            if branch is None:
-                problems.append(f"no branch {name!r}{nearest(name, available)}")
-                continue
-            with _reading(path, f"branch {name!r} "):
-                kinds[name] = _is_jagged(branch)
-                if int(branch.num_entries) != entries:
-                    raise BadFileError(
-                        f"{path}: branch {name!r} has {branch.num_entries} entries, "
-                        f"the tree {entries}"
-                    )
-            if kinds[name] is None:
-                problems.append(
-                    f"branch {name!r} is {branch.typename}, expected numbers or one list of them"
+        return _look(opened, branches, where=path)[0]
+
+
+def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TreeInfo, dict[str, Any]]:
+    """Do as `inspect` with an open tree; returns the branches too."""
+    with _reading(where):
+        entries = int(tree.num_entries)
+        available = _available(tree)
+    problems = []
+    chosen: dict[str, Any] = {}
+    kinds: dict[str, bool] = {}
+    types: dict[str, str] = {}
+    for name in branches:
+        branch = available.get(name)
+        if branch is None:
+            problems.append(f"no branch {name!r}{nearest(name, available)}")
+            continue
+        with _reading(where, f"branch {name!r} "):
+            jagged, types[name] = _is_jagged(branch), str(branch.typename)
+            if int(branch.num_entries) != entries:
+                raise BadFileError(
+                    f"{where}: branch {name!r} has {branch.num_entries} entries, the tree {entries}"
                 )
-        if problems:
-            raise DataError(f"{path}: tree {tree!r}: {'; '.join(problems)}")
-        return TreeInfo(
-            entries=entries,
-            jagged={name: bool(kind) for name, kind in kinds.items()},
-            types={name: str(chosen[name].typename) for name in kinds},  # type: ignore[union-attr]
-        )
+        if jagged is None:
+            problems.append(
+                f"branch {name!r} is {types[name]}, expected numbers or one list of them"
+            )
+        else:
+            chosen[name], kinds[name] = branch, jagged
+    if problems:
+        raise DataError(f"{where}: tree {tree.name!r}: {'; '.join(problems)}")
+    return TreeInfo(entries=entries, jagged=kinds, types=types), chosen
 
 
 def _available(tree: Any) -> dict[str, Any]:
@@ -187,11 +191,9 @@ def iterate(
             come than the header promises.
         DataError: a branch is missing or not numeric.
     """
-    expected = inspect(path, tree, branches).entries
     with open_tree(path, tree) as opened:
-        available = _available(opened)
-        chosen = {name: available[name] for name in branches}
-        seen = 0
+        info, chosen = _look(opened, branches, where=path)
+        expected, seen = info.entries, 0
         for start, arrays in _steps(opened, chosen, path=path, step=step):
             count = min(step, expected - start)
             columns = {}

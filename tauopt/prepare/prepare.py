@@ -70,8 +70,8 @@ def prepare(
     digests = cache / "digests"
     known = sources.with_remembered_digests(files, cache=digests)
     if known is None:  # a missing branch is told before files are read for their digests
-        sources.with_entries(files)
-        known = sources.with_digests(files, cache=digests, progress=progress)
+        looked_at = sources.with_entries(files)
+        known = sources.with_digests(looked_at, cache=digests, progress=progress)
     digest = sources.identity(dataset, known)
     folder = cache / "prepared" / folder_name(dataset.name, digest)
     if not (folder / MANIFEST).is_file():
@@ -109,7 +109,8 @@ def _only_one(folder: Path, *, cache: Path, progress: Progress) -> Iterator[None
 def _prepare(work: _Work, files: Sequence[InputFile], folder: Path) -> None:
     for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a killed process
         shutil.rmtree(leftover, ignore_errors=True)
-    files = sources.with_entries(files)
+    if not any(file.entries for file in files):
+        files = sources.with_entries(files)
     sources.check_bad_files(files, tolerated=work.dataset.bad_files)
     with durable.new_folder(folder) as temporary:
         entries = sum(file.entries for file in files)

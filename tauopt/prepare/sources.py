@@ -88,7 +88,8 @@ def with_digests(files: Sequence[InputFile], *, cache: Path, progress: Progress)
             sha256, signature = digests.digest(file.path, cache=cache)
             result.append(replace(file, sha256=sha256, signature=signature))
         except OSError as error:
-            result.append(replace(file, problem=f"{file.path}: {error.strerror}"))
+            problem = f"{file.path}: can't be read whole: {error.strerror}"
+            result.append(replace(file, problem=file.problem or problem))
         progress.advance()
     _check_twice(result)
     return result
