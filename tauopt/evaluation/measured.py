@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,12 @@ class Measured:
         if f"{below:.{digits}f}" == f"{above:.{digits}f}":
             return f"{number} ± {above:.{digits}f}"
         return f"{number} +{above:.{digits}f} -{below:.{digits}f}"
+
+
+def shown(triple: Sequence[float]) -> str:
+    """Return a recorded [value, low, high] as text; three equal numbers are a lower limit."""
+    value, low, high = triple
+    return str(Measured(value, low, high, limit=low == value == high))
 
 
 def wilson(fraction: float, variance: float, number: float) -> tuple[float, float]:

@@ -1,0 +1,89 @@
+"""`tauopt promote`: judge a trial on unseen data and make it the champion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tauopt.cli.options import Json, Output
+
+if TYPE_CHECKING:
+    from tauopt.deploy.verdict import Verdict
+
+
+def promote(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN-ID", help="Of a trial; its first letters will do.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote though worse than the champion; recorded.")
+    ] = False,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Judge a trial on the sealed test split, register it, make it the champion."""
+    from tauopt.cli.console import progress
+    from tauopt.errors import PromotionRefused
+    from tauopt.workflows.promote import promote as judge_and_register
+
+    try:
+        with progress() as listener:
+            verdict = judge_and_register(run, force=force, output=output, progress=listener)
+    except PromotionRefused as refusal:
+        judged: Verdict | None = getattr(refusal, "verdict", None)
+        if judged is not None:
+            _show(judged, json)
+        raise
+    _show(verdict, json)
+
+
+def _show(verdict: Verdict, json: bool) -> None:
+    from tauopt.cli.console import print_json, results
+
+    if json:
+        print_json(verdict.as_json())
+        return
+    console = results()
+    console.print(_table(verdict))
+    scored = verdict.validation
+    console.print(
+        f"validation {verdict.objective}: {scored['found']:.6g} found again, "
+        f"{scored['recorded']:.6g} recorded (within {scored['tolerance']:.2g})"
+    )
+    console.print(f"verdict: {verdict.outcome}: {verdict.reason}", soft_wrap=True)
+    if verdict.promoted:
+        forced = " (by force)" if verdict.forced else ""
+        console.print(f"{verdict.model} version {verdict.version} is the champion{forced}")
+        console.print(f"model address: models:/{verdict.model}@champion")
+
+
+def _table(verdict: Verdict) -> object:
+    from rich import box
+    from rich.table import Table
+
+    from tauopt.evaluation.measured import shown
+
+    signal, background = verdict.candidates["signal"], verdict.candidates["background"]
+    table = Table(
+        title=f"{verdict.run_name} on the test split of {verdict.dataset} "
+        f"({signal:,} signal, {background:,} background)",
+        title_justify="left",
+        box=box.SIMPLE,
+    )
+    table.add_column("metric")
+    table.add_column("this trial", justify="right")
+    if verdict.champion_test:
+        table.add_column(f"champion (version {verdict.champion['version']})", justify="right")
+    for name, triple in verdict.test.items():
+        row = [name, shown(triple)]
+        if verdict.champion_test:
+            other = verdict.champion_test.get(name)
+            row.append(shown(other) if other else "")
+        table.add_row(*row, style="bold" if name == verdict.objective else "")
+    return table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(promote)

@@ -1,0 +1,85 @@
+"""The model card: what a registered model is, in markdown."""
+
+from __future__ import annotations
+
+from tauopt.deploy.reading import Reading
+from tauopt.deploy.trial import Trial
+from tauopt.deploy.verdict import Verdict
+from tauopt.evaluation.measured import shown
+
+
+def model_card(trial: Trial, what: Reading, verdict: Verdict) -> str:
+    """Return the card of a judged trial: what, data, numbers with errors, verdict, use, limits."""
+    task = what.task
+    background = [name for name in task.classes if name not in task.signal]
+    inputs = "\n".join(
+        f"- `{group}`: {_shape(group, what)}: {', '.join(names)}"
+        for group, names in what.features.items()
+    )
+    return f"""# {verdict.model}
+
+Tau classifier of type `{trial.experiment.model.type}`, {trial.result.get("parameters", "?")} \
+parameters, from run `{trial.name}` ({trial.run_id}).
+
+## Task
+Signal: {", ".join(task.signal)}. Background: {", ".join(background)}.
+Output: one probability a class, in the order {", ".join(task.classes)}; the score is the sum \
+over the signal classes.
+
+## Data
+Prepared dataset `{verdict.dataset}` (digest `{verdict.dataset_digest[:16]}`): trained on its \
+training split, chosen on its validation split, judged on its test split \
+({verdict.candidates["signal"]:,} signal, {verdict.candidates["background"]:,} background \
+candidates), which no search sees. Splits are by event number.
+
+## Numbers on the test split
+Physics weights; 68 % statistical errors.
+
+{_table(verdict)}
+
+## Verdict
+{verdict.outcome}: {verdict.reason}.{" Promoted by force." if verdict.forced else ""}
+The reloaded model gives {verdict.objective} = {verdict.validation["found"]:.6g} on the validation \
+split; the trial recorded {verdict.validation["recorded"]:.6g}.
+
+## Inputs
+Physical values in the dataset's units; logarithms, clips and constants are inside the model. \
+Objects are in the dataset's order and padded with zeros; `<group>_mask` is True for real ones.
+
+{inputs}
+
+## How to use
+```python
+from tauopt.models.saving import load_model
+model = load_model("model.keras", sha256="{verdict.model_sha256}")
+probabilities = model(inputs)  # a dict of arrays, named as above
+```
+Or `mlflow.pyfunc.load_model("models:/{verdict.model}@champion").predict(inputs)`.
+
+## Limits
+Errors are statistical only. The numbers hold for the simulation, selection and weights of this \
+dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
+The score is not calibrated as a probability, and its cuts are not flat in momentum or pile-up.
+"""
+
+
+def _shape(group: str, what: Reading) -> str:
+    features = len(what.features[group])
+    if group not in what.lengths:
+        return f"(N, {features}) float32"
+    return f"(N, {what.lengths[group]}, {features}) float32"
+
+
+def _table(verdict: Verdict) -> str:
+    against = bool(verdict.champion_test)
+    head = "| metric | this model |" + (
+        f" champion (version {verdict.champion['version']}) |" if against else ""
+    )
+    lines = [head, "|---|---|" + ("---|" if against else "")]
+    for name, triple in verdict.test.items():
+        line = f"| {name} | {shown(triple)} |"
+        if against:
+            other = verdict.champion_test.get(name)
+            line += f" {shown(other) if other else ''} |"
+        lines.append(line)
+    return "\n".join(lines)

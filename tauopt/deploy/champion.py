@@ -1,0 +1,110 @@
+"""The present champion, and how a trial compares with it on the same candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tauopt.config.objective import ObjectiveName
+from tauopt.dataset.prepared import PreparedDataset, SplitReader
+from tauopt.deploy.reading import READING, Reading, kept_candidates, parse_reading, predict_split
+from tauopt.deploy.verdict import REPLICAS, Outcome, compare
+from tauopt.errors import DataError
+from tauopt.evaluation.bootstrap import Difference, paired_bootstrap
+from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.summary import summary
+from tauopt.models.saving import load_model
+from tauopt.tracking.registry import champion, fetch_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A trial on the test split: what a champion is compared with."""
+
+    what: Reading
+    predictions: Predictions
+    objective: ObjectiveName
+    dataset: PreparedDataset
+    split: SplitReader
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What came of comparing a trial with the champion; fields as in `Verdict`."""
+
+    outcome: Outcome
+    reason: str
+    version: str = ""
+    """Of the champion; empty if there is none."""
+    run_id: str = ""
+    test: Mapping[str, list[float]] = field(default_factory=dict)
+    difference: Difference | None = None
+
+
+def challenge(
+    client: MlflowClient,
+    name: str,
+    challenger: Challenger,
+    *,
+    folder: Path,
+    rng: np.random.Generator,
+) -> Challenge:
+    """Compare a trial with the champion of the registered model `name`.
+
+    Both judge the candidates that both tasks keep. A champion that can't be run there (altered,
+    other features, other meaning of signal) is `not comparable`.
+
+    Args:
+        client: from `tracking.client.connect`.
+        name: registered model.
+        challenger: the trial, judged already.
+        folder: for the champion's file.
+        rng: for the bootstrap.
+    Raises:
+        ServiceError: the registry does not answer.
+    """
+    present = champion(client, name)
+    if present is None:
+        return Challenge(*compare(None))
+    try:
+        found = _against(client, present, challenger, folder=folder, rng=rng)
+    except DataError as error:
+        reason = f"can't be compared with the champion, version {present.version}: {error}"
+        found = Challenge("not comparable", reason)
+    return replace(found, version=str(present.version), run_id=str(present.run_id))
+
+
+def _against(
+    client: MlflowClient,
+    present: Any,
+    challenger: Challenger,
+    *,
+    folder: Path,
+    rng: np.random.Generator,
+) -> Challenge:
+    path, sha256 = fetch_model(client, present, folder=folder)
+    what = parse_reading(present.tags.get(READING, ""))
+    if challenger.objective.metric == "accuracy" and what.task != challenger.what.task:
+        raise DataError("accuracies of different tasks say nothing of each other")
+    dataset, split = challenger.dataset, challenger.split
+    theirs = predict_split(load_model(path, sha256=sha256), what, dataset, split=split)
+    kept = kept_candidates(challenger.what, dataset, split=split)
+    kept_by_them = kept_candidates(what, dataset, split=split)
+    mine = challenger.predictions.where(kept_by_them[kept])
+    theirs = theirs.where(kept[kept_by_them])
+    difference = paired_bootstrap(challenger.objective, mine, theirs, rng=rng, replicas=REPLICAS)
+    test = {metric: value.triple for metric, value in summary(theirs).items()}
+    return Challenge(*compare(difference), test=test, difference=difference)
+
+
+def same_champion(client: MlflowClient, name: str, judged: Challenge) -> bool:
+    """Tell whether the champion is still the one that was compared with."""
+    present = champion(client, name)
+    return (str(present.version) if present else "") == judged.version

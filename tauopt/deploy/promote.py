@@ -1,0 +1,173 @@
+"""Promote: judge a trial on the sealed test split, register it, make it the champion.
+
+What is checked comes first, then what is recorded with the run, then the version, and the alias
+last: a promotion that is cut short leaves the champion as it was, and the next one completes it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tauopt.dataset.prepared import PreparedDataset
+from tauopt.deploy.card import model_card
+from tauopt.deploy.champion import Challenger, challenge, same_champion
+from tauopt.deploy.judge import Judged, judge, verdict_on
+from tauopt.deploy.reading import READING
+from tauopt.deploy.trial import Trial, fetch_trial
+from tauopt.deploy.verdict import RefusedByVerdict, Verdict
+from tauopt.evaluation.report import write_figures
+from tauopt.evaluation.style import Sample
+from tauopt.progress import Progress
+from tauopt.tracking import registry
+from tauopt.tracking.registry import again
+from tauopt.tracking.replay import MODEL_SHA256, clean
+from tauopt.tracking.runs import log_file, log_json
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FOLDER = "promotion"
+"""Folder of the run's artifacts for figures on the test split and the verdict."""
+
+
+def promote(
+    client: MlflowClient,
+    run: Any,
+    *,
+    dataset_of: Callable[[Trial], PreparedDataset],
+    rng: np.random.Generator,
+    force: bool,
+    progress: Progress,
+) -> Verdict:
+    """Make a trial the champion of its registered model.
+
+    Promoting the champion again changes nothing and returns its verdict.
+
+    Args:
+        client: from `tracking.client.connect`.
+        run: `mlflow.entities.Run` of the trial.
+        dataset_of: opens the prepared dataset of a trial, or prepares it again.
+        rng: for the comparison with the champion.
+        force: promote a trial that is worse than the champion or can't be compared with it;
+            recorded. Nothing else can be forced.
+        progress: told of every step.
+    Returns:
+        the verdict, with `promoted` true.
+    Raises:
+        PromotionRefused: see `fetch_trial` and `judge`; or the trial is clearly worse than the
+            champion (then a `RefusedByVerdict`).
+        ServiceError: MLflow does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as temporary:
+        folder = Path(temporary)
+        progress.say(f"fetching run {run.info.run_id} ({run.info.run_name})")
+        trial = fetch_trial(client, run, folder=folder / "trial")
+        done = _earlier(client, trial)
+        if done is not None:
+            progress.say(f"version {done.version} is the champion already")
+            return done
+        judged = judge(trial, dataset_of(trial), progress=progress)
+        return _contest(client, judged, folder=folder, rng=rng, force=force, progress=progress)
+
+
+def _earlier(client: MlflowClient, trial: Trial) -> Verdict | None:
+    """Return the verdict by which this very model is the champion; None if it is not."""
+    present = registry.champion(client, trial.registered_model)
+    if present is None or present.tags.get(MODEL_SHA256) != trial.sha256:
+        return None
+    try:
+        verdict = Verdict.from_json(json.loads(present.tags[registry.VERDICT]))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None  # registered by other means: judge it, then the record is whole
+    return verdict if verdict.promoted and verdict.version else None
+
+
+def _contest(
+    client: MlflowClient,
+    judged: Judged,
+    *,
+    folder: Path,
+    rng: np.random.Generator,
+    force: bool,
+    progress: Progress,
+) -> Verdict:
+    """Compare with the champion and take its place; once more if there is another one by then."""
+    trial = judged.trial
+    challenger = Challenger(
+        judged.what, judged.test, trial.objective, dataset=judged.dataset, split=judged.split
+    )
+    place = folder / "champion"
+    while True:
+        progress.say("comparing with the champion")
+        found = challenge(client, trial.registered_model, challenger, folder=place, rng=rng)
+        verdict = verdict_on(judged, found, force=force)
+        _record(client, judged, verdict, folder=folder / FOLDER)
+        if not verdict.promoted:
+            raise RefusedByVerdict(verdict)
+        progress.say(f"registering {verdict.model}")
+        verdict = _register(client, judged, verdict)
+        if same_champion(client, verdict.model, found):
+            _crown(client, verdict)
+            return verdict
+
+
+def _record(client: MlflowClient, judged: Judged, verdict: Verdict, *, folder: Path) -> None:
+    """Keep with the run what the test split said, whatever follows from it.
+
+    Points have the time at which the run ended, so that recording them twice adds nothing.
+    """
+    run_id = verdict.run_id
+    sample = Sample(verdict.dataset, "test split")
+    for path in write_figures(judged.test, folder, sample=sample):
+        again(partial(log_file, client, run_id, path, folder=FOLDER))
+    again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
+    at = {"timestamp": judged.trial.ended_ms, "step": 0}
+    for name, (value, _, _) in verdict.test.items():
+        again(partial(client.log_metric, run_id, clean(f"test_{name}"), value, **at))
+
+
+def _register(client: MlflowClient, judged: Judged, verdict: Verdict) -> Verdict:
+    """Make the version, or complete the one that an earlier promotion of the same file made."""
+    card = model_card(judged.trial, judged.what, verdict)
+    tags = {
+        READING: judged.what.model_dump_json(),
+        "tauopt.dataset_digest": verdict.dataset_digest,
+        "tauopt.forced": str(verdict.forced).lower(),
+    }
+    entry = registry.Entry(
+        run_id=verdict.run_id,
+        model=judged.trial.model,
+        sha256=verdict.model_sha256,
+        example=judged.example,
+        output=judged.test.probabilities[: len(next(iter(judged.example.values())))],
+        card=card,
+        verdict=verdict.as_json(),
+        tags=tags,
+        loader="tauopt.deploy.loading",
+    )
+    version = str(registry.register(client, verdict.model, entry, alias="").version)
+    verdict = replace(verdict, version=version)
+    tags[registry.VERDICT] = json.dumps(verdict.as_json())
+    for key, text in tags.items():
+        again(partial(client.set_model_version_tag, verdict.model, version, key, text))
+    again(partial(client.update_model_version, verdict.model, version, card))
+    return verdict
+
+
+def _crown(client: MlflowClient, verdict: Verdict) -> None:
+    again(
+        partial(
+            client.set_registered_model_alias,
+            verdict.model,
+            registry.CHAMPION,
+            verdict.version,
+        )
+    )

@@ -1,0 +1,117 @@
+"""The verdict on a trial: numbers and what follows from them, without any model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from tauopt.errors import PromotionRefused
+from tauopt.evaluation.bootstrap import Difference
+from tauopt.evaluation.measured import Measured
+
+WORSE_BELOW = 0.05
+"""A trial is clearly worse than the champion if the chance that it is not is below this."""
+REPLICAS = 1000
+"""Of the paired bootstrap: enough for a chance of 0.05 to be known within 0.007."""
+RELATIVE_TOLERANCE = 1e-3
+"""How far a validation score may be from the recorded one, as a part of it, ..."""
+ERROR_TOLERANCE = 0.1
+"""... or as a part of its statistical error, whichever is more: other processors round
+differently, so a candidate at the cut may change sides."""
+
+Outcome = Literal["first", "better", "not worse", "worse", "not comparable"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a trial did, and what became of it; plain values, JSON through `as_json`."""
+
+    run_id: str
+    run_name: str
+    model: str
+    """Registered model."""
+    version: str
+    """Version of it; empty if it did not become one."""
+    model_sha256: str
+    dataset: str
+    dataset_digest: str
+    objective: str
+    validation: Mapping[str, float]
+    """`recorded`, `found` and `tolerance` of the objective on the validation split."""
+    candidates: Mapping[str, int]
+    """`signal` and `background` candidates of the test split."""
+    test: Mapping[str, list[float]]
+    """Metrics on the test split: [value, low, high]."""
+    outcome: Outcome
+    reason: str
+    forced: bool = False
+    promoted: bool = False
+    champion: Mapping[str, str] = field(default_factory=dict)
+    """`version`, `run_id` of the champion it was compared with; empty if there was none."""
+    champion_test: Mapping[str, list[float]] = field(default_factory=dict)
+    difference: Mapping[str, float] = field(default_factory=dict)
+    """Objective of the trial less the champion's, on the candidates that both judge."""
+    time_utc: str = ""
+    tauopt_version: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Verdict:
+        """Return the verdict that `as_json` gave; fields of a newer tauopt are left out."""
+        known = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in content.items() if name in known})
+
+
+class RefusedByVerdict(PromotionRefused):
+    """Judged, and not good enough; `verdict` holds the numbers."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(
+            f"run {verdict.run_id} does not become the champion of {verdict.model}: "
+            f"{verdict.reason}; --force promotes it all the same, and records that"
+        )
+
+
+def tolerance(recorded: float, found: Measured) -> float:
+    """Return how far the validation score may be from the recorded one."""
+    error = (found.high - found.low) / 2
+    return max(RELATIVE_TOLERANCE * abs(recorded), ERROR_TOLERANCE * error)
+
+
+def check_reproduced(recorded: float, found: Measured) -> None:
+    """Check that a reloaded model scores on the validation split what its trial recorded.
+
+    Raises:
+        PromotionRefused: it does not.
+    """
+    allowed = tolerance(recorded, found)
+    if not np.isfinite(recorded) or abs(found.value - recorded) > allowed:
+        raise PromotionRefused(
+            f"the reloaded model scores {found.value:.6g} on the validation split, the trial "
+            f"recorded {recorded:.6g}; expected at most {allowed:.2g} between them: the model, "
+            "the dataset or the code is not what it was"
+        )
+
+
+def compare(difference: Difference | None) -> tuple[Outcome, str]:
+    """Say in a word and a sentence how a trial compares with the champion.
+
+    Args:
+        difference: from the paired bootstrap on the test split; None without a champion.
+    """
+    if difference is None:
+        return "first", "there is no champion yet"
+    amount = f"difference {difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}]"
+    if difference.p_worse < WORSE_BELOW:
+        chance = f"p = {difference.p_worse:.2g} < {WORSE_BELOW:g}"
+        return "worse", f"clearly worse than the champion on the test split ({amount}, {chance})"
+    if difference.p_better < WORSE_BELOW:
+        return "better", f"better than the champion on the test split ({amount})"
+    return "not worse", f"not clearly worse than the champion on the test split ({amount})"

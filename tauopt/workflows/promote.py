@@ -1,0 +1,104 @@
+"""Judge a trial on the sealed test split and make it the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tauopt.progress import Progress, Silent
+from tauopt.workflows.places import cache_folder, output_folder
+
+if TYPE_CHECKING:
+    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.deploy.trial import Trial
+    from tauopt.deploy.verdict import Verdict
+
+_SEED = 1
+"""Of the bootstrap: the same comparison has the same verdict."""
+
+
+def promote(
+    run: str,
+    *,
+    force: bool = False,
+    output: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Judge the trial of an MLflow run and make it the champion of its registered model.
+
+    Needs MLflow and the prepared dataset alone; where the dataset is gone, it is prepared again
+    from the settings that the run recorded.
+
+    Args:
+        run: id of the run, or the first letters of it.
+        force: promote although it is worse than the champion; recorded.
+        output: folder of searches and runs; None is `tauopt-output`.
+        cache: folder of prepared datasets; None is the user's.
+        progress: told of every step.
+    Returns:
+        the verdict, with the version that is the champion now.
+    Raises:
+        UsageError: no run has that id, or several begin with it.
+        PromotionRefused: the trial may not become the champion; says why.
+        ServiceError: MLflow does not answer.
+    """
+    import numpy as np
+
+    from tauopt.tracking.client import connect
+    from tauopt.tracking.runs import find_run
+
+    listener = progress or Silent()
+    client = connect(None, output=output_folder(output))
+    found = find_run(client, run)
+
+    from tauopt.deploy.promote import promote as judge_and_register
+
+    return judge_and_register(
+        client,
+        found,
+        dataset_of=lambda trial: dataset_of(trial, cache=cache, progress=listener),
+        rng=np.random.default_rng(_SEED),
+        force=force,
+        progress=listener,
+    )
+
+
+def dataset_of(trial: Trial, *, cache: Path | None, progress: Progress) -> PreparedDataset:
+    """Return the prepared dataset that a trial was trained on, prepared again if it is gone.
+
+    Raises:
+        PromotionRefused: it is gone, and its ntuples too or they are not the same any more.
+    """
+    from tauopt.dataset.manifest import MANIFEST
+    from tauopt.dataset.prepared import open_dataset
+    from tauopt.errors import DataError, PromotionRefused
+    from tauopt.workflows.prepare import prepare
+
+    for place in _places(trial, cache):
+        if (place / MANIFEST).is_file():
+            dataset = open_dataset(place)
+            if dataset.digest == trial.dataset_digest:
+                return dataset
+    progress.say(f"the prepared dataset {trial.dataset} is gone: preparing it again")
+    try:
+        dataset = prepare(trial.experiment.data, cache=cache, progress=progress)
+    except DataError as error:
+        raise PromotionRefused(
+            f"the prepared dataset of run {trial.run_id} is gone from {trial.dataset}, "
+            f"and it can't be prepared again: {error}"
+        ) from error
+    if dataset.digest != trial.dataset_digest:
+        raise PromotionRefused(
+            f"the prepared dataset of run {trial.run_id} (digest {trial.dataset_digest}) is gone "
+            f"from {trial.dataset}; prepared again it has digest {dataset.digest}: the ntuples or "
+            "the code have changed, so it would be judged on other data than it was trained for"
+        )
+    return dataset
+
+
+def _places(trial: Trial, cache: Path | None) -> Iterator[Path]:
+    """Yield where the dataset was, and where another machine or user would have it."""
+    yield trial.dataset
+    yield (cache or cache_folder()) / "prepared" / trial.dataset.name

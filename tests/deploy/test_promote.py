@@ -1,0 +1,313 @@
+"""Promotion on a real MLflow store with real, tiny networks; one file, since imports are slow."""
+
+import hashlib
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from tauopt.cli import app
+from tauopt.deploy import promote as deploy
+from tauopt.deploy.reading import READING
+from tauopt.errors import PromotionRefused, UsageError
+from tauopt.tracking import client as door
+from tauopt.tracking.registry import CHAMPION, VERDICT, champion, versions
+from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
+from tauopt.workflows.promote import promote
+
+from ..prepared_factory import prepared_dataset
+from .trials import MODES, changed, experiment, shipped, train
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return tmp_path_factory.mktemp("output")
+
+
+@pytest.fixture(scope="module")
+def client(output):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return door.connect(None, output=output)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=4000)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory, dataset):
+    return train(tmp_path_factory.mktemp("good") / "t000", dataset, experiment())
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory, dataset):
+    settings = experiment(epochs=1, learning_rate=1e-9)
+    return train(tmp_path_factory.mktemp("bad") / "t001", dataset, settings)
+
+
+@pytest.fixture
+def name(request):
+    """A registered model of its own for each test."""
+    return "m" + str(abs(hash(request.node.name)))
+
+
+@pytest.fixture(scope="module")
+def bring(client, output, tmp_path_factory):
+    """Bring a trial to MLflow as one of a registered model."""
+
+    def brought(folder, name, *, state="COMPLETE", model=None, **result):
+        settings = json.loads((folder / "result.json").read_text())["experiment"]
+        settings["tracking"]["model"] = name
+        to = tmp_path_factory.mktemp("trials") / "t000"
+        changed(folder, to, model=model, **{"experiment": settings, **result})
+        return shipped(client, output, to, state=state)
+
+    return brought
+
+
+@pytest.fixture
+def run(bring, name):
+    """Bring a trial to MLflow as one of this test's registered model."""
+    return lambda folder, **more: bring(folder, name, **more)
+
+
+@pytest.fixture(scope="module")
+def crowned(bring, good, output):
+    """A first champion: run id and verdict."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        run_id = bring(good, "tau-id")
+        return run_id, promote(run_id[:12], output=output)
+
+
+def told(capfd, monkeypatch, *arguments):
+    """Run the command line in this process; return its exit code, stdout and stderr."""
+    monkeypatch.setattr(sys, "argv", ["tauopt", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    return ended.value.code or 0, *capfd.readouterr()
+
+
+def test_a_trial_becomes_the_first_champion_with_all_that_tells_of_it(client, crowned, good):
+    run_id, verdict = crowned
+    assert (verdict.outcome, verdict.promoted, verdict.version) == ("first", True, "1")
+    version = champion(client, "tau-id")
+    result = json.loads((good / "result.json").read_text())
+    assert version.tags[MODEL_SHA256] == result["model_sha256"]
+    assert json.loads(version.tags[VERDICT]) == verdict.as_json()
+    assert json.loads(version.tags[READING])["task"]["signal"] == ["tau"]
+    for part in ("## Data", "## Numbers on the test split", "rejection@0.6", "## Limits", "±"):
+        assert part in version.description
+    files = {file.path for file in client.list_artifacts(run_id, "promotion")}
+    assert {"promotion/roc.png", "promotion/roc.json", "promotion/verdict.json"} <= files
+    assert client.get_run(run_id).data.metrics["test_auc"] == verdict.test["auc"][0]
+
+
+def test_the_champion_runs_in_mlflow_without_anything_else(client, crowned):
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(champion(client, "tau-id").source)
+    assert {column.name for column in model.metadata.signature.inputs} == {"candidate"}
+    example = model.input_example
+    found = model.predict({key: np.asarray(value) for key, value in example.items()})
+    assert found.shape == (5, 2)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_promoting_twice_is_promoting_once(client, output, crowned):
+    run_id, first = crowned
+    assert promote(run_id, output=output) == first
+    assert len(versions(client, "tau-id")) == 1
+    assert len(client.get_metric_history(run_id, "test_auc")) == 1
+
+
+def test_a_promotion_that_was_killed_is_completed_by_the_next(
+    client, output, run, good, name, monkeypatch
+):
+    run_id = run(good)
+    for step in ("_register", "_crown"):
+        with monkeypatch.context() as patch:
+            patch.setattr(deploy, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                promote(run_id, output=output)
+        assert champion(client, name) is None
+    assert promote(run_id, output=output).version == "1"
+    assert len(versions(client, name)) == 1
+    assert len(client.get_metric_history(run_id, "test_auc")) == 1
+
+
+def test_a_clearly_worse_trial_is_refused_until_forced_and_both_are_recorded(
+    client, output, run, good, bad, name, capfd, monkeypatch
+):
+    promote(run(good), output=output)
+    worse = run(bad)
+    code, out, err = told(capfd, monkeypatch, "promote", worse, "-o", output)
+    assert code == 6
+    assert "clearly worse" in err
+    assert "--force" in err
+    assert "champion (version 1)" in out
+    assert str(champion(client, name).version) == "1"
+    assert "promotion/verdict.json" in [f.path for f in client.list_artifacts(worse, "promotion")]
+    code, out, _ = told(capfd, monkeypatch, "promote", worse, "--force", "--json", "-o", output)
+    assert code == 0
+    verdict = json.loads(out)
+    assert (verdict["outcome"], verdict["forced"], verdict["promoted"]) == ("worse", True, True)
+    assert verdict["difference"]["p_worse"] < 0.05
+    version = champion(client, name)
+    assert (str(version.version), version.tags["tauopt.forced"]) == ("2", "true")
+    assert "Promoted by force" in version.description
+
+
+def test_a_better_trial_takes_the_champions_place_and_the_way_back_is_open(
+    client, output, run, good, bad, name
+):
+    promote(run(bad), output=output)
+    better = promote(run(good), output=output)
+    assert (better.outcome, better.champion["version"]) == ("better", "1")
+    assert str(champion(client, name).version) == "2"
+    assert better.difference["value"] > 0
+
+
+def test_a_trial_of_another_task_is_compared_on_what_both_judge(
+    client, output, run, good, dataset, name, tmp_path
+):
+    promote(run(good), output=output)
+    modes = train(tmp_path / "t100", dataset, experiment(task=MODES))
+    assert promote(run(modes), output=output, force=True).outcome in (
+        "better", "not worse", "worse",
+    )  # fmt: skip
+
+
+def test_a_champion_that_can_not_be_judged_stands_in_the_way_until_forced(
+    client, output, run, good, bad, name
+):
+    promote(run(good), output=output)
+    client.set_model_version_tag(name, "1", READING, "{}")
+    other = run(bad)
+    with pytest.raises(PromotionRefused, match="can't be compared with the champion, version 1"):
+        promote(other, output=output)
+    assert promote(other, output=output, force=True).outcome == "not comparable"
+
+
+def test_another_champion_in_the_meantime_is_compared_with_too(
+    client, output, run, good, bad, name, monkeypatch
+):
+    promote(run(bad), output=output)
+    first, crowned = run(good), []
+    register = deploy._register
+
+    def overtaken(*arguments):
+        verdict = register(*arguments)
+        if not crowned:
+            crowned.append(client.delete_registered_model_alias(name, CHAMPION))
+        return verdict
+
+    monkeypatch.setattr(deploy, "_register", overtaken)
+    assert promote(first, output=output).outcome == "first"
+    assert str(champion(client, name).version) == "2"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("RUNNING", "still runs"),
+        ("PRUNED", "stopped early"),
+        ("FAIL", "loss became nan"),
+        ("KILLED", "interrupted"),
+    ],
+)
+def test_a_trial_that_did_not_complete_is_refused(
+    output, run, good, capfd, monkeypatch, state, reason
+):
+    code, out, err = told(capfd, monkeypatch, "promote", run(good, state=state), "-o", output)
+    assert (code, out) == (6, "")
+    assert reason in err
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"value": 1e4}, "recorded 10000"),
+        ({"value": None}, "result.json is not whole"),
+        ({"value": float("nan")}, "recorded nan"),
+        ({"experiment": {"name": "x"}}, "result.json is not whole"),
+        ({"model_sha256": "0" * 64}, "is about model 0000"),
+        ({"dataset_digest": "0" * 64}, "can't be prepared again"),
+        ({"dataset_folder": "/nowhere/toy-0"}, "is gone from /nowhere/toy-0"),
+    ],
+)
+def test_a_result_that_does_not_hold_is_refused_even_by_force(
+    output, run, good, capfd, monkeypatch, result, reason
+):
+    run_id = run(good, **result)
+    code, _, err = told(capfd, monkeypatch, "promote", run_id, "--force", "-o", output)
+    assert code == 6, err
+    assert reason in err
+
+
+def test_an_altered_model_is_refused(client, output, run, good, capfd, monkeypatch):
+    run_id = run(good)
+    found = client.get_run(run_id)
+    place = output / "mlartifacts" / "tau-id" / run_id / "artifacts"
+    with (place / found.data.tags[MODEL_PATH]).open("ab") as file:
+        file.write(b"x")
+    code, _, err = told(capfd, monkeypatch, "promote", run_id, "-o", output)
+    assert code == 6
+    assert "altered" in err
+
+
+def test_a_model_that_holds_code_is_refused(output, run, good, tmp_path):
+    import keras
+
+    inputs = keras.Input((3,))
+    hostile = keras.Model(inputs, keras.layers.Lambda(lambda x: x)(inputs))
+    hostile.save(tmp_path / "hostile.keras")
+    model = (tmp_path / "hostile.keras").read_bytes()
+    recorded = hashlib.sha256(model).hexdigest()
+    with pytest.raises(PromotionRefused, match="Lambda"):
+        promote(run(good, model=model, model_sha256=recorded), output=output)
+
+
+def test_a_run_without_a_model_is_refused(client, output, run, good):
+    run_id = run(good)
+    client.delete_tag(run_id, MODEL_SHA256)
+    with pytest.raises(PromotionRefused, match="has no model"):
+        promote(run_id, output=output)
+
+
+def test_a_run_of_somebody_else_is_refused(client, output):
+    run_id = client.create_run("0").info.run_id
+    with pytest.raises(PromotionRefused, match="none of tauopt's"):
+        promote(run_id, output=output)
+
+
+def test_a_dataset_that_has_moved_to_this_users_cache_is_found(
+    output, run, good, dataset, tmp_path
+):
+    shutil.copytree(dataset, tmp_path / "cache" / "prepared" / dataset.name)
+    run_id = run(good, dataset_folder=f"/elsewhere/prepared/{dataset.name}")
+    assert promote(run_id, output=output).promoted
+
+
+@pytest.mark.parametrize("run_id", ["ffff", "../x", ""])
+def test_unknown_run_ids_are_usage_errors(output, capfd, monkeypatch, run_id):
+    code, _, err = told(capfd, monkeypatch, "promote", run_id, "-o", output)
+    assert code == 2
+    assert "run id" in err
+
+
+def test_an_ambiguous_run_id_names_the_runs(client, output):
+    ids = [client.create_run("0", run_name="t007").info.run_id for _ in range(17)]
+    prefix = max({i[0] for i in ids}, key=lambda first: sum(i[0] == first for i in ids))
+    with pytest.raises(UsageError, match=r"ambiguous.*t007"):
+        promote(prefix, output=output)
