@@ -18,12 +18,12 @@ from tauopt.search.budget import Clock
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
 from tauopt.search.leaderboard import LEADERBOARD, rows
-from tauopt.search.origin import Origin
+from tauopt.search.origin import OBJECTIVE, Origin
 from tauopt.search.pruners import make_pruner
 from tauopt.search.runs import RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
 from tauopt.search.storage import open_storage
-from tauopt.search.study import PARENT_RUN, UID, start_study
+from tauopt.search.study import PARENT_RUN, TRIALS, UID, start_study
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.runs import open_parent
@@ -120,6 +120,10 @@ class _Drive:
             resume=order.resume,
             accept_changes=order.accept_changes,
         )
+        told = {TRIALS: self._settings.trials, OBJECTIVE: order.file.base.objective.maximize}
+        for name, value in told.items():
+            if study.user_attrs.get(name) != value:
+                study.set_user_attr(name, value)
         study.pruner = make_pruner(self._settings.pruner, reports=order.reports)
         write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
         return study
@@ -259,11 +263,11 @@ class _Drive:
         return "COMPLETE", why or ("all points tried" if self._trials.exhausted else "complete")
 
     def _first_failure(self) -> str:
-        failed = (t for t in self._study.get_trials(deepcopy=False) if t.state is TrialState.FAIL)
-        attributes = next((t.user_attrs for t in failed), {})
-        return self._trials.first_failure or str(
-            attributes.get(TRACEBACK) or attributes.get(REASON, "unknown")
-        )
+        if self._trials.first_failure:
+            return self._trials.first_failure
+        trials = self._study.get_trials(deepcopy=False)
+        failed = [t.user_attrs for t in trials if t.state is TrialState.FAIL]
+        return str(failed[0].get(TRACEBACK) or failed[0].get(REASON, "unknown"))
 
 
 def _told(experiment: Experiment) -> dict[str, Any]:

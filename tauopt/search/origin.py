@@ -12,6 +12,9 @@ from pathlib import Path
 
 import tauopt
 
+OBJECTIVE = "tauopt.objective"
+"""Attribute of a study: the name of what it makes as large as it can."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -20,7 +23,7 @@ class Origin:
     experiment: str
     """Digest of the experiment file's settings and space."""
     text: str
-    """The experiment file as text, for the difference."""
+    """All that defines the experiment, a line a setting, for the difference."""
     dataset: str
     """Digest of the prepared dataset."""
     code: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import optuna
@@ -21,6 +22,7 @@ UID = "tauopt.uid"
 SECONDS = "tauopt.seconds"
 FOLDER = "tauopt.folder"
 PARENT_RUN = "tauopt.run_id"
+TRIALS = "tauopt.trials"
 
 
 def open_study(storage: BaseStorage, name: str) -> optuna.Study:
@@ -34,6 +36,28 @@ def open_study(storage: BaseStorage, name: str) -> optuna.Study:
         known = ", ".join(sorted(names)[:20]) or "none yet"
         raise UsageError(f"no search {name!r}{nearest(name, names)}; there are: {known}")
     return optuna.load_study(study_name=name, storage=storage)
+
+
+def latest_study(storage: BaseStorage) -> str | None:
+    """Return the name of the study whose trials began last; None if there are no studies."""
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    dated = [(s.datetime_start or datetime.min, s._study_id, s.study_name) for s in summaries]
+    return max(dated)[2] if dated else None
+
+
+def check_name_is_free(storage: BaseStorage, name: str) -> None:
+    """Refuse a name that a search has already.
+
+    Raises:
+        UsageError: it exists; says how to go on with it.
+        InvalidNameError: the name may not become a file.
+    """
+    check_name(name, what="search name")
+    if name in optuna.get_all_study_names(storage):
+        raise UsageError(
+            f"a search {name!r} exists already: go on with it (--resume), or give this one "
+            "another name (--name)"
+        )
 
 
 def start_study(
@@ -62,13 +86,10 @@ def start_study(
         UsageError: the name exists already, or (resuming) something changed; says what to do.
         InvalidNameError: the name may not become a file.
     """
+    if not resume:
+        check_name_is_free(storage, name)
     check_name(name, what="search name")
     if name in optuna.get_all_study_names(storage):
-        if not resume:
-            raise UsageError(
-                f"a search {name!r} exists already: go on with it (--resume), or give this one "
-                "another name (--name)"
-            )
         study = optuna.load_study(study_name=name, storage=storage)
         _check_unchanged(study, origin, folder, accept_changes=accept_changes)
         _check_space(study, space)

@@ -1,0 +1,35 @@
+"""`tauopt leaderboard`: the trials of a search, best first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tauopt.cli.options import Json, Output
+
+
+def leaderboard(
+    search: Annotated[
+        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
+    ] = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Rank the trials of a search, with statistical errors."""
+    from tauopt.cli.console import print_json, results
+    from tauopt.cli.live import board_table
+    from tauopt.workflows.leaderboard import leaderboard as read
+
+    board = read(search, output=output)
+    if json:
+        rows = [row.as_json() for row in board.rows]
+        print_json({"name": board.name, "objective": board.objective, "trials": rows})
+        return
+    title = f"search {board.name}"
+    results().print(board_table(board.rows, board.objective, title=title, varying=board.varying))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(leaderboard)

@@ -1,0 +1,155 @@
+"""`tauopt search`: search an experiment's space, live, and say what to do with the result."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tauopt.cli.options import Json, Output, Overrides
+
+if TYPE_CHECKING:
+    from tauopt.workflows.dry_run import DryRun
+    from tauopt.workflows.search import SearchResult
+
+
+def search(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file with ranges.")],
+    overrides: Overrides = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the search [default: the experiment's].")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search of that name.")
+    ] = False,
+    output: Output = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Trials in all; overrides the file.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Resume although file, data or code changed."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Search good values for an experiment's ranges: train, stop poor trials, rank the rest."""
+    laid = [*(overrides or []), *([f"search.trials={trials}"] if trials else [])]
+    if dry_run:
+        _preview(file, laid, json=json)
+        return
+    from tauopt.cli.console import print_json, progress
+    from tauopt.cli.live import watching
+    from tauopt.workflows.search import search as run
+
+    with progress() as told, watching(trials) as on_event:
+        result = run(
+            file,
+            overrides=laid,
+            name=name,
+            output=output,
+            resume=resume,
+            accept_changes=accept_changes,
+            progress=told,
+            on_event=on_event,
+        )
+    if json:
+        print_json(_plain(result, output))
+    else:
+        _print(result, output)
+
+
+def _preview(file: Path, overrides: list[str], *, json: bool) -> None:
+    import os
+
+    from tauopt.cli.console import print_json, progress
+    from tauopt.workflows.dry_run import dry_run
+
+    # Building a network to look at it shall not take a GPU from those who train.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+    with progress() as told:
+        preview = dry_run(file, overrides=overrides, progress=told)
+    if json:
+        print_json(vars(preview))
+    else:
+        _print_preview(preview)
+
+
+def _promote(result: SearchResult, output: Path | None) -> str:
+    """Return the command that promotes the best trial; empty if there is none."""
+    if result.best is None or not result.best.run_id:
+        return ""
+    return _command("promote", result.best.run_id, output=output)
+
+
+def _command(*words: str, output: Path | None) -> str:
+    place = [] if output is None else ["-o", str(output)]
+    return shlex.join(["tauopt", *words, *place])
+
+
+def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "why": result.why,
+        "objective": result.objective,
+        "folder": str(result.folder),
+        "trials": [row.as_json() for row in result.board],
+        "best_run_id": result.best.run_id if result.best else "",
+        "promote": _promote(result, output),
+        "undelivered": result.undelivered,
+    }
+
+
+def _print(result: SearchResult, output: Path | None) -> None:
+    from tauopt.cli.console import results
+    from tauopt.cli.live import board_table
+
+    console = results()
+    console.print(board_table(result.board, result.objective, title=f"search {result.name}"))
+    console.print(f"{result.name}: {result.why}", markup=False)
+    if result.undelivered:
+        console.print(result.undelivered, markup=False, soft_wrap=True)
+    ways = {"compare": _command("ui", output=output), "promote": _promote(result, output)}
+    for what, command in ways.items():
+        if command:
+            console.print(f"{what}: {command}", markup=False, soft_wrap=True)
+
+
+def _print_preview(preview: DryRun) -> None:
+    import yaml
+
+    from tauopt.cli.console import results
+
+    console = results()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    say("# configuration, every range at its default")
+    say(yaml.safe_dump(dict(preview.configuration), sort_keys=False).rstrip())
+    say("# ranges")
+    for path, text in preview.space.items():
+        say(f"{path}: {text}")
+    say(f"# branches read: {len(preview.branches) or 'known after the simulation'}")
+    say(", ".join(preview.branches))
+    say(
+        "# candidates by split and class"
+        + ("" if preview.counts else ": known after the simulation")
+    )
+    for split, counts in preview.counts.items():
+        say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    for number, trial in enumerate(preview.trials):
+        say(f"# trial {number}" + (" (the defaults)" if number == 0 else " (sampled)"))
+        say(yaml.safe_dump(dict(trial), sort_keys=False).rstrip())
+    say(f"# network of trial 0: {preview.parameters} parameters")
+    say(preview.summary)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(search)

@@ -1,0 +1,61 @@
+"""`tauopt status`: how a search stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tauopt.cli.options import Json, Output
+
+if TYPE_CHECKING:
+    from tauopt.workflows.status import Status
+
+
+def status(
+    search: Annotated[
+        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
+    ] = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Say how a search stands: what runs, what is done, how long it will take, who holds it."""
+    from tauopt.cli.console import print_json, results
+    from tauopt.workflows.status import status as read
+
+    stands = read(search, output=output)
+    if json:
+        print_json(asdict(stands))
+        return
+    for line in _lines(stands):
+        results().print(line, markup=False, soft_wrap=True)
+
+
+def _lines(stands: Status) -> list[str]:
+    counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(stands.counts.items()))
+    lines = [f"search {stands.name}: {stands.asked} trials asked for; {counts or 'none yet'}"]
+    if stands.best is not None:
+        lines.append(f"best so far: {stands.best:.6g}")
+    if stands.holder:
+        left = "" if stands.seconds_left is None else f", about {_time(stands.seconds_left)} left"
+        lines.append(f"run by {stands.holder} for {_time(stands.seconds)} in all{left}")
+    else:
+        unfinished = stands.running or sum(stands.counts.values()) < stands.asked
+        lines.append("nobody runs it" + ("; go on with --resume" if unfinished else ""))
+    what = "running" if stands.holder else "cut short"
+    for trial in stands.running:
+        value = "" if trial.value is None else f", value {trial.value:.6g}"
+        lines.append(f"  t{trial.number:03d} {what} at report {trial.report}{value}")
+    return lines
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(status)

@@ -1,0 +1,84 @@
+"""Do Ray and the study storage take what a search would give them?"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import optuna
+
+from tauopt.config.experiment import Resources
+from tauopt.errors import ServiceError
+from tauopt.search import cluster
+from tauopt.search.storage import (
+    is_shared,
+    open_storage,
+    storage_url,
+    without_password,
+)
+
+
+def check_ray() -> tuple[float, float]:
+    """Start Ray as a search does, or join the cluster at `RAY_ADDRESS`.
+
+    Returns:
+        CPUs and GPUs that Ray sees.
+    Raises:
+        ServiceError: it does not start, or the cluster can't be joined.
+    """
+    import ray
+
+    _check_address(os.environ.get(cluster.ADDRESS, ""))
+    with cluster.environment(), cluster.running_ray(Resources()):
+        seen = ray.cluster_resources()
+    return float(seen.get("CPU", 0)), float(seen.get("GPU", 0))
+
+
+def _check_address(address: str) -> None:
+    """Knock at a cluster's address first: Ray itself would try it for minutes."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if not parts.hostname or not parts.port:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+    except OSError as error:
+        raise ServiceError(
+            f"nobody answers at {cluster.ADDRESS}={address} ({error.strerror or error}); start "
+            f"the cluster, or unset {cluster.ADDRESS} to use this machine alone"
+        ) from error
+
+
+def check_storage(*, output: Path) -> str:
+    """Make a study in the study storage, and delete it.
+
+    An SQLite storage that does not exist yet is tried in a temporary folder.
+
+    Returns:
+        Its address, fit to be shown.
+    Raises:
+        ServiceError: it can't be reached or written, or is another Optuna's.
+        UsageError: `TAUOPT_STORAGE` is no address.
+    """
+    if is_shared() or (output / "studies.db").exists():
+        _write(output)
+        return without_password(storage_url(output))
+    with tempfile.TemporaryDirectory(prefix="tauopt-doctor-") as folder:
+        _write(Path(folder))
+    return f"{without_password(storage_url(output))} (to be made by the first search)"
+
+
+def _write(output: Path) -> None:
+    storage = open_storage(output)
+    name = f"tauopt-doctor-{uuid.uuid4().hex}"
+    try:
+        optuna.create_study(study_name=name, storage=storage)
+        optuna.delete_study(study_name=name, storage=storage)
+    except optuna.exceptions.StorageInternalError as error:
+        raise ServiceError(
+            f"the study storage {without_password(storage_url(output))} can't be written: "
+            f"{error}; check its disk and the rights of its user"
+        ) from error

@@ -1,0 +1,27 @@
+"""Trials that a search would begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from tauopt.config.experiment_file import ExperimentFile
+from tauopt.search.samplers import check_sampler
+from tauopt.search.trials import Trials
+
+
+def preview(file: ExperimentFile, *, count: int) -> list[Mapping[str, Any]]:
+    """Return the parameters of the first trial, the defaults, and of `count` more.
+
+    Proposed by the file's sampler in a study in memory; a sampler that models begins at random.
+    """
+    settings = file.base.search.model_copy(update={"trials": count + 1})
+    check_sampler(settings.sampler)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial(dict(file.defaults()))
+    trials = Trials(study, settings, space=file.space)
+    proposals = (trials.next_trial() for _ in range(count + 1))
+    return [dict(proposal.params) for proposal in proposals if proposal is not None]

@@ -1,0 +1,67 @@
+"""The trials of a search, best first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tauopt.errors import UsageError
+from tauopt.workflows.places import output_folder
+
+if TYPE_CHECKING:
+    import optuna
+
+    from tauopt.search.leaderboard import Row
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Ranked trials of one search."""
+
+    name: str
+    objective: str
+    rows: tuple[Row, ...] = field(repr=False)
+    varying: tuple[str, ...]
+    """Paths of the parameters that differ between trials."""
+
+
+def leaderboard(search: str | None = None, *, output: Path | None = None) -> Leaderboard:
+    """Return the trials of a search, best first.
+
+    Args:
+        search: its name; None means the latest one.
+        output: output folder; None means `tauopt-output`.
+    Raises:
+        UsageError: no such search.
+        ServiceError: the studies' database can't be used.
+    """
+    from tauopt.search.driver import search_folder
+    from tauopt.search.leaderboard import rows, varying
+    from tauopt.search.origin import OBJECTIVE
+
+    place = output_folder(output).absolute()
+    study = find_study(search, output=place)
+    board = rows(study.get_trials(deepcopy=False), search_folder(place, study.study_name))
+    return Leaderboard(
+        name=study.study_name,
+        objective=str(study.user_attrs.get(OBJECTIVE, "objective")),
+        rows=tuple(board),
+        varying=tuple(varying(board)),
+    )
+
+
+def find_study(search: str | None, *, output: Path) -> optuna.Study:
+    """Open the study of a search, or of the latest one.
+
+    Raises:
+        UsageError: no such search, or none at all.
+    """
+    from tauopt.search.storage import open_storage
+    from tauopt.search.study import latest_study, open_study
+
+    storage = open_storage(output, create=False)
+    name = search or latest_study(storage)
+    if name is None:
+        raise UsageError(f"no searches yet in {output}; begin one: tauopt search FILE")
+    return open_study(storage, name)

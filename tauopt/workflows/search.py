@@ -1,0 +1,165 @@
+"""Search: find good values of an experiment's ranges, or go on where a search stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.errors import UsageError
+from tauopt.progress import Progress, Silent
+from tauopt.workflows.places import output_folder
+from tauopt.workflows.prepare import prepare
+
+if TYPE_CHECKING:
+    from tauopt.config.experiment_file import ExperimentFile
+    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.search.events import Event
+    from tauopt.search.leaderboard import Row
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came out of a search."""
+
+    name: str
+    why: str
+    """Why it ended: `complete`, all points tried, or the budget."""
+    objective: str
+    board: tuple[Row, ...] = field(repr=False)
+    """Trials, best first."""
+    folder: Path
+    undelivered: str = ""
+    """What has not reached MLflow yet, in words; empty if all has."""
+
+    @property
+    def best(self) -> Row | None:
+        """The best complete trial."""
+        return self.board[0] if self.board and self.board[0].rank else None
+
+
+def search(
+    path: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    output: Path | None = None,
+    resume: bool = False,
+    accept_changes: bool = False,
+    progress: Progress | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> SearchResult:
+    """Search an experiment's space.
+
+    Args:
+        path: experiment file with ranges.
+        overrides: `path=value` each, laid on the file in order.
+        name: of the search; None means the experiment's name.
+        output: output folder; None means `tauopt-output`.
+        resume: go on with the search of that name, whatever stopped it.
+        accept_changes: resume although the file, the data or the code changed.
+        progress: is told of simulation and preparation.
+        on_event: is told of every trial's start, reports and end.
+    Raises:
+        ConfigError: the file is wrong.
+        UsageError: nothing to search, the name exists already, or something changed.
+        DataError: the ntuples or the prepared dataset are wrong.
+        ServiceError: a database, MLflow or Ray can't be used, or another driver runs this search.
+        SearchError: every trial failed.
+        Interrupted: by Ctrl-C or SIGTERM; says how to go on.
+    """
+    from tauopt.config.load import read_experiment
+
+    file = read_experiment(path, overrides=overrides)
+    if not file.space:
+        raise UsageError(
+            f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
+        )
+    name = name or file.name
+    place = output_folder(output).absolute()
+    from tauopt.search.driver import Order, run_search, search_folder
+    from tauopt.search.events import ignore
+    from tauopt.search.leaderboard import rows
+    from tauopt.search.storage import open_storage
+    from tauopt.search.study import check_name_is_free
+
+    if not resume:
+        check_name_is_free(open_storage(place), name)
+    dataset = prepare(file.base.data, progress=progress or Silent())
+    order = Order(
+        name=name,
+        output=place,
+        file=file,
+        dataset=dataset.folder.absolute(),
+        origin=_origin(file, dataset),
+        reports=reports_of(file, dataset),
+        resume=resume,
+        accept_changes=accept_changes,
+        resume_command=resume_command(path, overrides=overrides, name=name, output=output),
+    )
+    ending = run_search(order, on_event=on_event or ignore)
+    folder = search_folder(place, name)
+    return SearchResult(
+        name=name,
+        why=ending.why,
+        objective=file.base.objective.maximize,
+        board=tuple(rows(ending.trials, folder)),
+        folder=folder,
+        undelivered=ending.undelivered,
+    )
+
+
+def resume_command(
+    path: Path | str, *, overrides: Sequence[str], name: str, output: Path | None
+) -> str:
+    """Return the command line that goes on with a search."""
+    words = ["tauopt", "search", str(path), "--resume", "--name", name]
+    for override in overrides:
+        words += ["--set", override]
+    if output is not None:
+        words += ["-o", str(output)]
+    return shlex.join(words)
+
+
+def reports_of(file: ExperimentFile, dataset: PreparedDataset) -> int:
+    """Return how many reports the longest possible trial makes."""
+    from tauopt.dataset.inputs import LEFT_OUT, task_labels
+
+    training = file.base.training
+    epochs = _largest(file, "training.epochs", training.epochs)
+    if not training.report_every:
+        return epochs
+    manifest = dataset.manifest
+    labels = task_labels(manifest.classes, file.base.task)
+    counts = manifest.splits["train"].counts
+    kept = sum(
+        counts[name]
+        for name, label in zip(manifest.classes, labels, strict=True)
+        if label != LEFT_OUT
+    )
+    return max(1, math.ceil(epochs * kept / training.report_every))
+
+
+def _largest(file: ExperimentFile, path: str, value: int) -> int:
+    from tauopt.config.ranges import ChoiceRange
+
+    range_ = file.space.get(path)
+    if range_ is None:
+        return value
+    return int(max(range_.values) if isinstance(range_, ChoiceRange) else range_.high)
+
+
+def _origin(file: ExperimentFile, dataset: PreparedDataset) -> Any:
+    from tauopt.search.origin import Origin, code_version, git_commit
+
+    return Origin(
+        experiment=file.digest,
+        text=json.dumps(file.definition, indent=1, sort_keys=True),
+        dataset=dataset.manifest.digest,
+        code=code_version(),
+        commit=git_commit(file.path.absolute().parent),
+    )

@@ -1,0 +1,111 @@
+"""How a search stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tauopt.workflows.leaderboard import find_study
+from tauopt.workflows.places import output_folder
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that has begun and not ended."""
+
+    number: int
+    report: int
+    value: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a search stands."""
+
+    name: str
+    holder: str
+    """Who runs it, for instance `process 4711 on host`; empty if nobody does."""
+    asked: int
+    """Trials asked for when it last ran."""
+    counts: dict[str, int]
+    """State -> trials; duplicates by themselves as `duplicate`."""
+    running: tuple[Running, ...]
+    best: float | None
+    seconds: float
+    """Wall time so far, over all resumes."""
+    seconds_left: float | None
+    """Expected wall time to the end; None while nothing is known."""
+
+
+def status(search: str | None = None, *, output: Path | None = None) -> Status:
+    """Say how a search stands.
+
+    Args:
+        search: its name; None means the latest one.
+        output: output folder; None means `tauopt-output`.
+    Raises:
+        UsageError: no such search.
+        ServiceError: the studies' database can't be used.
+    """
+    from optuna.trial import TrialState
+
+    from tauopt.search.driver import LOCK, search_folder
+    from tauopt.search.study import SECONDS, TRIALS
+    from tauopt.search.trials import DUPLICATE_OF
+
+    place = output_folder(output).absolute()
+    study = find_study(search, output=place)
+    trials = study.get_trials(deepcopy=False)
+    own = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
+    counts = Counter(t.state.name for t in own)
+    if len(own) < len(trials):
+        counts["duplicate"] = len(trials) - len(own)
+    holder = lock_holder(search_folder(place, study.study_name) / LOCK)
+    asked = int(study.user_attrs.get(TRIALS, len(own)))
+    ended = sum(t.state.is_finished() for t in own)
+    seconds = float(study.user_attrs.get(SECONDS, 0.0))
+    values = [t.value for t in own if t.state is TrialState.COMPLETE and t.value is not None]
+    return Status(
+        name=study.study_name,
+        holder=holder,
+        asked=asked,
+        counts=dict(counts),
+        running=tuple(_running(t) for t in own if t.state is TrialState.RUNNING),
+        best=max(values, default=None),
+        seconds=seconds,
+        seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
+    )
+
+
+def _running(trial: FrozenTrial) -> Running:
+    report = trial.last_step or 0
+    begun = trial.datetime_start
+    return Running(
+        number=trial.number,
+        report=report,
+        value=trial.intermediate_values.get(report),
+        seconds=(datetime.now() - begun).total_seconds() if begun else 0.0,
+    )
+
+
+def lock_holder(path: Path) -> str:
+    """Say who holds a kernel lock; empty if nobody does. Leaves the lock as it is."""
+    import fcntl
+
+    try:
+        stream = path.open("r")
+    except FileNotFoundError:
+        return ""
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return stream.read().strip() or "unknown process"
+    return ""
