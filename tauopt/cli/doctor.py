@@ -1,0 +1,36 @@
+"""`tauopt doctor`: is this machine ready, and what to do where it is not?"""
+
+from __future__ import annotations
+
+import typer
+
+from tauopt.cli.options import Json, Output
+
+_MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
+
+
+def doctor(output: Output = None, json: Json = False) -> None:
+    """Check versions, GPUs, MLflow, study storage and disk; tell the remedy of each failure.
+
+    Exits 0 if all is well, 4 if a service failed, 1 if something else did.
+    """
+    from dataclasses import asdict
+
+    from tauopt.cli.console import print_json
+    from tauopt.workflows.doctor import diagnose
+
+    findings = []
+    for finding in diagnose(output=output):
+        findings.append(finding)
+        if not json:
+            typer.echo(f"{_MARKS[finding.status]} {finding.name:<14} {finding.detail}")
+    if json:
+        print_json([asdict(finding) for finding in findings])
+    failed = [finding for finding in findings if finding.status == "failed"]
+    if failed:
+        raise typer.Exit(4 if any(finding.service for finding in failed) else 1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(doctor)

@@ -1,0 +1,185 @@
+"""Is this machine ready for a search, and what to do where it is not?"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tauopt.errors import ServiceError, TauoptError
+from tauopt.workflows.places import cache_folder, output_folder
+
+Status = Literal["ok", "note", "failed"]
+_EXTRAS = {
+    "demo": ("pythia8mc", "fastjet"),
+    "onnx": ("tf2onnx", "onnxruntime"),
+    "xrootd": ("fsspec-xrootd",),
+    "postgres": ("psycopg2-binary",),
+}
+_LITTLE_GB, _TOO_LITTLE_GB = 10.0, 1.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    status: Status
+    detail: str
+    service: bool = False
+    """A service failed, rather than this machine."""
+
+
+class _Note(Exception):  # noqa: N818 - not an error: said, and the checks go on
+    """Something worth telling that stops nothing."""
+
+
+def diagnose(*, output: Path | None = None) -> Iterator[Finding]:
+    """Check one thing after another; a finding as soon as it is there.
+
+    Args:
+        output: output folder; None means `tauopt-output`.
+    Yields:
+        Findings, the quick ones first.
+    """
+    place = output_folder(output)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("versions", _versions),
+        ("extras", _extras),
+        ("bytecode", _bytecode),
+        ("output folder", lambda: _disk(place)),
+        ("cache folder", lambda: _disk(cache_folder())),
+        ("study storage", lambda: _storage(place)),
+        ("MLflow", lambda: _mlflow(place)),
+        ("TensorFlow", _tensorflow),
+        ("Ray", _ray),
+    ]
+    for name, check in checks:
+        yield _run(name, check)
+
+
+def _run(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", check())
+    except _Note as note:
+        return Finding(name, "note", str(note))
+    except TauoptError as error:
+        return Finding(name, "failed", str(error), isinstance(error, ServiceError))
+    except Exception as error:  # noqa: BLE001 - a broken part is what a doctor is asked about
+        text = f"{type(error).__name__}: {error}"
+        return Finding(name, "failed", f"{text}; reinstall: pip install --force-reinstall tauopt")
+
+
+def _versions() -> str:
+    from packaging.requirements import Requirement
+
+    from tauopt.tracking.environment import installed, requirements
+
+    wrong = []
+    wanted = [Requirement(text) for text in requirements()]
+    for requirement in (r for r in wanted if not r.marker):
+        found = installed(requirement.name)
+        if not found or not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found or 'missing'} (expected {requirement})")
+    if wrong:
+        raise TauoptError("; ".join([*wrong, "remedy: pip install --upgrade tauopt"]))
+    parts = ("tensorflow", "keras", "optuna", "ray", "mlflow", "uproot", "numpy")
+    return f"Python {platform.python_version()}, " + ", ".join(f"{p} {installed(p)}" for p in parts)
+
+
+def _extras() -> str:
+    from tauopt.tracking.environment import installed
+
+    lacking = [extra for extra, names in _EXTRAS.items() if not all(map(installed, names))]
+    if lacking:
+        raise _Note(f"not there: {', '.join(lacking)}; pip install 'tauopt[{','.join(lacking)}]'")
+    return ", ".join(_EXTRAS)
+
+
+def _bytecode() -> str:
+    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        return "Python keeps what it compiles"
+    spec = importlib.util.find_spec("tensorflow")
+    if spec and spec.origin and Path(importlib.util.cache_from_source(spec.origin)).exists():
+        return "PYTHONDONTWRITEBYTECODE is set, but TensorFlow is compiled already"
+    raise _Note(
+        "PYTHONDONTWRITEBYTECODE is set and TensorFlow is not compiled: importing it takes 10 s "
+        "more in every worker; unset it, or run: python -m compileall -q $(python -c "
+        "'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
+    )
+
+
+def _disk(folder: Path) -> str:
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(b"tauopt")
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise TauoptError(
+            f"{there} can't be written ({error.strerror}); make it writable, or name another one "
+            "(-o for the output folder, TAUOPT_CACHE for the cache)"
+        ) from error
+    free_gb = shutil.disk_usage(there).free / 1e9
+    told = f"{folder}: {free_gb:.1f} GB free"
+    if free_gb < _TOO_LITTLE_GB:
+        raise TauoptError(f"{told}, expected at least {_TOO_LITTLE_GB:g}; make room")
+    if free_gb < _LITTLE_GB:
+        raise _Note(f"{told}: enough for the demo, little for large ntuples")
+    return told
+
+
+def _storage(output: Path) -> str:
+    from tauopt.search.check import check_storage
+
+    return check_storage(output=output)
+
+
+def _mlflow(output: Path) -> str:
+    from tauopt.tracking.check import check_mlflow
+
+    return check_mlflow(output=output)
+
+
+def _tensorflow() -> str:
+    from tauopt.models.devices import gpus
+
+    seen, there = gpus(), _gpus_there()
+    if there and not seen:
+        raise TauoptError(
+            f"TensorFlow sees none of {there} GPUs; check CUDA_VISIBLE_DEVICES and the driver, "
+            "then: pip install 'tensorflow[and-cuda]'"
+        )
+    return f"{len(seen)} GPUs: {', '.join(seen)}" if seen else "no GPU: trials run on the CPU"
+
+
+def _gpus_there() -> int:
+    """Count the machine's NVIDIA GPUs as their driver sees them."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+
+
+def _ray() -> str:
+    from tauopt.search.check import check_ray
+
+    cpus, gpus = check_ray()
+    where = os.environ.get("RAY_ADDRESS") or "this machine"
+    told = f"{where}: {cpus:g} CPUs, {gpus:g} GPUs"
+    if where == "this machine" and _gpus_there() and not gpus:
+        raise TauoptError(f"{told}, but the machine has GPUs; check CUDA_VISIBLE_DEVICES")
+    return told

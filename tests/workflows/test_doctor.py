@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from tauopt.cli.app import build_app
+from tauopt.errors import ServiceError
+from tauopt.workflows import doctor
+
+
+@pytest.fixture(autouse=True)
+def _own_places(monkeypatch, tmp_path):
+    for name in ("MLFLOW_TRACKING_URI", "TAUOPT_STORAGE", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
+
+
+def finding(name, **arguments):
+    return doctor._run(name, lambda: getattr(doctor, name)(**arguments))
+
+
+def test_versions_are_held_against_the_bounds_of_the_package(monkeypatch):
+    assert finding("_versions").status == "ok"
+    monkeypatch.setattr(
+        "tauopt.tracking.environment.requirements", lambda: ["numpy<1", "nowhere>=2"]
+    )
+    wrong = finding("_versions")
+    assert wrong.status == "failed"
+    assert "numpy 2" in wrong.detail
+    assert "nowhere missing (expected nowhere>=2)" in wrong.detail
+
+
+def test_missing_extra_is_a_note_with_the_line_that_installs_it(monkeypatch):
+    monkeypatch.setitem(doctor._EXTRAS, "onnx", ("nowhere",))
+    noted = finding("_extras")
+    assert noted.status == "note"
+    assert "pip install 'tauopt[" in noted.detail
+    assert "onnx" in noted.detail
+
+
+def test_bytecode_trap_is_noted_only_where_it_costs(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    source = tmp_path / "__init__.py"
+    source.write_text("")
+    monkeypatch.setattr(
+        doctor.importlib.util, "find_spec", lambda _: SimpleNamespace(origin=str(source))
+    )
+    assert finding("_bytecode").status == "note"
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    assert finding("_bytecode").status == "ok"
+
+
+def test_disk_that_is_full_or_can_not_be_written_is_told(monkeypatch, tmp_path):
+    assert finding("_disk", folder=tmp_path / "a" / "b").detail.startswith(str(tmp_path))
+    assert not (tmp_path / "a").exists()
+    for free, status in ((0.5e9, "failed"), (5e9, "note"), (50e9, "ok")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        assert finding("_disk", folder=tmp_path).status == status
+
+    def refuse(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    told = finding("_disk", folder=tmp_path)
+    assert told.status == "failed"
+    assert "Read-only file system" in told.detail
+    assert "TAUOPT_CACHE" in told.detail
+
+
+def test_mlflow_is_tried_without_a_trace(tmp_path):
+    output = tmp_path / "output"
+    assert finding("_mlflow", output=output).status == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_mlflow_store_is_written_and_left_tidy(tmp_path):
+    from tauopt.tracking.client import connect
+
+    client = connect(None, output=tmp_path)
+    assert finding("_mlflow", output=tmp_path).status == "ok"
+    assert [e.name for e in client.search_experiments()] == ["Default"]
+
+
+def test_mlflow_that_is_away_is_a_failed_service_with_its_address(tmp_path, monkeypatch):
+    monkeypatch.setattr("tauopt.tracking.client.WAIT_S", 0.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://u:secret@127.0.0.1:1")
+    told = finding("_mlflow", output=tmp_path)
+    assert (told.status, told.service) == ("failed", True)
+    assert "127.0.0.1:1" in told.detail
+    assert "secret" not in told.detail
+
+
+def test_study_storage_is_tried_without_a_trace(tmp_path, monkeypatch):
+    assert finding("_storage", output=tmp_path / "output").status == "ok"
+    assert not (tmp_path / "output").exists()
+    monkeypatch.setenv("TAUOPT_STORAGE", f"sqlite:///{tmp_path}/shared.db")
+    assert finding("_storage", output=tmp_path).status == "ok"
+    monkeypatch.setenv("TAUOPT_STORAGE", "no address")
+    assert finding("_storage", output=tmp_path).status == "failed"
+
+
+def test_gpus_that_tensorflow_does_not_see_are_told(monkeypatch):
+    assert finding("_tensorflow").status == "ok"
+    monkeypatch.setattr(doctor, "_gpus_there", lambda: 2)
+    monkeypatch.setattr("tauopt.models.devices.gpus", list)
+    told = finding("_tensorflow")
+    assert told.status == "failed"
+    assert "CUDA_VISIBLE_DEVICES" in told.detail
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_ray_cluster_that_is_away_is_told_within_seconds(monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    told = finding("_ray")
+    assert (told.status, told.service) == ("failed", True)
+    assert "unset RAY_ADDRESS" in told.detail
+
+
+def test_broken_part_is_a_finding_rather_than_a_traceback():
+    def broken():
+        raise ImportError("libcuda.so.1: cannot open shared object file")
+
+    told = doctor._run("TensorFlow", broken)
+    assert told.status == "failed"
+    assert "libcuda" in told.detail
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(None, 0), (ServiceError("away"), 4), (ImportError("broken"), 1)]
+)
+def test_exit_code_says_what_failed(monkeypatch, error, code):
+    def check():
+        if error:
+            raise error
+        return "well"
+
+    monkeypatch.setattr(
+        doctor,
+        "diagnose",
+        lambda output: iter([doctor._run("a", lambda: "b"), doctor._run("c", check)]),
+    )
+    result = CliRunner().invoke(build_app(), ["doctor", "--json"])
+    assert result.exit_code == code
+    assert [found["name"] for found in json.loads(result.stdout)] == ["a", "c"]
