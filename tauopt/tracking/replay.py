@@ -137,14 +137,18 @@ class Replay:
         )
 
     def _begin(self, client: MlflowClient) -> None:
+        changes: dict[str, Any] = {}
+        begins = self.wanted.state == "RUNNING" and self._state_differs()
         if not self.run_id:
-            self._open(client)
-        elif self.wanted.state == "RUNNING" and self._state_differs():
+            changes["run_id"] = self._open(client)
+        elif begins:
             runs.resume(client, self.run_id)
-        if self.wanted.state == "RUNNING":
-            self._note(state="RUNNING", state_ms=self.wanted.state_ms)
+        if begins:
+            changes |= {"state": "RUNNING", "state_ms": self.wanted.state_ms}
+        if changes:
+            self._note(**changes)
 
-    def _open(self, client: MlflowClient) -> None:
+    def _open(self, client: MlflowClient) -> str:
         child = self.wanted.child
         if child is None:
             raise CorruptError(f"{self.folder / RUN}: expected a run id or a child run, got none")
@@ -164,7 +168,7 @@ class Replay:
             if not self._position.doubtful:
                 self._note(doubtful=True)
             raise
-        self._note(run_id=run_id)
+        return run_id
 
     def _end(self, client: MlflowClient) -> None:
         wanted = self.wanted
@@ -255,8 +259,11 @@ class Replay:
             return
         client.log_artifact(self.run_id, str(path), record.folder or None)
         if path.suffix == ".keras":
-            client.set_tag(self.run_id, MODEL_SHA256, record.sha256)
-            client.set_tag(self.run_id, MODEL_PATH, posixpath.join(record.folder, path.name))
+            from mlflow.entities import RunTag
+
+            inside = posixpath.join(record.folder, path.name)
+            tags = [RunTag(MODEL_SHA256, record.sha256), RunTag(MODEL_PATH, inside)]
+            client.log_batch(self.run_id, tags=tags)
 
     def _is_gone(self, client: MlflowClient) -> bool:
         try:

@@ -309,12 +309,13 @@ time.sleep(60)
 """
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_driver_killed_again_and_again_loses_and_doubles_nothing(
-    client, parent, uid, trial, output, monkeypatch
+    client, parent, uid, trial, output, monkeypatch, kills
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tracker, step = SpoolTracker(trial), 0
-    for _ in range(2):
+    for _ in range(kills):
         process = subprocess.Popen(
             [sys.executable, "-c", _DRIVER, str(output), str(trial), parent, f"{uid}/t000"],
             stdout=subprocess.PIPE,
