@@ -33,7 +33,7 @@ UID = "tauopt.uid"
 """Tag that is unique to a run; what a search before creating looks for."""
 NOTE = "mlflow.note.content"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment: the UI shows it as model training rather than as a chat of agents."""
+"""Tag of an experiment: the UI shows it as model training rather than under generative AI."""
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
