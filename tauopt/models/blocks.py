@@ -12,6 +12,8 @@ from keras import layers, ops
 
 from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.config.networks import CandidateTower, MergeTower
+from tauopt.models.normalization import Normalize
+from tauopt.models.objects import Rows
 from tauopt.models.preprocessing import PACKAGE, Preprocess
 
 
@@ -23,18 +25,35 @@ def seeds(seed: int) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Objects of one kind, preprocessed, one row each, and where they belong.
+
+    Attributes:
+        rows: (N * object, feature).
+        real_rows: (N * object,) bool, True = real object.
+        real: (N, object) bool.
+        length: objects a candidate.
+    """
+
+    rows: Any
+    real_rows: Any
+    real: Any
+    length: int
+
+
+@dataclass(frozen=True)
 class Inputs:
     """The inputs of a model and what the network sees of them, preprocessed.
 
     Attributes:
         raw: input name -> symbolic tensor, as `InputSpec` says.
         candidate: (N, feature).
-        groups: group -> (values (N, object, feature), mask (N, object)).
+        groups: by name.
     """
 
     raw: dict[str, Any]
     candidate: Any
-    groups: dict[str, tuple[Any, Any]]
+    groups: dict[str, Group]
 
 
 def inputs(spec: InputSpec) -> Inputs:
@@ -46,8 +65,10 @@ def inputs(spec: InputSpec) -> Inputs:
         features, mask = spec.group(name).features, mask_name(name)
         raw[name] = keras.Input((length, len(features)), name=name)
         raw[mask] = keras.Input((length,), name=mask, dtype="bool")
-        values = Preprocess(features, name=f"{name}_preprocess")(raw[name], raw[mask])
-        groups[name] = values, raw[mask]
+        real_rows = Rows(name=f"{mask}_rows")(raw[mask])
+        rows = Rows(name=f"{name}_rows")(raw[name])
+        rows = Preprocess(features, name=f"{name}_preprocess")(rows, real_rows)
+        groups[name] = Group(rows, real_rows, raw[mask], length)
     return Inputs(raw, candidate, groups)
 
 
@@ -73,16 +94,16 @@ class Layers:
         return getattr(keras.initializers, known[self.initializer])(seed=next(self.seeds))
 
     def dense(self, x: Any, units: int, *, name: str, real: Any = None) -> Any:
-        """Apply a dense layer with normalisation and activation to the last axis of `x`.
+        """Apply a dense layer with normalisation and activation to the rows of `x`.
 
-        Batch statistics are those of the slots that are True in `real`, if given.
+        Batch statistics are those of the rows that are True in `real`, if given.
         """
         if not self.normalize:
             return layers.Dense(
                 units, activation=self.activation, kernel_initializer=self.kernel(), name=name
             )(x)
         dense = layers.Dense(units, use_bias=False, kernel_initializer=self.kernel(), name=name)
-        x = layers.BatchNormalization(name=f"{name}_normalize")(dense(x), mask=real)
+        x = Normalize(name=f"{name}_normalize")(dense(x), real)
         return layers.Activation(self.activation, name=f"{name}_activate")(x)
 
     def tower(self, x: Any, widths: Sequence[int], *, name: str, real: Any = None) -> Any:

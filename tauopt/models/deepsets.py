@@ -14,7 +14,7 @@ import keras
 from tauopt.config.inputs import InputSpec
 from tauopt.config.networks import DeepSets, DeepSetsGroup
 from tauopt.models import blocks
-from tauopt.models.objects import SumObjects
+from tauopt.models.objects import Objects, SumObjects
 
 
 def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
@@ -28,7 +28,7 @@ def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
         dropout=settings.dropout,
     )
     branches = [
-        _branch(*inputs.groups[name], make, group, name=name)
+        _branch(inputs.groups[name], make, group, name=name)
         for name, group in settings.groups.items()
     ]
     widths = blocks.candidate_widths(settings.candidate)
@@ -40,10 +40,12 @@ def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="deepsets")
 
 
-def _branch(x: Any, real: Any, make: blocks.Layers, group: DeepSetsGroup, *, name: str) -> Any:
+def _branch(objects: blocks.Group, make: blocks.Layers, group: DeepSetsGroup, *, name: str) -> Any:
     """Apply phi to each object, add up the real ones, apply F."""
     phi = [group.phi_units] * (group.phi_layers - 1) + [group.phi_output_units]
-    x = SumObjects(name=f"{name}_sum")(make.tower(x, phi, name=f"{name}_phi", real=real), real)
+    rows = make.tower(objects.rows, phi, name=f"{name}_phi", real=objects.real_rows)
+    x = Objects(objects.length, name=f"{name}_objects")(rows)
+    x = SumObjects(name=f"{name}_sum")(x, objects.real)
     return make.tower(
         x, [group.f_units] * group.f_layers + [group.f_output_units], name=f"{name}_f"
     )

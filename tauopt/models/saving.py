@@ -12,7 +12,7 @@ import keras
 
 from tauopt import durable
 from tauopt.errors import CorruptError
-from tauopt.models import blocks, objects, preprocessing
+from tauopt.models import blocks, normalization, objects, preprocessing, recurrent
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 MAX_CONFIG_BYTES = 16_000_000
@@ -21,6 +21,11 @@ OUR_LAYERS = tuple(
     f"{preprocessing.PACKAGE}>{layer.__name__}"
     for layer in (
         preprocessing.Preprocess,
+        normalization.Normalize,
+        recurrent.Lstm,
+        recurrent.Gru,
+        objects.Rows,
+        objects.Objects,
         objects.SumObjects,
         objects.LastObject,
         objects.ReverseObjects,

@@ -30,7 +30,7 @@ def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) 
         TrialFailed: the loss is not finite; noticed within `LOOK_EVERY` batches.
     """
     watch = _Watch(should_stop)
-    trainee.fit(dataset, epochs=1, verbose=0, callbacks=[watch])
+    trainee.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
     return Stretch(watch.batches, watch.loss)
 
 

@@ -80,7 +80,8 @@ class Data:
                 stop=segment.stop,
             )
 
-        return feed(make, spec=self.spec, class_weights=self.class_weights)
+        steps = -(-(segment.stop - segment.start) // self.experiment.training.batch_size)
+        return feed(make, spec=self.spec, class_weights=self.class_weights, steps=steps)
 
     def validation(self) -> Iterator[Batch]:
         """Yield the validation split in stored order."""

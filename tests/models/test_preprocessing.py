@@ -39,7 +39,7 @@ def features(draw):
             divide=draw(st.sampled_from([1.0, 0.4, 1000.0])),
             abs=draw(st.booleans()),
             min=low,
-            max=draw(st.one_of(st.none(), st.floats(1, 100))),
+            max=draw(st.one_of(st.none(), st.floats(2, 100))),
             offset=draw(st.sampled_from([0.0, 0.1, 1.0])),
             log10=log10,
         ),

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tauopt.models.normalization import Normalize
+
+
+def with_gradients(layer, x, real=None):
+    """Return output, and gradients of rows, gamma and beta, of a loss in the real rows."""
+    x = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = layer(x, training=True) if real is None else layer(x, real, training=True)
+        kept = y if real is None else tf.boolean_mask(y, real)
+        slope = tf.reshape(tf.range(tf.size(kept), dtype=tf.float32), kept.shape)
+        loss = tf.reduce_sum(tf.sin(kept) * slope)
+    gradients = tape.gradient(loss, [x, *layer.trainable_weights])
+    return [y.numpy(), *(gradient.numpy() for gradient in gradients)]
+
+
+def test_without_padding_values_and_gradients_are_those_of_keras():
+    x = np.random.default_rng(0).normal(3, 2, (12, 4)).astype(np.float32)
+    ours = with_gradients(Normalize(), x)
+    for a, b in zip(ours, with_gradients(keras.layers.BatchNormalization(), x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_with_padding_they_are_those_of_the_real_rows_alone():
+    x = np.random.default_rng(0).normal(3, 2, (12, 4)).astype(np.float32)
+    real = np.arange(12) % 3 != 1
+    x[~real] = 1e3
+    y, dx, *dw = with_gradients(Normalize(), x, real)
+    expected = with_gradients(keras.layers.BatchNormalization(), x[real])
+    for a, b in zip([y[real], dx[real], *dw], expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    assert not dx[~real].any()
+
+
+def test_moving_statistics_are_plain_means_at_first():
+    rng = np.random.default_rng(0)
+    batches = rng.normal(3, 2, (5, 50, 1)).astype(np.float32)
+    layer = Normalize()
+    for x in batches:
+        layer(x, training=True)
+    np.testing.assert_allclose(layer.mean.numpy(), batches.mean(), rtol=1e-5)
+    np.testing.assert_allclose(layer.variance.numpy(), batches.var(axis=1).mean(), rtol=1e-5)
+
+
+def test_a_batch_without_real_rows_changes_nothing():
+    layer = Normalize()
+    layer(np.ones((3, 2), np.float32) * [[1], [2], [3]], training=True)
+    before = layer.get_weights()
+    y, dx, *_ = with_gradients(layer, np.full((3, 2), 7, np.float32), np.zeros(3, bool))
+    assert np.isfinite(y).all()
+    assert not dx.any()
+    for a, b in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_padding_never_moves_the_statistics():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6, 3)).astype(np.float32)
+    padded = np.concatenate([x, np.full((4, 3), 99, np.float32)])
+    layers = Normalize(), Normalize()
+    layers[0](x, training=True)
+    layers[1](padded, np.arange(10) < 6, training=True)
+    for a, b in zip(layers[0].get_weights(), layers[1].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

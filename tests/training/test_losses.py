@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tauopt.config.experiment import Training
+from tauopt.training.losses import keras_loss, mean_loss
+
+SETTINGS = [
+    Training(),
+    Training(loss="focal", focal_gamma=2.0),
+    Training(loss="focal", focal_gamma=0.5),
+]
+
+
+@pytest.mark.parametrize("training", SETTINGS)
+def test_the_loss_in_numpy_is_that_of_keras(training):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), 200).astype(np.float32)
+    p[:3] = np.eye(4, dtype=np.float32)[:3]
+    labels = rng.integers(0, 4, 200)
+    weights = rng.uniform(0, 2, 200)
+    each = keras_loss(training)
+    each.reduction = None
+    expected = np.asarray(each(np.eye(4, dtype=np.float32)[labels], p))
+    expected = np.sum(expected * weights) / weights.sum()
+    assert mean_loss(p, labels, weights, training=training) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_loss_without_gamma_is_crossentropy():
+    p, labels = np.array([[0.2, 0.8], [0.6, 0.4]], np.float32), np.array([1, 1])
+    plain, focal = (
+        mean_loss(p, labels, np.ones(2), training=Training(loss=loss, focal_gamma=0.0))
+        for loss in ("crossentropy", "focal")
+    )
+    assert focal == pytest.approx(plain)
+
+
+def test_certain_and_wrong_is_finite():
+    p = np.array([[1.0, 0.0]], np.float32)
+    assert mean_loss(p, np.array([1]), np.ones(1), training=Training()) == pytest.approx(
+        -np.log(1e-7)
+    )

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from tauopt.config.experiment import EarlyStopping, ReduceOnPlateau
+from tauopt.training.schedules import Patience, on_plateau, stops
+
+
+def series(values, **options):
+    patience = Patience()
+    for value in values:
+        patience = patience.after(value, **options)
+    return patience
+
+
+def test_improvement_ends_the_waiting():
+    assert series([1.0, 0.9, 0.8]).waited == 2
+    assert series([1.0, 0.9, 1.1]) == Patience(1.1, 0)
+
+
+def test_improvement_below_min_delta_does_not_count_but_adds_up():
+    assert series([100.0, 100.5], min_delta=0.01).waited == 1
+    assert series([100.0, 100.5, 101.5], min_delta=0.01) == Patience(101.5, 0)
+
+
+def test_a_negative_best_is_improved_upwards():
+    assert series([-1.0, -0.5], min_delta=0.1) == Patience(-0.5, 0)
+
+
+def test_training_stops_after_patience_reports_without_improvement():
+    settings = EarlyStopping(patience=2)
+    assert not stops(settings, Patience(1.0, 1))
+    assert stops(settings, Patience(1.0, 2))
+    assert not stops(None, Patience(1.0, 99))
+
+
+def test_the_learning_rate_falls_on_each_plateau_and_not_before():
+    settings, plateau = ReduceOnPlateau(patience=2, factor=0.5), Patience()
+    factors = []
+    for loss in (1.0, 0.9, 0.95, 0.94, 0.93, 0.92, 0.8):
+        plateau, factor = on_plateau(settings, plateau, loss)
+        factors.append(factor)
+    assert factors == [1, 1, 1, 0.5, 1, 0.5, 1]
+
+
+def test_no_plateau_settings_leave_the_learning_rate():
+    assert on_plateau(None, Patience(), 1.0) == (Patience(), 1.0)
+
+
+@pytest.mark.parametrize("wrong", [{"patiense": 2}, {"factor": 1.0}])
+def test_a_typo_in_a_schedule_is_an_error_and_never_disables_it(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ReduceOnPlateau(**wrong)

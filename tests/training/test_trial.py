@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tauopt.dataset.prepared import open_dataset
+from tauopt.errors import CorruptError, DataError, Interrupted, TrialFailed, UsageError
+from tauopt.evaluation.predictions import Predictions
+from tauopt.models.saving import load_model
+from tauopt.stream.batches import batches
+from tauopt.training.checkpoints import load_checkpoint
+from tauopt.training.material import Data
+from tauopt.training.trial import run_trial
+from tests.prepared_factory import prepared_dataset
+from tests.training.toys import Recorder, plan
+
+ROOT = Path(__file__).parents[2]
+RESUMABLE = {
+    "batch_size": 64,
+    "epochs": 2,
+    "report_every": 200,
+    "learning_rate": 0.01,
+    "reduce_on_plateau": {"patience": 1, "factor": 0.5},
+    "early_stopping": None,
+}
+"""Five rungs, some of them across the end of an epoch of 480 candidates."""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=800, chunk_size=170)
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """A trial that ran without interruption, its reports and its record."""
+    folder, tracker = tmp_path_factory.mktemp("finished"), Recorder()
+    the_plan = plan(dataset, folder, network="deepsets", **RESUMABLE)
+    return the_plan, list(run_trial(the_plan, tracker=tracker)), tracker
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def assert_same_training(a: Path, b: Path) -> None:
+    """Weights, optimizer, dropout seeds, plateau and reports are equal bit by bit."""
+    one, other = load_checkpoint(a), load_checkpoint(b)
+    for purpose in ("network", "optimizer", "best"):
+        for x, y in zip(one.arrays[purpose], other.arrays[purpose], strict=True):
+            np.testing.assert_array_equal(x, y, strict=True)
+    for kept in (one, other):
+        kept.state["training"]["seconds"] = 0
+        for entry in kept.state["training"]["history"]:
+            del entry["candidates_per_s"]
+            entry["loss"] = pytest.approx(entry["loss"], rel=1e-5)  # a mean of more parts
+    assert one.state == other.state
+    assert result(a)["metrics"] == result(b)["metrics"]
+
+
+def test_reports_come_by_candidates_seen_and_the_last_is_done(finished):
+    _, reports, _ = finished
+    assert [r.number for r in reports] == [1, 2, 3, 4, 5]
+    assert [r.candidates_seen for r in reports] == [256, 448, 608, 800, 960]
+    assert [r.done for r in reports] == [False] * 4 + [True]
+    assert [r.best for r in reports] == list(np.maximum.accumulate([r.value for r in reports]))
+    for report in reports:
+        assert report.value == report.metrics["rejection@0.75"]
+        assert all(np.isfinite(list(report.metrics.values())))
+
+
+def test_the_network_learns(finished):
+    _, reports, _ = finished
+    losses = [r.metrics["val_loss"] for r in reports]
+    assert losses[-1] < 0.9 * losses[0]
+    assert reports[-1].metrics["auc"] > 0.85
+
+
+def test_the_saved_model_reproduces_the_saved_predictions_and_the_value(finished, dataset):
+    the_plan, reports, _ = finished
+    found = result(the_plan.folder)
+    model = load_model(the_plan.folder / "best.keras", sha256=found["model_sha256"])
+    saved = Predictions.load(the_plan.folder / "predictions.npz")
+    data = Data(open_dataset(dataset), the_plan.experiment, 0)
+    again = np.concatenate([model(b.inputs, training=False) for b in data.validation()])
+    np.testing.assert_allclose(again, saved.probabilities, rtol=1e-4, atol=1e-6)
+    assert found["value"] == pytest.approx(max(r.value for r in reports))
+    assert found["parameters"] == model.count_params()
+
+
+def test_the_result_says_what_it_is_of(finished, dataset):
+    the_plan, reports, _ = finished
+    found = result(the_plan.folder)
+    assert found["dataset_digest"] == open_dataset(dataset).digest
+    assert found["candidates_seen"] == 960
+    assert found["reports"] == 5
+    assert found["ended"] == "all epochs"
+    for name in ("auc", "accuracy", "rejection@0.75", "rejection@0.6/3p"):
+        value, low, high = found["metrics"][name]
+        assert low <= value <= high
+    best = max(reports, key=lambda r: r.value)
+    assert found["best_report"] == best.number
+
+
+def test_predictions_are_those_of_the_validation_split_alone(finished, dataset):
+    the_plan, _, _ = finished
+    saved = Predictions.load(the_plan.folder / "predictions.npz")
+    split = open_dataset(dataset).validation
+    columns = split.columns(["labels", "weights", "pt"])
+    np.testing.assert_array_equal(saved.labels, columns["labels"] > 0)
+    np.testing.assert_array_equal(saved.weights, columns["weights"].astype(np.float64))
+    np.testing.assert_array_equal(saved.columns["pt"], columns["pt"])
+
+
+def test_the_tracker_gets_parameters_every_report_and_the_files(finished):
+    _, reports, tracker = finished
+    assert tracker.params == {"training.batch_size": 64}
+    assert tracker.tags == {"study": "toy"}
+    for report in reports:
+        for name, value in report.metrics.items():
+            assert tracker.points[name, report.candidates_seen] == value
+    assert {"model/best.keras", "result.json", "predictions.npz"} <= set(tracker.files)
+    for name in ("roc", "score", "confusion", "training"):
+        assert {f"figures/{name}.png", f"figures/{name}.json"} <= set(tracker.files)
+    assert ("best/auc", 960) in tracker.points
+
+
+def test_the_test_split_stays_sealed(dataset, tmp_path, monkeypatch):
+    from tauopt.dataset import prepared
+
+    def opened(*_, **__):
+        raise AssertionError("a trial opened the test split")
+
+    monkeypatch.setattr(prepared.PreparedDataset, "sealed_test", opened)
+    list(run_trial(plan(dataset, tmp_path, epochs=1), tracker=Recorder()))
+
+
+def test_an_interrupted_and_resumed_training_has_the_same_weights(finished, dataset, tmp_path):
+    """Interrupted between reports, and twice within a rung, once in each epoch."""
+    reference, expected, _ = finished
+    the_plan, tracker = plan(dataset, tmp_path, network="deepsets", **RESUMABLE), Recorder()
+    reports = []
+    for batches_before_stop in (2, 7, None):
+        countdown = iter(range(batches_before_stop or 0, 0, -1))
+
+        def stop(counted=countdown, endless=batches_before_stop is None) -> bool:
+            return not endless and next(counted, 0) <= 1
+
+        try:
+            for report in run_trial(the_plan, tracker=tracker, stop=stop):
+                reports.append(report)
+                if report.number == 3 and batches_before_stop is None:
+                    break
+        except Interrupted:
+            assert batches_before_stop
+    reports += run_trial(the_plan, tracker=tracker)
+    assert [r.number for r in reports] == [1, 2, 3, 4, 5]
+    assert [r.value for r in reports] == [r.value for r in expected]
+    assert_same_training(reference.folder, tmp_path)
+
+
+def test_a_finished_trial_only_repeats_its_last_report(finished):
+    the_plan, reports, _ = finished
+    before = (the_plan.folder / "best.keras").stat().st_mtime_ns
+    (again,) = run_trial(the_plan, tracker=Recorder())
+    assert again == reports[-1]
+    assert (the_plan.folder / "best.keras").stat().st_mtime_ns == before
+
+
+def test_reports_that_the_caller_missed_are_yielded_again(finished):
+    the_plan, reports, _ = finished
+    assert list(run_trial(the_plan, tracker=Recorder(), after=3)) == reports[3:]
+
+
+def test_results_that_a_kill_left_unfinished_are_made_again(finished):
+    the_plan, _, _ = finished
+    expected = result(the_plan.folder)
+    (the_plan.folder / "result.json").unlink()
+    (the_plan.folder / "best.keras").write_bytes(b"half")
+    list(run_trial(the_plan, tracker=Recorder()))
+    found = result(the_plan.folder)
+    assert found["metrics"] == expected["metrics"]
+    load_model(the_plan.folder / "best.keras", sha256=found["model_sha256"])
+
+
+def test_a_killed_process_goes_on_with_the_same_weights(finished, dataset, tmp_path):
+    """Killed right behind a checkpoint, before anybody heard of its report."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from tauopt.training.trial import run_trial
+from tests.training.test_trial import RESUMABLE
+from tests.training.toys import Recorder, plan
+
+class Killer(Recorder):
+    def metrics(self, values, *, step):
+        if step > 400:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+list(run_trial(
+    plan(Path({str(dataset)!r}), Path({str(tmp_path)!r}), network="deepsets", **RESUMABLE),
+    tracker=Killer(),
+))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=environment, check=False, timeout=200
+    )
+    assert ended.returncode == -signal.SIGKILL
+    reference, expected, _ = finished
+    the_plan = plan(dataset, tmp_path, network="deepsets", **RESUMABLE)
+    tracker = Recorder()
+    assert [r.number for r in run_trial(the_plan, tracker=tracker)] == [3, 4, 5]
+    assert tracker.points["val_loss", 448] == expected[1].metrics["val_loss"]
+    assert_same_training(reference.folder, tmp_path)
+
+
+def test_a_damaged_newest_checkpoint_costs_a_rung_and_nothing_else(dataset, tmp_path, finished):
+    the_plan = plan(dataset, tmp_path, network="deepsets", **RESUMABLE)
+    for report in run_trial(the_plan, tracker=Recorder()):
+        if report.number == 2:
+            break
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:-10])
+    assert [r.number for r in run_trial(the_plan, tracker=Recorder())] == [2, 3, 4, 5]
+    assert_same_training(finished[0].folder, tmp_path)
+
+
+def test_without_a_whole_checkpoint_nothing_begins_anew(dataset, tmp_path):
+    the_plan = plan(dataset, tmp_path, epochs=1)
+    list(run_trial(the_plan, tracker=Recorder()))
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CorruptError, match="delete"):
+        next(run_trial(the_plan, tracker=Recorder()))
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(dataset, tmp_path):
+    list(run_trial(plan(dataset, tmp_path, epochs=1), tracker=Recorder()))
+    with pytest.raises(UsageError, match=r"training\.learning_rate: was 0\.001, is 0\.1"):
+        next(run_trial(plan(dataset, tmp_path, epochs=1, learning_rate=0.1), tracker=Recorder()))
+
+
+def test_trials_in_one_process_do_not_touch_each_other(dataset, tmp_path):
+    """The same trial gives the same numbers whatever ran before it, and seeds differ."""
+    values = []
+    for number, (seed, network) in enumerate([(1, "dense"), (2, "dense"), (1, "dense")]):
+        the_plan = plan(dataset, tmp_path / str(number), network=network, seed=seed, epochs=1)
+        (report,) = run_trial(the_plan, tracker=Recorder())
+        values.append(report.metrics["val_loss"])
+    assert values[0] == values[2] != values[1]
+
+
+def test_early_stopping_ends_the_trial_and_the_best_network_is_kept(dataset, tmp_path):
+    the_plan = plan(
+        dataset,
+        tmp_path,
+        epochs=50,
+        learning_rate=1e-9,
+        objective="auc",
+        early_stopping={"patience": 2, "min_delta": 0.1},
+    )
+    reports = list(run_trial(the_plan, tracker=Recorder()))
+    assert len(reports) == 3
+    assert reports[-1].done
+    assert result(tmp_path)["ended"] == "early stopping"
+
+
+def test_a_plateau_lowers_the_learning_rate(dataset, tmp_path):
+    the_plan = plan(
+        dataset,
+        tmp_path,
+        epochs=4,
+        optimizer="sgd",
+        learning_rate=10.0,
+        momentum=0.0,
+        reduce_on_plateau={"patience": 1, "factor": 0.5},
+    )
+    rates = [r.metrics["learning_rate"] for r in run_trial(the_plan, tracker=Recorder())]
+    assert rates[0] == 10.0
+    assert rates[-1] < 10.0
+
+
+def damaged(dataset: Path, folder: Path, split: str, file: str, change) -> Path:
+    """Copy a dataset and change the arrays of a split in place."""
+    copy = folder / dataset.name
+    copy.mkdir()
+    (copy / "manifest.json").write_bytes((dataset / "manifest.json").read_bytes())
+    for path in dataset.glob("*/*.npy"):
+        array = np.load(path)
+        if path.parent.name.startswith(split) and path.name == file:
+            change(array)
+        (copy / path.parent.name).mkdir(exist_ok=True)
+        np.save(copy / path.parent.name / path.name, array)
+    return copy
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial_at_once(dataset, tmp_path):
+    def spoil(array):
+        array[3, 0] = np.nan
+
+    bad = damaged(dataset, tmp_path, "train", "candidate.npy", spoil)
+    with pytest.raises(TrialFailed, match="training loss became nan"):
+        list(run_trial(plan(bad, tmp_path / "trial"), tracker=Recorder()))
+
+
+def test_output_that_is_not_finite_fails_the_trial(dataset, tmp_path):
+    def spoil(array):
+        array[3, 0] = np.nan
+
+    bad = damaged(dataset, tmp_path, "validation", "candidate.npy", spoil)
+    with pytest.raises(TrialFailed, match="output is not finite"):
+        list(run_trial(plan(bad, tmp_path / "trial"), tracker=Recorder()))
+
+
+def test_one_class_only_is_refused_before_training(dataset, tmp_path):
+    the_plan = plan(dataset, tmp_path)
+    task = the_plan.experiment.task.model_copy(
+        update={"classes": {"jet": ("jet",), "tau": ()}, "signal": ("tau",)}
+    )
+    experiment = the_plan.experiment.model_copy(update={"task": task})
+    wrong = type(the_plan)(**{**vars(the_plan), "experiment": experiment})
+    with pytest.raises(DataError, match="no candidate of task class 'tau'"):
+        next(run_trial(wrong, tracker=Recorder()))
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_validation_is_not_training(dataset):
+    """Two splits with one seed were once the same list."""
+    opened = open_dataset(dataset)
+    train, validation, test = (
+        set(split.columns(["event_numbers"])["event_numbers"])
+        for split in (opened.train, opened.validation, opened.sealed_test(opened_by="a test"))
+    )
+    assert not train & validation
+    assert not validation & test
+
+
+def test_the_network_sees_objects_by_object_then_variable(dataset, tmp_path):
+    data = Data(open_dataset(dataset), plan(dataset, tmp_path, network="rnn").experiment, 1)
+    batch = next(
+        batches(data.dataset.train, spec=data.spec, label_map=data.label_map, batch_size=8)
+    )
+    features = len(data.spec.group("tracks").features)
+    assert batch.inputs["tracks"].shape == (8, 3, features)
+    assert batch.inputs["tracks_mask"].dtype == bool
+    assert not batch.inputs["tracks"][~batch.inputs["tracks_mask"]].any()
+
+
+@pytest.mark.parametrize("package", ["models", "training"])
+def test_nothing_stops_for_a_debugger(package):
+    for path in (ROOT / "tauopt" / package).rglob("*.py"):
+        text = path.read_text()
+        assert "breakpoint()" not in text
+        assert "set_trace" not in text
