@@ -45,6 +45,12 @@ def _show(verdict: Verdict, json: bool) -> None:
         print_json(verdict.as_json())
         return
     console = results()
+    signal, background = verdict.candidates["signal"], verdict.candidates["background"]
+    console.print(
+        f"{verdict.run_name} on the test split of {verdict.dataset}: "
+        f"{signal:,} signal, {background:,} background candidates",
+        soft_wrap=True,
+    )
     console.print(_table(verdict))
     scored = verdict.validation
     console.print(
@@ -64,13 +70,7 @@ def _table(verdict: Verdict) -> object:
 
     from tauopt.evaluation.measured import shown
 
-    signal, background = verdict.candidates["signal"], verdict.candidates["background"]
-    table = Table(
-        title=f"{verdict.run_name} on the test split of {verdict.dataset} "
-        f"({signal:,} signal, {background:,} background)",
-        title_justify="left",
-        box=box.SIMPLE,
-    )
+    table = Table(box=box.SIMPLE)
     table.add_column("metric")
     table.add_column("this trial", justify="right")
     if verdict.champion_test:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,14 +20,14 @@ from tauopt.deploy.card import model_card
 from tauopt.deploy.champion import Challenger, challenge, same_champion
 from tauopt.deploy.judge import Judged, judge, verdict_on
 from tauopt.deploy.reading import READING
-from tauopt.deploy.trial import Trial, fetch_trial
+from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import RefusedByVerdict, Verdict
 from tauopt.evaluation.report import write_figures
 from tauopt.evaluation.style import Sample
 from tauopt.progress import Progress
 from tauopt.tracking import registry
 from tauopt.tracking.registry import again
-from tauopt.tracking.replay import MODEL_SHA256, clean
+from tauopt.tracking.replay import clean
 from tauopt.tracking.runs import log_file, log_json
 
 if TYPE_CHECKING:
@@ -40,21 +39,19 @@ FOLDER = "promotion"
 
 def promote(
     client: MlflowClient,
-    run: Any,
+    trial: Trial,
     *,
-    dataset_of: Callable[[Trial], PreparedDataset],
+    dataset: PreparedDataset,
     rng: np.random.Generator,
     force: bool,
     progress: Progress,
 ) -> Verdict:
-    """Make a trial the champion of its registered model.
-
-    Promoting the champion again changes nothing and returns its verdict.
+    """Judge a trial and make it the champion of its registered model.
 
     Args:
         client: from `tracking.client.connect`.
-        run: `mlflow.entities.Run` of the trial.
-        dataset_of: opens the prepared dataset of a trial, or prepares it again.
+        trial: from `fetch_trial`; `reigning` says whether it is the champion already.
+        dataset: that the trial was trained on.
         rng: for the comparison with the champion.
         force: promote a trial that is worse than the champion or can't be compared with it;
             recorded. Nothing else can be forced.
@@ -62,32 +59,15 @@ def promote(
     Returns:
         the verdict, with `promoted` true.
     Raises:
-        PromotionRefused: see `fetch_trial` and `judge`; or the trial is clearly worse than the
-            champion (then a `RefusedByVerdict`).
+        PromotionRefused: see `judge`; or the trial is clearly worse than the champion (then a
+            `RefusedByVerdict`).
         ServiceError: MLflow does not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as temporary:
-        folder = Path(temporary)
-        progress.say(f"fetching run {run.info.run_id} ({run.info.run_name})")
-        trial = fetch_trial(client, run, folder=folder / "trial")
-        done = _earlier(client, trial)
-        if done is not None:
-            progress.say(f"version {done.version} is the champion already")
-            return done
-        judged = judge(trial, dataset_of(trial), progress=progress)
-        return _contest(client, judged, folder=folder, rng=rng, force=force, progress=progress)
-
-
-def _earlier(client: MlflowClient, trial: Trial) -> Verdict | None:
-    """Return the verdict by which this very model is the champion; None if it is not."""
-    present = registry.champion(client, trial.registered_model)
-    if present is None or present.tags.get(MODEL_SHA256) != trial.sha256:
-        return None
-    try:
-        verdict = Verdict.from_json(json.loads(present.tags[registry.VERDICT]))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return None  # registered by other means: judge it, then the record is whole
-    return verdict if verdict.promoted and verdict.version else None
+    judged = judge(trial, dataset, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as folder:
+        return _contest(
+            client, judged, folder=Path(folder), rng=rng, force=force, progress=progress
+        )
 
 
 def _contest(

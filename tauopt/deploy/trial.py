@@ -1,4 +1,7 @@
-"""A finished trial as MLflow alone tells it: fetched, and checked before anything is loaded."""
+"""A finished trial as MLflow alone tells it: fetched, and checked before anything is loaded.
+
+Nothing here imports TensorFlow, so what can't be promoted is refused at once.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from pydantic import ValidationError
 
 from tauopt.config.experiment import Experiment
 from tauopt.config.objective import ObjectiveName, parse_objective
+from tauopt.deploy.verdict import Verdict
 from tauopt.errors import CorruptError, DataError, PromotionRefused
-from tauopt.tracking.registry import again, fetch_model
+from tauopt.tracking.registry import VERDICT, again, champion, fetch_model
+from tauopt.tracking.replay import MODEL_SHA256
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -130,3 +135,19 @@ def _read_result(client: MlflowClient, run: Any, folder: Path) -> Mapping[str, A
     if not isinstance(result, dict):
         raise PromotionRefused(f"run {run_id}: {RESULT} holds no object")
     return result
+
+
+def reigning(client: MlflowClient, trial: Trial) -> Verdict | None:
+    """Return the verdict by which this very model is the champion; None if it is not.
+
+    Raises:
+        ServiceError: the registry does not answer.
+    """
+    present = champion(client, trial.registered_model)
+    if present is None or present.tags.get(MODEL_SHA256) != trial.sha256:
+        return None
+    try:
+        verdict = Verdict.from_json(json.loads(present.tags[VERDICT]))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None  # registered by other means: judge it, then the record is whole
+    return verdict if verdict.promoted and verdict.version else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,23 +47,32 @@ def promote(
     """
     import numpy as np
 
+    from tauopt.deploy.trial import fetch_trial, reigning
     from tauopt.tracking.client import connect
     from tauopt.tracking.runs import find_run
 
     listener = progress or Silent()
     client = connect(None, output=output_folder(output))
     found = find_run(client, run)
+    with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as folder:
+        listener.say(f"fetching run {found.info.run_id} ({found.info.run_name})")
+        trial = fetch_trial(client, found, folder=Path(folder))
+        earlier = reigning(client, trial)
+        if earlier is not None:
+            listener.say(f"version {earlier.version} is the champion already")
+            return earlier
+        dataset = dataset_of(trial, cache=cache, progress=listener)
 
-    from tauopt.deploy.promote import promote as judge_and_register
+        from tauopt.deploy.promote import promote as judge_and_register
 
-    return judge_and_register(
-        client,
-        found,
-        dataset_of=lambda trial: dataset_of(trial, cache=cache, progress=listener),
-        rng=np.random.default_rng(_SEED),
-        force=force,
-        progress=listener,
-    )
+        return judge_and_register(
+            client,
+            trial,
+            dataset=dataset,
+            rng=np.random.default_rng(_SEED),
+            force=force,
+            progress=listener,
+        )
 
 
 def dataset_of(trial: Trial, *, cache: Path | None, progress: Progress) -> PreparedDataset:

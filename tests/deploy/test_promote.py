@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -311,3 +312,11 @@ def test_an_ambiguous_run_id_names_the_runs(client, output):
     prefix = max({i[0] for i in ids}, key=lambda first: sum(i[0] == first for i in ids))
     with pytest.raises(UsageError, match=r"ambiguous.*t007"):
         promote(prefix, output=output)
+
+
+def test_what_can_not_be_promoted_is_refused_without_tensorflow():
+    code = (
+        "import sys, tauopt.deploy.trial; print(sorted({'tensorflow', 'keras'} & {*sys.modules}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
