@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +51,7 @@ def simulate(
         raise UsageError(
             "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']}" for e in error.errors())
         ) from None
-    with progress() as told:
+    with progress() as told, _resumable():
         folder, records = simulate_files(
             settings, folder=output, processes=processes, progress=told
         )
@@ -58,6 +62,20 @@ def simulate(
     console.print(str(folder), markup=False, soft_wrap=True)
     for process in dict.fromkeys(record.process for record in records):
         console.print(_line(process, [r for r in records if r.process == process]), markup=False)
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an error that tells the command to go on with."""
+    from tauopt.errors import Interrupted
+
+    resume = shlex.join(["tauopt", *sys.argv[1:]])
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped by Ctrl-C; finished files are kept", resume=resume) from None
+    except Interrupted as error:
+        raise Interrupted(str(error), resume=resume, exit_code=error.exit_code) from None
 
 
 def _line(process: str, records: list[FileRecord]) -> str:

@@ -13,16 +13,27 @@ from tauopt.simulate.clusters import Clusters, NeutralPfos, make_clusters, make_
 from tauopt.simulate.conversions import convert_photons
 from tauopt.simulate.jets import Jets, find_jets
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.soft import MAX_Z0_MM, RADIUS, RATES, soft_deposits, soft_tracks
+from tauopt.simulate.soft import (
+    EXTRA_ET_GEV,
+    MAX_Z0_MM,
+    MIN_ET_GEV,
+    RADIUS,
+    RATES,
+    soft_deposits,
+    soft_tracks,
+)
 from tauopt.simulate.table import Array, pairs, total
 from tauopt.simulate.tracks import Tracks, make_tracks
 from tauopt.simulate.variables import calorimeter_variables, flow_variables, track_variables
 
-MIN_SEED_PT_GEV = 12.0
+MIN_SEED_PT_GEV, MIN_SEED_ET_GEV = 12.0, 0.4
+"""Smallest transverse momentum of a seed jet, and of the deposits that it is made of."""
 MAX_ETA = 2.5
 MAX_D0_MM = 5.0
-SOFT_ET_GEV = 0.9
-"""Mean transverse energy of a soft deposit."""
+CORE, ISOLATION = 0.2, 0.4
+"""Radii of the core cone and of the isolation annulus around it."""
+MIN_TRACK_PT_GEV = 1.0
+"""Of core and isolation tracks; the ntuple holds softer ones too."""
 Objects = TypeVar("Objects", Tracks, Deposits)
 
 
@@ -55,8 +66,9 @@ def reconstruct(
     particles = convert_photons(particles, rng=rng)
     hard_tracks = make_tracks(particles, rng=rng)
     hard_deposits = make_deposits(particles, rng=rng)
+    loud = hard_deposits.take(hard_deposits.et > MIN_SEED_ET_GEV)
     seeds = find_jets(
-        hard_deposits.et, hard_deposits.eta, hard_deposits.phi, hard_deposits.event,
+        loud.et, loud.eta, loud.phi, loud.event,
         n_events=len(mu), radius=0.4, min_pt=MIN_SEED_PT_GEV,
     )  # fmt: skip
     seeds = seeds.take(np.abs(seeds.eta) < MAX_ETA)
@@ -109,19 +121,17 @@ def _describe(
 ) -> Candidates:
     n = len(seeds)
     clusters = make_clusters(deposits, n_candidates=n)
-    seed_et, _, _ = _barycentre(clusters, seeds.eta, seeds.phi, 0.4)
-    _, eta, phi = _barycentre(clusters, seeds.eta, seeds.phi, 0.2)
+    seed_et, _, _ = _barycentre(clusters, seeds.eta, seeds.phi, ISOLATION)
+    _, eta, phi = _barycentre(clusters, seeds.eta, seeds.phi, CORE)
     sums = calorimeter_variables(deposits, clusters, eta, phi)
-    offset = SOFT_ET_GEV * (0.2 / 0.4) ** 2 * (RATES.pileup_deposits * mu + RATES.deposits)
-    pt = np.maximum(sums["core_et"] - offset, 1e-3)
+    pt = np.maximum(sums["core_et"] - _soft_core_et(mu), 1e-3)
     distance = delta_r(tracks.eta - eta[tracks.event], delta_phi(tracks.phi, phi[tracks.event]))
-    tracks, distance = tracks.take(distance < 0.4), distance[distance < 0.4]
-    good = is_good(tracks)
-    core = tracks.take(good & (distance < 0.2) & (tracks.pt > 1.0))
-    isolation = tracks.take(good & (distance >= 0.2))
+    tracks, distance = tracks.take(distance < ISOLATION), distance[distance < ISOLATION]
+    good = is_good(tracks) & (tracks.pt > MIN_TRACK_PT_GEV)
+    core, isolation = tracks.take(good & (distance < CORE)), tracks.take(good & (distance >= CORE))
     pfos = make_neutral_pfos(clusters, core, n_candidates=n, rng=rng)
-    inside = clusters.take(_near(clusters, eta, phi, 0.4))
-    pfos = pfos.take(_near(pfos, eta, phi, 0.4))
+    inside = clusters.take(_near(clusters, eta, phi, ISOLATION))
+    pfos = pfos.take(_near(pfos, eta, phi, ISOLATION))
     scalars = {
         "mu": mu,
         "pt": pt,
@@ -137,6 +147,12 @@ def _describe(
         **flow_variables(core, pfos, pt, eta, phi),
     }
     return Candidates(seeds.event, scalars, tracks, inside, pfos)
+
+
+def _soft_core_et(mu: Array) -> Array:
+    """Return the mean transverse energy that soft activity puts into a core."""
+    deposits: Array = RATES.deposits + RATES.pileup_deposits * mu
+    return (CORE / 0.4) ** 2 * deposits * (MIN_ET_GEV + EXTRA_ET_GEV)
 
 
 def _near(objects: Clusters | NeutralPfos, eta: Array, phi: Array, radius: float) -> Array:

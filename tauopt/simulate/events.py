@@ -19,8 +19,8 @@ RECOIL_GEV = 8.0
 """Width of each transverse component of the momentum of gamma*/Z."""
 MAX_ETA = 3.2
 """Particles beyond do not come near a candidate."""
-BIAS_POWER = 4.5
-"""Dijets are sampled with pT-hat to this power and weighted back, flattening each slice."""
+BIAS_POWER = 2.5
+"""Dijets are sampled with pT-hat to this power and weighted back, so that slices fall like taus."""
 SPIN = 1
 """`TauDecays:mode` with spin correlations: taus decay inside their event."""
 
@@ -99,13 +99,20 @@ def _decay_by_bank(record: Record, bank: Decays, *, rng: np.random.Generator) ->
 
 
 def _as_decayed(record: Record) -> Batch:
-    rows, decays = tau_decays(record)
-    event = record.particles.event[rows]
-    products = decays.products
+    with_taus = np.zeros(record.n_events, dtype=bool)
+    with_taus[record.particles.event[np.abs(record.particles.pdg) == 15]] = True
+    few = record.take(with_taus[record.particles.event])
+    rows, decays = tau_decays(few)
+    products, event = decays.products, few.particles.event[rows]
     taus = visible_taus(products, products.event, event, decays.prongs, decays.neutrals)
-    parton = np.isin(np.abs(record.particles.pdg), (1, 2, 3, 4, 5, 6, 21))
-    diquark = (np.abs(record.particles.pdg) > 1000) & (record.particles.pdg // 10 % 10 == 0)
-    return _batch(record.particles.take(record.final & ~parton & ~diquark), taus, record)
+    return _batch(record.particles.take(record.final & ~_is_parton(record)), taus, record)
+
+
+def _is_parton(record: Record) -> Array:
+    """Tell the quarks, gluons and diquarks that end an event whose hadrons are not wanted."""
+    code = np.abs(record.particles.pdg)
+    parton: Array = (code <= 6) | (code == 21) | ((code > 1000) & (code // 10 % 10 == 0))
+    return parton
 
 
 def _batch(particles: Particles, taus: Taus, record: Record) -> Batch:

@@ -51,6 +51,17 @@ class Record:
     weight: Array
     """Weight of each event, (event,)."""
 
+    def take(self, kept: Array) -> Record:
+        """Return the rows of whole events that a mask keeps; event numbers stay."""
+        place = np.cumsum(kept) - 1
+        return Record(
+            self.n_events,
+            self.particles.take(kept),
+            self.final[kept],
+            place[self.mother[kept]],
+            self.weight,
+        )
+
 
 def pythia_module() -> ModuleType:
     """Import pythia8mc.
@@ -101,29 +112,25 @@ def generate(pythia: Any, n_events: int) -> Record:
     batch = pythia.nextBatch(n_events)
     if len(batch) != n_events:
         raise TauoptError(f"Pythia made {len(batch)} of {n_events} events and gave up")
-    counts = ak.to_numpy(ak.num(batch.prt.id))
+    counts = ak.to_numpy(ak.num(batch.prt, axis=1))
+    rows = ak.flatten(batch.prt, axis=1)
     starts = np.cumsum(counts) - counts
     first = np.repeat(starts, counts)
-    mother = _flat(batch.prt.mother1) + first
-    own = np.arange(len(first))
+    mother = ak.to_numpy(rows.mother1) + first
     return Record(
         n_events=n_events,
         particles=Particles(
             event=np.repeat(np.arange(n_events), counts),
-            pdg=_flat(batch.prt.id),
-            **{name: _flat(batch.prt.p[name]) for name in ("px", "py", "pz", "e")},
-            **{f"v{axis}": _flat(batch.prt.vProd[f"p{axis}"]) for axis in "xyz"},
+            pdg=ak.to_numpy(rows.id),
+            **{name: ak.to_numpy(rows.p[name]) for name in ("px", "py", "pz", "e")},
+            # Particles without a vertex of their own start at the origin.
+            **{f"v{x}": ak.to_numpy(ak.fill_none(rows.vProd[f"p{x}"], 0.0)) for x in "xyz"},
         ),
-        final=_flat(batch.prt.status) > 0,
+        final=ak.to_numpy(rows.status) > 0,
         # Row 0 of an event is the event as a whole and nobody's mother.
-        mother=np.where(mother == first, own, mother),
+        mother=np.where(mother == first, np.arange(len(first)), mother),
         weight=ak.to_numpy(batch.info.weights[:, 0]),
     )
-
-
-def _flat(jagged: Any) -> Array:
-    values: Array = ak.to_numpy(ak.fill_none(ak.flatten(jagged), 0))
-    return values
 
 
 def cross_section_pb(pythia: Any) -> float:

@@ -12,7 +12,7 @@ from tauopt.config.dataset import Simulation
 
 VERSION = 1
 """Of what is simulated; raised when the same settings give another sample."""
-CANDIDATES_A_FILE = 5000
+CANDIDATES_A_FILE = 6000
 EVENTS_A_FILE = 1_000_000
 """Event numbers of file n begin at n times this, plus one."""
 
@@ -37,11 +37,11 @@ TAU_SLICES = (
     Slice("gammatautau_m600", "gammatautau", 600.0, 1000.0, 0.08),
 )
 JET_SLICES = (
-    Slice("dijet_jz1", "dijet", 24.0, 40.0, 0.25),
-    Slice("dijet_jz2", "dijet", 40.0, 70.0, 0.30),
-    Slice("dijet_jz3", "dijet", 70.0, 130.0, 0.24),
-    Slice("dijet_jz4", "dijet", 130.0, 260.0, 0.14),
-    Slice("dijet_jz5", "dijet", 260.0, 600.0, 0.07),
+    Slice("dijet_jz1", "dijet", 24.0, 40.0, 0.36),
+    Slice("dijet_jz2", "dijet", 40.0, 70.0, 0.34),
+    Slice("dijet_jz3", "dijet", 70.0, 130.0, 0.18),
+    Slice("dijet_jz4", "dijet", 130.0, 260.0, 0.09),
+    Slice("dijet_jz5", "dijet", 260.0, 600.0, 0.03),
 )
 
 

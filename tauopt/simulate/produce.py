@@ -22,7 +22,7 @@ MAX_TRACKS = 3
 """Candidates with no or more core tracks are not written."""
 SEED_TRACKS = 4
 """Seeds with more core tracks in their middle are not worth reconstructing."""
-BATCH = 500
+BATCH = 1000
 """Most events in a batch; the last ones are smaller, as few events are wanted."""
 MAX_EMPTY_BATCHES = 100
 

@@ -21,14 +21,16 @@ RADIUS = 0.6
 """Radius around the seed that is filled, beyond the isolation cone of 0.4."""
 MAX_Z0_MM = 4.0
 """Tracks whose |z0 sin(theta)| is larger are not associated with a candidate."""
+MIN_ET_GEV, EXTRA_ET_GEV = 0.3, 0.4
+"""Transverse energy of a soft deposit: the first, and an exponential of mean the second."""
 
 
 @dataclass(frozen=True)
 class Rates:
     """Mean numbers in a cone of 0.4: fixed ones and those an interaction."""
 
-    deposits: float = 1.0
-    tracks: float = 0.45
+    deposits: float = 0.6
+    tracks: float = 0.3
     pileup_deposits: float = 5.0 / 35.0
     pileup_tracks: float = 1.0 / 35.0
 
@@ -53,7 +55,7 @@ def soft_deposits(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator
     """
     candidate, eta, phi = _scatter(eta, phi, RATES.deposits + RATES.pileup_deposits * mu, rng=rng)
     photon = rng.random(len(eta)) < 2 / 3
-    energy = (0.4 + rng.exponential(0.5, len(eta))) * np.cosh(eta)
+    energy = (MIN_ET_GEV + rng.exponential(EXTRA_ET_GEV, len(eta))) * np.cosh(eta)
     incoming = Incoming(candidate, eta, phi, energy)
     parts = [
         photon_showers(incoming.take(photon), rng=rng),

@@ -72,6 +72,9 @@ class Decays:
     neutrals: Array
 
 
+_NO_COUNTS = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+
 def tau_decays(record: Record) -> tuple[Array, Decays]:
     """Read the decays of the taus of a record.
 
@@ -80,11 +83,11 @@ def tau_decays(record: Record) -> tuple[Array, Decays]:
         in the record.
     """
     pdg, mother = np.abs(record.particles.pdg), record.mother
+    if not np.any(pdg == 15):
+        return np.zeros(0, dtype=np.int64), Decays(record.particles.take(pdg == 15), *_NO_COUNTS)
     radiated = np.unique(mother[(pdg == 15) & (mother != np.arange(len(mother)))])
     radiated = radiated[pdg[radiated] == 15]
-    last = (pdg == 15) & ~record.final
-    last[radiated] = False
-    taus = np.flatnonzero(last)
+    taus = np.setdiff1d(np.flatnonzero((pdg == 15) & ~record.final), radiated)
     number = np.full(len(pdg), -1)
     number[taus] = np.arange(len(taus))
     kaon_born = np.isin(pdg, (130, 310, 311))
