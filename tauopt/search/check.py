@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import tempfile
 import uuid
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import optuna
 
@@ -32,24 +29,9 @@ def check_ray() -> tuple[float, float]:
     """
     import ray
 
-    _check_address(os.environ.get(cluster.ADDRESS, ""))
     with cluster.environment(), cluster.running_ray(Resources()):
         seen = ray.cluster_resources()
     return float(seen.get("CPU", 0)), float(seen.get("GPU", 0))
-
-
-def _check_address(address: str) -> None:
-    """Knock at a cluster's address first: Ray itself would try it for minutes."""
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
-    if not parts.hostname or not parts.port:
-        return
-    try:
-        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
-    except OSError as error:
-        raise ServiceError(
-            f"nobody answers at {cluster.ADDRESS}={address} ({error.strerror or error}); start "
-            f"the cluster, or unset {cluster.ADDRESS} to use this machine alone"
-        ) from error
 
 
 def check_storage(*, output: Path) -> str:

@@ -8,9 +8,11 @@ import math
 import os
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tauopt.config.experiment import Resources
 from tauopt.errors import ServiceError, UsageError
@@ -87,10 +89,25 @@ def running_ray(resources: Resources) -> Iterator[int]:
             shutil.rmtree(session, ignore_errors=True)
 
 
+def _check_address(address: str) -> None:
+    """Knock at a cluster's address first: Ray itself would try it for minutes."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if not parts.hostname or not parts.port:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+    except OSError as error:
+        raise ServiceError(
+            f"nobody answers at {ADDRESS}={address} ({error.strerror or error}); start "
+            f"the cluster, or unset {ADDRESS} to use this machine alone"
+        ) from error
+
+
 def _join() -> None:
     import ray
 
     address = os.environ[ADDRESS]
+    _check_address(address)
     try:
         ray.init(
             logging_level=logging.ERROR,

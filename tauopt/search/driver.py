@@ -9,11 +9,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tauopt.config.experiment import Experiment, Search
+from tauopt.config.experiment import Search
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.durable import locked, write_bytes, write_json
 from tauopt.errors import Interrupted, SearchError
-from tauopt.search import cluster, plans
+from tauopt.search import cluster, plans, telling
 from tauopt.search.budget import Clock
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
@@ -26,11 +26,14 @@ from tauopt.search.storage import open_storage
 from tauopt.search.study import PARENT_RUN, TRIALS, UID, start_study
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
 from tauopt.tracking.client import artifact_folder, connect, store_uri
+from tauopt.tracking.dataset_input import DatasetInput
+from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import open_parent
 from tauopt.training.protocols import trial_seed
 
 LOCK = "lock"
 EXPERIMENT = "experiment.yaml"
+ENVIRONMENT = "environment.json"
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
 
@@ -51,6 +54,8 @@ class Order:
     resume: bool = False
     accept_changes: bool = False
     resume_command: str = ""
+    shown: DatasetInput | None = None
+    """The dataset as MLflow shows it."""
 
     @property
     def folder(self) -> Path:
@@ -185,17 +190,29 @@ class _Drive:
         )
         if study.user_attrs.get(PARENT_RUN) != parent:
             study.set_user_attr(PARENT_RUN, parent)
-        runs = Runs(client, order.folder, names, parent_id=parent)
+        runs = Runs(client, order.folder, names, parent_id=parent, dataset=order.shown)
         runs.catch_up(study.get_trials(deepcopy=False))
-        runs.describe(_told(experiment), [order.folder / EXPERIMENT])
+        write_json(order.folder / ENVIRONMENT, environment())
+        runs.describe(
+            telling.params_of(experiment),
+            note=telling.note_of_search(order.name, experiment, resume=order.resume_command),
+            files=[order.folder / EXPERIMENT, order.folder / ENVIRONMENT],
+        )
         return runs
 
     def _close_runs(self, state: str, reason: str) -> str:
         order = self._order
         board = rows(self._study.get_trials(deepcopy=False), order.folder)
         write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
+        experiment = order.file.base
+        table = telling.write_table(order.folder, board, experiment.objective.maximize)
+        resume = order.resume_command if state == "KILLED" else ""
         return self._runs.close(
-            state, reason=reason, files=[order.folder / LEADERBOARD], timeout_s=_DELIVERY_S
+            state,
+            reason=reason,
+            note=telling.note_of_search(order.name, experiment, board, resume=resume),
+            files={order.folder / LEADERBOARD: False, table: True},
+            timeout_s=_DELIVERY_S,
         )
 
     def _train(self, signals: Interrupts, worker: Any) -> str:
@@ -233,7 +250,8 @@ class _Drive:
                 tags=dict(self._runs.names.tags),
             )
             plans.write_plan(folder, plan)
-        self._runs.begin(number)
+        note = telling.note_of_trial(number, proposal.params, search=order.name)
+        self._runs.begin(number, note=note)
         return folder
 
     def _end(self, number: int) -> None:
@@ -268,17 +286,3 @@ class _Drive:
         trials = self._study.get_trials(deepcopy=False)
         failed = [t.user_attrs for t in trials if t.state is TrialState.FAIL]
         return str(failed[0].get(TRACEBACK) or failed[0].get(REASON, "unknown"))
-
-
-def _told(experiment: Experiment) -> dict[str, Any]:
-    """Return what the search's own run shows as parameters."""
-    search = experiment.search
-    return {
-        "objective": experiment.objective.maximize,
-        "model": experiment.model.type,
-        "data": experiment.data.name,
-        "trials": search.trials,
-        "sampler": search.sampler.type,
-        "pruner": search.pruner.type,
-        "seed": search.sampler.seed,
-    }

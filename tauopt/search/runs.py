@@ -16,7 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.search.plans import trial_folder
 from tauopt.search.trials import DUPLICATE_OF, REASON
+from tauopt.tracking.dataset_input import DatasetInput
+from tauopt.tracking.notes import table_tag
 from tauopt.tracking.replay import SHIPPED, Child, read_wanted
+from tauopt.tracking.runs import NOTE
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
@@ -65,28 +68,39 @@ def delivered_run_id(folder: Path) -> str:
 class Runs:
     """The runs of one search."""
 
-    def __init__(self, client: MlflowClient, folder: Path, names: Names, *, parent_id: str) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        folder: Path,
+        names: Names,
+        *,
+        parent_id: str,
+        dataset: DatasetInput | None = None,
+    ) -> None:
         self.parent_id = parent_id
         self.names = names
+        self._dataset = dataset
         self._folder = folder
         self._shipper = Shipper(client)
         self._parent = SpoolTracker(folder / PARENT)
         self._shipper.watch(names.uid, folder / PARENT, parent_id)
         self._running: set[int] = set()
 
-    def describe(self, params: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Record what the search is: its settings and files such as the experiment."""
-        self._parent.start(params=params, tags=self.names.tags)
+    def describe(self, params: Mapping[str, Any], *, note: str, files: Iterable[Path]) -> None:
+        """Record what the search is: its settings, a note, and files such as the experiment."""
+        self._parent.start(params=params, tags={**self.names.tags, NOTE: note})
         for file in files:
             self._parent.artifact(file)
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int, *, note: str = "") -> None:
         """Open a trial's run, or take it up again."""
         child = Child(
             parent=self.parent_id,
             name=self.names.trial(number),
             uid=self.names.trial_uid(number),
             tags={**self.names.tags, "tauopt.trial": str(number)},
+            note=note,
+            dataset=self._dataset,
         )
         self._shipper.watch(child.uid, trial_folder(self._folder, number), child)
         self._running.add(number)
@@ -115,13 +129,16 @@ class Runs:
             else:
                 self._shipper.deliver(folder)
 
-    def close(self, state: str, *, reason: str, files: Iterable[Path], timeout_s: float) -> str:
+    def close(
+        self, state: str, *, reason: str, note: str, files: Mapping[Path, bool], timeout_s: float
+    ) -> str:
         """End all runs that still run and wait a while for MLflow.
 
         Args:
             state: COMPLETE, FAIL or KILLED, of the search's own run.
             reason: why it ended.
-            files: results of the search, recorded with it.
+            note: markdown that describes the search and its result.
+            files: results of the search, recorded with it; True for a table of MLflow's UI.
             timeout_s: how long to wait for MLflow.
         Returns:
             What could not be delivered yet, in words; empty if nothing.
@@ -130,6 +147,8 @@ class Runs:
             self._shipper.finish(self.names.trial_uid(number), "KILLED", reason)
         for file in files:
             self._parent.artifact(file)
+        tables = table_tag(*(file.name for file, is_table in files.items() if is_table))
+        self._parent.tags({NOTE: note, **tables})
         self._shipper.finish(self.names.uid, state, reason)  # type: ignore[arg-type]
         left = self._shipper.close(timeout_s)
         return str(left) if left else ""

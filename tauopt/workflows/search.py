@@ -86,6 +86,7 @@ def search(
     from tauopt.search.leaderboard import rows
     from tauopt.search.storage import open_storage
     from tauopt.search.study import check_name_is_free
+    from tauopt.search.telling import dataset_input
 
     if not resume:
         check_name_is_free(open_storage(place), name)
@@ -99,6 +100,7 @@ def search(
         reports=reports_of(file, dataset),
         resume=resume,
         accept_changes=accept_changes,
+        shown=dataset_input(dataset),
         resume_command=resume_command(path, overrides=overrides, name=name, output=output),
     )
     ending = run_search(order, on_event=on_event or ignore)
@@ -154,7 +156,8 @@ def _largest(file: ExperimentFile, path: str, value: int) -> int:
 
 
 def _origin(file: ExperimentFile, dataset: PreparedDataset) -> Any:
-    from tauopt.search.origin import Origin, code_version, git_commit
+    from tauopt.search.origin import Origin, code_version
+    from tauopt.tracking.environment import git_commit
 
     return Origin(
         experiment=file.digest,

@@ -1,11 +1,11 @@
 import sqlite3
 
-import optuna
 import pytest
 
+import tauopt
 from tauopt.config.ranges import ChoiceRange, FloatRange
 from tauopt.errors import InvalidNameError, ServiceError, UsageError
-from tauopt.search.origin import Origin, code_version, differences, git_commit
+from tauopt.search.origin import Origin, code_version, differences
 from tauopt.search.storage import open_storage, storage_url, without_password
 from tauopt.search.study import open_study, start_study
 
@@ -125,14 +125,12 @@ def test_passwords_are_not_shown(tmp_path):
     assert storage_url(tmp_path).endswith("/studies.db")
 
 
-def test_the_code_version_is_of_this_source(tmp_path):
-    assert code_version() == code_version()
-    assert git_commit(tmp_path) == ""
-    assert optuna.__version__.startswith("5.")
-
-
 def test_a_study_in_a_shared_database_belongs_to_its_folder(tmp_path, monkeypatch):
     start(tmp_path / "one")
     monkeypatch.setenv("TAUOPT_STORAGE", f"sqlite:///{tmp_path}/one/studies.db")
     with pytest.raises(UsageError, match="its folder is"):
         start(tmp_path / "two", resume=True)
+
+
+def test_the_code_version_is_of_this_source():
+    assert code_version().startswith(tauopt.__version__ + "+")

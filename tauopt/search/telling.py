@@ -1,0 +1,108 @@
+"""What the runs of a search say of themselves in MLflow: notes, data, leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tauopt.config.experiment import Experiment
+from tauopt.config.yaml_source import Scalar
+from tauopt.dataset.manifest import Manifest
+from tauopt.dataset.prepared import PreparedDataset
+from tauopt.durable import write_bytes
+from tauopt.search.leaderboard import Row, varying
+from tauopt.tracking.dataset_input import DatasetInput
+from tauopt.tracking.notes import search_note, table_json, trial_note
+
+TABLE = "leaderboard_table.json"
+"""The leaderboard in the layout that MLflow's UI shows as a table."""
+
+
+def params_of(experiment: Experiment) -> dict[str, Scalar]:
+    """Return what the search's own run shows as parameters."""
+    search = experiment.search
+    return {
+        "objective": experiment.objective.maximize,
+        "model": experiment.model.type,
+        "data": experiment.data.name,
+        "trials": search.trials,
+        "sampler": search.sampler.type,
+        "pruner": search.pruner.type,
+        "seed": search.sampler.seed,
+    }
+
+
+def dataset_input(dataset: PreparedDataset) -> DatasetInput:
+    """Return what MLflow shows of a prepared dataset."""
+    manifest = dataset.manifest
+    return DatasetInput(
+        name=manifest.name,
+        digest=manifest.digest,
+        folder=str(dataset.folder),
+        profile=_counts(manifest),
+        features=[
+            f"{group.name}.{feature.name}"
+            for group in (manifest.candidate, *manifest.groups)
+            for feature in group.features
+        ],
+    )
+
+
+def _counts(manifest: Manifest) -> dict[str, int | float]:
+    return {
+        f"{split} {name}": count
+        for split, info in manifest.splits.items()
+        for name, count in info.counts.items()
+    }
+
+
+def note_of_trial(number: int, params: Mapping[str, Scalar], *, search: str) -> str:
+    """Describe a trial in markdown."""
+    return trial_note(
+        number=number, search=search, facts={path: f"`{value}`" for path, value in params.items()}
+    )
+
+
+def note_of_search(
+    name: str, experiment: Experiment, board: Sequence[Row] = (), *, resume: str = ""
+) -> str:
+    """Describe a search in markdown, with its best trials if there are any."""
+    facts = {"data": f"`{experiment.data.name}`", "network": f"`{experiment.model.type}`"}
+    if resume:
+        facts["go on with"] = f"`{resume}`"
+    objective = experiment.objective.maximize
+    return search_note(name=name, objective=objective, facts=facts, board=table(board, objective))
+
+
+def table(board: Sequence[Row], objective: str) -> list[dict[str, Any]]:
+    """Return the leaderboard's rows for people: the best first, and what varies between them."""
+    paths = varying(board)
+    return [
+        {
+            "rank": row.rank or "",
+            "trial": f"t{row.number:03d}",
+            objective: _rounded(row.value),
+            "68 % interval": _interval(row),
+            "state": row.state.lower(),
+            **{path: row.params.get(path, "") for path in paths},
+        }
+        for row in board
+    ]
+
+
+def _rounded(value: float | None) -> float | str:
+    return "" if value is None else float(f"{value:.5g}")
+
+
+def _interval(row: Row) -> str:
+    if row.low is None or row.high is None:
+        return ""
+    return f"{row.low:.4g} to {row.high:.4g}"
+
+
+def write_table(folder: Path, board: Sequence[Row], objective: str) -> Path:
+    """Write the leaderboard as a table of MLflow's UI into `folder`; returns the file."""
+    path = folder / TABLE
+    write_bytes(path, table_json(table(board, objective)).encode())
+    return path
