@@ -238,8 +238,13 @@ def training_figure(
     below.set_ylabel(objective)
     below.set_xlabel(f"Candidates seen ({unit.strip()}s)")
     above.margins(x=0.03)
-    above.legend(loc="upper right")
-    below.legend(loc="lower right", title=text, alignment="right")
+    above.legend(loc="upper right", title=text, alignment="right")
+    below.legend(loc="upper left")
+    losses = _series(history, "loss"), _series(history, "val_loss")
+    for axes, shown, free in ((above, losses, 0.4), (below, (values, low, high), 0.2)):
+        least, most = np.nanmin(shown), np.nanmax(shown)
+        height = (most - least) or abs(most) or 1.0
+        axes.set_ylim(least - 0.06 * height, most + free / (1 - free) * height)
     figure.align_ylabels()
     label(above, sample)
     names = ("candidates_seen", "loss", "val_loss", objective)

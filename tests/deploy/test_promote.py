@@ -71,7 +71,9 @@ def bring(client, output, tmp_path_factory):
         settings["tracking"]["model"] = name
         to = tmp_path_factory.mktemp("trials") / "t000"
         changed(folder, to, model=model, **{"experiment": settings, **result})
-        return shipped(client, output, to, state=state)
+        run_id = shipped(client, output, to, state=state)
+        shutil.rmtree(to)  # promotion has MLflow alone
+        return run_id
 
     return brought
 

@@ -105,6 +105,6 @@ def test_other_candidates_can_not_be_compared():
 def test_twenty_five_thousand_candidates_take_seconds_at_most():
     rng = np.random.default_rng(8)
     a = gaussians(rng, signal=12_500, background=12_500)
-    start = time.perf_counter()
+    start = time.process_time()
     paired_bootstrap(Name("rejection", 0.75), a, smeared(a, rng, sigma=0.2), rng=rng)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

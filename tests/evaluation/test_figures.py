@@ -78,15 +78,19 @@ def test_all_text_lies_inside_the_figure(predictions):
         assert box.y1 <= FIGURE_SIZE[1]
 
 
-def test_legends_do_not_cover_curves(predictions):
-    figure, _ = roc_figure(predictions, sample=SAMPLE)
-    figure.canvas.draw()
-    axes = figure.axes[0]
-    legend = axes.get_legend().get_window_extent()
-    for line in axes.lines:
-        shown = axes.transData.transform(line.get_xydata())
-        inside = (shown[:, 0] > legend.x0) & (shown[:, 1] > legend.y0)
-        assert not inside.any()
+@pytest.mark.parametrize("reports", [3, 20])
+def test_legends_do_not_cover_curves(predictions, reports):
+    text = "N = 1,203 signal, 1,198 background\nphysics weights; errors: 68 %, statistical"
+    for figure, _ in (
+        roc_figure(predictions, sample=SAMPLE),
+        training_figure(history(reports), objective="auc", sample=SAMPLE, text=text),
+    ):
+        figure.canvas.draw()
+        for axes in figure.axes:
+            legend = axes.get_legend().get_window_extent()
+            for line in axes.lines:
+                shown = axes.transData.transform(line.get_xydata())
+                assert not legend.count_contains(shown)
 
 
 def test_lines_differ_in_grey_too():
