@@ -15,11 +15,10 @@ import keras
 
 from tauopt import durable
 from tauopt.config.objective import ObjectiveName
-from tauopt.evaluation.figures import confusion_figure, roc_figure, score_figure, training_figure
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.save import save_figure
+from tauopt.evaluation.report import write_figures
 from tauopt.evaluation.style import Sample
 from tauopt.evaluation.summary import summary
 from tauopt.models.saving import save_model
@@ -65,7 +64,13 @@ def write_results(
     """
     digest = save_model(network, folder / MODEL)
     judged.predictions.save(folder / PREDICTIONS)
-    _write_figures(folder / FIGURES, judged)
+    write_figures(
+        judged.predictions,
+        folder / FIGURES,
+        sample=judged.sample,
+        history=judged.history,
+        objective=str(judged.objective),
+    )
     numbers = judged.numbers()
     result = {
         **facts,
@@ -79,18 +84,6 @@ def write_results(
     }
     durable.write_json(folder / RESULT, result)
     return result
-
-
-def _write_figures(folder: Path, judged: Judged) -> None:
-    sample = judged.sample
-    drawn = {
-        "roc": roc_figure(judged.predictions, sample=sample),
-        "score": score_figure(judged.predictions, sample=sample),
-        "confusion": confusion_figure(judged.predictions, sample=sample),
-        "training": training_figure(judged.history, objective=str(judged.objective), sample=sample),
-    }
-    for name, (figure, points) in drawn.items():
-        save_figure(figure, points, folder, name=name)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
