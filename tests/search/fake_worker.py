@@ -6,6 +6,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
 from tauopt.search.plans import read_plan
 from tauopt.search.trainable import TrialWorker
@@ -34,23 +35,37 @@ class FakeWorker(TrialWorker):
         tracker = SpoolTracker(folder)
         tracker.start(params=plan.params, tags=plan.tags)
         state = folder / "state.json"
-        done = json.loads(state.read_text()) if state.exists() else 0
-        first = min(done + 1, self.reports)
-        for number in range(first, self.reports + 1):
+        history = json.loads(state.read_text()) if state.exists() else []
+        for number in range(self.after + 1, min(len(history), self.reports - 1) + 1):
+            yield self._report(number, history)
+        for number in range(len(history) + 1, self.reports + 1):
             time.sleep(self.pause_s)
-            if trouble == "die" or (trouble == "die once" and number == 2 and done < 2):
-                state.write_text("2") if trouble == "die once" else None
+            if trouble == "die" or (trouble == "die once" and number == 2 and not died(folder)):
                 os.kill(os.getpid(), signal.SIGKILL)
             if trouble == "diverge":
                 raise TrialFailed("the loss is not finite at report 1")
             if trouble == "bug":
                 raise ZeroDivisionError("a bug in the model")
-            value = 1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number
-            tracker.metrics({"objective": value}, step=number)
+            history.append(1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number)
+            tracker.metrics({"objective": history[-1]}, step=number)
             with (folder / "trained.txt").open("a") as stream:
                 stream.write(f"{number}\n")
-            state.write_text(str(number))
-            yield Report(number, 1000 * number, value, value, number == self.reports)
+            write_json(state, history)
+            if number < self.reports:
+                yield self._report(number, history)
+        yield self._report(self.reports, history)
+
+    def _report(self, number, history):
+        value, best = history[number - 1], max(history[:number])
+        return Report(number, 1000 * number, value, best, number == self.reports)
+
+
+def died(folder):
+    """Say whether this is not the first time that it is asked in this trial."""
+    mark = folder / "died"
+    before = mark.exists()
+    mark.touch()
+    return before
 
 
 def _trouble(folder):

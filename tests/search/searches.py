@@ -5,6 +5,7 @@ import textwrap
 from tauopt.config.load import read_experiment
 from tauopt.search.driver import Order
 from tauopt.search.origin import Origin
+from tests.prepared_factory import prepared_dataset
 
 EXPERIMENT = """
 name: toy
@@ -56,7 +57,7 @@ def make_order(folder, *, dataset=None, resume=False, overrides=(), **settings):
         name="toy",
         output=folder / "out",
         file=file,
-        dataset=dataset or folder / "no-dataset",
+        dataset=dataset or prepared_dataset(folder, candidates=200),
         origin=Origin(file.digest, file.text, "d1", "code", ""),
         reports=3,
         resume=resume,

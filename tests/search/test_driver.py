@@ -100,7 +100,7 @@ def test_a_worker_that_dies_is_taken_up_again_in_the_same_trial_from_its_checkpo
     kinds = [e.kind for e in events if e.number == 1 and e.kind != "report"]
     assert kinds == ["started", "retried", "complete"]
     trained = (folder / "out/searches/toy/t001/trained.txt").read_text().split()
-    assert trained == ["1", "3"]
+    assert trained == ["1", "2", "3"]
 
 
 def test_a_worker_that_dies_always_is_tried_three_times_and_fails_its_trial(eventful):

@@ -1,0 +1,43 @@
+"""Drivers in processes of their own, which die when told to."""
+
+import multiprocessing
+import os
+import signal
+
+from ray._private import ray_constants
+
+from tauopt.search.driver import run_search
+from tests.search.fake_worker import FakeWorker
+from tests.search.searches import make_order
+
+# Forked from a server that has the heavy imports already: a driver starts in no time.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.search.drivers", "mlflow", "ray.tune"])
+
+
+class Death:
+    """Kills the driver by SIGKILL inside the n-th event of a kind."""
+
+    def __init__(self, kind, count):
+        self.kind, self.left = kind, count
+
+    def __call__(self, event):
+        self.left -= event.kind == self.kind
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def drive(folder, death, *, fake=True, **kwargs):
+    """Run or resume the search in `folder`, up to `death` (a kind of event and its count)."""
+    ray_constants.ENABLE_RAY_CLUSTER = False  # the test's Ray listens on the loopback only
+    on_event = Death(*death) if death else lambda event: None
+    worker = FakeWorker if fake else None
+    run_search(make_order(folder, resume=True, **kwargs), on_event=on_event, worker=worker)
+
+
+def driven(folder, death, **kwargs):
+    """Drive in a process of its own and return its exit code."""
+    process = CONTEXT.Process(target=drive, args=(folder, death), kwargs=kwargs)
+    process.start()
+    process.join()
+    return process.exitcode
