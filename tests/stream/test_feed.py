@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,7 +48,7 @@ def test_fed_batches_are_those_made_whatever_the_block(
     stop = 20 if batch_size == 1 else None
     made = make(dataset, spec, (0, 1), batch_size=batch_size, stop=stop)
     factors = np.array([2, 3], np.float32)
-    fed = feed(made, spec=spec, class_weights=factors)
+    fed = feed(made, spec=spec, steps=len(list(made())), class_weights=factors)
     for batch, (inputs, labels, weights) in zip(made(), fed.as_numpy_iterator(), strict=True):
         assert inputs.keys() == batch.inputs.keys()
         for name, array in inputs.items():
@@ -55,8 +58,13 @@ def test_fed_batches_are_those_made_whatever_the_block(
         assert labels.dtype == weights.dtype == np.float32
 
 
+def fed_epoch(dataset, spec):
+    made = make(dataset, spec)
+    return feed(made, spec=spec, steps=len(list(made())))
+
+
 def test_each_iteration_begins_anew(dataset, spec):
-    fed = feed(make(dataset, spec), spec=spec)
+    fed = fed_epoch(dataset, spec)
     first, second = ([weights for _, _, weights in fed.as_numpy_iterator()] for _ in range(2))
     for left, right in zip(first, second, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -70,18 +78,42 @@ def test_short_last_batch_traces_no_graph_anew(dataset, spec):
         for _, labels, _ in fed:
             in_graph.append(labels.shape.as_list())
 
-    loop(feed(make(dataset, spec), spec=spec))
+    loop(fed_epoch(dataset, spec))
     assert in_graph == [[None, 2]]
 
 
 def test_autotune_is_off_since_it_stalls_at_the_end_of_each_iterator(dataset, spec):
-    assert feed(make(dataset, spec), spec=spec).options().autotune.enabled is False
+    assert fed_epoch(dataset, spec).options().autotune.enabled is False
 
 
-def test_number_of_steps_is_known_where_it_is_told(dataset, spec):
-    steps = len(list(make(dataset, spec)()))
-    assert feed(make(dataset, spec), spec=spec, steps=steps).cardinality() == steps
-    assert feed(make(dataset, spec), spec=spec).cardinality() == tf.data.UNKNOWN_CARDINALITY
+def test_number_of_steps_is_known_and_kept(dataset, spec):
+    made = make(dataset, spec)
+    steps = len(list(made()))
+    assert fed_epoch(dataset, spec).cardinality() == steps
+    assert len(list(feed(made, spec=spec, steps=2))) == 2
+    with pytest.raises(tf.errors.OpError, match="fewer batches were made"):
+        list(feed(made, spec=spec, steps=steps + 1))
+
+
+def test_two_iterations_at_once_are_an_error_and_never_mixed(dataset, spec, monkeypatch):
+    monkeypatch.setattr("tauopt.stream.feed.BLOCK", 1)
+    fed = feed(make(dataset, spec, batch_size=1), spec=spec, steps=100)
+    first = iter(fed)
+    next(first)
+    second = iter(fed)
+    next(second)
+    with pytest.raises(tf.errors.OpError, match="one iteration at a time"):
+        list(zip(first, second, strict=True))
+
+
+def test_abandoned_feed_is_forgotten_with_its_data(dataset, spec):
+    made = make(dataset, spec)
+    alive = weakref.ref(made)
+    fed = feed(made, spec=spec, steps=2)
+    next(iter(fed))
+    del fed, made
+    gc.collect()
+    assert alive() is None
 
 
 def test_fault_while_reading_is_told_with_its_own_words(spec):
@@ -90,7 +122,7 @@ def test_fault_while_reading_is_told_with_its_own_words(spec):
         yield
 
     with pytest.raises(tf.errors.OpError, match=r"CorruptError: train-00000/labels\.npy"):
-        list(feed(broken, spec=spec))
+        list(feed(broken, spec=spec, steps=1))
 
 
 def test_keras_trains_on_it(dataset, spec):
@@ -104,6 +136,5 @@ def test_keras_trains_on_it(dataset, spec):
     hidden = keras.layers.Rescaling(1e-5)(inputs["candidate"])
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
     model.compile("sgd", "categorical_crossentropy")
-    steps = len(list(make(dataset, spec)()))
-    history = model.fit(feed(make(dataset, spec), spec=spec, steps=steps), verbose=0)
+    history = model.fit(fed_epoch(dataset, spec), verbose=0)
     assert np.isfinite(history.history["loss"][0])
