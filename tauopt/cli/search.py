@@ -121,9 +121,8 @@ def _print(result: SearchResult, output: Path | None) -> None:
 
 
 def _print_preview(preview: DryRun) -> None:
-    import yaml
-
     from tauopt.cli.console import results
+    from tauopt.config.yaml_text import plain_text
 
     console = results()
 
@@ -131,7 +130,7 @@ def _print_preview(preview: DryRun) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
     say("# configuration, every range at its default")
-    say(yaml.safe_dump(dict(preview.configuration), sort_keys=False).rstrip())
+    say(plain_text(dict(preview.configuration)).rstrip())
     say("# ranges")
     for path, text in preview.space.items():
         say(f"{path}: {text}")

@@ -33,8 +33,13 @@ _Dumper.add_implicit_resolver(
 
 def to_text(node: Node) -> str:
     """Return a tree as YAML text, keys in the tree's order."""
+    return plain_text(node.plain())
+
+
+def plain_text(value: object) -> str:
+    """Return nested mappings, lists and scalars as YAML text, keys in their order."""
     return yaml.dump(
-        node.plain(),
+        value,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,

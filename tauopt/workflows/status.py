@@ -54,8 +54,6 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from optuna.trial import TrialState
-
     from tauopt.search.driver import LOCK, search_folder
     from tauopt.search.study import SECONDS, TRIALS
     from tauopt.search.trials import DUPLICATE_OF
@@ -71,13 +69,13 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     asked = int(study.user_attrs.get(TRIALS, len(own)))
     ended = sum(t.state.is_finished() for t in own)
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
-    values = [t.value for t in own if t.state is TrialState.COMPLETE and t.value is not None]
+    values = [t.value for t in own if t.state.name == "COMPLETE" and t.value is not None]
     return Status(
         name=study.study_name,
         holder=holder,
         asked=asked,
         counts=dict(counts),
-        running=tuple(_running(t) for t in own if t.state is TrialState.RUNNING),
+        running=tuple(_running(t) for t in own if t.state.name == "RUNNING"),
         best=max(values, default=None),
         seconds=seconds,
         seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
