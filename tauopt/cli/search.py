@@ -144,7 +144,7 @@ def _print_preview(preview: DryRun) -> None:
         say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     for number, trial in enumerate(preview.trials):
         say(f"# trial {number}" + (" (the defaults)" if number == 0 else " (sampled)"))
-        say(yaml.safe_dump(dict(trial), sort_keys=False).rstrip())
+        say(plain_text(dict(trial)).rstrip())
     say(f"# network of trial 0: {preview.parameters} parameters")
     say(preview.summary)
 
