@@ -15,14 +15,16 @@ def limit_devices(*, cpus: float | None = None) -> int:
     """Limit TensorFlow to some threads, and let it take GPU memory only as it needs it.
 
     Two trials of one thread each are faster than one of two threads, and several trials may share
-    a GPU. What TensorFlow has begun to use can't be changed: then the call does nothing, and the
-    first caller's choice stays.
+    a GPU. The first caller's choice stays, and what TensorFlow has begun to use can't be changed.
 
     Args:
         cpus: of the trial; None means all that the process may use.
     Returns:
-        the number of threads asked for.
+        the number of threads.
     """
+    chosen = int(tf.config.threading.get_intra_op_parallelism_threads())
+    if chosen:
+        return chosen
     threads = len(os.sched_getaffinity(0)) if cpus is None else max(1, math.ceil(cpus))
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from tauopt.errors import TrialFailed
+from tauopt.errors import DataError, TrialFailed
 
+_OURS = re.compile(r"(CorruptError|DataError): .*")
 LOOK_EVERY = 50
 """Batches between looks at the loss, each of which waits for the device."""
 
@@ -28,9 +31,16 @@ def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) 
 
     Raises:
         TrialFailed: the loss is not finite; noticed within `LOOK_EVERY` batches.
+        DataError: a batch can't be read.
     """
     watch = _Watch(should_stop)
-    trainee.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
+    try:
+        trainee.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
+    except tf.errors.UnknownError as error:  # what TensorFlow makes of a fault in our Python
+        found = _OURS.search(error.message)
+        if found is None:
+            raise
+        raise DataError(f"while training: {found[0]}") from error
     return Stretch(watch.batches, watch.loss)
 
 

@@ -320,7 +320,6 @@ class _Trial:
             "dataset": dataset.manifest.name,
             "dataset_digest": dataset.digest,
             "dataset_folder": str(dataset.folder),
-            "task": self.plan.experiment.task.model_dump(mode="json"),
             "experiment": self.plan.experiment.model_dump(mode="json"),
             "settings_digest": durable.sha256_json(self._identity()),
             "candidates_seen": state.seen,

@@ -320,6 +320,15 @@ def test_output_that_is_not_finite_fails_the_trial(dataset, tmp_path):
         list(run_trial(plan(bad, tmp_path / "trial"), tracker=Recorder()))
 
 
+def test_a_chunk_that_is_not_what_the_manifest_says_is_named(dataset, tmp_path):
+    def spoil(array):
+        array[:] = 0
+
+    bad = damaged(dataset, tmp_path, "train", "labels.npy", spoil)
+    with pytest.raises(DataError, match=r"CorruptError: .*train-0000.*labels"):
+        list(run_trial(plan(bad, tmp_path / "trial"), tracker=Recorder()))
+
+
 def test_one_class_only_is_refused_before_training(dataset, tmp_path):
     the_plan = plan(dataset, tmp_path)
     task = the_plan.experiment.task.model_copy(

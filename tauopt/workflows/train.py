@@ -1,0 +1,257 @@
+"""Train: one trial without Ray, recorded like any other; the same command goes on."""
+
+from __future__ import annotations
+
+import shlex
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.durable import check_name, locked, write_bytes
+from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
+from tauopt.progress import Progress, Silent
+from tauopt.workflows.places import output_folder
+from tauopt.workflows.prepare import prepare
+
+if TYPE_CHECKING:
+    from tauopt.config.experiment import Experiment
+    from tauopt.config.experiment_file import ExperimentFile
+    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.training.protocols import Report, TrialPlan
+
+EXPERIMENT = "experiment.yaml"
+_UID = "uid"
+_DELIVERY_S = 10.0
+_NUMBER = 0
+"""Of the trial in its study: the seed is that of a search's first trial, so is the network."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out of a training."""
+
+    name: str
+    folder: Path
+    run_id: str
+    """Of MLflow."""
+    result: dict[str, Any] = field(repr=False)
+    """What `result.json` holds: value, metrics with errors, digests, parameters."""
+    undelivered: str = ""
+    """What has not reached MLflow yet, in words; empty if all has."""
+
+
+def train(
+    path: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    defaults: bool = False,
+    name: str | None = None,
+    output: Path | None = None,
+    progress: Progress | None = None,
+    on_report: Callable[[Report], None] | None = None,
+) -> Trained:
+    """Train one experiment, or go on with it.
+
+    Args:
+        path: experiment file without ranges.
+        overrides: `path=value` each, laid on the file in order.
+        defaults: put every range at its default, as a search's first trial does.
+        name: of the run; None means the experiment's name.
+        output: output folder; None means `tauopt-output`.
+        progress: is told of simulation, preparation and training.
+        on_report: is told every new report.
+    Raises:
+        ConfigError: the file is wrong.
+        UsageError: the file has ranges, or the run of that name is of other settings.
+        DataError: the ntuples or the prepared dataset are wrong.
+        ServiceError: MLflow can't be used, or another process trains this run.
+        SearchError: the training failed.
+        Interrupted: by Ctrl-C or SIGTERM; says how to go on.
+    """
+    from tauopt.config.load import read_experiment
+
+    file = read_experiment(path, overrides=overrides)
+    if file.space and not defaults:
+        raise UsageError(
+            f"{path} has ranges ({', '.join(file.space)}): tauopt search {path}, "
+            "or take their defaults with --defaults, or fix them with --set"
+        )
+    name = check_name(name or file.name, what="name of the run")
+    command = _command(path, overrides=overrides, defaults=defaults, name=name, output=output)
+    folder = output_folder(output).absolute() / "runs" / name
+    progress = progress or Silent()
+    try:
+        dataset = prepare(file.base.data, progress=progress)
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / "lock", what=f"run {name!r}"):
+            write_bytes(folder / EXPERIMENT, file.text.encode())
+            plan = _plan(file, dataset, folder=folder, name=name)
+            return _Training(plan, output_folder(output).absolute(), progress, on_report).run()
+    except KeyboardInterrupt:
+        raise Interrupted("stopped by Ctrl-C", resume=command) from None
+    except Interrupted as stopped:
+        raise Interrupted(str(stopped), resume=command, exit_code=stopped.exit_code) from None
+
+
+def _command(
+    path: Path | str,
+    *,
+    overrides: Sequence[str],
+    defaults: bool,
+    name: str,
+    output: Path | None,
+) -> str:
+    words = ["tauopt", "train", str(path), "--name", name]
+    for override in overrides:
+        words += ["--set", override]
+    if defaults:
+        words.append("--defaults")
+    if output is not None:
+        words += ["-o", str(output)]
+    return shlex.join(words)
+
+
+def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name: str) -> TrialPlan:
+    from tauopt.search.origin import code_version
+    from tauopt.tracking.environment import git_commit
+    from tauopt.training.protocols import TrialPlan, trial_seed
+
+    return TrialPlan(
+        experiment=file.base,
+        dataset=dataset.folder.absolute(),
+        folder=folder,
+        name=name,
+        seed=trial_seed(file.base.search.sampler.seed, _NUMBER),
+        params=params_of(file.base),
+        tags={
+            "tauopt.dataset_digest": dataset.digest,
+            "tauopt.code": code_version(),
+            "mlflow.source.git.commit": git_commit(file.path.absolute().parent),
+        },
+    )
+
+
+def params_of(experiment: Experiment) -> dict[str, bool | int | float | str]:
+    """Return every setting of the network and its training by path; unset ones are left out."""
+    found: dict[str, bool | int | float | str] = {}
+
+    def walk(path: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, part in value.items():
+                walk(f"{path}.{key}", part)
+        elif value is not None:
+            found[path] = value
+
+    for section in ("model", "training"):
+        walk(section, getattr(experiment, section).model_dump(mode="json"))
+    return found
+
+
+class _Training:
+    """One process's part of a run, inside its lock."""
+
+    def __init__(
+        self,
+        plan: TrialPlan,
+        output: Path,
+        progress: Progress,
+        on_report: Callable[[Report], None] | None,
+    ) -> None:
+        from tauopt.tracking.client import connect
+        from tauopt.tracking.shipper import Shipper
+
+        self._plan = plan
+        self._progress = progress
+        self._on_report = on_report
+        self._client = connect(None, output=output)
+        self._uid = self._unique_id()
+        self._run_id = self._open_run(output)
+        self._shipper = Shipper(self._client)
+        self._shipper.watch(self._uid, plan.folder, self._run_id)
+
+    def _unique_id(self) -> str:
+        """Return the id of the run, the same after every resume."""
+        file = self._plan.folder / _UID
+        if not file.exists():
+            write_bytes(file, uuid.uuid4().hex.encode())
+        return file.read_text()
+
+    def _open_run(self, output: Path) -> str:
+        from tauopt.dataset.prepared import open_dataset
+        from tauopt.search.telling import dataset_input
+        from tauopt.tracking.client import artifact_folder, store_uri
+        from tauopt.tracking.dataset_input import log_dataset
+        from tauopt.tracking.runs import open_parent
+
+        plan = self._plan
+        run_id = open_parent(
+            self._client,
+            experiment=plan.experiment.tracking.experiment,
+            name=plan.name,
+            uid=self._uid,
+            tags=plan.tags,
+            note=f"One training of `{plan.experiment.name}`, outside any search.",
+            artifacts=artifact_folder(store_uri(None, output=output)),
+        )
+        log_dataset(self._client, run_id, dataset_input(open_dataset(plan.dataset)))
+        return run_id
+
+    def run(self) -> Trained:
+        """Train to the end, and give the run the state that this end has."""
+        from tauopt.search.interrupts import interrupts
+        from tauopt.training import results
+
+        state, reason = "KILLED", "the process failed"
+        left: Any = None
+        with interrupts() as signals:
+            try:
+                self._train(stop=lambda: bool(signals.number))
+                state, reason = "COMPLETE", ""
+            except TrialFailed as error:
+                state, reason = "FAIL", str(error)
+                raise SearchError(f"{self._plan.name} failed: {error}") from error
+            except (Interrupted, KeyboardInterrupt) as stopped:
+                reason = f"stopped by {signals.why or 'Ctrl-C'}"
+                raise Interrupted(
+                    f"{stopped} ({signals.why})", exit_code=signals.exit_code or 130
+                ) from None
+            finally:
+                self._shipper.finish(self._uid, state, reason)  # type: ignore[arg-type]
+                left = self._shipper.close(_DELIVERY_S)
+        result = results.read_result(self._plan.folder)
+        if result is None:
+            raise SearchError(f"{self._plan.folder} lost its results; run the command again")
+        return Trained(
+            self._plan.name,
+            folder=self._plan.folder,
+            run_id=self._run_id,
+            result=result,
+            undelivered=str(left) if left else "",
+        )
+
+    def _train(self, *, stop: Callable[[], bool]) -> None:
+        from tauopt.tracking.spool import SpoolTracker
+        from tauopt.training.devices import limit_devices
+        from tauopt.training.trial import run_trial
+
+        limit_devices()
+        tracker = SpoolTracker(self._plan.folder)
+        tracker.artifact(self._plan.folder / EXPERIMENT)
+        self._progress.say(f"training {self._plan.name}")
+        for report in run_trial(self._plan, tracker=tracker, stop=stop):
+            self._shipper.wake()
+            self._progress.say(_line(report, self._plan.experiment.objective.maximize))
+            if self._on_report is not None:
+                self._on_report(report)
+
+
+def _line(report: Report, objective: str) -> str:
+    metrics = report.metrics
+    return (
+        f"report {report.number}: {report.candidates_seen:,} candidates, "
+        f"loss {metrics['loss']:.4f}, val_loss {metrics['val_loss']:.4f}, "
+        f"{objective} {report.value:.4g} (best {report.best:.4g}), "
+        f"{metrics['candidates_per_s']:,.0f} candidates/s"
+    )

@@ -1,0 +1,170 @@
+import json
+
+import pytest
+
+from tauopt.config.load import read_experiment
+from tauopt.dataset.prepared import open_dataset
+from tauopt.errors import ConfigError, UsageError
+from tauopt.search.storage import open_storage
+from tauopt.search.study import TRIALS, start_study
+from tauopt.search.trials import Trials
+from tauopt.workflows.dry_run import dry_run, without_constants
+from tauopt.workflows.leaderboard import leaderboard
+from tauopt.workflows.search import reports_of, resume_command, search
+from tauopt.workflows.status import lock_holder, status
+from tests.ntuples_factory import columns, write
+from tests.prepared_factory import prepared_dataset
+from tests.search.searches import make_order, write_experiment
+
+
+@pytest.fixture(autouse=True)
+def embedded(monkeypatch):
+    for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def studied(tmp_path):
+    """A study of 4 trials, without Ray: one best, one worse, one pruned, one cut short."""
+    order = make_order(tmp_path)
+    study = start_study(
+        open_storage(order.output),
+        "toy",
+        origin=order.origin,
+        folder=order.folder,
+        defaults=order.file.defaults(),
+        space=order.file.space,
+        resume=False,
+    )
+    study.set_user_attr(TRIALS, 4)
+    trials = Trials(study, order.file.base.search, space=order.file.space)
+    for number in range(4):
+        trials.next_trial()
+        folder = order.folder / f"t{number:03d}"
+        folder.mkdir(parents=True)
+        result = {"objective": "auc", "metrics": {"auc": [0.7, 0.69, 0.71]}}
+        (folder / "result.json").write_text(json.dumps(result))
+        (folder / "shipped.json").write_text(json.dumps({"run_id": f"run{number}"}))
+    trials.complete(0, 1, 0.6, best=0.6)
+    trials.complete(1, 1, 0.7, best=0.7)
+    trials.report(2, 1, 0.65)
+    trials.prune(2)
+    trials.report(3, 2, 0.5)
+    return order
+
+
+def test_the_leaderboard_ranks_complete_trials_with_their_errors(studied):
+    board = leaderboard("toy", output=studied.output)
+    assert [(row.rank, row.number, row.state) for row in board.rows] == [
+        (1, 1, "COMPLETE"), (2, 0, "COMPLETE"), (0, 3, "RUNNING"), (0, 2, "PRUNED"),
+    ]  # fmt: skip
+    assert (board.rows[0].value, board.rows[0].low, board.rows[0].high) == (0.7, 0.69, 0.71)
+    assert board.rows[0].run_id == "run1"
+    assert board.rows[3].low is None
+    assert set(board.varying) == {"model.units", "training.learning_rate"}
+
+
+def test_the_latest_search_is_meant_where_none_is_named(studied):
+    assert leaderboard(output=studied.output).name == "toy"
+    with pytest.raises(UsageError, match="did you mean 'toy'"):
+        leaderboard("toyy", output=studied.output)
+
+
+def test_status_tells_what_runs_and_who_runs_it(studied):
+    stands = status(output=studied.output)
+    assert stands.counts == {"COMPLETE": 2, "PRUNED": 1, "RUNNING": 1}
+    assert (stands.asked, stands.best, stands.holder) == (4, 0.7, "")
+    assert [(t.number, t.report, t.value) for t in stands.running] == [(3, 2, 0.5)]
+
+
+def test_the_holder_of_a_lock_is_told_without_taking_it(tmp_path):
+    import subprocess
+    import sys
+
+    path = tmp_path / "lock"
+    assert lock_holder(path) == ""
+    hold = (
+        "import sys, pathlib; from tauopt.durable import locked\n"
+        f"with locked(pathlib.Path({str(path)!r}), what='x'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        assert lock_holder(path).startswith(f"process {process.pid}")
+        process.stdin.close()
+    assert lock_holder(path) == ""
+
+
+def test_an_existing_name_is_refused_before_any_work(studied, tmp_path):
+    with pytest.raises(UsageError, match="--resume"):
+        search(write_experiment(tmp_path), output=studied.output)
+
+
+def test_an_experiment_without_ranges_is_sent_to_train(tmp_path):
+    fixed = ["model.units=8", "training.learning_rate=0.001"]
+    with pytest.raises(UsageError, match="tauopt train"):
+        search(write_experiment(tmp_path), overrides=fixed, output=tmp_path)
+    assert not (tmp_path / "studies.db").exists()
+
+
+def test_a_wrong_file_writes_nothing(tmp_path):
+    with pytest.raises(ConfigError):
+        search(write_experiment(tmp_path), overrides=["model.unitz=8"], output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_longest_trial_is_known_in_reports(tmp_path):
+    dataset = open_dataset(prepared_dataset(tmp_path, candidates=1000))
+    path = write_experiment(tmp_path, epochs=4)
+    assert reports_of(read_experiment(path), dataset) == 4
+    longer = read_experiment(path, overrides=["training.epochs={int: [2, 6]}"])
+    assert reports_of(longer, dataset) == 6
+    kept = dataset.train.candidates
+    often = read_experiment(path, overrides=[f"training.report_every={kept // 3 + 1}"])
+    assert reports_of(often, dataset) == 12
+
+
+def test_the_resume_command_says_all_that_was_said(tmp_path):
+    command = resume_command(
+        "my file.yaml", overrides=["search.trials=9"], name="toy", output=tmp_path
+    )
+    expected = (
+        f"tauopt search 'my file.yaml' --resume --name toy --set search.trials=9 -o {tmp_path}"
+    )
+    assert command == expected
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(tmp_path):
+    content = {**columns(900), "c": columns(900)["is_tau"]}
+    path = write_experiment(tmp_path)
+    for name in ("cent_frac", "et_over_pt_lead_trk", "dr_max", "sum_pt_trk_frac", "pt_jet_seed",
+                 "n_tracks", "mass_trk_sys", "mu"):  # fmt: skip
+        content[name] = content["pt"]
+    content["c"] = content["event_number"].astype("int32") // 7 % 6
+    write(tmp_path / "a.root", content)
+    before = sorted(tmp_path.rglob("*"))
+    told = dry_run(path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "event_number" in told.branches
+    assert sum(sum(counts.values()) for counts in told.counts.values()) == 900
+    assert told.trials[0] == {"model.units": 16, "training.learning_rate": 0.001}
+    assert len({json.dumps(trial) for trial in told.trials}) == 4
+    assert told.parameters == (7 * 16 + 16) + (16 + 1)
+    assert "Total params" in told.summary
+
+
+def test_a_model_group_that_the_dataset_lacks_is_named(tmp_path):
+    path = write_experiment(tmp_path)
+    text = path.read_text().replace("type: dense\n  layers: 1\n", "type: rnn\n").replace(
+        "units: {int: [4, 16], log: true}", "groups: {tracks: {units: {int: [4, 16]}}}"
+    )  # fmt: skip
+    path.write_text(text)
+    try:
+        experiment = read_experiment(path).base
+    except ConfigError as error:
+        assert "tracks" in str(error)
+    else:
+        with pytest.raises(UsageError, match="tracks"):
+            without_constants(experiment)

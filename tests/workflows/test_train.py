@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tauopt.cli.app import build_app
+from tauopt.errors import Interrupted, LockedError, UsageError
+from tauopt.workflows.train import params_of, train
+from tests import ntuples_factory
+
+EXPERIMENT = {
+    "name": "toy",
+    "data": "data.yaml",
+    "task": {"classes": ["jet", "tau"], "signal": ["tau"]},
+    "model": {"type": "dense", "layers": 1, "units": 8},
+    "training": {"batch_size": 64, "epochs": 3},
+    "objective": {"maximize": "auc"},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with ntuples, a dataset file, and an experiment file without ranges."""
+    home = tmp_path_factory.mktemp("home")
+    ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(600))
+    dataset = ntuples_factory.dataset_settings("ntuples")
+    (home / "data.yaml").write_text(yaml.safe_dump(dataset, sort_keys=False))
+    (home / "toy.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+    ranged = {**EXPERIMENT, "model": {"type": "dense", "layers": 1, "units": {"int": [4, 8]}}}
+    (home / "ranged.yaml").write_text(yaml.safe_dump(ranged, sort_keys=False))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def surroundings(home, monkeypatch):
+    monkeypatch.setenv("TAUOPT_CACHE", str(home / "cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def runs(output):
+    """Return the runs of the embedded MLflow store."""
+    from tauopt.tracking.client import connect
+
+    client = connect(None, output=output)
+    experiment = client.get_experiment_by_name("tauopt")
+    return client, client.search_runs([experiment.experiment_id])
+
+
+def test_an_interrupted_training_goes_on_in_the_same_run_and_is_recorded_once(home, tmp_path):
+    def interrupt(report):
+        if report.number == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as stopped:
+        train(home / "toy.yaml", output=tmp_path, on_report=interrupt)
+    assert stopped.value.exit_code == 143
+    assert stopped.value.resume.startswith(f"tauopt train {home / 'toy.yaml'} --name toy")
+    client, (killed,) = runs(tmp_path)
+    assert killed.info.status == "KILLED"
+    assert killed.data.tags["tauopt.state"] == "KILLED"
+
+    numbers = []
+    trained = train(
+        home / "toy.yaml", output=tmp_path, on_report=lambda r: numbers.append(r.number)
+    )
+    assert numbers == [2, 3]
+    client, (run,) = runs(tmp_path)
+    assert run.info.run_id == killed.info.run_id == trained.run_id
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["tauopt.state"] == "COMPLETE"
+    assert len(client.get_metric_history(run.info.run_id, "val_loss")) == 3
+    assert run.data.params["training.batch_size"] == "64"
+    assert run.inputs.dataset_inputs[0].dataset.name == "toy"
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"model", "figures", "result.json", "experiment.yaml"} <= files
+
+
+def test_the_command_prints_metrics_and_the_run(home, tmp_path):
+    arguments = ["train", str(home / "toy.yaml"), "-o", str(tmp_path), "--set", "training.epochs=1"]
+    shown = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
+    assert shown.exit_code == 0
+    (run,) = runs(tmp_path)[1]
+    assert run.info.run_id in shown.stdout
+    assert "rejection@0.75/3p" in shown.stdout
+    assert f"tauopt promote {run.info.run_id}" in shown.stdout
+    again = CliRunner().invoke(build_app(), [*arguments, "--json"], catch_exceptions=False)
+    result = json.loads(again.stdout)
+    assert result["run_id"] == run.info.run_id
+    assert result["metrics"]["auc"][0] == result["value"]
+
+
+def test_the_same_name_with_other_settings_is_refused(home, tmp_path):
+    train(home / "toy.yaml", output=tmp_path, overrides=["training.epochs=1"])
+    with pytest.raises(UsageError, match=r"model\.units: was 8, is 6"):
+        train(home / "toy.yaml", output=tmp_path, overrides=["training.epochs=1", "model.units=6"])
+
+
+def test_ranges_are_refused_unless_their_defaults_are_asked_for(home, tmp_path):
+    with pytest.raises(UsageError, match=r"model\.units.*--defaults"):
+        train(home / "ranged.yaml", output=tmp_path)
+    trained = train(
+        home / "ranged.yaml", output=tmp_path, defaults=True, overrides=["training.epochs=1"]
+    )
+    assert trained.result["experiment"]["model"]["units"] == 8
+
+
+def test_two_processes_do_not_train_one_run(home, tmp_path):
+    from tauopt.durable import locked
+
+    folder = tmp_path / "runs" / "toy"
+    folder.mkdir(parents=True)
+    with locked(folder / "lock", what="it"), pytest.raises(LockedError, match="run 'toy'"):
+        train(home / "toy.yaml", output=tmp_path)
+
+
+def test_parameters_are_named_by_their_paths(home):
+    from tauopt.config.load import read_experiment
+
+    params = params_of(read_experiment(home / "toy.yaml").base)
+    assert params["model.units"] == 8
+    assert params["training.early_stopping.patience"] == 10
+    assert "training.reduce_on_plateau" not in params
