@@ -11,7 +11,6 @@ from tauopt.progress import Progress, Silent
 from tauopt.workflows.prepare import survey
 
 if TYPE_CHECKING:
-    from tauopt.config.dataset import Dataset
     from tauopt.config.experiment import Experiment
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.config.inputs import Feature, FittedGroup, InputSpec
@@ -84,7 +83,6 @@ def without_constants(experiment: Experiment) -> InputSpec:
     from tauopt.config.networks import group_lengths
 
     data, lengths = experiment.data, group_lengths(experiment.model)
-    _check_groups(data, lengths)
     return InputSpec(
         candidate=_unfitted(CANDIDATE, data.candidate),
         groups=tuple(_unfitted(name, data.groups[name].features) for name in lengths),
@@ -92,18 +90,6 @@ def without_constants(experiment: Experiment) -> InputSpec:
         classes=tuple(experiment.task.classes),
         signal=experiment.task.signal,
     )
-
-
-def _check_groups(data: Dataset, lengths: Mapping[str, int]) -> None:
-    from tauopt.errors import UsageError, nearest
-
-    for name in lengths:
-        if name not in data.groups:
-            known = ", ".join(data.groups) or "none"
-            raise UsageError(
-                f"the model uses group {name!r}, which the dataset lacks"
-                f"{nearest(name, data.groups)}; it has {known}"
-            )
 
 
 def _unfitted(name: str, features: Mapping[str, Feature]) -> FittedGroup:
