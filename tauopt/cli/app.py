@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import importlib.util
 import logging
 import os
 import signal
@@ -41,7 +40,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    for verb in filter(lambda v: importlib.util.find_spec(f"tauopt.cli.{v}"), VERBS):  # DEV
+    for verb in VERBS:
         importlib.import_module(f"tauopt.cli.{verb}").register(app)
     return app
 

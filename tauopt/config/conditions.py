@@ -11,8 +11,9 @@ from tauopt.config.experiment import Experiment
 from tauopt.config.problems import MAX_PROBLEMS, check
 from tauopt.config.range_reader import Draft
 from tauopt.config.ranges import Range, contains, describe_range, same
+from tauopt.config.settings import Scalar
 from tauopt.config.space import MAX_RANGES, SECTIONS, Taken
-from tauopt.config.yaml_source import Place, Scalar, describe
+from tauopt.config.yaml_source import Place, describe
 from tauopt.errors import Problem, nearest
 
 

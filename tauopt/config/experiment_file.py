@@ -13,8 +13,9 @@ from tauopt.config.conditions import value_at
 from tauopt.config.experiment import Experiment
 from tauopt.config.problems import check
 from tauopt.config.ranges import Range, is_active, moved_inside
+from tauopt.config.settings import Scalar
 from tauopt.config.space import SECTIONS
-from tauopt.config.yaml_source import Node, Place, Scalar
+from tauopt.config.yaml_source import Node, Place
 from tauopt.durable import sha256_json
 from tauopt.errors import ConfigError, UsageError, nearest
 

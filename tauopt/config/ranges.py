@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 
 Condition = Mapping[str, tuple[Scalar, ...]]
 """Path of another range -> values of it under which this range is active; all must hold."""

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+Scalar = bool | int | float | str
+"""What one leaf of a configuration can be: a hyperparameter's value."""
+
 
 class Settings(BaseModel):
     """A frozen part of a configuration; its field docstrings become the JSON Schema."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from tauopt.config.settings import Scalar
 from tauopt.errors import ConfigError, Problem
 
 MAX_BYTES = 1_000_000
@@ -26,7 +27,6 @@ MAX_NODES = 10_000
 OVERRIDE = "--set "
 """What the file of a place begins with where it is no file but an override."""
 
-Scalar = bool | int | float | str
 """A value that a file, a range or a trial may give to one setting."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,400}|0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}")

@@ -105,7 +105,7 @@ def _record(client: MlflowClient, judged: Judged, verdict: Verdict, *, folder: P
     Points have the time at which the run ended, so that recording them twice adds nothing.
     """
     run_id = verdict.run_id
-    sample = Sample(verdict.dataset, "test split")
+    sample = Sample.of(judged.trial.experiment.data, "test split")
     for path in write_figures(judged.test, folder, sample=sample):
         again(partial(log_file, client, run_id, path, folder=FOLDER))
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))

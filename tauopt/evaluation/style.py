@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from tauopt.config.dataset import Dataset
 from tauopt.evaluation.predictions import Predictions
 
 Parameters = ParamSpec("Parameters")
@@ -46,6 +47,13 @@ class Sample:
     selection: str = ""
     """For instance `validation split`."""
     weights: str = "physics weights"
+
+    @classmethod
+    def of(cls, data: Dataset, selection: str) -> Sample:
+        """Return part of the sample that a dataset file describes."""
+        if data.reweight is None:
+            return cls(data.name, selection)
+        return cls(data.name, selection, f"weighted to one spectrum of {data.reweight.variable}")
 
 
 @lru_cache(maxsize=1)

@@ -12,10 +12,9 @@ import annotated_types
 from keras_tuner import HyperParameters
 from pydantic.fields import FieldInfo
 
-from tauopt.config.settings import Settings
+from tauopt.config.settings import Scalar, Settings
 
 Knobs = TypeVar("Knobs", bound=Settings)
-Scalar = bool | int | float | str
 
 
 def declare(hp: HyperParameters, base: Knobs, *, prefix: str = "model") -> Knobs:

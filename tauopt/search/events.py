@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 
 Kind = Literal[
     "started", "resumed", "report", "pruned", "complete", "failed", "retried", "duplicate", "note"

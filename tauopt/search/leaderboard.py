@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 from tauopt.search.plans import trial_folder
 from tauopt.search.runs import RUN_ID, delivered_run_id
 from tauopt.search.trials import DUPLICATE_OF, REASON

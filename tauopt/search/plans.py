@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tauopt.config.experiment import Experiment
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 from tauopt.durable import write_json
 from tauopt.errors import CorruptError
 

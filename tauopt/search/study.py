@@ -11,7 +11,7 @@ import optuna
 from optuna.distributions import check_distribution_compatibility
 from optuna.storages import BaseStorage
 
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 from tauopt.durable import check_name
 from tauopt.errors import UsageError, nearest
 from tauopt.search.origin import Origin, differences, from_attributes

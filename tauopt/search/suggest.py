@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from tauopt.config.ranges import ChoiceRange, IntRange, Range, is_active, points
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 
 Space = Mapping[str, Range]
 """Path of a setting -> its range, each after the ranges that its `when` names."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.config.experiment import Experiment
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.durable import write_bytes

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tauopt.config.experiment import Search
 from tauopt.config.ranges import is_active
-from tauopt.config.yaml_source import Scalar
+from tauopt.config.settings import Scalar
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.samplers import make_sampler
 from tauopt.search.suggest import Space, all_points, is_finite, key, random_point, suggest

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tauopt.config.settings import Scalar
 from tauopt.durable import fsync_folder, sha256_file
 from tauopt.errors import DataError
 
@@ -31,7 +32,6 @@ SPOOL = "records.jsonl"
 """Name of the spool in the folder of its run."""
 
 Kind = Literal["start", "tags", "metrics", "artifact"]
-Scalar = bool | int | float | str
 _KINDS = ("start", "tags", "metrics", "artifact")
 
 

@@ -10,8 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from tauopt.config.experiment import Experiment
-
-Scalar = bool | int | float | str
+from tauopt.config.settings import Scalar
 
 
 class Tracker(Protocol):

@@ -300,11 +300,10 @@ class _Trial:
             probabilities = self.best_probabilities
             if probabilities is None:
                 probabilities = self.machine.predict(self.data, alive=self._heed)
-            manifest = self.data.dataset.manifest
             judged = results.Judged(
                 self.data.predictions(probabilities),
                 objective=self.name,
-                sample=Sample(manifest.name, "validation split"),
+                sample=Sample.of(self.plan.experiment.data, "validation split"),
                 history=self.state.history,
             )
             result = results.write_results(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tauopt.errors import ServiceError, TauoptError
+from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, output_folder
 
 Status = Literal["ok", "note", "failed"]
@@ -152,7 +153,8 @@ def _mlflow(output: Path) -> str:
 
 
 def _tensorflow() -> str:
-    from tauopt.models.devices import gpus
+    with silenced_stderr():
+        from tauopt.models.devices import gpus
 
     seen, there = gpus(), _gpus_there()
     if there and not seen:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
 from tauopt.workflows.prepare import survey
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def dry_run(
     """
     from tauopt.config.load import read_experiment
     from tauopt.config.ranges import describe_range
-    from tauopt.models.build import describe
+
+    with silenced_stderr():
+        from tauopt.models.build import describe
 
     file = read_experiment(path, overrides=overrides)
     experiment = file.base

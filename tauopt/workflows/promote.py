@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, output_folder
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def promote(
             return earlier
         dataset = dataset_of(trial, cache=cache, progress=listener)
 
-        from tauopt.deploy.promote import promote as judge_and_register
+        with silenced_stderr():
+            from tauopt.deploy.promote import promote as judge_and_register
 
         return judge_and_register(
             client,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import output_folder
 from tauopt.workflows.prepare import prepare
 
@@ -233,8 +234,10 @@ class _Training:
 
     def _train(self, *, stop: Callable[[], bool]) -> None:
         from tauopt.tracking.spool import SpoolTracker
-        from tauopt.training.devices import limit_devices
-        from tauopt.training.trial import run_trial
+
+        with silenced_stderr():
+            from tauopt.training.devices import limit_devices
+            from tauopt.training.trial import run_trial
 
         limit_devices()
         tracker = SpoolTracker(self._plan.folder)
