@@ -29,39 +29,39 @@ class Normalize(keras.layers.Layer):
     """
 
     def build(self, x_shape: Any, real_shape: Any = None) -> None:
-        """Make scale, offset and moving statistics for each unit."""
+        """Make scale, offset and moving mean and variance for each unit."""
         shape = (x_shape[-1],)
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
-        self.mean = self._statistic(shape, "zeros", "moving_mean")
-        self.variance = self._statistic(shape, "ones", "moving_variance")
-        self.batches = self._statistic((), "zeros", "batches")
-
-    def _statistic(self, shape: Any, initializer: str, name: str) -> Any:
-        return self.add_weight(shape=shape, initializer=initializer, name=name, trainable=False)
+        self.moving = self.add_weight(
+            shape=(2, *shape), initializer=_start, name="moving", trainable=False
+        )
+        self.batches = self.add_weight(
+            shape=(), initializer="zeros", name="batches", trainable=False
+        )
 
     def call(self, x: Any, real: Any = None, training: bool = False) -> Any:
         """Return the normalised rows; those that are not real are finite and mean nothing."""
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not training:
-            scale = gamma * tf.math.rsqrt(tf.convert_to_tensor(self.variance) + EPSILON)
-            return x * scale + (beta - tf.convert_to_tensor(self.mean) * scale)
+            mean, variance = tf.unstack(tf.convert_to_tensor(self.moving))
+            scale = gamma * tf.math.rsqrt(variance + EPSILON)
+            return x * scale + (beta - mean * scale)
         if real is None:
             count = tf.cast(tf.shape(x)[0], tf.float32)
             weights = tf.ones_like(x[:, :1]) / tf.maximum(count, 1.0)
         else:
             count = tf.math.count_nonzero(real, dtype=tf.float32)
             weights = tf.cast(real[:, None], tf.float32) / tf.maximum(count, 1.0)
-        y, mean, variance = _normalized(x, gamma, beta, weights)
-        self._remember(mean, variance, any_real=tf.minimum(count, 1.0))
+        y, statistics = _normalized(x, gamma, beta, weights)
+        self._remember(statistics, any_real=tf.minimum(count, 1.0))
         return y
 
-    def _remember(self, mean: Any, variance: Any, *, any_real: Any) -> None:
+    def _remember(self, statistics: Any, *, any_real: Any) -> None:
         batches = tf.convert_to_tensor(self.batches) + any_real
         rate = any_real * tf.maximum(1.0 - MOMENTUM, 1.0 / tf.maximum(batches, 1.0))
         self.batches.assign(batches)
-        for moving, new in ((self.mean, mean), (self.variance, variance)):
-            moving.assign_add(rate * (new - tf.convert_to_tensor(moving)))
+        self.moving.assign_add(rate * (statistics - tf.convert_to_tensor(self.moving)))
 
     def compute_output_shape(self, x_shape: Any, real_shape: Any = None) -> Any:
         """Return the shape of the rows, which stays."""
@@ -70,7 +70,14 @@ class Normalize(keras.layers.Layer):
 
 @tf.custom_gradient
 def _normalized(x: Any, gamma: Any, beta: Any, weights: Any) -> Any:
-    """Return normalised rows, mean and variance; weights (row, 1) are 1/n, or 0 for padding."""
+    """Return normalised rows, and mean and variance (2, unit).
+
+    Args:
+        x: (row, unit).
+        gamma: scale (unit,).
+        beta: offset (unit,).
+        weights: (row, 1), 1/n for each of the n real rows, 0 for padding.
+    """
     mean = tf.matmul(weights, x, transpose_a=True)
     centred = x - mean
     variance = tf.matmul(weights, centred * centred, transpose_a=True)
@@ -84,4 +91,9 @@ def _normalized(x: Any, gamma: Any, beta: Any, weights: Any) -> Any:
         dx = gamma * spread * (dy - weights * (dbeta + unit * dgamma))
         return dx, dgamma, dbeta, None
 
-    return (unit * gamma + beta, mean[0], variance[0]), gradient
+    return (unit * gamma + beta, tf.concat([mean, variance], axis=0)), gradient
+
+
+def _start(shape: Any, dtype: Any = None) -> Any:
+    """Return the statistics before any batch: mean 0, variance 1."""
+    return tf.constant([[0.0], [1.0]], dtype=dtype or tf.float32) * tf.ones(shape, dtype)

@@ -23,7 +23,14 @@ class Adam(keras.optimizers.Adam):
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Work out once what all weights share, then update them."""
         step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
-        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        beta1, beta2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
+        self._shared = {
+            "beta1": beta1,
+            "beta2": beta2,
+            "beta1_power": tf.pow(beta1, step),
+            "beta2_power": tf.pow(beta2, step),
+            "epsilon": tf.constant(self.epsilon),
+        }
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -33,13 +40,9 @@ class Adam(keras.optimizers.Adam):
             var=_handle(variable),
             m=_handle(self._momentums[index]),
             v=_handle(self._velocities[index]),
-            beta1_power=self._powers[0],
-            beta2_power=self._powers[1],
             lr=tf.convert_to_tensor(learning_rate),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
             grad=gradient,
+            **self._shared,
         )
 
 
