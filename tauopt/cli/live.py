@@ -35,13 +35,9 @@ def watching(asked: int | None) -> Iterator[Callable[[Event], None]]:
     from rich.live import Live
 
     view = View(asked)
-    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
-
-        def show(event: Event) -> None:
-            view.take(event)
-            live.update(view.table())
-
-        yield show
+    console = Console(stderr=True)
+    with Live(get_renderable=view.table, console=console, refresh_per_second=4, transient=True):
+        yield view.take
 
 
 def _tell(event: Event) -> None:
@@ -93,16 +89,18 @@ class View:
         """Draw running trials and those that ended last."""
         from rich.table import Table
 
-        counts = ", ".join(f"{count} {kind}" for kind, count in self._counts.items())
+        counts = ", ".join(f"{count} {kind}" for kind, count in dict(self._counts).items())
         best = f"; best {self._best[0]:.5g} (t{self._best[1]:03d})" if self._best else ""
-        of = f" of {self._asked}" if self._asked else ""
-        table = Table(title=f"{counts or 'starting'}{of}{best}", caption=self._note)
+        of = f" of {self._asked}" if self._asked and counts else ""
+        title = f"{counts}{of}{best}" if self._trials else "starting"
+        table = Table(title=title or None, caption=self._note or None)
         for name in ("trial", "state", "report", "value", "time", "parameters"):
             table.add_column(name, no_wrap=name != "parameters")
-        running = [n for n, t in self._trials.items() if t.state == "running"]
-        ended = [n for n, t in self._trials.items() if t.state != "running"]
+        known = dict(self._trials)  # drawn in another thread than events come in
+        running = [n for n, t in known.items() if t.state == "running"]
+        ended = [n for n, t in known.items() if t.state != "running"]
         for number in [*ended[-_SHOWN_ENDED:], *running]:
-            shown = self._trials[number]
+            shown = known[number]
             seconds = shown.seconds or time.monotonic() - shown.begun
             value = "" if shown.value is None else f"{shown.value:.5g}"
             table.add_row(

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.experiment import Search
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.durable import locked, write_bytes, write_json
-from tauopt.errors import Interrupted, SearchError
+from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import cluster, plans, telling
 from tauopt.search.budget import Clock
 from tauopt.search.events import Event, OnEvent, ignore
@@ -22,7 +22,7 @@ from tauopt.search.origin import OBJECTIVE, Origin
 from tauopt.search.pruners import make_pruner
 from tauopt.search.runs import RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
-from tauopt.search.storage import open_storage
+from tauopt.search.storage import DATABASE_ERRORS, open_storage
 from tauopt.search.study import PARENT_RUN, TRIALS, UID, start_study
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
 from tauopt.tracking.client import artifact_folder, connect, store_uri
@@ -96,7 +96,10 @@ def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) 
     check_sampler(order.file.base.search.sampler)
     order.folder.mkdir(parents=True, exist_ok=True)
     with locked(order.folder / LOCK, what=f"search {order.name!r}"):
-        return _Drive(order, on_event).run(worker)
+        try:
+            return _Drive(order, on_event).run(worker)
+        except DATABASE_ERRORS as error:
+            raise ServiceError(f"the study storage failed: {error}") from error
 
 
 class _Drive:

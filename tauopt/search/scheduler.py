@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Stopper
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tauopt.search.plans import halve_batch
 from tauopt.search.searcher import StudySearcher
+from tauopt.search.trainable import FOLDER
 
+_OUT_OF_MEMORY = re.compile(r"OutOfMemory|out of memory|running low on memory", re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -55,6 +59,8 @@ class StudyScheduler(FIFOScheduler):
         self._searcher.deaths[trial.trial_id] = reason
         number = self._searcher.numbers.get(trial.trial_id)
         if number is not None and trial.should_recover():
+            if _OUT_OF_MEMORY.search(reason):
+                halve_batch(Path(trial.config[FOLDER]))
             self._searcher.trials.retry(number, reason)
 
 

@@ -6,8 +6,9 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -18,7 +19,10 @@ from tauopt.errors import ServiceError, UsageError
 
 VARIABLE = "TAUOPT_STORAGE"
 _LOCK_TIMEOUT_S = 30.0
+PATIENCE_S = 60.0
 _PAUSE_S = 1.0
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError)
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +66,26 @@ def open_storage(output: Path, *, wait_s: float = 10.0, create: bool = True) -> 
     return _connect(url, give_up=time.monotonic() + wait_s)
 
 
+def patient(call: Callable[[], T], *, wait_s: float = PATIENCE_S) -> T:
+    """Call the database, and again while it is away: a server that restarts comes back.
+
+    Args:
+        call: that does no harm when done twice.
+        wait_s: how long.
+    Raises:
+        ServiceError: it is away for longer.
+    """
+    give_up = time.monotonic() + wait_s
+    while True:
+        try:
+            return call()
+        except DATABASE_ERRORS as error:
+            if time.monotonic() > give_up:
+                raise ServiceError(f"the study storage went away: {_cause(error)}") from None
+            logger.warning("the study storage does not answer, waiting: %s", _cause(error))
+        time.sleep(_PAUSE_S)
+
+
 def _sqlite_file(url: str) -> Path | None:
     try:
         parsed = make_url(url)
@@ -86,7 +110,7 @@ def _connect(url: str, *, give_up: float) -> BaseStorage:
             ) from None
         except RuntimeError as error:
             raise _other_schema(url, error) from None
-        except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError) as error:
+        except DATABASE_ERRORS as error:
             if time.monotonic() > give_up or _sqlite_file(url) is not None:
                 raise _unreachable(url, error) from None
             logger.warning("waiting for the study storage %s", without_password(url))
@@ -109,8 +133,13 @@ def _other_schema(url: str, error: RuntimeError) -> ServiceError:
 
 
 def _unreachable(url: str, error: Exception) -> ServiceError:
-    cause = str(getattr(error, "orig", None) or error.__cause__ or error).strip()
     return ServiceError(
-        f"can't use the study storage {without_password(url)}: {cause.splitlines()[0]}; "
+        f"can't use the study storage {without_password(url)}: {_cause(error)}; "
         f"is the database up, and {VARIABLE} right?"
     )
+
+
+def _cause(error: Exception) -> str:
+    """Return the first line of what the database itself said."""
+    inner = error.__cause__ or error
+    return str(getattr(inner, "orig", None) or inner).strip().splitlines()[0]

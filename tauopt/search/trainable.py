@@ -8,6 +8,7 @@ search, finds the checkpoint in the trial's own folder; Ray keeps none.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
 import traceback
@@ -19,7 +20,7 @@ from ray import tune
 
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
-from tauopt.search.plans import read_plan
+from tauopt.search.plans import halve_batch, read_plan
 
 if TYPE_CHECKING:
     from tauopt.training.protocols import Report
@@ -36,6 +37,8 @@ _POLL_S = 0.2
 class TrialWorker(tune.Trainable):
     """Trains the trial whose folder it is told, and then the next one."""
 
+    _reports: Iterator[Report] | None
+
     def setup(self, config: dict[str, Any]) -> None:
         """Begin the life of a worker with its first trial."""
         limit_process(config[CPUS], config[GPUS])
@@ -51,13 +54,19 @@ class TrialWorker(tune.Trainable):
         """Leave the present trial; its lock is free then."""
         self._held.close()
 
+    def _leave(self) -> None:
+        """Drop the training that there is; the next step begins from the folder."""
+        self._held.close()
+        self._reports = None
+        gc.collect()
+
     def _open(self, config: dict[str, Any]) -> None:
         self._folder = Path(config[FOLDER])
         self.after: int = config[AFTER]
         self._stop = Path(config[STOP])
         self._looked = 0.0
         self._held = contextlib.ExitStack()
-        self._reports: Iterator[Report] | None = None
+        self._reports = None
 
     def step(self) -> dict[str, Any]:
         """Train to the next report."""
@@ -71,6 +80,9 @@ class TrialWorker(tune.Trainable):
         except StopIteration:
             return self._failed("training ended without its last report")
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
+            if out_of_memory(error) and halve_batch(self._folder):
+                self._leave()
+                return self.step()
             return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
         return {
             "number": report.number,
@@ -117,6 +129,11 @@ class TrialWorker(tune.Trainable):
             return False
         self._looked = now
         return self._stop.exists()
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Say whether an error is TensorFlow's, or Python's, lack of memory."""
+    return type(error).__name__ in ("ResourceExhaustedError", "MemoryError")
 
 
 def _close(reports: Iterator[Report]) -> None:

@@ -22,6 +22,7 @@ from tauopt.config.ranges import is_active
 from tauopt.config.settings import Scalar
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.samplers import make_sampler
+from tauopt.search.storage import patient
 from tauopt.search.suggest import Space, all_points, is_finite, key, random_point, suggest
 
 DUPLICATE_OF = "duplicate_of"
@@ -158,7 +159,8 @@ class Trials:
         self._tell(trial, first.state, values[0] if values else None)
 
     def _tell(self, trial: Trial, state: TrialState, value: float | None = None) -> None:
-        self.study.tell(trial, value, state=state)
+        # Told twice is told once: the answer to the first may have been lost.
+        patient(lambda: self.study.tell(trial, value, state=state, skip_if_finished=True))
         self._live.pop(trial.number, None)
 
     def _end(self, number: int, state: TrialState, value: float | None = None) -> None:
@@ -180,12 +182,11 @@ class Trials:
             candidates_seen: how far the trial has come.
         """
         self._take(number, step, value, candidates_seen)
-        return bool(self._live[number].should_prune())
+        return bool(patient(self._live[number].should_prune))
 
     def _take(self, number: int, step: int, value: float, candidates_seen: int) -> None:
         trial = self._live[number]
-        if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
-            trial.report(value, step)
+        patient(lambda: _report_once(trial, step, value))
         self._last[number] = (step, value)
         event = Event("report", number, value=value, report=step, candidates_seen=candidates_seen)
         self._on_event(event)
@@ -227,6 +228,11 @@ class Trials:
     def gives_up(self) -> bool:
         """Say whether so many trials failed in a row that the search ends."""
         return self.failures_in_a_row >= self._settings.max_failures
+
+
+def _report_once(trial: Trial, step: int, value: float) -> None:
+    if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+        trial.report(value, step)
 
 
 def _first_of_each(frozen: list[FrozenTrial], space: Space) -> dict[str, int]:

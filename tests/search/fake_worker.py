@@ -44,6 +44,8 @@ class FakeWorker(TrialWorker):
                 os.kill(os.getpid(), signal.SIGKILL)
             if trouble == "diverge":
                 raise TrialFailed("the loss is not finite at report 1")
+            if trouble == "memory" and plan.experiment.training.batch_size > 128:
+                raise MemoryError("no memory for the batch")
             if trouble == "bug":
                 raise ZeroDivisionError("a bug in the model")
             history.append(1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number)

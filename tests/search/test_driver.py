@@ -60,9 +60,9 @@ def runs_of(folder):
 
 @pytest.fixture(scope="module")
 def eventful(services, tmp_path_factory):
-    """A search in which a worker dies once, one dies always, and one trial diverges."""
+    """A search in which a worker dies once, one one always, a trial diverges, one lacks memory."""
     folder = tmp_path_factory.mktemp("eventful")
-    give_trouble(folder, {"1": "die once", "2": "die", "4": "diverge"})
+    give_trouble(folder, {"1": "die once", "2": "die", "4": "diverge", "5": "memory"})
     events = []
     ending = search(folder, events=events, trials=6)
     return folder, events, ending
@@ -108,6 +108,13 @@ def test_a_worker_that_dies_always_is_tried_three_times_and_fails_its_trial(even
     kinds = [e.kind for e in events if e.number == 2]
     assert kinds == ["started", "retried", "retried", "failed"]
     assert "worker died" in study_of(folder).trials[2].user_attrs["reason"]
+
+
+def test_a_trial_without_memory_begins_again_at_half_the_batch(eventful):
+    folder, _, _ = eventful
+    plan = json.loads((folder / "out/searches/toy/t005/trial.json").read_text())
+    assert plan["experiment"]["training"]["batch_size"] == 128
+    assert runs_of(folder)["t005-dense"].data.tags["tauopt.batch_halved"] == "128"
 
 
 def test_two_trials_run_at_the_same_time(eventful):

@@ -68,6 +68,7 @@ def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_real_trainings_of_a_driver_killed_at_three_moments_are_each_there_once(tmp_path):
     dataset = prepared_dataset(tmp_path, candidates=3000)
     for death in MOMENTS.values():

@@ -6,7 +6,9 @@ from optuna.trial import TrialState
 
 from tauopt.config.experiment import Pruner, Sampler, Search
 from tauopt.config.ranges import ChoiceRange, FloatRange, IntRange
+from tauopt.errors import ServiceError
 from tauopt.search.pruners import make_pruner
+from tauopt.search.storage import patient
 from tauopt.search.trials import Trials
 
 SPACE = {"x": FloatRange(0.0, 1.0), "units": IntRange(8, 64, log=True)}
@@ -168,3 +170,29 @@ def test_a_driver_killed_between_proposal_and_mark_doubles_nothing(tmp_path):
     assert all(t.state is TrialState.COMPLETE for t in final)
     trained = [t for t in final if "duplicate_of" not in t.user_attrs]
     assert len({t.params["x"] for t in trained}) == len(trained)
+
+
+def test_a_database_that_restarts_is_waited_for_and_told_once(monkeypatch):
+    monkeypatch.setattr("tauopt.search.storage._PAUSE_S", 0.0)
+    study = make_study()
+    trials = Trials(study, settings(1), space=SPACE)
+    number = trials.next_trial().number
+    tell, away = study.tell, [optuna.exceptions.StorageInternalError("restarting")] * 3
+
+    def sometimes(*args, **kwargs):
+        if away:
+            tell(*args, **kwargs) if len(away) == 1 else None
+            raise away.pop()
+        return tell(*args, **kwargs)
+
+    monkeypatch.setattr(study, "tell", sometimes)
+    trials.complete(number, 1, 0.5, best=0.5)
+    assert [t.value for t in study.trials] == [0.5]
+
+
+def test_a_database_that_stays_away_ends_the_search_in_words():
+    def call():
+        raise optuna.exceptions.StorageInternalError("gone")
+
+    with pytest.raises(ServiceError, match="went away: gone"):
+        patient(call, wait_s=0.0)
