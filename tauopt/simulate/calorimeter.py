@@ -60,7 +60,7 @@ def make_deposits(particles: Particles, *, rng: np.random.Generator) -> Deposits
     """Let visible particles shower.
 
     Args:
-        particles: final-state particles ordered by event.
+        particles: final-state particles.
         rng: source of randomness.
     Returns:
         shower parts ordered by event; those above |eta| = 3.2 and of particles that the field

@@ -17,18 +17,27 @@ from tauopt.simulate.soft import (
     EXTRA_ET_GEV,
     MAX_Z0_MM,
     MIN_ET_GEV,
+    PILEUP_DEPOSITS,
     RADIUS,
-    RATES,
+    Surroundings,
+    Underlying,
     soft_deposits,
     soft_tracks,
 )
 from tauopt.simulate.table import Array, pairs, total
 from tauopt.simulate.tracks import Tracks, make_tracks
-from tauopt.simulate.variables import calorimeter_variables, flow_variables, track_variables
+from tauopt.simulate.variables import (
+    Axis,
+    calorimeter_variables,
+    flow_variables,
+    track_variables,
+)
 
-MIN_SEED_PT_GEV, MIN_SEED_ET_GEV = 12.0, 0.4
+MIN_SEED_PT_GEV, MIN_SEED_ET_GEV = 14.0, 0.4
 """Smallest transverse momentum of a seed jet, and of the deposits that it is made of."""
 MAX_ETA = 2.5
+NOISE_GEV = 0.8
+"""Noise of the cells in a core cone at 35 interactions."""
 MAX_D0_MM = 5.0
 CORE, ISOLATION = 0.2, 0.4
 """Radii of the core cone and of the isolation annulus around it."""
@@ -53,13 +62,19 @@ class Candidates:
 
 
 def reconstruct(
-    particles: Particles, mu: Array, *, max_core_tracks: int, rng: np.random.Generator
+    particles: Particles,
+    mu: Array,
+    *,
+    underlying: Underlying,
+    max_core_tracks: int,
+    rng: np.random.Generator,
 ) -> Candidates:
     """Take a batch of events through detector and reconstruction.
 
     Args:
         particles: visible final-state particles, ordered by event.
         mu: mean number of interactions of each event, (event,).
+        underlying: soft activity of the process.
         max_core_tracks: seeds with clearly more core tracks are dropped early.
         rng: source of randomness.
     """
@@ -73,14 +88,14 @@ def reconstruct(
     )  # fmt: skip
     seeds = seeds.take(np.abs(seeds.eta) < MAX_ETA)
     seeds = seeds.take(_few_tracks(seeds, hard_tracks, len(mu), max_core_tracks))
-    soft = (seeds.eta, seeds.phi, mu[seeds.event])
+    around = Surroundings(seeds.eta, seeds.phi, mu[seeds.event])
     deposits = _around(seeds, hard_deposits, RADIUS, len(mu))
-    deposits = _sorted(Deposits.join([deposits, soft_deposits(*soft, rng=rng)]))
+    deposits = _sorted(Deposits.join([deposits, soft_deposits(around, underlying, rng=rng)]))
     tracks = _around(seeds, hard_tracks, RADIUS, len(mu))
-    tracks = Tracks.join([tracks, soft_tracks(*soft, rng=rng)])
+    tracks = Tracks.join([tracks, soft_tracks(around, underlying, rng=rng)])
     tracks = tracks.take((np.abs(tracks.d0) < MAX_D0_MM) & (np.abs(tracks.z0) < MAX_Z0_MM))
     return _describe(seeds, deposits, tracks.take(np.lexsort((-tracks.pt, tracks.event))),
-                     mu[seeds.event], rng=rng)  # fmt: skip
+                     around.mu, rng=rng)  # fmt: skip
 
 
 def _few_tracks(seeds: Jets, tracks: Tracks, n_events: int, most: int) -> Array:
@@ -123,7 +138,9 @@ def _describe(
     clusters = make_clusters(deposits, n_candidates=n)
     seed_et, _, _ = _barycentre(clusters, seeds.eta, seeds.phi, ISOLATION)
     _, eta, phi = _barycentre(clusters, seeds.eta, seeds.phi, CORE)
-    sums = calorimeter_variables(deposits, clusters, eta, phi)
+    axis = Axis(eta, phi)
+    noise = NOISE_GEV * np.sqrt(mu / 35.0)
+    sums = calorimeter_variables(deposits, clusters, axis, noise_gev=noise, rng=rng)
     pt = np.maximum(sums["core_et"] - _soft_core_et(mu), 1e-3)
     distance = delta_r(tracks.eta - eta[tracks.event], delta_phi(tracks.phi, phi[tracks.event]))
     tracks, distance = tracks.take(distance < ISOLATION), distance[distance < ISOLATION]
@@ -143,15 +160,15 @@ def _describe(
         "charge": total(core.charge, core.event, n).astype(np.int64),
         "centFrac": sums["centFrac"],
         "ptIntermediateAxis": sums["core_et"],
-        **track_variables(core, isolation, sums, eta, phi),
-        **flow_variables(core, pfos, pt, eta, phi),
+        **track_variables(core, isolation, axis, sums=sums),
+        **flow_variables(core, pfos, axis, pt=pt),
     }
     return Candidates(seeds.event, scalars, tracks, inside, pfos)
 
 
 def _soft_core_et(mu: Array) -> Array:
-    """Return the mean transverse energy that soft activity puts into a core."""
-    deposits: Array = RATES.deposits + RATES.pileup_deposits * mu
+    """Return the mean transverse energy that pile-up puts into a core."""
+    deposits: Array = PILEUP_DEPOSITS * mu
     return (CORE / 0.4) ** 2 * deposits * (MIN_ET_GEV + EXTRA_ET_GEV)
 
 

@@ -14,7 +14,7 @@ THICKNESS_X0 = np.array([0.006, 0.019, 0.026, 0.026, 0.026, 0.035, 0.035, 0.035,
 
 
 def convert_photons(particles: Particles, *, rng: np.random.Generator) -> Particles:
-    """Replace photons above 1 GeV that convert by their electron and positron.
+    """Replace photons above 1 GeV that convert by their electron and positron, put at the end.
 
     The chance in a layer of t radiation lengths is 1 - exp(-7 t / 9); the electron takes a share
     of the energy that is flat between 5 and 95 %.
@@ -32,8 +32,7 @@ def convert_photons(particles: Particles, *, rng: np.random.Generator) -> Partic
         _leg(particles.take(rows), 11, share, RADII_MM[layer]),
         _leg(particles.take(rows), -11, 1 - share, RADII_MM[layer]),
     ]
-    joined = Particles.join([particles.take(kept), *legs])
-    return joined.take(np.argsort(joined.event, kind="stable"))
+    return Particles.join([particles.take(kept), *legs])
 
 
 def _layer(eta: Array, radius: Array, *, rng: np.random.Generator) -> Array:

@@ -27,7 +27,7 @@ SPIN = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """Some events: visible particles ordered by event, true taus, and a weight an event."""
+    """Some events: visible central particles, true taus ordered by event, a weight an event."""
 
     particles: Particles
     taus: Taus
@@ -105,7 +105,8 @@ def _as_decayed(record: Record) -> Batch:
     rows, decays = tau_decays(few)
     products, event = decays.products, few.particles.event[rows]
     taus = visible_taus(products, products.event, event, decays.prongs, decays.neutrals)
-    return _batch(record.particles.take(record.final & ~_is_parton(record)), taus, record)
+    seen = record.final & ~_is_parton(record) & _is_central(record.particles)
+    return _batch(record.particles.take(seen), taus, record)
 
 
 def _is_parton(record: Record) -> Array:
@@ -115,7 +116,14 @@ def _is_parton(record: Record) -> Array:
     return parton
 
 
+def _is_central(particles: Particles) -> Array:
+    central: Array = np.abs(particles.pz) < np.sinh(MAX_ETA) * particles.pt
+    return central
+
+
 def _batch(particles: Particles, taus: Taus, record: Record) -> Batch:
-    visible = particles.take(particles.visible & (np.abs(particles.eta) < MAX_ETA))
-    ordered = visible.take(np.argsort(visible.event, kind="stable"))
-    return Batch(ordered, taus.take(np.argsort(taus.event, kind="stable")), record.weight)
+    return Batch(
+        particles.take(particles.visible),
+        taus.take(np.argsort(taus.event, kind="stable")),
+        record.weight,
+    )

@@ -30,18 +30,18 @@ class Slice:
 
 
 TAU_SLICES = (
-    Slice("gammatautau_z", "gammatautau", 60.0, 120.0, 0.36),
-    Slice("gammatautau_m120", "gammatautau", 120.0, 200.0, 0.24),
-    Slice("gammatautau_m200", "gammatautau", 200.0, 350.0, 0.20),
-    Slice("gammatautau_m350", "gammatautau", 350.0, 600.0, 0.12),
-    Slice("gammatautau_m600", "gammatautau", 600.0, 1000.0, 0.08),
+    Slice("gammatautau_z", "gammatautau", 60.0, 120.0, 0.42),
+    Slice("gammatautau_m120", "gammatautau", 120.0, 200.0, 0.26),
+    Slice("gammatautau_m200", "gammatautau", 200.0, 350.0, 0.18),
+    Slice("gammatautau_m350", "gammatautau", 350.0, 600.0, 0.09),
+    Slice("gammatautau_m600", "gammatautau", 600.0, 1000.0, 0.05),
 )
 JET_SLICES = (
-    Slice("dijet_jz1", "dijet", 24.0, 40.0, 0.36),
-    Slice("dijet_jz2", "dijet", 40.0, 70.0, 0.34),
-    Slice("dijet_jz3", "dijet", 70.0, 130.0, 0.18),
-    Slice("dijet_jz4", "dijet", 130.0, 260.0, 0.09),
-    Slice("dijet_jz5", "dijet", 260.0, 600.0, 0.03),
+    Slice("dijet_jz1", "dijet", 25.0, 40.0, 0.30),
+    Slice("dijet_jz2", "dijet", 40.0, 70.0, 0.33),
+    Slice("dijet_jz3", "dijet", 70.0, 130.0, 0.21),
+    Slice("dijet_jz4", "dijet", 130.0, 260.0, 0.11),
+    Slice("dijet_jz5", "dijet", 260.0, 600.0, 0.05),
 )
 
 

@@ -14,7 +14,7 @@ from tauopt.simulate.branches import Branches, join, make_branches
 from tauopt.simulate.candidates import reconstruct
 from tauopt.simulate.events import Batch, open_source
 from tauopt.simulate.plan import EVENTS_A_FILE, FilePlan
-from tauopt.simulate.soft import draw_mu
+from tauopt.simulate.soft import UNDERLYING, draw_mu
 from tauopt.simulate.truth import VETO, is_selected, match, truth_columns
 
 TREE = "candidates"
@@ -87,7 +87,13 @@ def _batch_size(wanted: int, selected: int, events: int) -> int:
 def _candidates_of(batch: Batch, plan: FilePlan, *, rng: np.random.Generator) -> Branches:
     n_events = len(batch.weight)
     mu = draw_mu(n_events, mean=plan.pileup, rng=rng)
-    candidates = reconstruct(batch.particles, mu, max_core_tracks=SEED_TRACKS, rng=rng)
+    candidates = reconstruct(
+        batch.particles,
+        mu,
+        underlying=UNDERLYING[plan.slice.process],
+        max_core_tracks=SEED_TRACKS,
+        rng=rng,
+    )
     scalars = candidates.scalars
     nearest, distance = match(
         batch.taus, candidates.event, scalars["eta"], scalars["phi"], n_events=n_events

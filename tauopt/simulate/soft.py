@@ -14,7 +14,7 @@ import numpy as np
 
 from tauopt.physics.kinematics import wrap_phi
 from tauopt.simulate.calorimeter import Deposits, Incoming, hadron_showers, photon_showers
-from tauopt.simulate.table import Array
+from tauopt.simulate.table import Array, Table
 from tauopt.simulate.tracks import Tracks, hits, measure
 
 RADIUS = 0.6
@@ -25,17 +25,23 @@ MIN_ET_GEV, EXTRA_ET_GEV = 0.3, 0.4
 """Transverse energy of a soft deposit: the first, and an exponential of mean the second."""
 
 
+PILEUP_DEPOSITS, PILEUP_TRACKS = 5.0 / 35.0, 1.0 / 35.0
+"""Mean numbers an interaction in a cone of 0.4."""
+
+
 @dataclass(frozen=True)
-class Rates:
-    """Mean numbers in a cone of 0.4: fixed ones and those an interaction."""
+class Underlying:
+    """Mean numbers from the primary vertex in a cone of 0.4."""
 
-    deposits: float = 0.6
-    tracks: float = 0.3
-    pileup_deposits: float = 5.0 / 35.0
-    pileup_tracks: float = 1.0 / 35.0
+    deposits: float
+    tracks: float
 
 
-RATES = Rates()
+UNDERLYING = {
+    "gammatautau": Underlying(deposits=0.5, tracks=0.25),
+    # Gluons radiate more than quarks, and the products are coloured.
+    "dijet": Underlying(deposits=0.9, tracks=0.45),
+}
 
 
 def draw_mu(n_events: int, *, mean: float, rng: np.random.Generator) -> Array:
@@ -43,17 +49,29 @@ def draw_mu(n_events: int, *, mean: float, rng: np.random.Generator) -> Array:
     return np.abs(rng.normal(mean, 0.3 * mean, size=n_events))
 
 
-def soft_deposits(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator) -> Deposits:
+@dataclass(frozen=True)
+class Surroundings(Table):
+    """Axis of each candidate, and interactions of its event."""
+
+    eta: Array
+    phi: Array
+    mu: Array
+
+
+def soft_deposits(
+    around: Surroundings, underlying: Underlying, *, rng: np.random.Generator
+) -> Deposits:
     """Draw soft deposits around candidates.
 
     Args:
-        eta, phi: candidate axes, (candidate,).
-        mu: interactions of each candidate's event, (candidate,).
+        around: the candidates.
+        underlying: activity of the process besides pile-up.
         rng: source of randomness.
     Returns:
         deposits with the candidate's number as `event`; two of three are photons.
     """
-    candidate, eta, phi = _scatter(eta, phi, RATES.deposits + RATES.pileup_deposits * mu, rng=rng)
+    mean = underlying.deposits + PILEUP_DEPOSITS * around.mu
+    candidate, eta, phi = _scatter(around, mean, rng=rng)
     photon = rng.random(len(eta)) < 2 / 3
     energy = (MIN_ET_GEV + rng.exponential(EXTRA_ET_GEV, len(eta))) * np.cosh(eta)
     incoming = Incoming(candidate, eta, phi, energy)
@@ -64,7 +82,9 @@ def soft_deposits(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator
     return Deposits.join(parts)
 
 
-def soft_tracks(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator) -> Tracks:
+def soft_tracks(
+    around: Surroundings, underlying: Underlying, *, rng: np.random.Generator
+) -> Tracks:
     """Draw soft tracks around candidates, with the candidate's number as `event`.
 
     Transverse momenta follow pT^-3.5 above 0.5 GeV. Those from pile-up are spread evenly along
@@ -72,10 +92,10 @@ def soft_tracks(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator) 
     """
     parts = []
     for mean, spread in (
-        (np.full(len(mu), RATES.tracks), 0.0),
-        (RATES.pileup_tracks * mu, MAX_Z0_MM),
+        (np.full(len(around), underlying.tracks), 0.0),
+        (PILEUP_TRACKS * around.mu, MAX_Z0_MM),
     ):
-        candidate, track_eta, track_phi = _scatter(eta, phi, mean, rng=rng)
+        candidate, track_eta, track_phi = _scatter(around, mean, rng=rng)
         n = len(candidate)
         seen = np.abs(track_eta) < 2.5
         innermost, pixel, strip = hits(np.zeros(n), rng=rng)
@@ -98,15 +118,15 @@ def soft_tracks(eta: Array, phi: Array, mu: Array, *, rng: np.random.Generator) 
 
 
 def _scatter(
-    eta: Array, phi: Array, mean: Array, *, rng: np.random.Generator
+    around: Surroundings, mean: Array, *, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
     """Scatter Poisson numbers of objects evenly over the discs; `mean` is a cone of 0.4's."""
     counts = rng.poisson(mean * (RADIUS / 0.4) ** 2)
-    candidate = np.repeat(np.arange(len(eta)), counts)
+    candidate = np.repeat(np.arange(len(around)), counts)
     radius = RADIUS * np.sqrt(rng.random(len(candidate)))
     angle = rng.uniform(0, 2 * np.pi, len(candidate))
     return (
         candidate,
-        eta[candidate] + radius * np.cos(angle),
-        wrap_phi(phi[candidate] + radius * np.sin(angle)),
+        around.eta[candidate] + radius * np.cos(angle),
+        wrap_phi(around.phi[candidate] + radius * np.sin(angle)),
     )

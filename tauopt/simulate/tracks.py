@@ -47,8 +47,10 @@ def make_tracks(particles: Particles, *, rng: np.random.Generator) -> Tracks:
     """Find and measure the tracks of charged particles.
 
     Args:
-        particles: final-state particles ordered by event, conversions done.
+        particles: final-state particles, conversions done.
         rng: source of randomness.
+    Returns:
+        tracks ordered by event.
     """
     charge = particles.charge
     inside = (
@@ -60,7 +62,9 @@ def make_tracks(particles: Particles, *, rng: np.random.Generator) -> Tracks:
     particles, charge = particles.take(inside), charge[inside]
     radius = np.hypot(particles.vx, particles.vy)
     found = rng.random(len(radius)) < efficiency(particles.eta, radius, particles.pt)
-    particles, charge, radius = particles.take(found), charge[found], radius[found]
+    order = np.flatnonzero(found)
+    order = order[np.argsort(particles.event[order], kind="stable")]
+    particles, charge, radius = particles.take(order), charge[order], radius[order]
     d0, z0_sin_theta, phi = perigee(particles, charge)
     electron = np.abs(particles.pdg) == 11
     recognised = np.where(electron & (radius > 20.0), 0.75, 0.01)
