@@ -22,7 +22,7 @@ _EXTRAS = {
     "demo": ("pythia8mc", "fastjet"),
     "onnx": ("tf2onnx", "onnxruntime"),
     "xrootd": ("fsspec-xrootd",),
-    "postgres": ("psycopg2-binary",),
+    "postgres": ("psycopg",),
 }
 _LITTLE_GB, _TOO_LITTLE_GB = 10.0, 1.0
 

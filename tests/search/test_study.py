@@ -102,7 +102,7 @@ def test_tables_of_an_older_optuna_are_refused_with_the_migration(tmp_path):
 
 
 def test_a_database_that_is_away_is_waited_for_and_then_named(tmp_path, monkeypatch):
-    pytest.importorskip("psycopg2")
+    pytest.importorskip("psycopg")
     monkeypatch.setenv("TAUOPT_STORAGE", "postgresql://tau:secret@127.0.0.1:1/studies")
     with pytest.raises(ServiceError, match=r"can't use the study storage postgresql://tau:\*\*\*"):
         open_storage(tmp_path, wait_s=0.1)
