@@ -9,8 +9,10 @@
     optimizers   settings -> Keras optimizer
     schedules    early stopping and the learning rate on a plateau
     checkpoints  durable, with checksum; the newest that is whole counts
+    state        where a training stands, and which one it is
     fitting      a stretch of training: one call of `fit`
     prediction   class probabilities of a whole split
+    material     the data and the network that a trial works with
     results      what a finished trial leaves behind
     trial        all of it together
 """

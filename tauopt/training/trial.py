@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tauopt import durable
 from tauopt.config.objective import parse_objective
 from tauopt.dataset.prepared import open_dataset
-from tauopt.errors import Interrupted, TrialFailed, UsageError
+from tauopt.errors import Interrupted, TrialFailed
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.style import Sample
 from tauopt.training import results
@@ -25,54 +25,13 @@ from tauopt.training.fitting import fit
 from tauopt.training.material import Data, Machine, assign, values
 from tauopt.training.protocols import Report, Tracker, TrialPlan
 from tauopt.training.rungs import Rungs
-from tauopt.training.schedules import Patience, on_plateau, stops
+from tauopt.training.schedules import on_plateau, stops
+from tauopt.training.state import State, check_same, identity
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 600.0
 """Within a rung, at most so much training is lost by a kill."""
-
-
-@dataclass
-class State:
-    """Where a training stands; what a checkpoint keeps beside the weights.
-
-    Attributes:
-        seen: candidates, over all epochs.
-        target: where the present rung ends.
-        loss_sum, loss_count: of the present rung, for its mean loss.
-        objective, plateau: patience of early stopping and of the learning rate.
-        best, best_report: largest value of the objective, and the report that had it.
-        seconds: spent in training and validation, over all resumes.
-        rung_seconds: spent in training on the present rung.
-        history: metrics of each report, with `number` and `candidates_seen`.
-        ended: why training is over; empty while it is not.
-    """
-
-    seen: int = 0
-    target: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    objective: Patience = field(default_factory=Patience)
-    plateau: Patience = field(default_factory=Patience)
-    best: float | None = None
-    best_report: int = 0
-    seconds: float = 0.0
-    rung_seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    ended: str = ""
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> State:
-        """Return the state that `asdict` wrote."""
-        content = {f.name: content[f.name] for f in fields(cls)}
-        return cls(
-            **{
-                **content,
-                "objective": Patience(**content["objective"]),
-                "plateau": Patience(**content["plateau"]),
-            }
-        )
 
 
 def _never() -> bool:
@@ -139,8 +98,9 @@ class _Trial:
         )
         plan.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = load_checkpoint(plan.folder)
+        self.identity = identity(plan, dataset_digest=self.data.dataset.digest)
         if checkpoint is not None:
-            self._check_same(checkpoint)
+            check_same(self.identity, checkpoint.state["identity"], folder=plan.folder)
         self.machine = Machine(self.data.spec, plan.experiment, seed=plan.seed)
         self.state = State(target=self.rungs.next(0))
         self.best_weights: Arrays = []
@@ -148,25 +108,6 @@ class _Trial:
         tracker.start(params=plan.params, tags=plan.tags)
         if checkpoint is not None:
             self._restore(checkpoint)
-
-    def _identity(self) -> dict[str, Any]:
-        experiment = self.plan.experiment.model_dump(mode="json")
-        parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
-        return _flat({**parts, "seed": self.plan.seed, "dataset": self.data.dataset.digest})
-
-    def _check_same(self, checkpoint: Checkpoint) -> None:
-        """Refuse a checkpoint of other settings, data or seed, naming the differences."""
-        now, then = self._identity(), dict(checkpoint.state["identity"])
-        changed = [
-            f"{key}: was {then.get(key)!r}, is {now.get(key)!r}"
-            for key in sorted({*now, *then})
-            if now.get(key) != then.get(key)
-        ]
-        if changed:
-            raise UsageError(
-                f"{self.plan.folder} holds a checkpoint of another trial; take another folder or "
-                "name, or undo the change:\n  " + "\n  ".join(changed)
-            )
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.state = State.from_json(dict(checkpoint.state["training"]))
@@ -267,7 +208,7 @@ class _Trial:
         arrays = self.machine.arrays()
         if self.best_weights:
             arrays["best"] = self.best_weights
-        state = {"training": asdict(self.state), "identity": self._identity()}
+        state = {"training": asdict(self.state), "identity": self.identity}
         save_checkpoint(self.plan.folder, Checkpoint(state, arrays))
 
     def tell(self, entry: dict[str, float]) -> None:
@@ -320,7 +261,7 @@ class _Trial:
             "dataset_digest": dataset.digest,
             "dataset_folder": str(dataset.folder),
             "experiment": self.plan.experiment.model_dump(mode="json"),
-            "settings_digest": durable.sha256_json(self._identity()),
+            "settings_digest": durable.sha256_json(self.identity),
             "candidates_seen": state.seen,
             "epoch_candidates": self.rungs.candidates,
             "reports": len(state.history),
@@ -332,13 +273,3 @@ class _Trial:
 
 def _metrics(entry: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in entry.items() if name not in ("number",)}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted path."""
-    if not isinstance(value, dict):
-        return {path: value}
-    found: dict[str, Any] = {}
-    for key, part in value.items():
-        found |= _flat(part, f"{path}.{key}" if path else str(key))
-    return found

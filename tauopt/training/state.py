@@ -1,0 +1,89 @@
+"""Where a training stands, and what makes it that training and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tauopt.errors import UsageError
+from tauopt.training.protocols import TrialPlan
+from tauopt.training.schedules import Patience
+
+
+@dataclass
+class State:
+    """Where a training stands; what a checkpoint keeps beside the weights.
+
+    Attributes:
+        seen: candidates, over all epochs.
+        target: where the present rung ends.
+        loss_sum, loss_count: of the present rung, for its mean loss.
+        objective, plateau: patience of early stopping and of the learning rate.
+        best, best_report: largest value of the objective, and the report that had it.
+        seconds: spent in training and validation, over all resumes.
+        rung_seconds: spent in training on the present rung.
+        history: metrics of each report, with `number` and `candidates_seen`.
+        ended: why training is over; empty while it is not.
+    """
+
+    seen: int = 0
+    target: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    objective: Patience = field(default_factory=Patience)
+    plateau: Patience = field(default_factory=Patience)
+    best: float | None = None
+    best_report: int = 0
+    seconds: float = 0.0
+    rung_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    ended: str = ""
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> State:
+        """Return the state that `asdict` wrote."""
+        content = {f.name: content[f.name] for f in fields(cls)}
+        return cls(
+            **{
+                **content,
+                "objective": Patience(**content["objective"]),
+                "plateau": Patience(**content["plateau"]),
+            }
+        )
+
+
+def identity(plan: TrialPlan, *, dataset_digest: str) -> dict[str, Any]:
+    """Return all that decides a training's weights, by dotted path."""
+    experiment = plan.experiment.model_dump(mode="json")
+    parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
+    return _flat({**parts, "seed": plan.seed, "dataset": dataset_digest})
+
+
+def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path) -> None:
+    """Refuse to go on with another training than the one in the folder.
+
+    Raises:
+        UsageError: names each difference.
+    """
+    changed = [
+        f"{key}: was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*now, *then})
+        if now.get(key) != then.get(key)
+    ]
+    if changed:
+        raise UsageError(
+            f"{folder} holds a checkpoint of another trial; take another folder or "
+            "name, or undo the change:\n  " + "\n  ".join(changed)
+        )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings by dotted path."""
+    if not isinstance(value, dict):
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, part in value.items():
+        found |= _flat(part, f"{path}.{key}" if path else str(key))
+    return found
