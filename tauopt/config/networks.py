@@ -120,13 +120,13 @@ class DeepSetsGroup(Settings):
     length: int = Field(default=10, ge=1, le=100)
     """Objects kept a candidate; the first ones."""
     phi_layers: int = Field(default=3, ge=1, le=6)
-    """Layers of phi, on each object."""
+    """Layers of phi, on each object, the last one included."""
     phi_units: int = Field(default=30, ge=4, le=512)
     """Width of the layers of phi but the last."""
     phi_output_units: int = Field(default=20, ge=1, le=512)
     """Width of the last layer of phi."""
     f_layers: int = Field(default=2, ge=0, le=6)
-    """Layers of F, on the sum over objects."""
+    """Layers of F, on the sum over objects, before its last one."""
     f_units: int = Field(default=20, ge=4, le=512)
     """Width of the layers of F but the last."""
     f_output_units: int = Field(default=20, ge=1, le=512)
