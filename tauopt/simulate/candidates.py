@@ -33,7 +33,7 @@ from tauopt.simulate.variables import (
     track_variables,
 )
 
-MIN_SEED_PT_GEV, MIN_SEED_ET_GEV = 14.0, 0.4
+MIN_SEED_PT_GEV, MIN_SEED_ET_GEV = 13.0, 0.6
 """Smallest transverse momentum of a seed jet, and of the deposits that it is made of."""
 MAX_ETA = 2.5
 NOISE_GEV = 0.8

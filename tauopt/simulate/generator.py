@@ -34,14 +34,16 @@ COMMON = (
     *(f"{code}:mayDecay = off" for code in (13, 211, 321, 130, 2112)),
     "15:offIfAny = 11 13",
 )
+MAX_ETA = 3.2
+"""Particles beyond do not come near a candidate."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """All particles of a batch, intermediate ones included.
+    """Particles of a batch: all of events with taus, the central final ones of the others.
 
     `particles` are flat over the batch; `final` marks the last generation; `mother` is the row of
-    the first mother, and the row itself where there is none.
+    the first mother, and the row itself where there is none (in events with taus).
     """
 
     n_events: int
@@ -114,23 +116,37 @@ def generate(pythia: Any, n_events: int) -> Record:
         raise TauoptError(f"Pythia made {len(batch)} of {n_events} events and gave up")
     counts = ak.to_numpy(ak.num(batch.prt, axis=1))
     rows = ak.flatten(batch.prt, axis=1)
-    starts = np.cumsum(counts) - counts
-    first = np.repeat(starts, counts)
-    mother = ak.to_numpy(rows.mother1) + first
+    event = np.repeat(np.arange(n_events), counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    kept = np.flatnonzero(_wanted(rows, event, n_events))
+    place = np.zeros(len(event), dtype=np.int64)
+    place[kept] = np.arange(len(kept))
+    mother = ak.to_numpy(rows.mother1)[kept]
     return Record(
         n_events=n_events,
         particles=Particles(
-            event=np.repeat(np.arange(n_events), counts),
-            pdg=ak.to_numpy(rows.id),
-            **{name: ak.to_numpy(rows.p[name]) for name in ("px", "py", "pz", "e")},
+            event=event[kept],
+            pdg=ak.to_numpy(rows.id)[kept],
+            **{name: ak.to_numpy(rows.p[name])[kept] for name in ("px", "py", "pz", "e")},
             # Particles without a vertex of their own start at the origin.
-            **{f"v{x}": ak.to_numpy(ak.fill_none(rows.vProd[f"p{x}"], 0.0)) for x in "xyz"},
+            **{f"v{x}": ak.to_numpy(ak.fill_none(rows.vProd[f"p{x}"][kept], 0.0)) for x in "xyz"},
         ),
-        final=ak.to_numpy(rows.status) > 0,
+        final=ak.to_numpy(rows.status)[kept] > 0,
         # Row 0 of an event is the event as a whole and nobody's mother.
-        mother=np.where(mother == first, np.arange(len(first)), mother),
+        mother=np.where(mother == 0, np.arange(len(kept)), place[mother + first[kept]]),
         weight=ak.to_numpy(batch.info.weights[:, 0]),
     )
+
+
+def _wanted(rows: ak.Array, event: Array, n_events: int) -> Array:
+    """Tell which rows are kept: those of events with taus, and central final ones."""
+    momentum = rows.p
+    pt = np.hypot(ak.to_numpy(momentum.px), ak.to_numpy(momentum.py))
+    central = np.abs(ak.to_numpy(momentum.pz)) < np.sinh(MAX_ETA) * pt
+    with_tau = np.zeros(n_events, dtype=bool)
+    with_tau[event[np.abs(ak.to_numpy(rows.id)) == 15]] = True
+    wanted: Array = with_tau[event] | (central & (ak.to_numpy(rows.status) > 0))
+    return wanted
 
 
 def cross_section_pb(pythia: Any) -> float:

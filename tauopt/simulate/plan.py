@@ -10,7 +10,7 @@ import numpy as np
 
 from tauopt.config.dataset import Simulation
 
-VERSION = 1
+VERSION = 2
 """Of what is simulated; raised when the same settings give another sample."""
 CANDIDATES_A_FILE = 6000
 EVENTS_A_FILE = 1_000_000
