@@ -7,6 +7,7 @@ reader holds one block of batches.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +28,8 @@ Labels = npt.NDArray[np.int16]
 BLOCK = 4096
 """Candidates, about, that are assembled at once and then cut into batches: small batches would
 cost more in calls than in copying, and larger blocks more in fresh memory than in calls."""
+ALIGNMENT = 64
+"""Bytes: a cache line, and what TensorFlow's tensors begin at."""
 
 
 class Batch(NamedTuple):
@@ -80,6 +83,7 @@ def batches(
     start: int = 0,
     stop: int | None = None,
     readers: int = 1,
+    joined: bool = False,
 ) -> Iterator[Batch]:
     """Iterate over the batches of one epoch, or of a part of it.
 
@@ -94,6 +98,7 @@ def batches(
         start: kept candidates of this epoch that are skipped; whole batches.
         stop: where to end, counted likewise; None is the end of the epoch.
         readers: threads that assemble batches; 1 works in the caller's thread.
+        joined: give successive batches in one piece of about `BLOCK` candidates.
     Raises:
         ValueError: start or stop is not at a batch boundary, or sizes are not positive.
         CorruptError: a chunk is not what the manifest says.
@@ -131,7 +136,7 @@ def batches(
 
     block = batch_size * max(1, BLOCK // batch_size)
     for whole in _in_order(_cut(pieces(), block), lambda plan: _assemble(plan, spec), readers):
-        yield from _split(whole, batch_size)
+        yield from (whole,) if joined else _split(whole, batch_size)
 
 
 def _open(chunk: Chunk, spec: InputSpec, label_map: Labels) -> _Source:
@@ -165,11 +170,11 @@ def _cut(pieces: Iterable[_Piece], block: int) -> Iterator[list[_Piece]]:
 def _assemble(plan: list[_Piece], spec: InputSpec) -> Batch:
     count = sum(len(rows) for _, rows in plan)
     inputs: dict[str, npt.NDArray[Any]] = {
-        CANDIDATE: np.empty((count, len(spec.candidate.features)), np.float32)
+        CANDIDATE: _empty((count, len(spec.candidate.features)), np.float32)
     }
     for name, length in spec.lengths.items():
-        inputs[name] = np.empty((count, length, len(spec.group(name).features)), np.float32)
-        inputs[mask_name(name)] = np.empty((count, length), np.bool_)
+        inputs[name] = _empty((count, length, len(spec.group(name).features)), np.float32)
+        inputs[mask_name(name)] = _empty((count, length), np.bool_)
     end = 0
     for source, rows in plan:
         part = slice(end, end := end + len(rows))
@@ -181,6 +186,14 @@ def _assemble(plan: list[_Piece], spec: InputSpec) -> Batch:
         labels=np.concatenate([source.labels[rows] for source, rows in plan]),
         weights=np.concatenate([source.weights[rows] for source, rows in plan]),
     )
+
+
+def _empty(shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
+    """Allocate an array that TensorFlow can take over: it copies those less aligned."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _split(whole: Batch, batch_size: int) -> Iterator[Batch]:

@@ -1,9 +1,9 @@
 """Batches -> `tf.data`, at the speed of ready batches in memory.
 
 A call from TensorFlow into Python costs 1 to 2 ms whatever it brings. So batches are handed over
-in blocks of some thousand candidates, and TensorFlow cuts these into the same batches again. That
-is done with the fewest stages: `from_generator` takes 35 ms more to build and to begin, which
-every report of every trial would pay.
+several at a time, joined, and TensorFlow cuts them apart again. That is done with the fewest
+stages: `from_generator` takes 35 ms more to build and to begin, which every report of every trial
+would pay.
 """
 
 from __future__ import annotations
@@ -19,19 +19,17 @@ import tensorflow as tf
 from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.stream.batches import Batch
 
-Arrays = tuple[npt.NDArray[Any] | np.int64, ...]
-
-BLOCK = 4096
-"""Candidates handed over at once, about."""
+Arrays = tuple[npt.NDArray[Any], ...]
 
 PREFETCH = 4
 """Batches that wait ready for the network."""
 
 
 def feed(
-    make_batches: Callable[[], Iterator[Batch]],
+    make_blocks: Callable[[], Iterator[Batch]],
     *,
     spec: InputSpec,
+    batch_size: int,
     steps: int,
     class_weights: npt.NDArray[np.float32] | None = None,
 ) -> tf.data.Dataset:
@@ -42,9 +40,10 @@ def feed(
     that hold the fault's own name and message.
 
     Args:
-        make_batches: called at the start of each iteration. A batch may be shorter than the ones
-            before it, as at the end of an epoch.
+        make_blocks: called at the start of each iteration. A block holds whole batches, but for
+            the last one of an epoch (`batches` with `joined`).
         spec: names and shapes of the inputs.
+        batch_size: candidates a batch.
         steps: batches in an iteration; fewer made are an error, further ones are left.
         class_weights: (task class) float32, factors on the weights of candidates; None means 1.
     Returns:
@@ -52,17 +51,16 @@ def feed(
     """
     signature = _signature(spec)
     flat = tf.nest.flatten(signature)
-    blocks = _Blocks(make_batches, _Columns(spec, class_weights))
+    blocks = _Blocks(make_blocks, _Columns(spec, class_weights))
     bring = _weakly(blocks)
 
     def cut(number: tf.Tensor) -> tf.data.Dataset:
         """Bring one block from Python and cut it into its batches."""
-        *arrays, size = tf.numpy_function(bring, [number], [*(s.dtype for s in flat), tf.int64])
+        arrays = tf.numpy_function(bring, [number], [s.dtype for s in flat])
         for array, expected in zip(arrays, flat, strict=True):
             array.set_shape(expected.shape)
-        size.set_shape(())
         block = tf.nest.pack_sequence_as(signature, arrays)
-        return tf.data.Dataset.from_tensors(block).rebatch(size)
+        return tf.data.Dataset.from_tensors(block).rebatch(batch_size)
 
     endless = tf.data.Dataset.range(np.iinfo(np.int64).max)
     dataset = endless.flat_map(cut).take(steps)
@@ -92,63 +90,38 @@ def _weakly(blocks: _Blocks) -> Callable[[np.int64], Arrays]:
 
 
 class _Columns:
-    """Turns a block of batches into arrays, in the order of the flattened signature."""
+    """Turns a block into arrays, in the order of the flattened signature."""
 
     def __init__(self, spec: InputSpec, class_weights: npt.NDArray[np.float32] | None) -> None:
         classes = len(spec.classes)
         self.factors = np.ones(classes, np.float32) if class_weights is None else class_weights
         self.one_hot = np.eye(classes, dtype=np.float32)
 
-    def __call__(self, block: list[Batch]) -> list[npt.NDArray[Any]]:
-        labels = np.concatenate([batch.labels for batch in block])
-        weights = np.concatenate([batch.weights for batch in block]) * self.factors[labels]
-        inputs = {
-            name: _joined([batch.inputs[name] for batch in block]) for name in block[0].inputs
-        }
-        element = inputs, self.one_hot[labels], weights.astype(np.float32)
-        arrays: list[npt.NDArray[Any]] = tf.nest.flatten(element)
-        return arrays
+    def __call__(self, block: Batch) -> Arrays:
+        weights = block.weights * self.factors[block.labels]
+        element = block.inputs, self.one_hot[block.labels], weights.astype(np.float32)
+        return tuple(tf.nest.flatten(element))
 
 
 class _Blocks:
     """Answers TensorFlow's call for block 0, 1, 2, ...; block 0 begins an iteration."""
 
-    def __init__(self, make_batches: Callable[[], Iterator[Batch]], columns: _Columns) -> None:
-        self.make_batches = make_batches
+    def __init__(self, make_blocks: Callable[[], Iterator[Batch]], columns: _Columns) -> None:
+        self.make_blocks = make_blocks
         self.columns = columns
-        self.blocks: Iterator[list[Batch]] = iter(())
+        self.blocks: Iterator[Batch] = iter(())
         self.expected = 0
 
     def __call__(self, number: np.int64) -> Arrays:
         if number == 0:
-            self.blocks, self.expected = _blocks(self.make_batches()), 0
+            self.blocks, self.expected = self.make_blocks(), 0
         if number != self.expected:
             raise RuntimeError("a fed dataset is for one iteration at a time; make another")
         self.expected += 1
         block = next(self.blocks, None)
         if block is None:
             raise ValueError("fewer batches were made than the stated number of steps")
-        return (*self.columns(block), np.int64(len(block[0].labels)))
-
-
-def _blocks(batches: Iterator[Batch]) -> Iterator[list[Batch]]:
-    """Group successive batches of one size, to about `BLOCK` candidates; a short one ends it."""
-    block: list[Batch] = []
-    for batch in batches:
-        if block and len(batch.labels) > len(block[0].labels):
-            yield block
-            block = []
-        block.append(batch)
-        size = len(block[0].labels)
-        if len(batch.labels) < size or (len(block) + 1) * size > BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
-
-
-def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self.columns(block)
 
 
 def _signature(spec: InputSpec) -> Any:

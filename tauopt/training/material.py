@@ -68,20 +68,28 @@ class Data:
     def train(self, segment: Segment) -> Any:
         """Return a part of an epoch as Keras wants it, in the epoch's order."""
 
+        batch_size = self.experiment.training.batch_size
+
         def make() -> Iterator[Batch]:
             return batches(
                 self.dataset.train,
                 spec=self.spec,
                 label_map=self.label_map,
-                batch_size=self.experiment.training.batch_size,
+                batch_size=batch_size,
                 seed=self.seed,
                 epoch=segment.epoch,
                 start=segment.start,
                 stop=segment.stop,
+                joined=True,
             )
 
-        steps = -(-(segment.stop - segment.start) // self.experiment.training.batch_size)
-        return feed(make, spec=self.spec, class_weights=self.class_weights, steps=steps)
+        return feed(
+            make,
+            spec=self.spec,
+            batch_size=batch_size,
+            steps=-(-(segment.stop - segment.start) // batch_size),
+            class_weights=self.class_weights,
+        )
 
     def validation(self) -> Iterator[Batch]:
         """Yield the validation split in stored order."""

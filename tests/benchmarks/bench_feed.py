@@ -33,7 +33,7 @@ NETWORKS = {
 }
 BATCH_SIZES = (256, 1024)
 CANDIDATES = 36_864  # half an epoch of the demo sample
-TURNS = 5
+TURNS = 15
 
 
 def in_memory(fed: tf.data.Dataset) -> tf.data.Dataset:
@@ -69,10 +69,12 @@ def main() -> None:
                 def make(size: int = batch_size, stop: int = CANDIDATES):
                     return batches(
                         dataset.train,
-                        spec=spec, label_map=labels, batch_size=size, seed=1, epoch=0, stop=stop,
+                        spec=spec, label_map=labels, batch_size=size,
+                        seed=1, epoch=0, stop=stop, joined=True,
                     )  # fmt: skip
 
-                fed = feed(make, spec=spec, steps=CANDIDATES // batch_size)
+                steps = CANDIDATES // batch_size
+                fed = feed(make, spec=spec, batch_size=batch_size, steps=steps)
                 ready = in_memory(fed)
                 for data in (fed, ready):
                     timed_fit(model, data)

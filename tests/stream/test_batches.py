@@ -131,6 +131,14 @@ def test_batches_do_not_depend_on_the_size_of_blocks(dataset, monkeypatch):
     assert same(whole, epoch(dataset))
 
 
+def test_joined_batches_are_the_same_ones_where_tensorflow_takes_them_without_a_copy(dataset):
+    whole = epoch(dataset, joined=True)
+    assert len(whole) < len(epoch(dataset))
+    np.testing.assert_array_equal(fingerprints(whole), fingerprints(epoch(dataset)))
+    for block in whole:
+        assert all(array.ctypes.data % 64 == 0 for array in block.inputs.values())
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_any_batch_boundary_gives_the_identical_continuation(dataset, shuffle):
     whole = epoch(dataset, shuffle=shuffle)

@@ -30,7 +30,9 @@ def spec(dataset):
 
 def make(dataset, spec, epochs=(0,), **changes):
     """Return a function that gives the batches of some epochs, one after another."""
-    arguments = {"batch_size": 64, "seed": 1, "label_map": task_labels(CLASSES, TASK)} | changes
+    arguments = {
+        "batch_size": 64, "seed": 1, "label_map": task_labels(CLASSES, TASK), "joined": True,
+    } | changes  # fmt: skip
     return lambda: (
         batch
         for epoch in epochs
@@ -43,12 +45,18 @@ def make(dataset, spec, epochs=(0,), **changes):
 def test_fed_batches_are_those_made_whatever_the_block(
     dataset, spec, block, batch_size, monkeypatch
 ):
-    monkeypatch.setattr("tauopt.stream.feed.BLOCK", block)
+    monkeypatch.setattr("tauopt.stream.batches.BLOCK", block)
     # Two epochs, so that a short batch stands between whole ones; one candidate a batch is slow.
     stop = 20 if batch_size == 1 else None
-    made = make(dataset, spec, (0, 1), batch_size=batch_size, stop=stop)
-    factors = np.array([2, 3], np.float32)
-    fed = feed(made, spec=spec, steps=len(list(made())), class_weights=factors)
+    arguments = {"batch_size": batch_size, "stop": stop}
+    made = make(dataset, spec, (0, 1), **arguments, joined=False)
+    fed = feed(
+        make(dataset, spec, (0, 1), **arguments),
+        spec=spec,
+        batch_size=batch_size,
+        steps=len(list(made())),
+        class_weights=(factors := np.array([2, 3], np.float32)),
+    )
     for batch, (inputs, labels, weights) in zip(made(), fed.as_numpy_iterator(), strict=True):
         assert inputs.keys() == batch.inputs.keys()
         for name, array in inputs.items():
@@ -59,8 +67,8 @@ def test_fed_batches_are_those_made_whatever_the_block(
 
 
 def fed_epoch(dataset, spec):
-    made = make(dataset, spec)
-    return feed(made, spec=spec, steps=len(list(made())))
+    steps = len(list(make(dataset, spec, joined=False)()))
+    return feed(make(dataset, spec), spec=spec, batch_size=64, steps=steps)
 
 
 def test_each_iteration_begins_anew(dataset, spec):
@@ -88,16 +96,16 @@ def test_autotune_is_off_since_it_stalls_at_the_end_of_each_iterator(dataset, sp
 
 def test_number_of_steps_is_known_and_kept(dataset, spec):
     made = make(dataset, spec)
-    steps = len(list(made()))
+    steps = sum(-(-len(block.labels) // 64) for block in made())
     assert fed_epoch(dataset, spec).cardinality() == steps
-    assert len(list(feed(made, spec=spec, steps=2))) == 2
+    assert len(list(feed(made, spec=spec, batch_size=64, steps=2))) == 2
     with pytest.raises(tf.errors.OpError, match="fewer batches were made"):
-        list(feed(made, spec=spec, steps=steps + 1))
+        list(feed(made, spec=spec, batch_size=64, steps=steps + 1))
 
 
 def test_two_iterations_at_once_are_an_error_and_never_mixed(dataset, spec, monkeypatch):
-    monkeypatch.setattr("tauopt.stream.feed.BLOCK", 1)
-    fed = feed(make(dataset, spec, batch_size=1), spec=spec, steps=100)
+    monkeypatch.setattr("tauopt.stream.batches.BLOCK", 1)
+    fed = feed(make(dataset, spec, batch_size=1), spec=spec, batch_size=1, steps=100)
     first = iter(fed)
     next(first)
     second = iter(fed)
@@ -109,7 +117,7 @@ def test_two_iterations_at_once_are_an_error_and_never_mixed(dataset, spec, monk
 def test_abandoned_feed_is_forgotten_with_its_data(dataset, spec):
     made = make(dataset, spec)
     alive = weakref.ref(made)
-    fed = feed(made, spec=spec, steps=2)
+    fed = feed(made, spec=spec, batch_size=64, steps=2)
     next(iter(fed))
     del fed, made
     gc.collect()
@@ -122,7 +130,7 @@ def test_fault_while_reading_is_told_with_its_own_words(spec):
         yield
 
     with pytest.raises(tf.errors.OpError, match=r"CorruptError: train-00000/labels\.npy"):
-        list(feed(broken, spec=spec, steps=1))
+        list(feed(broken, spec=spec, batch_size=64, steps=1))
 
 
 def test_keras_trains_on_it(dataset, spec):
