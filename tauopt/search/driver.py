@@ -258,7 +258,11 @@ class _Drive:
         return folder
 
     def _end(self, number: int) -> None:
-        self._runs.end(self._trials.frozen(number))
+        trial = self._trials.frozen(number)
+        self._runs.end(trial)
+        if trial.state is TrialState.COMPLETE:
+            objective = self._order.file.base.objective.maximize
+            self._runs.measure({f"best_{objective}": self._study.best_value}, trials=number + 1)
         self._clock.note()
 
     def _halt(self, signals: Interrupts) -> str:

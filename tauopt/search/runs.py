@@ -92,6 +92,10 @@ class Runs:
         for file in files:
             self._parent.artifact(file)
 
+    def measure(self, values: Mapping[str, float], *, trials: int) -> None:
+        """Record how far the search has come after so many trials."""
+        self._parent.metrics(values, step=trials)
+
     def begin(self, number: int, *, note: str = "") -> None:
         """Open a trial's run, or take it up again."""
         child = Child(

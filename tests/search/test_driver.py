@@ -11,6 +11,7 @@ from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, SearchError
 from tauopt.search import cluster
 from tauopt.search.driver import run_search
+from tauopt.search.origin import OBJECTIVE
 from tauopt.search.storage import open_storage
 from tauopt.search.study import UID, open_study
 from tauopt.tracking.client import connect
@@ -93,6 +94,15 @@ def test_mlflow_has_one_run_a_trial_under_the_search(eventful):
     trial = study_of(folder).trials[3]
     assert trial.user_attrs["mlflow_run_id"] == runs["t003-dense"].info.run_id
     assert runs["t004-dense"].data.tags["tauopt.reason"].startswith("the loss is not finite")
+
+
+def test_the_search_s_own_run_shows_how_the_best_value_grew(eventful):
+    folder, _, _ = eventful
+    run = runs_of(folder)["toy"]
+    (metric,) = run.data.metrics
+    study = study_of(folder)
+    assert metric == f"best_{study.user_attrs[OBJECTIVE].replace('@', '_at_')}"
+    assert run.data.metrics[metric] == pytest.approx(study.best_value)
 
 
 def test_a_worker_that_dies_is_taken_up_again_in_the_same_trial_from_its_checkpoint(eventful):
