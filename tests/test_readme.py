@@ -1,0 +1,116 @@
+"""What the README says is true: its commands run, its YAML is valid, its first line is the job."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from tauopt.cli.app import VERBS, build_app
+from tauopt.config.load import read_experiment
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+SMALL = [
+    "--set", "data.simulate.taus=400", "--set", "data.simulate.jets=400",
+    "--set", "training.epochs=2", "--set", "training.batch_size=128", "--trials", "2",
+]  # fmt: skip
+
+
+def command_lines(block: int) -> list[str]:
+    """Return the commands of a fenced block's one line, without what installs."""
+    (line,) = BLOCKS[block][1].splitlines()
+    return line.split(" && ")[3:]
+
+
+def test_the_first_two_blocks_are_the_job_and_the_tests():
+    assert command_lines(0) == ["tauopt search search_spaces/rnn.yaml"]
+    assert [line.split()[:3] for line in command_lines(1)] == [["python", "-m", "pytest"]]
+    for _, text in BLOCKS[:2]:
+        assert text.startswith("python3 -m venv .venv && . .venv/bin/activate && pip install ")
+
+
+def tauopt(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tauopt", *words],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The README's first line at a small size, in a cache and output folder of its own."""
+    folder = tmp_path_factory.mktemp("job")
+    output = ["--output", str(folder / "out")]
+    words = command_lines(0)[0].split()[1:]
+    ended = tauopt(*words, *SMALL, *output, TAUOPT_CACHE=str(folder / "cache"))
+    return output, ended
+
+
+def test_the_job_ends_with_the_leaderboard_the_ui_and_the_way_to_promote(searched):
+    output, ended = searched
+    assert "rejection@0.75" in ended.stdout
+    assert "compare: tauopt ui" in ended.stdout
+    assert tauopt("status", *output).stdout.count("rnn")
+    assert tauopt("leaderboard", *output).stdout.count("t00") == 2
+
+
+def test_the_promote_command_that_was_printed_makes_a_champion(searched, tmp_path):
+    (command,) = re.findall(r"^promote: tauopt (.*)$", searched[1].stdout, flags=re.MULTILINE)
+    cache = str(Path(searched[0][1]).parent / "cache")
+    said = tauopt(*command.split(), TAUOPT_CACHE=cache).stdout
+    assert "version 1 is the champion" in said
+    assert "models:/rnn@champion" in said
+
+
+def test_the_ui_that_was_printed_answers(searched):
+    command = [sys.executable, "-m", "tauopt", "ui", *searched[0], "--port", "31287"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            said = ""
+            while "open this address" not in said and process.poll() is None:
+                said += process.stdout.readline().decode()
+            address = re.search(r"http://[\d.:]+", said)
+            with urllib.request.urlopen(f"{address[0]}/health", timeout=10) as reply:
+                assert reply.status == 200
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+
+def test_every_command_in_the_text_is_one_that_there_is():
+    commands = re.findall(r"tauopt (?!search_)([a-z]+) ([^`\n#…]*)", README)
+    assert {"search", "ui", "promote"} <= {verb for verb, _ in commands}
+    known = typer.main.get_command(build_app()).commands
+    for verb, rest in commands:
+        assert verb in VERBS
+        options = {name for parameter in known[verb].params for name in parameter.opts}
+        assert set(re.findall(r"--[\w-]+", rest)) <= options
+        for path in re.findall(r"search_spaces/\S+", rest):
+            assert (ROOT / path).is_file()
+
+
+def test_every_experiment_in_the_text_is_valid(tmp_path):
+    shown = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
+    assert shown
+    for experiment in shown:
+        file = tmp_path / "shown.yaml"
+        whole = {"extends": str(ROOT / "search_spaces/rnn.yaml"), "name": "shown", **experiment}
+        file.write_text(yaml.safe_dump(whole))
+        assert read_experiment(file).space
+
+
+def test_every_link_leads_to_a_file():
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (ROOT / target).exists()
