@@ -12,25 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.errors import DataError, TauoptError, nearest
+from tauopt.ntuples.source import STEP, BadFileError, TableInfo
 from tauopt.physics.jagged import Array, Jagged, from_array
-
-STEP = 50_000
-"""Entries read at a time, unless told otherwise."""
-
-
-class BadFileError(DataError):
-    """A file that can't be read whole: corrupt, truncated or never closed."""
 
 
 @dataclass(frozen=True)
-class TreeInfo:
-    """What the header of a file says of the branches that are asked for."""
+class RootTree:
+    """A TTree with one candidate an entry; see `Source`."""
 
-    entries: int
-    jagged: Mapping[str, bool]
-    """Branch -> whether it holds several values a candidate."""
-    types: Mapping[str, str]
-    """Branch -> C++ type."""
+    path: Path
+    tree: str
+
+    def inspect(self, branches: Sequence[str]) -> TableInfo:
+        """Look at the header; see `Source`."""
+        return inspect(self.path, self.tree, branches)
+
+    def iterate(
+        self, branches: Sequence[str], *, step: int = STEP
+    ) -> Iterator[dict[str, Array | Jagged]]:
+        """Read branches; see `Source`."""
+        return iterate(self.path, self.tree, branches, step=step)
 
 
 @contextlib.contextmanager
@@ -82,7 +83,7 @@ def _reading(path: Path, what: str = "") -> Iterator[None]:
         raise BadFileError(f"{path}: {what}can't be read whole: {message}") from error
 
 
-def inspect(path: Path, tree: str, branches: Sequence[str]) -> TreeInfo:
+def inspect(path: Path, tree: str, branches: Sequence[str]) -> TableInfo:
     """Look at a tree's header: entries, and whether all `branches` are there and numbers.
 
     Raises:
@@ -93,7 +94,7 @@ def inspect(path: Path, tree: str, branches: Sequence[str]) -> TreeInfo:
         return _look(opened, branches, where=path)[0]
 
 
-def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TreeInfo, dict[str, Any]]:
+def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TableInfo, dict[str, Any]]:
     """Do as `inspect` with an open tree; returns the branches too."""
     with _reading(where):
         entries = int(tree.num_entries)
@@ -121,7 +122,7 @@ def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TreeInfo,
             chosen[name], kinds[name] = branch, jagged
     if problems:
         raise DataError(f"{where}: tree {tree.name!r}: {'; '.join(problems)}")
-    return TreeInfo(entries=entries, jagged=kinds, types=types), chosen
+    return TableInfo(entries=entries, jagged=kinds, types=types), chosen
 
 
 def _available(tree: Any) -> dict[str, Any]:
@@ -153,14 +154,14 @@ def _is_jagged(branch: Any) -> bool | None:
 
 def check_branches(
     files: Sequence[Path], tree: str, branches: Sequence[str]
-) -> dict[Path, TreeInfo]:
+) -> dict[Path, TableInfo]:
     """Inspect every file before the first is read.
 
     Raises:
         DataError: see `inspect`; tells of every file. BadFileError if all that is wrong is files
             that can't be read.
     """
-    found: dict[Path, TreeInfo] = {}
+    found: dict[Path, TableInfo] = {}
     problems: list[DataError] = []
     for path in files:
         try:

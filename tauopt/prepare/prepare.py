@@ -30,7 +30,7 @@ from tauopt.dataset.manifest import (
 from tauopt.dataset.write import chunk_name, write_chunk
 from tauopt.errors import DataError, LockedError
 from tauopt.ntuples.digests import check_unchanged
-from tauopt.ntuples.root import STEP, BadFileError, iterate
+from tauopt.ntuples.source import STEP, BadFileError
 from tauopt.prepare import reweight, sources
 from tauopt.prepare.blocks import Block, chunk_sizes, rechunk
 from tauopt.prepare.candidates import label, make_block
@@ -181,7 +181,7 @@ def _blocks(
     seed = durable.sha256_json([work.digest, file.sample, file.sha256])
     rng = np.random.default_rng(int(seed, 16))
     start = 0
-    for columns in iterate(file.path, file.tree, file.branches, step=work.step):
+    for columns in file.source.iterate(file.branches, step=work.step):
         where = f"{file.path}, entries from {start}"
         labels = label(work.plan, columns, allowed=file.classes, where=where)
         entries = labels.entries

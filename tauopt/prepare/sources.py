@@ -16,7 +16,8 @@ from tauopt.dataset.manifest import VERSION
 from tauopt.errors import DataError
 from tauopt.ntuples import digests
 from tauopt.ntuples.files import Signature, expand
-from tauopt.ntuples.root import BadFileError, TreeInfo, inspect
+from tauopt.ntuples.formats import open_source
+from tauopt.ntuples.source import BadFileError, Source, TableInfo
 from tauopt.physics.expressions import Expression
 from tauopt.prepare.plan import Plan, read
 from tauopt.progress import Progress
@@ -32,8 +33,7 @@ class InputFile:
     """One file of one sample."""
 
     sample: str
-    path: Path
-    tree: str
+    source: Source
     weight: Expression
     classes: tuple[str, ...]
     branches: tuple[str, ...]
@@ -42,6 +42,11 @@ class InputFile:
     entries: int = 0
     problem: str = ""
     """Why it can't be read; empty if it can."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.source.path
 
 
 def find_files(dataset: Dataset, plan: Plan) -> list[InputFile]:
@@ -55,7 +60,7 @@ def find_files(dataset: Dataset, plan: Plan) -> list[InputFile]:
         weight = read(sample.weight, f"samples.{name}.weight")
         branches = plan.branches(weight)
         files += [
-            InputFile(name, path, sample.tree, weight, sample.classes, branches)
+            InputFile(name, open_source(path, tree=sample.tree), weight, sample.classes, branches)
             for path in expand(sample.files)
         ]
     return files
@@ -120,7 +125,7 @@ def with_entries(files: Sequence[InputFile]) -> list[InputFile]:
             result.append(file)
             continue
         try:
-            info = inspect(file.path, file.tree, file.branches)
+            info = file.source.inspect(file.branches)
             problems += _other_kinds(file, info, kinds)
             result.append(replace(file, entries=info.entries))
         except BadFileError as error:
@@ -134,7 +139,7 @@ def with_entries(files: Sequence[InputFile]) -> list[InputFile]:
 
 
 def _other_kinds(
-    file: InputFile, info: TreeInfo, kinds: dict[tuple[str, str], tuple[bool, Path]]
+    file: InputFile, info: TableInfo, kinds: dict[tuple[str, str], tuple[bool, Path]]
 ) -> list[str]:
     words = {True: "a list of numbers", False: "one number"}
     problems = []
@@ -152,13 +157,13 @@ def _check_empty(files: Sequence[InputFile]) -> None:
     readable = [file for file in files if not file.problem]
     for file in readable:
         if not file.entries:
-            logger.warning("%s: tree %r is empty; skipped", file.path, file.tree)
+            logger.warning("%s: holds no candidates; skipped", file.path)
     totals: Counter[str] = Counter()
     for file in readable:
         totals[file.sample] += file.entries
     for sample, total in totals.items():
         if not total:
-            raise DataError(f"sample {sample!r}: all its trees are empty")
+            raise DataError(f"sample {sample!r}: all its files are empty")
 
 
 def check_bad_files(files: Sequence[InputFile], *, tolerated: int) -> None:

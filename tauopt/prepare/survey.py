@@ -9,7 +9,6 @@ import numpy as np
 
 from tauopt.config.dataset import Dataset
 from tauopt.dataset.manifest import SPLITS, SplitName
-from tauopt.ntuples.root import STEP, iterate
 from tauopt.physics.expressions import branches_of
 from tauopt.prepare import sources
 from tauopt.prepare.candidates import label
@@ -49,7 +48,7 @@ def survey(dataset: Dataset, *, progress: Progress | None = None) -> Survey:
     progress.begin(f"counting {dataset.name}", sum(file.entries for file in files), "candidates")
     for file in (file for file in files if file.entries and not file.problem):
         start = 0
-        for columns in iterate(file.path, file.tree, branches_of(plan.labelling), step=STEP):
+        for columns in file.source.iterate(branches_of(plan.labelling)):
             where = f"{file.path}, entries from {start}"
             labels = label(plan, columns, allowed=file.classes, where=where)
             np.add.at(counts, (labels.splits, labels.labels), 1)

@@ -10,6 +10,7 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.ntuples import root
+from tauopt.ntuples.source import BadFileError
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests.ntuples_factory import columns, write
 
@@ -48,7 +49,7 @@ def test_missing_branches_are_named_in_every_file_before_the_first_read(tmp_path
         assert f"{path}: tree 'candidates': no branch 'eta' (did you mean 'eta2'?)" in str(
             caught.value
         )
-    assert not isinstance(caught.value, root.BadFileError)
+    assert not isinstance(caught.value, BadFileError)
 
 
 def test_only_numbers_and_flat_lists_of_them_are_taken():
@@ -93,7 +94,7 @@ def test_file_that_was_never_closed_is_named(tmp_path):
     with uproot.recreate(path):
         copy = tmp_path / "copy.root"
         copy.write_bytes(path.read_bytes())
-    with pytest.raises(root.BadFileError, match=r"copy\.root: holds nothing; it was not closed"):
+    with pytest.raises(BadFileError, match=r"copy\.root: holds nothing; it was not closed"):
         root.inspect(copy, "candidates", ["pt"])
 
 
@@ -101,12 +102,12 @@ def test_file_that_was_never_closed_is_named(tmp_path):
 def test_what_is_no_root_file_is_named(tmp_path, content):
     path = tmp_path / "no.root"
     path.write_bytes(content)
-    with pytest.raises(root.BadFileError, match=r"no\.root"):
+    with pytest.raises(BadFileError, match=r"no\.root"):
         root.inspect(path, "candidates", ["pt"])
 
 
 def test_unreadable_and_missing_files_are_named(tmp_path):
-    with pytest.raises(root.BadFileError, match=r"gone\.root"):
+    with pytest.raises(BadFileError, match=r"gone\.root"):
         root.inspect(tmp_path / "gone.root", "candidates", ["pt"])
 
 
@@ -152,7 +153,7 @@ def test_damaged_basket_is_named_with_its_branch(written, tmp_path):
     whole[seek + 80 : seek + 200] = os.urandom(120)
     damaged = tmp_path / "damaged.root"
     damaged.write_bytes(whole)
-    with pytest.raises(root.BadFileError, match=r"damaged\.root: branch 'track_pt'"):
+    with pytest.raises(BadFileError, match=r"damaged\.root: branch 'track_pt'"):
         _read(damaged)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import DataError, ServiceError
+from tauopt.ntuples.root import RootTree
 from tauopt.prepare import prepare as module
 from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import columns, dataset, write
@@ -99,13 +100,13 @@ def test_of_two_that_prepare_the_same_one_waits(ntuples, tmp_path, monkeypatch):
 
 def test_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = write(tmp_path / "in" / "a.root", columns(300))
-    read = module.iterate
+    read = RootTree.iterate
 
     def changing(*args, **kwargs):
         yield from read(*args, **kwargs)
         os.utime(path)
 
-    monkeypatch.setattr(module, "iterate", changing)
+    monkeypatch.setattr(RootTree, "iterate", changing)
     with pytest.raises(DataError, match=r"a\.root: changed while it was read"):
         prepare(dataset(path.parent), cache=tmp_path)
     assert not list((tmp_path / "prepared").iterdir())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
-from tauopt.ntuples.root import BadFileError
+from tauopt.ntuples.source import BadFileError
 from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import columns, dataset, write
 
@@ -92,12 +92,12 @@ def test_empty_tree_is_skipped_with_a_warning(tmp_path, caplog):
     write(tmp_path / "in" / "a.root", columns(200))
     write(tmp_path / "in" / "b.root", columns(0))
     prepare(dataset(tmp_path / "in"), cache=tmp_path)
-    assert "b.root: tree 'candidates' is empty; skipped" in caplog.text
+    assert "b.root: holds no candidates; skipped" in caplog.text
 
 
 def test_sample_whose_trees_are_all_empty_is_refused(tmp_path):
     write(tmp_path / "in" / "b.root", columns(0))
-    assert "all its trees are empty" in _refused(dataset(tmp_path / "in"), tmp_path)
+    assert "all its files are empty" in _refused(dataset(tmp_path / "in"), tmp_path)
 
 
 def test_same_content_twice_is_refused(tmp_path):
