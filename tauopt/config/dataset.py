@@ -106,5 +106,10 @@ class Dataset(Settings):
     put the feature's training mean. Counted in the manifest either way."""
     bad_files: int = Field(default=0, ge=0)
     """Files that may be unreadable before preparation stops; they are named in the manifest."""
+    stream: Literal["prepared", "direct"] = "prepared"
+    """`prepared` copies the selected candidates into chunks, once. `direct` keeps only labels,
+    weights and places, and reads the features of the training and test splits from the ROOT
+    files in each epoch: for data that should not be copied. Validation is copied either way,
+    since every report reads it."""
     chunk_size: int = Field(default=100_000, ge=1)
     """Candidates a chunk: a uniform sample of the whole mixture."""

@@ -13,5 +13,10 @@
             <group>.offsets.npy         int64 (candidate + 1)
             spectators.npy              float32 (candidate, spectator)
 
+A chunk of a directly streamed dataset has, instead of `candidate` and the groups,
+
+            files.npy                       int32 (candidate), index into the manifest's sources
+            entries.npy                     int64 (candidate), entry in that file
+
 All values are physical, without transforms; objects are neither padded nor clipped.
 """

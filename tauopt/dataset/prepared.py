@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,24 @@ COLUMNS = ("labels", "weights", "event_numbers")
 Array = npt.NDArray[Any]
 
 
+class Features(NamedTuple):
+    """What networks see of some candidates."""
+
+    candidate: npt.NDArray[np.float32]
+    """(candidate, feature)."""
+    groups: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
+    """Name -> values (object, feature) and offsets (candidate + 1), which are checked."""
+
+
+class ReadFeatures(Protocol):
+    """Reads the features of directly streamed candidates from their source files."""
+
+    def __call__(
+        self, files: npt.NDArray[np.int32], entries: npt.NDArray[np.int64], *, groups: Sequence[str]
+    ) -> Features:
+        """Return the features of candidates, given by (candidate) file and entry, in order."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Some candidates of a split, mapped from disk: each access maps anew, so keep the result.
@@ -38,6 +56,8 @@ class Chunk:
     info: ChunkInfo
     columns: Mapping[str, int] = field(repr=False)
     """Columns of each two-dimensional file: `candidate`, `spectators`, `<group>.values`."""
+    read: ReadFeatures | None = field(default=None, repr=False)
+    """Of a direct chunk: gets features from the source files."""
 
     @property
     def candidates(self) -> int:
@@ -68,6 +88,30 @@ class Chunk:
     def spectators(self) -> npt.NDArray[np.float32]:
         """Values that networks don't see, (candidate, spectator)."""
         return self._map("spectators", np.float32, (self.candidates, self.columns["spectators"]))
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the features lie in the source files."""
+        return "candidate.npy" not in self.info.files
+
+    def features(self, groups: Sequence[str]) -> Features:
+        """Return the candidates' features, mapped or, of a direct chunk, read from its files.
+
+        Args:
+            groups: names of those that are wanted.
+        """
+        if not self.is_direct:
+            return Features(self.candidate, {name: self.group(name) for name in groups})
+        if self.read is None:
+            raise RuntimeError("a direct dataset is opened with tauopt.prepare.direct")
+        count = (self.candidates,)
+        files, entries = self._map("files", np.int32, count), self._map("entries", np.int64, count)
+        found = self.read(files, entries, groups=groups)
+        for name, (values, offsets) in found.groups.items():
+            fault = offsets_fault(offsets, self.candidates, len(values))
+            if fault:
+                raise CorruptError(f"{self.folder / self.info.name}: {name}: {fault}; {_REMEDY}")
+        return found
 
     def group(self, name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return a group's values (object, feature) and offsets (candidate + 1).
@@ -149,9 +193,20 @@ class PreparedDataset:
 
     folder: Path
     manifest: Manifest = field(repr=False)
+    read: ReadFeatures | None = field(default=None, repr=False)
+    """Of a directly streamed dataset: gets features from the source files."""
 
-    def __reduce__(self) -> tuple[Callable[[Path], PreparedDataset], tuple[Path]]:
-        return open_dataset, (self.folder,)
+    def __reduce__(self) -> tuple[Callable[..., PreparedDataset], tuple[Any, ...]]:
+        return _reopen, (self.folder, self.read)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the features of some chunks lie in the source files."""
+        return any(
+            "candidate.npy" not in chunk.files
+            for split in self.manifest.splits.values()
+            for chunk in split.chunks
+        )
 
     @property
     def digest(self) -> str:
@@ -229,13 +284,18 @@ class PreparedDataset:
         return SplitReader(
             name=name,
             chunks=tuple(
-                Chunk(self.folder, info, columns) for info in manifest.splits[name].chunks
+                Chunk(self.folder, info, columns, self.read)
+                for info in manifest.splits[name].chunks
             ),
             classes=manifest.classes,
             candidate=manifest.candidate,
             groups=manifest.groups,
             spectators=manifest.spectators,
         )
+
+
+def _reopen(folder: Path, read: ReadFeatures | None) -> PreparedDataset:
+    return replace(open_dataset(folder), read=read)
 
 
 def open_dataset(folder: Path | str) -> PreparedDataset:

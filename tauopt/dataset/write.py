@@ -31,9 +31,10 @@ def write_chunk(
     labels: Array,
     weights: Array,
     event_numbers: Array,
-    candidate: Array,
-    groups: Mapping[str, tuple[Array, Array]],
     spectators: Array,
+    candidate: Array | None = None,
+    groups: Mapping[str, tuple[Array, Array]] | None = None,
+    places: tuple[Array, Array] | None = None,
 ) -> ChunkInfo:
     """Write one chunk into `folder / name`, which must not exist.
 
@@ -47,9 +48,11 @@ def write_chunk(
         labels: (candidate) integers.
         weights: (candidate).
         event_numbers: (candidate) integers.
-        candidate: (candidate, feature), physical values.
-        groups: name -> values (object, feature), offsets (candidate + 1).
         spectators: (candidate, spectator).
+        candidate: (candidate, feature), physical values; None in a direct chunk.
+        groups: name -> values (object, feature), offsets (candidate + 1); None in a direct chunk.
+        places: of a direct chunk: (candidate) index into the manifest's sources, and (candidate)
+            entry in that file.
     Returns:
         The chunk's entry in the manifest.
     Raises:
@@ -61,9 +64,14 @@ def write_chunk(
         "labels": np.asarray(labels, np.int16),
         "weights": _float32(weights),
         "event_numbers": np.asarray(event_numbers, np.int64),
-        "candidate": _float32(candidate),
         "spectators": _float32(spectators),
     }
+    groups = groups or {}
+    if candidate is not None:
+        arrays["candidate"] = _float32(candidate)
+    if places is not None:
+        arrays["files"] = np.asarray(places[0], np.int32)
+        arrays["entries"] = np.asarray(places[1], np.int64)
     for group, (values, offsets) in groups.items():
         durable.check_name(group, what="group")
         arrays[f"{group}.values"] = _float32(values)
@@ -92,18 +100,23 @@ def _write(path: Path, array: Array) -> ChunkFile:
     return ChunkFile(sha256=durable.sha256_file(path), bytes=path.stat().st_size)
 
 
+_ROWS = ("weights", "event_numbers", "candidate", "spectators", "files", "entries")
+"""Arrays with a row a candidate, beside the labels."""
+
+
 def _check(
     arrays: Mapping[str, Array], groups: Mapping[str, Any], *, name: str, classes: int
 ) -> None:
     count = len(arrays["labels"])
     if not count:
         raise DataError(f"chunk {name}: expected candidates, got none")
-    for key in ("weights", "event_numbers", "candidate", "spectators"):
+    for key in set(arrays) & set(_ROWS):
         if len(arrays[key]) != count:
             raise DataError(f"chunk {name}: {count} labels but {len(arrays[key])} rows of {key}")
     if arrays["labels"].min() < 0 or arrays["labels"].max() >= classes:
         raise DataError(f"chunk {name}: a label is outside 0 to {classes - 1}")
-    for key in ("weights", "candidate", *(f"{group}.values" for group in groups)):
+    floats = ("weights", "candidate", *(f"{group}.values" for group in groups))
+    for key in (key for key in floats if key in arrays):
         bad = arrays[key].size - int(np.isfinite(arrays[key]).sum())
         if bad:
             raise DataError(f"chunk {name}: {bad} values of {key} are NaN or infinite in float32")

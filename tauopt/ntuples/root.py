@@ -33,6 +33,11 @@ class RootTree:
         """Read branches; see `Source`."""
         return iterate(self.path, self.tree, branches, step=step)
 
+    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
+        """Read the entries from `start` to `stop`; see `Seekable`."""
+        step = max(1, stop - start)
+        return next(iterate(self.path, self.tree, branches, step=step, start=start, stop=stop))
+
 
 @contextlib.contextmanager
 def open_tree(path: Path, tree: str) -> Iterator[Any]:
@@ -181,9 +186,15 @@ def entries(path: Path, tree: str) -> int:
 
 
 def iterate(
-    path: Path, tree: str, branches: Sequence[str], *, step: int = STEP
+    path: Path,
+    tree: str,
+    branches: Sequence[str],
+    *,
+    step: int = STEP,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[dict[str, Array | Jagged]]:
-    """Read branches of a tree, `step` entries at a time.
+    """Read branches of a tree, `step` entries at a time, from entry `start` to `stop`.
 
     Yields:
         branch -> numpy (candidate,) or `Jagged`.
@@ -194,25 +205,30 @@ def iterate(
     """
     with open_tree(path, tree) as opened:
         info, chosen = _look(opened, branches, where=path)
-        expected, seen = info.entries, 0
-        for start, arrays in _steps(opened, chosen, path=path, step=step):
-            count = min(step, expected - start)
+        end = info.entries if stop is None else stop
+        if not 0 <= start <= end <= info.entries:
+            raise BadFileError(
+                f"{path}: holds {info.entries} entries, expected those from {start} to {end}"
+            )
+        seen = start
+        for first, arrays in _steps(opened, chosen, path=path, step=step, entries=(start, end)):
+            count = min(step, end - first)
             columns = {}
             for name, values in arrays.items():
                 if len(values) != count:
                     raise BadFileError(
-                        f"{path}: branch {name!r} gave {len(values)} entries from {start} on, "
+                        f"{path}: branch {name!r} gave {len(values)} entries from {first} on, "
                         f"expected {count}"
                     )
                 columns[name] = from_array(values, name=f"{path}: branch {name!r}")
             seen += count
             yield columns
-        if seen != expected:
-            raise BadFileError(f"{path}: read {seen} entries of {tree!r}, expected {expected}")
+        if seen != end:
+            raise BadFileError(f"{path}: read {seen} entries of {tree!r}, expected {end}")
 
 
 def _steps(
-    tree: Any, branches: Mapping[str, Any], *, path: Path, step: int
+    tree: Any, branches: Mapping[str, Any], *, path: Path, step: int, entries: tuple[int, int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield first entry and awkward arrays of each step; baskets are decompressed once."""
     names = {id(branch): name for name, branch in branches.items()}
@@ -220,12 +236,14 @@ def _steps(
     chunks = iter(
         tree.iterate(
             filter_branch=lambda branch: id(branch) in names,
+            entry_start=entries[0],
+            entry_stop=entries[1],
             step_size=step,
             library="ak",
             how=dict,
         )
     )
-    start = 0
+    start = entries[0]
     while True:
         try:
             with _reading(path):

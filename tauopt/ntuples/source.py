@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tauopt.errors import DataError
 from tauopt.physics.jagged import Array, Jagged
@@ -56,3 +56,11 @@ class Source(Protocol):
                 entries come than the header promises.
             DataError: a branch is missing or not numeric.
         """
+
+
+@runtime_checkable
+class Seekable(Source, Protocol):
+    """A source that can begin anywhere, as direct streaming needs it."""
+
+    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
+        """Read the entries from `start` to `stop`; returns and raises as `Source.iterate`."""

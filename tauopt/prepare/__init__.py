@@ -7,6 +7,8 @@
     candidates  columns of some entries -> a block of candidates
     missing     NaN and infinite features
     blocks      candidates in memory
+    arrange     which chunk a candidate goes to, and whether its features are copied
+    direct      features read from the source files while streaming
     spill       candidates on disk between the two passes of the shuffle
     reweight    the same spectrum for all classes
     constants   mean, spread and range on the training split

@@ -23,6 +23,8 @@ class Block:
     """Random numbers: candidates sorted by them are shuffled."""
     files: NDArray[np.int32]
     """Number of the file that the candidate comes from."""
+    entries: NDArray[np.int64]
+    """Where in its file the candidate is, counted from 0."""
     splits: NDArray[np.int8]
     """Index into `SPLITS`."""
     labels: NDArray[np.int16]
@@ -64,6 +66,10 @@ class Block:
             groups[name] = (values[chosen[0] : chosen[-1]], chosen - chosen[0])
         columns = {name: array[start:stop] for name, array in self.columns().items()}
         return Block(**columns, groups=groups)
+
+    def without_features(self) -> Block:
+        """Return the same candidates without what networks see of them."""
+        return replace(self, candidate=self.candidate[:, :0], groups={})
 
     def with_weights(self, weights: NDArray[np.float64]) -> Block:
         """Return the same candidates with other weights."""

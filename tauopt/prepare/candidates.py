@@ -154,6 +154,7 @@ def make_block(
     weight: Expression,
     keys: NDArray[np.uint64],
     file: int,
+    first: int,
     missing: Policy,
     where: str,
 ) -> tuple[Block, Counter[str], Counter[str]]:
@@ -166,6 +167,7 @@ def make_block(
         weight: expression of the sample's weight.
         keys: random number of each entry.
         file: number of the file.
+        first: entry of the file with which `columns` begin.
         missing: what to do with candidates that hold a missing value.
         where: file and first entry, for messages.
     Returns:
@@ -176,17 +178,19 @@ def make_block(
     """
     rows = labels.rows
     columns = _take(columns, rows)
+    candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)
     block = Block(
         keys=keys[rows],
         files=np.full(len(rows), file, dtype=np.int32),
+        entries=first + rows,
         splits=labels.splits,
         labels=labels.labels,
         weights=_finite(weight, columns, rows, where=f"{where}: weight"),
         event_numbers=labels.event_numbers,
         spectrum=_finite(plan.reweight, columns, rows, where=f"{where}: reweight.variable"),
-        candidate=_stack([_flat(f.expression, columns, rows) for f in plan.candidate], len(rows)),
         spectators=_stack([_flat(e, columns, rows) for e in plan.spectators.values()], len(rows)),
-        groups={group.name: _objects(group, columns, len(rows)) for group in plan.groups},
+        candidate=candidate,
+        groups=groups,
     )
     found = mark_missing(block, plan)
     if missing == "error":
@@ -196,6 +200,26 @@ def make_block(
     dropped = Counter({f"{MISSING} {name}": n for name, n in found.candidates.items()})
     dropped[MISSING] = int(found.rows.sum())
     return block.take(~found.rows), dropped, Counter()
+
+
+def evaluate_features(
+    plan: Plan, columns: Columns, rows: NDArray[np.int64], *, groups: Sequence[GroupPlan]
+) -> tuple[NDArray[np.float32], dict[str, Objects]]:
+    """Compute the features of candidates.
+
+    Args:
+        plan: the dataset's expressions.
+        columns: branches of these candidates, and of no others.
+        rows: (candidate) their entries.
+        groups: those that are wanted.
+    Returns:
+        (candidate, feature), and the objects of each group in order; NaN where an expression
+        gives NaN or overflows float32.
+    Raises:
+        DataError: see `make_block`.
+    """
+    candidate = _stack([_flat(f.expression, columns, rows) for f in plan.candidate], len(rows))
+    return candidate, {group.name: _objects(group, columns, len(rows)) for group in groups}
 
 
 def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:

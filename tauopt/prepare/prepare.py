@@ -32,13 +32,15 @@ from tauopt.errors import DataError, LockedError
 from tauopt.ntuples.digests import check_unchanged
 from tauopt.ntuples.source import STEP, BadFileError
 from tauopt.prepare import reweight, sources
-from tauopt.prepare.blocks import Block, chunk_sizes, rechunk
+from tauopt.prepare.arrange import Arrangement, Shuffled, Sliced
+from tauopt.prepare.blocks import Block, rechunk
 from tauopt.prepare.candidates import label, make_block
 from tauopt.prepare.constants import Constants
+from tauopt.prepare.direct import check_seekable
 from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan, make_plan
 from tauopt.prepare.sources import InputFile
-from tauopt.prepare.spill import Spill, check_space
+from tauopt.prepare.spill import check_space
 from tauopt.progress import Progress, Silent
 
 logger = logging.getLogger(__name__)
@@ -113,14 +115,27 @@ def _prepare(work: _Work, files: Sequence[InputFile], folder: Path) -> None:
         files = sources.with_entries(files)
     sources.check_bad_files(files, tolerated=work.dataset.bad_files)
     with durable.new_folder(folder) as temporary:
-        entries = sum(file.entries for file in files)
-        spill = Spill(temporary / "spill", entries=entries, chunk_size=work.dataset.chunk_size)
-        collected = _scatter(work, files, spill)
-        spill.flush()
+        arranged = _arrangement(work, files, temporary / "spill")
+        collected = _scatter(work, files, arranged)
+        arranged.flush()
         sources.check_bad_files(collected.files, tolerated=work.dataset.bad_files)
-        manifest = _write(work, collected, spill, temporary)
-        spill.remove()
+        manifest = _write(work, collected, arranged, temporary)
+        arranged.remove()
         write_manifest(temporary, manifest)
+
+
+def _arrangement(work: _Work, files: Sequence[InputFile], folder: Path) -> Arrangement:
+    size = work.dataset.chunk_size
+    if work.dataset.stream == "prepared":
+        return Shuffled(folder, entries=sum(file.entries for file in files), chunk_size=size)
+    if work.dataset.missing == "impute":
+        raise DataError(
+            "missing: impute does not go with stream: direct, which never holds all features; "
+            "use drop, or stream: prepared"
+        )
+    for file in files:
+        check_seekable(file.source, where=file.path)
+    return Sliced(folder, files, chunk_size=size)
 
 
 @dataclass
@@ -132,6 +147,8 @@ class _Collected:
     """(file, split, class) candidates."""
     dropped: list[Counter[str]]
     imputed: list[Counter[str]]
+    constants: dict[str, Constants]
+    """Group -> constants, for what networks see of the training split."""
 
     @property
     def good(self) -> NDArray[np.bool_]:
@@ -146,10 +163,12 @@ class _Collected:
         return dict(sorted(total.items()))
 
 
-def _scatter(work: _Work, files: Sequence[InputFile], spill: Spill) -> _Collected:
+def _scatter(work: _Work, files: Sequence[InputFile], arranged: Arrangement) -> _Collected:
     """First pass: read every file once and scatter its candidates at random."""
     shape = (len(files), len(SPLITS), len(work.plan.classes))
-    found = _Collected(list(files), np.zeros(shape, np.int64), [], [])
+    constants = {CANDIDATE: Constants(CANDIDATE, work.plan.candidate)}
+    constants |= {group.name: Constants(group.name, group.features) for group in work.plan.groups}
+    found = _Collected(list(files), np.zeros(shape, np.int64), [], [], constants)
     total = sum(file.entries for file in files)
     work.progress.begin(f"reading {work.dataset.name}", total, "candidates")
     seen = 0
@@ -159,13 +178,18 @@ def _scatter(work: _Work, files: Sequence[InputFile], spill: Spill) -> _Collecte
         if file.problem or not file.entries:
             continue
         try:
-            for block, entries in _blocks(work, file, number, found):
+            for block, entries in _blocks(work, arranged, file, number, found):
                 np.add.at(found.counts[number], (block.splits, block.labels), 1)
-                spill.add(block)
+                if not arranged.copies("train"):
+                    _update(constants, block.take(block.splits == SPLITS.index("train")))
+                arranged.add(block)
                 seen += entries
+                spill = arranged.spill
                 check_space(spill.folder, spill.bytes * (total - seen) / seen)
                 work.progress.advance(entries)
         except BadFileError as error:
+            if not arranged.copies("train"):  # its candidates are in the constants already
+                raise
             found.files[number] = replace(file, problem=str(error))
             work.progress.say(f"left out: {error}")
         finally:
@@ -175,7 +199,7 @@ def _scatter(work: _Work, files: Sequence[InputFile], spill: Spill) -> _Collecte
 
 
 def _blocks(
-    work: _Work, file: InputFile, number: int, found: _Collected
+    work: _Work, arranged: Arrangement, file: InputFile, number: int, found: _Collected
 ) -> Iterator[tuple[Block, int]]:
     """Yield the candidates of each step of a file, and how many entries it had."""
     seed = durable.sha256_json([work.digest, file.sample, file.sha256])
@@ -190,9 +214,9 @@ def _blocks(
             columns,
             labels,
             weight=file.weight,
-            # one draw an entry, kept or not: the same numbers whatever the step
-            keys=rng.integers(0, 2**64, size=entries, dtype=np.uint64),
+            keys=arranged.keys(number, first=start, entries=entries, rng=rng),
             file=number,
+            first=start,
             missing=work.dataset.missing,
             where=where,
         )
@@ -202,44 +226,48 @@ def _blocks(
         start += entries
 
 
-def _write(work: _Work, found: _Collected, spill: Spill, folder: Path) -> Manifest:
+def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) -> Manifest:
     """Second pass: sort each bin, cut chunks, fit constants, write."""
     counts = found.counts[found.good].sum(axis=0)
     _check_splits(work.plan, counts)
-    spectrum = _fit_spectrum(work, found, spill)
+    spectrum = _fit_spectrum(work, found, arranged)
     imputed = found.total(found.imputed)
     means = None
     if imputed:
-        means = Means(work.plan).fit(spill.read("train", good=found.good), needed=imputed)
-    constants = {CANDIDATE: Constants(CANDIDATE, work.plan.candidate)}
-    constants |= {group.name: Constants(group.name, group.features) for group in work.plan.groups}
+        means = Means(work.plan).fit(arranged.read("train", good=found.good), needed=imputed)
+    constants = found.constants
+    sources_index = np.cumsum(found.good) - 1
     work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
     chunks: dict[SplitName, list[ChunkInfo]] = {split: [] for split in SPLITS}
     for index, split in enumerate(SPLITS):
-        sizes = chunk_sizes(int(counts[index].sum()), work.dataset.chunk_size)
-        stream = spill.read(split, good=found.good, delete=True)
+        sizes = arranged.sizes(split, candidates=int(counts[index].sum()))
+        stream = arranged.read(split, good=found.good, delete=True)
         for number, block in enumerate(rechunk(stream, sizes)):
             block = spectrum.apply(block) if spectrum else block
             block = means.fill(block) if means else block
-            if split == "train":
+            copied = arranged.copies(split)
+            if split == "train" and copied:
                 _update(constants, block)
-            name = chunk_name(split, number)
-            chunks[split].append(_write_chunk(folder, name, block, classes=[*work.plan.classes]))
+            places = None if copied else (sources_index[block.files], block.entries)
+            name, classes = chunk_name(split, number), [*work.plan.classes]
+            chunks[split].append(_write_chunk(folder, name, block, classes=classes, places=places))
             work.progress.advance(len(block))
     return _manifest(work, found, chunks, constants)
 
 
-def _fit_spectrum(work: _Work, found: _Collected, spill: Spill) -> reweight.Spectrum | None:
+def _fit_spectrum(
+    work: _Work, found: _Collected, arranged: Arrangement
+) -> reweight.Spectrum | None:
     settings = work.dataset.reweight
     if settings is None:
         return None
     classes = list(work.plan.classes)
     changed = [label for label, name in enumerate(classes) if name not in settings.to]
     edges = reweight.find_edges(
-        spill.read("train", good=found.good), changed=changed, bins=settings.bins
+        arranged.read("train", good=found.good), changed=changed, bins=settings.bins
     )
     return reweight.fit(
-        spill.read("train", good=found.good), edges, classes=classes, to=settings.to
+        arranged.read("train", good=found.good), edges, classes=classes, to=settings.to
     )
 
 
@@ -249,7 +277,15 @@ def _update(constants: dict[str, Constants], block: Block) -> None:
         constants[name].update(values)
 
 
-def _write_chunk(folder: Path, name: str, block: Block, *, classes: Sequence[str]) -> ChunkInfo:
+def _write_chunk(
+    folder: Path,
+    name: str,
+    block: Block,
+    *,
+    classes: Sequence[str],
+    places: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+) -> ChunkInfo:
+    """Write a chunk, without features where it tells `places` in the source files."""
     return write_chunk(
         folder,
         name,
@@ -257,9 +293,10 @@ def _write_chunk(folder: Path, name: str, block: Block, *, classes: Sequence[str
         labels=block.labels,
         weights=block.weights,
         event_numbers=block.event_numbers,
-        candidate=block.candidate,
-        groups=block.groups,
         spectators=block.spectators,
+        candidate=None if places else block.candidate,
+        groups=None if places else block.groups,
+        places=places,
     )
 
 

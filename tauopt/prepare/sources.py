@@ -187,8 +187,8 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
     """Return the SHA-256 of all that decides what a prepared dataset holds.
 
     That is the versions of format and algorithm, the settings, and the content of the files;
-    not the files' names, nor how many bad ones are tolerated. The order of features and classes
-    counts; the order of samples and files does not.
+    not how many bad ones are tolerated, nor the files' names unless they are streamed directly.
+    The order of features and classes counts; the order of samples and files does not.
     """
     samples = sorted(
         [
@@ -201,7 +201,8 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
         for name, sample in dataset.samples.items()
     )
     settings = dataset.model_dump(
-        mode="json", include={"name", "selection", "event_number", "split", "missing", "chunk_size"}
+        mode="json",
+        include={"name", "selection", "event_number", "split", "missing", "stream", "chunk_size"},
     )
     return durable.sha256_json(
         {
@@ -210,6 +211,7 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
             "settings": settings,
             "reweight": dataset.reweight and dataset.reweight.model_dump(mode="json"),
             "samples": samples,
+            "places": sorted(str(f.path) for f in files) if dataset.stream == "direct" else [],
             "classes": list(dataset.classes.items()),
             "candidate": _features(dataset.candidate),
             "groups": [

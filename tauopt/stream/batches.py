@@ -135,7 +135,8 @@ def batches(
             position += count
 
     block = batch_size * max(1, BLOCK // batch_size)
-    for whole in _in_order(_cut(pieces(), block), lambda plan: _assemble(plan, spec), readers):
+    opened = _ahead(pieces()) if any(chunk.is_direct for chunk in split.chunks) else pieces()
+    for whole in _in_order(_cut(opened, block), lambda plan: _assemble(plan, spec), readers):
         yield from (whole,) if joined else _split(whole, batch_size)
 
 
@@ -143,12 +144,17 @@ def _open(chunk: Chunk, spec: InputSpec, label_map: Labels) -> _Source:
     labels = chunk.labels
     if not np.array_equal(np.bincount(labels, minlength=len(label_map)), chunk.info.counts):
         raise CorruptError(f"{chunk.folder / chunk.info.name}: labels are not those counted")
-    return _Source(
-        labels=label_map[labels],
-        weights=chunk.weights,
-        candidate=chunk.candidate,
-        groups={name: chunk.group(name) for name in spec.lengths},
-    )
+    candidate, groups = chunk.features(list(spec.lengths))
+    return _Source(label_map[labels], chunk.weights, candidate, groups)
+
+
+def _ahead(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    """Open the next chunk in a thread while batches are made of this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="tauopt-chunk") as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
 
 
 def _cut(pieces: Iterable[_Piece], block: int) -> Iterator[list[_Piece]]:

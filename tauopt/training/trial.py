@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from tauopt import durable
 from tauopt.config.objective import parse_objective
-from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import Interrupted, TrialFailed
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.style import Sample
+from tauopt.prepare.direct import open_dataset
 from tauopt.training import results
 from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint
 from tauopt.training.devices import limit_devices

@@ -33,7 +33,7 @@ def prepare(
         DataError: the ntuples are wrong, or the prepared dataset is damaged.
         ServiceError: the disk is too small, or the sample is being simulated elsewhere.
     """
-    from tauopt.dataset.prepared import open_dataset
+    from tauopt.prepare.direct import open_dataset
     from tauopt.prepare.prepare import prepare as make
 
     progress = progress or Silent()

@@ -84,8 +84,8 @@ def dataset_of(trial: Trial, *, cache: Path | None, progress: Progress) -> Prepa
         PromotionRefused: it is gone, and its ntuples too or they are not the same any more.
     """
     from tauopt.dataset.manifest import MANIFEST
-    from tauopt.dataset.prepared import open_dataset
     from tauopt.errors import DataError, PromotionRefused
+    from tauopt.prepare.direct import open_dataset
     from tauopt.workflows.prepare import prepare
 
     for place in _places(trial, cache):

@@ -180,7 +180,7 @@ class _Training:
         return file.read_text()
 
     def _open_run(self, output: Path) -> str:
-        from tauopt.dataset.prepared import open_dataset
+        from tauopt.prepare.direct import open_dataset
         from tauopt.search.telling import dataset_input
         from tauopt.tracking.client import artifact_folder, store_uri
         from tauopt.tracking.dataset_input import log_dataset

@@ -28,13 +28,14 @@ def candidates(prepared):
     for name, split in splits_of(prepared).items():
         found[name] = {}
         for chunk in split.chunks:
-            values, offsets = chunk.group("tracks")
+            features = chunk.features(["tracks"])
+            values, offsets = features.groups["tracks"]
             for i, number in enumerate(chunk.event_numbers.tolist()):
                 assert number not in found[name]
                 found[name][number] = (
                     int(chunk.labels[i]),
                     float(chunk.weights[i]),
-                    chunk.candidate[i].tolist(),
+                    features.candidate[i].tolist(),
                     values[offsets[i] : offsets[i + 1]].tolist(),
                     chunk.spectators[i].tolist(),
                 )

@@ -16,6 +16,7 @@ def make_block(candidates, seed=1, first=0):
     offsets = np.concatenate([[0], np.cumsum(counts)])
     numbers = first + np.arange(candidates)
     return Block(
+        entries=np.arange(first, first + candidates),
         keys=rng.integers(0, 2**64, candidates, dtype=np.uint64),
         files=(numbers % 2).astype(np.int32),
         splits=(numbers % 3).astype(np.int8),

@@ -5,19 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tauopt.config.experiment import Task
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import CorruptError, DataError, Interrupted, TrialFailed, UsageError
 from tauopt.evaluation.predictions import Predictions
 from tauopt.models.saving import load_model
+from tauopt.prepare.prepare import prepare
 from tauopt.stream.batches import batches
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.material import Data
 from tauopt.training.trial import run_trial
+from tests.ntuples_factory import columns, write
+from tests.ntuples_factory import dataset as ntuple_dataset
 from tests.prepared_factory import prepared_dataset
 from tests.training.toys import Recorder, plan
 
@@ -295,6 +300,18 @@ def test_a_plateau_lowers_the_learning_rate(dataset, tmp_path):
             break
     assert report.metrics["learning_rate"] == 5.0
     assert report.number > 2
+
+
+def test_a_trial_trains_straight_from_the_ntuples(tmp_path):
+    write(tmp_path / "in" / "a.root", columns(900))
+    settings = ntuple_dataset(tmp_path / "in", stream="direct", chunk_size=300)
+    folder = prepare(settings, cache=tmp_path / "cache")
+    the_plan = plan(folder, tmp_path / "trial", network="deepsets")
+    task = Task(classes={"jet": ("jet",), "tau": ("tau",)}, signal=("tau",))
+    experiment = the_plan.experiment.model_copy(update={"task": task})
+    reports = list(run_trial(replace(the_plan, experiment=experiment), tracker=Recorder()))
+    assert [report.candidates_seen for report in reports] == [540, 1080]
+    assert result(tmp_path / "trial")["dataset_digest"] == open_dataset(folder).digest
 
 
 def damaged(dataset: Path, folder: Path, split: str, file: str, change) -> Path:

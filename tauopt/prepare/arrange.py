@@ -1,0 +1,164 @@
+"""Which chunk a candidate goes to, and what of it is kept on disk between the two passes.
+
+`Shuffled` copies every split: chunks are uniform samples of the whole. `Sliced` is for direct
+streaming: chunk i holds the i-th part of each sample's entries, so that few files are read for it
+and every chunk is a mixture of the samples in their proportions; inside it candidates are
+shuffled. Of the splits that stay in the files it keeps no features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.dataset.manifest import SPLITS, SplitName
+from tauopt.prepare.blocks import Block, chunk_sizes
+from tauopt.prepare.sources import InputFile
+from tauopt.prepare.spill import Spill
+
+COPIED: SplitName = "validation"
+"""The split that direct streaming copies all the same: every report reads it."""
+
+
+class Arrangement(Protocol):
+    """Takes the candidates of the first pass, and gives them in their final order."""
+
+    spill: Spill
+    """Of the candidates whose features are kept."""
+
+    def copies(self, split: SplitName) -> bool:
+        """Say whether the features of a split are copied."""
+
+    def keys(
+        self, file: int, *, first: int, entries: int, rng: np.random.Generator
+    ) -> NDArray[np.uint64]:
+        """Return numbers by which candidates are sorted, for some entries of a file."""
+
+    def add(self, block: Block) -> None:
+        """Take candidates."""
+
+    def flush(self) -> None:
+        """Write all that is held."""
+
+    def read(
+        self, split: SplitName, *, good: NDArray[np.bool_], delete: bool = False
+    ) -> Iterator[Block]:
+        """Yield the candidates of a split in their final order; see `Spill.read`."""
+
+    def sizes(self, split: SplitName, *, candidates: int) -> Sequence[int]:
+        """Return the sizes of a split's chunks; they add up to `candidates`."""
+
+    def remove(self) -> None:
+        """Remove everything from the disk."""
+
+
+class Shuffled:
+    """All candidates in a uniform permutation, with their features."""
+
+    def __init__(self, folder: Path, *, entries: int, chunk_size: int) -> None:
+        """Begin in a new folder, for at most `entries` candidates."""
+        self._chunk_size = chunk_size
+        self.spill = Spill(folder, entries=entries, chunk_size=chunk_size)
+        self.add, self.flush = self.spill.add, self.spill.flush
+        self.read, self.remove = self.spill.read, self.spill.remove
+
+    def copies(self, split: SplitName) -> bool:
+        """Say that every split is copied."""
+        del split
+        return True
+
+    def keys(
+        self, file: int, *, first: int, entries: int, rng: np.random.Generator
+    ) -> NDArray[np.uint64]:
+        """Return random numbers: one draw an entry, the same whatever the step."""
+        del file, first
+        return rng.integers(0, 2**64, size=entries, dtype=np.uint64)
+
+    def sizes(self, split: SplitName, *, candidates: int) -> Sequence[int]:
+        """Divide a split into equal chunks."""
+        del split
+        return chunk_sizes(candidates, self._chunk_size)
+
+
+class Sliced:
+    """Candidates by the part of their sample that they stand in, shuffled within it."""
+
+    def __init__(self, folder: Path, files: Sequence[InputFile], *, chunk_size: int) -> None:
+        """Begin in a new folder; a chunk is of at most `chunk_size` entries, kept or not."""
+        entries = sum(file.entries for file in files)
+        self._chunks = max(1, math.ceil(entries / chunk_size))
+        self._width = 2**64 // self._chunks
+        self._places = list(places(files))
+        self._counts = {split: np.zeros(self._chunks, np.int64) for split in SPLITS}
+        folder.mkdir()
+        self.spill = Spill(folder / "copied", entries=entries, chunk_size=chunk_size)
+        self._light = Spill(folder / "direct", entries=entries, chunk_size=chunk_size)
+        self._folder = folder
+
+    def copies(self, split: SplitName) -> bool:
+        """Say whether the features of a split are copied."""
+        return split == COPIED
+
+    def keys(
+        self, file: int, *, first: int, entries: int, rng: np.random.Generator
+    ) -> NDArray[np.uint64]:
+        """Return random numbers within the range of the chunk that each entry belongs to."""
+        begin, total = self._places[file]
+        chunk = (begin + first + np.arange(entries)) * self._chunks // total
+        within = rng.integers(0, self._width, size=entries, dtype=np.uint64)
+        return np.asarray(chunk.astype(np.uint64) * np.uint64(self._width) + within)
+
+    def add(self, block: Block) -> None:
+        """Take candidates; the features of what stays in the files are dropped."""
+        chunk = (block.keys // np.uint64(self._width)).astype(np.int64)
+        for index, split in enumerate(SPLITS):
+            inside = block.splits == index
+            self._counts[split] += np.bincount(chunk[inside], minlength=self._chunks)
+        copied = block.splits == SPLITS.index(COPIED)
+        self.spill.add(block.take(copied))
+        self._light.add(block.take(~copied).without_features())
+
+    def flush(self) -> None:
+        """Write all that is held."""
+        self.spill.flush()
+        self._light.flush()
+
+    def read(
+        self, split: SplitName, *, good: NDArray[np.bool_], delete: bool = False
+    ) -> Iterator[Block]:
+        """Yield the candidates of a split chunk by chunk."""
+        spill = self.spill if self.copies(split) else self._light
+        return spill.read(split, good=good, delete=delete)
+
+    def sizes(self, split: SplitName, *, candidates: int) -> Sequence[int]:
+        """Return how many candidates of a split each chunk has, leaving out empty ones."""
+        sizes: list[int] = self._counts[split][self._counts[split] > 0].tolist()
+        if sum(sizes) != candidates:
+            raise RuntimeError(f"chunks of {split} hold {sum(sizes)} candidates, not {candidates}")
+        return sizes
+
+    def remove(self) -> None:
+        """Remove everything from the disk."""
+        self.spill.remove()
+        self._light.remove()
+        self._folder.rmdir()
+
+
+def places(files: Sequence[InputFile]) -> Iterator[tuple[int, int]]:
+    """Yield, for each file, where its entries begin in its sample, and the sample's entries.
+
+    Files of a sample stand in the order of their digests, which names and folders don't change.
+    """
+    begins: dict[int, int] = {}
+    totals: dict[str, int] = {}
+    for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].sha256)):
+        sample = files[number].sample
+        begins[number] = totals.get(sample, 0)
+        totals[sample] = begins[number] + files[number].entries
+    for number, file in enumerate(files):
+        yield begins[number], totals[file.sample]

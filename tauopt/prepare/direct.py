@@ -1,0 +1,146 @@
+"""Direct streaming: the features of a chunk, read from the source files when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.config.dataset import Dataset
+from tauopt.dataset import prepared
+from tauopt.dataset.manifest import Manifest
+from tauopt.dataset.prepared import Features, PreparedDataset
+from tauopt.errors import DataError
+from tauopt.ntuples.formats import open_source
+from tauopt.ntuples.source import Seekable
+from tauopt.physics.expressions import branches_of
+from tauopt.physics.jagged import Jagged, take_index
+from tauopt.prepare.candidates import evaluate_features
+from tauopt.prepare.plan import GroupPlan, Plan, make_plan
+
+
+def open_dataset(folder: Path | str) -> PreparedDataset:
+    """Open a prepared dataset, with its source files at hand if it is streamed directly.
+
+    Raises as `tauopt.dataset.prepared.open_dataset`.
+    """
+    dataset = prepared.open_dataset(folder)
+    if not dataset.is_direct:
+        return dataset
+    return PreparedDataset(dataset.folder, dataset.manifest, SourceFeatures(dataset.manifest))
+
+
+def check_seekable(source: object, *, where: Path) -> None:
+    """Check that a file can be streamed directly.
+
+    Raises:
+        DataError: its format can't be read from any entry on.
+    """
+    if not isinstance(source, Seekable):
+        raise DataError(
+            f"{where}: `stream: direct` needs files that can be read from any entry on, that is "
+            "TTrees with one candidate an entry; set `stream: prepared`"
+        )
+
+
+@dataclass(frozen=True)
+class SourceFeatures:
+    """Reads the features of candidates from the files that a manifest names."""
+
+    manifest: Manifest
+
+    def __reduce__(self) -> tuple[type[SourceFeatures], tuple[Manifest]]:
+        return SourceFeatures, (self.manifest,)  # parsed expressions don't travel
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return Dataset.model_validate(self.manifest.settings)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return make_plan(self._dataset)
+
+    def __call__(
+        self, files: NDArray[np.int32], entries: NDArray[np.int64], *, groups: Sequence[str]
+    ) -> Features:
+        """Read the features of some candidates.
+
+        Args:
+            files: (candidate) index into the manifest's sources.
+            entries: (candidate) entry in the file.
+            groups: those that are wanted.
+        Returns:
+            features in the order of the arguments.
+        Raises:
+            DataError: a file is gone or not as large as it was, or can't be read whole.
+        """
+        plans = tuple(group for group in self._plan.groups if group.name in groups)
+        order = np.lexsort((entries, files))
+        numbers, begins = np.unique(files[order], return_index=True)
+        parts = [
+            self._read(int(number), entries[rows], plans)
+            for number, rows in zip(numbers, np.split(order, begins[1:]), strict=True)
+        ]
+        return _in_order(parts, np.argsort(order))
+
+    def _read(
+        self, number: int, entries: NDArray[np.int64], groups: Sequence[GroupPlan]
+    ) -> Features:
+        """Read candidates of one file, at increasing entries."""
+        source = self.manifest.sources[number]
+        path = Path(source.path)
+        _check_size(path, source.bytes)
+        file = open_source(path, tree=self._dataset.samples[source.sample].tree)
+        check_seekable(file, where=path)
+        start, stop = int(entries[0]), int(entries[-1]) + 1
+        columns = file.read(_branches(self._plan, groups), start=start, stop=stop)  # type: ignore[attr-defined]
+        rows = entries - start
+        chosen = {name: _take(values, rows) for name, values in columns.items()}
+        candidate, found = evaluate_features(self._plan, chosen, rows, groups=groups)
+        return Features(candidate, dict(found))
+
+
+def _branches(plan: Plan, groups: Sequence[GroupPlan]) -> tuple[str, ...]:
+    wanted = [feature.expression for feature in plan.candidate]
+    for group in groups:
+        wanted += [feature.expression for feature in group.features]
+        wanted += [part for part in (group.select, group.order_by) if part]
+    return branches_of(wanted)
+
+
+def _take(values: Any, rows: NDArray[np.int64]) -> Any:
+    if len(rows) == (len(values.offsets) - 1 if isinstance(values, Jagged) else len(values)):
+        return values
+    return values.take(rows) if isinstance(values, Jagged) else values[rows]
+
+
+def _check_size(path: Path, expected: int) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(
+            f"{path}: {error.strerror}; it is streamed directly: bring it back, or prepare again"
+        ) from error
+    if size != expected:
+        raise DataError(
+            f"{path}: has {size} bytes, but {expected} when the dataset was prepared; prepare again"
+        )
+
+
+def _in_order(parts: Sequence[Features], order: NDArray[np.int64]) -> Features:
+    """Join parts and take their rows in another order."""
+    candidate = np.concatenate([part.candidate for part in parts])[order]
+    groups = {}
+    for name in parts[0].groups:
+        values = np.concatenate([part.groups[name][0] for part in parts])
+        counts = np.concatenate([np.diff(part.groups[name][1]) for part in parts])
+        offsets = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        index, chosen = take_index(offsets, order)
+        groups[name] = values[index], chosen
+    return Features(candidate, groups)
