@@ -2,16 +2,18 @@
 
 `Shuffled` copies every split: chunks are uniform samples of the whole. `Sliced` is for direct
 streaming: chunk i holds the i-th part of each sample's entries, so that few files are read for it
-and every chunk is a mixture of the samples in their proportions; inside it candidates are
-shuffled. Of the splits that stay in the files it keeps no features.
+and every chunk is a mixture of the samples in their proportions; inside it candidates stand as in
+the files, to be read in one go, and are shuffled while streaming. Of the splits that stay in the
+files it keeps no features.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,14 +88,14 @@ class Shuffled:
 
 
 class Sliced:
-    """Candidates by the part of their sample that they stand in, shuffled within it."""
+    """Candidates by the part of their sample that they stand in, and there as in the files."""
 
     def __init__(self, folder: Path, files: Sequence[InputFile], *, chunk_size: int) -> None:
         """Begin in a new folder; a chunk is of at most `chunk_size` entries, kept or not."""
         entries = sum(file.entries for file in files)
         self._chunks = max(1, math.ceil(entries / chunk_size))
-        self._width = 2**64 // self._chunks
-        self._places = list(places(files))
+        self._width = (2**64 - 1) // self._chunks
+        self._places = places(files)
         self._counts = {split: np.zeros(self._chunks, np.int64) for split in SPLITS}
         folder.mkdir()
         self.spill = Spill(folder / "copied", entries=entries, chunk_size=chunk_size)
@@ -107,11 +109,12 @@ class Sliced:
     def keys(
         self, file: int, *, first: int, entries: int, rng: np.random.Generator
     ) -> NDArray[np.uint64]:
-        """Return random numbers within the range of the chunk that each entry belongs to."""
-        begin, total = self._places[file]
-        chunk = (begin + first + np.arange(entries)) * self._chunks // total
-        within = rng.integers(0, self._width, size=entries, dtype=np.uint64)
-        return np.asarray(chunk.astype(np.uint64) * np.uint64(self._width) + within)
+        """Return numbers that grow with the chunk, and in it with the place in the files."""
+        del rng
+        place, entry = self._places[file], first + np.arange(entries)
+        chunk = (place.in_sample + entry) * self._chunks // place.sample_entries
+        ordered = (place.in_all + entry).astype(np.uint64)
+        return np.asarray(chunk.astype(np.uint64) * np.uint64(self._width) + ordered)
 
     def add(self, block: Block) -> None:
         """Take candidates; the features of what stays in the files are dropped."""
@@ -149,16 +152,21 @@ class Sliced:
         self._folder.rmdir()
 
 
-def places(files: Sequence[InputFile]) -> Iterator[tuple[int, int]]:
-    """Yield, for each file, where its entries begin in its sample, and the sample's entries.
+class Place(NamedTuple):
+    """Where the entries of a file begin, in the order of the files' digests."""
 
-    Files of a sample stand in the order of their digests, which names and folders don't change.
-    """
-    begins: dict[int, int] = {}
-    totals: dict[str, int] = {}
+    in_all: int
+    in_sample: int
+    sample_entries: int
+    """Of all files of the sample."""
+
+
+def places(files: Sequence[InputFile]) -> list[Place]:
+    """Return the place of each file; what files and folders are called does not matter."""
+    begins: dict[int, tuple[int, int]] = {}
+    totals: Counter[str] = Counter()
     for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].sha256)):
         sample = files[number].sample
-        begins[number] = totals.get(sample, 0)
-        totals[sample] = begins[number] + files[number].entries
-    for number, file in enumerate(files):
-        yield begins[number], totals[file.sample]
+        begins[number] = totals.total(), totals[sample]
+        totals[sample] += files[number].entries
+    return [Place(*begins[i], totals[file.sample]) for i, file in enumerate(files)]

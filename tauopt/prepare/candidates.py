@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
-from tauopt.physics.jagged import Jagged
+from tauopt.physics.jagged import Jagged, take_index
 from tauopt.prepare.blocks import Block, Objects
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 from tauopt.prepare.plan import EVENT_NUMBER, GroupPlan, Plan
@@ -177,7 +177,6 @@ def make_block(
             features are missing and the policy is `error`.
     """
     rows = labels.rows
-    columns = _take(columns, rows)
     candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)
     block = Block(
         keys=keys[rows],
@@ -209,8 +208,8 @@ def evaluate_features(
 
     Args:
         plan: the dataset's expressions.
-        columns: branches of these candidates, and of no others.
-        rows: (candidate) their entries.
+        columns: branches of some entries.
+        rows: (candidate) the entries that are candidates.
         groups: those that are wanted.
     Returns:
         (candidate, feature), and the objects of each group in order; NaN where an expression
@@ -219,26 +218,17 @@ def evaluate_features(
         DataError: see `make_block`.
     """
     candidate = _stack([_flat(f.expression, columns, rows) for f in plan.candidate], len(rows))
-    return candidate, {group.name: _objects(group, columns, len(rows)) for group in groups}
-
-
-def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:
-    if len(rows) == _length(columns):
-        return columns
-    return {
-        name: values.take(rows) if isinstance(values, Jagged) else values[rows]
-        for name, values in columns.items()
-    }
+    return candidate, {group.name: _objects(group, columns, rows) for group in groups}
 
 
 def _flat(expression: Expression, columns: Columns, rows: NDArray[np.int64]) -> NDArray[Any]:
-    values = expression.evaluate_flat(columns, entries=len(rows))
+    values = expression.evaluate_flat(columns, entries=_length(columns))
     if isinstance(values, Jagged):
         raise DataError(
             f"expression {expression.text!r} gives a value for each object, expected one a "
             "candidate: say which with [0], Sum$(...), Min$(...), Max$(...) or Length$(...)"
         )
-    return values
+    return values[rows]
 
 
 def _finite(
@@ -264,34 +254,34 @@ def _stack(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.float32]:
     return result
 
 
-def _objects(group: GroupPlan, columns: Columns, candidates: int) -> Objects:
+def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Objects:
     """Evaluate a group's features, select its objects and put them in order."""
-    parts = {f.label: _evaluate(f.expression, columns, candidates) for f in group.features}
-    select = _evaluate(group.select, columns, candidates) if group.select else None
-    order = _evaluate(group.order_by, columns, candidates) if group.order_by else None
+    parts = {f.label: _evaluate(f.expression, columns) for f in group.features}
+    select = _evaluate(group.select, columns) if group.select else None
+    order = _evaluate(group.order_by, columns) if group.order_by else None
     extras = {f"groups.{group.name}.select": select, f"groups.{group.name}.order_by": order}
-    offsets = _offsets(group, parts | extras)
-    values = _stack([_spread(part, offsets) for part in parts.values()], int(offsets[-1]))
-    owners = np.repeat(np.arange(candidates), np.diff(offsets))
-    index = np.arange(len(owners))
+    every = _offsets(group, parts | extras)
+    index, offsets = take_index(every, rows)
+    owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
     if select is not None:
-        index = np.flatnonzero(_spread(select, offsets))  # not zero is true, as in C++
+        kept = _spread(select, rows, owners, index) != 0  # not zero is true, as in C++
+        index, owners = index[kept], owners[kept]
     if order is not None:
-        key = _spread(order, offsets)[index].astype(np.float64)
+        key = _spread(order, rows, owners, index).astype(np.float64)
         if np.isnan(key).any():
             raise DataError(
                 f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects"
             )
-        index = index[np.lexsort((-key, owners[index]))]
-    if select is None and order is None:
-        return values, offsets
-    chosen = np.zeros(candidates + 1, dtype=np.int64)
-    np.cumsum(np.bincount(owners[index], minlength=candidates), out=chosen[1:])
-    return values[index], chosen
+        sorted_ = np.lexsort((-key, owners))
+        index, owners = index[sorted_], owners[sorted_]
+    values = [_spread(part, rows, owners, index) for part in parts.values()]
+    chosen = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(owners, minlength=len(rows)), out=chosen[1:])
+    return _stack(values, len(owners)), chosen
 
 
-def _evaluate(expression: Expression, columns: Columns, candidates: int) -> NDArray[Any] | Jagged:
-    return expression.evaluate_flat(columns, entries=candidates)
+def _evaluate(expression: Expression, columns: Columns) -> NDArray[Any] | Jagged:
+    return expression.evaluate_flat(columns, entries=_length(columns))
 
 
 def _offsets(group: GroupPlan, parts: Mapping[str, Any]) -> NDArray[np.int64]:
@@ -308,5 +298,11 @@ def _offsets(group: GroupPlan, parts: Mapping[str, Any]) -> NDArray[np.int64]:
     return reference.offsets
 
 
-def _spread(part: NDArray[Any] | Jagged, offsets: NDArray[np.int64]) -> NDArray[Any]:
-    return part.content if isinstance(part, Jagged) else np.repeat(part, np.diff(offsets))
+def _spread(
+    part: NDArray[Any] | Jagged,
+    rows: NDArray[np.int64],
+    owners: NDArray[np.int64],
+    index: NDArray[np.int64],
+) -> NDArray[Any]:
+    """Return a value for each object: at `index` of the content, or of the candidate `owners`."""
+    return part.content[index] if isinstance(part, Jagged) else part[rows][owners]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ from tauopt.errors import DataError
 from tauopt.ntuples.formats import open_source
 from tauopt.ntuples.source import Seekable
 from tauopt.physics.expressions import branches_of
-from tauopt.physics.jagged import Jagged, take_index
 from tauopt.prepare.candidates import evaluate_features
 from tauopt.prepare.plan import GroupPlan, Plan, make_plan
 
@@ -71,8 +69,8 @@ class SourceFeatures:
         """Read the features of some candidates.
 
         Args:
-            files: (candidate) index into the manifest's sources.
-            entries: (candidate) entry in the file.
+            files: (candidate) index into the manifest's sources, those of a file together.
+            entries: (candidate) entry in the file, increasing within a file.
             groups: those that are wanted.
         Returns:
             features in the order of the arguments.
@@ -80,13 +78,12 @@ class SourceFeatures:
             DataError: a file is gone or not as large as it was, or can't be read whole.
         """
         plans = tuple(group for group in self._plan.groups if group.name in groups)
-        order = np.lexsort((entries, files))
-        numbers, begins = np.unique(files[order], return_index=True)
+        edges = np.flatnonzero(np.diff(files)) + 1
         parts = [
-            self._read(int(number), entries[rows], plans)
-            for number, rows in zip(numbers, np.split(order, begins[1:]), strict=True)
+            self._read(int(files[rows[0]]), entries[rows], plans)
+            for rows in np.split(np.arange(len(files)), edges)
         ]
-        return _in_order(parts, np.argsort(order))
+        return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _read(
         self, number: int, entries: NDArray[np.int64], groups: Sequence[GroupPlan]
@@ -99,9 +96,7 @@ class SourceFeatures:
         check_seekable(file, where=path)
         start, stop = int(entries[0]), int(entries[-1]) + 1
         columns = file.read(_branches(self._plan, groups), start=start, stop=stop)  # type: ignore[attr-defined]
-        rows = entries - start
-        chosen = {name: _take(values, rows) for name, values in columns.items()}
-        candidate, found = evaluate_features(self._plan, chosen, rows, groups=groups)
+        candidate, found = evaluate_features(self._plan, columns, entries - start, groups=groups)
         return Features(candidate, dict(found))
 
 
@@ -111,12 +106,6 @@ def _branches(plan: Plan, groups: Sequence[GroupPlan]) -> tuple[str, ...]:
         wanted += [feature.expression for feature in group.features]
         wanted += [part for part in (group.select, group.order_by) if part]
     return branches_of(wanted)
-
-
-def _take(values: Any, rows: NDArray[np.int64]) -> Any:
-    if len(rows) == (len(values.offsets) - 1 if isinstance(values, Jagged) else len(values)):
-        return values
-    return values.take(rows) if isinstance(values, Jagged) else values[rows]
 
 
 def _check_size(path: Path, expected: int) -> None:
@@ -132,15 +121,11 @@ def _check_size(path: Path, expected: int) -> None:
         )
 
 
-def _in_order(parts: Sequence[Features], order: NDArray[np.int64]) -> Features:
-    """Join parts and take their rows in another order."""
-    candidate = np.concatenate([part.candidate for part in parts])[order]
+def _joined(parts: Sequence[Features]) -> Features:
     groups = {}
     for name in parts[0].groups:
-        values = np.concatenate([part.groups[name][0] for part in parts])
         counts = np.concatenate([np.diff(part.groups[name][1]) for part in parts])
         offsets = np.zeros(len(counts) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
-        index, chosen = take_index(offsets, order)
-        groups[name] = values[index], chosen
-    return Features(candidate, groups)
+        groups[name] = np.concatenate([part.groups[name][0] for part in parts]), offsets
+    return Features(np.concatenate([part.candidate for part in parts]), groups)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.dataset.prepared import Chunk, SplitReader
 from tauopt.errors import CorruptError
+from tauopt.stream.order import BLOCK as NEIGHBOURS
 from tauopt.stream.order import chunk_generator, chunk_order, shuffle_rows, sort_in_batches
 from tauopt.stream.padding import pad_into, take_into
 
@@ -28,6 +29,8 @@ Labels = npt.NDArray[np.int16]
 BLOCK = 4096
 """Candidates, about, that are assembled at once and then cut into batches: small batches would
 cost more in calls than in copying, and larger blocks more in fresh memory than in calls."""
+OPENERS = 2
+"""Threads that read the chunks of a direct dataset ahead."""
 ALIGNMENT = 64
 """Bytes: a cache line, and what TensorFlow's tensors begin at."""
 
@@ -55,6 +58,8 @@ class _Source:
 
 _Piece = tuple[_Source, npt.NDArray[np.int64]]
 """Rows of one chunk."""
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def kept(split: SplitReader, label_map: Labels) -> int:
@@ -115,29 +120,47 @@ def batches(
     if shuffle:
         order = chunk_order(len(split.chunks), seed=seed, epoch=epoch)
 
-    def rows_of(index: int, source: _Source, position: int) -> npt.NDArray[np.int64]:
+    def piece(part: _Part) -> _Piece:
+        chunk = split.chunks[part.chunk]
+        source = _open(chunk, spec, label_map)
         rows = np.flatnonzero(source.labels >= 0)
-        if not shuffle:
-            return rows
-        rng = chunk_generator(index, seed=seed, epoch=epoch)
-        rows = shuffle_rows(rows, batch_size=batch_size, rng=rng)
-        return sort_in_batches(rows, batch_size=batch_size, first=-position % batch_size)
+        if shuffle:
+            rng = chunk_generator(part.chunk, seed=seed, epoch=epoch)
+            neighbours = 1 if chunk.is_direct else NEIGHBOURS
+            rows = shuffle_rows(rows, batch_size=batch_size, rng=rng, block=neighbours)
+            first = -part.position % batch_size
+            rows = sort_in_batches(rows, batch_size=batch_size, first=first)
+        return source, rows[part.begin : part.end]
 
-    def pieces() -> Iterator[_Piece]:
-        position = 0
-        for index in order.tolist():
-            chunk = split.chunks[index]
-            count = _kept(chunk, label_map)
-            begin, end = max(start - position, 0), min(stop - position, count)
-            if begin < end:
-                source = _open(chunk, spec, label_map)
-                yield source, rows_of(index, source, position)[begin:end]
-            position += count
-
+    counts = [_kept(split.chunks[index], label_map) for index in order.tolist()]
+    parts = _parts(order.tolist(), counts, start=start, stop=stop)
+    openers = OPENERS if any(chunk.is_direct for chunk in split.chunks) else 0
     block = batch_size * max(1, BLOCK // batch_size)
-    opened = _ahead(pieces()) if any(chunk.is_direct for chunk in split.chunks) else pieces()
-    for whole in _in_order(_cut(opened, block), lambda plan: _assemble(plan, spec), readers):
+    plans = _cut(_in_order(parts, piece, threads=openers), block)
+    threads = readers if readers > 1 else 0
+    for whole in _in_order(plans, lambda plan: _assemble(plan, spec), threads=threads):
         yield from (whole,) if joined else _split(whole, batch_size)
+
+
+class _Part(NamedTuple):
+    """What of a chunk is wanted: its candidates in an epoch's order, from `begin` to `end`."""
+
+    chunk: int
+    position: int
+    """Kept candidates of the epoch before this chunk."""
+    begin: int
+    end: int
+
+
+def _parts(
+    order: Iterable[int], counts: Iterable[int], *, start: int, stop: int
+) -> Iterator[_Part]:
+    position = 0
+    for chunk, count in zip(order, counts, strict=True):
+        begin, end = max(start - position, 0), min(stop - position, count)
+        if begin < end:
+            yield _Part(chunk, position, begin, end)
+        position += count
 
 
 def _open(chunk: Chunk, spec: InputSpec, label_map: Labels) -> _Source:
@@ -146,15 +169,6 @@ def _open(chunk: Chunk, spec: InputSpec, label_map: Labels) -> _Source:
         raise CorruptError(f"{chunk.folder / chunk.info.name}: labels are not those counted")
     candidate, groups = chunk.features(list(spec.lengths))
     return _Source(label_map[labels], chunk.weights, candidate, groups)
-
-
-def _ahead(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
-    """Open the next chunk in a thread while batches are made of this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="tauopt-chunk") as pool:
-        coming = pool.submit(next, pieces, None)
-        while (piece := coming.result()) is not None:
-            coming = pool.submit(next, pieces, None)
-            yield piece
 
 
 def _cut(pieces: Iterable[_Piece], block: int) -> Iterator[list[_Piece]]:
@@ -211,18 +225,21 @@ def _split(whole: Batch, batch_size: int) -> Iterator[Batch]:
 
 
 def _in_order(
-    plans: Iterator[list[_Piece]], assemble: Callable[[list[_Piece]], Batch], readers: int
-) -> Iterator[Batch]:
-    """Assemble blocks in threads, a few ahead, and give them in the order of their plans."""
-    if readers == 1:
-        yield from map(assemble, plans)
+    items: Iterator[_Item], work: Callable[[_Item], _Result], *, threads: int
+) -> Iterator[_Result]:
+    """Do the work in threads, that many items ahead, and give results in the order of items.
+
+    With no threads it is done in the caller's, when it is due.
+    """
+    if not threads:
+        yield from map(work, items)
         return
-    waiting: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(readers, thread_name_prefix="tauopt-reader") as pool:
+    waiting: deque[Future[_Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="tauopt-reader") as pool:
         try:
-            for plan in plans:
-                waiting.append(pool.submit(assemble, plan))
-                if len(waiting) > readers:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -1,6 +1,6 @@
 """How fast training is when fed from a prepared dataset, against ready batches in memory.
 
-    python tests/benchmarks/bench_feed.py [cores]
+    python -m tests.benchmarks.bench_feed [cores]
 
 The same batches in the same order, once streamed from disk, once kept as tensors in memory; one
 `fit` each in turn. Medians over the turns of the ratio of speeds.
@@ -18,13 +18,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from sample import CLASSES, LENGTHS, TASK, spec_of, write_prepared
 
 from tauopt.config.networks import DeepSets, Rnn
 from tauopt.dataset.inputs import task_labels
 from tauopt.models.build import build_model
 from tauopt.stream.batches import batches
 from tauopt.stream.feed import feed
+from tests.benchmarks.sample import CLASSES, LENGTHS, TASK, spec_of, write_prepared
 
 GROUPS = {name: {"length": length} for name, length in LENGTHS.items()}
 NETWORKS = {

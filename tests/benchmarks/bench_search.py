@@ -1,6 +1,6 @@
 """Overhead of a trial on a warm worker, and what a cold one costs.
 
-Run `python tests/benchmarks/bench_search.py [trials]`. One worker trains tiny dense networks,
+Run `python -m tests.benchmarks.bench_search [trials]`. One worker trains tiny dense networks,
 three reports each. Overhead is what a trial takes beyond training and evaluation: from its
 start to its first report, less the time of a later report (building and compiling the network,
 Ray's messages), and from its end to the next trial's start (the study, the proposal, the plan).

@@ -1,6 +1,6 @@
 """How many candidates a second one core simulates, end to end.
 
-    python tests/benchmarks/bench_simulate.py
+    python -m tests.benchmarks.bench_simulate
 
 One file of each slice of the default sample, at half of its length, from the generator's
 start (whose cost thus counts twice) to the written file; slices are summed in their shares.

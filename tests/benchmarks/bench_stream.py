@@ -1,6 +1,6 @@
 """How fast ready float32 batches come from a prepared dataset, on one core.
 
-    python tests/benchmarks/bench_stream.py
+    python -m tests.benchmarks.bench_stream
 
 Compared in the same run with the naive way: awkward's pad_none and fill_none on each batch, read
 from a ROOT file one after another and not even shuffled. Medians of repeats; figures by processor
@@ -11,17 +11,25 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import awkward as ak
 import numpy as np
 import uproot
-from sample import BYTES, CHUNK, CLASSES, LENGTHS, TASK, names, spec_of, write_prepared, write_root
 
 from tauopt.dataset.inputs import task_labels
 from tauopt.stream.batches import batches
+from tests.benchmarks.sample import (
+    BYTES,
+    CHUNK,
+    CLASSES,
+    TASK,
+    naive,
+    random_chunk,
+    rate,
+    spec_of,
+    write_prepared,
+    write_root,
+)  # fmt: skip
 
 BATCH_SIZES = (256, 1024, 4096)
 NAIVE_SIZES = (4096, 50_000)
@@ -31,37 +39,12 @@ REPEATS = 7
 NAIVE_REPEATS = 5
 
 
-def naive(
-    path: Path, batch_size: int, *, stop: int
-) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Yield padded batches as one writes them at first."""
-    for part in uproot.iterate(
-        f"{path}:candidates", step_size=batch_size, entry_stop=stop, library="ak"
-    ):
-        inputs = {"candidate": np.stack([part[n].to_numpy() for n in names("candidate")], axis=1)}
-        for group, length in LENGTHS.items():
-            columns = []
-            for name in names(group):
-                padded = ak.pad_none(part[name], length, axis=1, clip=True)
-                columns.append(ak.to_numpy(ak.fill_none(padded, np.float32(0))))
-            inputs[group] = np.stack(columns, axis=-1)
-            inputs[f"{group}_mask"] = np.arange(length) < ak.num(part[name]).to_numpy()[:, None]
-        yield inputs, part["label"].to_numpy()
-
-
-def rate(run: Callable[[], int]) -> tuple[float, float]:
-    """Return candidates a second of processor time, and of the clock."""
-    clock, processor = time.perf_counter(), time.process_time()
-    candidates = run()
-    processor, clock = time.process_time() - processor, time.perf_counter() - clock
-    return candidates / processor, candidates / clock
-
-
 def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as scratch:
         dataset = write_prepared(Path(scratch), chunks=4)
-        write_root(Path(scratch) / "ntuple.root", dataset)
+        chunk = random_chunk(np.random.default_rng(2))
+        write_root(Path(scratch) / "ntuple.root", chunk, compression=uproot.LZ4(1))
         spec, labels = spec_of(dataset), task_labels(CLASSES, TASK)
 
         def stream(batch_size: int, epoch: int) -> int:

@@ -1,6 +1,6 @@
 """What tracking costs: in the trial, and in the driver's shipper. Medians.
 
-    python tests/benchmarks/bench_tracking.py [trials, 20]
+    python -m tests.benchmarks.bench_tracking [trials, 20]
 
 The trial pays for the spool alone (each record fsynced). The shipper's time is the driver's, in
 a thread that no trial waits for. A trial here has 3 reports of 12 metrics, 30 parameters, three

@@ -1,6 +1,6 @@
 """What a trial costs on a warm process beyond training, and what a cold one costs.
 
-Run `python tests/benchmarks/bench_trial.py [network] [trials]`; networks: rnn (the ATLAS
+Run `python -m tests.benchmarks.bench_trial [network] [trials]`; networks: rnn (the ATLAS
 baseline), deepsets, dense. Each trial trains three epochs of a small sample. The first call of
 `fit` and of the prediction traces a graph: its cost is its time less that of a later call. The
 first column is wall time; CPU time tells more on a machine that others use too.
@@ -130,5 +130,4 @@ def main(network: str = "rnn", trials: int = 8) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
     main(*sys.argv[1:2], *map(int, sys.argv[2:3]))

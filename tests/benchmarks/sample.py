@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,23 +91,52 @@ def spec_of(dataset: PreparedDataset) -> InputSpec:
     return input_spec(dataset.manifest, TASK, LENGTHS)
 
 
-def write_root(path: Path, dataset: PreparedDataset) -> None:
-    """Write the first training chunk as a flat ntuple, compressed with LZ4: the fastest to read."""
-    chunk = dataset.train.chunks[0]
+def write_root(path: Path, chunk: dict[str, Any], *, compression: Any) -> None:
+    """Write a chunk (`random_chunk`) as a flat ntuple."""
     branches: dict[str, Any] = {
-        name: chunk.candidate[:, i] for i, name in enumerate(names("candidate"))
+        name: chunk["candidate"][:, i] for i, name in enumerate(names("candidate"))
     }
-    branches |= {"label": np.asarray(chunk.labels), "weight": np.asarray(chunk.weights)}
+    branches |= {
+        "label": chunk["labels"].astype(np.int16),
+        "weight": chunk["weights"],
+        "event_number": chunk["event_numbers"],
+    }
     for group in LENGTHS:
-        values, offsets = chunk.group(group)
+        values, offsets = chunk["groups"][group]
         for i, name in enumerate(names(group)):
             layout = ak.contents.ListOffsetArray(
                 ak.index.Index64(offsets),
                 ak.contents.NumpyArray(np.ascontiguousarray(values[:, i])),
             )
             branches[name] = ak.Array(layout)
-    with uproot.recreate(path, compression=uproot.LZ4(1)) as file:
+    with uproot.recreate(path, compression=compression) as file:
         file.mktree(
             "candidates", {name: ak.type(array).content for name, array in branches.items()}
         )
         file["candidates"].extend(branches)
+
+
+def naive(
+    path: Path, batch_size: int, *, stop: int
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """Yield padded batches as one writes them at first."""
+    for part in uproot.iterate(
+        f"{path}:candidates", step_size=batch_size, entry_stop=stop, library="ak"
+    ):
+        inputs = {"candidate": np.stack([part[n].to_numpy() for n in names("candidate")], axis=1)}
+        for group, length in LENGTHS.items():
+            columns = []
+            for name in names(group):
+                padded = ak.pad_none(part[name], length, axis=1, clip=True)
+                columns.append(ak.to_numpy(ak.fill_none(padded, np.float32(0))))
+            inputs[group] = np.stack(columns, axis=-1)
+            inputs[f"{group}_mask"] = np.arange(length) < ak.num(part[name]).to_numpy()[:, None]
+        yield inputs, part["label"].to_numpy()
+
+
+def rate(run: Callable[[], int]) -> tuple[float, float]:
+    """Return candidates a second of processor time, and of the clock."""
+    clock, processor = time.perf_counter(), time.process_time()
+    candidates = run()
+    processor, clock = time.process_time() - processor, time.perf_counter() - clock
+    return candidates / processor, candidates / clock

@@ -92,14 +92,24 @@ def test_constants_and_spectra_are_those_of_copied_candidates(ntuples, tmp_path)
     assert candidates(one) == candidates(other)
 
 
-def test_every_chunk_is_a_mixture_of_the_samples_in_random_order(direct):
-    chunks = direct.train.chunks
-    assert len(chunks) == 12
-    for chunk in chunks:
+def test_every_chunk_is_a_mixture_of_the_samples(direct):
+    assert len(direct.train.chunks) == 12
+    for chunk in direct.train.chunks:
         samples = np.bincount(chunk.event_numbers // 800, minlength=2)
         assert samples[0] == pytest.approx(2 * samples[1], abs=3)
-        order = chunk.event_numbers
-        assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 5 / np.sqrt(len(order))
+
+
+def test_neighbours_in_the_files_come_in_any_batch(ntuples, tmp_path):
+    """Candidates of a sample stand together in a chunk; single ones are shuffled, not blocks."""
+    cache = prepare(settings(ntuples, stream="direct", chunk_size=1200), cache=tmp_path)
+    opened = open_dataset(cache)
+    (chunk,) = opened.train.chunks
+    is_second = dict(
+        zip(chunk.features([]).candidate[:, 0], chunk.event_numbers >= 800, strict=True)
+    )
+    for batch in stream(opened, batch_size=180):
+        second = sum(is_second[pt] for pt in batch.inputs["candidate"][:, 0])
+        assert abs(second - 60) < 5 * np.sqrt(180 * 2 / 9)  # five standard deviations
 
 
 def test_batches_begin_anywhere_and_do_not_depend_on_the_readers(direct):

@@ -1,0 +1,115 @@
+"""How fast ready batches come straight from ROOT files, on one core and on two.
+
+    python -m tests.benchmarks.bench_direct
+
+Files are compressed with zstd. Compared in the same run with awkward's pad_none and fill_none on
+large steps, its best case, not even shuffled. Medians of repeats by the clock (by processor
+time, of all cores together); peak memory is that
+of the process over what it holds before the first batch.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import uproot
+
+from tauopt.config.dataset import Dataset
+from tauopt.dataset.inputs import input_spec, task_labels
+from tauopt.prepare.direct import open_dataset
+from tauopt.prepare.prepare import prepare
+from tauopt.stream.batches import batches
+from tests.benchmarks.sample import (
+    BYTES,
+    CHUNK,
+    CLASSES,
+    LENGTHS,
+    TASK,
+    naive,
+    names,
+    random_chunk,
+    rate,
+    write_root,
+)
+
+FILES = 4
+BATCH_SIZE = 1024
+NAIVE_STEP = 50_000
+REPEATS = 5
+
+
+def settings(folder: Path) -> Dataset:
+    """Describe the benchmark's ntuples; nine tenths are the training split."""
+    return Dataset.model_validate(
+        {
+            "name": "benchmark",
+            "samples": {
+                "all": {"files": [f"{folder}/*.root"], "weight": "weight", "classes": CLASSES}
+            },
+            "classes": {name: f"label == {i}" for i, name in enumerate(CLASSES)},
+            "split": {
+                "train": "event_number % 20 < 18",
+                "validation": "event_number % 20 == 18",
+                "test": "event_number % 20 == 19",
+            },
+            "candidate": {name: {"scale": "standard"} for name in names("candidate")},
+            "groups": {
+                group: {"features": {name: {"scale": "standard"} for name in names(group)}}
+                for group in LENGTHS
+            },
+            "stream": "direct",
+        }
+    )
+
+
+def peak_mb() -> float:
+    """Return the largest memory this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def told(what: str, speeds: list[tuple[float, float]]) -> None:
+    """Print medians of speeds by processor time and by the clock."""
+    processor, clock = (statistics.median(column) / 1e6 for column in zip(*speeds, strict=True))
+    print(f"{what}: {clock:.2f} ({processor:.2f}) M candidates/s", flush=True)
+
+
+def main() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for number in range(FILES):
+            chunk = random_chunk(np.random.default_rng(number))
+            write_root(folder / f"{number}.root", chunk, compression=uproot.ZSTD(3))
+        dataset = open_dataset(prepare(settings(folder), cache=folder / "cache"))
+        spec = input_spec(dataset.manifest, TASK, LENGTHS)
+        labels = task_labels(CLASSES, TASK)
+
+        def stream(epoch: int) -> int:
+            made = batches(
+                dataset.train,
+                spec=spec, label_map=labels, batch_size=BATCH_SIZE, seed=1, epoch=epoch,
+            )  # fmt: skip
+            return sum(len(batch.labels) for batch in made)
+
+        def naively() -> int:
+            path = folder / "0.root"
+            return sum(len(label) for _, label in naive(path, NAIVE_STEP, stop=CHUNK))
+
+        print(f"{FILES * CHUNK:,} candidates of {BYTES} bytes in zstd ROOT files; medians")
+        before = peak_mb()
+        for count in dict.fromkeys((1, min(2, len(cores)))):
+            os.sched_setaffinity(0, cores[:count])
+            stream(0)
+            told(f"direct, {count} core(s)", [rate(lambda e=e: stream(e)) for e in range(REPEATS)])
+        print(f"peak memory of streaming: {peak_mb() - before:.0f} MB")
+        os.sched_setaffinity(0, cores[:1])
+        told("awkward, 1 core(s)", [rate(naively) for _ in range(REPEATS)])
+
+
+if __name__ == "__main__":
+    main()
