@@ -1,10 +1,10 @@
 """Which chunk a candidate goes to, and what of it is kept on disk between the two passes.
 
 `Shuffled` copies every split: chunks are uniform samples of the whole. `Sliced` is for direct
-streaming: chunk i holds the i-th part of each sample's entries, so that few files are read for it
-and every chunk is a mixture of the samples in their proportions; inside it candidates stand as in
-the files, to be read in one go, and are shuffled while streaming. Of the splits that stay in the
-files it keeps no features.
+streaming: each file is cut into parts that go to chunks far apart, so that a chunk is a mixture of
+all files, or of many where they are very many; inside it candidates stand as in the files, to be
+read in one go, and are shuffled while streaming. Of the splits that stay in the files it keeps no
+features.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tauopt.prepare.spill import Spill
 
 COPIED: SplitName = "validation"
 """The split that direct streaming copies all the same: every report reads it."""
+SMALLEST_PART = 5000
+"""Entries of a file that are worth opening it for a chunk."""
 
 
 class Arrangement(Protocol):
@@ -88,14 +90,14 @@ class Shuffled:
 
 
 class Sliced:
-    """Candidates by the part of their sample that they stand in, and there as in the files."""
+    """Candidates by the part of their file that they stand in, and there as in the file."""
 
     def __init__(self, folder: Path, files: Sequence[InputFile], *, chunk_size: int) -> None:
         """Begin in a new folder; a chunk is of at most `chunk_size` entries, kept or not."""
         entries = sum(file.entries for file in files)
         self._chunks = max(1, math.ceil(entries / chunk_size))
         self._width = (2**64 - 1) // self._chunks
-        self._places = places(files)
+        self._places = places(files, chunks=self._chunks)
         self._counts = {split: np.zeros(self._chunks, np.int64) for split in SPLITS}
         folder.mkdir()
         self.spill = Spill(folder / "copied", entries=entries, chunk_size=chunk_size)
@@ -112,8 +114,9 @@ class Sliced:
         """Return numbers that grow with the chunk, and in it with the place in the files."""
         del rng
         place, entry = self._places[file], first + np.arange(entries)
-        chunk = (place.in_sample + entry) * self._chunks // place.sample_entries
-        ordered = (place.in_all + entry).astype(np.uint64)
+        part = entry * place.parts // place.entries
+        chunk = (place.chunk + part * self._chunks // place.parts) % self._chunks
+        ordered = (place.begin + entry).astype(np.uint64)
         return np.asarray(chunk.astype(np.uint64) * np.uint64(self._width) + ordered)
 
     def add(self, block: Block) -> None:
@@ -153,20 +156,25 @@ class Sliced:
 
 
 class Place(NamedTuple):
-    """Where the entries of a file begin, in the order of the files' digests."""
+    """Where the entries of a file go."""
 
-    in_all: int
-    in_sample: int
-    sample_entries: int
-    """Of all files of the sample."""
+    begin: int
+    """Entries of all files before it, in the order of their digests."""
+    entries: int
+    parts: int
+    """Pieces of the file, evenly spread over the chunks."""
+    chunk: int
+    """Of its first part."""
 
 
-def places(files: Sequence[InputFile]) -> list[Place]:
+def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
     """Return the place of each file; what files and folders are called does not matter."""
-    begins: dict[int, tuple[int, int]] = {}
-    totals: Counter[str] = Counter()
+    found: dict[int, Place] = {}
+    begin, parts_before = 0, Counter[str]()
     for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].sha256)):
-        sample = files[number].sample
-        begins[number] = totals.total(), totals[sample]
-        totals[sample] += files[number].entries
-    return [Place(*begins[i], totals[file.sample]) for i, file in enumerate(files)]
+        file = files[number]
+        parts = min(max(1, file.entries // SMALLEST_PART), chunks)
+        found[number] = Place(begin, file.entries, parts, parts_before[file.sample] % chunks)
+        begin += file.entries
+        parts_before[file.sample] += parts
+    return [found[number] for number in range(len(files))]

@@ -92,11 +92,19 @@ def test_constants_and_spectra_are_those_of_copied_candidates(ntuples, tmp_path)
     assert candidates(one) == candidates(other)
 
 
-def test_every_chunk_is_a_mixture_of_the_samples(direct):
-    assert len(direct.train.chunks) == 12
-    for chunk in direct.train.chunks:
-        samples = np.bincount(chunk.event_numbers // 800, minlength=2)
-        assert samples[0] == pytest.approx(2 * samples[1], abs=3)
+def test_every_chunk_is_a_mixture_of_all_files(ntuples, tmp_path, monkeypatch):
+    monkeypatch.setattr("tauopt.prepare.arrange.SMALLEST_PART", 10)
+    opened = open_dataset(prepare(settings(ntuples, stream="direct"), cache=tmp_path))
+    assert len(opened.train.chunks) == 12
+    for chunk in opened.train.chunks:
+        files = np.bincount(chunk.event_numbers // 400, minlength=3)
+        np.testing.assert_allclose(files, 20, atol=2)
+
+
+def test_of_very_many_files_each_chunk_holds_some_of_each_sample(direct):
+    """Files too small to be cut: whole ones are dealt to the chunks in turn."""
+    samples = [set((chunk.event_numbers // 800).tolist()) for chunk in direct.train.chunks]
+    assert samples == [{0, 1}, {0}]
 
 
 def test_neighbours_in_the_files_come_in_any_batch(ntuples, tmp_path):
