@@ -48,6 +48,8 @@ def _group_names(dataset: Node, above: str) -> Iterator[Problem]:
 def _splits(dataset: Node, above: str) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for name, node in _entries(dataset, "split"):
+        if name not in ("train", "validation", "test"):
+            continue
         text = "".join(str(node.value).split())
         if text in seen:
             yield node.place.problem(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tauopt.config.inputs import Feature
 from tauopt.config.settings import Expression, Name, OptionalExpression, Settings, Variable
@@ -39,14 +39,32 @@ class Sample(Settings):
 
 
 class Split(Settings):
-    """Train, validation and test as expressions on the event number; they must not overlap."""
+    """Train, validation and test as expressions on the event number, which must not overlap.
 
-    train: Expression
+    Or k folds, by a hash of the event number that is the same everywhere: `{folds: 5, fold: 0}`.
+    Where both are given, the folds count, so that `--set data.split.folds=5` is enough.
+    """
+
+    train: OptionalExpression = ""
     """Fits weights and constants."""
-    validation: Expression
+    validation: OptionalExpression = ""
     """Gives the objective of a search."""
-    test: Expression
+    test: OptionalExpression = ""
     """Sealed until a trial is judged for promotion."""
+    folds: int | None = Field(default=None, ge=3, le=1000)
+    """Number of folds; the three expressions are then not used."""
+    fold: int = Field(default=0, ge=0)
+    """The fold that is test, from 0; the next one is validation (the first after the last), the
+    others are train."""
+
+    @model_validator(mode="after")
+    def _three_expressions_or_folds(self) -> Self:
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"expected a fold from 0 to {self.folds - 1}, got {self.fold}")
+        lacking = [n for n in ("train", "validation", "test") if not getattr(self, n)]
+        if self.folds is None and lacking:
+            raise ValueError(f"{', '.join(lacking)} is missing; give all three, or `folds`")
+        return self
 
 
 class Group(Settings):

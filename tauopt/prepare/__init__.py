@@ -3,6 +3,7 @@
 ::
 
     plan        expressions of a dataset file, parsed once
+    split       which candidates train, validate and test
     sources     its input files, and the digest that names the result
     candidates  columns of some entries -> a block of candidates
     missing     NaN and infinite features

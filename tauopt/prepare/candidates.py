@@ -15,7 +15,8 @@ from tauopt.physics.expressions import Expression
 from tauopt.physics.jagged import Jagged, take_index
 from tauopt.prepare.blocks import Block, Objects
 from tauopt.prepare.missing import Policy, mark_missing, refuse
-from tauopt.prepare.plan import EVENT_NUMBER, GroupPlan, Plan
+from tauopt.prepare.plan import GroupPlan, Plan
+from tauopt.prepare.split import EVENT_NUMBER
 
 Columns = Mapping[str, Any]
 NOT_SELECTED, OTHER_CLASS, NO_SPLIT, MISSING = (

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tauopt.config.dataset import Dataset, Group
+from tauopt.config.dataset import Dataset, Group, Split
 from tauopt.config.inputs import CANDIDATE, Feature, Transform
 from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression, ExpressionError, branches_of, parse
-
-EVENT_NUMBER = "event_number"
-"""The name by which a split's expression may always call the event number."""
+from tauopt.prepare.split import EVENT_NUMBER, SplitRule, fold_rules
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Plan:
     selection: Expression | None
     classes: dict[str, Expression]
     event_number: Expression
-    splits: dict[SplitName, Expression]
+    splits: dict[SplitName, SplitRule]
     candidate: tuple[FeaturePlan, ...]
     groups: tuple[GroupPlan, ...]
     spectators: dict[str, Expression]
@@ -83,24 +81,32 @@ def make_plan(dataset: Dataset) -> Plan:
     event_number = read(dataset.event_number, "event_number")
     if not event_number.branches:
         raise DataError(f"event_number: {event_number.text!r} reads no branch")
-    splits = {name: read(getattr(dataset.split, name), f"split.{name}") for name in SPLITS}
-    for name, split in splits.items():
-        others = set(split.branches) - {EVENT_NUMBER, dataset.event_number}
-        if others:
-            raise DataError(
-                f"split.{name}: {split.text!r} reads {', '.join(sorted(others))}; a split may "
-                f"depend on the event number only ({EVENT_NUMBER!r} or {dataset.event_number!r})"
-            )
     return Plan(
         selection=read(dataset.selection, "selection") if dataset.selection else None,
         classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
         event_number=event_number,
-        splits=splits,
+        splits=_splits(dataset.split, dataset.event_number),
         candidate=_features(CANDIDATE, dataset.candidate),
         groups=tuple(_group(name, group) for name, group in dataset.groups.items()),
         spectators={n: read(text, f"spectators.{n}") for n, text in dataset.spectators.items()},
         reweight=read(dataset.reweight.variable, "reweight.variable") if dataset.reweight else None,
     )
+
+
+def _splits(split: Split, event_number: str) -> dict[SplitName, SplitRule]:
+    if split.folds is not None:
+        return fold_rules(split.folds, split.fold)
+    rules: dict[SplitName, SplitRule] = {}
+    for name in SPLITS:
+        expression = read(getattr(split, name), f"split.{name}")
+        others = set(expression.branches) - {EVENT_NUMBER, event_number}
+        if others:
+            raise DataError(
+                f"split.{name}: {expression.text!r} reads {', '.join(sorted(others))}; a split may "
+                f"depend on the event number only ({EVENT_NUMBER!r} or {event_number!r})"
+            )
+        rules[name] = expression
+    return rules
 
 
 def read(text: str, where: str) -> Expression:
