@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 DOORS = {
     "uproot": {"ntuples"},
     "formulate": {"physics"},
+    "scipy": {"physics"},
     "yaml": {"config"},
     "numba": {"stream"},
     "tensorflow": {"stream", "models", "training"},

@@ -22,7 +22,7 @@ from tauopt.errors import Interrupted, ServiceError, TauoptError
 
 VERBS = (
     "search", "leaderboard", "status", "promote", "ui", "train",
-    "simulate", "prepare", "validate", "schema", "doctor",
+    "simulate", "prepare", "validate-data", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
 
@@ -41,7 +41,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_common)
     for verb in VERBS:
-        importlib.import_module(f"tauopt.cli.{verb}").register(app)
+        importlib.import_module(f"tauopt.cli.{verb.replace('-', '_')}").register(app)
     return app
 
 

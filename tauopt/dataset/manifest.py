@@ -88,6 +88,8 @@ class Manifest(Settings):
     """Feature -> values replaced by the training mean."""
     bad_files: tuple[str, ...] = ()
     """Files that could not be read and were tolerated."""
+    reports: dict[str, ChunkFile] = Field(default={})
+    """Files beside the chunks that say what was counted and checked, by name."""
     settings: dict[str, JsonValue] = Field(default={})
     """The dataset file's settings, for the record."""
 

@@ -269,7 +269,8 @@ class PreparedDataset:
             raise CorruptError(f"damaged prepared dataset: {', '.join(bad)}; {_REMEDY}")
 
     def _files(self) -> list[tuple[Path, Any]]:
-        return [
+        reports = [(self.folder / name, report) for name, report in self.manifest.reports.items()]
+        return reports + [
             (self.folder / chunk.name / name, expected)
             for split in self.manifest.splits.values()
             for chunk in split.chunks

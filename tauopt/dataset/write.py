@@ -13,7 +13,7 @@ from tauopt import durable
 from tauopt.dataset.manifest import ChunkFile, ChunkInfo, write_manifest
 from tauopt.errors import DataError
 
-__all__ = ["chunk_name", "write_chunk", "write_manifest"]
+__all__ = ["chunk_name", "write_chunk", "write_manifest", "write_report"]
 
 Array = npt.NDArray[Any]
 
@@ -90,6 +90,12 @@ def write_chunk(
     )
 
 
+def write_report(folder: Path, name: str, content: Any) -> ChunkFile:
+    """Write `content` as JSON beside the chunks; return its entry in the manifest's `reports`."""
+    durable.write_json(folder / name, content)
+    return _entry(folder / name)
+
+
 def _float32(values: Array) -> Array:
     with np.errstate(over="ignore"):  # an overflow becomes infinite and is found by `_check`
         return np.ascontiguousarray(values, np.float32)
@@ -97,6 +103,10 @@ def _float32(values: Array) -> Array:
 
 def _write(path: Path, array: Array) -> ChunkFile:
     np.save(path, array, allow_pickle=False)
+    return _entry(path)
+
+
+def _entry(path: Path) -> ChunkFile:
     return ChunkFile(sha256=durable.sha256_file(path), bytes=path.stat().st_size)
 
 

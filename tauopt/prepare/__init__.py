@@ -13,6 +13,9 @@
     spill       candidates on disk between the two passes of the shuffle
     reweight    the same spectrum for all classes
     constants   mean, spread and range on the training split
+    tally       what is kept of each chunk to compare it
+    reports     what is counted and compared while chunks are written
+    validation  each chunk against the rest of its split
     survey      counts without writing anything
     prepare     all of it, in order
 """

@@ -19,6 +19,7 @@ from tauopt.config.inputs import CANDIDATE
 from tauopt.dataset.manifest import (
     MANIFEST,
     SPLITS,
+    ChunkFile,
     ChunkInfo,
     Manifest,
     Source,
@@ -39,6 +40,7 @@ from tauopt.prepare.constants import Constants
 from tauopt.prepare.direct import check_seekable
 from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan, make_plan
+from tauopt.prepare.reports import Reports
 from tauopt.prepare.sources import InputFile
 from tauopt.prepare.spill import check_space
 from tauopt.progress import Progress, Silent
@@ -237,10 +239,12 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
         means = Means(work.plan).fit(arranged.read("train", good=found.good), needed=imputed)
     constants = found.constants
     sources_index = np.cumsum(found.good) - 1
+    reports = Reports(work.plan, found.files, compared=work.dataset.stream == "prepared")
     work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
     chunks: dict[SplitName, list[ChunkInfo]] = {split: [] for split in SPLITS}
     for index, split in enumerate(SPLITS):
         sizes = arranged.sizes(split, candidates=int(counts[index].sum()))
+        reports.begin(split, chunks=len(sizes))
         stream = arranged.read(split, good=found.good, delete=True)
         for number, block in enumerate(rechunk(stream, sizes)):
             block = spectrum.apply(block) if spectrum else block
@@ -251,8 +255,9 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
             places = None if copied else (sources_index[block.files], block.entries)
             name, classes = chunk_name(split, number), [*work.plan.classes]
             chunks[split].append(_write_chunk(folder, name, block, classes=classes, places=places))
+            reports.add(name, block)
             work.progress.advance(len(block))
-    return _manifest(work, found, chunks, constants)
+    return _manifest(work, found, chunks, reports=reports.write(folder, name=work.dataset.name))
 
 
 def _fit_spectrum(
@@ -325,9 +330,10 @@ def _manifest(
     work: _Work,
     found: _Collected,
     chunks: dict[SplitName, list[ChunkInfo]],
-    constants: dict[str, Constants],
+    *,
+    reports: dict[str, ChunkFile],
 ) -> Manifest:
-    classes = tuple(work.plan.classes)
+    classes, constants = tuple(work.plan.classes), found.constants
     return Manifest(
         name=work.dataset.name,
         digest=work.digest,
@@ -350,5 +356,6 @@ def _manifest(
         dropped=found.total(found.dropped),
         imputed=found.total(found.imputed),
         bad_files=tuple(file.problem for file in found.files if file.problem),
+        reports=reports,
         settings=work.dataset.model_dump(mode="json"),
     )

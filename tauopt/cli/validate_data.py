@@ -1,0 +1,45 @@
+"""`tauopt validate-data`: check the chunks of a prepared dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tauopt.cli.options import Json
+
+
+def validate_data(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of a prepared dataset, or a dataset or experiment file.")
+    ],
+    json: Json = False,
+) -> None:
+    """Check a prepared dataset: digests, and that every chunk is a random sample of its split."""
+    from tauopt.cli.console import print_json, progress, results
+    from tauopt.workflows.validate_data import validate_data as check
+
+    with progress() as told:
+        prepared, found = check(source, progress=told)
+    if json:
+        print_json({"folder": str(prepared.folder), **found.plain()})
+    else:
+        console = results()
+        console.print(str(prepared.folder), markup=False, soft_wrap=True)
+        for split, sizes in found.sizes.items():
+            console.print(f"{split}: {sum(sizes.values())} candidates in {len(sizes)} parts")
+        if prepared.is_direct:
+            console.print("digests agree; chunks are streamed directly and not compared")
+            return
+        console.print(
+            f"{len(found.comparisons)} tests, smallest p {found.smallest:.2g} "
+            "after Holm's correction",
+            markup=False,
+        )
+    found.check(str(prepared.folder))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command("validate-data")(validate_data)

@@ -1,0 +1,177 @@
+"""What is kept of a split to compare its chunks: counts and sums of weights in bins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.dataset.manifest import SplitName
+from tauopt.physics import homogeneity
+from tauopt.physics.homogeneity import BINS, Grid, Tested, grid_of
+
+PARTS = 4
+"""Parts that a split is compared in at least."""
+MOST_OBJECTS = 40
+"""Multiplicities from here on are one category."""
+KS, WEIGHTED_KS, CHI_SQUARE = "Kolmogorov-Smirnov", "weighted Kolmogorov-Smirnov", "chi-square"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the columns of a dataset are called."""
+
+    candidate: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    """Group -> features."""
+    spectators: tuple[str, ...]
+
+
+class Candidates(Protocol):
+    """Candidates in stored order, see `tauopt.prepare.blocks.Block`."""
+
+    @property
+    def labels(self) -> NDArray[np.int16]: ...  # noqa: D102
+    @property
+    def weights(self) -> NDArray[Any]: ...  # noqa: D102
+    @property
+    def event_numbers(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def candidate(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def spectators(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def groups(self) -> Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]]: ...  # noqa: D102
+
+
+@dataclass
+class _Number:
+    """Counts and sums of weights of one variable in bins, by part."""
+
+    grid: Grid | None = None
+    counts: list[NDArray[np.int64]] = field(default_factory=list)
+    sums: list[NDArray[np.float64]] = field(default_factory=list)
+    squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
+    fourth: float = 0.0
+
+    def add(self, values: NDArray[Any], weights: NDArray[np.float64]) -> None:
+        if self.grid is None and len(values):
+            self.grid = grid_of(values)
+        bins = self.grid.bins_of(values).astype(np.intp) if self.grid else np.empty(0, np.intp)
+        squared = weights**2
+        self.counts.append(np.bincount(bins, minlength=BINS))
+        sums = np.bincount(bins, weights, minlength=BINS)
+        self.sums.append(np.asarray(sums, dtype=np.float64))
+        self.squares += np.bincount(bins, squared, minlength=BINS)
+        self.fourth += float((squared**2).sum())  # `@` wakes the threads of BLAS
+
+    def tests(self) -> Iterator[tuple[str, Tested]]:
+        counts = np.array(self.counts, dtype=np.float64)
+        if self.grid is None:
+            return
+        yield KS, homogeneity.kolmogorov_smirnov(counts)
+        yield (
+            WEIGHTED_KS,
+            homogeneity.weighted_kolmogorov_smirnov(
+                np.array(self.sums), self.squares, sizes=counts.sum(axis=1), fourth=self.fourth
+            ),
+        )
+
+
+class Tally:
+    """What is kept of one split to compare its parts: a few kB a variable and part."""
+
+    def __init__(self, split: SplitName, names: Names, *, chunks: int) -> None:
+        self.split = split
+        self.parts: list[str] = []
+        self.sizes: list[int] = []
+        self._names = names
+        self._cuts = math.ceil(PARTS / chunks) if chunks else 1
+        self._numbers: dict[str, _Number] = {}
+        self._categories: dict[str, list[NDArray[np.int64]]] = {}
+
+    def add(
+        self, chunk: str, content: Candidates, *, samples: NDArray[np.int64] | None = None
+    ) -> None:
+        """Take a chunk.
+
+        Args:
+            chunk: its name.
+            content: its candidates.
+            samples: (candidate) number of the sample, where it is known.
+        """
+        numbers = list(self._columns(content))
+        categories = list(self._kinds(content, samples))
+        weights = np.asarray(content.weights, dtype=np.float64)
+        edges = np.linspace(0, len(weights), self._cuts + 1).astype(int)
+        for cut in range(self._cuts):
+            start, stop = int(edges[cut]), int(edges[cut + 1])
+            of = f" part {cut + 1} of {self._cuts}" if self._cuts > 1 else ""
+            self.parts.append(chunk + of)
+            self.sizes.append(stop - start)
+            for name, values, rows in numbers:
+                self._add(name, values, rows, weights=weights, between=(start, stop))
+            for name, values in categories:
+                found = np.bincount(values[start:stop])
+                self._categories.setdefault(name, []).append(found)
+
+    def _add(
+        self,
+        name: str,
+        values: NDArray[Any],
+        rows: NDArray[np.int64] | None,
+        *,
+        weights: NDArray[np.float64],
+        between: tuple[int, int],
+    ) -> None:
+        start, stop = between
+        number = self._numbers.setdefault(name, _Number())
+        if rows is None:
+            number.add(values[start:stop], weights[start:stop])
+        else:
+            low, high = np.searchsorted(rows, (start, stop))
+            number.add(values[low:high], weights[rows[low:high]])
+
+    def _columns(
+        self, content: Candidates
+    ) -> Iterator[tuple[str, NDArray[Any], NDArray[np.int64] | None]]:
+        """Yield name, values, and the candidates that have one (None: all)."""
+        yield "event_numbers", content.event_numbers, None
+        yield "weights", content.weights, None
+        for column, name in enumerate(self._names.candidate):
+            yield f"candidate.{name}", content.candidate[:, column], None
+        for column, name in enumerate(self._names.spectators):
+            yield f"spectators.{name}", content.spectators[:, column], None
+        for group, features in self._names.groups.items():
+            values, offsets = content.groups[group]
+            rows = np.flatnonzero(np.diff(offsets))
+            first = values[offsets[rows]]
+            for column, name in enumerate(features):
+                yield f"{group}.{name} of the first object", first[:, column], rows
+
+    def _kinds(
+        self, content: Candidates, samples: NDArray[np.int64] | None
+    ) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        yield "class", content.labels.astype(np.int64)
+        if samples is not None:
+            yield "sample", samples
+        for group in self._names.groups:
+            counts = np.diff(content.groups[group][1])
+            yield f"number of {group}", np.minimum(counts, MOST_OBJECTS)
+
+    def tests(self) -> Iterator[tuple[str, str, Tested]]:
+        """Yield variable, kind of test and what it found, by part."""
+        if len(self.parts) < 2:
+            return
+        for name, number in self._numbers.items():
+            for kind, tested in number.tests():
+                yield name, kind, tested
+        for name, parts in self._categories.items():
+            table = np.zeros((len(parts), max(map(len, parts))))
+            for row, found in zip(table, parts, strict=True):
+                row[: len(found)] = found
+            yield name, CHI_SQUARE, homogeneity.chi_square(table)

@@ -1,0 +1,101 @@
+"""Check a prepared dataset: digests first, then every chunk against the rest of its split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tauopt.dataset.prepared import Chunk, PreparedDataset, SplitReader
+    from tauopt.prepare.tally import Names, Tally
+    from tauopt.prepare.validation import Validation
+
+
+def validate_data(
+    source: Path | str, *, cache: Path | None = None, progress: Progress | None = None
+) -> tuple[PreparedDataset, Validation]:
+    """Check a prepared dataset; writes nothing into it.
+
+    Args:
+        source: its folder, or a dataset or experiment file, which is prepared if it is not yet.
+        cache: folder of prepared datasets [default: the user's cache].
+        progress: who is told.
+    Returns:
+        the dataset, and all comparisons of its chunks; the caller decides on failures. None of a
+        directly streamed dataset, whose chunks are slices of files and no random samples.
+    Raises:
+        CorruptError: a file's content differs from its digest.
+        DataError: there is no prepared dataset; or errors of `prepare`.
+    """
+    from tauopt.prepare.direct import open_dataset
+    from tauopt.prepare.validation import compare
+    from tauopt.workflows.prepare import prepare
+
+    progress = progress or Silent()
+    if Path(source).is_dir():
+        prepared = open_dataset(source)
+    else:
+        prepared = prepare(source, cache=cache, progress=progress)
+    prepared.verify()
+    if prepared.is_direct:
+        return prepared, compare(())
+    by = f"validate-data {prepared.folder.name}"
+    splits = (prepared.train, prepared.validation, prepared.sealed_test(opened_by=by))
+    total = sum(split.candidates for split in splits)
+    progress.begin(f"validating {prepared.manifest.name}", total, "candidates")
+    names = _names(prepared)
+    return prepared, compare([_tally(split, names, progress=progress) for split in splits])
+
+
+def _names(prepared: PreparedDataset) -> Names:
+    from tauopt.prepare.tally import Names
+
+    manifest = prepared.manifest
+    return Names(
+        tuple(feature.name for feature in manifest.candidate.features),
+        {
+            group.name: tuple(feature.name for feature in group.features)
+            for group in manifest.groups
+        },
+        manifest.spectators,
+    )
+
+
+@dataclass(frozen=True)
+class _Content:
+    """A chunk's candidates, mapped once."""
+
+    labels: NDArray[np.int16]
+    weights: NDArray[Any]
+    event_numbers: NDArray[np.int64]
+    candidate: NDArray[np.float32]
+    spectators: NDArray[np.float32]
+    groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
+
+
+def _tally(split: SplitReader, names: Names, *, progress: Progress) -> Tally:
+    from tauopt.prepare.tally import Tally
+
+    tally = Tally(split.name, names, chunks=len(split.chunks))
+    for chunk in split.chunks:
+        tally.add(chunk.info.name, _content(chunk, names))
+        progress.advance(chunk.candidates)
+    return tally
+
+
+def _content(chunk: Chunk, names: Names) -> _Content:
+    return _Content(
+        labels=chunk.labels,
+        weights=chunk.weights,
+        event_numbers=chunk.event_numbers,
+        candidate=chunk.candidate,
+        spectators=chunk.spectators,
+        groups={group: chunk.group(group) for group in names.groups},
+    )
