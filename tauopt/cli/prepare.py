@@ -10,7 +10,13 @@ import typer
 from tauopt.cli.options import Json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tauopt.dataset.prepared import PreparedDataset
+
+
+_SIZES = ("split", "sample", "class", "candidates", "weights", "balanced")
+"""Columns of the size table that are shown."""
 
 
 def prepare(
@@ -45,6 +51,8 @@ def _plain(prepared: PreparedDataset) -> dict[str, Any]:
         },
         "dropped": manifest.dropped,
         "imputed": manifest.imputed,
+        "negative_weights": manifest.negative_weights,
+        "reports": {name: str(prepared.folder / name) for name in manifest.reports},
         "bad_files": list(manifest.bad_files),
     }
 
@@ -60,16 +68,39 @@ def _print(prepared: PreparedDataset) -> None:
     table = Table("split", "chunks", *manifest.classes, "candidates")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name in SPLITS:
-        split = manifest.splits[name]
-        counts = [str(split.counts[one]) for one in manifest.classes]
-        table.add_row(name, str(len(split.chunks)), *counts, str(split.candidates))
+    for split in SPLITS:
+        held = manifest.splits[split]
+        counts = [str(held.counts[one]) for one in manifest.classes]
+        table.add_row(split, str(len(held.chunks)), *counts, str(held.candidates))
     console.print(table)
+    if "sizes.json" in manifest.reports:
+        _print_samples(prepared.report("sizes.json")["columns"], console)
     for what, reasons in (("left out", manifest.dropped), ("imputed", manifest.imputed)):
         for reason, count in reasons.items():
             console.print(f"{what}: {count} {reason}", markup=False)
+    for label, count in manifest.negative_weights.items():
+        if count:
+            console.print(f"negative weights: {count} of class {label}", markup=False)
     for problem in manifest.bad_files:
         console.print(f"file left out: {problem}", markup=False)
+
+
+def _print_samples(columns: dict[str, list[Any]], console: Console) -> None:
+    """Show what each sample gives to training: its bins of each class added up."""
+    from rich.table import Table
+
+    totals: dict[tuple[str, str], list[float]] = {}
+    rows = zip(*(columns[name] for name in _SIZES), strict=True)
+    for part, sample, label, *numbers in rows:
+        if part == "train":
+            found = totals.setdefault((sample, label), [0.0] * len(numbers))
+            totals[sample, label] = [a + b for a, b in zip(found, numbers, strict=True)]
+    table = Table("train: sample", "class", "candidates", "weights", "balanced")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for (sample, label), (candidates, weights, balanced) in totals.items():
+        table.add_row(sample, label, f"{candidates:.0f}", f"{weights:.6g}", f"{balanced:.6g}")
+    console.print(table)
 
 
 def register(app: typer.Typer) -> None:

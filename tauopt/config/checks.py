@@ -29,6 +29,14 @@ def check_dataset(dataset: Node, *, above: str = "") -> Iterator[Problem]:
     if reweight is not None:
         yield from _among(_texts(reweight, "to"), classes, f"{above}reweight.to")
     yield from _group_names(dataset, above)
+    for name, _ in _entries(dataset, "proportions"):
+        known = list(classes.entries) if classes is not None else [name]
+        if name not in known:
+            place = dataset.entries["proportions"].keys[name]
+            yield place.problem(
+                f"{above}proportions: unknown class {name!r}{nearest(name, known)}; "
+                f"the dataset has {', '.join(known)}"
+            )
     for name, _ in _entries(dataset, "spectators"):
         if name in _COLUMNS:
             place = dataset.entries["spectators"].keys[name]

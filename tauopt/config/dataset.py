@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from itertools import pairwise
+from math import prod
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tauopt.config.inputs import Feature
 from tauopt.config.settings import Expression, Name, OptionalExpression, Settings, Variable
@@ -78,19 +80,79 @@ class Group(Settings):
     """Expression by which objects are sorted, descending; empty keeps the ntuple's order."""
 
 
-class Reweight(Settings):
-    """Give every class the spectrum of some classes, so that it can't be learned.
+class BinnedVariable(Settings):
+    """Bins of one variable; the outermost are open, so that no value lies outside."""
 
-    Weights are fitted on the training split in quantile bins of the reweighted classes and
-    applied to all splits; the sum of weights of each class is kept.
+    expression: OptionalExpression = ""
+    """Branch or expression over branches; empty means the variable's own name."""
+    bins: int = Field(default=20, ge=1, le=1000)
+    """Quantile bins of the classes that are reweighted; not used where `edges` are given."""
+    edges: tuple[float, ...] = Field(default=(), max_length=1000)
+    """Edges between bins, increasing: n edges make n + 1 bins, since the first and the last are
+    open."""
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if any(high <= low for low, high in pairwise(self.edges)):
+            raise ValueError("expected edges that increase")
+        return self
+
+
+MAX_BINS = 20_000
+"""Bins over all variables of a reweighting."""
+
+
+class Reweight(Settings):
+    """Give every class one spectrum, so that it can't be learned.
+
+    Weights are fitted on the training split in quantile bins of the reweighted classes, or in
+    given bins, and applied to all splits; the sum of weights of each class is kept.
     """
 
-    variable: Expression
-    """Expression, usually the transverse momentum."""
-    to: tuple[Name, ...] = Field(min_length=1)
+    variable: OptionalExpression = ""
+    """Expression, usually the transverse momentum; for several give `variables`."""
+    to: tuple[Name, ...] = ()
     """Classes whose joint spectrum the others take."""
     bins: int = Field(default=49, ge=1, le=1000)
-    """Quantile bins of the classes that are reweighted."""
+    """Quantile bins of `variable` of the classes that are reweighted."""
+    variables: dict[Variable, BinnedVariable] = {}
+    """Variables by name, with the bins of each; reweighted are the bins of all of them together."""
+    target: Literal["classes", "flat", "mean"] = "classes"
+    """What every class takes: the spectrum of the classes `to`; the same sum of weights in every
+    bin; or the mean of the spectra of all classes, each normalised to one."""
+    max_ratio: float | None = Field(default=None, gt=1)
+    """The largest factor of a class over its smallest above zero must not be more; none sets no
+    limit."""
+
+    @property
+    def axes(self) -> dict[str, BinnedVariable]:
+        """The variables by name; a single one is called `variable`."""
+        one = BinnedVariable(expression=self.variable, bins=self.bins)
+        return {"variable": one} if self.variable else self.variables
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.variable) == bool(self.variables):
+            raise ValueError("expected either `variable` or `variables`")
+        if (self.target == "classes") != bool(self.to):
+            raise ValueError("expected either classes in `to`, or `target: flat` or `mean`")
+        axes = self.axes.values()
+        size = prod(len(axis.edges) + 1 if axis.edges else axis.bins for axis in axes)
+        if size > MAX_BINS:
+            raise ValueError(f"expected at most {MAX_BINS} bins in all, got {size}")
+        return self
+
+
+def _at_most_one(shares: dict[str, float]) -> dict[str, float]:
+    if sum(shares.values()) > 1 + 1e-6:
+        raise ValueError(f"expected shares that add up to 1 at most, got {sum(shares.values()):g}")
+    return shares
+
+
+Proportions = Annotated[
+    dict[Name, Annotated[float, Field(gt=0, lt=1)]], AfterValidator(_at_most_one)
+]
+"""Class -> share."""
 
 
 class Dataset(Settings):
@@ -118,7 +180,13 @@ class Dataset(Settings):
     """Kept for evaluation and not seen by networks: name -> expression. `pt`, `eta`, `mu` and
     `prongs` have a meaning for metrics and figures."""
     reweight: Reweight | None = None
-    """Give all classes the same spectrum of a variable; none leaves the weights as they are."""
+    """Give all classes the same spectrum of variables; none leaves the weights as they are."""
+    proportions: Proportions = {}
+    """Class -> its share of the sum of weights, for instance {jet: 0.5}; classes that are not
+    named share the rest in the proportions that they have. Fitted on the training split."""
+    negative_weights: Literal["keep", "drop", "absolute"] = "keep"
+    """What to do with candidates of negative weight: keep them, leave them out, or take the
+    weight without its sign. Counted in the manifest in any case."""
     missing: Literal["error", "drop", "impute"] = "error"
     """What to do with candidates that hold a NaN or infinite feature: stop, leave them out, or
     put the feature's training mean. Counted in the manifest either way."""

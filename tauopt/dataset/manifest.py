@@ -86,6 +86,8 @@ class Manifest(Settings):
     """Reason -> candidates left out."""
     imputed: dict[str, int] = Field(default={})
     """Feature -> values replaced by the training mean."""
+    negative_weights: dict[str, int] = Field(default={})
+    """Class -> candidates whose weight was negative when it was read."""
     bad_files: tuple[str, ...] = ()
     """Files that could not be read and were tolerated."""
     reports: dict[str, ChunkFile] = Field(default={})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -249,6 +250,20 @@ class PreparedDataset:
         ]
         if bad:
             raise CorruptError(f"content differs from its digest: {', '.join(bad)}; {_REMEDY}")
+
+    def report(self, name: str) -> Any:
+        """Return what a report beside the chunks says, see `Manifest.reports`.
+
+        Raises:
+            DataError: there is none of this name: the dataset is of an older tauopt.
+            CorruptError: it can't be read.
+        """
+        if name not in self.manifest.reports:
+            raise DataError(f"{self.folder}: holds no {name}; prepare the dataset again")
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CorruptError(f"{self.folder / name}: {error}; {_REMEDY}") from error
 
     def check_sizes(self) -> None:
         """Compare the size of every file with the manifest; memory maps of short files kill.

@@ -53,7 +53,9 @@ class Sample:
         """Return part of the sample that a dataset file describes."""
         if data.reweight is None:
             return cls(data.name, selection)
-        return cls(data.name, selection, f"weighted to one spectrum of {data.reweight.variable}")
+        axes = data.reweight.axes
+        variables = " and ".join(axis.expression or name for name, axis in axes.items())
+        return cls(data.name, selection, f"weighted to one spectrum of {variables}")
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,10 @@
     arrange     which chunk a candidate goes to, and whether its features are copied
     direct      features read from the source files while streaming
     spill       candidates on disk between the two passes of the shuffle
-    reweight    the same spectrum for all classes
+    weights     negative weights
+    binning     bins in any variables
+    reweight    the same spectrum for all classes, and proportions of them
+    sizes       counts and weights by sample, class and bin
     constants   mean, spread and range on the training split
     tally       what is kept of each chunk to compare it
     reports     what is counted and compared while chunks are written

@@ -31,7 +31,7 @@ class Block:
     weights: NDArray[np.float64]
     event_numbers: NDArray[np.int64]
     spectrum: NDArray[np.float64]
-    """The variable that is reweighted; zero without reweighting."""
+    """(candidate, variable) what is reweighted."""
     candidate: NDArray[np.float32]
     """(candidate, feature)."""
     spectators: NDArray[np.float32]

@@ -187,7 +187,7 @@ def make_block(
         labels=labels.labels,
         weights=_finite(weight, columns, rows, where=f"{where}: weight"),
         event_numbers=labels.event_numbers,
-        spectrum=_finite(plan.reweight, columns, rows, where=f"{where}: reweight.variable"),
+        spectrum=_spectrum(plan, columns, rows, where=where),
         spectators=_stack([_flat(e, columns, rows) for e in plan.spectators.values()], len(rows)),
         candidate=candidate,
         groups=groups,
@@ -232,11 +232,18 @@ def _flat(expression: Expression, columns: Columns, rows: NDArray[np.int64]) -> 
     return values[rows]
 
 
-def _finite(
-    expression: Expression | None, columns: Columns, rows: NDArray[np.int64], *, where: str
+def _spectrum(
+    plan: Plan, columns: Columns, rows: NDArray[np.int64], *, where: str
 ) -> NDArray[np.float64]:
-    if expression is None:
-        return np.zeros(len(rows))
+    values = np.empty((len(rows), len(plan.reweight)))
+    for column, (name, expression) in enumerate(plan.reweight.items()):
+        values[:, column] = _finite(expression, columns, rows, where=f"{where}: reweight.{name}")
+    return values
+
+
+def _finite(
+    expression: Expression, columns: Columns, rows: NDArray[np.int64], *, where: str
+) -> NDArray[np.float64]:
     values = _flat(expression, columns, rows).astype(np.float64)
     bad = ~np.isfinite(values)
     if bad.any():

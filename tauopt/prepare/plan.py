@@ -44,7 +44,8 @@ class Plan:
     candidate: tuple[FeaturePlan, ...]
     groups: tuple[GroupPlan, ...]
     spectators: dict[str, Expression]
-    reweight: Expression | None
+    reweight: dict[str, Expression]
+    """Name -> variable that is reweighted."""
 
     @property
     def labelling(self) -> tuple[Expression, ...]:
@@ -64,8 +65,7 @@ class Plan:
             yield from (feature.expression for feature in group.features)
             yield from (part for part in (group.select, group.order_by) if part)
         yield from self.spectators.values()
-        if self.reweight:
-            yield self.reweight
+        yield from self.reweight.values()
 
     def branches(self, weight: Expression) -> tuple[str, ...]:
         """Return the branches that a sample with this weight must have."""
@@ -89,7 +89,10 @@ def make_plan(dataset: Dataset) -> Plan:
         candidate=_features(CANDIDATE, dataset.candidate),
         groups=tuple(_group(name, group) for name, group in dataset.groups.items()),
         spectators={n: read(text, f"spectators.{n}") for n, text in dataset.spectators.items()},
-        reweight=read(dataset.reweight.variable, "reweight.variable") if dataset.reweight else None,
+        reweight={
+            name: read(variable.expression or name, f"reweight.{name}")
+            for name, variable in (dataset.reweight.axes if dataset.reweight else {}).items()
+        },
     )
 
 

@@ -43,6 +43,7 @@ from tauopt.prepare.plan import Plan, make_plan
 from tauopt.prepare.reports import Reports
 from tauopt.prepare.sources import InputFile
 from tauopt.prepare.spill import check_space
+from tauopt.prepare.weights import NEGATIVE, treat_negative
 from tauopt.progress import Progress, Silent
 
 logger = logging.getLogger(__name__)
@@ -147,6 +148,8 @@ class _Collected:
     files: list[InputFile]
     counts: NDArray[np.int64]
     """(file, split, class) candidates."""
+    negative: NDArray[np.int64]
+    """(file, class) candidates of negative weight."""
     dropped: list[Counter[str]]
     imputed: list[Counter[str]]
     constants: dict[str, Constants]
@@ -170,7 +173,8 @@ def _scatter(work: _Work, files: Sequence[InputFile], arranged: Arrangement) -> 
     shape = (len(files), len(SPLITS), len(work.plan.classes))
     constants = {CANDIDATE: Constants(CANDIDATE, work.plan.candidate)}
     constants |= {group.name: Constants(group.name, group.features) for group in work.plan.groups}
-    found = _Collected(list(files), np.zeros(shape, np.int64), [], [], constants)
+    negative = np.zeros((shape[0], shape[-1]), np.int64)
+    found = _Collected(list(files), np.zeros(shape, np.int64), negative, [], [], constants)
     total = sum(file.entries for file in files)
     work.progress.begin(f"reading {work.dataset.name}", total, "candidates")
     seen = 0
@@ -222,6 +226,10 @@ def _blocks(
             missing=work.dataset.missing,
             where=where,
         )
+        policy, before = work.dataset.negative_weights, len(block)
+        block, negative = treat_negative(block, policy, classes=len(work.plan.classes))
+        dropped[NEGATIVE] += before - len(block)
+        found.negative[number] += negative
         found.dropped[number] += labels.dropped + dropped
         found.imputed[number] += imputed
         yield block, entries
@@ -232,14 +240,15 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
     """Second pass: sort each bin, cut chunks, fit constants, write."""
     counts = found.counts[found.good].sum(axis=0)
     _check_splits(work.plan, counts)
-    spectrum = _fit_spectrum(work, found, arranged)
+    balance = reweight.balance(work.dataset, lambda: arranged.read("train", good=found.good))
     imputed = found.total(found.imputed)
     means = None
     if imputed:
         means = Means(work.plan).fit(arranged.read("train", good=found.good), needed=imputed)
     constants = found.constants
     sources_index = np.cumsum(found.good) - 1
-    reports = Reports(work.plan, found.files, compared=work.dataset.stream == "prepared")
+    compared = work.dataset.stream == "prepared"
+    reports = Reports(work.plan, found.files, bins=balance.bins, compared=compared)
     work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
     chunks: dict[SplitName, list[ChunkInfo]] = {split: [] for split in SPLITS}
     for index, split in enumerate(SPLITS):
@@ -247,7 +256,7 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
         reports.begin(split, chunks=len(sizes))
         stream = arranged.read(split, good=found.good, delete=True)
         for number, block in enumerate(rechunk(stream, sizes)):
-            block = spectrum.apply(block) if spectrum else block
+            raw, block = block, balance.apply(block)
             block = means.fill(block) if means else block
             copied = arranged.copies(split)
             if split == "train" and copied:
@@ -255,25 +264,9 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
             places = None if copied else (sources_index[block.files], block.entries)
             name, classes = chunk_name(split, number), [*work.plan.classes]
             chunks[split].append(_write_chunk(folder, name, block, classes=classes, places=places))
-            reports.add(name, block)
+            reports.add(name, block, weights=raw.weights)
             work.progress.advance(len(block))
     return _manifest(work, found, chunks, reports=reports.write(folder, name=work.dataset.name))
-
-
-def _fit_spectrum(
-    work: _Work, found: _Collected, arranged: Arrangement
-) -> reweight.Spectrum | None:
-    settings = work.dataset.reweight
-    if settings is None:
-        return None
-    classes = list(work.plan.classes)
-    changed = [label for label, name in enumerate(classes) if name not in settings.to]
-    edges = reweight.find_edges(
-        arranged.read("train", good=found.good), changed=changed, bins=settings.bins
-    )
-    return reweight.fit(
-        arranged.read("train", good=found.good), edges, classes=classes, to=settings.to
-    )
 
 
 def _update(constants: dict[str, Constants], block: Block) -> None:
@@ -355,6 +348,9 @@ def _manifest(
         ),
         dropped=found.total(found.dropped),
         imputed=found.total(found.imputed),
+        negative_weights=dict(
+            zip(classes, found.negative[found.good].sum(axis=0).tolist(), strict=True)
+        ),
         bad_files=tuple(file.problem for file in found.files if file.problem),
         reports=reports,
         settings=work.dataset.model_dump(mode="json"),

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from tauopt.dataset.manifest import ChunkFile, SplitName
 from tauopt.dataset.write import write_report
-from tauopt.prepare import validation
+from tauopt.prepare import sizes, validation
+from tauopt.prepare.binning import Bins
 from tauopt.prepare.blocks import Block
 from tauopt.prepare.plan import Plan
+from tauopt.prepare.sizes import Sizes
 from tauopt.prepare.sources import InputFile
 from tauopt.prepare.tally import Names, Tally
 
@@ -24,13 +26,17 @@ class Reports:
     a dataset with such chunks is not compared.
     """
 
-    def __init__(self, plan: Plan, files: Sequence[InputFile], *, compared: bool) -> None:
+    def __init__(
+        self, plan: Plan, files: Sequence[InputFile], *, bins: Bins, compared: bool
+    ) -> None:
         self._names = Names(
             tuple(feature.name for feature in plan.candidate),
             {group.name: tuple(one.name for one in group.features) for group in plan.groups},
             tuple(plan.spectators),
         )
-        self._sample: NDArray[np.int64] = _sample_numbers(files)
+        samples = list(dict.fromkeys(file.sample for file in files))
+        self._sample = np.array([samples.index(file.sample) for file in files], dtype=np.int64)
+        self._sizes = Sizes(bins, samples=samples, classes=list(plan.classes))
         self._tallies: list[Tally] = []
         self._compared = compared
 
@@ -38,10 +44,12 @@ class Reports:
         """Begin a split of some chunks."""
         self._tallies.append(Tally(split, self._names, chunks=chunks))
 
-    def add(self, chunk: str, block: Block) -> None:
-        """Take the next chunk of the split, as it is written."""
+    def add(self, chunk: str, block: Block, *, weights: NDArray[np.float64]) -> None:
+        """Take the next chunk of the split, as it is written, and its weights before balancing."""
+        tally, samples = self._tallies[-1], self._sample[block.files]
+        self._sizes.add(tally.split, block, samples=samples, weights=weights)
         if self._compared:
-            self._tallies[-1].add(chunk, block, samples=self._sample[block.files])
+            tally.add(chunk, block, samples=samples)
 
     def write(self, folder: Path, *, name: str) -> dict[str, ChunkFile]:
         """Check and write all reports; return their entries in the manifest.
@@ -49,14 +57,9 @@ class Reports:
         Raises:
             DataError: chunks are no random samples of their splits.
         """
-        if not self._compared:
-            return {}
-        found = validation.compare(self._tallies)
-        found.check(name)
-        return {validation.REPORT: write_report(folder, validation.REPORT, found.plain())}
-
-
-def _sample_numbers(files: Sequence[InputFile]) -> NDArray[np.int64]:
-    """Return the number of each file's sample, (file)."""
-    names = list(dict.fromkeys(file.sample for file in files))
-    return np.array([names.index(file.sample) for file in files], dtype=np.int64)
+        contents = {sizes.REPORT: self._sizes.plain()}
+        if self._compared:
+            found = validation.compare(self._tallies)
+            found.check(name)
+            contents[validation.REPORT] = found.plain()
+        return {file: write_report(folder, file, plain) for file, plain in contents.items()}

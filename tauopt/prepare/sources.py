@@ -200,10 +200,9 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
         ]
         for name, sample in dataset.samples.items()
     )
-    settings = dataset.model_dump(
-        mode="json",
-        include={"name", "selection", "event_number", "split", "missing", "stream", "chunk_size"},
-    )
+    plain = {"name", "selection", "event_number", "split", "missing", "stream"}
+    plain |= {"chunk_size", "proportions", "negative_weights"}
+    settings = dataset.model_dump(mode="json", include=plain)
     return durable.sha256_json(
         {
             "version": VERSION,

@@ -40,6 +40,8 @@ def test_prints_the_folder_and_counts(file, cache):
     folder, *table = result.stdout.splitlines()
     assert folder.startswith(str(cache / "prepared" / "toy-"))
     assert any("train" in line and "720" in line for line in table)
+    assert any(line.split("│")[1].split() == ["all"] and "jet" in line for line in table
+               if line.count("│") > 4)  # fmt: skip
 
 
 def test_prints_json_for_machines(file, cache):

@@ -136,6 +136,10 @@ def test_second_call_finds_it_and_does_nothing(ntuples, prepared, monkeypatch):
         {"missing": "drop"},
         {"classes": {"tau": "is_tau", "jet": "!is_tau"}},
         {"spectators": {"pt": "pt"}},
+        {"negative_weights": "drop"},
+        {"proportions": {"jet": 0.4}},
+        {"split": {"folds": 5}},
+        {"reweight": {"variable": "pt", "target": "flat", "bins": 2}},
     ],
 )
 def test_every_setting_that_matters_gives_another_dataset(ntuples, prepared, tmp_path, change):

@@ -23,7 +23,7 @@ def make_block(candidates, seed=1, first=0):
         labels=(numbers % 2).astype(np.int16),
         weights=rng.random(candidates),
         event_numbers=numbers,
-        spectrum=rng.random(candidates),
+        spectrum=rng.random((candidates, 1)),
         candidate=numbers[:, None].astype(np.float32) * [1, 2],
         spectators=np.empty((candidates, 0), dtype=np.float32),
         groups={"tracks": (np.repeat(numbers, counts)[:, None].astype(np.float32), offsets)},

@@ -188,6 +188,15 @@ def test_command_prints_and_writes_nothing_into_the_folder(prepared):
     assert {path: path.stat().st_mtime_ns for path in prepared.folder.rglob("*")} == before
 
 
+def test_directly_streamed_chunks_are_slices_and_not_compared(ntuples, tmp_path):
+    folder = prepare(dataset(ntuples, stream="direct"), cache=tmp_path)
+    found, validation = validate_data(folder)
+    assert found.is_direct
+    assert not validation.comparisons
+    assert set(found.manifest.reports) == {"sizes.json"}
+    assert "not compared" in run(folder).stdout
+
+
 def test_damage_is_told_by_digest_before_any_statistics(prepared, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(prepared.folder, folder)
