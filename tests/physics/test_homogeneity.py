@@ -174,16 +174,19 @@ def test_a_few_dominant_weights_are_not_judged():
     assert np.isnan(found.p).all()
 
 
-def test_categories_of_shuffled_parts_fail_at_the_stated_rate():
+@pytest.mark.parametrize("shares", [[0.5, 0.3, 0.15, 0.04, 0.0095, 0.0005], [0.025] * 40])
+def test_categories_of_shuffled_parts_fail_at_the_stated_rate(shares):
+    """Also with forty categories that are just common enough."""
     rng = np.random.default_rng(5)
     p = []
-    for _ in range(300):
-        values = rng.choice(6, size=4000, p=[0.5, 0.3, 0.15, 0.04, 0.0095, 0.0005])
-        part = np.arange(4000) // 500
-        table = np.zeros((8, 6))
-        np.add.at(table, (part, values), 1)
+    for _ in range(400):
+        values = rng.choice(len(shares), size=8000, p=shares)
+        table = np.zeros((8, len(shares)))
+        np.add.at(table, (np.arange(8000) // 1000, values), 1)
         p.append(chi_square(table).p)
     p = np.concatenate(p)
+    p = p[~np.isnan(p)]
+    assert len(p) > 400
     for level in (0.2, 0.05, 0.01):
         error = math.sqrt(level * (1 - level) / len(p))
-        assert abs((p < level).mean() - level) < 0.1 * level + 5 * error
+        assert abs((p < level).mean() - level) < 0.15 * level + 5 * error
