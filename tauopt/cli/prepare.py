@@ -75,6 +75,10 @@ def _print(prepared: PreparedDataset) -> None:
     console.print(table)
     if "sizes.json" in manifest.reports:
         _print_samples(prepared.report("sizes.json")["columns"], console)
+    if "validation.json" in manifest.reports:
+        compared = prepared.report("validation.json")
+        tests, smallest = compared["tests"], compared["smallest_adjusted_p"]
+        console.print(f"chunks compared: {tests} tests, smallest p {smallest:.2g} after Holm")
     for what, reasons in (("left out", manifest.dropped), ("imputed", manifest.imputed)):
         for reason, count in reasons.items():
             console.print(f"{what}: {count} {reason}", markup=False)

@@ -42,6 +42,7 @@ def test_prints_the_folder_and_counts(file, cache):
     assert any("train" in line and "720" in line for line in table)
     assert any(line.split("│")[1].split() == ["all"] and "jet" in line for line in table
                if line.count("│") > 4)  # fmt: skip
+    assert any(line.startswith("chunks compared: ") for line in table)
 
 
 def test_prints_json_for_machines(file, cache):

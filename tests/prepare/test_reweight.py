@@ -235,12 +235,13 @@ def test_size_table_agrees_with_what_the_chunks_hold(ntuples, tmp_path):
     assert json.loads((found.folder / "sizes.json").read_text())["columns"] == columns
 
 
+@pytest.mark.parametrize("stream", ["prepared", "direct"])
 @pytest.mark.parametrize("policy", ["keep", "drop", "absolute"])
-def test_negative_weights_are_counted_and_treated_as_the_policy_says(tmp_path, policy):
+def test_negative_weights_are_counted_and_treated_as_the_policy_says(tmp_path, policy, stream):
     content = columns(900)
     content["weight"][::10] *= -1
     write(tmp_path / "in" / "a.root", content)
-    settings = dataset(tmp_path / "in", negative_weights=policy)
+    settings = dataset(tmp_path / "in", negative_weights=policy, stream=stream)
     found = open_dataset(prepare(settings, cache=tmp_path))
     taus = int(content["is_tau"][::10].sum())
     assert found.manifest.negative_weights == {"jet": 90 - taus, "tau": taus}
