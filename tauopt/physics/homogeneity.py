@@ -62,7 +62,8 @@ def grid_of(values: NDArray[np.generic]) -> Grid:
     """Choose bins by the quantiles of some values, at least one; a few thousand are used."""
     values = values[:: max(1, len(values) // _ENOUGH)]
     finite = values[np.isfinite(values)]
-    center = float(np.median(finite)) if len(finite) else 0.0
+    middle = len(finite) // 2
+    center = float(np.partition(finite, middle)[middle]) if len(finite) else 0.0
     keys = np.sort(_leading(values, center))
     edges = np.unique(keys[(np.arange(1, BINS) * len(keys)) // BINS])
     lookup = np.searchsorted(edges, np.arange(2**16), side="right").astype(np.uint8)
@@ -72,6 +73,7 @@ def grid_of(values: NDArray[np.generic]) -> Grid:
 def _leading(values: NDArray[np.generic], center: float) -> NDArray[np.uint16]:
     with np.errstate(over="ignore", invalid="ignore"):
         shifted = np.asarray(values - np.asarray(center, values.dtype), dtype=np.float32)
+        shifted = shifted + np.float32(0)  # -0.0 becomes 0.0, whose bits are others
     bits = shifted.view(np.int32)
     bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # negative floats count backwards
     return ((bits >> 16) + 2**15).astype(np.uint16)
