@@ -27,7 +27,11 @@ def leaderboard(
         print_json({"name": board.name, "objective": board.objective, "trials": rows})
         return
     title = f"search {board.name}"
-    results().print(board_table(board.rows, board.objective, title=title, varying=board.varying))
+    console = results()
+    table = board_table(
+        board.rows, board.objective, title=title, varying=board.varying, width=console.width
+    )
+    console.print(table)
 
 
 def register(app: typer.Typer) -> None:

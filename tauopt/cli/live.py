@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tauopt.search.leaderboard import Row
 
 _SHOWN_PARAMS = 6
+_WIDTH, _PARAM_WIDTH = 80, 13
+"""Characters of the leaderboard without parameters, and of one of them, about."""
 _SHOWN_ENDED = 8
 _ENDS = ("complete", "pruned", "failed", "duplicate")
 
@@ -111,7 +113,12 @@ class View:
 
 
 def board_table(
-    board: Sequence[Row], objective: str, *, title: str, varying: Sequence[str] = ()
+    board: Sequence[Row],
+    objective: str,
+    *,
+    title: str,
+    varying: Sequence[str] = (),
+    width: int = 160,
 ) -> Table:
     """Draw ranked trials: value with its 68 % interval, state, run id, parameters that vary.
 
@@ -120,17 +127,19 @@ def board_table(
         objective: its name.
         title: of the table.
         varying: paths of parameters to show; empty finds them.
+        width: characters there are; parameters are shown as far as there is room for them.
     """
     from rich.table import Table
 
     own = [row for row in board if row.duplicate_of is None]
     paths = list(varying) or _varying(own)
-    hidden = len(paths) - _SHOWN_PARAMS
+    shown = min(_SHOWN_PARAMS, max(0, width - _WIDTH) // _PARAM_WIDTH)
+    paths, hidden = paths[:shown], len(paths) - shown
     caption = f"and {hidden} more parameters: --json has them" if hidden > 0 else None
     table = Table(title=title, caption=caption)
-    for name in ("rank", "trial", objective, "68 % interval", "state", "reports"):
+    for name in ("rank", "trial", objective, "68 % interval", "state"):
         table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
-    for path in paths[:_SHOWN_PARAMS]:
+    for path in paths:
         table.add_column(_last(path), justify="right")
     table.add_column("run id", no_wrap=True)
     for row in own:
@@ -140,8 +149,7 @@ def board_table(
             "" if row.value is None else f"{row.value:.5g}",
             "" if row.low is None or row.high is None else f"{row.low:.5g} - {row.high:.5g}",
             row.state.lower(),
-            str(row.reports),
-            *(_short(row.params[p]) if p in row.params else "" for p in paths[:_SHOWN_PARAMS]),
+            *(_short(row.params[p]) if p in row.params else "" for p in paths),
             row.run_id[:8],
         )
     return table

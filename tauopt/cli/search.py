@@ -110,7 +110,8 @@ def _print(result: SearchResult, output: Path | None) -> None:
     from tauopt.cli.live import board_table
 
     console = results()
-    console.print(board_table(result.board, result.objective, title=f"search {result.name}"))
+    title = f"search {result.name}"
+    console.print(board_table(result.board, result.objective, title=title, width=console.width))
     console.print(f"{result.name}: {result.why}", markup=False)
     if result.undelivered:
         console.print(result.undelivered, markup=False, soft_wrap=True)

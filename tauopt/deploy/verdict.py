@@ -22,7 +22,7 @@ ERROR_TOLERANCE = 0.1
 """... or as a part of its statistical error, whichever is more: other processors round
 differently, so a candidate at the cut may change sides."""
 
-Outcome = Literal["first", "better", "not worse", "worse", "not comparable"]
+Outcome = Literal["first", "better", "not worse", "worse", "not comparable", "champion already"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import optuna
 
 from tauopt.search.study import SECONDS
 
-_NOTE_EVERY_S = 20.0
+_NOTE_EVERY_S = 10.0
 
 
 class Clock:

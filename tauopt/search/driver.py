@@ -115,6 +115,7 @@ class _Drive:
             self._study, self._settings, space=order.file.space, on_event=self._tell
         )
         self._noted: set[int] = set()
+        self._stopping = False
 
     def _open_study(self) -> optuna.Study:
         order = self._order
@@ -267,7 +268,12 @@ class _Drive:
 
     def _halt(self, signals: Interrupts) -> str:
         """Say why the search is to stop now; empty to go on."""
+        self._clock.note()
         if signals.number:
+            if not self._stopping:
+                self._stopping = True
+                message = f"{signals.why}: trials write their checkpoints and stop"
+                self._on_event(Event("note", message=message))
             return f"stopped by {signals.why}"
         if self._trials.gives_up():
             return f"{self._trials.failures_in_a_row} trials in a row failed"

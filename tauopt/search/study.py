@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 from optuna.distributions import check_distribution_compatibility
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from tauopt.config.settings import Scalar
 from tauopt.durable import check_name
@@ -46,18 +47,23 @@ def latest_study(storage: BaseStorage) -> str | None:
 
 
 def check_name_is_free(storage: BaseStorage, name: str) -> None:
-    """Refuse a name that a search has already.
+    """Refuse a name that a search has already, if a trial of it has begun.
 
     Raises:
         UsageError: it exists; says how to go on with it.
         InvalidNameError: the name may not become a file.
     """
     check_name(name, what="search name")
-    if name in optuna.get_all_study_names(storage):
+    if name in optuna.get_all_study_names(storage) and _has_begun(storage, name):
         raise UsageError(
             f"a search {name!r} exists already: go on with it (--resume), or give this one "
             "another name (--name)"
         )
+
+
+def _has_begun(storage: BaseStorage, name: str) -> bool:
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return any(trial.state is not TrialState.WAITING for trial in trials)
 
 
 def start_study(
@@ -88,6 +94,8 @@ def start_study(
     """
     if not resume:
         check_name_is_free(storage, name)
+        if name in optuna.get_all_study_names(storage):  # it stopped before its first trial
+            optuna.delete_study(study_name=name, storage=storage)
     check_name(name, what="search name")
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.errors import UsageError
+from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.protocols import TrialPlan
 from tauopt.training.schedules import Patience
 
@@ -77,6 +78,19 @@ def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path)
             f"{folder} holds a checkpoint of another trial; take another folder or "
             "name, or undo the change:\n  " + "\n  ".join(changed)
         )
+
+
+def check_folder(plan: TrialPlan, *, dataset_digest: str) -> None:
+    """Check that a trial may begin, or go on, in its folder.
+
+    Raises:
+        UsageError: the folder holds the checkpoint of another trial.
+        CorruptError: it holds checkpoints, and none is whole.
+    """
+    checkpoint = load_checkpoint(plan.folder)
+    if checkpoint is not None:
+        now = identity(plan, dataset_digest=dataset_digest)
+        check_same(now, checkpoint.state["identity"], folder=plan.folder)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

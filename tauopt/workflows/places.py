@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tauopt.errors import UsageError
+
 
 def cache_folder() -> Path:
     """Return `$TAUOPT_CACHE`, else `$XDG_CACHE_HOME/tauopt`, else `~/.cache/tauopt`."""
@@ -12,6 +14,26 @@ def cache_folder() -> Path:
     if own:
         return Path(own).absolute()
     return (Path(shared) if shared else Path.home() / ".cache") / "tauopt"
+
+
+def make_folder(path: Path, *, option: str) -> Path:
+    """Make a folder for results, if it is not there, and return it.
+
+    Args:
+        path: of the folder.
+        option: of the command line, or variable, that chooses another.
+    Raises:
+        UsageError: it can't be made, or nothing can be written into it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: can't be made a folder ({error.strerror}); choose another with {option}"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: can't be written; choose another folder with {option}")
+    return path
 
 
 def output_folder(given: Path | None) -> Path:

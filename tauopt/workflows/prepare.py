@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import cache_folder
+from tauopt.workflows.places import cache_folder, make_folder
 
 if TYPE_CHECKING:
     from tauopt.config.dataset import Dataset
@@ -37,7 +37,7 @@ def prepare(
     from tauopt.prepare.prepare import prepare as make
 
     progress = progress or Silent()
-    cache = cache or cache_folder()
+    cache = make_folder(cache or cache_folder(), option="TAUOPT_CACHE")
     settings = _with_sample(_read(dataset), cache=cache, progress=progress)
     return open_dataset(make(settings, cache=cache, progress=progress))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,12 @@ def promote(
         trial = fetch_trial(client, found, folder=Path(folder))
         earlier = reigning(client, trial)
         if earlier is not None:
-            listener.say(f"version {earlier.version} is the champion already")
-            return earlier
+            return replace(
+                earlier,
+                outcome="champion already",
+                reason=f"nothing was done; it became version {earlier.version} since it was "
+                f"{earlier.outcome}: {earlier.reason}",
+            )
         dataset = dataset_of(trial, cache=cache, progress=listener)
 
         with silenced_stderr():

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
 if TYPE_CHECKING:
@@ -80,16 +81,19 @@ def search(
             f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
         )
     name = name or file.name
-    place = output_folder(output).absolute()
+    place = make_folder(output_folder(output), option="-o").absolute()
     from tauopt.search.driver import Order, run_search, search_folder
     from tauopt.search.events import ignore
     from tauopt.search.leaderboard import rows
     from tauopt.search.storage import open_storage
-    from tauopt.search.study import check_name_is_free
+    from tauopt.search.study import check_name_is_free, open_study
     from tauopt.search.telling import dataset_input
 
+    storage = open_storage(place)
     if not resume:
-        check_name_is_free(open_storage(place), name)
+        check_name_is_free(storage, name)
+    elif not search_folder(place, check_name(name, what="search name")).is_dir():
+        open_study(storage, name)  # tells which searches there are
     dataset = prepare(file.base.data, progress=progress or Silent())
     order = Order(
         name=name,

@@ -13,7 +13,7 @@ from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM; says how to go on.
     """
     from tauopt.config.load import read_experiment
+    from tauopt.training.state import check_folder
 
     file = read_experiment(path, overrides=overrides)
     if file.space and not defaults:
@@ -81,14 +82,15 @@ def train(
         )
     name = check_name(name or file.name, what="name of the run")
     command = _command(path, overrides=overrides, defaults=defaults, name=name, output=output)
-    folder = output_folder(output).absolute() / "runs" / name
+    folder = make_folder(output_folder(output), option="-o").absolute() / "runs" / name
     progress = progress or Silent()
     try:
         dataset = prepare(file.base.data, progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock", what=f"run {name!r}"):
-            write_bytes(folder / EXPERIMENT, file.text.encode())
             plan = _plan(file, dataset, folder=folder, name=name)
+            check_folder(plan, dataset_digest=dataset.digest)
+            write_bytes(folder / EXPERIMENT, file.text.encode())
             return _Training(plan, output_folder(output).absolute(), progress, on_report).run()
     except KeyboardInterrupt:
         raise Interrupted("stopped by Ctrl-C", resume=command) from None
@@ -239,7 +241,7 @@ class _Training:
             from tauopt.training.devices import limit_devices
             from tauopt.training.trial import run_trial
 
-        limit_devices()
+            limit_devices()
         tracker = SpoolTracker(self._plan.folder)
         tracker.artifact(self._plan.folder / EXPERIMENT)
         self._progress.say(f"training {self._plan.name}")

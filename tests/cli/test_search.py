@@ -56,6 +56,23 @@ def test_the_board_shows_what_varies_and_the_interval():
     assert "11111111" in text
 
 
+def test_a_narrow_board_shows_fewer_parameters_and_whole_numbers():
+    names = ["units", "dropout", "cell", "layers"]
+    board = [
+        row(n, value=80.123, rank=n + 1, **{f"model.{name}": n for name in names}) for n in range(2)
+    ]
+    for width, shown in ((80, 0), (100, 1), (160, 4)):
+        table = board_table(board, "rejection@0.75", title="search toy", width=width)
+        stream = io.StringIO()
+        from rich.console import Console
+
+        Console(file=stream, width=width).print(table)
+        text = stream.getvalue()
+        assert sum(name in text for name in names) == shown
+        assert "80.023 - 80.223" in text
+        assert "…" not in text
+
+
 def test_the_live_table_shows_running_trials_and_the_best():
     view = View(4)
     for event in (

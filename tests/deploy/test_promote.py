@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,7 +130,10 @@ def test_the_champion_runs_in_mlflow_without_anything_else(client, crowned):
 
 def test_promoting_twice_is_promoting_once(client, output, crowned):
     run_id, first = crowned
-    assert promote(run_id, output=output) == first
+    again = promote(run_id, output=output)
+    assert again.outcome == "champion already"
+    assert "became version 1 since it was first" in again.reason
+    assert replace(again, outcome=first.outcome, reason=first.reason) == first
     assert len(versions(client, "tau-id")) == 1
     assert len(client.get_metric_history(run_id, "test_auc")) == 1
 

@@ -41,8 +41,18 @@ def test_the_defaults_are_trial_0_once(tmp_path):
 
 
 def test_an_existing_name_is_refused_and_says_how_to_go_on(tmp_path):
-    start(tmp_path)
+    start(tmp_path).ask()
     with pytest.raises(UsageError, match=r"--resume.*--name"):
+        start(tmp_path)
+
+
+def test_a_search_that_stopped_before_its_first_trial_does_not_hold_its_name(tmp_path):
+    first = start(tmp_path)
+    assert [trial.state.name for trial in first.trials] == ["WAITING"]
+    second = start(tmp_path)
+    assert len(second.trials) == 1
+    second.ask()
+    with pytest.raises(UsageError, match="exists already"):
         start(tmp_path)
 
 

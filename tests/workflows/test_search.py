@@ -102,6 +102,11 @@ def test_an_existing_name_is_refused_before_any_work(studied, tmp_path):
         search(write_experiment(tmp_path), output=studied.output)
 
 
+def test_a_search_that_is_not_there_is_not_resumed_but_named(studied, tmp_path):
+    with pytest.raises(UsageError, match=r"no search 'tooy'.*toy"):
+        search(write_experiment(tmp_path), output=studied.output, name="tooy", resume=True)
+
+
 def test_an_experiment_without_ranges_is_sent_to_train(tmp_path):
     fixed = ["model.units=8", "training.learning_rate=0.001"]
     with pytest.raises(UsageError, match="tauopt train"):

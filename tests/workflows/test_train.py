@@ -97,6 +97,14 @@ def test_the_same_name_with_other_settings_is_refused(home, tmp_path):
     train(home / "toy.yaml", output=tmp_path, overrides=["training.epochs=1"])
     with pytest.raises(UsageError, match=r"model\.units: was 8, is 6"):
         train(home / "toy.yaml", output=tmp_path, overrides=["training.epochs=1", "model.units=6"])
+    (run,) = runs(tmp_path)[1]
+    assert run.info.status == "FINISHED"  # what was refused left the finished run alone
+
+
+def test_an_output_that_is_no_folder_is_a_usage_error(home, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file: can't be made a folder .* choose another with -o"):
+        train(home / "toy.yaml", output=tmp_path / "file")
 
 
 def test_ranges_are_refused_unless_their_defaults_are_asked_for(home, tmp_path):
