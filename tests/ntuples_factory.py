@@ -1,7 +1,8 @@
-"""Small ntuples for tests: flat candidates with jagged tracks, written with uproot."""
+"""Small ntuples for tests: flat candidates with jagged tracks, in every format that is read."""
 
 from __future__ import annotations
 
+import pickle
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,114 @@ def _type(values: Any) -> Any:
     return f"var * {ak.flatten(values).layout.dtype}"
 
 
-def dataset_settings(folder: Path | str, **changes: Any) -> dict[str, Any]:
+def write_structured(path: Path, content: dict[str, Any], *, parts: int = 1) -> Path:
+    """Write columns to HDF5 as salt and UPP do: `jets`, and padded `tracks` with `valid`."""
+    import h5py
+
+    flat, lists = _split(content)
+    with h5py.File(path, "w") as file:
+        jets = np.rec.fromarrays(list(flat.values()), names=list(flat))
+        options = {"chunks": (max(1, len(jets) // parts),), "compression": "gzip", "shuffle": True}
+        file.create_dataset("jets", data=jets, **(options if len(jets) else {}))
+        if lists:
+            padded, valid = _pad(lists)
+            kinds = [(name, values.dtype) for name, values in padded.items()]
+            tracks = np.zeros(valid.shape, dtype=[*kinds, ("valid", bool)])
+            for name, values in padded.items():
+                tracks[name] = np.where(valid, values, 7)  # padding holds anything
+            tracks["valid"] = valid
+            file.create_dataset("tracks", data=tracks, compression="gzip" if len(jets) else None)
+    return path
+
+
+def write_variables(path: Path, content: dict[str, Any], *, parts: int = 1) -> Path:
+    """Write columns to HDF5 as rnn-tauid does: a dataset a variable, padded with NaN."""
+    import h5py
+
+    flat, lists = _split(content)
+    with h5py.File(path, "w") as file:
+        for name, values in flat.items():
+            chunks = (max(1, len(values) // parts),) if len(values) else None
+            file.create_dataset(f"TauJets/{name}", data=values, chunks=chunks)
+        padded, valid = _pad(lists) if lists else ({}, None)
+        for name, values in padded.items():
+            data = np.where(valid, values, np.nan).astype(values.dtype)
+            compression = "gzip" if len(values) else None
+            file.create_dataset(f"TauTracks/{name}", data=data, compression=compression)
+    return path
+
+
+def write_pandas_table(path: Path, content: dict[str, Any]) -> Path:
+    """Write scalars to HDF5 as `DataFrame.to_hdf(format="table")` does through PyTables."""
+    import h5py
+
+    flat, _ = _split(content)
+    kinds: dict[Any, list[str]] = {}
+    for name, values in flat.items():
+        kinds.setdefault(values.dtype, []).append(name)
+    rows = len(next(iter(flat.values())))
+    fields = [("index", np.int64)]
+    fields += [(f"values_block_{i}", k, (len(n),)) for i, (k, n) in enumerate(kinds.items())]
+    table = np.zeros(rows, dtype=fields)
+    for i, names in enumerate(kinds.values()):
+        table[f"values_block_{i}"] = np.stack([flat[name] for name in names], axis=1)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df")
+        group.attrs["pandas_type"] = np.bytes_("frame_table")
+        stored = group.create_dataset("table", data=table, chunks=(rows // 3,) if rows else None)
+        for i, names in enumerate(kinds.values()):
+            stored.attrs[f"values_block_{i}_kind"] = np.bytes_(pickle.dumps(names, protocol=0))
+    return path
+
+
+def write_pandas_fixed(path: Path, content: dict[str, Any]) -> Path:
+    """Write scalars to HDF5 as `DataFrame.to_hdf(format="fixed")` does."""
+    import h5py
+
+    flat, _ = _split(content)
+    kinds: dict[Any, list[str]] = {}
+    for name, values in flat.items():
+        kinds.setdefault(values.dtype, []).append(name)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df")
+        group.attrs["pandas_type"] = np.bytes_("frame")
+        group.attrs["nblocks"] = len(kinds)
+        group["axis0"] = np.array([name.encode() for name in flat])
+        group["axis1"] = np.arange(len(next(iter(flat.values()))))
+        for i, names in enumerate(kinds.values()):
+            group[f"block{i}_items"] = np.array([name.encode() for name in names])
+            group[f"block{i}_values"] = np.stack([flat[name] for name in names], axis=1)
+    return path
+
+
+def _split(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the scalar columns and the jagged ones."""
+    flat = {name: v for name, v in content.items() if isinstance(v, np.ndarray) and v.ndim == 1}
+    return flat, {name: v for name, v in content.items() if name not in flat}
+
+
+def _pad(lists: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return padded values by name, and which of them are real, both (candidate, slot)."""
+    counts = ak.to_numpy(ak.num(next(iter(lists.values()))))
+    valid = np.arange(max(1, counts.max(initial=0))) < counts[:, None]
+    padded = {}
+    for name, values in lists.items():
+        flat = ak.to_numpy(ak.flatten(values))
+        padded[name] = np.zeros(valid.shape, dtype=flat.dtype)
+        padded[name][valid] = flat
+    return padded, valid
+
+
+def dataset_settings(folder: Path | str, *, suffix: str = "root", **changes: Any) -> dict[str, Any]:
     """Return the settings of a dataset over `<folder>/*.root`; `changes` replace whole keys."""
     settings: dict[str, Any] = {
         "name": "toy",
         "samples": {
-            "all": {"files": [f"{folder}/*.root"], "weight": "weight", "classes": ["jet", "tau"]}
+            "all": {
+                "files": [f"{folder}/*.{suffix}"],
+                "weight": "weight",
+                "classes": ["jet", "tau"],
+            }
         },
         "classes": {"jet": "!is_tau", "tau": "is_tau"},
         "split": {

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 DOORS = {
     "uproot": {"ntuples"},
+    "h5py": {"ntuples"},
     "formulate": {"physics"},
     "scipy": {"physics"},
     "yaml": {"config"},

@@ -31,9 +31,11 @@ class Sample(Settings):
     """Files of one process."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample."""
+    """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample.
+    ROOT or HDF5, told by what the files hold; `%d` in a name stands for any number."""
     tree: str = "candidates"
-    """Name of the TTree."""
+    """Name of the TTree, or of the HDF5 dataset or group of the candidates' own variables; an HDF5
+    file that holds nothing of the default name is read without it."""
     weight: Expression = "1"
     """Expression of the physics weight of a candidate."""
     classes: tuple[Name, ...] = Field(min_length=1)

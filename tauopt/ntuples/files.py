@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +28,9 @@ def signature(path: Path) -> Signature:
 
 
 def expand(globs: Sequence[str]) -> tuple[Path, ...]:
-    """Expand path globs (`**` included) to absolute files, sorted, each once.
+    """Expand path globs (`**` included) to absolute files, each once, sorted.
+
+    `%d` in a file's name stands for any number. Numbers sort by value: `a_2` before `a_10`.
 
     Raises:
         DataError: a glob matches no file, or is a remote address.
@@ -35,12 +39,25 @@ def expand(globs: Sequence[str]) -> tuple[Path, ...]:
     for pattern in globs:
         if "://" in pattern:
             raise DataError(f"{pattern}: only local files are read; copy or mount it first")
-        found = {Path(name).absolute() for name in glob.glob(pattern, recursive=True)}
+        found = {Path(name).absolute() for name in _matches(pattern)}
         found = {path for path in found if not path.is_dir()}
         if not found:
             raise DataError(f"{pattern}: no such file{_neighbour(pattern)}")
         files |= found
-    return tuple(sorted(files))
+    return tuple(sorted(files, key=_natural))
+
+
+def _matches(pattern: str) -> list[str]:
+    folder, slash, name = pattern.rpartition("/")
+    names = glob.glob(folder + slash + name.replace("%d", "*"), recursive=True)
+    number = re.compile(fnmatch.translate(name).replace("%d", "[0-9]+"))
+    return [one for one in names if number.match(Path(one).name)] if "%d" in name else names
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Return a key by which numbers in paths sort by value."""
+    parts = re.split(r"([0-9]+)", str(path))
+    return [(int(part) if part.isdigit() else -1, part) for part in parts]
 
 
 def _neighbour(pattern: str) -> str:

@@ -1,18 +1,40 @@
-"""Which kind of source reads a file."""
+"""Which kind of source reads a file: told by its first bytes, or by its name if it has none."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from tauopt.ntuples.hdf5 import Hdf5
 from tauopt.ntuples.root import RootTree
 from tauopt.ntuples.source import Source
 
+_Open = Callable[[Path, str], Source]
+
+_MAGIC: tuple[tuple[bytes, _Open], ...] = (
+    (b"root", RootTree),
+    (b"\x89HDF\r\n\x1a\n", Hdf5),
+)
+_SUFFIXES: dict[str, _Open] = {".root": RootTree, ".h5": Hdf5, ".hdf5": Hdf5, ".hdf": Hdf5}
+
 
 def open_source(path: Path, *, tree: str) -> Source:
-    """Return the source that reads a file; touches nothing yet.
+    """Return the source that reads a file.
+
+    What the file's name promises is believed unless its first bytes are those of another format;
+    a file with neither is taken for ROOT, whose reader says what is wrong with it.
 
     Args:
         path: of the file.
-        tree: name of the TTree in it.
+        tree: name of the table in it: TTree, HDF5 dataset or group.
     """
-    return RootTree(path, tree)
+    return (_by_magic(path) or _SUFFIXES.get(path.suffix.lower(), RootTree))(path, tree)
+
+
+def _by_magic(path: Path) -> _Open | None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:  # told when it is read
+        return None
+    return next((opened for magic, opened in _MAGIC if start.startswith(magic)), None)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tauopt.errors import DataError, TauoptError, nearest
-from tauopt.ntuples.source import STEP, BadFileError, TableInfo
+from tauopt.errors import DataError, nearest
+from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, check, reading
 from tauopt.physics.jagged import Array, Jagged, from_array
 
 
@@ -22,6 +22,12 @@ class RootTree:
 
     path: Path
     tree: str
+
+    def columns(self) -> dict[str, Column]:
+        """List all branches; see `Source`."""
+        with open_tree(self.path, self.tree) as opened, reading(self.path):
+            branches = dict(opened.iteritems(recursive=True))
+            return {name: _column(branch) for name, branch in branches.items()}
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
         """Look at the header; see `Source`."""
@@ -50,7 +56,7 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
     import uproot
 
     with contextlib.ExitStack() as stack:
-        with _reading(path):
+        with reading(path):
             file = stack.enter_context(
                 uproot.open(
                     path,
@@ -71,21 +77,9 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
             )
         if keys[tree] != "TTree":
             raise DataError(f"{path}: {tree!r} is a {keys[tree]}, expected a TTree")
-        with _reading(path):
+        with reading(path):
             opened = file[tree]
         yield opened
-
-
-@contextlib.contextmanager
-def _reading(path: Path, what: str = "") -> Iterator[None]:
-    """Name the file in whatever uproot raises: its parsers meet damaged bytes in many ways."""
-    try:
-        yield
-    except TauoptError:
-        raise
-    except Exception as error:
-        message = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BadFileError(f"{path}: {what}can't be read whole: {message}") from error
 
 
 def inspect(path: Path, tree: str, branches: Sequence[str]) -> TableInfo:
@@ -101,33 +95,20 @@ def inspect(path: Path, tree: str, branches: Sequence[str]) -> TableInfo:
 
 def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TableInfo, dict[str, Any]]:
     """Do as `inspect` with an open tree; returns the branches too."""
-    with _reading(where):
+    with reading(where):
         entries = int(tree.num_entries)
         available = _available(tree)
-    problems = []
-    chosen: dict[str, Any] = {}
-    kinds: dict[str, bool] = {}
-    types: dict[str, str] = {}
-    for name in branches:
-        branch = available.get(name)
-        if branch is None:
-            problems.append(f"no branch {name!r}{nearest(name, available)}")
-            continue
-        with _reading(where, f"branch {name!r} "):
-            jagged, types[name] = _is_jagged(branch), str(branch.typename)
-            if int(branch.num_entries) != entries:
-                raise BadFileError(
-                    f"{where}: branch {name!r} has {branch.num_entries} entries, the tree {entries}"
-                )
-        if jagged is None:
-            problems.append(
-                f"branch {name!r} is {types[name]}, expected numbers or one list of them"
-            )
-        else:
-            chosen[name], kinds[name] = branch, jagged
-    if problems:
-        raise DataError(f"{where}: tree {tree.name!r}: {'; '.join(problems)}")
-    return TableInfo(entries=entries, jagged=kinds, types=types), chosen
+        chosen = {name: available[name] for name in branches if name in available}
+    columns = dict.fromkeys(available, Column("", None, entries))
+    for name, branch in chosen.items():  # looking into a branch is slow, and there may be thousands
+        with reading(where, f"branch {name!r} "):
+            columns[name] = _column(branch)
+    what = f"{where}: tree {tree.name!r}"
+    return check(columns, branches, entries=entries, where=what), chosen
+
+
+def _column(branch: Any) -> Column:
+    return Column(str(branch.typename), _is_jagged(branch), int(branch.num_entries))
 
 
 def _available(tree: Any) -> dict[str, Any]:
@@ -181,7 +162,7 @@ def check_branches(
 
 def entries(path: Path, tree: str) -> int:
     """Return the number of entries of a tree; raises as `open_tree`."""
-    with open_tree(path, tree) as opened, _reading(path):
+    with open_tree(path, tree) as opened, reading(path):
         return int(opened.num_entries)
 
 
@@ -246,7 +227,7 @@ def _steps(
     start = entries[0]
     while True:
         try:
-            with _reading(path):
+            with reading(path):
                 arrays = next(chunks, None)
         except BadFileError as error:
             raise _blame(error, branches, path=path, start=start, stop=start + step) from error
@@ -262,7 +243,7 @@ def _blame(
     """Find the branch that can't be read in this range of entries."""
     for name, branch in branches.items():
         try:
-            with _reading(path, f"branch {name!r} "):
+            with reading(path, f"branch {name!r} "):
                 branch.array(entry_start=start, entry_stop=stop, library="ak")
         except BadFileError as found:
             return found

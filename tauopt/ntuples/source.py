@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from tauopt.errors import DataError
+from tauopt.errors import DataError, TauoptError, nearest
 from tauopt.physics.jagged import Array, Jagged
 
 STEP = 50_000
 """Entries read at a time, unless told otherwise."""
 
+TREE = "candidates"
+"""Table of the candidates, unless told otherwise; formats with one table a file don't need it."""
+
 
 class BadFileError(DataError):
     """A file that can't be read whole: corrupt, truncated or never closed."""
+
+
+class Column(NamedTuple):
+    """What the header of a file says of one branch."""
+
+    type: str
+    """In the words of the file's format."""
+    jagged: bool | None
+    """Whether it holds a list of numbers a candidate, or one; None if it holds something else."""
+    entries: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,13 @@ class Source(Protocol):
     @property
     def path(self) -> Path:
         """The file."""
+
+    def columns(self) -> dict[str, Column]:
+        """List all branches, each once and by its full name, also those that can't be read.
+
+        Raises:
+            DataError: the file holds no such table. BadFileError: it can't be read.
+        """
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
         """Look at the header: entries, and whether all `branches` are there and numbers.
@@ -64,3 +85,54 @@ class Seekable(Source, Protocol):
 
     def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
         """Read the entries from `start` to `stop`; returns and raises as `Source.iterate`."""
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str = "") -> Iterator[None]:
+    """Name the file in whatever a reader raises: parsers meet damaged bytes in many ways."""
+    try:
+        yield
+    except TauoptError:
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split())[:300] or type(error).__name__
+        raise BadFileError(f"{path}: {what}can't be read whole: {message}") from error
+
+
+def check(
+    columns: Mapping[str, Column], branches: Sequence[str], *, entries: int | None, where: str
+) -> TableInfo:
+    """Check the branches that are asked for; as `Source.inspect`.
+
+    Args:
+        columns: all branches, by every name that may be used.
+        branches: those wanted.
+        entries: what each must have; None takes the first one's.
+        where: file and table, for messages.
+    Raises:
+        DataError, BadFileError: see `Source.inspect`.
+    """
+    problems = []
+    for name in branches:
+        column = columns.get(name)
+        if column is None:
+            problems.append(f"no branch {name!r}{nearest(name, columns)}")
+        elif column.jagged is None:
+            problems.append(
+                f"branch {name!r} is {column.type}, expected numbers or one list of them"
+            )
+    if problems:
+        raise DataError(f"{where}: {'; '.join(problems)}")
+    chosen = {name: columns[name] for name in branches}
+    if entries is None:
+        entries = next((column.entries for column in chosen.values()), 0)
+    for name, column in chosen.items():
+        if column.entries != entries:
+            raise BadFileError(
+                f"{where}: branch {name!r} has {column.entries} entries, expected {entries}"
+            )
+    return TableInfo(
+        entries=entries,
+        jagged={name: bool(column.jagged) for name, column in chosen.items()},
+        types={name: column.type for name, column in chosen.items()},
+    )

@@ -20,6 +20,14 @@ def test_globs_are_sorted_and_each_file_comes_once(tmp_path):
     assert files.expand(globs) == files.expand(globs[::-1])
 
 
+def test_a_numbered_name_stands_for_all_numbers_in_their_order(tmp_path):
+    _make(tmp_path, "a_10.h5", "a_2.h5", "a_1.h5", "a_x.h5", "a_.h5", "a_1.h5.bak", "b_1.h5")
+    names = [path.name for path in files.expand([f"{tmp_path}/a_%d.h5"])]
+    assert names == ["a_1.h5", "a_2.h5", "a_10.h5"]
+    names = [path.name for path in files.expand([f"{tmp_path}/?_%d.h5*"])]
+    assert names == ["a_1.h5", "a_1.h5.bak", "a_2.h5", "a_10.h5", "b_1.h5"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

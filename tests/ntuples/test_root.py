@@ -12,6 +12,7 @@ from tauopt.errors import DataError
 from tauopt.ntuples import root
 from tauopt.ntuples.source import BadFileError
 from tauopt.physics.jagged import Jagged, to_awkward
+from tests.ntuples.damage import mutate
 from tests.ntuples_factory import columns, write
 
 BRANCHES = ("pt", "track_pt", "event_number")
@@ -157,27 +158,13 @@ def test_damaged_basket_is_named_with_its_branch(written, tmp_path):
         _read(damaged)
 
 
-def _mutate(whole: bytes, rng: np.random.Generator) -> bytes:
-    changed = bytearray(whole)
-    kind = rng.integers(3)
-    if kind == 0:
-        return bytes(changed[: rng.integers(1, len(whole))])
-    for _ in range(int(rng.integers(1, 9))):
-        place = int(rng.integers(len(whole)))
-        if kind == 1:
-            changed[place] = int(rng.integers(256))
-        else:
-            changed[place : place + 4] = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
-    return bytes(changed[: len(whole)])
-
-
 def _damage(whole, folder, *, files, seed):
     """Read mutated files; return how many were noticed."""
     rng = np.random.default_rng(seed)
     noticed = 0
     for number in range(files):
         path = folder / f"{number}.root"
-        path.write_bytes(_mutate(whole, rng))
+        path.write_bytes(mutate(whole, rng))
         error = _error(path)
         noticed += bool(error)
         assert not error or path.name in error

@@ -1,0 +1,215 @@
+"""HDF5 files -> flat arrays, whatever the layout: picked from what the file holds.
+
+Three layouts are known, and a file may mix them:
+
+    structured arrays (salt, UPP)    a compound dataset `jets` of one row a candidate; others of
+                                     (candidate, object), such as `tracks`, where the boolean
+                                     field `valid` tells objects from padding
+    a dataset a variable (rnn-tauid) `TauJets/pt` (candidate,), `TauTracks/pt` (candidate, slot)
+                                     padded with NaN
+    pandas tables                    the numbers of `DataFrame.to_hdf`, both its formats
+
+Branches are called `jets.pt`, `TauTracks.pt`; the prefix may be left out for the candidates' own
+dataset or group, and wherever only one branch has the name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tauopt.errors import DataError, nearest
+from tauopt.ntuples.hdf5_pandas import pandas_part
+from tauopt.ntuples.hdf5_parts import CompoundPart, GroupPart, Part
+from tauopt.ntuples.source import (
+    STEP,
+    TREE,
+    BadFileError,
+    Column,
+    TableInfo,
+    check,
+    reading,
+)
+from tauopt.physics.jagged import Array, Jagged
+
+
+@dataclass(frozen=True)
+class Hdf5:
+    """The candidates of an HDF5 file; see `Source`."""
+
+    path: Path
+    tree: str = TREE
+    """Dataset or group of the candidates' own variables; `TREE` need not be there."""
+
+    def columns(self) -> dict[str, Column]:
+        """List all branches; see `Source`."""
+        with _opened(self.path, self.tree) as table:
+            return dict(table.columns)
+
+    def inspect(self, branches: Sequence[str]) -> TableInfo:
+        """Look at the header; see `Source`."""
+        with _opened(self.path, self.tree) as table:
+            return table.check(branches)
+
+    def iterate(
+        self, branches: Sequence[str], *, step: int = STEP
+    ) -> Iterator[dict[str, Array | Jagged]]:
+        """Read branches; see `Source`."""
+        with _opened(self.path, self.tree) as table:
+            entries = table.check(branches).entries
+            for start in range(0, entries, step):
+                yield table.read(branches, start, min(start + step, entries))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """An open file as one table."""
+
+    path: Path
+    parts: Mapping[str, Part]
+    main: str
+    """Part of the candidates' own variables; empty if there is no single one."""
+    columns: Mapping[str, Column]
+    """By full names."""
+    names: Mapping[str, tuple[str, str]]
+    """Every usable name -> part, and name in it."""
+
+    def check(self, branches: Sequence[str]) -> TableInfo:
+        """Do as `Source.inspect`, and notice datasets that were not written whole."""
+        columns = {
+            name: self.columns[_full(part, inner)] for name, (part, inner) in self.names.items()
+        }
+        entries = self.parts[self.main].entries if self.main else None
+        found = check(columns, branches, entries=entries, where=str(self.path))
+        for part, wanted in self._by_part(branches).items():
+            with reading(self.path, f"{part!r} "):
+                self.parts[part].check_written(list(wanted.values()))
+        return found
+
+    def read(self, branches: Sequence[str], start: int, stop: int) -> dict[str, Array | Jagged]:
+        """Read the entries from `start` to `stop`, each part once."""
+        values: dict[str, Array | Jagged] = {}
+        for part, wanted in self._by_part(branches).items():
+            inner = list(dict.fromkeys(wanted.values()))
+            with reading(self.path, f"branch {', '.join(map(repr, wanted))} "):
+                found = self.parts[part].read(inner, start, stop)
+            values |= {name: found[one] for name, one in wanted.items()}
+        for name, column in values.items():
+            count = len(column.offsets) - 1 if isinstance(column, Jagged) else len(column)
+            if count != stop - start:
+                raise BadFileError(
+                    f"{self.path}: branch {name!r} gave {count} entries from {start} on, "
+                    f"expected {stop - start}"
+                )
+        return {name: values[name] for name in branches}
+
+    def _by_part(self, branches: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return part -> name as asked for -> name in the part."""
+        wanted: dict[str, dict[str, str]] = {}
+        for name in branches:
+            part, inner = self.names[name]
+            wanted.setdefault(part, {})[name] = inner
+        return wanted
+
+
+@contextlib.contextmanager
+def _opened(path: Path, tree: str) -> Iterator[_Table]:
+    """Open a file for the length of the block.
+
+    Raises:
+        BadFileError: it can't be read. DataError: it holds no table that we know.
+    """
+    import h5py
+
+    with contextlib.ExitStack() as stack:
+        with reading(path):
+            _refuse_family(path)
+            file = stack.enter_context(h5py.File(path, "r", locking=False))
+            parts = _find_parts(file)
+        if not parts:
+            raise DataError(f"{path}: holds no dataset with one row a candidate")
+        main = _main(path, parts, tree)
+        columns = {
+            _full(part, name): column
+            for part, found in parts.items()
+            for name, column in found.columns.items()
+        }
+        yield _Table(path, parts, main, columns, _names(parts, main))
+
+
+def _full(part: str, name: str) -> str:
+    return f"{part}.{name}" if part else name  # datasets at the root have no prefix
+
+
+_FAMILY = b"NCSAfami"
+
+
+def _refuse_family(path: Path) -> None:
+    with path.open("rb") as file:
+        if _FAMILY in file.read(512):
+            raise DataError(
+                f"{path}: is one piece of a family of files; join them with "
+                "`h5repart <name>_%d.h5 joined.h5`"
+            )
+
+
+def _find_parts(file: Any) -> dict[str, Part]:
+    """Return dotted name -> part, of all that one finds below the root by hard links."""
+    import h5py
+
+    parts: dict[str, Part] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    inside: list[str] = []
+
+    def visit(name: str, item: Any) -> None:
+        if any(name.startswith(prefix) for prefix in inside):
+            return
+        dotted = name.replace("/", ".")
+        if isinstance(item, h5py.Group):
+            part = pandas_part(item)
+            if part:
+                parts[dotted] = part
+                inside.append(f"{name}/")
+        elif item.dtype.names and len(item.shape) in (1, 2):
+            parts[dotted] = CompoundPart(item)
+        elif len(item.shape) >= 1:
+            folder, _, leaf = dotted.rpartition(".")
+            plain.setdefault(folder, {})[leaf] = item
+
+    file.visititems(visit)
+    for folder, datasets in plain.items():
+        parts.setdefault(folder, GroupPart(datasets))
+    return parts
+
+
+def _main(path: Path, parts: Mapping[str, Part], tree: str) -> str:
+    """Choose the part that holds the candidates' own variables."""
+    asked = tree.strip("/").replace("/", ".")
+    if asked in parts:
+        return asked
+    own = [name for name, part in parts.items() if part.one_row]
+    if tree != TREE:
+        raise DataError(
+            f"{path}: no dataset or group {tree!r}{nearest(asked, parts)}; it has "
+            f"{', '.join(map(repr, parts))}"
+        )
+    return own[0] if len(own) == 1 else ""
+
+
+def _names(parts: Mapping[str, Part], main: str) -> dict[str, tuple[str, str]]:
+    """Return every name that a branch may be called by."""
+    short: dict[str, tuple[str, str]] = {}
+    twice = set()
+    full = {}
+    for part, found in parts.items():
+        for name in found.columns:
+            full[_full(part, name)] = (part, name)
+            if name in short:
+                twice.add(name)
+            short[name] = (part, name)
+    unique = {name: home for name, home in short.items() if name not in twice}
+    own = {name: (main, name) for name in parts[main].columns} if main else {}
+    return unique | own | full

@@ -1,0 +1,20 @@
+"""Damage done to files at random."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def mutate(whole: bytes, rng: np.random.Generator) -> bytes:
+    """Cut a file off, or change one to eight places of it, single bytes or four at a time."""
+    changed = bytearray(whole)
+    kind = rng.integers(3)
+    if kind == 0:
+        return bytes(changed[: rng.integers(1, len(whole))])
+    for _ in range(int(rng.integers(1, 9))):
+        place = int(rng.integers(len(whole)))
+        if kind == 1:
+            changed[place] = int(rng.integers(256))
+        else:
+            changed[place : place + 4] = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
+    return bytes(changed[: len(whole)])

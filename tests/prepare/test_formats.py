@@ -1,0 +1,38 @@
+"""The same candidates prepared from every format give the same candidates."""
+
+import pytest
+
+from tauopt.dataset.prepared import open_dataset
+from tauopt.prepare.prepare import prepare
+from tests.ntuples_factory import dataset, write_structured, write_variables
+from tests.prepare.test_prepare import candidates
+
+WRITERS = {"structured": (write_structured, "h5"), "variables": (write_variables, "h5")}
+
+
+def prepared(folder, suffix, cache, **changes):
+    return open_dataset(prepare(dataset(folder, suffix=suffix, **changes), cache=cache))
+
+
+@pytest.fixture(scope="module")
+def from_root(ntuples, tmp_path_factory):
+    return prepared(ntuples, "root", tmp_path_factory.mktemp("root"))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_gives_the_same_candidates_and_constants(name, contents, from_root, tmp_path):
+    write, suffix = WRITERS[name]
+    for number, content in enumerate(contents):
+        write(tmp_path / f"part_{number}.{suffix}", content)
+    found = prepared(tmp_path, suffix, tmp_path / "cache")
+    assert candidates(found) == candidates(from_root)
+    found.verify()
+    for one, other in zip(
+        [found.manifest.candidate, *found.manifest.groups],
+        [from_root.manifest.candidate, *from_root.manifest.groups],
+        strict=True,
+    ):
+        for mine, theirs in zip(one.features, other.features, strict=True):
+            assert mine.name == theirs.name
+            assert mine.shift == pytest.approx(theirs.shift, rel=1e-6)
+            assert mine.spread == pytest.approx(theirs.spread, rel=1e-6)
