@@ -90,6 +90,20 @@ def write_variables(path: Path, content: dict[str, Any], *, parts: int = 1) -> P
     return path
 
 
+def write_parquet(path: Path, content: dict[str, Any], *, parts: int = 1) -> Path:
+    """Write columns to Parquet as awkward does, in some row groups."""
+    rows = len(next(iter(content.values())))
+    ak.to_parquet(ak.zip(content, depth_limit=1), path, row_group_size=max(1, rows // parts))
+    return path
+
+
+def write_feather(path: Path, content: dict[str, Any], *, parts: int = 1) -> Path:
+    """Write columns to Feather as awkward does, in some batches."""
+    rows = len(next(iter(content.values())))
+    ak.to_feather(ak.zip(content, depth_limit=1), path, chunksize=max(1, rows // parts))
+    return path
+
+
 def write_pandas_table(path: Path, content: dict[str, Any]) -> Path:
     """Write scalars to HDF5 as `DataFrame.to_hdf(format="table")` does through PyTables."""
     import h5py

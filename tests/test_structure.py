@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 DOORS = {
     "uproot": {"ntuples"},
     "h5py": {"ntuples"},
+    "pyarrow": {"ntuples"},
     "formulate": {"physics"},
     "scipy": {"physics"},
     "yaml": {"config"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tauopt.ntuples.arrow import Feather, Parquet
 from tauopt.ntuples.hdf5 import Hdf5
 from tauopt.ntuples.root import RootTree
 from tauopt.ntuples.source import Source
@@ -14,8 +15,19 @@ _Open = Callable[[Path, str], Source]
 _MAGIC: tuple[tuple[bytes, _Open], ...] = (
     (b"root", RootTree),
     (b"\x89HDF\r\n\x1a\n", Hdf5),
+    (b"PAR1", Parquet),
+    (b"ARROW1", Feather),
 )
-_SUFFIXES: dict[str, _Open] = {".root": RootTree, ".h5": Hdf5, ".hdf5": Hdf5, ".hdf": Hdf5}
+_SUFFIXES: dict[str, _Open] = {
+    ".root": RootTree,
+    ".h5": Hdf5,
+    ".hdf5": Hdf5,
+    ".hdf": Hdf5,
+    ".parquet": Parquet,
+    ".pq": Parquet,
+    ".feather": Feather,
+    ".arrow": Feather,
+}
 
 
 def open_source(path: Path, *, tree: str) -> Source:
@@ -26,7 +38,7 @@ def open_source(path: Path, *, tree: str) -> Source:
 
     Args:
         path: of the file.
-        tree: name of the table in it: TTree, HDF5 dataset or group.
+        tree: name of the table in it: TTree, HDF5 dataset or group; Parquet and Feather hold one.
     """
     return (_by_magic(path) or _SUFFIXES.get(path.suffix.lower(), RootTree))(path, tree)
 

@@ -42,6 +42,12 @@ FORMATS = {
     "variables": Format(
         "h5", lambda path, content: factory.write_variables(path, content, parts=3)
     ),
+    "parquet": Format(
+        "parquet", lambda path, content: factory.write_parquet(path, content, parts=3)
+    ),
+    "feather": Format(
+        "feather", lambda path, content: factory.write_feather(path, content, parts=3)
+    ),
     "pandas_table": Format("h5", factory.write_pandas_table, objects=False),
     "pandas_fixed": Format("h5", factory.write_pandas_fixed, objects=False),
 }

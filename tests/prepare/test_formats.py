@@ -4,10 +4,21 @@ import pytest
 
 from tauopt.dataset.prepared import open_dataset
 from tauopt.prepare.prepare import prepare
-from tests.ntuples_factory import dataset, write_structured, write_variables
+from tests.ntuples_factory import (
+    dataset,
+    write_feather,
+    write_parquet,
+    write_structured,
+    write_variables,
+)
 from tests.prepare.test_prepare import candidates
 
-WRITERS = {"structured": (write_structured, "h5"), "variables": (write_variables, "h5")}
+WRITERS = {
+    "structured": (write_structured, "h5"),
+    "variables": (write_variables, "h5"),
+    "parquet": (write_parquet, "parquet"),
+    "feather": (write_feather, "feather"),
+}
 
 
 def prepared(folder, suffix, cache, **changes):
