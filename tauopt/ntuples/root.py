@@ -1,4 +1,4 @@
-"""TTrees -> flat arrays, with every short or damaged read noticed.
+"""TTrees and RNTuples -> flat arrays, with every short or damaged read noticed.
 
 Files are read by explicit reads, not memory-mapped: a mapped file that shrinks kills the process.
 """
@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.errors import DataError, nearest
+from tauopt.ntuples import rntuple
 from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, check, reading
 from tauopt.physics.jagged import Array, Jagged, from_array
+
+_TREES = ("TTree", rntuple.CLASS)
 
 
 @dataclass(frozen=True)
 class RootTree:
-    """A TTree with one candidate an entry; see `Source`."""
+    """A TTree or RNTuple with one candidate an entry; see `Source`."""
 
     path: Path
     tree: str
@@ -47,7 +50,7 @@ class RootTree:
 
 @contextlib.contextmanager
 def open_tree(path: Path, tree: str) -> Iterator[Any]:
-    """Open a TTree for the length of the block.
+    """Open a TTree or RNTuple for the length of the block.
 
     Raises:
         BadFileError: the file can't be read, or was never closed.
@@ -70,13 +73,13 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
         if not keys:
             raise BadFileError(f"{path}: holds nothing; it was not closed by the job that wrote it")
         if tree not in keys:
-            trees = [name for name, kind in keys.items() if kind == "TTree"]
+            trees = [name for name, kind in keys.items() if kind in _TREES]
             raise DataError(
                 f"{path}: no tree {tree!r}{nearest(tree, trees)}; it has "
                 f"{', '.join(map(repr, trees)) or 'no trees'}"
             )
-        if keys[tree] != "TTree":
-            raise DataError(f"{path}: {tree!r} is a {keys[tree]}, expected a TTree")
+        if keys[tree] not in _TREES:
+            raise DataError(f"{path}: {tree!r} is a {keys[tree]}, expected a TTree or RNTuple")
         with reading(path):
             opened = file[tree]
         yield opened
@@ -108,6 +111,8 @@ def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TableInfo
 
 
 def _column(branch: Any) -> Column:
+    if not hasattr(branch, "interpretation"):
+        return rntuple.column(branch)
     return Column(str(branch.typename), _is_jagged(branch), int(branch.num_entries))
 
 
@@ -212,18 +217,7 @@ def _steps(
     tree: Any, branches: Mapping[str, Any], *, path: Path, step: int, entries: tuple[int, int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield first entry and awkward arrays of each step; baskets are decompressed once."""
-    names = {id(branch): name for name, branch in branches.items()}
-    available = _available(tree)
-    chunks = iter(
-        tree.iterate(
-            filter_branch=lambda branch: id(branch) in names,
-            entry_start=entries[0],
-            entry_stop=entries[1],
-            step_size=step,
-            library="ak",
-            how=dict,
-        )
-    )
+    chunks = _chunks(tree, branches, step=step, entries=entries)
     start = entries[0]
     while True:
         try:
@@ -233,8 +227,27 @@ def _steps(
             raise _blame(error, branches, path=path, start=start, stop=start + step) from error
         if arrays is None:
             return
-        yield start, {names[id(available[key])]: values for key, values in arrays.items()}
+        yield start, arrays
         start += step
+
+
+def _chunks(
+    tree: Any, branches: Mapping[str, Any], *, step: int, entries: tuple[int, int]
+) -> Iterator[dict[str, Any]]:
+    if tree.classname == rntuple.CLASS:
+        yield from rntuple.chunks(tree, list(branches), step=step, entries=entries)
+        return
+    names = {id(branch): name for name, branch in branches.items()}
+    available = _available(tree)
+    for arrays in tree.iterate(
+        filter_branch=lambda branch: id(branch) in names,
+        entry_start=entries[0],
+        entry_stop=entries[1],
+        step_size=step,
+        library="ak",
+        how=dict,
+    ):
+        yield {names[id(available[key])]: values for key, values in arrays.items()}
 
 
 def _blame(

@@ -36,6 +36,7 @@ class Format:
 
 FORMATS = {
     "root": Format("root", lambda path, content: factory.write(path, content, baskets=3)),
+    "rntuple": Format("root", lambda path, content: factory.write_rntuple(path, content, parts=3)),
     "structured": Format(
         "h5", lambda path, content: factory.write_structured(path, content, parts=3)
     ),

@@ -73,13 +73,13 @@ def test_only_numbers_and_flat_lists_of_them_are_taken():
         assert kind(other) is None
 
 
-def test_what_is_no_ttree_is_refused(tmp_path):
+def test_what_is_no_tree_is_refused(tmp_path):
     import uproot
 
-    path = tmp_path / "ntuple.root"
+    path = tmp_path / "histogram.root"
     with uproot.recreate(path) as file:
-        file.mkrntuple("candidates", {"pt": np.float32})
-    with pytest.raises(DataError, match="RNTuple, expected a TTree"):
+        file["candidates"] = np.histogram([1.0, 2.0])
+    with pytest.raises(DataError, match="TH1D, expected a TTree or RNTuple"):
         root.inspect(path, "candidates", ["pt"])
 
 

@@ -8,12 +8,14 @@ from tests.ntuples_factory import (
     dataset,
     write_feather,
     write_parquet,
+    write_rntuple,
     write_structured,
     write_variables,
 )
 from tests.prepare.test_prepare import candidates
 
 WRITERS = {
+    "rntuple": (write_rntuple, "root"),
     "structured": (write_structured, "h5"),
     "variables": (write_variables, "h5"),
     "parquet": (write_parquet, "parquet"),

@@ -1,0 +1,64 @@
+"""RNTuples in ROOT files: what of them differs from TTrees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from tauopt.ntuples.source import BadFileError, Column
+
+CLASS = "ROOT::RNTuple"
+
+_NUMBER = r"(?:bool|float|double|char|(?:std::)?u?int(?:8|16|32|64)_t)"
+_LIST = re.compile(
+    rf"(?:std::vector|ROOT::VecOps::RVec|ROOT::RVec)<{_NUMBER}>|std::array<{_NUMBER},\s*\d+>"
+)
+_ONE = re.compile(_NUMBER)
+
+
+def column(field: Any) -> Column:
+    """Say what a field holds; fields inside of others are told, but not read."""
+    kind = str(field.typename)
+    jagged = None
+    if field.top_level and _ONE.fullmatch(kind):
+        jagged = False
+    elif field.top_level and _LIST.fullmatch(kind):
+        jagged = True
+    return Column(kind, jagged, int(field.num_entries))
+
+
+def chunks(
+    ntuple: Any, names: Sequence[str], *, step: int, entries: tuple[int, int]
+) -> Iterator[dict[str, Any]]:
+    """Yield awkward arrays of `step` entries by field, and a shorter last one.
+
+    Whole clusters are read, each once: uproot reads all clusters that a range of entries touches.
+    """
+    import awkward as ak
+
+    held = None
+    for start, stop in pairwise(_edges(ntuple, step, entries)):
+        read = ntuple.arrays(
+            filter_name=lambda name: name in names, entry_start=start, entry_stop=stop
+        )
+        problem = ak.validity_error(read)
+        if problem:
+            raise BadFileError(f"entries {start} to {stop} are damaged: {problem}")
+        held = read if held is None else ak.concatenate([held, read])
+        whole = len(held) - len(held) % step
+        for first in range(0, whole, step):
+            yield {name: held[name][first : first + step] for name in names}
+        held = held[whole:]
+    if held is not None and len(held):
+        yield {name: held[name] for name in names}
+
+
+def _edges(ntuple: Any, step: int, entries: tuple[int, int]) -> list[int]:
+    """Return where to cut: first entries of clusters at least `step` apart, and both ends."""
+    edges = [entries[0]]
+    for cluster in ntuple.cluster_summaries:
+        if edges[-1] + step <= cluster.num_first_entry < entries[1]:
+            edges.append(int(cluster.num_first_entry))
+    return [*edges, entries[1]] if entries[1] > entries[0] else []
