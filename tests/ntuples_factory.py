@@ -47,6 +47,17 @@ def write(
     return path
 
 
+def write_trees(path: Path, **trees: dict[str, Any]) -> Path:
+    """Write several TTrees into one file."""
+    import uproot
+
+    with uproot.recreate(path) as file:
+        for tree, content in trees.items():
+            file.mktree(tree, {name: _type(values) for name, values in content.items()})
+            file[tree].extend(content)
+    return path
+
+
 def write_rntuple(
     path: Path, content: dict[str, Any], *, parts: int = 1, name: str = "candidates"
 ) -> Path:

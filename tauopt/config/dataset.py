@@ -34,8 +34,11 @@ class Sample(Settings):
     """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample.
     ROOT, HDF5, Parquet or Feather, told by the files; `%d` in a name stands for any number."""
     tree: str = "candidates"
-    """Name of the TTree, or of the HDF5 dataset or group of the candidates' own variables; an HDF5
-    file that holds nothing of the default name is read without it."""
+    """Name of the TTree or RNTuple, or of the HDF5 dataset or group of the candidates' own
+    variables; an HDF5 file that holds nothing of the default name is read without it."""
+    friends: tuple[str, ...] = ()
+    """Trees of the same ROOT file, joined entry by entry; all need as many entries. Branches are
+    looked for in `tree` first, then here in order; `<friend>.<branch>` says which one."""
     weight: Expression = "1"
     """Expression of the physics weight of a candidate."""
     classes: tuple[Name, ...] = Field(min_length=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tauopt.errors import DataError
 from tauopt.ntuples.arrow import Feather, Parquet
+from tauopt.ntuples.friends import Joined
 from tauopt.ntuples.hdf5 import Hdf5
 from tauopt.ntuples.root import RootTree
 from tauopt.ntuples.source import Source
@@ -30,7 +32,7 @@ _SUFFIXES: dict[str, _Open] = {
 }
 
 
-def open_source(path: Path, *, tree: str) -> Source:
+def open_source(path: Path, *, tree: str, friends: Sequence[str] = ()) -> Source:
     """Return the source that reads a file.
 
     What the file's name promises is believed unless its first bytes are those of another format;
@@ -39,8 +41,19 @@ def open_source(path: Path, *, tree: str) -> Source:
     Args:
         path: of the file.
         tree: name of the table in it: TTree, HDF5 dataset or group; Parquet and Feather hold one.
+        friends: trees of the same ROOT file that are joined to it entry by entry.
+    Raises:
+        DataError: friends of what is no ROOT file.
     """
-    return (_by_magic(path) or _SUFFIXES.get(path.suffix.lower(), RootTree))(path, tree)
+    kind = _by_magic(path) or _SUFFIXES.get(path.suffix.lower(), RootTree)
+    if not friends:
+        return kind(path, tree)
+    if kind is not RootTree:
+        raise DataError(
+            f"{path}: only trees of ROOT files have friends; of other files all branches are at "
+            "hand under their full names"
+        )
+    return Joined(kind(path, tree), tuple((name, kind(path, name)) for name in friends))
 
 
 def _by_magic(path: Path) -> _Open | None:

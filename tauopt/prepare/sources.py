@@ -53,14 +53,21 @@ def find_files(dataset: Dataset, plan: Plan) -> list[InputFile]:
     """Expand the globs of all samples.
 
     Raises:
-        DataError: a glob matches nothing, or a weight is no expression.
+        DataError: a glob matches nothing, a weight is no expression, or what is no ROOT file is to
+            have friends.
     """
     files = []
     for name, sample in dataset.samples.items():
         weight = read(sample.weight, f"samples.{name}.weight")
         branches = plan.branches(weight)
         files += [
-            InputFile(name, open_source(path, tree=sample.tree), weight, sample.classes, branches)
+            InputFile(
+                name,
+                open_source(path, tree=sample.tree, friends=sample.friends),
+                weight,
+                sample.classes,
+                branches,
+            )
             for path in expand(sample.files)
         ]
     return files
@@ -194,6 +201,7 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
         [
             name,
             sample.tree,
+            list(sample.friends),
             sample.weight,
             sorted(sample.classes),
             sorted(file.sha256 for file in files if file.sample == name),

@@ -6,10 +6,12 @@ from tauopt.dataset.prepared import open_dataset
 from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import (
     dataset,
+    dataset_settings,
     write_feather,
     write_parquet,
     write_rntuple,
     write_structured,
+    write_trees,
     write_variables,
 )
 from tests.prepare.test_prepare import candidates
@@ -49,3 +51,19 @@ def test_every_format_gives_the_same_candidates_and_constants(name, contents, fr
             assert mine.name == theirs.name
             assert mine.shift == pytest.approx(theirs.shift, rel=1e-6)
             assert mine.spread == pytest.approx(theirs.spread, rel=1e-6)
+
+
+def test_friends_give_the_same_candidates_and_count_in_the_digest(contents, from_root, tmp_path):
+    folder = tmp_path / "friends"
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        tracks = {name: v for name, v in content.items() if name.startswith("track")}
+        own = {name: v for name, v in content.items() if name not in tracks}
+        write_trees(folder / f"{number}.root", candidates=own, tracks=tracks, more=tracks)
+    samples = dataset_settings(folder)["samples"]
+    found = [
+        prepared(folder, "root", tmp_path, samples={"all": samples["all"] | {"friends": [friend]}})
+        for friend in ("tracks", "more")
+    ]
+    assert candidates(found[0]) == candidates(from_root)
+    assert found[0].manifest.digest != found[1].manifest.digest

@@ -1,0 +1,91 @@
+"""Several trees of one file, joined entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tauopt.ntuples.source import STEP, BadFileError, Column, Source, TableInfo, check
+from tauopt.physics.jagged import Array, Jagged
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A tree with its friends; see `Source`.
+
+    A branch is looked for in the main tree first, then in the friends in their order;
+    `<friend>.<branch>` says which friend is meant.
+    """
+
+    main: Source
+    friends: tuple[tuple[str, Source], ...]
+    """Name and tree of each."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.main.path
+
+    def columns(self) -> dict[str, Column]:
+        """List all branches, those of friends with the friend's name; see `Source`."""
+        found = self.main.columns()
+        for name, friend in self.friends:
+            found |= {f"{name}.{branch}": column for branch, column in friend.columns().items()}
+        return found
+
+    def inspect(self, branches: Sequence[str]) -> TableInfo:
+        """Look at the headers of all trees; see `Source`."""
+        return self._look(branches)[0]
+
+    def iterate(
+        self, branches: Sequence[str], *, step: int = STEP
+    ) -> Iterator[dict[str, Array | Jagged]]:
+        """Read branches; see `Source`."""
+        _, homes = self._look(branches)
+        readers = []
+        for number, source in enumerate((self.main, *(friend for _, friend in self.friends))):
+            wanted = {n: inner for n, (home, inner) in homes.items() if home == number}
+            if wanted:
+                readers.append(_renamed(source, wanted, step=step))
+        for parts in zip(*readers, strict=True):
+            joined: dict[str, Array | Jagged] = {}
+            for part in parts:
+                joined |= part
+            yield joined
+
+    def _look(self, branches: Sequence[str]) -> tuple[TableInfo, dict[str, tuple[int, str]]]:
+        """Do as `inspect`; returns too the number of the tree, and the name in it, by branch."""
+        own = self.main.inspect([]).entries
+        names = _names(self.main)
+        homes = {name: (0, name) for name in names}
+        for number, (tree, friend) in enumerate(self.friends, start=1):
+            entries = friend.inspect([]).entries
+            if entries != own:
+                raise BadFileError(
+                    f"{self.path}: friend {tree!r} has {entries} entries, expected {own} as in "
+                    "the tree that it is to be joined with"
+                )
+            for name, column in _names(friend).items():
+                for called in (name, f"{tree}.{name}"):
+                    names.setdefault(called, column)
+                    homes.setdefault(called, (number, name))
+        info = check(names, branches, entries=own, where=f"{self.path}: trees with friends")
+        return info, {name: homes[name] for name in branches}
+
+
+def _names(source: Source) -> dict[str, Column]:
+    """Return the branches of a tree by their paths, and by their last names where unique."""
+    columns = source.columns()
+    last: dict[str, list[str]] = {}
+    for path in columns:
+        last.setdefault(path.rpartition("/")[2], []).append(path)
+    return {n: columns[paths[0]] for n, paths in last.items() if len(paths) == 1} | columns
+
+
+def _renamed(
+    source: Source, wanted: Mapping[str, str], *, step: int
+) -> Iterator[dict[str, Array | Jagged]]:
+    """Read a tree under the names that were asked for."""
+    for columns in source.iterate(list(dict.fromkeys(wanted.values())), step=step):
+        yield {name: columns[inner] for name, inner in wanted.items()}
