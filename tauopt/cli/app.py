@@ -22,7 +22,7 @@ from tauopt.errors import Interrupted, ServiceError, TauoptError
 
 VERBS = (
     "search", "leaderboard", "status", "promote", "ui", "train",
-    "simulate", "prepare", "validate-data", "validate", "schema", "doctor",
+    "simulate", "inspect", "prepare", "validate-data", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
 

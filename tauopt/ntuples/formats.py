@@ -9,8 +9,8 @@ from tauopt.errors import DataError
 from tauopt.ntuples.arrow import Feather, Parquet
 from tauopt.ntuples.friends import Joined
 from tauopt.ntuples.hdf5 import Hdf5
-from tauopt.ntuples.root import RootTree
-from tauopt.ntuples.source import Source
+from tauopt.ntuples.root import RootTree, list_trees
+from tauopt.ntuples.source import TREE, Source
 
 _Open = Callable[[Path, str], Source]
 
@@ -45,7 +45,7 @@ def open_source(path: Path, *, tree: str, friends: Sequence[str] = ()) -> Source
     Raises:
         DataError: friends of what is no ROOT file.
     """
-    kind = _by_magic(path) or _SUFFIXES.get(path.suffix.lower(), RootTree)
+    kind = _kind(path)
     if not friends:
         return kind(path, tree)
     if kind is not RootTree:
@@ -54,6 +54,19 @@ def open_source(path: Path, *, tree: str, friends: Sequence[str] = ()) -> Source
             "hand under their full names"
         )
     return Joined(kind(path, tree), tuple((name, kind(path, name)) for name in friends))
+
+
+def tables(path: Path) -> tuple[str, ...]:
+    """Name the tables that `open_source` can be asked for: the trees of a ROOT file, else `TREE`.
+
+    Raises:
+        BadFileError: the file can't be read.
+    """
+    return list_trees(path) if _kind(path) is RootTree else (TREE,)
+
+
+def _kind(path: Path) -> _Open:
+    return _by_magic(path) or _SUFFIXES.get(path.suffix.lower(), RootTree)
 
 
 def _by_magic(path: Path) -> _Open | None:

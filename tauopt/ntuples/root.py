@@ -48,14 +48,15 @@ class RootTree:
         return next(iterate(self.path, self.tree, branches, step=step, start=start, stop=stop))
 
 
-@contextlib.contextmanager
-def open_tree(path: Path, tree: str) -> Iterator[Any]:
-    """Open a TTree or RNTuple for the length of the block.
+def list_trees(path: Path) -> tuple[str, ...]:
+    """Name all TTrees and RNTuples of a file; raises as `open_tree`."""
+    with _open_file(path) as (_, keys):
+        return tuple(name for name, kind in keys.items() if kind in _TREES)
 
-    Raises:
-        BadFileError: the file can't be read, or was never closed.
-        DataError: it holds no such tree.
-    """
+
+@contextlib.contextmanager
+def _open_file(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Open a ROOT file; gives its objects' names and classes too. BadFileError as `open_tree`."""
     import uproot
 
     with contextlib.ExitStack() as stack:
@@ -72,6 +73,18 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
             keys = dict(file.classnames(cycle=False))
         if not keys:
             raise BadFileError(f"{path}: holds nothing; it was not closed by the job that wrote it")
+        yield file, keys
+
+
+@contextlib.contextmanager
+def open_tree(path: Path, tree: str) -> Iterator[Any]:
+    """Open a TTree or RNTuple for the length of the block.
+
+    Raises:
+        BadFileError: the file can't be read, or was never closed.
+        DataError: it holds no such tree.
+    """
+    with _open_file(path) as (file, keys):
         if tree not in keys:
             trees = [name for name, kind in keys.items() if kind in _TREES]
             raise DataError(

@@ -1,0 +1,122 @@
+"""`tauopt inspect`: what is in these files, and what could a dataset file for them be?"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tauopt.cli.options import Json
+
+if TYPE_CHECKING:
+    from tauopt.workflows.inspect import Branch, Table
+
+
+def inspect(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="ROOT, HDF5, Parquet or Feather files.")
+    ],
+    tree: Annotated[str, typer.Option(help="Tree, dataset or group [default: all].")] = "",
+    entries: Annotated[int, typer.Option(min=1, help="Entries whose values are looked at.")] = 1000,
+    init: Annotated[
+        bool, typer.Option("--init", help="Print a dataset file to start from.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show branches, types, ranges, NaNs and first rows; `--init` proposes a dataset file."""
+    from tauopt.cli.console import print_json
+    from tauopt.workflows.inspect import inspect_files, raise_all
+    from tauopt.workflows.proposal import propose
+
+    found, problems = inspect_files(files, tree=tree, sample=entries)
+    if init:
+        raise_all(problems)
+        largest = {
+            path: max((t for t in found if t.path == path), key=_readable)
+            for path in dict.fromkeys(table.path for table in found)
+        }
+        typer.echo(propose(list(largest.values())), nl=False)
+        return
+    if json:
+        print_json([_plain(table) for table in found])
+    else:
+        for table in found:
+            _print(table)
+    raise_all(problems)
+
+
+def _readable(table: Table) -> tuple[bool, int]:
+    """Prefer tables that can be read, and of these the one with most branches."""
+    return bool(table.sampled), len(table.branches)
+
+
+def _plain(table: Table) -> dict[str, Any]:
+    return {
+        "path": str(table.path),
+        "table": table.name,
+        "entries": table.entries,
+        "sampled": table.sampled,
+        "problem": table.problem,
+        "branches": [_plain_branch(branch) for branch in table.branches],
+    }
+
+
+def _plain_branch(branch: Branch) -> dict[str, Any]:
+    plain = {k: v for k, v in vars(branch).items() if k not in ("objects", "first")}
+    counts = branch.objects
+    return {
+        **plain,
+        "objects": {"minimum": min(counts), "maximum": max(counts)} if counts else None,
+        "first": [_finite(value) for value in branch.first],
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinities: write them as text."""
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(source: Table) -> None:
+    from rich.table import Table as Grid
+
+    from tauopt.cli.console import results
+
+    console = results()
+    title = f"{source.path}: {source.name}: {source.entries} entries"
+    console.print(f"{title}, values of the first {source.sampled}", markup=False, soft_wrap=True)
+    if source.problem:
+        console.print(f"values can't be read: {source.problem}", markup=False, soft_wrap=True)
+    grid = Grid("branch", "type", "objects", "minimum", "maximum", "NaN", "first entries")
+    for branch in source.branches:
+        grid.add_row(*map(_escaped, _row(branch)))
+    console.print(grid)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _row(branch: Branch) -> tuple[str, ...]:
+    counts = f"{min(branch.objects)} to {max(branch.objects)}" if branch.objects else ""
+    if branch.jagged is None:
+        return branch.name, branch.type, "", "", "", "", "not numbers: can't be read"
+    ends = [f"{end:g}" if end is not None else "" for end in (branch.minimum, branch.maximum)]
+    first = "; ".join(_short(value) for value in branch.first)
+    return branch.name, branch.type, counts, *ends, str(branch.nans or ""), first
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_short(one) for one in value) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(inspect)
