@@ -53,7 +53,7 @@ def open_source(path: Path, *, tree: str, friends: Sequence[str] = ()) -> Source
             f"{path}: only trees of ROOT files have friends; of other files all branches are at "
             "hand under their full names"
         )
-    return Joined(kind(path, tree), tuple((name, kind(path, name)) for name in friends))
+    return Joined(RootTree(path, tree), tuple((name, RootTree(path, name)) for name in friends))
 
 
 def tables(path: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tauopt.ntuples.source import STEP, BadFileError, Column, Source, TableInfo, check
+from tauopt.ntuples.source import STEP, BadFileError, Column, Seekable, Source, TableInfo, check
 from tauopt.physics.jagged import Array, Jagged
 
 
@@ -18,8 +18,8 @@ class Joined:
     `<friend>.<branch>` says which friend is meant.
     """
 
-    main: Source
-    friends: tuple[tuple[str, Source], ...]
+    main: Seekable
+    friends: tuple[tuple[str, Seekable], ...]
     """Name and tree of each."""
 
     @property
@@ -43,16 +43,30 @@ class Joined:
     ) -> Iterator[dict[str, Array | Jagged]]:
         """Read branches; see `Source`."""
         _, homes = self._look(branches)
-        readers = []
-        for number, source in enumerate((self.main, *(friend for _, friend in self.friends))):
-            wanted = {n: inner for n, (home, inner) in homes.items() if home == number}
-            if wanted:
-                readers.append(_renamed(source, wanted, step=step))
+        readers = [_renamed(source, names, step=step) for source, names in self._by_tree(homes)]
         for parts in zip(*readers, strict=True):
             joined: dict[str, Array | Jagged] = {}
             for part in parts:
                 joined |= part
             yield joined
+
+    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
+        """Read the entries from `start` to `stop`; see `Seekable`."""
+        _, homes = self._look(branches)
+        joined: dict[str, Array | Jagged] = {}
+        for source, wanted in self._by_tree(homes):
+            columns = source.read(list(dict.fromkeys(wanted.values())), start=start, stop=stop)
+            joined |= {name: columns[inner] for name, inner in wanted.items()}
+        return joined
+
+    def _by_tree(
+        self, homes: Mapping[str, tuple[int, str]]
+    ) -> Iterator[tuple[Seekable, dict[str, str]]]:
+        """Yield the trees that are needed, with name as asked for -> name in the tree."""
+        for number, source in enumerate((self.main, *(friend for _, friend in self.friends))):
+            wanted = {name: inner for name, (home, inner) in homes.items() if home == number}
+            if wanted:
+                yield source, wanted
 
     def _look(self, branches: Sequence[str]) -> tuple[TableInfo, dict[str, tuple[int, str]]]:
         """Do as `inspect`; returns too the number of the tree, and the name in it, by branch."""

@@ -63,6 +63,16 @@ class Hdf5:
             for start in range(0, entries, step):
                 yield table.read(branches, start, min(start + step, entries))
 
+    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
+        """Read the entries from `start` to `stop`; see `Seekable`."""
+        with _opened(self.path, self.tree) as table:
+            entries = table.check(branches).entries
+            if not 0 <= start <= stop <= entries:
+                raise BadFileError(
+                    f"{self.path}: holds {entries} entries, expected those from {start} to {stop}"
+                )
+            return table.read(branches, start, stop)
+
 
 @dataclass(frozen=True)
 class _Table:

@@ -119,7 +119,7 @@ class CompoundPart:
             }
         pieces = []
         rows = self._rows_a_piece(names)
-        for first in range(start, stop, rows):
+        for first in range(start, max(stop, start + 1), rows):  # once also for no row
             pieces.append(self._objects(names, first, min(first + rows, stop)))
         counts = np.concatenate([counts for counts, _ in pieces])
         offsets = np.zeros(len(counts) + 1, dtype=np.int64)

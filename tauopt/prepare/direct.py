@@ -42,7 +42,7 @@ def check_seekable(source: object, *, where: Path) -> None:
     if not isinstance(source, Seekable):
         raise DataError(
             f"{where}: `stream: direct` needs files that can be read from any entry on, that is "
-            "TTrees with one candidate an entry; set `stream: prepared`"
+            "ROOT or HDF5 files with one candidate an entry; set `stream: prepared`"
         )
 
 
@@ -92,7 +92,8 @@ class SourceFeatures:
         source = self.manifest.sources[number]
         path = Path(source.path)
         _check_size(path, source.bytes)
-        file = open_source(path, tree=self._dataset.samples[source.sample].tree)
+        sample = self._dataset.samples[source.sample]
+        file = open_source(path, tree=sample.tree, friends=sample.friends)
         check_seekable(file, where=path)
         start, stop = int(entries[0]), int(entries[-1]) + 1
         columns = file.read(_branches(self._plan, groups), start=start, stop=stop)  # type: ignore[attr-defined]

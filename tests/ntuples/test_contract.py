@@ -11,7 +11,7 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.ntuples.formats import open_source
-from tauopt.ntuples.source import BadFileError
+from tauopt.ntuples.source import BadFileError, Seekable
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests import ntuples_factory as factory
 from tests.ntuples.damage import mutate
@@ -98,6 +98,19 @@ def test_what_is_read_is_what_was_written(form, whole, step):
     steps = list(source(path).iterate(form.branches, step=step))
     assert same(steps, content, form.branches)
     assert [len(one["pt"]) for one in steps[:-1]] == [step] * (len(steps) - 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, 500), (100, 101), (150, 350), (499, 500), (7, 493)]
+)
+def test_what_can_begin_anywhere_gives_the_same_entries(form, whole, start, stop):
+    path, _, content = whole(form)
+    if not isinstance(source(path), Seekable):
+        pytest.skip("is read from the beginning only")
+    columns = source(path).read(form.branches, start=start, stop=stop)
+    assert same([columns], {name: v[start:stop] for name, v in content.items()}, form.branches)
+    with pytest.raises(BadFileError, match="holds 500 entries, expected those from 400 to 600"):
+        source(path).read(form.branches, start=400, stop=600)
 
 
 def test_each_branch_keeps_its_kind_of_number(form, whole):

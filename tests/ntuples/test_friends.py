@@ -54,6 +54,12 @@ def test_branches_of_friends_alone_can_be_read(joined, content):
     assert join([step], "track_pt") == content["track_pt"].tolist()
 
 
+def test_reading_can_begin_anywhere(joined, content):
+    columns = joined.read(["track_pt", "pt", "scores.pt"], start=50, stop=120)
+    assert join([columns], "track_pt") == content["track_pt"][50:120].tolist()
+    assert columns["scores.pt"].tolist() == (-content["pt"][50:120]).tolist()
+
+
 def test_all_branches_are_listed_with_their_trees(joined):
     listed = set(joined.columns())
     assert {"pt", "tracks.track_pt", "scores.pt"} <= listed

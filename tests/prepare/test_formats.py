@@ -3,8 +3,11 @@
 import pytest
 
 from tauopt.dataset.prepared import open_dataset
+from tauopt.errors import DataError
+from tauopt.prepare import direct
 from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import (
+    columns,
     dataset,
     dataset_settings,
     write_feather,
@@ -67,3 +70,31 @@ def test_friends_give_the_same_candidates_and_count_in_the_digest(contents, from
     ]
     assert candidates(found[0]) == candidates(from_root)
     assert found[0].manifest.digest != found[1].manifest.digest
+
+
+@pytest.mark.parametrize("name", ["rntuple", "structured", "variables"])
+def test_what_can_begin_anywhere_streams_directly(name, contents, from_root, tmp_path):
+    write, suffix = WRITERS[name]
+    for number, content in enumerate(contents):
+        write(tmp_path / f"part_{number}.{suffix}", content)
+    settings = dataset(tmp_path, suffix=suffix, stream="direct")
+    found = direct.open_dataset(prepare(settings, cache=tmp_path / "cache"))
+    assert candidates(found) == candidates(from_root)
+
+
+def test_friends_stream_directly(contents, from_root, tmp_path):
+    for number, content in enumerate(contents):
+        tracks = {name: v for name, v in content.items() if name.startswith("track")}
+        own = {name: v for name, v in content.items() if name not in tracks}
+        write_trees(tmp_path / f"{number}.root", candidates=own, tracks=tracks)
+    sample = dataset_settings(tmp_path)["samples"]["all"] | {"friends": ["tracks"]}
+    settings = dataset(tmp_path, samples={"all": sample}, stream="direct")
+    found = direct.open_dataset(prepare(settings, cache=tmp_path / "cache"))
+    assert candidates(found) == candidates(from_root)
+
+
+def test_a_format_that_is_read_from_the_beginning_only_does_not_stream_directly(tmp_path):
+    write_parquet(tmp_path / "a.parquet", columns(50))
+    settings = dataset(tmp_path, suffix="parquet", stream="direct")
+    with pytest.raises(DataError, match=r"a\.parquet: `stream: direct` needs files"):
+        prepare(settings, cache=tmp_path / "cache")
