@@ -13,6 +13,7 @@ DOORS = {
     "uproot": {"ntuples"},
     "h5py": {"ntuples"},
     "pyarrow": {"ntuples"},
+    "fsspec": {"ntuples"},
     "formulate": {"physics"},
     "scipy": {"physics"},
     "yaml": {"config"},

@@ -32,7 +32,8 @@ class Sample(Settings):
 
     files: tuple[str, ...] = Field(min_length=1)
     """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample.
-    ROOT, HDF5, Parquet or Feather, told by the files; `%d` in a name stands for any number."""
+    ROOT, HDF5, Parquet or Feather, told by the files; `%d` in a name stands for any number.
+    Files at `root://` and `https://` addresses are copied into the cache, each named in full."""
     tree: str = "candidates"
     """Name of the TTree or RNTuple, or of the HDF5 dataset or group of the candidates' own
     variables; an HDF5 file that holds nothing of the default name is read without it."""

@@ -38,7 +38,9 @@ def expand(globs: Sequence[str]) -> tuple[Path, ...]:
     files: set[Path] = set()
     for pattern in globs:
         if "://" in pattern:
-            raise DataError(f"{pattern}: only local files are read; copy or mount it first")
+            raise DataError(
+                f"{pattern}: only local files are read here; `tauopt prepare` copies it"
+            )
         found = {Path(name).absolute() for name in _matches(pattern)}
         found = {path for path in found if not path.is_dir()}
         if not found:

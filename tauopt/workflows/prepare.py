@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ def prepare(
     Raises:
         ConfigError: the file is wrong.
         DataError: the ntuples are wrong, or the prepared dataset is damaged.
-        ServiceError: the disk is too small, or the sample is being simulated elsewhere.
+        ServiceError: the disk is too small, the sample is being simulated elsewhere, or a server
+            of remote files does not answer.
     """
     from tauopt.prepare.direct import open_dataset
     from tauopt.prepare.prepare import prepare as make
@@ -39,6 +41,7 @@ def prepare(
     progress = progress or Silent()
     cache = make_folder(cache or cache_folder(), option="TAUOPT_CACHE")
     settings = _with_sample(_read(dataset), cache=cache, progress=progress)
+    settings = _with_copies(settings, cache=cache, progress=progress)
     return open_dataset(make(settings, cache=cache, progress=progress))
 
 
@@ -53,11 +56,14 @@ def survey(
     Args and errors as `prepare`.
 
     Returns:
-        the counts, or None if the sample is still to be simulated.
+        the counts, or None if the sample is still to be simulated, or is on a server.
     """
+    from tauopt.ntuples.remote import is_remote
     from tauopt.prepare.survey import survey as count
 
     settings = _read(dataset)
+    if any(is_remote(file) for sample in settings.samples.values() for file in sample.files):
+        return None
     if settings.simulate is not None:
         folder = simulated_folder(settings, cache=cache or cache_folder())
         if not folder.is_dir():
@@ -81,6 +87,28 @@ def with_folder(settings: Dataset, folder: Path) -> Dataset:
     samples = {
         name: sample.model_copy(
             update={"files": tuple(str(folder / pattern) for pattern in sample.files)}
+        )
+        for name, sample in settings.samples.items()
+    }
+    return settings.model_copy(update={"samples": samples})
+
+
+def _with_copies(settings: Dataset, *, cache: Path, progress: Progress) -> Dataset:
+    """Copy what is on servers into the cache, and look for it there."""
+    from tauopt.ntuples.remote import fetch, is_remote
+
+    files = [file for sample in settings.samples.values() for file in sample.files]
+    remote = [file for file in dict.fromkeys(files) if is_remote(file)]
+    if not remote:
+        return settings
+    progress.begin("copying remote files", len(remote), "files")
+    copies = {}
+    for address in remote:
+        copies[address] = glob.escape(str(fetch(address, cache=cache / "remote")))
+        progress.advance()
+    samples = {
+        name: sample.model_copy(
+            update={"files": tuple(copies.get(file, file) for file in sample.files)}
         )
         for name, sample in settings.samples.items()
     }
