@@ -66,8 +66,9 @@ class _ArrowSource(abc.ABC):
             for rows in self._rows(table.batches(tops, step), step):
                 columns = {}
                 for name, leaf in wanted.items():
-                    with reading(self.path, f"branch {name!r} from entry {start} on "):
-                        columns[name] = values(rows, leaf)
+                    where = f"branch {name!r} from entry {start} on "
+                    with reading(self.path, where):
+                        columns[name] = values(rows, leaf, where=f"{self.path}: {where}")
                 start += rows.num_rows
                 yield columns
         if start != table.entries:

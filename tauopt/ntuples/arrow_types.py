@@ -54,12 +54,13 @@ def _is_list(kind: Any) -> bool:
     return bool(is_a.is_list(kind) or is_a.is_large_list(kind) or is_a.is_fixed_size_list(kind))
 
 
-def values(table: Any, leaf: Leaf) -> Array | Jagged:
+def values(table: Any, leaf: Leaf, *, where: str) -> Array | Jagged:
     """Return the numbers of a branch.
 
     Args:
         table: a pyarrow Table.
         leaf: of its schema.
+        where: file and branch, for messages.
     Raises:
         DataError: something that has no NaN is missing.
     """
@@ -72,31 +73,33 @@ def values(table: Any, leaf: Leaf) -> Array | Jagged:
     while True:
         array = getattr(array, "storage", array)
         if _is_list(array.type):
-            _refuse_missing(array)
+            _refuse_missing(array, where)
             counts = array.value_lengths().to_numpy(zero_copy_only=False)
             array = array.flatten()
         elif rest:
-            _refuse_missing(array)
+            _refuse_missing(array, where)
             array = array.field(rest.pop(0))
         else:
             break
-    content = _numbers(array)
+    content = _numbers(array, where)
     if counts is None:
-        return from_array(content, name=".".join(leaf.path))
+        return from_array(content, name=where)
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
     return Jagged(content, offsets)
 
 
-def _numbers(array: Any) -> Array:
+def _numbers(array: Any, where: str) -> Array:
     import pyarrow.types as is_a
 
     if not is_a.is_floating(array.type):
-        _refuse_missing(array)
+        _refuse_missing(array, where)
     found = np.asarray(array.to_numpy(zero_copy_only=False))
     return found.astype(np.float32) if found.dtype == np.float16 else found
 
 
-def _refuse_missing(array: Any) -> None:
+def _refuse_missing(array: Any, where: str) -> None:
     if array.null_count:
-        raise DataError(f"holds {array.null_count} missing values where only floats may be missing")
+        raise DataError(
+            f"{where}holds {array.null_count} missing values where only floats may be missing"
+        )

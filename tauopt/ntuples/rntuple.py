@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tauopt.ntuples.source import BadFileError, Column
+from tauopt.ntuples.source import Column
 
 CLASS = "ROOT::RNTuple"
 
@@ -35,6 +35,7 @@ def chunks(
     """Yield awkward arrays of `step` entries by field, and a shorter last one.
 
     Whole clusters are read, each once: uproot reads all clusters that a range of entries touches.
+    ValueError if they contradict themselves, beside all that uproot raises of damaged files.
     """
     import awkward as ak
 
@@ -45,7 +46,7 @@ def chunks(
         )
         problem = ak.validity_error(read)
         if problem:
-            raise BadFileError(f"entries {start} to {stop} are damaged: {problem}")
+            raise ValueError(f"entries {start} to {stop} are damaged: {problem}")
         held = read if held is None else ak.concatenate([held, read])
         whole = len(held) - len(held) % step
         for first in range(0, whole, step):

@@ -1,0 +1,65 @@
+"""RNTuples: which fields are read, and that clusters are read once each."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from tauopt.errors import DataError
+from tauopt.ntuples import rntuple
+from tauopt.ntuples.root import RootTree
+from tests.ntuples.test_contract import join
+from tests.ntuples_factory import columns, write_rntuple
+
+
+@pytest.mark.parametrize(
+    ("kind", "jagged"),
+    [
+        ("bool", False),
+        ("float", False),
+        ("std::uint8_t", False),
+        ("std::int64_t", False),
+        ("std::vector<float>", True),
+        ("ROOT::VecOps::RVec<std::int32_t>", True),
+        ("std::array<double,3>", True),
+        ("std::string", None),
+        ("std::vector<std::string>", None),
+        ("std::vector<std::vector<float>>", None),
+        ("MyTrack", None),
+    ],
+)
+def test_numbers_and_flat_lists_of_them_are_read(kind, jagged):
+    field = SimpleNamespace(typename=kind, top_level=True, num_entries=3)
+    assert rntuple.column(field).jagged is jagged
+    inside = SimpleNamespace(typename=kind, top_level=False, num_entries=3)
+    assert rntuple.column(inside).jagged is None
+
+
+def test_what_is_not_numbers_is_refused_with_its_type(tmp_path):
+    content = {"pt": np.arange(2.0), "name": ak.Array(["a", "b"]), "deep": ak.Array([[[1.0]], []])}
+    path = write_rntuple(tmp_path / "a.root", content)
+    with pytest.raises(DataError) as caught:
+        RootTree(path, "candidates").inspect(["pt", "name", "deep"])
+    assert "branch 'name' is std::string, expected numbers" in str(caught.value)
+    assert "branch 'deep' is std::vector<std::vector<" in str(caught.value)
+
+
+@pytest.mark.parametrize(("step", "reads"), [(1000, 1), (50, 10), (7, 10), (120, 4)])
+def test_no_cluster_is_read_twice(tmp_path, monkeypatch, step, reads):
+    from uproot.behaviors.RNTuple import HasFields
+
+    content = columns(500)
+    path = write_rntuple(tmp_path / "a.root", content, parts=10)
+    whole, ranges = HasFields.arrays, []
+
+    def noted(self, *args, **kwargs):
+        ranges.append((kwargs["entry_start"], kwargs["entry_stop"]))
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(HasFields, "arrays", noted)
+    steps = list(RootTree(path, "candidates").iterate(["track_pt"], step=step))
+    assert join(steps, "track_pt") == content["track_pt"].tolist()
+    assert len(ranges) == reads
+    assert all(left[1] == right[0] for left, right in pairwise(ranges))
