@@ -14,7 +14,7 @@ A map of the code, from the top; each line imports only lines below it::
     evaluation   arrays -> metrics and figures
     simulate     Pythia 8 and a parametrised detector -> ntuples
     dataset      the prepared dataset's format: manifest, chunks, digests
-    ntuples      ROOT, HDF5, Parquet and Feather files -> arrays
+    ntuples      ROOT (of candidates or of events), HDF5, Parquet, Feather files -> arrays
     config       experiment and dataset files -> checked, frozen settings and a search space
     physics      expressions and kinematics on arrays
     durable      atomic writes, digests, locks

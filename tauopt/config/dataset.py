@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from tauopt.config.inputs import Feature
+from tauopt.config.layout import CandidateLayout, Layout
 from tauopt.config.settings import Expression, Name, OptionalExpression, Settings, Variable
 
 
@@ -168,6 +169,8 @@ class Dataset(Settings):
     """Becomes the name of the prepared dataset's folder, with a digest behind it."""
     simulate: Simulation | None = None
     """Simulate the sample on first use; files are then looked for in the simulated folder."""
+    layout: Layout = CandidateLayout()
+    """What one entry of a tree is: a candidate, or an event with a list of candidates."""
     samples: dict[Name, Sample] = Field(min_length=1)
     """Files of each process, by name."""
     classes: dict[Name, Expression] = Field(min_length=2)

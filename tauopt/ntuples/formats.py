@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tauopt.config.layout import CandidateLayout, EventLayout
 from tauopt.errors import DataError
 from tauopt.ntuples.arrow import Feather, Parquet
+from tauopt.ntuples.events import EventTree
 from tauopt.ntuples.friends import Joined
 from tauopt.ntuples.hdf5 import Hdf5
 from tauopt.ntuples.root import RootTree, list_trees
@@ -32,7 +34,16 @@ _SUFFIXES: dict[str, _Open] = {
 }
 
 
-def open_source(path: Path, *, tree: str, friends: Sequence[str] = ()) -> Source:
+_CANDIDATES = CandidateLayout()
+
+
+def open_source(
+    path: Path,
+    *,
+    tree: str,
+    friends: Sequence[str] = (),
+    layout: CandidateLayout | EventLayout = _CANDIDATES,
+) -> Source:
     """Return the source that reads a file.
 
     What the file's name promises is believed unless its first bytes are those of another format;
@@ -42,10 +53,16 @@ def open_source(path: Path, *, tree: str, friends: Sequence[str] = ()) -> Source
         path: of the file.
         tree: name of the table in it: TTree, HDF5 dataset or group; Parquet and Feather hold one.
         friends: trees of the same ROOT file that are joined to it entry by entry.
+        layout: what one of its entries is.
     Raises:
-        DataError: friends of what is no ROOT file.
+        DataError: friends or events of what is no ROOT file, or friends of events.
     """
     kind = _kind(path)
+    if isinstance(layout, EventLayout):
+        if kind is not RootTree or friends:
+            what = "a tree with friends" if friends else "another format"
+            raise DataError(f"{path}: `layout: events` is read from single TTrees, not from {what}")
+        return EventTree(path, tree, layout)
     if not friends:
         return kind(path, tree)
     if kind is not RootTree:

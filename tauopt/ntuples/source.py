@@ -37,6 +37,7 @@ class TableInfo:
     """What the header of a file says of the branches that are asked for."""
 
     entries: int
+    """Candidates."""
     jagged: Mapping[str, bool]
     """Branch -> whether it holds several values a candidate."""
     types: Mapping[str, str]

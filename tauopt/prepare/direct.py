@@ -92,8 +92,8 @@ class SourceFeatures:
         source = self.manifest.sources[number]
         path = Path(source.path)
         _check_size(path, source.bytes)
-        sample = self._dataset.samples[source.sample]
-        file = open_source(path, tree=sample.tree, friends=sample.friends)
+        sample, layout = self._dataset.samples[source.sample], self._dataset.layout
+        file = open_source(path, tree=sample.tree, friends=sample.friends, layout=layout)
         check_seekable(file, where=path)
         start, stop = int(entries[0]), int(entries[-1]) + 1
         columns = file.read(_branches(self._plan, groups), start=start, stop=stop)  # type: ignore[attr-defined]

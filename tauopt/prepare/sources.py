@@ -63,7 +63,7 @@ def find_files(dataset: Dataset, plan: Plan) -> list[InputFile]:
         files += [
             InputFile(
                 name,
-                open_source(path, tree=sample.tree, friends=sample.friends),
+                open_source(path, tree=sample.tree, friends=sample.friends, layout=dataset.layout),
                 weight,
                 sample.classes,
                 branches,
@@ -211,6 +211,7 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
     plain = {"name", "selection", "event_number", "split", "missing", "stream"}
     plain |= {"chunk_size", "proportions", "negative_weights"}
     settings = dataset.model_dump(mode="json", include=plain)
+    layout = dataset.layout.model_dump(mode="json")
     return durable.sha256_json(
         {
             "version": VERSION,
@@ -226,6 +227,7 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
                 for name, group in dataset.groups.items()
             ],
             "spectators": list(dataset.spectators.items()),
+            **({"layout": layout} if dataset.layout.type == "events" else {}),
         }
     )
 
