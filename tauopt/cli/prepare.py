@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tauopt.cli.options import Json
+from tauopt.cli.options import Json, Output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,18 +21,30 @@ _SIZES = ("split", "sample", "class", "candidates", "weights", "balanced")
 
 def prepare(
     file: Annotated[Path, typer.Argument(help="Dataset or experiment file.")],
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", metavar="FOLDER", help="Draw the training split into a folder."),
+    ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Log constants and figures to MLflow.")
+    ] = False,
+    output: Output = None,
     json: Json = False,
 ) -> None:
     """Prepare a dataset: select, label, split, shuffle, fit constants; a second call finds it."""
     from tauopt.cli.console import print_json, progress
+    from tauopt.workflows.data_record import present
     from tauopt.workflows.prepare import prepare as make
 
     with progress() as told:
         prepared = make(file, progress=told)
+        shown = present(prepared, file=file, figures=figures, log=log, output=output, progress=told)
     if json:
-        print_json(_plain(prepared))
+        print_json(_plain(prepared) | shown)
     else:
         _print(prepared)
+        for what, where in shown.items():
+            typer.echo(f"{what}: {where}")
 
 
 def _plain(prepared: PreparedDataset) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tauopt.config import tree
+from tauopt.config.removal import remove_nulls
 from tauopt.config.yaml_source import OVERRIDE, Node, Place, describe, read_yaml
 from tauopt.errors import ConfigError, Problem, nearest
 
@@ -57,7 +58,8 @@ def _extended(
             [*problems, extends.place.problem(f"extends: more than {MAX_EXTENDS} files deep")]
         )
     base, more = _named(extends, target, chain, "extends")
-    return tree.merge(base, root, types_replace=("model",)), [*problems, *more]
+    base, root, wrong = remove_nulls(base, root)
+    return tree.merge(base, root, types_replace=("model",)), [*problems, *more, *wrong]
 
 
 def _named(

@@ -177,6 +177,9 @@ class Dataset(Settings):
     """What a candidate is: one selection a class; a candidate with none or two is an error."""
     selection: OptionalExpression = ""
     """Expression that keeps a candidate; empty keeps all."""
+    cuts: dict[Variable, Expression] = {}
+    """Named expressions that must hold too. A file that extends this one replaces or adds a cut by
+    its name, and takes one out with `null`, so that no selection is written twice."""
     event_number: Expression = "event_number"
     """Branch or expression of the event number, an integer."""
     split: Split

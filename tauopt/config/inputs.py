@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tauopt.config.settings import OptionalExpression, Settings
 
@@ -16,7 +16,8 @@ class Transform(Settings):
     """What the network does to a raw feature before its constants.
 
     In this order: divide, absolute value, clip to [min, max], add the offset, log10. Then come
-    the constants: (x - shift) / spread, fitted on the training split as `scale` says.
+    the constants, fitted on the training split: clip to the quantiles that `clip_quantiles`
+    names, and (x - shift) / spread as `scale` says.
     """
 
     divide: float = Field(default=1.0, gt=0)
@@ -31,8 +32,18 @@ class Transform(Settings):
     """Add this, for instance 1e-6 before a logarithm."""
     log10: bool = False
     """Take the logarithm to base 10."""
-    scale: Literal["none", "standard", "minmax"] = "none"
-    """Constants fitted on the training split: mean and standard deviation, or minimum and range."""
+    scale: Literal["none", "standard", "minmax", "robust"] = "none"
+    """Constants fitted on the training split: mean and standard deviation, minimum and range, or
+    median and interquartile range / 1.349 (a normal distribution's standard deviation)."""
+    clip_quantiles: tuple[float, float] | None = Field(default=None, examples=[[0.001, 0.999]])
+    """Clip to these quantiles of the training split, before the other constants are fitted."""
+
+    @field_validator("clip_quantiles")
+    @classmethod
+    def _quantiles_in_order(cls, clip: tuple[float, float] | None) -> tuple[float, float] | None:
+        if clip is not None and not 0 <= clip[0] < clip[1] <= 1:
+            raise ValueError(f"expected 0 <= low < high <= 1, got {clip[0]:g} and {clip[1]:g}")
+        return clip
 
     @model_validator(mode="after")
     def _min_below_max(self) -> Self:
@@ -49,10 +60,12 @@ class Feature(Transform):
 
 
 class FittedFeature(Settings):
-    """A feature with its constants: the network sees (transform(x) - shift) / spread."""
+    """A feature with its constants: the network sees (clip(transform(x)) - shift) / spread."""
 
     name: str
     transform: Transform
+    clip: tuple[float, float] | None = None
+    """Bounds of the transformed value, fitted as `clip_quantiles` says; none leaves it."""
     shift: float = 0.0
     spread: float = 1.0
 

@@ -57,7 +57,8 @@ def _extends() -> Schema:
     return {
         "type": "string",
         "description": "A file, relative to this one, that this one is laid on: mappings are "
-        "merged, everything else is replaced.",
+        "merged, everything else is replaced; null takes a sample, class, cut, feature, group or "
+        "spectator out.",
     }
 
 
@@ -159,6 +160,12 @@ def _lenient(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema.replace("#/$defs/", "#/$defs/Extending") if _is_ref(schema) else schema
     left = {key: _lenient(value) for key, value in schema.items()}
+    if "patternProperties" in left:  # named parts, which null takes out
+        left.pop("minProperties", None)
+        left["patternProperties"] = {
+            name: {"anyOf": [value, {"type": "null"}]}
+            for name, value in left["patternProperties"].items()
+        }
     if schema.get("required") not in (["int"], ["float"], ["choice"]):
         left.pop("required", None)
     return left

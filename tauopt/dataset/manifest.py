@@ -14,7 +14,7 @@ from tauopt.config.inputs import FittedGroup
 from tauopt.config.settings import Settings
 from tauopt.errors import CorruptError, DataError
 
-VERSION = 1
+VERSION = 2
 """Version of the format on disk that this code writes; it reads this and older ones."""
 
 MANIFEST = "manifest.json"
@@ -23,7 +23,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 class ChunkFile(Settings):
-    """Size and digest of one file of a chunk."""
+    """Size and digest of one file of a chunk, or beside the chunks."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)

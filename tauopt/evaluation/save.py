@@ -1,10 +1,12 @@
-"""Figures -> files: a PNG, and beside it the JSON of its points."""
+"""Figures -> files: a PNG, and beside it the JSON of its points; many also as one PDF."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from tauopt.durable import write_json, write_with
@@ -32,3 +34,30 @@ def save_figure(
             write_with(path, figure.savefig)
     write_json(folder / f"{name}.json", points)
     return [*files, folder / f"{name}.json"]
+
+
+def save_book(
+    figures: Iterable[tuple[str, Figure, dict[str, Any]]], folder: Path, *, name: str
+) -> list[Path]:
+    """Write each figure as `save_figure` does, and all of them as pages of `<name>.pdf`.
+
+    Args:
+        figures: name, figure and points of each; drawn one after another.
+        folder: made if missing.
+        name: of the PDF, without suffix.
+    Returns:
+        the files, the PDF first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = []
+
+    def write(path: Path) -> None:
+        with PdfPages(path, metadata={"CreationDate": None}) as pages:
+            for page, figure, points in figures:
+                files.extend(save_figure(figure, points, folder, name=page))
+                with hep_style():
+                    pages.savefig(figure)
+
+    book = folder / f"{name}.pdf"
+    write_with(book, write)
+    return [book, *files]

@@ -17,15 +17,18 @@ PACKAGE = "tauopt"
 SMALLEST = 1e-37
 """Logarithms are taken of no less than this, so that they are finite in float32."""
 FLOAT_MAX = float(np.finfo(np.float32).max)
+Bounds = tuple[float | None, float | None]
+"""Lowest and highest value; none is no bound."""
 LARGEST = 1e9
 """What the network sees is clipped to +-this, so that its sums stay finite in float32."""
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Preprocess(keras.layers.Layer):
-    """Turn raw features into what a network likes: (transform(x) - shift) / spread, masked.
+    """Turn raw features into what a network likes: (clip(transform(x)) - shift) / spread, masked.
 
-    In this order, as `Transform` says: divide, absolute value, clip, offset, log10, constants.
+    In this order, as `Transform` says: divide, absolute value, clip to limits, offset, log10,
+    clip to fitted bounds, shift and spread.
     The result is finite for every finite input, and zero where masked, whatever lies there.
     The constants are part of the layer's configuration, so they are saved with the model and
     are no parameters.
@@ -52,13 +55,11 @@ class Preprocess(keras.layers.Layer):
         """Return the preprocessed features, of the shape of `x`."""
         x = x * self._per_feature(lambda f: 1.0 / f.transform.divide)
         x = self._where(lambda f: f.transform.abs, ops.abs, x)
-        x = ops.clip(
-            x,
-            self._per_feature(lambda f: _or(f.transform.min, -FLOAT_MAX)),
-            self._per_feature(lambda f: _or(f.transform.max, FLOAT_MAX)),
-        )
+        x = self._clip(x, lambda f: (f.transform.min, f.transform.max))
         x = x + self._per_feature(lambda f: f.transform.offset)
         x = self._where(lambda f: f.transform.log10, _safe_log10, x)
+        if any(feature.clip for feature in self.features):
+            x = self._clip(x, lambda f: f.clip or (None, None))
         x = x - self._per_feature(lambda f: f.shift)
         x = x * self._per_feature(lambda f: 1.0 / f.spread)
         x = ops.clip(x, -LARGEST, LARGEST)
@@ -67,6 +68,13 @@ class Preprocess(keras.layers.Layer):
     def _per_feature(self, value: Callable[[FittedFeature], float]) -> Any:
         """Return a constant (feature) float32."""
         return np.array([value(feature) for feature in self.features], np.float32)
+
+    def _clip(self, x: Any, bounds: Callable[[FittedFeature], Bounds]) -> Any:
+        return ops.clip(
+            x,
+            self._per_feature(lambda f: _or(bounds(f)[0], -FLOAT_MAX)),
+            self._per_feature(lambda f: _or(bounds(f)[1], FLOAT_MAX)),
+        )
 
     def _where(
         self, chosen: Callable[[FittedFeature], bool], change: Callable[[Any], Any], x: Any

@@ -15,7 +15,10 @@
     binning     bins in any variables
     reweight    the same spectrum for all classes, and proportions of them
     sizes       counts and weights by sample, class and bin
-    constants   mean, spread and range on the training split
+    spectra     of the balanced variables, before and after
+    sampled     a sample of the training split, for quantiles
+    constants   mean, spread, range and quantiles on the training split
+    summary     constants as files to read
     tally       what is kept of each chunk to compare it
     reports     what is counted and compared while chunks are written
     validation  each chunk against the rest of its split

@@ -55,8 +55,8 @@ def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -
     """
     entries = _length(columns)
     selected = np.ones(entries, dtype=np.bool_)
-    if plan.selection:
-        selected = plan.selection.mask(columns, entries=entries)
+    for cut in plan.selection:
+        selected &= cut.mask(columns, entries=entries)
     labels = _classes(plan, columns, selected, where=where)
     of_sample = np.isin(labels, [i for i, name in enumerate(plan.classes) if name in allowed])
     numbers = event_numbers(plan.event_number, columns, entries=entries, where=where)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from tauopt.config.inputs import FittedFeature, FittedGroup, Transform
 from tauopt.prepare.plan import FeaturePlan
+from tauopt.prepare.sampled import Sample
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +33,20 @@ def before_log(values: NDArray[Any], transform: Transform) -> NDArray[np.float64
 
 
 def transformed(values: NDArray[Any], transform: Transform) -> NDArray[np.float64]:
-    """Apply the whole transform, in float64: the reference of what the model's layer does."""
+    """Apply the whole transform but its constants, in float64."""
     result = before_log(values, transform)
     if transform.log10:
         with np.errstate(divide="ignore", invalid="ignore"):
             result = np.log10(result)
     return result
+
+
+def seen_by_networks(values: NDArray[Any], feature: FittedFeature) -> NDArray[np.float64]:
+    """Apply transform and constants, in float64, as the model's own layer does; any shape."""
+    result = transformed(values, feature.transform)
+    if feature.clip is not None:
+        result = np.clip(result, *feature.clip)
+    return (result - feature.shift) / feature.spread
 
 
 class Moments:
@@ -77,19 +87,44 @@ class Moments:
         return np.sqrt(self.squares / np.maximum(self.count, 1))
 
 
+NORMAL_QUARTILES = 1.349
+"""Distance of a normal distribution's quartiles, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the training split holds of one feature, transformed, before its constants."""
+
+    plan: FeaturePlan
+    fitted: FittedFeature
+    count: int
+    """Candidates, or objects."""
+    mean: float
+    deviation: float
+    min: float
+    max: float
+    quantiles: NDArray[np.float64]
+    """At `QUANTILES`, from a sample (see `sampled`)."""
+
+
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+
+
 class Constants:
     """Constants of one group's features."""
 
     def __init__(self, name: str, features: Sequence[FeaturePlan]) -> None:
-        self._name, self._features = name, tuple(features)
+        self.name, self._features = name, tuple(features)
         self._moments = Moments(len(self._features))
+        self._sample = Sample(len(self._features))
 
-    def update(self, values: NDArray[np.float32]) -> None:
-        """Add training values (row, feature), physical, without NaN."""
+    def update(self, values: NDArray[np.float32], numbers: NDArray[np.uint64]) -> None:
+        """Add training values (row, feature), physical, without NaN, with `sampled.numbers`."""
         columns = [
             transformed(values[:, i], feature.transform) for i, feature in enumerate(self._features)
         ]
         self._moments.update(np.column_stack(columns))
+        self._sample.update(values, numbers)
 
     def fitted(self) -> FittedGroup:
         """Return the group with its constants.
@@ -98,23 +133,77 @@ class Constants:
         sees zero; a group without any object keeps shift 0 and spread 1.
         """
         return FittedGroup(
-            name=self._name,
+            name=self.name,
             features=tuple(self._fit(i, feature) for i, feature in enumerate(self._features)),
         )
 
+    def summaries(self) -> list[Summary]:
+        """Return what is known of each feature that has a value."""
+        moments, group = self._moments, self.fitted()
+        return [
+            Summary(
+                plan=feature,
+                fitted=group.features[i],
+                count=int(moments.count[i]),
+                mean=float(moments.mean[i]),
+                deviation=float(moments.deviation[i]),
+                min=float(moments.min[i]),
+                max=float(moments.max[i]),
+                quantiles=np.quantile(self._sampled(i, feature), QUANTILES),
+            )
+            for i, feature in enumerate(self._features)
+            if moments.count[i]
+        ]
+
+    def _sampled(self, column: int, feature: FeaturePlan) -> NDArray[np.float64]:
+        return transformed(self._sample.values[:, column], feature.transform)
+
     def _fit(self, column: int, feature: FeaturePlan) -> FittedFeature:
-        moments, scale = self._moments, feature.transform.scale
-        shift, spread = 0.0, 1.0
-        if moments.count[column] and scale == "standard":
-            shift, spread = moments.mean[column], moments.deviation[column]
-        elif moments.count[column] and scale == "minmax":
-            shift, spread = moments.min[column], moments.max[column] - moments.min[column]
+        clip, shift, spread = None, 0.0, 1.0
+        if self._moments.count[column]:
+            clip = self._clip(column, feature)
+            shift, spread = self._scale(column, feature, clip)
         if spread <= 1e-7 * abs(shift):  # float32 can't tell such values apart
             logger.warning("%s is constant in the training split", feature.label)
             spread = 1.0
         return FittedFeature(
             name=feature.name,
             transform=feature.transform,
+            clip=clip,
             shift=float(shift),
             spread=float(spread),
         )
+
+    def _clip(self, column: int, feature: FeaturePlan) -> tuple[float, float] | None:
+        wanted = feature.transform.clip_quantiles
+        if wanted is None:
+            return None
+        low, high = np.quantile(self._sampled(column, feature), wanted)
+        return float(low), float(high)
+
+    def _scale(
+        self, column: int, feature: FeaturePlan, clip: tuple[float, float] | None
+    ) -> tuple[float, float]:
+        """Return shift and spread, of the clipped values where there are bounds."""
+        scale, moments = feature.transform.scale, self._moments
+        if scale == "none":
+            return 0.0, 1.0
+        if clip is None and scale != "robust":
+            if scale == "minmax":
+                return moments.min[column], moments.max[column] - moments.min[column]
+            return moments.mean[column], moments.deviation[column]
+        values = self._sampled(column, feature)
+        if clip is not None:
+            values = np.clip(values, *clip)
+            if scale == "minmax":
+                return clip[0], clip[1] - clip[0]
+        if scale == "robust":
+            low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+            if high > low:
+                return median, (high - low) / NORMAL_QUARTILES
+            logger.warning(
+                "%s: half of its values are equal, so that it has no robust spread; it gets "
+                "mean and standard deviation",
+                feature.label,
+            )
+        return values.mean(), values.std()

@@ -37,7 +37,8 @@ class GroupPlan:
 class Plan:
     """All expressions of a dataset, but the weights of its samples."""
 
-    selection: Expression | None
+    selection: tuple[Expression, ...]
+    """All must hold."""
     classes: dict[str, Expression]
     event_number: Expression
     splits: dict[SplitName, SplitRule]
@@ -50,8 +51,7 @@ class Plan:
     @property
     def labelling(self) -> tuple[Expression, ...]:
         """Expressions that say whether, what and in which split a candidate is."""
-        selection = (self.selection,) if self.selection else ()
-        return (*selection, *self.classes.values(), self.event_number)
+        return (*self.selection, *self.classes.values(), self.event_number)
 
     @property
     def values(self) -> tuple[Expression, ...]:
@@ -82,7 +82,7 @@ def make_plan(dataset: Dataset) -> Plan:
     if not event_number.branches:
         raise DataError(f"event_number: {event_number.text!r} reads no branch")
     return Plan(
-        selection=read(dataset.selection, "selection") if dataset.selection else None,
+        selection=tuple(_selection(dataset)),
         classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
         event_number=event_number,
         splits=_splits(dataset.split, dataset.event_number),
@@ -110,6 +110,13 @@ def _splits(split: Split, event_number: str) -> dict[SplitName, SplitRule]:
             )
         rules[name] = expression
     return rules
+
+
+def _selection(dataset: Dataset) -> Iterator[Expression]:
+    if dataset.selection:
+        yield read(dataset.selection, "selection")
+    for name, text in dataset.cuts.items():
+        yield read(text, f"cuts.{name}")
 
 
 def read(text: str, where: str) -> Expression:

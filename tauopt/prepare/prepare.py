@@ -28,11 +28,11 @@ from tauopt.dataset.manifest import (
     split_info,
     write_manifest,
 )
-from tauopt.dataset.write import chunk_name, write_chunk
+from tauopt.dataset.write import chunk_name, write_chunk, write_report
 from tauopt.errors import DataError, LockedError
 from tauopt.ntuples.digests import check_unchanged
 from tauopt.ntuples.source import STEP, BadFileError
-from tauopt.prepare import reweight, sources
+from tauopt.prepare import reweight, sampled, sources
 from tauopt.prepare.arrange import Arrangement, Shuffled, Sliced
 from tauopt.prepare.blocks import Block, rechunk
 from tauopt.prepare.candidates import label, make_block
@@ -42,7 +42,9 @@ from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan, make_plan
 from tauopt.prepare.reports import Reports
 from tauopt.prepare.sources import InputFile
+from tauopt.prepare.spectra import REPORT, spectra_of
 from tauopt.prepare.spill import check_space
+from tauopt.prepare.summary import write_constants
 from tauopt.prepare.weights import NEGATIVE, treat_negative
 from tauopt.progress import Progress, Silent
 
@@ -249,6 +251,7 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
     sources_index = np.cumsum(found.good) - 1
     compared = work.dataset.stream == "prepared"
     reports = Reports(work.plan, found.files, bins=balance.bins, compared=compared)
+    spectra = spectra_of(work.dataset)
     work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
     chunks: dict[SplitName, list[ChunkInfo]] = {split: [] for split in SPLITS}
     for index, split in enumerate(SPLITS):
@@ -257,6 +260,10 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
         stream = arranged.read(split, good=found.good, delete=True)
         for number, block in enumerate(rechunk(stream, sizes)):
             raw, block = block, balance.apply(block)
+            if split == "train":
+                for axis, one in enumerate(spectra):
+                    values, weights = raw.spectrum[:, axis], raw.weights
+                    one.add(values, raw.labels, before=weights, after=block.weights)
             block = means.fill(block) if means else block
             copied = arranged.copies(split)
             if split == "train" and copied:
@@ -266,13 +273,18 @@ def _write(work: _Work, found: _Collected, arranged: Arrangement, folder: Path) 
             chunks[split].append(_write_chunk(folder, name, block, classes=classes, places=places))
             reports.add(name, block, weights=raw.weights)
             work.progress.advance(len(block))
-    return _manifest(work, found, chunks, reports=reports.write(folder, name=work.dataset.name))
+    written = reports.write(folder, name=work.dataset.name)
+    written |= write_constants(folder, constants.values())
+    if spectra:
+        written[REPORT] = write_report(folder, REPORT, [one.plain() for one in spectra])
+    return _manifest(work, found, chunks, reports=written)
 
 
 def _update(constants: dict[str, Constants], block: Block) -> None:
-    constants[CANDIDATE].update(block.candidate)
-    for name, (values, _) in block.groups.items():
-        constants[name].update(values)
+    numbers = sampled.numbers(block.event_numbers, block.entries)
+    constants[CANDIDATE].update(block.candidate, numbers)
+    for name, (values, offsets) in block.groups.items():
+        constants[name].update(values, np.repeat(numbers, np.diff(offsets)))
 
 
 def _write_chunk(

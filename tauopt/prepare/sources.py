@@ -209,7 +209,7 @@ def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
         for name, sample in dataset.samples.items()
     )
     plain = {"name", "selection", "event_number", "split", "missing", "stream"}
-    plain |= {"chunk_size", "proportions", "negative_weights"}
+    plain |= {"cuts", "chunk_size", "proportions", "negative_weights"}
     settings = dataset.model_dump(mode="json", include=plain)
     layout = dataset.layout.model_dump(mode="json")
     return durable.sha256_json(

@@ -26,6 +26,8 @@ def reference(x: float, feature: FittedFeature) -> float:
     x = x + t.offset
     if t.log10:
         x = math.log10(max(x, 1e-37))
+    if feature.clip is not None:
+        x = sorted([feature.clip[0], x, feature.clip[1]])[1]
     return (x - feature.shift) / feature.spread
 
 
@@ -33,6 +35,7 @@ def reference(x: float, feature: FittedFeature) -> float:
 def features(draw):
     log10 = draw(st.booleans())
     low = draw(st.one_of(st.none(), st.floats(0.001, 1)))
+    clip = draw(st.one_of(st.none(), st.tuples(st.floats(-3, 0), st.floats(0.5, 50))))
     return FittedFeature(
         name="x",
         transform=Transform(
@@ -43,6 +46,7 @@ def features(draw):
             offset=draw(st.sampled_from([0.0, 0.1, 1.0])),
             log10=log10,
         ),
+        clip=clip,
         shift=draw(st.floats(-5, 5)),
         spread=draw(st.floats(0.1, 10)),
     )
@@ -71,7 +75,9 @@ def test_masked_slots_become_zero_though_the_transform_of_zero_is_not():
 
 
 def test_survives_its_configuration():
-    feature = FittedFeature(name="x", transform=Transform(log10=True, max=7.0), spread=1 / 3)
+    feature = FittedFeature(
+        name="x", transform=Transform(log10=True, max=7.0), clip=(0.1, 0.7), spread=1 / 3
+    )
     again = Preprocess.from_config(Preprocess([feature]).get_config())
     assert again.features == (feature,)
 

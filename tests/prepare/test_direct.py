@@ -1,6 +1,7 @@
 """Direct streaming: the same candidates as prepared ones, read from the files when they are due."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tauopt.errors import DataError
 from tauopt.ntuples.root import RootTree
 from tauopt.prepare.direct import open_dataset
 from tauopt.prepare.prepare import prepare
+from tauopt.prepare.sampled import Sample
 from tauopt.stream.batches import batches
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_prepare import candidates, slow
@@ -90,6 +92,22 @@ def test_constants_and_spectra_are_those_of_copied_candidates(ntuples, tmp_path)
             assert left.shift == pytest.approx(right.shift, rel=1e-9)
             assert left.spread == pytest.approx(right.spread, rel=1e-9)
     assert candidates(one) == candidates(other)
+
+
+def test_quantiles_are_of_the_same_sample_though_the_order_is_another(
+    ntuples, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tauopt.prepare.constants.Sample", partial(Sample, most=150))
+    robust = {"scale": "robust", "clip_quantiles": [0.05, 0.95]}
+    groups = {"tracks": {"features": {"pt": {"expression": "track_pt", **robust}}}}
+    changes = {"candidate": {"pt": robust, "eta": robust}, "groups": groups}
+    one = open_prepared(prepare(settings(ntuples, **changes), cache=tmp_path))
+    for step in (37, 1000):
+        cache, direct = tmp_path / str(step), settings(ntuples, stream="direct", **changes)
+        other = open_prepared(prepare(direct, cache=cache, step=step))
+        assert other.manifest.candidate == one.manifest.candidate
+        assert other.manifest.groups == one.manifest.groups
+    assert one.manifest.candidate.features[0].clip is not None
 
 
 def test_every_chunk_is_a_mixture_of_all_files(ntuples, tmp_path, monkeypatch):

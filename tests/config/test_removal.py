@@ -1,0 +1,74 @@
+"""What `null` takes out of an extended file, and what it can't."""
+
+from pathlib import Path
+
+import pytest
+
+from tauopt.config.load import read_dataset, read_experiment
+from tauopt.errors import ConfigError
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def write(folder, text, name="extending.yaml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("good_dataset.yaml", "good_experiment.yaml"):
+        (tmp_path / name).write_text((DATA / name).read_text())
+    return tmp_path
+
+
+def test_null_takes_out_a_named_part_and_leaves_the_rest(folder):
+    write(folder, """
+extends: good_dataset.yaml
+cuts: {prongs: n == 1 || n == 3, hard: pt > 20}
+candidate: {eta: {}}
+groups: {tracks: {features: {d0: {}}}}
+""", "middle.yaml")  # fmt: skip
+    path = write(folder, """
+extends: middle.yaml
+samples: {tau: null}
+classes: {3p0n: null}
+cuts: {prongs: n == 1, hard: null, central: abs(eta) < 1}
+candidate: {pt: null}
+groups: {clusters: null, tracks: {features: {track_pt: null}}}
+""")  # fmt: skip
+    data = read_dataset(path, overrides=["samples.jet.classes=[jet, 1p0n]"])
+    assert list(data.samples) == ["jet"]
+    assert "3p0n" not in data.classes
+    assert data.cuts == {"prongs": "n == 1", "central": "abs(eta) < 1"}
+    assert list(data.candidate) == ["eta"]
+    assert list(data.groups) == ["tracks"]
+    assert list(data.groups["tracks"].features) == ["d0"]
+
+
+def test_an_inline_dataset_can_take_out_too(folder):
+    path = write(folder, """
+extends: good_experiment.yaml
+data: {extends: good_dataset.yaml, groups: {tracks: {features: {d0: {}, track_pt: null}}}}
+""")  # fmt: skip
+    features = read_experiment(path).base.data.groups["tracks"].features
+    assert list(features) == ["d0"]
+    path = write(folder, """
+extends: extending.yaml
+data: {candidate: {eta: {}, pt: null}}
+""", "more.yaml")  # fmt: skip
+    assert list(read_experiment(path).base.data.candidate) == ["eta"]
+
+
+@pytest.mark.parametrize("part", ["chunk_size", "name", "split"])
+def test_a_single_setting_is_not_taken_out(folder, part):
+    path = write(folder, f"extends: good_dataset.yaml\n{part}: null\n")
+    with pytest.raises(ConfigError, match=part):
+        read_dataset(path)
+
+
+def test_a_part_that_is_needed_is_missed(folder):
+    path = write(folder, "extends: good_dataset.yaml\ncandidate: {pt: null}\n")
+    with pytest.raises(ConfigError, match="candidate"):
+        read_dataset(path)
