@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tauopt.config.layout import RESERVED, EventLayout, Objects
 from tauopt.errors import nearest
-from tauopt.ntuples.root import _is_jagged
+from tauopt.ntuples.root import is_jagged
 from tauopt.physics.expressions import parse
 
 KEY, INDEX = "m_persKey", "m_persIndex"
@@ -177,7 +177,7 @@ def anchor_of(needed: Needed, prefix: str) -> str:
 
 def depth_of(branch: Any) -> int | None:
     """Say in how many lists the numbers of a branch stand; None if they are none, or too many."""
-    jagged = _is_jagged(branch)
+    jagged = is_jagged(branch)
     if jagged is not None:
         return int(jagged)
     values = _inner_values(branch)

@@ -22,7 +22,7 @@ from tauopt.ntuples.event_branches import (
 )
 from tauopt.ntuples.event_columns import Event, is_one
 from tauopt.ntuples.nested import Nested
-from tauopt.ntuples.root import _available, _steps, open_tree
+from tauopt.ntuples.root import available_branches, open_tree, read_steps
 from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, reading
 from tauopt.ntuples.xaod import find_keys, link_keys
 from tauopt.physics.jagged import Array, Jagged
@@ -98,7 +98,7 @@ class EventTree:
         """Find the branches and the keys of links; all problems at once."""
         self._check_kind(tree)
         with reading(self.path):
-            needed = find_branches(self.layout, names, _available(tree))
+            needed = find_branches(self.layout, names, available_branches(tree))
             entries = int(tree.num_entries)
         for name, branch in needed.branches.items():
             if int(branch.num_entries) != entries:
@@ -153,7 +153,7 @@ class EventTree:
         total, seen = int(tree.num_entries), 0
         size = sum(int(branch.uncompressed_bytes) for branch in needed.branches.values())
         step = min(step, max(_FEWEST, _STEP_BYTES * total // max(1, size)))
-        steps = _steps(tree, needed.branches, path=self.path, step=step, entries=(0, total))
+        steps = read_steps(tree, needed.branches, path=self.path, step=step, entries=(0, total))
         for start, arrays in steps:
             count = min(step, total - start)
             columns = {}

@@ -113,7 +113,7 @@ def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TableInfo
     """Do as `inspect` with an open tree; returns the branches too."""
     with reading(where):
         entries = int(tree.num_entries)
-        available = _available(tree)
+        available = available_branches(tree)
         chosen = {name: available[name] for name in branches if name in available}
     columns = dict.fromkeys(available, Column("", None, entries))
     for name, branch in chosen.items():  # looking into a branch is slow, and there may be thousands
@@ -126,10 +126,10 @@ def _look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TableInfo
 def _column(branch: Any) -> Column:
     if not hasattr(branch, "interpretation"):
         return rntuple.column(branch)
-    return Column(str(branch.typename), _is_jagged(branch), int(branch.num_entries))
+    return Column(str(branch.typename), is_jagged(branch), int(branch.num_entries))
 
 
-def _available(tree: Any) -> dict[str, Any]:
+def available_branches(tree: Any) -> dict[str, Any]:
     """Return all branches by their paths, and by their names where these are unique."""
     paths = dict(tree.iteritems(recursive=True))
     names: dict[str, Any] = {}
@@ -141,7 +141,7 @@ def _available(tree: Any) -> dict[str, Any]:
     return {name: b for name, b in names.items() if name not in twice} | paths
 
 
-def _is_jagged(branch: Any) -> bool | None:
+def is_jagged(branch: Any) -> bool | None:
     """Say whether a branch holds one number (False), a list (True) or something else (None)."""
     import uproot
 
@@ -210,7 +210,7 @@ def iterate(
                 f"{path}: holds {info.entries} entries, expected those from {start} to {end}"
             )
         seen = start
-        for first, arrays in _steps(opened, chosen, path=path, step=step, entries=(start, end)):
+        for first, arrays in read_steps(opened, chosen, path=path, step=step, entries=(start, end)):
             count = min(step, end - first)
             columns = {}
             for name, values in arrays.items():
@@ -226,7 +226,7 @@ def iterate(
             raise BadFileError(f"{path}: read {seen} entries of {tree!r}, expected {end}")
 
 
-def _steps(
+def read_steps(
     tree: Any, branches: Mapping[str, Any], *, path: Path, step: int, entries: tuple[int, int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield first entry and awkward arrays of each step; baskets are decompressed once."""
@@ -251,7 +251,7 @@ def _chunks(
         yield from rntuple.chunks(tree, list(branches), step=step, entries=entries)
         return
     names = {id(branch): name for name, branch in branches.items()}
-    available = _available(tree)
+    available = available_branches(tree)
     for arrays in tree.iterate(
         filter_branch=lambda branch: id(branch) in names,
         entry_start=entries[0],

@@ -59,7 +59,7 @@ def test_only_numbers_and_flat_lists_of_them_are_taken():
     from uproot.interpretation.strings import AsStrings
 
     def kind(interpretation):
-        return root._is_jagged(SimpleNamespace(interpretation=interpretation))
+        return root.is_jagged(SimpleNamespace(interpretation=interpretation))
 
     assert kind(AsDtype(">f4")) is False
     assert kind(AsDtype((">f4", (3,)))) is True
