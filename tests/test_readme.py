@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from tauopt.cli.app import VERBS, build_app
-from tauopt.config.load import read_experiment
+from tauopt.config.load import read_dataset, read_experiment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -101,10 +101,17 @@ def test_every_command_in_the_text_is_one_that_there_is():
             assert (ROOT / path).is_file()
 
 
-def test_every_experiment_in_the_text_is_valid(tmp_path):
+def test_every_file_in_the_text_is_valid(tmp_path):
     shown = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
-    assert shown
-    for experiment in shown:
+    assert len(shown) > 1
+    for content in shown:
+        if "extends" in content:
+            assert len(content) + len(content["samples"]) < 10
+            file = tmp_path / "data.yaml"
+            file.write_text(yaml.safe_dump(content | {"extends": str(ROOT / content["extends"])}))
+            assert read_dataset(file).samples.keys() == content["samples"].keys()
+            continue
+        experiment = content
         file = tmp_path / "shown.yaml"
         whole = {"extends": str(ROOT / "search_spaces/rnn.yaml"), "name": "shown", **experiment}
         file.write_text(yaml.safe_dump(whole))

@@ -140,9 +140,21 @@ def with_entries(files: Sequence[InputFile]) -> list[InputFile]:
         except DataError as error:
             problems.append(str(error))
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError("\n".join(_told_once(problems)))
     _check_empty(result)
     return result
+
+
+def _told_once(problems: Sequence[str]) -> list[str]:
+    """Tell what is wrong in many files once, with the first of them."""
+    files: dict[str, list[str]] = {}
+    for problem in problems:
+        path, _, what = problem.partition(": ")
+        files.setdefault(what, []).append(path)
+    return [
+        f"{paths[0]}{f' and {len(paths) - 1} more files' if len(paths) > 1 else ''}: {what}"
+        for what, paths in files.items()
+    ]
 
 
 def _other_kinds(

@@ -80,6 +80,14 @@ def test_missing_branch_of_any_file_is_told_before_anything_is_read(tmp_path, mo
     assert "b.root: tree 'candidates': no branch 'eta'" in message
 
 
+def test_what_is_wrong_in_many_files_is_told_once(tmp_path):
+    for number in range(3):
+        write(tmp_path / "in" / f"{number}.root", columns(50, seed=number))
+    message = _refused(dataset(tmp_path / "in", event_number="event_numbr"), tmp_path)
+    assert message.count("no branch 'event_numbr' (did you mean 'event_number'?)") == 1
+    assert "0.root and 2 more files: tree 'candidates'" in message
+
+
 def test_branch_that_is_a_list_in_some_files_only_is_refused(tmp_path):
     write(tmp_path / "in" / "a.root", columns(100))
     other = columns(100, seed=2)
