@@ -28,17 +28,30 @@ def prepare(
     log: Annotated[
         bool, typer.Option("--log", help="Log constants and figures to MLflow.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="FORMAT", help="Write chunks as root, hdf5 or parquet too."),
+    ] = None,
+    to_folder: Annotated[
+        Path, typer.Option("--to-folder", metavar="FOLDER", help="Where --to writes.")
+    ] = Path("converted"),
     output: Output = None,
     json: Json = False,
 ) -> None:
     """Prepare a dataset: select, label, split, shuffle, fit constants; a second call finds it."""
     from tauopt.cli.console import print_json, progress
+    from tauopt.workflows.convert import check_format, convert
     from tauopt.workflows.data_record import present
     from tauopt.workflows.prepare import prepare as make
 
     with progress() as told:
+        if to:
+            check_format(to)
         prepared = make(file, progress=told)
         shown = present(prepared, file=file, figures=figures, log=log, output=output, progress=told)
+        if to:
+            files = convert(prepared, to=to, folder=to_folder, progress=told)
+            shown["converted"] = f"{len(files)} files in {to_folder}"
     if json:
         print_json(_plain(prepared) | shown)
     else:

@@ -1,4 +1,4 @@
-"""Write flat ntuples: one entry a candidate, scalar and jagged branches in one TTree."""
+"""Write flat ntuples, one entry a candidate: as TTree, HDF5 or Parquet."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def write_tree(
         columns[name] = ak.zip(
             {key: ak.unflatten(values, counts) for key, values in features.items()}
         )
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"branches of one tree need one length, got {lengths}")
+    _check_lengths(columns)
 
     def write(temporary: Path) -> None:
         with uproot.recreate(temporary, compression=uproot.LZ4(4)) as file:
@@ -52,3 +50,71 @@ def write_tree(
             file[tree].extend(columns)
 
     write_with(path, write)
+
+
+def write_hdf5(
+    path: Path,
+    table: str,
+    scalars: Mapping[str, Array],
+    groups: Mapping[str, tuple[Array, Mapping[str, Array]]],
+) -> None:
+    """Write an HDF5 file of structured arrays, as salt and UPP read them.
+
+    The compound dataset `table` has a row a candidate; each group is one of (candidate, slot),
+    padded with zeros to the largest number of objects, whose field `valid` tells real ones.
+
+    Args and errors as `write_tree`; objects are datasets of the group's name with plain fields.
+    """
+    import h5py
+
+    _check_lengths({**scalars, **{name: counts for name, (counts, _) in groups.items()}})
+
+    def write(temporary: Path) -> None:
+        with h5py.File(temporary, "w") as file:
+            file.create_dataset(table, data=_rows(scalars, next(iter(scalars.values())).shape))
+            for name, (counts, features) in groups.items():
+                valid = np.arange(max(1, counts.max(initial=0))) < counts[:, None]
+                padded = {
+                    key: np.zeros(valid.shape, values.dtype) for key, values in features.items()
+                }
+                for key, values in features.items():
+                    padded[key][valid] = values
+                rows = _rows({**padded, "valid": valid}, valid.shape)
+                file.create_dataset(name, data=rows, compression="lzf")
+
+    write_with(path, write)
+
+
+def write_parquet(
+    path: Path,
+    table: str,
+    scalars: Mapping[str, Array],
+    groups: Mapping[str, tuple[Array, Mapping[str, Array]]],
+) -> None:
+    """Write a Parquet file with columns as the branches of `write_tree`; `table` has no meaning.
+
+    Args and errors as `write_tree`.
+    """
+    del table
+    columns: dict[str, Any] = dict(scalars)
+    for name, (counts, features) in groups.items():
+        columns |= {f"{name}_{key}": ak.unflatten(v, counts) for key, v in features.items()}
+    _check_lengths(columns)
+    write_with(path, lambda temporary: ak.to_parquet(ak.Array(columns), temporary))
+
+
+WRITERS = {"root": write_tree, "hdf5": write_hdf5, "parquet": write_parquet}
+"""By what the user calls the format, which is the files' suffix too."""
+
+
+def _rows(fields: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+    rows = np.empty(shape, [(name, values.dtype) for name, values in fields.items()])
+    for name, values in fields.items():
+        rows[name] = values
+    return rows
+
+
+def _check_lengths(columns: Mapping[str, Any]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"branches of one tree need one length, got {lengths}")
