@@ -27,6 +27,9 @@ COPIED: SplitName = "validation"
 """The split that direct streaming copies all the same: every report reads it."""
 SMALLEST_PART = 5000
 """Entries of a file that are worth opening it for a chunk."""
+PARTS = 8
+"""Pieces of a sample's files that make a chunk a mixture: more would only read more, since a piece
+of a basket costs as much as the whole."""
 
 
 class Arrangement(Protocol):
@@ -159,7 +162,7 @@ class Place(NamedTuple):
     """Where the entries of a file go."""
 
     begin: int
-    """Entries of all files before it, in the order of their digests."""
+    """Entries of all files before it, in the order of samples and paths."""
     entries: int
     parts: int
     """Pieces of the file, evenly spread over the chunks."""
@@ -168,13 +171,19 @@ class Place(NamedTuple):
 
 
 def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
-    """Return the place of each file; what files and folders are called does not matter."""
+    """Return the place of each file.
+
+    The pieces of a sample are dealt to the chunks in turn, files in the order of their paths: so
+    those of one slice, whose names are alike, are spread evenly.
+    """
     found: dict[int, Place] = {}
-    begin, parts_before = 0, Counter[str]()
-    for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].sha256)):
+    begin, dealt = 0, Counter[str]()
+    of_sample = Counter(file.sample for file in files)
+    for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].path)):
         file = files[number]
-        parts = min(max(1, file.entries // SMALLEST_PART), chunks)
-        found[number] = Place(begin, file.entries, parts, parts_before[file.sample] % chunks)
+        wanted = math.ceil(PARTS * chunks / of_sample[file.sample])
+        parts = max(1, min(wanted, file.entries // SMALLEST_PART, chunks))
+        found[number] = Place(begin, file.entries, parts, dealt[file.sample] % chunks)
         begin += file.entries
-        parts_before[file.sample] += parts
+        dealt[file.sample] += parts
     return [found[number] for number in range(len(files))]

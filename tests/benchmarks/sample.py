@@ -22,6 +22,7 @@ from tauopt.dataset.prepared import PreparedDataset, open_dataset
 from tauopt.dataset.write import chunk_name, write_chunk, write_manifest
 
 CHUNK = 100_000
+BASKET = 10_000
 CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 FEATURES = {"candidate": 7, "tracks": 5, "clusters": 4}
 LENGTHS = {"tracks": 10, "clusters": 12}
@@ -113,7 +114,9 @@ def write_root(path: Path, chunk: dict[str, Any], *, compression: Any) -> None:
         file.mktree(
             "candidates", {name: ak.type(array).content for name, array in branches.items()}
         )
-        file["candidates"].extend(branches)
+        for first in range(0, CHUNK, BASKET):  # files of ROOT have baskets of some ten kB
+            piece = slice(first, first + BASKET)
+            file["candidates"].extend({name: array[piece] for name, array in branches.items()})
 
 
 def naive(
