@@ -1,8 +1,9 @@
 """A split of a prepared dataset -> padded batches, from any batch of an epoch on.
 
 What an epoch's batches hold depends on the seed, the epoch and the batch size alone, not on the
-number of readers nor on where reading began. Memory: the chunks in use are mapped, and each
-reader holds one block of batches.
+number of readers nor on where reading began. Memory: the chunks in use are mapped (of a direct
+dataset they are held, with the next few that are read ahead), and each reader holds one block of
+batches.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import DataError
 from tauopt.ntuples.source import BadFileError
 from tauopt.prepare.prepare import prepare
@@ -53,9 +54,12 @@ def test_candidate_of_no_class_is_counted_with_examples(ntuples, tmp_path, conte
     assert "0.root" in message
 
 
-def test_candidate_that_is_not_selected_may_be_of_no_class(ntuples, tmp_path):
+def test_candidate_that_is_not_selected_may_be_of_no_class(ntuples, contents, tmp_path):
     classes = {"jet": "!is_tau && prongs == 1", "tau": "is_tau && prongs == 1"}
-    prepare(dataset(ntuples, classes=classes, selection="prongs == 1"), cache=tmp_path)
+    settings = dataset(ntuples, classes=classes, selection="prongs == 1")
+    manifest = open_dataset(prepare(settings, cache=tmp_path)).manifest
+    selected = sum(int((content["prongs"] == 1).sum()) for content in contents)
+    assert sum(split.candidates for split in manifest.splits.values()) == selected
 
 
 def test_weight_that_is_not_finite_is_refused(ntuples, tmp_path):
