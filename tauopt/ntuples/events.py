@@ -22,7 +22,7 @@ from tauopt.ntuples.event_branches import (
 )
 from tauopt.ntuples.event_columns import Event, is_one
 from tauopt.ntuples.nested import Nested
-from tauopt.ntuples.root import available_branches, open_tree, read_steps
+from tauopt.ntuples.root_files import available_branches, open_tree, read_steps
 from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, reading
 from tauopt.ntuples.xaod import find_keys, link_keys
 from tauopt.physics.jagged import Array, Jagged

@@ -95,12 +95,26 @@ class Shuffled:
 class Sliced:
     """Candidates by the part of their file that they stand in, and there as in the file."""
 
-    def __init__(self, folder: Path, files: Sequence[InputFile], *, chunk_size: int) -> None:
-        """Begin in a new folder; a chunk is of at most `chunk_size` entries, kept or not."""
+    def __init__(
+        self,
+        folder: Path,
+        files: Sequence[InputFile],
+        *,
+        seams: Sequence[NDArray[np.int64]],
+        chunk_size: int,
+    ) -> None:
+        """Begin in a new folder; a chunk is of about `chunk_size` entries, kept or not.
+
+        Args:
+            folder: to make.
+            files: all of them.
+            seams: (file) entries at which it costs nothing to cut; see `Reader.seams`.
+            chunk_size: entries.
+        """
         entries = sum(file.entries for file in files)
         self._chunks = max(1, math.ceil(entries / chunk_size))
         self._width = (2**64 - 1) // self._chunks
-        self._places = places(files, chunks=self._chunks)
+        self._places = places(files, seams=seams, chunks=self._chunks)
         self._counts = {split: np.zeros(self._chunks, np.int64) for split in SPLITS}
         folder.mkdir()
         self.spill = Spill(folder / "copied", entries=entries, chunk_size=chunk_size)
@@ -117,8 +131,9 @@ class Sliced:
         """Return numbers that grow with the chunk, and in it with the place in the files."""
         del rng
         place, entry = self._places[file], first + np.arange(entries)
-        part = entry * place.parts // place.entries
-        chunk = (place.chunk + part * self._chunks // place.parts) % self._chunks
+        part = np.searchsorted(place.cuts, entry, side="right")
+        parts = len(place.cuts) + 1
+        chunk = (place.chunk + part * self._chunks // parts) % self._chunks
         ordered = (place.begin + entry).astype(np.uint64)
         return np.asarray(chunk.astype(np.uint64) * np.uint64(self._width) + ordered)
 
@@ -163,14 +178,15 @@ class Place(NamedTuple):
 
     begin: int
     """Entries of all files before it, in the order of samples and paths."""
-    entries: int
-    parts: int
-    """Pieces of the file, evenly spread over the chunks."""
+    cuts: NDArray[np.int64]
+    """Entries at which it is cut into pieces, which are evenly spread over the chunks."""
     chunk: int
-    """Of its first part."""
+    """Of its first piece."""
 
 
-def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
+def places(
+    files: Sequence[InputFile], *, seams: Sequence[NDArray[np.int64]], chunks: int
+) -> list[Place]:
     """Return the place of each file.
 
     The pieces of a sample are dealt to the chunks in turn, files in the order of their paths: so
@@ -183,7 +199,28 @@ def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
         file = files[number]
         wanted = math.ceil(PARTS * chunks / of_sample[file.sample])
         parts = max(1, min(wanted, file.entries // SMALLEST_PART, chunks))
-        found[number] = Place(begin, file.entries, parts, dealt[file.sample] % chunks)
+        cuts = cut(file.entries, parts, seams=seams[number])
+        found[number] = Place(begin, cuts, dealt[file.sample] % chunks)
         begin += file.entries
         dealt[file.sample] += parts
     return [found[number] for number in range(len(files))]
+
+
+def cut(entries: int, parts: int, *, seams: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut a file into about equal pieces, at a seam where one is near.
+
+    Args:
+        entries: of the file.
+        parts: number of pieces.
+        seams: entries at which it costs nothing to cut.
+    Returns:
+        (parts - 1) entries at which pieces begin, increasing; each is a seam that is less than
+        half a piece away from an equal cut, or the equal cut.
+    """
+    equal = np.arange(1, parts) * entries // parts
+    if not len(seams) or not len(equal):
+        return equal
+    right = np.searchsorted(seams, equal).clip(1, len(seams) - 1)
+    low, high = seams[right - 1], seams[right]
+    nearest = np.where(equal - low <= high - equal, low, high)
+    return np.where(np.abs(nearest - equal) * 2 * parts < entries, nearest, equal)

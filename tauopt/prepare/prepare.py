@@ -37,7 +37,7 @@ from tauopt.prepare.arrange import Arrangement, Shuffled, Sliced
 from tauopt.prepare.blocks import Block, rechunk
 from tauopt.prepare.candidates import label, make_block
 from tauopt.prepare.constants import Constants
-from tauopt.prepare.direct import check_seekable
+from tauopt.prepare.direct import seekable
 from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan, make_plan
 from tauopt.prepare.reports import Reports
@@ -138,9 +138,16 @@ def _arrangement(work: _Work, files: Sequence[InputFile], folder: Path) -> Arran
             "missing: impute does not go with stream: direct, which never holds all features; "
             "use drop, or stream: prepared"
         )
-    for file in files:
-        check_seekable(file.source, where=file.path)
-    return Sliced(folder, files, chunk_size=size)
+    seams = [_seams(file) for file in files]
+    return Sliced(folder, files, seams=seams, chunk_size=size)
+
+
+def _seams(file: InputFile) -> NDArray[np.int64]:
+    """Return the entries at which it costs nothing to cut a file, if it can be read."""
+    source = seekable(file.source, where=file.path)
+    if file.problem or not file.entries:
+        return np.empty(0, np.int64)
+    return source.open(file.branches).seams
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,10 +108,27 @@ def test_what_can_begin_anywhere_gives_the_same_entries(form, whole, start, stop
     path, _, content = whole(form)
     if not isinstance(source(path), Seekable):
         pytest.skip("is read from the beginning only")
-    columns = source(path).read(form.branches, start=start, stop=stop)
+    reader = source(path).open(form.branches)
+    columns = reader.read(start, stop)
     assert same([columns], {name: v[start:stop] for name, v in content.items()}, form.branches)
+    assert list(columns) == form.branches
     with pytest.raises(BadFileError, match="holds 500 entries, expected those from 400 to 600"):
-        source(path).read(form.branches, start=400, stop=600)
+        reader.read(400, 600)
+    seams = reader.seams
+    assert (seams[0], seams[-1]) == (0, 500)
+    assert (np.diff(seams) > 0).all()
+
+
+def test_one_open_file_serves_many_threads(form, whole):
+    path, _, content = whole(form)
+    if not isinstance(source(path), Seekable):
+        pytest.skip("is read from the beginning only")
+    reader, rng = source(path).open(form.branches), np.random.default_rng(5)
+    ranges = [sorted(rng.choice(501, 2, replace=False).tolist()) for _ in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda ends: reader.read(*ends), ranges))
+    for (start, stop), columns in zip(ranges, found, strict=True):
+        assert same([columns], {n: v[start:stop] for n, v in content.items()}, form.branches)
 
 
 def test_each_branch_keeps_its_kind_of_number(form, whole):
