@@ -23,5 +23,7 @@
     reports     what is counted and compared while chunks are written
     validation  each chunk against the rest of its split
     survey      counts without writing anything
+    first_pass  read every file once, and scatter
+    second_pass balance, cut chunks, write
     prepare     all of it, in order
 """

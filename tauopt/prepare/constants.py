@@ -8,15 +8,17 @@ network needs is values of the order of one, not an unbiased mean of the physica
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.inputs import FittedFeature, FittedGroup, Transform
-from tauopt.prepare.plan import FeaturePlan
+from tauopt.config.inputs import CANDIDATE, FittedFeature, FittedGroup, Transform
+from tauopt.prepare import sampled
+from tauopt.prepare.blocks import Block
+from tauopt.prepare.plan import FeaturePlan, Plan
 from tauopt.prepare.sampled import Sample
 
 logger = logging.getLogger(__name__)
@@ -207,3 +209,17 @@ class Constants:
                 feature.label,
             )
         return values.mean(), values.std()
+
+
+def no_constants(plan: Plan) -> dict[str, Constants]:
+    """Return group -> constants of a dataset, before anything is fitted."""
+    constants = {CANDIDATE: Constants(CANDIDATE, plan.candidate)}
+    return constants | {group.name: Constants(group.name, group.features) for group in plan.groups}
+
+
+def fit(constants: Mapping[str, Constants], block: Block) -> None:
+    """Add training candidates, without missing features, to the constants of all groups."""
+    numbers = sampled.numbers(block.event_numbers, block.entries)
+    constants[CANDIDATE].update(block.candidate, numbers)
+    for name, (values, offsets) in block.groups.items():
+        constants[name].update(values, np.repeat(numbers, np.diff(offsets)))

@@ -18,20 +18,21 @@ from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import columns, dataset, write
 
 KILLED = """
-import os, signal, sys
+import importlib, os, signal, sys
 from pathlib import Path
-from tauopt.prepare import prepare as module
+from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import dataset
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(module, sys.argv[3], die)
-module.prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]))
+module, _, name = sys.argv[3].rpartition(".")
+setattr(importlib.import_module(f"tauopt.prepare.{module}"), name, die)
+prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("moment", ["_check_splits", "write_manifest"])
+@pytest.mark.parametrize("moment", ["second_pass._check_splits", "prepare.write_manifest"])
 def test_killed_preparation_leaves_nothing_that_looks_finished(ntuples, tmp_path, moment):
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", KILLED, str(ntuples), str(tmp_path), moment]

@@ -15,7 +15,7 @@ from tauopt.cli import validate_data as command
 from tauopt.dataset.manifest import ChunkFile, read_manifest, write_manifest
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import CorruptError, DataError
-from tauopt.prepare import prepare as module
+from tauopt.prepare import first_pass as module
 from tauopt.prepare.prepare import prepare
 from tauopt.prepare.tally import MOST_OBJECTS, Names, Tally
 from tauopt.prepare.validation import LEVEL, compare
