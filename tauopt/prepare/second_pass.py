@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from tauopt.errors import DataError
 from tauopt.prepare import reweight
 from tauopt.prepare.arrange import Arrangement
 from tauopt.prepare.blocks import Block, rechunk
+from tauopt.prepare.collect import Collected, Work
 from tauopt.prepare.constants import Constants, fit
-from tauopt.prepare.first_pass import Collected, Work
 from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan
 from tauopt.prepare.reports import Reports
@@ -50,14 +50,14 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
         DataError: a split can't be learned from, the balance can't be reached, or chunks are no
             random samples of their splits.
     """
-    counts = found.counts[found.good].sum(axis=0)
+    counts = found.counted.counts
     _check_splits(work.plan, counts)
-    writing = _Writing.begin(work, found, lambda: arranged.read("train", good=found.good))
+    writing = _Writing.begin(work, found, arranged)
     work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
     chunks: dict[SplitName, list[ChunkInfo]] = {}
-    for index, split in enumerate(SPLITS):
-        sizes = arranged.sizes(split, candidates=int(counts[index].sum()))
-        blocks = rechunk(arranged.read(split, good=found.good, delete=True), sizes)
+    for split in SPLITS:
+        sizes = arranged.sizes(split)
+        blocks = rechunk(arranged.read(split), sizes)
         writing.reports.begin(split, chunks=len(sizes))
         writer = writing.copy if arranged.copies(split) else writing.refer
         chunks[split] = []
@@ -81,19 +81,20 @@ class _Writing:
     """(file) its index among the manifest's sources."""
 
     @classmethod
-    def begin(cls, work: Work, found: Collected, read: Callable[[], Iterator[Block]]) -> _Writing:
-        """Fit what is fitted before the first chunk is written, on what `read` gives: train."""
-        balance = reweight.balance(work.dataset, read)
-        imputed = found.total(found.imputed)
+    def begin(cls, work: Work, found: Collected, arranged: Arrangement) -> _Writing:
+        """Fit what is fitted before the first chunk is written."""
+        light = partial(arranged.read, "train", features=False)
+        balance, imputed = reweight.balance(work.dataset, light), found.counted.imputed
+        means = Means(work.plan).fit(arranged.read("train"), needed=imputed) if imputed else None
         compared = work.dataset.stream == "prepared"
         return cls(
             classes=tuple(work.plan.classes),
             balance=balance,
-            means=Means(work.plan).fit(read(), needed=imputed) if imputed else None,
+            means=means,
             constants=found.constants,
             reports=Reports(work.plan, found.files, bins=balance.bins, compared=compared),
             spectra=spectra_of(work.dataset),
-            sources=np.cumsum(found.good) - 1,
+            sources=np.cumsum([not file.problem for file in found.files]) - 1,
         )
 
     def copy(self, folder: Path, split: SplitName, number: int, raw: Block) -> ChunkInfo:
@@ -194,11 +195,9 @@ def _manifest(
             for file in found.files
             if not file.problem
         ),
-        dropped=found.total(found.dropped),
-        imputed=found.total(found.imputed),
-        negative_weights=dict(
-            zip(classes, found.negative[found.good].sum(axis=0).tolist(), strict=True)
-        ),
+        dropped=dict(sorted(found.counted.dropped.items())),
+        imputed=dict(sorted(found.counted.imputed.items())),
+        negative_weights=dict(zip(classes, found.counted.negative.tolist(), strict=True)),
         bad_files=tuple(file.problem for file in found.files if file.problem),
         reports=reports,
         settings=work.dataset.model_dump(mode="json"),

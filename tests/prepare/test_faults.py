@@ -56,6 +56,12 @@ def test_error_in_the_middle_leaves_nothing(ntuples, tmp_path, monkeypatch):
     assert not list((tmp_path / "prepared").iterdir())
 
 
+def finished(cache):
+    """Return the folders that pass for finished."""
+    every = [*cache.glob("prepared/*"), *cache.glob("extracts/*")]
+    return [path for path in every if path.is_dir() and not path.name.startswith(".")]
+
+
 class Listener:
     def __init__(self):
         self.said = []
@@ -110,13 +116,14 @@ def test_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(RootTree, "iterate", changing)
     with pytest.raises(DataError, match=r"a\.root: changed while it was read"):
         prepare(dataset(path.parent), cache=tmp_path)
-    assert not list((tmp_path / "prepared").iterdir())
+    assert not finished(tmp_path)
 
 
-def test_full_disk_is_noticed_before_it_is_full(ntuples, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [100, 1000])
+def test_full_disk_is_noticed_before_it_is_full(ntuples, tmp_path, monkeypatch, step):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**6, 10**6 - 1000, 1000))
-    monkeypatch.setattr("tauopt.prepare.spill._SMALLEST_BIN", 10)
+    monkeypatch.setattr("tauopt.prepare.parts.SMALLEST", 10)
     with pytest.raises(ServiceError, match="GB are free; make room"):
-        prepare(dataset(ntuples), cache=tmp_path)
-    assert not list((tmp_path / "prepared").iterdir())
+        prepare(dataset(ntuples), cache=tmp_path, step=step)
+    assert [path.parent.name for path in finished(tmp_path)] == ["extracts"] * (step == 1000)
