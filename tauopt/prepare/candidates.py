@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,16 @@ class Labels:
     splits: NDArray[np.int8]
     event_numbers: NDArray[np.int64]
     dropped: Counter[str]
+
+    def take(self, order: NDArray[np.int64]) -> Labels:
+        """Return the kept entries in another order."""
+        return replace(
+            self,
+            rows=self.rows[order],
+            labels=self.labels[order],
+            splits=self.splits[order],
+            event_numbers=self.event_numbers[order],
+        )
 
 
 def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -> Labels:
@@ -249,7 +259,7 @@ def _finite(
     if bad.any():
         raise DataError(
             f"{where} {expression.text!r} is NaN or infinite for {int(bad.sum())} candidates "
-            f"(entries {', '.join(map(str, rows[bad][:3]))}, ...)"
+            f"(entries {', '.join(map(str, np.sort(rows[bad])[:3]))}, ...)"
         )
     return values
 

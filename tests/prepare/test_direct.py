@@ -112,7 +112,7 @@ def test_quantiles_are_of_the_same_sample_though_the_order_is_another(
 
 
 def test_every_chunk_is_a_mixture_of_all_files(ntuples, tmp_path, monkeypatch):
-    monkeypatch.setattr("tauopt.prepare.arrange.SMALLEST_PART", 10)
+    monkeypatch.setattr("tauopt.prepare.arrange.SMALLEST_PIECE", 10)
     opened = open_dataset(prepare(settings(ntuples, stream="direct"), cache=tmp_path))
     assert len(opened.train.chunks) == 12
     for chunk in opened.train.chunks:

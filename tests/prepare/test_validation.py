@@ -15,13 +15,13 @@ from tauopt.cli import validate_data as command
 from tauopt.dataset.manifest import ChunkFile, read_manifest, write_manifest
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import CorruptError, DataError
-from tauopt.prepare import prepare as module
+from tauopt.prepare import first_pass as module
 from tauopt.prepare.prepare import prepare
 from tauopt.prepare.tally import MOST_OBJECTS, Names, Tally
 from tauopt.prepare.validation import LEVEL, compare
 from tauopt.workflows.validate_data import validate_data
 from tests.ntuples_factory import columns, dataset, write
-from tests.prepare.test_spill import make_block
+from tests.prepare.test_parts import make_block
 from tests.prepared_factory import (
     CANDIDATE,
     GROUPS,
@@ -144,7 +144,7 @@ def test_files_that_were_not_shuffled_are_refused(tmp_path, monkeypatch):
         content = columns(1500, seed=number, first_event=1500 * number, tau=bool(number))
         write(tmp_path / "in" / f"{number}.root", content)
     settings = dataset(tmp_path / "in")
-    real = module._blocks
+    real = module.read_blocks
 
     def in_order(*arguments):
         for block, entries in real(*arguments):
@@ -153,7 +153,7 @@ def test_files_that_were_not_shuffled_are_refused(tmp_path, monkeypatch):
                 entries,
             )
 
-    monkeypatch.setattr(module, "_blocks", in_order)
+    monkeypatch.setattr(module, "read_blocks", in_order)
     with pytest.raises(DataError, match="not random samples of their split: train-00000, "):
         prepare(settings, cache=tmp_path)
     assert not list((tmp_path / "prepared").iterdir())
