@@ -14,13 +14,12 @@ import keras
 import keras_tuner
 
 from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import DeepSets, Dense, Rnn, group_lengths
+from tauopt.config.networks import AnyNetwork, DeepSets, Dense, Rnn, group_lengths
 from tauopt.models.deepsets import deepsets
 from tauopt.models.dense import dense
 from tauopt.models.hyperparameters import declare, values
 from tauopt.models.rnn import rnn
 
-AnyNetwork = Rnn | DeepSets | Dense
 BUILDERS: dict[type[AnyNetwork], Callable[..., keras.Model]] = {
     Rnn: rnn,
     DeepSets: deepsets,
