@@ -14,7 +14,7 @@ import keras
 import keras_tuner
 
 from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import AnyNetwork, DeepSets, Dense, Rnn, group_lengths
+from tauopt.config.networks import AnyNetwork, DecayModeRnn, DeepSets, Dense, Rnn, group_lengths
 from tauopt.models.deepsets import deepsets
 from tauopt.models.dense import dense
 from tauopt.models.hyperparameters import declare, values
@@ -22,6 +22,7 @@ from tauopt.models.rnn import rnn
 
 BUILDERS: dict[type[AnyNetwork], Callable[..., keras.Model]] = {
     Rnn: rnn,
+    DecayModeRnn: rnn,
     DeepSets: deepsets,
     Dense: dense,
 }

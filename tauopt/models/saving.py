@@ -26,6 +26,8 @@ OUR_LAYERS = tuple(
         recurrent.Gru,
         objects.Rows,
         objects.Objects,
+        objects.KeepFeatures,
+        objects.FlatObjects,
         objects.SumObjects,
         objects.LastObject,
         objects.ReverseObjects,

@@ -13,27 +13,29 @@ from pydantic import Field
 
 from tauopt.config.networks.base import Activation, NetworkSettings, ObjectGroup
 from tauopt.config.networks.deepsets import DeepSets, DeepSetsGroup
-from tauopt.config.networks.dense import Dense
-from tauopt.config.networks.rnn import Rnn, RnnGroup
-from tauopt.config.networks.towers import CandidateTower, MergeTower
+from tauopt.config.networks.dense import Dense, FlatGroup
+from tauopt.config.networks.rnn import DecayModeRnn, Recurrent, Rnn, RnnGroup
+from tauopt.config.networks.towers import Tower
 
 __all__ = [
     "Activation",
     "AnyNetwork",
-    "CandidateTower",
+    "DecayModeRnn",
     "DeepSets",
     "DeepSetsGroup",
     "Dense",
-    "MergeTower",
+    "FlatGroup",
     "Network",
     "NetworkSettings",
     "ObjectGroup",
+    "Recurrent",
     "Rnn",
     "RnnGroup",
+    "Tower",
     "group_lengths",
 ]
 
-AnyNetwork = Rnn | DeepSets | Dense
+AnyNetwork = Rnn | DecayModeRnn | DeepSets | Dense
 """Settings of one built-in network."""
 
 Network = Annotated[AnyNetwork, Field(discriminator="type")]
@@ -41,7 +43,10 @@ Network = Annotated[AnyNetwork, Field(discriminator="type")]
 
 
 def group_lengths(network: AnyNetwork) -> dict[str, int]:
-    """Return objects kept a candidate for each group that `network` uses."""
-    if isinstance(network, Dense):
-        return {}
-    return {name: group.length for name, group in network.groups.items()}
+    """Return objects kept a candidate for each group that `network` sees.
+
+    Raises:
+        ValueError: `inputs` names something that the network has not.
+    """
+    seen = network.seen()
+    return {name: group.length for name, group in network.groups.items() if name in seen}

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from tauopt.config.networks.base import Activation, NetworkSettings, ObjectGroup
-from tauopt.config.networks.towers import CandidateTower, MergeTower
+from tauopt.config.networks.towers import Tower
 from tauopt.config.settings import Variable
 
 
 class DeepSetsGroup(ObjectGroup):
     """A branch over objects: phi on each object, masked sum, F on the sum."""
 
-    phi_layers: int = Field(default=3, ge=1, le=6)
-    """Layers of phi, on each object, the last one included."""
-    phi_units: int = Field(default=30, ge=4, le=512)
-    """Width of the layers of phi but the last."""
-    phi_output_units: int = Field(default=20, ge=1, le=512)
-    """Width of the last layer of phi."""
-    f_layers: int = Field(default=2, ge=0, le=6)
-    """Layers of F, on the sum over objects, before its last one."""
-    f_units: int = Field(default=20, ge=4, le=512)
-    """Width of the layers of F but the last."""
-    f_output_units: int = Field(default=20, ge=1, le=512)
-    """Width of the last layer of F."""
+    phi: Tower = Tower(layers=3, units=30, last_units=20)
+    """Dense layers on each object."""
+    f: Tower = Tower(layers=3, units=20)
+    """Dense layers on the sum over objects."""
 
 
-_DEEPSETS_GROUPS: dict[str, dict[str, Any]] = {
-    "tracks": {"length": 10},
-    "clusters": {"length": 6},
-    "neutral_pfos": {
-        "phi_layers": 4, "phi_units": 80, "phi_output_units": 60,
-        "f_units": 60, "f_output_units": 40,
-    },
-    "shots": {"length": 6, "phi_units": 20},
-    "conversions": {"length": 4},
-}  # fmt: skip
+_GROUPS = {
+    "tracks": DeepSetsGroup(length=10),
+    "clusters": DeepSetsGroup(length=6),
+    "neutral_pfos": DeepSetsGroup(
+        length=10, phi=Tower(widths=(80, 80, 60, 60)), f=Tower(widths=(60, 40, 40))
+    ),
+    "shots": DeepSetsGroup(length=6, phi=Tower(layers=3, units=20)),
+    "conversions": DeepSetsGroup(length=4),
+}
 
 
 class DeepSets(NetworkSettings):
     """The unified classifier's Deep Sets: permutation-invariant branches over objects."""
 
-    known_groups = _DEEPSETS_GROUPS
+    known_groups: ClassVar[Mapping[str, ObjectGroup]] = _GROUPS
+    ignores_order: ClassVar[bool] = True
 
     type: Literal["deepsets"]
     """A Deep Sets network."""
@@ -54,14 +47,12 @@ class DeepSets(NetworkSettings):
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
     """Before each merged layer."""
     groups: dict[Variable, DeepSetsGroup] = Field(
-        default={
-            name: DeepSetsGroup(**_DEEPSETS_GROUPS[name])
-            for name in ("tracks", "neutral_pfos", "conversions")
-        },
+        default={name: _GROUPS[name] for name in ("tracks", "neutral_pfos", "conversions")},
         min_length=1,
     )
-    """The groups that the network sees; known names start from the unified classifier's widths."""
-    candidate: CandidateTower = CandidateTower(units=60, output_units=15)
+    """The groups that the network has a branch for; known names start from the unified
+    classifier's widths."""
+    candidate: Tower = Tower(layers=3, units=60, reduction=0.5)
     """The candidate's own features."""
-    merge: MergeTower = MergeTower(layers=2, units=100)
+    merge: Tower = Tower(layers=2, units=100, reduction=0.5)
     """What all branches are joined into."""

@@ -6,11 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from tauopt.config.networks.base import Activation, NetworkSettings
+from tauopt.config.networks.base import Activation, NetworkSettings, ObjectGroup
+from tauopt.config.networks.towers import MAX_LAYERS, MAX_UNITS, Tower
+from tauopt.config.settings import Variable
 
 
-class Dense(NetworkSettings):
-    """Dense layers on the candidate's own features alone."""
+class FlatGroup(ObjectGroup):
+    """Objects laid flat beside the candidate's own features, and whether each of them is there."""
+
+
+class Dense(NetworkSettings, Tower):
+    """Dense layers on the candidate's own features, and on objects laid flat if any are named."""
 
     type: Literal["dense"]
     """A network of dense layers."""
@@ -20,9 +26,9 @@ class Dense(NetworkSettings):
     """Normalise each layer's outputs over the batch."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
     """After each layer."""
-    layers: int = Field(default=3, ge=1, le=8)
+    groups: dict[Variable, FlatGroup] = {}
+    """Groups whose objects are laid flat, padded with zeros; none by default."""
+    layers: int = Field(default=3, ge=1, le=MAX_LAYERS)
     """Dense layers before the output."""
-    units: int = Field(default=64, ge=4, le=1024)
+    units: int = Field(default=64, ge=1, le=MAX_UNITS)
     """Width of the first layer."""
-    reduction: float = Field(default=1.0, ge=0.1, le=1.0)
-    """Each further layer's width, as a fraction of the one before."""
