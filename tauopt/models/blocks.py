@@ -18,6 +18,26 @@ from tauopt.models.objects import KeepFeatures, Rows
 from tauopt.models.preprocessing import PACKAGE, Preprocess
 
 
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Gelu(layers.Layer):
+    """Gaussian error linear unit, x Phi(x), of operations that ONNX has (Keras's has erfc).
+
+    Source: Hendrycks and Gimpel, arXiv:1606.08415.
+    """
+
+    def call(self, x: Any) -> Any:
+        """Return the activated rows."""
+        return 0.5 * x * (1.0 + ops.erf(x * 2**-0.5))
+
+    def compute_output_shape(self, x_shape: Any) -> Any:
+        """Return the shape of the rows, which stays."""
+        return x_shape
+
+
+_OWN_LAYERS = {"prelu": layers.PReLU, "gelu": Gelu}
+"""Activations that are layers of their own."""
+
+
 def seeds(seed: int) -> Iterator[int]:
     """Yield independent seeds for the layers of a network, one each in the order of building."""
     sequence = np.random.SeedSequence(seed)
@@ -122,18 +142,28 @@ class Layers:
         """
         bias = not self.normalize
         dense = layers.Dense(units, use_bias=bias, kernel_initializer=self.kernel(), name=name)
-        if bias and self.activation != "prelu":
+        if bias and self.activation not in _OWN_LAYERS:
             dense.activation = keras.activations.get(self.activation)
             return dense(x)
         return self.activated(dense(x), name=name, real=real)
 
+    def linear(self, x: Any, units: int, *, name: str, bias: bool = True) -> Any:
+        """Apply a dense layer alone to the rows of `x`."""
+        return layers.Dense(units, use_bias=bias, kernel_initializer=self.kernel(), name=name)(x)
+
+    def normalized(self, x: Any, *, name: str, real: Any = None) -> Any:
+        """Normalise the rows of `x` over the batch, where this network does so."""
+        return Normalize(name=f"{name}_normalize")(x, real) if self.normalize else x
+
     def activated(self, x: Any, *, name: str, real: Any = None) -> Any:
         """Normalise the rows of `x` where this network does so, and apply its activation."""
-        if self.normalize:
-            x = Normalize(name=f"{name}_normalize")(x, real)
-        if self.activation == "prelu":
-            return layers.PReLU(name=f"{name}_activate")(x)
-        return layers.Activation(self.activation, name=f"{name}_activate")(x)
+        return self.activate(self.normalized(x, name=name, real=real), name=f"{name}_activate")
+
+    def activate(self, x: Any, *, name: str) -> Any:
+        """Apply the activation to the rows of `x`."""
+        if self.activation in _OWN_LAYERS:
+            return _OWN_LAYERS[self.activation](name=name)(x)
+        return layers.Activation(self.activation, name=name)(x)
 
     def tower(self, x: Any, tower: Tower, *, name: str, real: Any = None) -> Any:
         """Apply the dense layers of a tower."""

@@ -14,16 +14,29 @@ import keras
 import keras_tuner
 
 from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import AnyNetwork, DecayModeRnn, DeepSets, Dense, Rnn, group_lengths
+from tauopt.config.networks import (
+    AnyNetwork,
+    DecayModeRnn,
+    DeepSets,
+    Dense,
+    ParticleNet,
+    Rnn,
+    Transformer,
+    group_lengths,
+)
 from tauopt.models.deepsets import deepsets
 from tauopt.models.dense import dense
 from tauopt.models.hyperparameters import declare, values
+from tauopt.models.particlenet import particlenet
 from tauopt.models.rnn import rnn
+from tauopt.models.transformer import transformer
 
 BUILDERS: dict[type[AnyNetwork], Callable[..., keras.Model]] = {
     Rnn: rnn,
     DecayModeRnn: rnn,
     DeepSets: deepsets,
+    Transformer: transformer,
+    ParticleNet: particlenet,
     Dense: dense,
 }
 """Settings class -> builder(spec, settings, seed=...)."""

@@ -56,6 +56,31 @@ class Objects(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+class FirstObject(keras.layers.Layer):
+    """Take the first object of each candidate from rows: (N * object, unit) -> (N, unit).
+
+    Args:
+        length: objects a candidate.
+    """
+
+    def __init__(self, length: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.length = length
+
+    def call(self, x: Any) -> Any:
+        """Return the first objects."""
+        return ops.reshape(x, (-1, self.length, x.shape[-1]))[:, 0]
+
+    def compute_output_shape(self, x_shape: Any) -> Any:
+        """Return (N, unit)."""
+        return (None, x_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        return {**super().get_config(), "length": self.length}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class KeepFeatures(keras.layers.Layer):
     """Keep some features and leave the others out: (row, feature) -> (row, kept).
 

@@ -12,7 +12,16 @@ import keras
 
 from tauopt import durable
 from tauopt.errors import CorruptError
-from tauopt.models import blocks, normalization, objects, preprocessing, recurrent
+from tauopt.models import (
+    attention,
+    blocks,
+    neighbours,
+    normalization,
+    objects,
+    preprocessing,
+    recurrent,
+    together,
+)
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 MAX_CONFIG_BYTES = 16_000_000
@@ -31,6 +40,16 @@ OUR_LAYERS = tuple(
         objects.SumObjects,
         objects.LastObject,
         objects.ReverseObjects,
+        objects.FirstObject,
+        together.RawFeatures,
+        attention.ClassToken,
+        attention.AttentionBias,
+        attention.Attend,
+        attention.PairFeatures,
+        neighbours.NearestNeighbours,
+        neighbours.WithNeighbours,
+        neighbours.MeanOfReal,
+        blocks.Gelu,
         blocks.TwoClasses,
     )
 )

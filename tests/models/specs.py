@@ -11,10 +11,12 @@ from tauopt.config.networks import (
     DeepSets,
     DeepSetsGroup,
     Dense,
-    FlatGroup,
+    ObjectGroup,
+    ParticleNet,
     Rnn,
     RnnGroup,
     Tower,
+    Transformer,
     group_lengths,
 )
 
@@ -22,6 +24,7 @@ MODES = ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 CANDIDATE = Tower(layers=2, units=8, last_units=4)
 MERGE = Tower(layers=2, units=8, reduction=0.5)
 EIGHT = Tower(layers=1, units=8)
+OBJECTS = {"tracks": ObjectGroup(length=5), "clusters": ObjectGroup(length=3)}
 SMALL: dict[str, AnyNetwork] = {
     "rnn": Rnn(
         type="rnn",
@@ -66,6 +69,50 @@ SMALL: dict[str, AnyNetwork] = {
             "clusters": DeepSetsGroup(length=3),
         },
     ),
+    "transformer": Transformer(
+        type="transformer",
+        layers=2,
+        dim=8,
+        heads=2,
+        feed_forward=16,
+        groups=OBJECTS,
+        candidate=EIGHT,
+        merge=EIGHT,
+    ),
+    "transformer_pairs": Transformer(
+        type="transformer",
+        layers=2,
+        dim=9,
+        heads=2,
+        feed_forward=16,
+        inputs="all-candidate",
+        pairwise=True,
+        coordinates={"eta": "f2", "phi": "f3 f1", "pt": "f0"},
+        groups=OBJECTS,
+    ),
+    "particlenet": ParticleNet(
+        type="particlenet",
+        neighbours=3,
+        last_neighbours=9,
+        embedding=8,
+        channels=Tower(layers=2, units=8, last_units=6),
+        coordinates={"eta": "f2", "phi": "f1"},
+        groups=OBJECTS,
+        candidate=EIGHT,
+        merge=EIGHT,
+    ),
+    "particlenet_plain": ParticleNet(
+        type="particlenet",
+        neighbours=2,
+        embedding=8,
+        channels=Tower(layers=1, units=8),
+        edge_layers=1,
+        batch_normalization=False,
+        inputs="tracks",
+        coordinates={"eta": "f2", "phi": "f3"},
+        groups=OBJECTS,
+        merge=Tower(layers=0),
+    ),
     "dense": Dense(type="dense", units=16, reduction=0.5, dropout=0.1),
     "dense_normalized": Dense(type="dense", units=16, batch_normalization=True),
     "dense_flat": Dense(
@@ -73,7 +120,7 @@ SMALL: dict[str, AnyNetwork] = {
         widths=(16, 8),
         activation="prelu",
         inputs="tracks",
-        groups={"tracks": FlatGroup(length=5), "clusters": FlatGroup(length=3)},
+        groups=OBJECTS,
     ),
 }
 """Small networks that between them use every branch of the builders."""

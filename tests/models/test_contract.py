@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 from tauopt.config.inputs import CANDIDATE, InputSpec
 from tauopt.config.networks import AnyNetwork
 from tauopt.config.networks.seen import dropped
 from tauopt.models.build import BUILDERS, build_model, describe
+from tauopt.models.recurrent import Lstm
 from tauopt.models.saving import load_model, save_model
 from tests.models.specs import MODES, SMALL, batch, one_hot, spec_for
 
@@ -189,6 +192,18 @@ def test_a_saved_model_gives_equal_output(built, tmp_path):
     again = load_model(tmp_path / "model.keras", sha256=digest)
     np.testing.assert_array_equal(outputs(again, batch(spec)), outputs(model, batch(spec)))
     assert list(tmp_path.iterdir()) == [tmp_path / "model.keras"]
+
+
+def test_the_model_exports_to_onnx(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(Lstm, "whole_sequences", False)
+    inputs = batch(built.spec)
+    expected = outputs(built.model, inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx, about numpy
+        built.model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert {x.name for x in session.get_inputs()} == set(inputs)
+    np.testing.assert_allclose(session.run(None, inputs)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -11,31 +11,35 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tauopt.config.networks.base import Activation, NetworkSettings, ObjectGroup
+from tauopt.config.networks.base import Activation, Coordinates, NetworkSettings, ObjectGroup
 from tauopt.config.networks.deepsets import DeepSets, DeepSetsGroup
-from tauopt.config.networks.dense import Dense, FlatGroup
+from tauopt.config.networks.dense import Dense
+from tauopt.config.networks.particlenet import ParticleNet
 from tauopt.config.networks.rnn import DecayModeRnn, Recurrent, Rnn, RnnGroup
 from tauopt.config.networks.towers import Tower
+from tauopt.config.networks.transformer import Transformer
 
 __all__ = [
     "Activation",
     "AnyNetwork",
+    "Coordinates",
     "DecayModeRnn",
     "DeepSets",
     "DeepSetsGroup",
     "Dense",
-    "FlatGroup",
     "Network",
     "NetworkSettings",
     "ObjectGroup",
+    "ParticleNet",
     "Recurrent",
     "Rnn",
     "RnnGroup",
     "Tower",
+    "Transformer",
     "group_lengths",
 ]
 
-AnyNetwork = Rnn | DecayModeRnn | DeepSets | Dense
+AnyNetwork = Rnn | DecayModeRnn | DeepSets | Transformer | ParticleNet | Dense
 """Settings of one built-in network."""
 
 Network = Annotated[AnyNetwork, Field(discriminator="type")]

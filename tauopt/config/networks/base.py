@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tauopt.config.inputs import CANDIDATE
-from tauopt.config.networks.seen import ALL, DropText, InputsText, chosen
+from tauopt.config.networks.seen import ALL, DropText, InputsText, Names, chosen
 from tauopt.config.networks.towers import laid_on
 from tauopt.config.settings import Settings
 
@@ -37,6 +37,28 @@ class ObjectGroup(_Completed):
 
     length: int = Field(default=10, ge=1, le=100)
     """Objects kept a candidate; the first ones."""
+
+
+GROUPS = {
+    "tracks": ObjectGroup(length=10),
+    "clusters": ObjectGroup(length=6),
+    "charged_pfos": ObjectGroup(length=3),
+    "neutral_pfos": ObjectGroup(length=10),
+    "shots": ObjectGroup(length=6),
+    "conversions": ObjectGroup(length=4),
+}
+"""Objects that the literature keeps of groups of these names."""
+DEMO = ("tracks", "clusters", "neutral_pfos", "conversions")
+"""Groups of the demo sample."""
+
+
+class Coordinates(Settings):
+    """Features that say where an object is, as the dataset has them, before any transform."""
+
+    eta: Names = "d_eta"
+    """Pseudorapidity relative to the candidate's axis; of several names a group's first counts."""
+    phi: Names = "d_phi"
+    """Azimuth relative to the candidate's axis, in radians."""
 
 
 class NetworkSettings(_Completed):

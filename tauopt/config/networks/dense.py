@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tauopt.config.networks.base import Activation, NetworkSettings, ObjectGroup
+from tauopt.config.networks.base import GROUPS, Activation, NetworkSettings, ObjectGroup
 from tauopt.config.networks.towers import MAX_LAYERS, MAX_UNITS, Tower
 from tauopt.config.settings import Variable
 
 
-class FlatGroup(ObjectGroup):
-    """Objects laid flat beside the candidate's own features, and whether each of them is there."""
-
-
 class Dense(NetworkSettings, Tower):
     """Dense layers on the candidate's own features, and on objects laid flat if any are named."""
+
+    known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
 
     type: Literal["dense"]
     """A network of dense layers."""
@@ -26,7 +25,7 @@ class Dense(NetworkSettings, Tower):
     """Normalise each layer's outputs over the batch."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
     """After each layer."""
-    groups: dict[Variable, FlatGroup] = {}
+    groups: dict[Variable, ObjectGroup] = {}
     """Groups whose objects are laid flat, padded with zeros; none by default."""
     layers: int = Field(default=3, ge=1, le=MAX_LAYERS)
     """Dense layers before the output."""
