@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -36,7 +37,9 @@ def check_sight(root: Node, dataset: Node) -> Iterator[Problem]:
     yield from _objections(model, ("inputs",), lambda text: chosen(text, known))
     yield from _objections(model, ("drop",), lambda text: _left(text, features))
     place = root.keys.get("model", model.place)
-    yield from _coordinates(model, features, place)
+    for node in _texts(model, ("drop",)):
+        with contextlib.suppress(ValueError):
+            yield from _coordinates(model, _left(str(node.value), features), place)
 
 
 def seen_groups(model: Node) -> list[str]:

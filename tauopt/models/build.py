@@ -18,6 +18,7 @@ from tauopt.config.networks import (
     AnyNetwork,
     DecayModeRnn,
     DeepSets,
+    DeepTau,
     Dense,
     ParticleNet,
     Rnn,
@@ -25,6 +26,7 @@ from tauopt.config.networks import (
     group_lengths,
 )
 from tauopt.models.deepsets import deepsets
+from tauopt.models.deeptau import deeptau
 from tauopt.models.dense import dense
 from tauopt.models.hyperparameters import declare, values
 from tauopt.models.particlenet import particlenet
@@ -37,6 +39,7 @@ BUILDERS: dict[type[AnyNetwork], Callable[..., keras.Model]] = {
     DeepSets: deepsets,
     Transformer: transformer,
     ParticleNet: particlenet,
+    DeepTau: deeptau,
     Dense: dense,
 }
 """Settings class -> builder(spec, settings, seed=...)."""

@@ -15,6 +15,7 @@ from tauopt.errors import CorruptError
 from tauopt.models import (
     attention,
     blocks,
+    grids,
     neighbours,
     normalization,
     objects,
@@ -46,6 +47,10 @@ OUR_LAYERS = tuple(
         attention.AttentionBias,
         attention.Attend,
         attention.PairFeatures,
+        grids.LeadingInCell,
+        grids.FillGrid,
+        grids.Cells,
+        grids.CellRows,
         neighbours.NearestNeighbours,
         neighbours.WithNeighbours,
         neighbours.MeanOfReal,

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from tauopt.config.networks.base import Activation, Coordinates, NetworkSettings, ObjectGroup
 from tauopt.config.networks.deepsets import DeepSets, DeepSetsGroup
+from tauopt.config.networks.deeptau import DeepTau, DeepTauGroup, Grid
 from tauopt.config.networks.dense import Dense
 from tauopt.config.networks.particlenet import ParticleNet
 from tauopt.config.networks.rnn import DecayModeRnn, Recurrent, Rnn, RnnGroup
@@ -26,7 +27,10 @@ __all__ = [
     "DecayModeRnn",
     "DeepSets",
     "DeepSetsGroup",
+    "DeepTau",
+    "DeepTauGroup",
     "Dense",
+    "Grid",
     "Network",
     "NetworkSettings",
     "ObjectGroup",
@@ -39,7 +43,7 @@ __all__ = [
     "group_lengths",
 ]
 
-AnyNetwork = Rnn | DecayModeRnn | DeepSets | Transformer | ParticleNet | Dense
+AnyNetwork = Rnn | DecayModeRnn | DeepSets | Transformer | ParticleNet | DeepTau | Dense
 """Settings of one built-in network."""
 
 Network = Annotated[AnyNetwork, Field(discriminator="type")]

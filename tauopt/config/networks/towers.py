@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tauopt.config.settings import Settings
 
-MAX_LAYERS = 10
+MAX_LAYERS = 20
 MAX_UNITS = 2048
 Width = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 PYRAMID = ("layers", "units", "last_units", "reduction")
