@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tauopt.config import shape, tree
+from tauopt.config import tree
 from tauopt.config.inputs import CANDIDATE, mask_name
-from tauopt.config.networks import Network
+from tauopt.config.model_checks import check_sight, seen_groups
 from tauopt.config.objective import parse_objective
 from tauopt.config.yaml_source import Node, describe
 from tauopt.errors import Problem, nearest
@@ -78,6 +78,7 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from _task_classes(task, dataset)
     yield from _signal(task)
     yield from _model_groups(root, dataset)
+    yield from check_sight(root, dataset)
     yield from _objective(root, dataset)
 
 
@@ -144,8 +145,7 @@ def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
                     f"model.groups: unknown group {name!r}{nearest(name, names)}; {there}"
                 )
         return
-    default = shape.default_node(shape.fields(Network, model).get("groups"))
-    missing = [name for name in (default.entries if default else {}) if name not in names]
+    missing = [name for name in seen_groups(model) if name not in names]
     if missing:
         yield root.keys.get("model", model.place).problem(
             f"model.groups: the default groups {', '.join(missing)} are missing, "

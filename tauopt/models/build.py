@@ -14,16 +14,32 @@ import keras
 import keras_tuner
 
 from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import DeepSets, Dense, Rnn, group_lengths
+from tauopt.config.networks import (
+    AnyNetwork,
+    DecayModeRnn,
+    DeepSets,
+    DeepTau,
+    Dense,
+    ParticleNet,
+    Rnn,
+    Transformer,
+    group_lengths,
+)
 from tauopt.models.deepsets import deepsets
+from tauopt.models.deeptau import deeptau
 from tauopt.models.dense import dense
 from tauopt.models.hyperparameters import declare, values
+from tauopt.models.particlenet import particlenet
 from tauopt.models.rnn import rnn
+from tauopt.models.transformer import transformer
 
-AnyNetwork = Rnn | DeepSets | Dense
 BUILDERS: dict[type[AnyNetwork], Callable[..., keras.Model]] = {
     Rnn: rnn,
+    DecayModeRnn: rnn,
     DeepSets: deepsets,
+    Transformer: transformer,
+    ParticleNet: particlenet,
+    DeepTau: deeptau,
     Dense: dense,
 }
 """Settings class -> builder(spec, settings, seed=...)."""

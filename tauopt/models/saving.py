@@ -12,7 +12,17 @@ import keras
 
 from tauopt import durable
 from tauopt.errors import CorruptError
-from tauopt.models import blocks, normalization, objects, preprocessing, recurrent
+from tauopt.models import (
+    attention,
+    blocks,
+    grids,
+    neighbours,
+    normalization,
+    objects,
+    preprocessing,
+    recurrent,
+    together,
+)
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 MAX_CONFIG_BYTES = 16_000_000
@@ -26,9 +36,25 @@ OUR_LAYERS = tuple(
         recurrent.Gru,
         objects.Rows,
         objects.Objects,
+        objects.KeepFeatures,
+        objects.FlatObjects,
         objects.SumObjects,
         objects.LastObject,
         objects.ReverseObjects,
+        objects.FirstObject,
+        together.RawFeatures,
+        attention.ClassToken,
+        attention.AttentionBias,
+        attention.Attend,
+        attention.PairFeatures,
+        grids.LeadingInCell,
+        grids.FillGrid,
+        grids.Cells,
+        grids.CellRows,
+        neighbours.NearestNeighbours,
+        neighbours.WithNeighbours,
+        neighbours.MeanOfReal,
+        blocks.Gelu,
         blocks.TwoClasses,
     )
 )

@@ -57,7 +57,7 @@ def test_defaults_are_the_literatures_where_the_ranges_allow_them():
         "training.batch_size": 512,
     }
     assert file.base.training.batch_size == 512
-    assert file.base.model.groups["tracks"].dense_units == 32
+    assert file.base.model.groups["tracks"].dense.units == 32
 
 
 def sample(file, rng):
@@ -140,7 +140,7 @@ def test_extending_merges_mappings_and_replaces_all_else(folder):
 extends: m.yaml
 training: {learning_rate: {choice: [0.1, 0.2]}, batch_size: 64}
 task: {signal: [jet]}
-model: {groups: {tracks: {dense_units: 8}}}
+model: {groups: {tracks: {dense: {units: 8}}}}
 """)  # fmt: skip
     file = read_experiment(path)
     assert file.name == "middle"
@@ -148,7 +148,7 @@ model: {groups: {tracks: {dense_units: 8}}}
     assert "training.batch_size" not in file.space
     assert file.base.training.epochs == 7
     assert file.base.task.signal == ("jet",)
-    assert file.base.model.groups["tracks"].dense_units == 8
+    assert file.base.model.groups["tracks"].dense.units == 8
     assert file.base.model.groups["clusters"].length == 6
 
 
@@ -225,7 +225,7 @@ def test_a_list_of_classes_means_each_by_itself():
         ("training.early_stopping=null", "training.early_stopping", None),
         ("training.early_stopping.patience=3", "training.early_stopping.patience", 3),
         ("training.reduce_on_plateau.factor=0.5", "training.reduce_on_plateau.factor", 0.5),
-        ("model.groups.tracks.dense_layers=2", "model.groups.tracks.dense_layers", 2),
+        ("model.groups.tracks.dense.layers=2", "model.groups.tracks.dense.layers", 2),
         ("search.pruner.type=median", "search.pruner.type", "median"),
         ("data.chunk_size=5", "data.chunk_size", 5),
         ("name=y", "name", "y"),
@@ -290,7 +290,7 @@ model: {type: deepsets, groups: {tracks: {length: 3}}, merge: {units: 50}}
 """)  # fmt: skip
     model = read_experiment(folder / "x.yaml").base.model
     assert (model.merge.layers, model.merge.units) == (2, 50)
-    assert (model.candidate.units, model.candidate.output_units) == (60, 15)
+    assert model.candidate.sizes() == [60, 30, 15]
 
 
 def test_the_text_reads_back_as_the_same_experiment(folder):

@@ -24,15 +24,21 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "deepsets": {
         "type": "deepsets",
         "dropout": 0.2,
-        "groups": {"tracks": {"length": 4, "phi_layers": 1, "phi_output_units": 6, "f_layers": 0}},
-        "candidate": {"layers": 0, "output_units": 6},
+        "groups": {
+            "tracks": {
+                "length": 4,
+                "phi": {"layers": 1, "last_units": 6},
+                "f": {"layers": 1, "units": 20},
+            }
+        },
+        "candidate": {"layers": 1, "units": 6},
         "merge": {"layers": 1, "units": 6},
     },
     "rnn": {
         "type": "rnn",
         "dropout": 0.2,
-        "groups": {"tracks": {"length": 3, "units": 6, "dense_units": 6}},
-        "candidate": {"layers": 0, "output_units": 6},
+        "groups": {"tracks": {"length": 3, "units": 6, "dense": {"units": 6}}},
+        "candidate": {"layers": 1, "last_units": 6},
     },
 }
 
