@@ -82,7 +82,10 @@ def _below(definitions: Schema, schema: Any) -> list[str]:
 
 
 def _or_range(schema: Schema) -> Schema:
-    """Return the schema of a single value that may also be a range of its kind."""
+    """Return the schema of a single value, or of some by name, that may also be ranges."""
+    if "patternProperties" in schema:
+        named = schema["patternProperties"]
+        return {**schema, "patternProperties": {key: _or_range(named[key]) for key in named}}
     if "enum" in schema or schema.get("type") in ("string", "boolean"):
         ranges = ["ChoiceRange"]
     elif schema.get("type") == "integer":

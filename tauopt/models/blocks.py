@@ -192,7 +192,7 @@ class TwoClasses(layers.Layer):
     """
 
     def __init__(self, index: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.index = index
 
     def call(self, p: Any) -> Any:
@@ -209,12 +209,18 @@ class TwoClasses(layers.Layer):
 
 
 def probabilities(x: Any, spec: InputSpec, make: Layers) -> Any:
-    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax."""
-    if len(spec.classes) == 2:
-        unit = layers.Dense(
-            1, activation="sigmoid", kernel_initializer=make.kernel(), name="output"
-        )
-        return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(unit(x))
-    return layers.Dense(
-        len(spec.classes), activation="softmax", kernel_initializer=make.kernel(), name="output"
+    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax.
+
+    They are float32 also where the network computes in half precision.
+    """
+    two = len(spec.classes) == 2
+    p = layers.Dense(
+        1 if two else len(spec.classes),
+        activation="sigmoid" if two else "softmax",
+        kernel_initializer=make.kernel(),
+        dtype="float32",
+        name="output",
     )(x)
+    if two:
+        return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(p)
+    return p
