@@ -19,7 +19,8 @@ from tauopt.dataset.inputs import class_weights, input_spec, task_labels
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.models.build import build_model
+from tauopt.models.build import Trainable, build_trainable
+from tauopt.models.own.compiled import Compiled
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.feed import feed
 from tauopt.training.averages import Averages
@@ -127,15 +128,20 @@ class Data:
             columns=columns,
         )
 
-    def loss(self, predictions: Predictions) -> float:
+    def loss(self, predictions: Predictions, *, own: Compiled | None = None) -> float:
         """Return the loss on the validation split, weighted as in training.
 
+        Args:
+            predictions: of the split.
+            own: of a model that brings its own loss.
         Raises:
             DataError: weights do not add up to more than zero.
         """
         weights = predictions.weights * self.class_weights[predictions.labels]
         if not weights.sum() > 0:
             raise DataError("the weights of the validation split do not add up to more than zero")
+        if own is not None:
+            return own.mean_loss(predictions.probabilities, predictions.labels, weights)
         return mean_loss(
             predictions.probabilities,
             predictions.labels,
@@ -165,18 +171,22 @@ class Machine:
         forget_models()
         training: Training = experiment.training
 
-        def build() -> keras.Model:
-            return build_model(spec, experiment.model, seed=seed)
+        def build() -> Trainable:
+            return build_trainable(spec, experiment.model, seed=seed)
 
-        self.network = build()
+        made = build()
+        self.network, self.own = made.network, made.compiled
         self.precision = precision_of(training)
-        self._trained = twin(build, training, precision=self.precision) or self.network
-        self.optimizer = make_optimizer(training)
+        trained = twin(build, training, precision=self.precision) or made
+        self._trained = trained.network
+        self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
         if self.precision == "mixed":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
-        self.trainee = Trainee(self._trained.input, self._trained.output, name="trainee")
+        self.trainee = Trainee(self._trained.input, trained.output, name="trainee")
         self.trainee.compile(
-            optimizer=self.optimizer, loss=keras_loss(training), jit_compile=training.jit_compile
+            optimizer=self.optimizer,
+            loss=self.own.loss if self.own else keras_loss(training),
+            jit_compile=training.jit_compile,
         )
         self.optimizer.build(self.trainee.trainable_variables)
         if has_pace(training):
