@@ -56,7 +56,7 @@ class AttentionBias(keras.layers.Layer):
         pairs = ops.transpose(
             ops.reshape(pairs, (-1, length, length, pairs.shape[-1])), (0, 3, 1, 2)
         )
-        return ops.pad(pairs, ((0, 0), (0, 0), (1, 0), (1, 0))) + ops.cast(mask, pairs.dtype)
+        return ops.pad(pairs, ((0, 0), (0, 0), (1, 0), (1, 0))) + mask
 
     def compute_output_shape(self, real_shape: Any, pairs_shape: Any = None) -> Any:
         """Return (N, head or 1, query or 1, key)."""
@@ -114,22 +114,19 @@ class PairFeatures(keras.layers.Layer):
     """Compute of each pair of objects ln dR, ln kT and ln z.
 
     kT = min(pT) dR and z = min(pT) / (pT + pT') of the two. Call with eta and phi
-    (N, object, 2), ln pT (N, object, 1), and the mask (N, object) bool; gives
-    (N * object * object, 3), zero where either is padding, and whether both are real. It computes
-    in float32 also where the network does not: squares of small angles are less than float16 holds.
+    (N, object, 2), pT (N, object, 1), above 0 where real, and the mask (N, object) bool; gives
+    (N * object * object, 3), zero where either is padding, and whether both are real.
 
     Source: Qu, Li and Qian, Particle Transformer, arXiv:2202.03772, equation 3.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
-
-    def call(self, angles: Any, ln_pt: Any, real: Any) -> Any:
+    def call(self, angles: Any, pt: Any, real: Any) -> Any:
         """Return the features, and the mask (N * object * object,) bool."""
         eta, phi = angles[..., 0], angles[..., 1]
         dr2 = ops.square(_difference(eta)) + ops.square(_difference(phi))
         ln_dr = 0.5 * ops.log(ops.maximum(dr2, SMALLEST_DR**2))
-        one, other = ln_pt[:, :, None, 0], ln_pt[:, None, :, 0]
+        ln_pt = ops.log(ops.where(real, pt[..., 0], 1.0))
+        one, other = ln_pt[:, :, None], ln_pt[:, None, :]
         lower, difference = ops.minimum(one, other), ops.absolute(one - other)
         ln_z = -difference - ops.log(1.0 + ops.exp(-difference))
         both = ops.logical_and(real[:, :, None], real[:, None, :])
@@ -137,11 +134,11 @@ class PairFeatures(keras.layers.Layer):
         features = ops.where(ops.expand_dims(both, -1), features, 0.0)
         return ops.reshape(features, (-1, 3)), ops.reshape(both, (-1,))
 
-    def compute_output_shape(self, angles_shape: Any, ln_pt_shape: Any, real_shape: Any) -> Any:
+    def compute_output_shape(self, angles_shape: Any, pt_shape: Any, real_shape: Any) -> Any:
         """Return (N * object * object, 3) and (N * object * object,)."""
         return (None, 3), (None,)
 
-    def compute_output_spec(self, angles: Any, ln_pt: Any, real: Any) -> Any:
+    def compute_output_spec(self, angles: Any, pt: Any, real: Any) -> Any:
         """Return features float32 and mask bool."""
         return (
             keras.KerasTensor((None, 3), dtype=self.compute_dtype),

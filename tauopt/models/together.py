@@ -20,9 +20,7 @@ LARGEST_ANGLE = 1e3
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class RawFeatures(keras.layers.Layer):
-    """Take features as the dataset has them, clipped, or their logarithm; zero where masked.
-
-    It computes in float32 also where the network does not: see `Preprocess`.
+    """Take features as the dataset has them, clipped; zero where masked.
 
     Call with rows (row, feature) and real (row,) bool; gives (row, column).
 
@@ -30,19 +28,15 @@ class RawFeatures(keras.layers.Layer):
         columns: positions of the features.
         low: clip from below.
         high: clip from above.
-        log: take the natural logarithm of what is clipped.
     """
 
-    def __init__(
-        self, columns: Sequence[int], low: float, high: float, log: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.columns, self.low, self.high, self.log = list(columns), low, high, log
+    def __init__(self, columns: Sequence[int], low: float, high: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.columns, self.low, self.high = list(columns), low, high
 
     def call(self, x: Any, real: Any) -> Any:
         """Return the features."""
         x = ops.clip(ops.take(x, self.columns, axis=-1), self.low, self.high)
-        x = ops.log(x) if self.log else x
         return ops.where(ops.expand_dims(real, -1), x, 0.0)
 
     def compute_output_shape(self, x_shape: Any, real_shape: Any) -> Any:
@@ -51,8 +45,8 @@ class RawFeatures(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return what `__init__` takes."""
-        own = {"columns": self.columns, "low": self.low, "high": self.high, "log": self.log}
-        return {**super().get_config(), **own}
+        bounds = {"low": self.low, "high": self.high}
+        return {**super().get_config(), "columns": self.columns, **bounds}
 
 
 @dataclass(frozen=True)
@@ -100,21 +94,15 @@ def _joined(parts: list[Any], *, name: str) -> Any:
 
 
 def raw_features(
-    groups: dict[str, Group],
-    names: Sequence[str],
-    *,
-    name: str,
-    bounds: tuple[float, float],
-    log: bool = False,
+    groups: dict[str, Group], names: Sequence[str], *, name: str, bounds: tuple[float, float]
 ) -> Any:
-    """Return features as the dataset has them, or their logarithm, (N, object, name).
+    """Return features as the dataset has them, (N, object, name).
 
     Args:
         groups: at least one.
         names: of the features; of several words in one, a group's first counts.
         name: of the layers.
         bounds: values are clipped to these.
-        log: take the natural logarithm of what is clipped.
     Raises:
         ValueError: a group has none of them.
     """
@@ -124,6 +112,6 @@ def raw_features(
             objects.features.index(first_of(words, objects.features, group=group))
             for words in names
         ]
-        take = RawFeatures(columns, *bounds, log=log, name=f"{group}_{name}_raw")
+        take = RawFeatures(columns, *bounds, name=f"{group}_{name}_raw")
         rows[group] = take(objects.raw, objects.real_rows)
     return joined(rows, groups, name=name)

@@ -83,8 +83,8 @@ def _bias(
         inputs.groups, (names.eta, names.phi), name="angles",
         bounds=(-LARGEST_ANGLE, LARGEST_ANGLE),
     )  # fmt: skip
-    ln_pt = raw_features(inputs.groups, (names.pt,), name="momenta", bounds=PT_BOUNDS, log=True)
-    x, both = PairFeatures(name="pairs")(angles, ln_pt, objects.real)
+    pt = raw_features(inputs.groups, (names.pt,), name="momenta", bounds=PT_BOUNDS)
+    x, both = PairFeatures(name="pairs")(angles, pt, objects.real)
     x = Normalize(name="pairs_normalize")(x, both)
     x = make.tower(x, settings.pairs, name="pairs")
     return bias(objects.real, make.linear(x, settings.heads, name="pairs_heads"))
