@@ -46,6 +46,9 @@ class AttentionBias(keras.layers.Layer):
     (N, head, 1 + object, 1 + object). The class token is the first, and real.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
     def call(self, real: Any, pairs: Any = None) -> Any:
         """Return the bias."""
         mask = ops.where(real, 0.0, NEVER)
@@ -119,6 +122,9 @@ class PairFeatures(keras.layers.Layer):
 
     Source: Qu, Li and Qian, Particle Transformer, arXiv:2202.03772, equation 3.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
 
     def call(self, angles: Any, pt: Any, real: Any) -> Any:
         """Return the features, and the mask (N * object * object,) bool."""

@@ -1,7 +1,8 @@
 """From settings to a Keras model, through KerasTuner's hyperparameters.
 
 Each built-in network is a `keras_tuner.HyperModel`; another one is a settings class in
-`tauopt.config.networks`, a function from settings to a model, and a line in `BUILDERS`.
+`tauopt.config.networks` (a file, and a line in its `AnyNetwork`), a function from settings to a
+model here and a line in `BUILDERS`, and its own layers in `saving.OUR_LAYERS`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class LeadingInCell(keras.layers.Layer):
     """
 
     def __init__(self, cells: int, size: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.cells, self.size = cells, size
 
     def call(self, angles: Any, real: Any) -> Any:

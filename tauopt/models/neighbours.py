@@ -19,14 +19,14 @@ class NearestNeighbours(keras.layers.Layer):
 
     Call with coordinates (N, object, axis) and the mask (N, object) bool. Gives rows of the
     neighbours among all objects of the batch (N * object * neighbour,) int32, and whether they are
-    real: False where there are fewer others, and for padding.
+    real: False where there are fewer others, and for padding. Distances are in float32 always.
 
     Args:
         count: neighbours of an object; fewer if there can't be so many.
     """
 
     def __init__(self, count: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.count = count
 
     def call(self, x: Any, real: Any) -> Any:

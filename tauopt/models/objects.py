@@ -93,7 +93,7 @@ class KeepFeatures(keras.layers.Layer):
     """
 
     def __init__(self, columns: Sequence[int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.columns = list(columns)
 
     def call(self, x: Any) -> Any:

@@ -20,7 +20,7 @@ LARGEST_ANGLE = 1e3
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class RawFeatures(keras.layers.Layer):
-    """Take features as the dataset has them, clipped; zero where masked.
+    """Take features as the dataset has them, clipped; zero where masked. In float32 always.
 
     Call with rows (row, feature) and real (row,) bool; gives (row, column).
 
@@ -31,7 +31,7 @@ class RawFeatures(keras.layers.Layer):
     """
 
     def __init__(self, columns: Sequence[int], low: float, high: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.columns, self.low, self.high = list(columns), low, high
 
     def call(self, x: Any, real: Any) -> Any:
@@ -83,14 +83,17 @@ def together(groups: dict[str, Group], embed: Callable[[str, Group], Any]) -> To
     )
 
 
-def joined(rows: dict[str, Any], groups: dict[str, Group], *, name: str) -> Any:
+def joined(rows: dict[str, Any], groups: dict[str, Group], *, name: str, **kwargs: Any) -> Any:
     """Return rows (N * object, unit) of each group as (N, object, unit) of all of them."""
-    parts = [Objects(groups[group].length, name=f"{group}_{name}")(x) for group, x in rows.items()]
-    return _joined(parts, name=name)
+    parts = [
+        Objects(groups[group].length, name=f"{group}_{name}", **kwargs)(x)
+        for group, x in rows.items()
+    ]
+    return _joined(parts, name=name, **kwargs)
 
 
-def _joined(parts: list[Any], *, name: str) -> Any:
-    return parts[0] if len(parts) == 1 else layers.Concatenate(axis=1, name=name)(parts)
+def _joined(parts: list[Any], *, name: str, **kwargs: Any) -> Any:
+    return parts[0] if len(parts) == 1 else layers.Concatenate(axis=1, name=name, **kwargs)(parts)
 
 
 def raw_features(
@@ -114,4 +117,4 @@ def raw_features(
         ]
         take = RawFeatures(columns, *bounds, name=f"{group}_{name}_raw")
         rows[group] = take(objects.raw, objects.real_rows)
-    return joined(rows, groups, name=name)
+    return joined(rows, groups, name=name, dtype="float32")
