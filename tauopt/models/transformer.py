@@ -22,8 +22,9 @@ from tauopt.models.normalization import Normalize
 from tauopt.models.objects import FirstObject, Rows
 from tauopt.models.together import LARGEST_ANGLE, Together, raw_features, together
 
-EPSILON = 1e-6
-"""Of layer normalisation; as in TauMLTools."""
+EPSILON = 1e-3
+"""Of layer normalisation: a token of zeros, as of a candidate without objects, has its gradient
+multiplied by 1 / sqrt of this at every layer, which with TauMLTools' 1e-6 soon overflows."""
 PT_BOUNDS = (1e-6, 1e12)
 """Momenta are clipped to these, in whatever unit."""
 
