@@ -128,7 +128,8 @@ class Training(Settings):
     """`mixed` trains in float16 with float32 weights and a scaled loss, on a GPU; without one it
     is float32. What is saved computes in float32."""
     jit_compile: bool = False
-    """Compile the training step with XLA: long to begin, maybe faster on a GPU."""
+    """Compile the training step with XLA, which takes seconds for each size of batch (an epoch's
+    last one too) and pays on a GPU, if at all."""
 
 
 class Objective(Settings):

@@ -110,6 +110,8 @@ class _Trial:
         self.state = State.from_json(dict(checkpoint.state["training"]))
         arrays = dict(checkpoint.arrays)
         self.best_weights = arrays.pop("best", [])
+        now, then = self.machine.precision, checkpoint.state["precision"]
+        check_same({"precision": now}, {"precision": then}, folder=self.plan.folder)
         self.machine.restore(arrays)
         logger.info("%s goes on after %d candidates", self.plan.name, self.state.seen)
         if self.state.history:
@@ -205,7 +207,11 @@ class _Trial:
         arrays = self.machine.arrays()
         if self.best_weights:
             arrays["best"] = self.best_weights
-        state = {"training": asdict(self.state), "identity": self.identity}
+        state = {
+            "training": asdict(self.state),
+            "identity": self.identity,
+            "precision": self.machine.precision,
+        }
         save_checkpoint(self.plan.folder, Checkpoint(state, arrays))
 
     def tell(self, entry: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ from tauopt.training.trainee import Trainee
 from tauopt.training.trial import run_trial
 from tests.prepared_factory import prepared_dataset
 from tests.training.test_pace import slow_rate
-from tests.training.toys import Recorder, machine, plan
+from tests.training.toys import Recorder, machine, plan, train_and_be_killed
 
 CYCLE = {
     "batch_size": 64,
@@ -62,6 +62,14 @@ def trained(dataset):
     return train
 
 
+def assert_same_state(a, b, purposes):
+    """The newest checkpoints of two folders hold the same arrays, bit by bit."""
+    one, other = (load_checkpoint(folder).arrays for folder in (a, b))
+    for purpose in purposes:
+        for x, y in zip(one[purpose], other[purpose], strict=True):
+            np.testing.assert_array_equal(x, y, strict=True)
+
+
 @pytest.mark.parametrize("batches", [[2, 5], [1, 9, 4]])
 def test_resumed_anywhere_a_cycle_with_growth_and_averages_is_the_same(
     finished, dataset, tmp_path, batches
@@ -81,10 +89,16 @@ def test_resumed_anywhere_a_cycle_with_growth_and_averages_is_the_same(
     assert [r.metrics["learning_rate"] for r in found] == [
         r.metrics["learning_rate"] for r in expected
     ]
-    one, other = load_checkpoint(reference.folder), load_checkpoint(tmp_path)
-    for purpose in KEPT:
-        for x, y in zip(one.arrays[purpose], other.arrays[purpose], strict=True):
-            np.testing.assert_array_equal(x, y, strict=True)
+    assert_same_state(reference.folder, tmp_path, KEPT)
+
+
+def test_killed_a_cycle_with_growth_and_averages_goes_on_the_same(finished, dataset, tmp_path):
+    reference, expected = finished
+    train_and_be_killed(dataset, tmp_path, after=500, network="deepsets", **CYCLE)
+    the_plan = plan(dataset, tmp_path, network="deepsets", **CYCLE)
+    found = list(run_trial(the_plan, tracker=Recorder(), after=1))
+    assert [r.value for r in found] == [r.value for r in expected[1:]]
+    assert_same_state(reference.folder, tmp_path, KEPT)
 
 
 def test_the_reported_learning_rate_is_the_schedules_at_the_last_batch(dataset, tmp_path):
@@ -96,8 +110,8 @@ def test_the_reported_learning_rate_is_the_schedules_at_the_last_batch(dataset, 
         assert report.metrics["learning_rate"] == pytest.approx(expected, rel=1e-5)
 
 
-class Sizes(keras.callbacks.Callback):
-    """Keeps how often the training step was traced, and the learning rate after each batch."""
+class Rates(keras.callbacks.Callback):
+    """Keeps the learning rate of each batch."""
 
     def __init__(self):
         super().__init__()
@@ -128,7 +142,7 @@ def test_batches_grow_without_a_graph_traced_anew(dataset, monkeypatch):
 
 def test_every_batch_has_the_rate_that_the_schedule_says(dataset):
     made, data, rungs = machine(dataset, **CYCLE)
-    watch, seen, expected = Sizes(), 0, []
+    watch, seen, expected = Rates(), 0, []
     for segment in rungs.segments(0, rungs.total):
         fed = data.train(segment)
         for _, _, weights in fed.as_numpy_iterator():
@@ -233,10 +247,7 @@ def test_a_nadam_that_is_resumed_keeps_all_its_state(dataset, tmp_path):
     for _ in run_trial(cut, tracker=Recorder()):
         break
     list(run_trial(cut, tracker=Recorder()))
-    one, other = (load_checkpoint(p.folder).arrays for p in (whole, cut))
-    for purpose in ("network", "optimizer"):
-        for x, y in zip(one[purpose], other[purpose], strict=True):
-            np.testing.assert_array_equal(x, y, strict=True)
+    assert_same_state(whole.folder, cut.folder, ("network", "optimizer"))
 
 
 def test_mixed_precision_without_a_gpu_is_float32_and_says_so_once(

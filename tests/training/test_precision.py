@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tauopt.config.experiment import Training
-from tauopt.errors import TrialFailed
+from tauopt.errors import TrialFailed, UsageError
 from tauopt.models.build import Trainable, build_trainable
 from tauopt.models.saving import load_model
 from tauopt.training import precision
@@ -100,6 +100,19 @@ def test_a_trial_in_mixed_precision_saves_a_network_of_float32(dataset, tmp_path
     assert {layer.compute_dtype for layer in saved.layers} == {"float32"}
     whole = plan(dataset, tmp_path / "whole", network="deepsets", report_every=300, **settings)
     assert [r.value for r in run_trial(whole, tracker=Recorder())][1:] == [r.value for r in reports]
+
+
+def test_what_began_on_a_machine_without_gpu_does_not_go_on_in_half_precision(
+    dataset, tmp_path, monkeypatch
+):
+    the_plan = plan(dataset, tmp_path, precision="mixed")
+    monkeypatch.setattr(precision, "gpus", list)
+    reports = run_trial(the_plan, tracker=Recorder())
+    next(reports)
+    reports.close()
+    monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
+    with pytest.raises(UsageError, match="precision: was 'float32', is 'mixed'"):
+        next(run_trial(the_plan, tracker=Recorder()))
 
 
 def test_a_compiled_trial_learns_as_one_that_is_not(dataset, tmp_path):
