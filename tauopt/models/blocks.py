@@ -81,16 +81,19 @@ class Inputs:
     groups: dict[str, Group]
 
 
-def inputs(spec: InputSpec, settings: NetworkSettings) -> Inputs:
+def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> Inputs:
     """Make the inputs that `spec` names, with their preprocessing, without what is dropped.
 
+    Args:
+        spec: names, shapes and constants.
+        settings: what the network sees of them; None sees all.
     Raises:
         ValueError: `settings` drop a feature that is not there, or all of a group.
     """
     raw = {CANDIDATE: keras.Input((len(spec.candidate.features),), name=CANDIDATE)}
-    out = dropped(settings.drop)
+    out = dropped(settings.drop) if settings is not None else {}
     candidate, groups = None, {}
-    if CANDIDATE in settings.seen():
+    if settings is None or CANDIDATE in settings.seen():
         features, candidate = _kept(spec.candidate, raw[CANDIDATE], out.get(CANDIDATE, ()))
         candidate = Preprocess(features, name=f"{CANDIDATE}_preprocess")(candidate)
     for name, length in spec.lengths.items():

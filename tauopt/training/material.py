@@ -19,7 +19,8 @@ from tauopt.dataset.inputs import class_weights, input_spec, task_labels
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.models.build import build_model
+from tauopt.models.build import build_trainable
+from tauopt.models.own.compiled import Compiled
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.feed import feed
 from tauopt.training.checkpoints import Arrays
@@ -120,15 +121,20 @@ class Data:
             columns=columns,
         )
 
-    def loss(self, predictions: Predictions) -> float:
+    def loss(self, predictions: Predictions, *, own: Compiled | None = None) -> float:
         """Return the loss on the validation split, weighted as in training.
 
+        Args:
+            predictions: of the split.
+            own: of a model that brings its own loss.
         Raises:
             DataError: weights do not add up to more than zero.
         """
         weights = predictions.weights * self.class_weights[predictions.labels]
         if not weights.sum() > 0:
             raise DataError("the weights of the validation split do not add up to more than zero")
+        if own is not None:
+            return own.mean_loss(predictions.probabilities, predictions.labels, weights)
         return mean_loss(
             predictions.probabilities,
             predictions.labels,
@@ -147,10 +153,12 @@ class Machine:
         """Build both, with weights that depend on the seed alone."""
         forget_models()
         training: Training = experiment.training
-        self.network = build_model(spec, experiment.model, seed=seed)
-        self.optimizer = make_optimizer(training)
-        self.trainee = keras.Model(self.network.input, self.network.output, name="trainee")
-        self.trainee.compile(optimizer=self.optimizer, loss=keras_loss(training), jit_compile=False)
+        made = build_trainable(spec, experiment.model, seed=seed)
+        self.network, self.own = made.network, made.compiled
+        self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
+        loss = self.own.loss if self.own else keras_loss(training)
+        self.trainee = keras.Model(self.network.input, made.output, name="trainee")
+        self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=False)
         self.optimizer.build(self.trainee.trainable_variables)
         self._predictor = Predictor(self.network)
 

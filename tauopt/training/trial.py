@@ -189,7 +189,7 @@ class _Trial:
             "number": self.rungs.number(state.seen, previous),
             "candidates_seen": state.seen,
             "loss": state.loss_sum / state.loss_count,
-            "val_loss": self.data.loss(predictions),
+            "val_loss": self.data.loss(predictions, own=self.machine.own),
             "learning_rate": self.machine.learning_rate,
             "candidates_per_s": state.loss_count / state.rung_seconds,
             str(self.name): objective.value,
