@@ -53,6 +53,15 @@ class Knobs(keras_tuner.HyperModel):
         return model
 
 
+def squared(hp):
+    """Compiled to a least-squares fit of one output, which may lie outside of 0 to 1."""
+    x = keras.Input((hp.Fixed("features", 7 + 3 * 5),))
+    y = layers.Dense(hp.Int("units", 8, 32), "relu")(layers.Dropout(0.1)(x))
+    model = keras.Model(x, layers.Dense(1)(y))
+    model.compile(keras.optimizers.Adam(hp.Float("lr", 1e-3, 1e-1, default=0.02)), "mse")
+    return model
+
+
 def plain(hp):
     """A function in place of a class, which declares one name in two ways."""
     model = keras.Sequential()

@@ -1,7 +1,11 @@
 """A model of the user's own in a study: define by run, and in a real search."""
 
 import json
+import os
+import re
+import textwrap
 
+import keras_tuner
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -12,10 +16,9 @@ from tauopt.search.driver import Order, run_search
 from tauopt.search.leaderboard import rows
 from tauopt.search.origin import Origin, differences
 from tauopt.search.own import OwnSpace
-from tauopt.search.storage import open_storage
-from tauopt.search.study import open_study
-from tauopt.search.trials import Trials, values_of
-from tauopt.workflows.own import without_constants
+from tauopt.search.trials import DUPLICATE_OF, Trials, values_of
+from tauopt.tracking.client import connect
+from tauopt.workflows.own import settled, without_constants
 from tests.own_models.experiments import read_own
 from tests.prepared_factory import prepared_dataset
 
@@ -154,20 +157,29 @@ def test_another_source_of_the_model_is_told_on_resume():
     assert differences(before, now) == [f"the model's source changed: {'a' * 16} -> {'b' * 16}"]
 
 
+DOCUMENTED = re.search(r"(    class MyHyperModel.*?)    ```", keras_tuner.HyperModel.__doc__, re.S)
+"""The first example in the documentation of `keras_tuner.HyperModel`, as it is installed here."""
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A real search of three trials: Ray's workers train the compiled model."""
+    """A real search with KerasTuner's own example: Ray's workers find it on PYTHONPATH."""
     folder = tmp_path_factory.mktemp("searched")
+    text = "import keras\nimport keras_tuner as kt\n\n" + textwrap.dedent(DOCUMENTED[1])
+    (folder / "documented.py").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TAUOPT_STORAGE", raising=False)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        file = read_own(folder, "tests.own_models.examples:Knobs", trials=3)
+        patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        patch.syspath_prepend(folder)
+        file = read_own(folder, "documented:MyHyperModel", trials=10)
+        settled(file)
         order = Order(
             name="own",
             output=folder / "out",
             file=file,
-            dataset=prepared_dataset(folder, candidates=400),
+            dataset=prepared_dataset(folder, candidates=1000),
             origin=Origin(file.digest, file.text, "d1", "code", ""),
             reports=1,
         )
@@ -175,27 +187,27 @@ def searched(tmp_path_factory):
             yield order, run_search(order)
 
 
-def test_a_real_search_trains_each_trial_with_its_own_optimizer(searched):
+def test_the_example_of_keras_tuners_documentation_is_searched_unmodified(searched):
     order, ending = searched
-    assert [trial.state.name for trial in ending.trials] == ["COMPLETE"] * 3
-    board = rows(ending.trials, order.folder)
-    for row in board:
+    trained = [trial for trial in ending.trials if DUPLICATE_OF not in trial.user_attrs]
+    assert [trial.state.name for trial in trained] == ["COMPLETE"] * 3
+    assert sorted(values_of(trial)[f"{AT}units"] for trial in trained) == [8, 16, 32]
+    assert max(trial.value for trial in trained) > 0.6
+    for row in rows(trained, order.folder):
         result = json.loads((order.folder / f"t{row.number:03d}" / "result.json").read_text())
         model = result["experiment"]["model"]
-        assert {AT + name: value for name, value in model["hyperparameters"].items()} == row.params
+        assert model["hyperparameters"] == {"units": row.params[f"{AT}units"]}
         assert len(model["architecture"]) == 64
-    study = open_study(open_storage(order.output), "own")
-    assert len({json.dumps(values_of(trial)) for trial in study.trials}) == 3
+        assert result["parameters"] == (7 + 2) * row.params[f"{AT}units"] + 1
 
 
 def test_runs_are_called_by_the_class_and_hold_the_real_values(searched):
-    from tauopt.tracking.client import connect
-
     order, ending = searched
     client = connect(None, output=order.output)
     places = [place.experiment_id for place in client.search_experiments()]
     runs = {run.info.run_name: run for run in client.search_runs(places)}
-    assert set(runs) == {"own", "t000-Knobs", "t001-Knobs", "t002-Knobs"}
-    params = runs["t001-Knobs"].data.params
-    for path, value in values_of(ending.trials[1]).items():
-        assert params[path] == str(value)
+    trained = [trial for trial in ending.trials if DUPLICATE_OF not in trial.user_attrs]
+    assert set(runs) == {"own", *(f"t{trial.number:03d}-MyHyperModel" for trial in trained)}
+    for trial in trained:
+        logged = runs[f"t{trial.number:03d}-MyHyperModel"].data.params
+        assert logged[f"{AT}units"] == str(values_of(trial)[f"{AT}units"])
