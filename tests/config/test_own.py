@@ -83,7 +83,7 @@ def test_a_point_settles_every_hyperparameter(tmp_path):
     values = {f"{at}units": 32, f"{at}conv/kernel.size": 3, f"{at}new": "x"}
     model = file.resolve({**file.defaults(), **values}).model
     assert model.hyperparameters == {"units": 32, "conv/kernel.size": 3, "new": "x"}
-    with pytest.raises(UsageError, match="'model.units' is no range"):
+    with pytest.raises(UsageError, match=r"'model\.units' is no range"):
         file.resolve({**file.defaults(), "model.units": 3})
 
 
@@ -91,7 +91,7 @@ def test_another_range_can_not_hang_on_a_hyperparameter(tmp_path):
     training = (
         "training:\n  momentum: {float: [0.5, 0.9], when: {model.hyperparameters.units: 64}}\n"
     )
-    with pytest.raises(ConfigError, match="no setting 'model.hyperparameters.units'"):
+    with pytest.raises(ConfigError, match=r"no setting 'model\.hyperparameters\.units'"):
         read(tmp_path, MODEL + training)
 
 

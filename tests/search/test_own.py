@@ -96,6 +96,19 @@ def test_every_kind_is_logged_within_what_the_file_and_the_model_allow(tmp_path)
     assert len({json.dumps(point) for point in points}) == 12
 
 
+def test_ranges_of_the_file_and_hyperparameters_are_chosen_together(tmp_path):
+    training = "  batch_size: {choice: [64, 128]}\n"
+    file = read_own(tmp_path, "tests.own_models.examples:picky", training=training, trials=8)
+    points = proposed(begun(file)[0])
+    assert points[0] == {"training.batch_size": 128, "units": 1, "activation": "relu"}
+    assert {point["training.batch_size"] for point in points} == {64, 128}
+    assert len({point["units"] for point in points}) > 2
+    values = {AT + name if "." not in name else name: v for name, v in points[1].items()}
+    experiment = file.resolve(values)
+    assert experiment.training.batch_size == points[1]["training.batch_size"]
+    assert experiment.model.hyperparameters["units"] == points[1]["units"]
+
+
 def test_one_name_declared_in_two_ways_is_two_parameters_also_after_a_resume(tmp_path):
     file = read_own(tmp_path, "tests.own_models.examples:plain", trials=6)
     trials, study = begun(file)
