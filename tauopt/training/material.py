@@ -153,11 +153,11 @@ class Machine:
         """Build both, with weights that depend on the seed alone."""
         forget_models()
         training: Training = experiment.training
-        made = build_trainable(spec, experiment.model, seed=seed)
-        self.network, self.own = made.network, made.compiled
+        self.network, self.own = build_trainable(spec, experiment.model, seed=seed)
         self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
         loss = self.own.loss if self.own else keras_loss(training)
-        self.trainee = keras.Model(self.network.input, made.output, name="trainee")
+        output = self.own.output_of(self.network) if self.own else self.network.output
+        self.trainee = keras.Model(self.network.input, output, name="trainee")
         self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=False)
         self.optimizer.build(self.trainee.trainable_variables)
         self._predictor = Predictor(self.network)
