@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tauopt.config.experiment import Resources
+from tauopt.errors import ConfigError
 from tauopt.search import cluster
 from tauopt.search.driver import Order, run_search
 from tauopt.search.leaderboard import rows
@@ -162,6 +163,19 @@ def test_a_model_that_always_raises_gives_up(tmp_path):
     assert trials.next_trial() is None
     assert trials.gives_up()
     assert len(study.trials) == 3
+
+
+def test_a_trial_is_begun_with_the_digest_of_its_network(tmp_path):
+    file = read_own(tmp_path, "tests.own_models.examples:Towers")
+    own, at = OwnSpace(file, without_constants), {f"{AT}kind": "wide", f"{AT}drop": False}
+    digests = [
+        own.sealed(file.resolve({**at, f"{AT}units": units})).model.architecture
+        for units in (8, 16, 8)
+    ]
+    assert digests[0] == digests[2] != digests[1]
+    with pytest.raises(ConfigError, match="does not ask for 'rate'") as caught:
+        own.sealed(file.resolve({**at, f"{AT}units": 8, f"{AT}rate": 0.1}))
+    assert (caught.value.problems[0].line, caught.value.problems[0].column) == (20, 9)
 
 
 def test_another_source_of_the_model_is_told_on_resume():
