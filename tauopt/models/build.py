@@ -90,28 +90,14 @@ def build_model(spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int) -
     return NetworkModel(spec, network, seed=seed).build(hp)
 
 
-@dataclass(frozen=True)
-class Trainable:
-    """A network, and what is fitted of it.
-
-    Attributes:
-        network: gives class probabilities.
-        output: what the loss is taken of: a tensor of `network`.
-        compiled: optimizer and loss of a model that brings its own; else None.
-    """
-
-    network: keras.Model
-    output: Any
-    compiled: Compiled | None
-
-
-def build_trainable(spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int) -> Trainable:
-    """Build a network to be trained; see `build_model`."""
+def build_trainable(
+    spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int
+) -> tuple[keras.Model, Compiled | None]:
+    """Build a network, see `build_model`, with the optimizer and loss that it brings, if any."""
     if isinstance(network, OwnModel):
         built = build_recorded(network, spec, seed=seed)
-        return Trainable(built.network, built.output, built.compiled)
-    model = build_model(spec, network, seed=seed)
-    return Trainable(model, model.output, None)
+        return built.network, built.compiled
+    return build_model(spec, network, seed=seed), None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tauopt.dataset.inputs import class_weights, input_spec, task_labels
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.models.build import Trainable, build_trainable
+from tauopt.models.build import build_model, build_trainable
 from tauopt.models.own.compiled import Compiled
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.feed import feed
@@ -171,18 +171,17 @@ class Machine:
         forget_models()
         training: Training = experiment.training
 
-        def build() -> Trainable:
-            return build_trainable(spec, experiment.model, seed=seed)
+        def build() -> keras.Model:
+            return build_model(spec, experiment.model, seed=seed)
 
-        made = build()
-        self.network, self.own = made.network, made.compiled
+        self.network, self.own = build_trainable(spec, experiment.model, seed=seed)
         self.precision = precision_of(training)
-        trained = twin(build, training, precision=self.precision) or made
-        self._trained = trained.network
+        self._trained = twin(build, training, precision=self.precision) or self.network
         self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
         if self.precision == "mixed":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
-        self.trainee = Trainee(self._trained.input, trained.output, name="trainee")
+        output = self.own.output_of(self._trained) if self.own else self._trained.output
+        self.trainee = Trainee(self._trained.input, output, name="trainee")
         self.trainee.compile(
             optimizer=self.optimizer,
             loss=self.own.loss if self.own else keras_loss(training),

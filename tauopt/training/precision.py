@@ -10,7 +10,6 @@ import keras
 
 from tauopt.config.experiment import Training
 from tauopt.errors import TrialFailed
-from tauopt.models.build import Trainable
 from tauopt.models.devices import gpus
 from tauopt.models.preprocessing import Preprocess
 from tauopt.models.recurrent import Gru, Lstm
@@ -32,7 +31,9 @@ def precision_of(training: Training) -> Literal["float32", "mixed"]:
     return training.precision
 
 
-def twin(build: Callable[[], Trainable], training: Training, *, precision: str) -> Trainable | None:
+def twin(
+    build: Callable[[], keras.Model], training: Training, *, precision: str
+) -> keras.Model | None:
     """Build the network that is trained in place of the one that is saved; None if that is it.
 
     Both have the same weights in the same order, in float32.
@@ -50,15 +51,15 @@ def twin(build: Callable[[], Trainable], training: Training, *, precision: str) 
     try:
         if precision == "mixed":
             keras.config.set_dtype_policy("mixed_float16")
-        made = build()
+        network = build()
     finally:
         keras.config.set_dtype_policy(before)
-    for layer in made.network.layers:
+    for layer in network.layers:
         if precision == "mixed" and isinstance(layer, Preprocess):
             layer.largest = LARGEST_HALF
         if training.jit_compile:
             _make_compilable(layer)
-    return made
+    return network
 
 
 def _make_compilable(layer: keras.Layer) -> None:

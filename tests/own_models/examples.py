@@ -53,6 +53,29 @@ class Knobs(keras_tuner.HyperModel):
         return model
 
 
+class Sparse(keras_tuner.HyperModel):
+    """As KerasTuner's guides have it: layers that take any shape, and labels as indices."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def build(self, hp):
+        model = keras.Sequential()
+        model.add(layers.Flatten())
+        for i in range(hp.Int("num_layers", 1, 3)):
+            units = hp.Int(f"units_{i}", min_value=32, max_value=512, step=32)
+            model.add(layers.Dense(units, activation=hp.Choice("activation", ["relu", "tanh"])))
+        model.add(layers.Dense(self.num_classes, activation="softmax"))
+        rate = hp.Float("lr", min_value=1e-4, max_value=1e-1, sampling="log", default=0.01)
+        model.compile(
+            optimizer=keras.optimizers.Adam(learning_rate=rate),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        return model
+
+
 def squared(hp):
     """Compiled to a least-squares fit of one output, which may lie outside of 0 to 1."""
     x = keras.Input((hp.Fixed("features", 7 + 3 * 5),))

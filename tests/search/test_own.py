@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tauopt.config.experiment import Resources
+from tauopt.errors import ConfigError
 from tauopt.search import cluster
 from tauopt.search.driver import Order, run_search
 from tauopt.search.leaderboard import rows
@@ -96,6 +97,19 @@ def test_every_kind_is_logged_within_what_the_file_and_the_model_allow(tmp_path)
     assert len({json.dumps(point) for point in points}) == 12
 
 
+def test_ranges_of_the_file_and_hyperparameters_are_chosen_together(tmp_path):
+    training = "  batch_size: {choice: [64, 128]}\n"
+    file = read_own(tmp_path, "tests.own_models.examples:picky", training=training, trials=8)
+    points = proposed(begun(file)[0])
+    assert points[0] == {"training.batch_size": 128, "units": 1, "activation": "relu"}
+    assert {point["training.batch_size"] for point in points} == {64, 128}
+    assert len({point["units"] for point in points}) > 2
+    values = {AT + name if "." not in name else name: v for name, v in points[1].items()}
+    experiment = file.resolve(values)
+    assert experiment.training.batch_size == points[1]["training.batch_size"]
+    assert experiment.model.hyperparameters["units"] == points[1]["units"]
+
+
 def test_one_name_declared_in_two_ways_is_two_parameters_also_after_a_resume(tmp_path):
     file = read_own(tmp_path, "tests.own_models.examples:plain", trials=6)
     trials, study = begun(file)
@@ -149,6 +163,19 @@ def test_a_model_that_always_raises_gives_up(tmp_path):
     assert trials.next_trial() is None
     assert trials.gives_up()
     assert len(study.trials) == 3
+
+
+def test_a_trial_is_begun_with_the_digest_of_its_network(tmp_path):
+    file = read_own(tmp_path, "tests.own_models.examples:Towers")
+    own, at = OwnSpace(file, without_constants), {f"{AT}kind": "wide", f"{AT}drop": False}
+    digests = [
+        own.sealed(file.resolve({**at, f"{AT}units": units})).model.architecture
+        for units in (8, 16, 8)
+    ]
+    assert digests[0] == digests[2] != digests[1]
+    with pytest.raises(ConfigError, match="does not ask for 'rate'") as caught:
+        own.sealed(file.resolve({**at, f"{AT}units": 8, f"{AT}rate": 0.1}))
+    assert (caught.value.problems[0].line, caught.value.problems[0].column) == (20, 9)
 
 
 def test_another_source_of_the_model_is_told_on_resume():

@@ -61,6 +61,13 @@ def test_a_trial_trains_by_the_models_own_learning_rate_and_improves(planned):
     assert reports[-1].metrics["auc"] > 0.7
 
 
+def test_labels_become_indices_for_a_sparse_loss(planned):
+    reports, _ = train(planned("Sparse", epochs=4))
+    assert [report.metrics["learning_rate"] for report in reports] == pytest.approx([0.01] * 4)
+    assert reports[-1].metrics["loss"] < reports[0].metrics["loss"] < 1.0
+    assert reports[-1].metrics["auc"] > 0.8
+
+
 def test_the_validation_loss_is_the_models_own(planned, dataset):
     the_plan = planned("squared", epochs=1)
     (report,), _ = train(the_plan)

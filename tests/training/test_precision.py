@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tauopt.config.experiment import Training
 from tauopt.errors import TrialFailed, UsageError
-from tauopt.models.build import Trainable, build_trainable
+from tauopt.models.build import build_model
 from tauopt.models.saving import load_model
 from tauopt.training import precision
 from tauopt.training.fitting import fit
@@ -35,10 +35,9 @@ def both(name, classes=("jet", *MODES)):
     spec = spec_for(SMALL[name], classes=classes)
 
     def build():
-        return build_trainable(spec, SMALL[name], seed=1)
+        return build_model(spec, SMALL[name], seed=1)
 
-    half = precision.twin(build, Training(), precision="mixed")
-    return build().network, half.network, spec
+    return build(), precision.twin(build, Training(), precision="mixed"), spec
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -132,12 +131,12 @@ def test_recurrent_layers_take_steps_that_xla_knows(name):
     spec = spec_for(SMALL[name])
 
     def build():
-        return build_trainable(spec, SMALL[name], seed=1)
+        return build_model(spec, SMALL[name], seed=1)
 
-    compiled = precision.twin(build, Training(jit_compile=True), precision="float32").network
+    compiled = precision.twin(build, Training(jit_compile=True), precision="float32")
     inputs = batch(spec)
     found = tf.function(lambda x: compiled(x, training=False), jit_compile=True)(inputs)
-    np.testing.assert_allclose(found, build().network(inputs, training=False), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, build()(inputs, training=False), rtol=1e-4, atol=1e-5)
 
 
 class _NotForXla(keras.layers.Layer):
@@ -156,10 +155,8 @@ def with_layer(layer) -> keras.Model:
 def test_a_layer_that_says_it_can_not_be_compiled_is_refused_by_name():
     layer = keras.layers.Identity(name="stubborn")
     layer.supports_jit = False
-    model = with_layer(layer)
-    made = Trainable(model, model.output, None)
     with pytest.raises(TrialFailed, match="stubborn"):
-        precision.twin(lambda: made, Training(jit_compile=True), precision="float32")
+        precision.twin(lambda: with_layer(layer), Training(jit_compile=True), precision="float32")
 
 
 def test_a_network_that_xla_can_not_compile_fails_at_its_first_batch():

@@ -12,6 +12,9 @@ from keras import ops
 
 from tauopt.models.own.loading import WrongModelError
 
+CLIPPED = "clipped"
+"""Name of the layer behind a single output."""
+
 
 class OwnLoss(keras.losses.Loss):
     """A loss of the user's own, of one-hot labels.
@@ -48,6 +51,12 @@ class Compiled:
 
     optimizer: Any
     loss: OwnLoss
+
+    def output_of(self, network: keras.Model) -> Any:
+        """Return what the loss is taken of: the output of the model within its network."""
+        if self.loss.of_two is None:
+            return network.output
+        return network.get_layer(CLIPPED).input
 
     @property
     def has_schedule(self) -> bool:

@@ -11,7 +11,7 @@ from tauopt.config.networks import OwnModel
 from tauopt.config.networks.own import HYPERPARAMETERS
 from tauopt.config.ranges import ChoiceRange, Range, describe_range
 from tauopt.config.settings import Scalar
-from tauopt.models.own.asking import Answer, default, heeding
+from tauopt.models.own.asking import Answer, WrongHyperparameterError, default, heeding
 from tauopt.models.own.network import Built, build
 from tauopt.models.own.options import Ladder, Options, Question, describe_options, settled
 
@@ -33,6 +33,8 @@ def explore(own: OwnModel, spec: InputSpec, first: Built) -> list[Question]:
         first: built at the defaults.
     Returns:
         each declaration once, in the order in which they were found.
+    Raises:
+        WrongHyperparameterError: what the file says of one does not fit what the model declares.
     """
     found: list[Question] = []
     waiting: deque[dict[str, Scalar]] = deque()
@@ -43,6 +45,8 @@ def explore(own: OwnModel, spec: InputSpec, first: Built) -> list[Question]:
         forced = waiting.popleft()
         try:
             built = build(own, spec, heeding(own.hyperparameters, _forcing(forced)), seed=0)
+        except WrongHyperparameterError:
+            raise
         except Exception as error:  # noqa: BLE001 - a point that the model refuses is no point
             logger.debug("with %s the model raises %s", forced, error)
         else:

@@ -15,7 +15,7 @@ from tauopt.config.settings import Scalar
 from tauopt.durable import sha256_json
 from tauopt.models import blocks
 from tauopt.models.own.asking import Answer, Asking
-from tauopt.models.own.compiled import Compiled, compiled
+from tauopt.models.own.compiled import CLIPPED, Compiled, compiled
 from tauopt.models.own.inputs import flat
 from tauopt.models.own.loading import WrongModelError, builder
 from tauopt.models.own.options import Question
@@ -28,7 +28,6 @@ class Built:
 
     Attributes:
         network: inputs as `InputSpec` says -> class probabilities.
-        output: what its own loss is taken of: a tensor of `network`, (N, class) or (N, 1).
         compiled: its own optimizer and loss; None leaves them to the experiment's settings.
         architecture: SHA-256 of its layers and its optimizer, weights aside.
         questions: hyperparameters, as it asked for them.
@@ -36,7 +35,6 @@ class Built:
     """
 
     network: keras.Model
-    output: Any
     compiled: Compiled | None
     architecture: str
     questions: tuple[Question, ...]
@@ -75,7 +73,6 @@ def build(own: OwnModel, spec: InputSpec, answer: Answer, *, seed: int) -> Built
         network=keras.Model(
             inputs.raw, _probabilities(output, of_two, model.compiled), name=short_type(own.type)
         ),
-        output=output,
         compiled=compiled(model, of_two=of_two),
         architecture=sha256_json({"model": config, "optimizer": _optimizer_config(model)}),
         questions=tuple(hp.questions),
@@ -187,7 +184,7 @@ def _probabilities(output: Any, of_two: int | None, is_compiled: bool) -> Any:
     """
     if of_two is None:
         return output
-    p = layers.ReLU(max_value=1.0, name="clipped")(output) if is_compiled else output
+    p = layers.ReLU(max_value=1.0, name=CLIPPED)(output) if is_compiled else output
     return blocks.TwoClasses(of_two, name="probabilities")(p)
 
 

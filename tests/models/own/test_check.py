@@ -77,6 +77,7 @@ WRONG = [
     ("hyperparameters: {units: {int: [8, 32], step: 12}}", (21, 28), "steps of 8, got 12"),
     ("hyperparameters: {kind: {choice: [wide, long]}}", (21, 27), "deep.*got 'long'"),
     ("hyperparameters: {kind: deep, layer_0/units: 3}", (21, 48), "one of 2, 4, 8, 16, got 3"),
+    ("hyperparameters: {layer_2/units: 3}", (21, 36), "one of 2, 4, 8, 16, got 3"),
     ("arguments: {largets: 3}", (21, 24), r"takes no 'largets' \(did you mean 'largest'"),
 ]
 

@@ -9,7 +9,7 @@ from tauopt.errors import TrialFailed
 from tauopt.models import blocks
 from tauopt.models.build import build_model, build_trainable
 from tauopt.models.own.asking import default, heeding
-from tauopt.models.own.compiled import OwnLoss
+from tauopt.models.own.compiled import Compiled, OwnLoss
 from tauopt.models.own.inputs import flat, flat_features
 from tauopt.models.own.network import build
 from tauopt.models.own.recorded import settle
@@ -85,9 +85,10 @@ def test_a_saved_model_holds_no_optimizer_and_loads_in_safe_mode(tmp_path):
 
 def test_the_single_output_of_two_classes_is_of_the_signal():
     settings, spec = settled(own("Knobs"), classes=("tau", "jet"))
-    made, inputs = build_trainable(spec, settings, seed=1), batch(spec)
-    single = outputs(keras.Model(made.network.input, made.output), inputs)
-    np.testing.assert_array_equal(outputs(made.network, inputs)[:, 0], single[:, 0])
+    network, made = build_trainable(spec, settings, seed=1)
+    inputs = batch(spec)
+    single = outputs(keras.Model(network.input, made.output_of(network)), inputs)
+    np.testing.assert_array_equal(outputs(network, inputs)[:, 0], single[:, 0])
 
 
 def test_a_model_with_inputs_of_our_names_gets_physical_quantities():
@@ -102,12 +103,12 @@ def test_a_model_with_inputs_of_our_names_gets_physical_quantities():
 
 def test_a_compiled_model_keeps_its_optimizer_and_loss():
     settings, spec = settled(own("Knobs", lr=0.01))
-    made = build_trainable(spec, settings, seed=1).compiled
+    _, made = build_trainable(spec, settings, seed=1)
     assert isinstance(made.optimizer, keras.optimizers.SGD)
     assert float(made.optimizer.learning_rate) == pytest.approx(0.01)
     assert made.optimizer.momentum == 0.5
     assert made.loss.loss is keras.losses.binary_crossentropy
-    assert build_trainable(spec, settled(own("Towers"))[0], seed=1).compiled is None
+    assert build_trainable(spec, settled(own("Towers"))[0], seed=1)[1] is None
 
 
 LOSSES = {
@@ -141,8 +142,7 @@ def test_labels_are_turned_into_the_form_of_the_models_loss(name):
     assert float(loss(labels, output, sample_weight=weights)) == pytest.approx(
         np.mean(expected * weights), rel=1e-4
     )
-    own_loss = build_trainable(*reversed(settled(own("Knobs"))), seed=1).compiled
-    found = type(own_loss)(own_loss.optimizer, loss).mean_loss(p, index, weights)
+    found = Compiled(None, loss).mean_loss(p, index, weights)
     assert found == pytest.approx(np.average(expected, weights=weights), rel=1e-4)
 
 
