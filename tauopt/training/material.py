@@ -19,7 +19,7 @@ from tauopt.dataset.inputs import class_weights, input_spec, task_labels
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.models.build import build_model, build_trainable
+from tauopt.models.build import build_trainable
 from tauopt.models.own.compiled import Compiled
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.feed import feed
@@ -172,7 +172,7 @@ class Machine:
         training: Training = experiment.training
 
         def build() -> keras.Model:
-            return build_model(spec, experiment.model, seed=seed)
+            return build_trainable(spec, experiment.model, seed=seed)[0]
 
         self.network, self.own = build_trainable(spec, experiment.model, seed=seed)
         self.precision = precision_of(training)
@@ -180,13 +180,10 @@ class Machine:
         self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
         if self.precision == "mixed":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
+        loss = self.own.loss if self.own else keras_loss(training)
         output = self.own.output_of(self._trained) if self.own else self._trained.output
         self.trainee = Trainee(self._trained.input, output, name="trainee")
-        self.trainee.compile(
-            optimizer=self.optimizer,
-            loss=self.own.loss if self.own else keras_loss(training),
-            jit_compile=training.jit_compile,
-        )
+        self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=training.jit_compile)
         self.optimizer.build(self.trainee.trainable_variables)
         if has_pace(training):
             self.trainee.pace = Pace(training, self.optimizer, total=candidates)

@@ -15,6 +15,7 @@ from tauopt.models.own.network import build
 from tauopt.models.own.recorded import settle
 from tauopt.models.saving import load_model
 from tauopt.stream.batches import batches
+from tauopt.training import precision
 from tauopt.training.material import Data
 from tauopt.training.trial import run_trial
 from tests.prepared_factory import prepared_dataset
@@ -108,6 +109,14 @@ def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(planned, 
 def test_a_model_that_is_not_compiled_is_trained_by_the_files_settings(planned):
     reports, _ = train(planned("Towers", epochs=1, optimizer="sgd", learning_rate=0.05))
     assert reports[-1].metrics["learning_rate"] == pytest.approx(0.05)
+
+
+def test_an_own_model_is_averaged_and_trained_in_half_precision(planned, monkeypatch):
+    monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
+    for name, training in (("squared", {}), ("Towers", {"learning_rate": 0.02})):
+        the_plan = planned(name, name, epochs=3, ema=0.9, precision="mixed", **training)
+        reports, _ = train(the_plan)
+        assert reports[-1].metrics["auc"] > 0.6
 
 
 def test_another_network_does_not_go_on_from_the_checkpoint(planned):

@@ -26,7 +26,8 @@ from tauopt.models.own.network import Built, build
 from tauopt.models.own.recorded import build_recorded, settle
 
 _OURS = {"batch_size", "epochs", "report_every", "class_balance", "early_stopping"}
-_OURS |= {"reduce_on_plateau"}
+_OURS |= {"reduce_on_plateau", "class_weights", "batch_growth", "batch_growth_every"}
+_OURS |= {"max_batch_size", "ema", "precision", "jit_compile"}
 """Settings of `training` that a compiled model does not bring itself."""
 _CANDIDATES = 16
 _TOLERANCE = 1e-3
