@@ -12,7 +12,7 @@ from tauopt.config.experiment import Training
 from tauopt.errors import TrialFailed
 from tauopt.models.devices import gpus
 from tauopt.models.preprocessing import Preprocess
-from tauopt.models.recurrent import Gru, Lstm
+from tauopt.models.recurrent import Lstm
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def twin(
         network = build()
     finally:
         keras.config.set_dtype_policy(before)
-    for layer in network.layers:
+    for layer in network._flatten_layers():  # those within layers too, as Keras looks at them
         if precision == "mixed" and isinstance(layer, Preprocess):
             layer.largest = LARGEST_HALF
         if training.jit_compile:
@@ -64,7 +64,7 @@ def twin(
 
 def _make_compilable(layer: keras.Layer) -> None:
     """Take the kernels out of a layer that XLA has not."""
-    if isinstance(layer, (Lstm, Gru)):
+    if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
         layer.use_cudnn, layer.supports_jit = False, True
     if isinstance(layer, Lstm):
         layer.whole_sequences = False

@@ -139,6 +139,17 @@ def test_recurrent_layers_take_steps_that_xla_knows(name):
     np.testing.assert_allclose(found, build()(inputs, training=False), rtol=1e-4, atol=1e-5)
 
 
+def test_recurrent_layers_within_layers_are_made_fit_too():
+    x = keras.Input((3, 2))
+    both_ways = keras.layers.Bidirectional(keras.layers.LSTM(2))
+    model = keras.Model(x, keras.layers.Dense(2, activation="softmax")(both_ways(x)))
+    training = Training(jit_compile=True)
+    fit_for_xla = precision.twin(lambda: model, training, precision="float32")
+    fit_for_xla.compile("sgd", "categorical_crossentropy", jit_compile=True)
+    assert fit_for_xla.jit_compile is True
+    assert np.isfinite(fit_for_xla.train_on_batch(np.ones((4, 3, 2)), np.eye(4, 2)))
+
+
 class _NotForXla(keras.layers.Layer):
     def call(self, x):
         return tf.ensure_shape(tf.numpy_function(np.sin, [x], tf.float32), x.shape)
