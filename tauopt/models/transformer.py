@@ -22,9 +22,8 @@ from tauopt.models.normalization import Normalize
 from tauopt.models.objects import FirstObject, Rows
 from tauopt.models.together import LARGEST_ANGLE, Together, raw_features, together
 
-EPSILON = 1e-3
-"""Of layer normalisation: a token of zeros, as of a candidate without objects, has its gradient
-multiplied by 1 / sqrt of this at every layer, which with TauMLTools' 1e-6 soon overflows."""
+EPSILON = 1e-6
+"""Of layer normalisation; as in TauMLTools."""
 PT_BOUNDS = (1e-6, 1e12)
 """Momenta are clipped to these, in whatever unit."""
 
@@ -56,7 +55,7 @@ def _attended(
         lambda name, group: make.linear(group.rows, settings.dim, name=f"{name}_embed"),
     )
     bias = _bias(inputs, objects, make, settings)
-    token = ClassToken(name="class_token")
+    token = ClassToken(seed=next(make.seeds), name="class_token")
     x = token(objects.x) if candidate is None else token(objects.x, candidate)
     x = Rows(name="tokens")(x)
     for number in range(1, settings.layers + 1):

@@ -61,11 +61,7 @@ def test_every_network_learns_in_half_precision(name):
         run_eagerly=True,
     )
     before = half.get_layer("output").kernel.numpy()
-    inputs = batch(spec)
-    masks = [x for name, x in inputs.items() if name.endswith("_mask")]
-    seen = np.any([mask.any(axis=1) for mask in masks], axis=0) if masks else slice(None)
-    # one of which nothing is seen is a row of zeros, whose gradient grows at every normalisation
-    half.train_on_batch({name: x[seen] for name, x in inputs.items()}, one_hot(spec)[seen])
+    half.train_on_batch(batch(spec), one_hot(spec))
     assert half.optimizer.iterations == 1, "gradients were not finite"
     assert all(np.isfinite(weight).all() for weight in half.get_weights())
     assert not np.array_equal(half.get_layer("output").kernel.numpy(), before)
