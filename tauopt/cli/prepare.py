@@ -35,6 +35,16 @@ def prepare(
     to_folder: Annotated[
         Path, typer.Option("--to-folder", metavar="FOLDER", help="Where --to writes.")
     ] = Path("converted"),
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that read files [default: by their size]."),
+    ] = None,
+    discard_extracts: Annotated[
+        bool,
+        typer.Option(
+            "--discard-extracts", help="Keep the chunks alone: added files read all files anew."
+        ),
+    ] = False,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -42,20 +52,28 @@ def prepare(
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.convert import check_format, convert
     from tauopt.workflows.data_record import present
+    from tauopt.workflows.prepare import kept
     from tauopt.workflows.prepare import prepare as make
 
     with progress() as told:
         if to:
             check_format(to)
-        prepared = make(file, progress=told)
+        prepared = make(file, progress=told, workers=workers)
         shown = present(prepared, file=file, figures=figures, log=log, output=output, progress=told)
         if to:
             files = convert(prepared, to=to, folder=to_folder, progress=told)
             shown["converted"] = f"{len(files)} files in {to_folder}"
+    extracts = kept(prepared, discard=discard_extracts)
     if json:
-        print_json(_plain(prepared) | shown)
+        held = extracts._asdict() | {"folder": str(extracts.folder)}
+        print_json(_plain(prepared) | {"extracts": held} | shown)
     else:
         _print(prepared)
+        if extracts.files:
+            shown["extracts"] = (
+                f"{extracts.files} in {extracts.folder}, {extracts.bytes / 1e6:.1f} MB: with them "
+                "added files are read alone (--discard-extracts removes them)"
+            )
         for what, where in shown.items():
             typer.echo(f"{what}: {where}")
 

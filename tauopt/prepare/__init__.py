@@ -31,5 +31,6 @@
     first_pass  read one file
     collect     read all files that were not read before, here or in parallel
     second_pass balance, cut chunks, write
+    kept        extracts of what was prepared
     prepare     all of it, in order
 """

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tauopt.config.dataset import Dataset
-from tauopt.errors import ServiceError
+from tauopt.errors import DataError
 from tauopt.ntuples.source import TableInfo
 from tauopt.prepare import identity
 from tauopt.prepare.constants import Constants, no_constants
 from tauopt.prepare.extract import Counted, Extract, open_extract
-from tauopt.prepare.first_pass import Done, Task, make_extract
+from tauopt.prepare.first_pass import Done, Task, ignore, make_extract
 from tauopt.prepare.plan import Plan
 from tauopt.prepare.sources import InputFile, look
 from tauopt.prepare.space import check_space
@@ -71,15 +70,18 @@ class Collected:
     """Group -> constants of training features that are not kept."""
 
 
-def extract_folder(dataset: Dataset, file: InputFile, *, cache: Path) -> Path:
-    """Return where the extract of a file lies, or will."""
-    digest = identity.of_extract(dataset, sample=file.sample, sha256=file.sha256)
+def extract_folder(dataset: Dataset, *, sample: str, sha256: str, cache: Path) -> Path:
+    """Return where the extract of a file of some sample and content lies, or will."""
+    digest = identity.of_extract(dataset, sample=sample, sha256=sha256)
     return cache / FOLDER / digest[:32]
 
 
 def look_once(dataset: Dataset, file: InputFile, *, cache: Path) -> TableInfo:
     """Tell what the header of a file says, by its extract if there is one."""
-    extract = open_extract(extract_folder(dataset, file, cache=cache)) if file.sha256 else None
+    extract = None
+    if file.sha256:
+        folder = extract_folder(dataset, sample=file.sample, sha256=file.sha256, cache=cache)
+        extract = open_extract(folder)
     return TableInfo(extract.entries, extract.jagged, {}) if extract else look(file)
 
 
@@ -107,7 +109,7 @@ def collect(work: Work, files: Sequence[InputFile]) -> Collected:
             problems[done.number] = done.problem
             work.progress.say(f"left out: {done.problem}")
             continue
-        extracts[done.number] = _open(work, tasks[done.number])
+        extracts[done.number] = _open(tasks[done.number])
         _check_space(work, list(extracts.values()), total=total)
     return _collected(work, files, extracts=dict(sorted(extracts.items())), problems=problems)
 
@@ -119,6 +121,7 @@ def _readable(file: InputFile) -> bool:
 def _task(work: Work, number: int, file: InputFile) -> Task:
     if file.signature is None:
         raise RuntimeError(f"{file.path}: is to be read without a digest")
+    folder = extract_folder(work.dataset, sample=file.sample, sha256=file.sha256, cache=work.cache)
     return Task(
         number=number,
         dataset=work.dataset,
@@ -128,7 +131,7 @@ def _task(work: Work, number: int, file: InputFile) -> Task:
         signature=file.signature,
         entries=file.entries,
         jagged=dict(file.jagged),
-        folder=extract_folder(work.dataset, file, cache=work.cache),
+        folder=folder,
         step=work.step,
     )
 
@@ -139,27 +142,35 @@ def _run(work: Work, tasks: Sequence[Task]) -> Iterator[Done]:
         return
     with work.parallel([task.signature.bytes for task in tasks]) as run:
         if run is None:
-            yield from map(partial(make_extract, advance=work.progress.advance), tasks)
+            yield from (_make_here(task, work.progress.advance) for task in tasks)
             return
-        entries = {task.number: task.entries for task in tasks}
-        largest_first = sorted(tasks, key=lambda task: -task.entries)
-        for done in run(make_extract, largest_first):
-            work.progress.advance(entries[done.number])
+        by_number = {task.number: task for task in tasks}
+        for done in run(make_extract, sorted(tasks, key=lambda task: -task.entries)):
+            task = by_number[done.number]
+            if done.absent or not (done.problem or open_extract(task.folder)):
+                work.progress.say(
+                    f"{task.source.path}: is not on all nodes of the cluster, or what they take "
+                    "from it is not seen here, so it is read here; set TAUOPT_CACHE to a folder "
+                    "that all share"
+                )
+                done = _make_here(task)
+            work.progress.advance(task.entries)
             yield done
 
 
-def _open(work: Work, task: Task) -> Extract:
-    """Open an extract that was made, perhaps on another node of a cluster."""
+def _make_here(task: Task, advance: Callable[[int], None] = ignore) -> Done:
+    done = make_extract(task, advance)
+    if done.absent:
+        raise DataError(
+            f"{task.source.path}: changed while it was read; run again when it is complete"
+        )
+    return done
+
+
+def _open(task: Task) -> Extract:
     found = open_extract(task.folder)
     if found is None:
-        work.progress.say(
-            f"{task.source.path}: what another node took from it is not in {task.folder.parent} "
-            "here, so it is read here too; set TAUOPT_CACHE to a folder that all nodes share"
-        )
-        make_extract(task)
-        found = open_extract(task.folder)
-    if found is None:
-        raise ServiceError(f"{task.folder}: was written and is not there; is the disk at fault?")
+        raise DataError(f"{task.folder}: was removed meanwhile; prepare again")
     return found
 
 

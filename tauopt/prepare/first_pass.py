@@ -12,7 +12,6 @@ import numpy as np
 from tauopt import durable
 from tauopt.config.dataset import Dataset
 from tauopt.dataset.manifest import SPLITS
-from tauopt.errors import DataError
 from tauopt.ntuples.digests import check_unchanged
 from tauopt.ntuples.files import Signature, signature
 from tauopt.ntuples.source import BadFileError, Source
@@ -54,6 +53,8 @@ class Done:
     number: int
     problem: str = ""
     """Why the file can't be read; empty if it was."""
+    absent: bool = False
+    """The file is not there, or is another one, on this node of a cluster or by now."""
 
 
 def ignore(entries: int) -> None:
@@ -77,22 +78,27 @@ def make_extract(task: Task, advance: Callable[[int], None] = ignore) -> Done:
         if open_extract(folder):
             advance(task.entries)
             return Done(task.number)
+        before = _signature(task)
+        if before is None:
+            return Done(task.number, absent=True)
         if there:  # damaged; one that appears from now on is whole
             shutil.rmtree(folder)
         try:
             with durable.new_folder(folder) as temporary:
-                _extract(task, temporary, advance)
+                _extract(task, temporary, advance, before=before)
         except BadFileError as error:
             return Done(task.number, str(error))
     return Done(task.number)
 
 
-def _extract(task: Task, folder: Path, advance: Callable[[int], None]) -> None:
+def _extract(
+    task: Task, folder: Path, advance: Callable[[int], None], *, before: Signature
+) -> None:
     plan, path = make_plan(task.dataset), task.source.path
     direct = task.dataset.stream == "direct"
     counted, constants = Counted(len(plan.classes)), no_constants(plan)
     copied, light = PartWriter(folder, "copied"), PartWriter(folder, "light")
-    before, seen = _signature(task), 0
+    seen = 0
     try:
         for block, entries in read_blocks(task, plan, counted):
             np.add.at(counted.counts, (block.splits, block.labels), 1)
@@ -119,13 +125,14 @@ def _extract(task: Task, folder: Path, advance: Callable[[int], None]) -> None:
     )
 
 
-def _signature(task: Task) -> Signature:
-    """Look at the file, which may be another copy of it on this node of a cluster."""
-    path = task.source.path
-    now = signature(path)
-    if now != task.signature and durable.sha256_file(path) != task.sha256:
-        raise DataError(f"{path}: changed while it was read; run again when it is complete")
-    return now
+def _signature(task: Task) -> Signature | None:
+    """Look at the file, which may be another copy of it on this node; None if it is not it."""
+    try:
+        now = signature(task.source.path)
+        same = now == task.signature or durable.sha256_file(task.source.path) == task.sha256
+    except FileNotFoundError:
+        return None
+    return now if same else None
 
 
 def read_blocks(task: Task, plan: Plan, counted: Counted) -> Iterator[tuple[Block, int]]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,22 +207,56 @@ def test_error_in_a_parallel_task_leaves_what_was_read(grown, tmp_path, read):
     assert not read
 
 
-def test_extract_made_on_another_node_that_is_not_seen_here_is_made_here(ntuples, tmp_path):
-    def unseen(sizes):
+def unseen(function, tasks):
+    """Work on a node with its own cache."""
+    for task in tasks:
+        done = function(task)
+        shutil.rmtree(task.folder)
+        yield done
+
+
+def without_files(function, tasks):
+    """Work on a node that has none of the files."""
+    for task in tasks:
+        yield function(replace(task, source=replace(task.source, path=Path("/nowhere"))))
+
+
+def with_other_files(function, tasks):
+    """Work on a node with another state of the files."""
+    for task in tasks:
+        signature = task.signature._replace(inode=0)
+        yield function(replace(task, sha256="0" * 64, signature=signature))
+
+
+@pytest.mark.parametrize("run", [unseen, without_files, with_other_files])
+def test_files_and_extracts_that_are_not_shared_by_a_cluster_are_read_here(ntuples, tmp_path, run):
+    def parallel(sizes):
         del sizes
-
-        def run(function, tasks):
-            for task in tasks:
-                done = function(task)
-                shutil.rmtree(task.folder)
-                yield done
-
         return contextlib.nullcontext(run)
 
     told = Listener()
-    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=told, parallel=unseen)
+    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=told, parallel=parallel)
     assert content(folder) == content(prepare(dataset(ntuples), cache=tmp_path / "two"))
-    assert "set TAUOPT_CACHE to a folder that all nodes share" in told.said[0]
+    assert len(told.said) == 3
+    assert "0.root: is not on all nodes of the cluster" in told.said[0]
+
+
+def test_copy_of_a_file_on_a_node_is_as_good(ntuples, tmp_path):
+    """Its times and inode are others, its content is the same."""
+
+    def local(sizes):
+        def run(function, tasks):
+            for task in tasks:
+                path = Path(shutil.copy(task.source.path, tmp_path / task.source.path.name))
+                yield function(replace(task, source=replace(task.source, path=path)))
+
+        assert len(sizes) == 3
+        return contextlib.nullcontext(run)
+
+    told = Listener()
+    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=told, parallel=local)
+    assert not told.said
+    assert content(folder) == content(prepare(dataset(ntuples), cache=tmp_path / "two"))
 
 
 def test_damaged_extract_is_made_anew(grown, tmp_path, read):
