@@ -235,8 +235,8 @@ class Dataset(Settings):
     @classmethod
     def _something_to_draw(cls, resample: Resample | None, info: ValidationInfo) -> Resample | None:
         balanced = info.data.get("reweight", True) or info.data.get("proportions", True)
-        if resample and not balanced and resample.candidates is None:
-            raise ValueError("expected `reweight`, `proportions` or `candidates` to draw for")
+        if resample and not balanced:
+            raise ValueError("expected `reweight` or `proportions` to balance by")
         return resample
 
     @field_validator("stream")
