@@ -26,6 +26,10 @@ _KEY = struct.Struct(">ihiIhh")
 """Bytes in all, version, bytes uncompressed, date, bytes of the key, cycle."""
 _BASKET = struct.Struct(">Hiiii")
 """Version, buffer size, entry size, entries, end of the numbers; one byte before the key's end."""
+_NO_KEY = (0, 0, 0, 0, 0, 0)
+_BLOCK = 9
+"""Bytes before a compressed block: algorithm (2), version (1), its size (3) and that of what was
+compressed (3), both little-endian."""
 _FIRST_WORD = 4
 """Bytes of the count that precedes the offsets."""
 _LONGEST_KEY = 4096
@@ -102,6 +106,50 @@ def stores_offsets(baskets: Baskets, file: int) -> bool:
     if not _KEY.size + _BASKET.size < key <= len(head):
         return True
     return bool(_BASKET.unpack_from(head, key - _BASKET.size - 1)[4] - key != objects)
+
+
+def check_headers(branch: Any, file: int) -> None:
+    """Check what the baskets of a branch of uproot's say of themselves, without reading them.
+
+    uproot makes room for as many bytes and entries as a basket says it has before it notices that
+    these are too many.
+
+    Args:
+        branch: those inside of it are looked at too.
+        file: descriptor.
+    Raises:
+        ValueError: a basket says other than the branch or its compressed blocks, or is none.
+    """
+    expected = np.diff(np.asarray(branch.entry_offsets, dtype=np.int64)).tolist()
+    expected = expected[: len(expected) - len(branch.embedded_baskets)]  # which are held already
+    for seek, count in zip(branch.member("fBasketSeek"), expected, strict=False):
+        head = os.pread(file, _LONGEST_KEY, int(seek)) if seek > 0 else b""
+        total, _, objects, _, key, _ = _KEY.unpack_from(head) if len(head) >= _KEY.size else _NO_KEY
+        if not _KEY.size + _BASKET.size < key <= min(len(head), total):
+            raise ValueError(f"no basket begins at {seek}")
+        entries = _BASKET.unpack_from(head, key - _BASKET.size - 1)[3]
+        size = total - key
+        if size != objects:
+            size = _uncompressed_size(file, int(seek) + key, int(seek) + total)
+        if (entries, size) != (count, objects):
+            raise ValueError(
+                f"the basket at {seek} has {entries} entries in {objects} bytes, expected {count} "
+                f"in {size}"
+            )
+    for inner in branch.branches:
+        check_headers(inner, file)
+
+
+def _uncompressed_size(file: int, start: int, stop: int) -> int:
+    """Add up what the compressed blocks between two places say of their size."""
+    size = 0
+    while start < stop:
+        head = os.pread(file, _BLOCK, start)
+        if len(head) < _BLOCK:
+            break
+        size += int.from_bytes(head[6:], "little")
+        start += _BLOCK + int.from_bytes(head[3:6], "little")
+    return size
 
 
 class _Basket(NamedTuple):

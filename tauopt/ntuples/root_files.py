@@ -64,6 +64,8 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
             raise DataError(f"{path}: {tree!r} is a {keys[tree]}, expected a TTree or RNTuple")
         with reading(path):
             opened = file[tree]
+            if keys[tree] == rntuple.CLASS:
+                rntuple.check_page_lists(opened)
         yield opened
 
 
