@@ -56,8 +56,9 @@ def _check_classes(draw: Draw, after: NDArray[np.int64]) -> None:
     ]
     if lost:
         raise DataError(
-            f"resample: no candidate was drawn of class {', '.join(lost)}; ask for more "
-            "`candidates`, take wider bins, or draw with replacement"
+            f"resample: no candidate was drawn of class {', '.join(lost)}, whose share of the sum "
+            "of weights is small: set the shares (`proportions`), ask for more `candidates`, or "
+            "take wider bins"
         )
 
 
