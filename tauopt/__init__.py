@@ -12,6 +12,7 @@ A map of the code, from the top; each line imports only lines below it::
     models       input spec + hyperparameters -> Keras model with its preprocessing inside
     tracking     trial records -> MLflow
     evaluation   arrays -> metrics and figures
+    cluster      Ray: started here or joined, and functions as its tasks
     simulate     Pythia 8 and a parametrised detector -> ntuples
     dataset      the prepared dataset's format: manifest, chunks, digests
     ntuples      ROOT (of candidates or of events), HDF5, Parquet, Feather files -> arrays

@@ -50,6 +50,7 @@ CAUGHT_BY = {
     ],
     "a typo in a schedule's name disables the schedule": [
         "training/test_schedules.py::test_a_typo_in_a_schedule_is_an_error_and_never_disables_it",
+        "training/test_pace.py::test_an_unknown_schedule_is_an_error",
     ],
     "a hundred chunk tests at 5 %, uncorrected": [
         "prepare/test_validation.py::"

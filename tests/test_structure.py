@@ -26,7 +26,7 @@ DOORS = {
     "mplhep": {"evaluation"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
-    "ray": {"search"},
+    "ray": {"cluster", "search"},
     "optuna": {"search"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -12,6 +12,7 @@ from tauopt.cli.options import Json, Output
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tauopt.dataset.manifest import Resampled
     from tauopt.dataset.prepared import PreparedDataset
 
 
@@ -35,6 +36,16 @@ def prepare(
     to_folder: Annotated[
         Path, typer.Option("--to-folder", metavar="FOLDER", help="Where --to writes.")
     ] = Path("converted"),
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that read files [default: by their size]."),
+    ] = None,
+    discard_extracts: Annotated[
+        bool,
+        typer.Option(
+            "--discard-extracts", help="Keep the chunks alone: added files read all files anew."
+        ),
+    ] = False,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -42,20 +53,28 @@ def prepare(
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.convert import check_format, convert
     from tauopt.workflows.data_record import present
+    from tauopt.workflows.prepare import kept
     from tauopt.workflows.prepare import prepare as make
 
     with progress() as told:
         if to:
             check_format(to)
-        prepared = make(file, progress=told)
+        prepared = make(file, progress=told, workers=workers)
         shown = present(prepared, file=file, figures=figures, log=log, output=output, progress=told)
         if to:
             files = convert(prepared, to=to, folder=to_folder, progress=told)
             shown["converted"] = f"{len(files)} files in {to_folder}"
+    extracts = kept(prepared, discard=discard_extracts)
     if json:
-        print_json(_plain(prepared) | shown)
+        held = extracts._asdict() | {"folder": str(extracts.folder)}
+        print_json(_plain(prepared) | {"extracts": held} | shown)
     else:
         _print(prepared)
+        if extracts.files:
+            shown["extracts"] = (
+                f"{extracts.files} in {extracts.folder}, {extracts.bytes / 1e6:.1f} MB: with them "
+                "added files are read alone (--discard-extracts removes them)"
+            )
         for what, where in shown.items():
             typer.echo(f"{what}: {where}")
 
@@ -77,6 +96,7 @@ def _plain(prepared: PreparedDataset) -> dict[str, Any]:
         "dropped": manifest.dropped,
         "imputed": manifest.imputed,
         "negative_weights": manifest.negative_weights,
+        "resampled": manifest.resampled and manifest.resampled.model_dump(),
         "reports": {name: str(prepared.folder / name) for name in manifest.reports},
         "bad_files": list(manifest.bad_files),
     }
@@ -100,6 +120,8 @@ def _print(prepared: PreparedDataset) -> None:
     console.print(table)
     if "sizes.json" in manifest.reports:
         _print_samples(prepared.report("sizes.json")["columns"], console)
+    if manifest.resampled is not None:
+        _print_resampled(manifest.resampled, console)
     if "validation.json" in manifest.reports:
         compared = prepared.report("validation.json")
         tests, smallest = compared["tests"], compared["smallest_adjusted_p"]
@@ -130,6 +152,19 @@ def _print_samples(columns: dict[str, list[Any]], console: Console) -> None:
     for (sample, label), (candidates, weights, balanced) in totals.items():
         table.add_row(sample, label, f"{candidates:.0f}", f"{weights:.6g}", f"{balanced:.6g}")
     console.print(table)
+
+
+def _print_resampled(found: Resampled, console: Console) -> None:
+    """Show how many training candidates of each class there were, and how many were drawn."""
+    from rich.table import Table
+
+    table = Table("train: class", "there were", "different drawn", "drawn")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, before in found.before.items():
+        table.add_row(name, str(before), str(found.different[name]), str(found.drawn[name]))
+    console.print(table)
+    console.print(f"drawn most often: {found.most} times")
 
 
 def register(app: typer.Typer) -> None:

@@ -77,6 +77,7 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from check_dataset(dataset, above="data.")
     yield from _task_classes(task, dataset)
     yield from _signal(task)
+    yield from _class_weights(root, task)
     yield from _model_groups(root, dataset)
     yield from check_sight(root, dataset)
     yield from _objective(root, dataset)
@@ -114,7 +115,7 @@ def _signal(task: Node) -> Iterator[Problem]:
     classes, signal = task.entries.get("classes"), task.entries.get("signal")
     if classes is None or signal is None:
         return
-    names = list(classes.entries) or [str(node.value) for node in _text_items(classes)]
+    names = _task_class_names(classes)
     chosen = [str(node.value) for node in _text_items(signal)]
     for position, node in enumerate(_text_items(signal)):
         if names and node.value not in names:
@@ -129,6 +130,23 @@ def _signal(task: Node) -> Iterator[Problem]:
         yield signal.place.problem(
             "task.signal: all task classes are signal; one must be background"
         )
+
+
+def _task_class_names(classes: Node) -> list[str]:
+    return list(classes.entries) or [str(node.value) for node in _text_items(classes)]
+
+
+def _class_weights(root: Node, task: Node) -> Iterator[Problem]:
+    weights, classes = tree.get(root, ("training", "class_weights")), task.entries.get("classes")
+    names = _task_class_names(classes) if classes is not None else []
+    if weights is None or not names:
+        return
+    for name in weights.entries:
+        if name not in names:
+            yield weights.keys[name].problem(
+                f"training.class_weights: unknown task class {name!r}{nearest(name, names)}; "
+                f"there are {', '.join(names)}"
+            )
 
 
 def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:

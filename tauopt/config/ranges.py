@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tauopt.config.settings import Scalar
 
@@ -128,6 +129,18 @@ def points(range_: Range) -> float:
 def as_text(value: Scalar) -> str:
     """Return a value as a line shows it; empty text as a pair of quotes."""
     return '""' if value == "" else str(value)
+
+
+def as_plain(range_: Range) -> dict[str, Any]:
+    """Return a range without its conditions as a file writes it."""
+    if isinstance(range_, ChoiceRange):
+        return {"choice": list(range_.values)}
+    kind = "int" if isinstance(range_, IntRange) else "float"
+    plain: dict[str, Any] = {kind: [range_.low, range_.high]}
+    if range_.log:
+        plain["log"] = True
+    default = 1 if kind == "int" else None
+    return plain if range_.step == default else {**plain, "step": range_.step}
 
 
 def describe_range(range_: Range) -> str:

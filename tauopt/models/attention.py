@@ -21,11 +21,20 @@ class ClassToken(keras.layers.Layer):
 
     Call with the objects (N, object, dim) and, if it is seen, the candidate (N, dim), which is
     added to the token; gives (N, 1 + object, dim).
+
+    Args:
+        seed: of the token's first value. It is not zero, since the gradient of a normalised row of
+            zeros, as of a candidate of which nothing is seen, is large.
     """
+
+    def __init__(self, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
 
     def build(self, x_shape: Any, candidate_shape: Any = None) -> None:
         """Make the token."""
-        self.token = self.add_weight(shape=(1, x_shape[-1]), initializer="zeros", name="token")
+        start = keras.initializers.RandomNormal(stddev=0.02, seed=self.seed)
+        self.token = self.add_weight(shape=(1, x_shape[-1]), initializer=start, name="token")
 
     def call(self, x: Any, candidate: Any = None) -> Any:
         """Return the token, then the objects."""
@@ -35,6 +44,10 @@ class ClassToken(keras.layers.Layer):
     def compute_output_shape(self, x_shape: Any, candidate_shape: Any = None) -> Any:
         """Return (N, 1 + object, dim)."""
         return (x_shape[0], x_shape[1] + 1, x_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        return {**super().get_config(), "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -81,16 +81,19 @@ class Inputs:
     groups: dict[str, Group]
 
 
-def inputs(spec: InputSpec, settings: NetworkSettings) -> Inputs:
+def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> Inputs:
     """Make the inputs that `spec` names, with their preprocessing, without what is dropped.
 
+    Args:
+        spec: names, shapes and constants.
+        settings: what the network sees of them; None sees all.
     Raises:
         ValueError: `settings` drop a feature that is not there, or all of a group.
     """
     raw = {CANDIDATE: keras.Input((len(spec.candidate.features),), name=CANDIDATE)}
-    out = dropped(settings.drop)
+    out = dropped(settings.drop) if settings is not None else {}
     candidate, groups = None, {}
-    if CANDIDATE in settings.seen():
+    if settings is None or CANDIDATE in settings.seen():
         features, candidate = _kept(spec.candidate, raw[CANDIDATE], out.get(CANDIDATE, ()))
         candidate = Preprocess(features, name=f"{CANDIDATE}_preprocess")(candidate)
     for name, length in spec.lengths.items():
@@ -192,7 +195,7 @@ class TwoClasses(layers.Layer):
     """
 
     def __init__(self, index: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.index = index
 
     def call(self, p: Any) -> Any:
@@ -209,12 +212,18 @@ class TwoClasses(layers.Layer):
 
 
 def probabilities(x: Any, spec: InputSpec, make: Layers) -> Any:
-    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax."""
-    if len(spec.classes) == 2:
-        unit = layers.Dense(
-            1, activation="sigmoid", kernel_initializer=make.kernel(), name="output"
-        )
-        return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(unit(x))
-    return layers.Dense(
-        len(spec.classes), activation="softmax", kernel_initializer=make.kernel(), name="output"
+    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax.
+
+    They are float32 also where the network computes in half precision.
+    """
+    two = len(spec.classes) == 2
+    p = layers.Dense(
+        1 if two else len(spec.classes),
+        activation="sigmoid" if two else "softmax",
+        kernel_initializer=make.kernel(),
+        dtype="float32",
+        name="output",
     )(x)
+    if two:
+        return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(p)
+    return p

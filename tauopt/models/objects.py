@@ -19,7 +19,11 @@ class Rows(keras.layers.Layer):
     """Lay the objects of all candidates below each other: (N, object, ...) -> (N * object, ...).
 
     Dense layers on rows are one matrix product; on three axes Keras makes them twenty operations.
+    Raw features stay as they are in a network of half precision, which could not hold them.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
 
     def call(self, x: Any) -> Any:
         """Return one row an object."""

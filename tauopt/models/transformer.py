@@ -55,7 +55,7 @@ def _attended(
         lambda name, group: make.linear(group.rows, settings.dim, name=f"{name}_embed"),
     )
     bias = _bias(inputs, objects, make, settings)
-    token = ClassToken(name="class_token")
+    token = ClassToken(seed=next(make.seeds), name="class_token")
     x = token(objects.x) if candidate is None else token(objects.x, candidate)
     x = Rows(name="tokens")(x)
     for number in range(1, settings.layers + 1):

@@ -47,8 +47,9 @@ def take_index(
     counts = (offsets[1:] - offsets[:-1])[rows]
     chosen = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(counts, out=chosen[1:])
-    within = np.arange(chosen[-1], dtype=np.int64) - np.repeat(chosen[:-1], counts)
-    return np.repeat(offsets[:-1][rows], counts) + within, chosen
+    positions = np.repeat(offsets[:-1][rows] - chosen[:-1], counts)
+    positions += np.arange(chosen[-1], dtype=np.int64)
+    return positions, chosen
 
 
 def from_array(values: Array | ak.Array, *, name: str) -> Array | Jagged:

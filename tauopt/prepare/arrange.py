@@ -1,18 +1,17 @@
-"""Which chunk a candidate goes to, and what of it is kept on disk between the two passes.
+"""Which chunk a candidate goes to, and whether its features are copied.
 
 `Shuffled` copies every split: chunks are uniform samples of the whole. `Sliced` is for direct
-streaming: each file is cut into parts that go to chunks far apart, so that a chunk is a mixture of
-all files, or of many where they are very many; inside it candidates stand as in the files, to be
-read in one go, and are shuffled while streaming. Of the splits that stay in the files it keeps no
-features.
+streaming: each file is cut into pieces that go to chunks far apart, so that a chunk is a mixture
+of all files, or of many where they are very many; inside it candidates stand as in the files, to
+be read in one go, and are shuffled while streaming. Of the splits that stay in the files no
+features are kept.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,142 +19,153 @@ from numpy.typing import NDArray
 
 from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.prepare.blocks import Block, chunk_sizes
+from tauopt.prepare.parts import Part, Piece, read_pieces
 from tauopt.prepare.sources import InputFile
-from tauopt.prepare.spill import Spill
 
 COPIED: SplitName = "validation"
 """The split that direct streaming copies all the same: every report reads it."""
-SMALLEST_PART = 5000
+SMALLEST_BIN = 20_000
+"""Candidates that are read at a time, if chunks are smaller."""
+SMALLEST_PIECE = 5000
 """Entries of a file that are worth opening it for a chunk."""
-PARTS = 8
+PIECES = 8
 """Pieces of a sample's files that make a chunk a mixture: more would only read more, since a piece
 of a basket costs as much as the whole."""
 
+Parts = Mapping[int, Sequence[Part]]
+"""Number of a file -> what the first pass took from it."""
+
 
 class Arrangement(Protocol):
-    """Takes the candidates of the first pass, and gives them in their final order."""
-
-    spill: Spill
-    """Of the candidates whose features are kept."""
+    """Gives the candidates of the first pass in their final order."""
 
     def copies(self, split: SplitName) -> bool:
         """Say whether the features of a split are copied."""
 
-    def keys(
-        self, file: int, *, first: int, entries: int, rng: np.random.Generator
-    ) -> NDArray[np.uint64]:
-        """Return numbers by which candidates are sorted, for some entries of a file."""
+    def read(self, split: SplitName, *, features: bool = True) -> Iterator[Block]:
+        """Yield the candidates of a split in their final order, some at a time.
 
-    def add(self, block: Block) -> None:
-        """Take candidates."""
+        Args:
+            split: which.
+            features: read what networks see too, where it is kept.
+        """
 
-    def flush(self) -> None:
-        """Write all that is held."""
-
-    def read(
-        self, split: SplitName, *, good: NDArray[np.bool_], delete: bool = False
-    ) -> Iterator[Block]:
-        """Yield the candidates of a split in their final order; see `Spill.read`."""
-
-    def sizes(self, split: SplitName, *, candidates: int) -> Sequence[int]:
-        """Return the sizes of a split's chunks; they add up to `candidates`."""
-
-    def remove(self) -> None:
-        """Remove everything from the disk."""
+    def sizes(self, split: SplitName) -> Sequence[int]:
+        """Return the sizes of a split's chunks; they add up to its candidates."""
 
 
 class Shuffled:
-    """All candidates in a uniform permutation, with their features."""
+    """All candidates in a uniform permutation, with their features.
 
-    def __init__(self, folder: Path, *, entries: int, chunk_size: int) -> None:
-        """Begin in a new folder, for at most `entries` candidates."""
-        self._chunk_size = chunk_size
-        self.spill = Spill(folder, entries=entries, chunk_size=chunk_size)
-        self.add, self.flush = self.spill.add, self.spill.flush
-        self.read, self.remove = self.spill.read, self.spill.remove
+    Each candidate has a random 64-bit key. The range of keys is cut into bins; of each the
+    candidates of all parts are read and sorted. So the stream that comes out is all candidates
+    sorted by random keys, whatever the number of bins, with one bin in memory at a time.
+    """
+
+    def __init__(self, parts: Parts, *, chunk_size: int) -> None:
+        """Arrange the candidates of some files."""
+        self._parts, self._chunk_size = parts, chunk_size
+        self._bins: dict[SplitName, list[list[Piece]]] = {}
 
     def copies(self, split: SplitName) -> bool:
         """Say that every split is copied."""
         del split
         return True
 
-    def keys(
-        self, file: int, *, first: int, entries: int, rng: np.random.Generator
-    ) -> NDArray[np.uint64]:
-        """Return random numbers: one draw an entry, the same whatever the step."""
-        del file, first
-        return rng.integers(0, 2**64, size=entries, dtype=np.uint64)
+    def read(self, split: SplitName, *, features: bool = True) -> Iterator[Block]:
+        """Yield the candidates of a split bin by bin, in the order of their keys."""
+        if split not in self._bins:
+            self._bins[split] = self._cut(split)
+        for pieces in self._bins[split]:
+            block = read_pieces(pieces, split, features=features)
+            yield block.take(np.argsort(block.keys, kind="stable"))
 
-    def sizes(self, split: SplitName, *, candidates: int) -> Sequence[int]:
+    def _cut(self, split: SplitName) -> list[list[Piece]]:
+        size = max(self._chunk_size, SMALLEST_BIN)
+        bins = max(1, math.ceil(self._candidates(split) / size))
+        edges = np.array([2**64 * i // bins for i in range(1, bins)], np.uint64)
+        found: list[list[Piece]] = [[] for _ in range(bins)]
+        for file, part in _with(self._parts, split):
+            cut_by_keys(part, split, edges, file=file, into=found)
+        return [pieces for pieces in found if pieces]
+
+    def _candidates(self, split: SplitName) -> int:
+        return sum(part.rows[SPLITS.index(split)] for _, part in _with(self._parts, split))
+
+    def sizes(self, split: SplitName) -> Sequence[int]:
         """Divide a split into equal chunks."""
-        del split
-        return chunk_sizes(candidates, self._chunk_size)
+        return chunk_sizes(self._candidates(split), self._chunk_size)
 
 
 class Sliced:
-    """Candidates by the part of their file that they stand in, and there as in the file."""
+    """Candidates by the piece of their file that they stand in, and there as in the file."""
 
-    def __init__(self, folder: Path, files: Sequence[InputFile], *, chunk_size: int) -> None:
-        """Begin in a new folder; a chunk is of at most `chunk_size` entries, kept or not."""
+    def __init__(
+        self,
+        parts: Parts,
+        files: Sequence[InputFile],
+        *,
+        seams: Sequence[NDArray[np.int64]],
+        chunk_size: int,
+    ) -> None:
+        """Arrange the candidates of some files.
+
+        Args:
+            parts: by number of the file.
+            files: all of them.
+            seams: (file) entries at which it costs nothing to cut; see `Reader.seams`.
+            chunk_size: entries of a chunk, about, kept or not.
+        """
         entries = sum(file.entries for file in files)
-        self._chunks = max(1, math.ceil(entries / chunk_size))
-        self._width = (2**64 - 1) // self._chunks
-        self._places = places(files, chunks=self._chunks)
-        self._counts = {split: np.zeros(self._chunks, np.int64) for split in SPLITS}
-        folder.mkdir()
-        self.spill = Spill(folder / "copied", entries=entries, chunk_size=chunk_size)
-        self._light = Spill(folder / "direct", entries=entries, chunk_size=chunk_size)
-        self._folder = folder
+        self._parts, self._chunks = parts, max(1, math.ceil(entries / chunk_size))
+        self._places = places(files, seams=seams, chunks=self._chunks)
 
     def copies(self, split: SplitName) -> bool:
         """Say whether the features of a split are copied."""
         return split == COPIED
 
-    def keys(
-        self, file: int, *, first: int, entries: int, rng: np.random.Generator
-    ) -> NDArray[np.uint64]:
-        """Return numbers that grow with the chunk, and in it with the place in the files."""
-        del rng
-        place, entry = self._places[file], first + np.arange(entries)
-        part = entry * place.parts // place.entries
-        chunk = (place.chunk + part * self._chunks // place.parts) % self._chunks
-        ordered = (place.begin + entry).astype(np.uint64)
-        return np.asarray(chunk.astype(np.uint64) * np.uint64(self._width) + ordered)
-
-    def add(self, block: Block) -> None:
-        """Take candidates; the features of what stays in the files are dropped."""
-        chunk = (block.keys // np.uint64(self._width)).astype(np.int64)
-        for index, split in enumerate(SPLITS):
-            inside = block.splits == index
-            self._counts[split] += np.bincount(chunk[inside], minlength=self._chunks)
-        copied = block.splits == SPLITS.index(COPIED)
-        self.spill.add(block.take(copied))
-        self._light.add(block.take(~copied).without_features())
-
-    def flush(self) -> None:
-        """Write all that is held."""
-        self.spill.flush()
-        self._light.flush()
-
-    def read(
-        self, split: SplitName, *, good: NDArray[np.bool_], delete: bool = False
-    ) -> Iterator[Block]:
+    def read(self, split: SplitName, *, features: bool = True) -> Iterator[Block]:
         """Yield the candidates of a split chunk by chunk."""
-        spill = self.spill if self.copies(split) else self._light
-        return spill.read(split, good=good, delete=delete)
+        for pieces in self._cut(split):
+            yield read_pieces(pieces, split, features=features)
 
-    def sizes(self, split: SplitName, *, candidates: int) -> Sequence[int]:
+    def _cut(self, split: SplitName) -> list[list[Piece]]:
+        found: list[list[Piece]] = [[] for _ in range(self._chunks)]
+        for file in sorted(self._parts, key=lambda number: self._places[number].begin):
+            place = self._places[file]
+            pieces = range(len(place.cuts) + 1)
+            into = [found[place.chunk_of(piece, chunks=self._chunks)] for piece in pieces]
+            for _, part in _with({file: self._parts[file]}, split):
+                cut_by_keys(part, split, place.cuts.astype(np.uint64), file=file, into=into)
+        return [pieces for pieces in found if pieces]
+
+    def sizes(self, split: SplitName) -> Sequence[int]:
         """Return how many candidates of a split each chunk has, leaving out empty ones."""
-        sizes: list[int] = self._counts[split][self._counts[split] > 0].tolist()
-        if sum(sizes) != candidates:
-            raise RuntimeError(f"chunks of {split} hold {sum(sizes)} candidates, not {candidates}")
-        return sizes
+        return [sum(one.stop - one.start for one in pieces) for pieces in self._cut(split)]
 
-    def remove(self) -> None:
-        """Remove everything from the disk."""
-        self.spill.remove()
-        self._light.remove()
-        self._folder.rmdir()
+
+def _with(parts: Parts, split: SplitName) -> Iterator[tuple[int, Part]]:
+    """Yield number of the file, and part, of those that hold candidates of a split."""
+    for number, of_file in parts.items():
+        for part in of_file:
+            if part.rows[SPLITS.index(split)]:
+                yield number, part
+
+
+def cut_by_keys(
+    part: Part,
+    split: SplitName,
+    edges: NDArray[np.uint64],
+    *,
+    file: int,
+    into: Sequence[list[Piece]],
+) -> None:
+    """Cut a split of a part at some keys, and append what is not empty to each of `into`."""
+    first, keys = part.first(split), part.keys(split)
+    rows = [0, *np.searchsorted(keys, edges).tolist(), len(keys)]
+    for pieces, start, stop in zip(into, rows[:-1], rows[1:], strict=True):
+        if stop > start:
+            pieces.append(Piece(part, file, first + start, first + stop))
 
 
 class Place(NamedTuple):
@@ -163,14 +173,19 @@ class Place(NamedTuple):
 
     begin: int
     """Entries of all files before it, in the order of samples and paths."""
-    entries: int
-    parts: int
-    """Pieces of the file, evenly spread over the chunks."""
+    cuts: NDArray[np.int64]
+    """Entries at which it is cut into pieces, which are evenly spread over the chunks."""
     chunk: int
-    """Of its first part."""
+    """Of its first piece."""
+
+    def chunk_of(self, piece: int, *, chunks: int) -> int:
+        """Return the chunk that a piece goes to."""
+        return (self.chunk + piece * chunks // (len(self.cuts) + 1)) % chunks
 
 
-def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
+def places(
+    files: Sequence[InputFile], *, seams: Sequence[NDArray[np.int64]], chunks: int
+) -> list[Place]:
     """Return the place of each file.
 
     The pieces of a sample are dealt to the chunks in turn, files in the order of their paths: so
@@ -181,9 +196,30 @@ def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
     of_sample = Counter(file.sample for file in files)
     for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].path)):
         file = files[number]
-        wanted = math.ceil(PARTS * chunks / of_sample[file.sample])
-        parts = max(1, min(wanted, file.entries // SMALLEST_PART, chunks))
-        found[number] = Place(begin, file.entries, parts, dealt[file.sample] % chunks)
+        wanted = math.ceil(PIECES * chunks / of_sample[file.sample])
+        pieces = max(1, min(wanted, file.entries // SMALLEST_PIECE, chunks))
+        cuts = cut(file.entries, pieces, seams=seams[number])
+        found[number] = Place(begin, cuts, dealt[file.sample] % chunks)
         begin += file.entries
-        dealt[file.sample] += parts
+        dealt[file.sample] += pieces
     return [found[number] for number in range(len(files))]
+
+
+def cut(entries: int, pieces: int, *, seams: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut a file into about equal pieces, at a seam where one is near.
+
+    Args:
+        entries: of the file.
+        pieces: how many.
+        seams: entries at which it costs nothing to cut.
+    Returns:
+        (pieces - 1) entries at which pieces begin, increasing; each is a seam that is less than
+        half a piece away from an equal cut, or the equal cut.
+    """
+    equal = np.arange(1, pieces) * entries // pieces
+    if not len(seams) or not len(equal):
+        return equal
+    right = np.searchsorted(seams, equal).clip(1, len(seams) - 1)
+    low, high = seams[right - 1], seams[right]
+    nearest = np.where(equal - low <= high - equal, low, high)
+    return np.where(np.abs(nearest - equal) * 2 * pieces < entries, nearest, equal)

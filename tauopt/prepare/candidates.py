@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,16 @@ class Labels:
     splits: NDArray[np.int8]
     event_numbers: NDArray[np.int64]
     dropped: Counter[str]
+
+    def take(self, order: NDArray[np.int64]) -> Labels:
+        """Return the kept entries in another order."""
+        return replace(
+            self,
+            rows=self.rows[order],
+            labels=self.labels[order],
+            splits=self.splits[order],
+            event_numbers=self.event_numbers[order],
+        )
 
 
 def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -> Labels:
@@ -249,7 +259,7 @@ def _finite(
     if bad.any():
         raise DataError(
             f"{where} {expression.text!r} is NaN or infinite for {int(bad.sum())} candidates "
-            f"(entries {', '.join(map(str, rows[bad][:3]))}, ...)"
+            f"(entries {', '.join(map(str, np.sort(rows[bad])[:3]))}, ...)"
         )
     return values
 
@@ -270,22 +280,35 @@ def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Obj
     extras = {f"groups.{group.name}.select": select, f"groups.{group.name}.order_by": order}
     every = _offsets(group, parts | extras)
     index, offsets = take_index(every, rows)
-    owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
+    owners = np.empty(0, np.int64)
+    if select is not None or order is not None or not all(map(_is_jagged, parts.values())):
+        owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
     if select is not None:
         kept = _spread(select, rows, owners, index) != 0  # not zero is true, as in C++
         index, owners = index[kept], owners[kept]
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(owners, minlength=len(rows)), out=offsets[1:])
     if order is not None:
-        key = _spread(order, rows, owners, index).astype(np.float64)
-        if np.isnan(key).any():
-            raise DataError(
-                f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects"
-            )
-        sorted_ = np.lexsort((-key, owners))
+        sorted_ = _descending(_spread(order, rows, owners, index), owners, group)
         index, owners = index[sorted_], owners[sorted_]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
-    chosen = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(owners, minlength=len(rows)), out=chosen[1:])
-    return _stack(values, len(owners)), chosen
+    return _stack(values, len(index)), offsets
+
+
+def _is_jagged(part: NDArray[Any] | Jagged) -> bool:
+    return isinstance(part, Jagged)
+
+
+def _descending(
+    key: NDArray[Any], owners: NDArray[np.int64], group: GroupPlan
+) -> NDArray[np.int64] | slice:
+    """Return how the objects of each candidate are put in the order of `key`, largest first."""
+    key = key.astype(np.float64)
+    if np.isnan(key).any():
+        raise DataError(f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects")
+    if ((key[1:] <= key[:-1]) | (owners[1:] != owners[:-1])).all():  # as ntuples mostly are
+        return slice(None)
+    return np.lexsort((-key, owners))
 
 
 def _evaluate(expression: Expression, columns: Columns) -> NDArray[Any] | Jagged:
@@ -298,7 +321,9 @@ def _offsets(group: GroupPlan, parts: Mapping[str, Any]) -> NDArray[np.int64]:
         raise DataError(f"groups.{group.name}: no feature has several values a candidate")
     (first, reference), *others = jagged.items()
     for name, part in others:
-        if not np.array_equal(part.offsets, reference.offsets):
+        if part.offsets is not reference.offsets and not np.array_equal(
+            part.offsets, reference.offsets
+        ):
             raise DataError(
                 f"groups.{group.name}: {name} and {first} have different numbers of objects; "
                 "a group holds objects of one kind"

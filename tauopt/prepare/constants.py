@@ -8,15 +8,18 @@ network needs is values of the order of one, not an unbiased mean of the physica
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.inputs import FittedFeature, FittedGroup, Transform
-from tauopt.prepare.plan import FeaturePlan
+from tauopt.config.inputs import CANDIDATE, FittedFeature, FittedGroup, Transform
+from tauopt.prepare import sampled
+from tauopt.prepare.blocks import Block
+from tauopt.prepare.moments import Moments
+from tauopt.prepare.plan import FeaturePlan, Plan
 from tauopt.prepare.sampled import Sample
 
 logger = logging.getLogger(__name__)
@@ -49,44 +52,6 @@ def seen_by_networks(values: NDArray[Any], feature: FittedFeature) -> NDArray[np
     return (result - feature.shift) / feature.spread
 
 
-class Moments:
-    """Count, mean, variance, minimum and maximum of some columns, updated in blocks.
-
-    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-    variances" (1979). NaN is left out.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self.count = np.zeros(columns)
-        self.mean = np.zeros(columns)
-        self.squares = np.zeros(columns)
-        self.min = np.full(columns, np.inf)
-        self.max = np.full(columns, -np.inf)
-
-    def update(self, values: NDArray[Any]) -> None:
-        """Add rows of `values` (row, column)."""
-        values = np.asarray(values, dtype=np.float64)
-        there = ~np.isnan(values)
-        count = there.sum(axis=0)
-        total = self.count + count
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.where(count > 0, np.where(there, values, 0.0).sum(axis=0) / count, 0.0)
-            delta = np.where(count > 0, mean - self.mean, 0.0)
-            share = np.where(total > 0, count / total, 0.0)
-        self.squares += (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
-        self.squares += delta**2 * self.count * share
-        self.mean += delta * share
-        self.count = total
-        if len(values):
-            self.min = np.fmin(self.min, np.where(there, values, np.inf).min(axis=0))
-            self.max = np.fmax(self.max, np.where(there, values, -np.inf).max(axis=0))
-
-    @property
-    def deviation(self) -> NDArray[np.float64]:
-        """Standard deviation of the population, (column)."""
-        return np.sqrt(self.squares / np.maximum(self.count, 1))
-
-
 NORMAL_QUARTILES = 1.349
 """Distance of a normal distribution's quartiles, in standard deviations."""
 
@@ -113,10 +78,17 @@ QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 class Constants:
     """Constants of one group's features."""
 
-    def __init__(self, name: str, features: Sequence[FeaturePlan]) -> None:
+    def __init__(
+        self,
+        name: str,
+        features: Sequence[FeaturePlan],
+        *,
+        moments: Moments | None = None,
+        sample: Sample | None = None,
+    ) -> None:
         self.name, self._features = name, tuple(features)
-        self._moments = Moments(len(self._features))
-        self._sample = Sample(len(self._features))
+        self._moments = moments or Moments(len(self._features))
+        self._sample = sample or Sample(len(self._features))
 
     def update(self, values: NDArray[np.float32], numbers: NDArray[np.uint64]) -> None:
         """Add training values (row, feature), physical, without NaN, with `sampled.numbers`."""
@@ -125,6 +97,24 @@ class Constants:
         ]
         self._moments.update(np.column_stack(columns))
         self._sample.update(values, numbers)
+
+    def merge(self, other: Constants) -> None:
+        """Add what was added to the constants of the same features elsewhere."""
+        self._moments.merge(other._moments)
+        self._sample.merge(other._sample)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that was added, as arrays by name."""
+        return self._moments.state() | self._sample.state()
+
+    def with_state(self, state: Mapping[str, NDArray[Any]]) -> Constants:
+        """Return constants of the same features with such a state."""
+        return Constants(
+            self.name,
+            self._features,
+            moments=self._moments.with_state(state),
+            sample=self._sample.with_state(state),
+        )
 
     def fitted(self) -> FittedGroup:
         """Return the group with its constants.
@@ -207,3 +197,17 @@ class Constants:
                 feature.label,
             )
         return values.mean(), values.std()
+
+
+def no_constants(plan: Plan) -> dict[str, Constants]:
+    """Return group -> constants of a dataset, before anything is fitted."""
+    constants = {CANDIDATE: Constants(CANDIDATE, plan.candidate)}
+    return constants | {group.name: Constants(group.name, group.features) for group in plan.groups}
+
+
+def fit(constants: Mapping[str, Constants], block: Block) -> None:
+    """Add training candidates, without missing features, to the constants of all groups."""
+    numbers = sampled.numbers(block.event_numbers, block.entries)
+    constants[CANDIDATE].update(block.candidate, numbers)
+    for name, (values, offsets) in block.groups.items():
+        constants[name].update(values, np.repeat(numbers, np.diff(offsets)))

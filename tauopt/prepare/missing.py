@@ -12,17 +12,28 @@ from numpy.typing import NDArray
 from tauopt.config.inputs import CANDIDATE, Transform
 from tauopt.errors import DataError
 from tauopt.prepare.blocks import Block
-from tauopt.prepare.constants import Moments, before_log, transformed
+from tauopt.prepare.constants import before_log, transformed
+from tauopt.prepare.moments import Moments
 from tauopt.prepare.plan import FeaturePlan, Plan
 
 Policy = Literal["error", "drop", "impute"]
 Features = tuple[FeaturePlan, ...]
 
 
+def may_lack_logarithm(transform: Transform) -> bool:
+    """Say whether a finite value may have no logarithm where the transform takes one."""
+    lowest = 0.0 if transform.abs else -np.inf
+    if transform.min is not None:
+        lowest = transform.min
+    if transform.max is not None:
+        lowest = min(lowest, transform.max)
+    return transform.log10 and not lowest + transform.offset > 0
+
+
 def is_missing(values: NDArray[np.float32], transform: Transform) -> NDArray[np.bool_]:
     """Say which values no network can see: they, or their logarithm, are not finite."""
     bad = ~np.isfinite(values)
-    if transform.log10:
+    if may_lack_logarithm(transform):
         with np.errstate(invalid="ignore"):
             bad |= ~(before_log(values, transform) > 0)
     return bad
@@ -70,7 +81,7 @@ def refuse(found: Missing, *, where: str, entries: NDArray[np.int64]) -> None:
     if not found.rows.any():
         return
     counts = ", ".join(f"{name}: {n}" for name, n in found.candidates.most_common())
-    examples = ", ".join(str(entry) for entry in entries[found.rows][:3])
+    examples = ", ".join(str(entry) for entry in np.sort(entries[found.rows])[:3])
     raise DataError(
         f"{where}: {int(found.rows.sum())} of {len(found.rows)} candidates hold features that are "
         f"NaN or infinite, or whose logarithm is ({counts}; entries {examples}, ...); set "

@@ -9,6 +9,7 @@ where a candidate's variable is repeated: then n is the number of candidates.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,33 @@ class Sample:
         self._held += len(numbers)
         if self._held > 2 * self._most:
             self._reduce()
+
+    def merge(self, other: Sample) -> None:
+        """Add the rows that were added to `other`."""
+        if other._below is not None and (self._below is None or other._below < self._below):
+            self._below = other._below
+            for i, held in enumerate(self._numbers):
+                chosen = held < self._below
+                self._values[i], self._numbers[i] = self._values[i][chosen], held[chosen]
+            self._held = sum(map(len, self._numbers))
+        for values, numbers in zip(other._values, other._numbers, strict=True):
+            self.update(values, numbers)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that is kept, as arrays by name."""
+        values, below = self.values, [] if self._below is None else [self._below]
+        return {
+            "values": values,
+            "numbers": self._numbers[0],
+            "below": np.array(below, np.uint64),
+        }
+
+    def with_state(self, state: Mapping[str, NDArray[Any]]) -> Sample:
+        """Return a sample that keeps as much, with what `state` gave."""
+        sample = Sample(state["values"].shape[1], most=self._most)
+        sample.update(state["values"], state["numbers"])
+        sample._below = state["below"][0] if len(state["below"]) else None
+        return sample
 
     def _reduce(self) -> None:
         """Keep the rows with the smallest numbers; equal ones all, or none at the edge."""

@@ -1,18 +1,15 @@
-"""The input files of a dataset, and the digest that names the prepared result."""
+"""The input files of a dataset, and what is known of them before they are read."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from tauopt import durable
 from tauopt.config.dataset import Dataset
-from tauopt.config.inputs import Feature
-from tauopt.dataset.manifest import VERSION
 from tauopt.errors import DataError
 from tauopt.ntuples import digests
 from tauopt.ntuples.files import Signature, expand
@@ -23,9 +20,6 @@ from tauopt.prepare.plan import Plan, read
 from tauopt.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-ALGORITHM = 1
-"""Raised whenever the same settings and files would give other chunks."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +34,8 @@ class InputFile:
     sha256: str = ""
     signature: Signature | None = None
     entries: int = 0
+    jagged: Mapping[str, bool] = field(default_factory=dict)
+    """Branch -> whether it holds several values a candidate."""
     problem: str = ""
     """Why it can't be read; empty if it can."""
 
@@ -73,29 +69,35 @@ def find_files(dataset: Dataset, plan: Plan) -> list[InputFile]:
     return files
 
 
-def with_remembered_digests(files: Sequence[InputFile], *, cache: Path) -> list[InputFile] | None:
-    """Return the files with their digests if all are remembered, else None."""
-    known = []
+def with_remembered_digests(files: Sequence[InputFile], *, cache: Path) -> list[InputFile]:
+    """Return the files, those whose digests are remembered with them.
+
+    Raises:
+        DataError: a sample has the same content twice.
+    """
+    result = []
     for file in files:
-        try:
+        found = None
+        with contextlib.suppress(OSError):  # told when it is read
             found = digests.recall(file.path, cache=cache)
-        except OSError:
-            return None
-        if found is None:
-            return None
-        known.append(replace(file, sha256=found[0], signature=found[1]))
-    return known
+        result.append(replace(file, sha256=found[0], signature=found[1]) if found else file)
+    _check_twice(result)
+    return result
 
 
 def with_digests(files: Sequence[InputFile], *, cache: Path, progress: Progress) -> list[InputFile]:
-    """Read all files for their digests; those that can't be read carry a problem.
+    """Read those files for their digests that have none; what can't be read carries a problem.
 
     Raises:
         DataError: a file changes meanwhile, or a sample has the same content twice.
     """
-    progress.begin("digests of input files", len(files), "files")
+    unknown = [file for file in files if not file.sha256]
+    progress.begin("digests of input files", len(unknown), "files")
     result = []
     for file in files:
+        if file.sha256:
+            result.append(file)
+            continue
         try:
             sha256, signature = digests.digest(file.path, cache=cache)
             result.append(replace(file, sha256=sha256, signature=signature))
@@ -118,9 +120,20 @@ def _check_twice(files: Iterable[InputFile]) -> None:
             )
 
 
-def with_entries(files: Sequence[InputFile]) -> list[InputFile]:
+Look = Callable[[InputFile], TableInfo]
+
+
+def look(file: InputFile) -> TableInfo:
+    """Look at the header of a file; raises as `Source.inspect`."""
+    return file.source.inspect(file.branches)
+
+
+def with_entries(files: Sequence[InputFile], *, look: Look = look) -> list[InputFile]:
     """Look at the header of every file; those that can't be read carry a problem.
 
+    Args:
+        files: of all samples.
+        look: tells what the header of a file says.
     Raises:
         DataError: branches are missing or not numbers, or differ in kind between files (tells of
             all files at once); all files of a sample are empty.
@@ -132,9 +145,9 @@ def with_entries(files: Sequence[InputFile]) -> list[InputFile]:
             result.append(file)
             continue
         try:
-            info = file.source.inspect(file.branches)
+            info = look(file)
             problems += _other_kinds(file, info, kinds)
-            result.append(replace(file, entries=info.entries))
+            result.append(replace(file, entries=info.entries, jagged=info.jagged))
         except BadFileError as error:
             result.append(replace(file, problem=str(error)))
         except DataError as error:
@@ -200,49 +213,3 @@ def check_bad_files(files: Sequence[InputFile], *, tolerated: int) -> None:
         )
     for problem in problems:
         logger.warning("left out: %s", problem)
-
-
-def identity(dataset: Dataset, files: Sequence[InputFile]) -> str:
-    """Return the SHA-256 of all that decides what a prepared dataset holds.
-
-    That is the versions of format and algorithm, the settings, and the content of the files;
-    not how many bad ones are tolerated, nor the files' names unless they are streamed directly.
-    The order of features and classes counts; the order of samples and files does not.
-    """
-    samples = sorted(
-        [
-            name,
-            sample.tree,
-            list(sample.friends),
-            sample.weight,
-            sorted(sample.classes),
-            sorted(file.sha256 for file in files if file.sample == name),
-        ]
-        for name, sample in dataset.samples.items()
-    )
-    plain = {"name", "selection", "event_number", "split", "missing", "stream"}
-    plain |= {"cuts", "chunk_size", "proportions", "negative_weights"}
-    settings = dataset.model_dump(mode="json", include=plain)
-    layout = dataset.layout.model_dump(mode="json")
-    return durable.sha256_json(
-        {
-            "version": VERSION,
-            "algorithm": ALGORITHM,
-            "settings": settings,
-            "reweight": dataset.reweight and dataset.reweight.model_dump(mode="json"),
-            "samples": samples,
-            "places": sorted(str(f.path) for f in files) if dataset.stream == "direct" else [],
-            "classes": list(dataset.classes.items()),
-            "candidate": _features(dataset.candidate),
-            "groups": [
-                [name, group.select, group.order_by, _features(group.features)]
-                for name, group in dataset.groups.items()
-            ],
-            "spectators": list(dataset.spectators.items()),
-            **({"layout": layout} if dataset.layout.type == "events" else {}),
-        }
-    )
-
-
-def _features(features: dict[str, Feature]) -> list[Any]:
-    return [[name, feature.model_dump(mode="json")] for name, feature in features.items()]

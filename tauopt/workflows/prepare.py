@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.places import cache_folder, make_folder
+from tauopt.workflows.readers import readers
 
 if TYPE_CHECKING:
     from tauopt.config.dataset import Dataset
@@ -20,6 +21,7 @@ def prepare(
     *,
     cache: Path | None = None,
     progress: Progress | None = None,
+    workers: int | None = None,
 ) -> PreparedDataset:
     """Prepare a dataset, or find it prepared.
 
@@ -27,13 +29,14 @@ def prepare(
         dataset: a dataset file, an experiment file (its `data`), or settings with absolute globs.
         cache: folder of prepared datasets and simulated samples [default: the user's cache].
         progress: who is told.
+        workers: processes that read the files [default: see `tauopt.workflows.readers`].
     Returns:
         the prepared dataset, its files present and of the right size.
     Raises:
         ConfigError: the file is wrong.
         DataError: the ntuples are wrong, or the prepared dataset is damaged.
         ServiceError: the disk is too small, the sample is being simulated elsewhere, or a server
-            of remote files does not answer.
+            of remote files or the cluster does not answer.
     """
     from tauopt.prepare.direct import open_dataset
     from tauopt.prepare.prepare import prepare as make
@@ -42,7 +45,36 @@ def prepare(
     cache = make_folder(cache or cache_folder(), option="TAUOPT_CACHE")
     settings = _with_sample(_read(dataset), cache=cache, progress=progress)
     settings = _with_copies(settings, cache=cache, progress=progress)
-    return open_dataset(make(settings, cache=cache, progress=progress))
+    parallel = readers(workers)
+    return open_dataset(make(settings, cache=cache, progress=progress, parallel=parallel))
+
+
+class Kept(NamedTuple):
+    """What is kept of the files of a dataset, so that they are read once."""
+
+    folder: Path
+    files: int
+    bytes: int
+
+
+def kept(prepared: PreparedDataset, *, discard: bool = False) -> Kept:
+    """Say what the cache keeps of the files of a prepared dataset, beside its chunks.
+
+    Args:
+        prepared: the dataset, in the cache.
+        discard: remove it; adding a file then reads all files again.
+    """
+    from tauopt.prepare import collect
+    from tauopt.prepare.kept import discard as remove
+    from tauopt.prepare.kept import kept_extracts
+
+    cache = prepared.folder.parents[1]
+    extracts = kept_extracts(prepared.manifest, cache=cache)
+    if discard:
+        remove(extracts)
+        extracts = []
+    size = sum(extract.bytes for extract in extracts)
+    return Kept(cache / collect.FOLDER, len(extracts), size)
 
 
 def survey(

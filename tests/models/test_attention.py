@@ -57,7 +57,7 @@ def test_pairs_are_added_between_objects_and_not_to_the_class_token():
 
 def test_the_class_token_stands_first_and_takes_the_candidate_in():
     x, candidate = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 4))
-    layer = ClassToken()
+    layer = ClassToken(seed=1)
     tokens = np.asarray(layer(x.astype(np.float32), candidate.astype(np.float32)))
     layer.token.assign(np.full((1, 4), 2.0))
     np.testing.assert_allclose(tokens[:, 1:], x, rtol=1e-6)

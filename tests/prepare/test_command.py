@@ -11,6 +11,7 @@ from tauopt.cli import prepare as command
 from tauopt.config.dataset import Simulation
 from tauopt.errors import ConfigError, DataError
 from tauopt.workflows import prepare as workflow
+from tauopt.workflows.readers import is_worth_it
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
 
 
@@ -52,6 +53,42 @@ def test_prints_json_for_machines(file, cache):
     assert told["splits"]["train"]["candidates"] == 720
     assert sum(told["splits"]["test"]["counts"].values()) == 240
     assert told["dropped"] == {}
+
+
+def test_tells_what_is_kept_of_the_files_and_discards_it_where_asked(file, cache):
+    told = json.loads(run(file, "--json").stdout)["extracts"]
+    parts = list((cache / "extracts").glob("*/*.bin"))
+    size = sum(path.stat().st_size for path in parts)
+    assert told == {"folder": str(cache / "extracts"), "files": 3, "bytes": size}
+    printed = next(x for x in run(file).stdout.splitlines() if x.startswith("extracts: "))
+    assert printed.startswith(f"extracts: 3 in {cache / 'extracts'}, {size / 1e6:.1f} MB: with")
+    assert "extracts: " not in run(file, "--discard-extracts").stdout
+    assert not [path for path in (cache / "extracts").iterdir() if path.is_dir()]
+    assert json.loads(run(file, "--json").stdout)["extracts"]["files"] == 0
+
+
+def test_one_worker_is_this_process(file, cache, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert run(file, "--workers", 1).exit_code == 0
+    assert run(file, "--workers", 0).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("workers", "sizes", "address", "expected"),
+    [
+        (None, [10, 20], "", False),
+        (None, [10, 20], "ray://head:10001", True),
+        (None, [30], "ray://head:10001", False),
+        (1, [10**10, 10**10], "ray://head:10001", False),
+        (2, [10, 20], "", True),
+        (None, [10**9, 10**9], "", True),
+        (None, [10**9, 10**9 - 1], "", False),
+    ],
+)
+def test_ray_reads_where_it_pays_or_is_asked_for(monkeypatch, workers, sizes, address, expected):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    assert is_worth_it(workers, sizes) is expected
 
 
 def test_errors_keep_their_exit_codes(file, cache):

@@ -18,20 +18,21 @@ from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import columns, dataset, write
 
 KILLED = """
-import os, signal, sys
+import importlib, os, signal, sys
 from pathlib import Path
-from tauopt.prepare import prepare as module
+from tauopt.prepare.prepare import prepare
 from tests.ntuples_factory import dataset
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(module, sys.argv[3], die)
-module.prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]))
+module, _, name = sys.argv[3].rpartition(".")
+setattr(importlib.import_module(f"tauopt.prepare.{module}"), name, die)
+prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("moment", ["_check_splits", "write_manifest"])
+@pytest.mark.parametrize("moment", ["second_pass._check_splits", "prepare.write_manifest"])
 def test_killed_preparation_leaves_nothing_that_looks_finished(ntuples, tmp_path, moment):
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", KILLED, str(ntuples), str(tmp_path), moment]
@@ -53,6 +54,12 @@ def test_error_in_the_middle_leaves_nothing(ntuples, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         prepare(dataset(ntuples), cache=tmp_path)
     assert not list((tmp_path / "prepared").iterdir())
+
+
+def finished(cache):
+    """Return the folders that pass for finished."""
+    every = [*cache.glob("prepared/*"), *cache.glob("extracts/*")]
+    return [path for path in every if path.is_dir() and not path.name.startswith(".")]
 
 
 class Listener:
@@ -109,13 +116,14 @@ def test_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(RootTree, "iterate", changing)
     with pytest.raises(DataError, match=r"a\.root: changed while it was read"):
         prepare(dataset(path.parent), cache=tmp_path)
-    assert not list((tmp_path / "prepared").iterdir())
+    assert not finished(tmp_path)
 
 
-def test_full_disk_is_noticed_before_it_is_full(ntuples, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [100, 1000])
+def test_full_disk_is_noticed_before_it_is_full(ntuples, tmp_path, monkeypatch, step):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**6, 10**6 - 1000, 1000))
-    monkeypatch.setattr("tauopt.prepare.spill._SMALLEST_BIN", 10)
+    monkeypatch.setattr("tauopt.prepare.parts.SMALLEST", 10)
     with pytest.raises(ServiceError, match="GB are free; make room"):
-        prepare(dataset(ntuples), cache=tmp_path)
-    assert not list((tmp_path / "prepared").iterdir())
+        prepare(dataset(ntuples), cache=tmp_path, step=step)
+    assert [path.parent.name for path in finished(tmp_path)] == ["extracts"] * (step == 1000)

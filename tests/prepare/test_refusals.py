@@ -120,7 +120,7 @@ def test_same_content_twice_is_refused(tmp_path):
 
 def _damaged(path, branch="pt"):
     """Overwrite the last basket of a branch, so that the file fails late."""
-    from tauopt.ntuples.root import open_tree
+    from tauopt.ntuples.root_files import open_tree
 
     with open_tree(path, "candidates") as tree:
         number = int(tree[branch].num_baskets) - 1

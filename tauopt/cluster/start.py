@@ -1,0 +1,129 @@
+"""Ray: started in-process on the loopback, or joined where `RAY_ADDRESS` says."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tauopt.errors import ServiceError
+
+ADDRESS = "RAY_ADDRESS"
+_OBJECT_STORE_BYTES = 100 * 2**20
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+_UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
+"""Makes each fresh worker import TensorFlow in twice the time."""
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set what Ray and its workers read from the environment for the length of the block."""
+    wanted = {**_QUIET, **variables}
+    before = {name: os.environ.get(name) for name in (*wanted, *_UNWANTED)}
+    os.environ.update(wanted)
+    for name in _UNWANTED:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def running(*, cpus: int, variables: Mapping[str, str]) -> Iterator[dict[str, float]]:
+    """Give Ray for the length of the block, and what it offers: `CPU`, `GPU`.
+
+    A Ray that runs in this process already is used and left running.
+
+    Args:
+        cpus: that Ray is told of if it is started here.
+        variables: environment of the workers; of a Ray started here it is this process's.
+    Raises:
+        ServiceError: the cluster at `RAY_ADDRESS` can't be joined.
+    """
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield ray.cluster_resources()
+        return
+    session = None
+    if os.environ.get(ADDRESS):
+        _join(variables)
+    else:
+        session = _start(cpus)
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
+        if session is not None:
+            shutil.rmtree(session, ignore_errors=True)
+
+
+def _check_address(address: str) -> None:
+    """Knock at a cluster's address first: Ray itself would try it for minutes."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if not parts.hostname or not parts.port:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+    except OSError as error:
+        raise ServiceError(
+            f"nobody answers at {ADDRESS}={address} ({error.strerror or error}); start "
+            f"the cluster, or unset {ADDRESS} to use this machine alone"
+        ) from error
+
+
+def _join(variables: Mapping[str, str]) -> None:
+    import ray
+
+    address = os.environ[ADDRESS]
+    _check_address(address)
+    try:
+        ray.init(
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            runtime_env={"env_vars": dict(variables)},
+        )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise ServiceError(
+            f"can't join the Ray cluster at {ADDRESS}={address}: {error}; start it, or unset "
+            f"{ADDRESS} to use this machine alone"
+        ) from None
+
+
+def _start(cpus: int) -> Path | None:
+    """Start Ray on this machine alone; returns its session's folder."""
+    import ray
+    from ray._private import ray_constants
+
+    # Listen on the loopback only, as Ray does by itself on macOS and Windows.
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    # Ray lets in only who knows a token (unless RAY_AUTH_MODE says otherwise), and would write
+    # a new one into the home folder: one of our own in the environment is enough.
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    context = ray.init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    folder = context.address_info.get("session_dir")
+    return Path(folder) if folder else None
+
+
+def machine_cpus() -> int:
+    """Return the CPUs that this process may use."""
+    return len(os.sched_getaffinity(0))
