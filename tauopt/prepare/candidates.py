@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
-from tauopt.physics.jagged import Jagged, take_index
+from tauopt.physics.jagged import Jagged, descending, take_index
 from tauopt.prepare.blocks import Block, Objects
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 from tauopt.prepare.plan import GroupPlan, Plan
@@ -285,12 +285,12 @@ def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Obj
         kept = _spread(select, rows, owners, index) != 0  # not zero is true, as in C++
         index, owners = index[kept], owners[kept]
     if order is not None:
-        key = _spread(order, rows, owners, index).astype(np.float64)
+        key = _spread(order, rows, owners, index)
         if np.isnan(key).any():
             raise DataError(
                 f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects"
             )
-        sorted_ = np.lexsort((-key, owners))
+        sorted_ = descending(key, owners)
         index, owners = index[sorted_], owners[sorted_]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
     chosen = np.zeros(len(rows) + 1, dtype=np.int64)
