@@ -71,9 +71,8 @@ def main() -> None:
     """Write ntuples, prepare them, print a table."""
     thousands = [int(one) for one in sys.argv[1:]] or [250, 1000]
     with tempfile.TemporaryDirectory() as scratch:
-        print(
-            "candidates workers  per core  by clock  ratio  again s  imports MB  peak MB  data MB"
-        )
+        print("                   candidates a second        seconds  MB of memory           data")
+        print("candidates workers  per core  by clock  ratio   again  imports  peak worker     MB")
         folder, made, first = Path(scratch) / "in", 0, 0.0
         for count in (1000 * number for number in sorted(thousands)):
             while made < count:  # more files beside those of the smaller sample
@@ -89,7 +88,7 @@ def main() -> None:
                 print(
                     f"{count:10d} {workers:7d} {alone[0]:>9} {count / found['clock']:9.0f} "
                     f"{alone[1]:>6} {found['again']:7.2f} {found['imports_mb']:8.0f} "
-                    f"{found['peak_mb']:5.0f} {found['worker_mb']:7.0f} {found['dataset_mb']:9.0f}",
+                    f"{found['peak_mb']:5.0f} {found['worker_mb']:6.0f} {found['dataset_mb']:6.0f}",
                     flush=True,
                 )
 
