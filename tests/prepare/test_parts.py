@@ -78,7 +78,7 @@ def write_parts(folder, blocks, *, name="copied"):
     writer = PartWriter(folder, name)
     for block in blocks:
         writer.add(sorted_block(block))
-    writer.flush()
+    writer.close()
     return writer
 
 
