@@ -152,12 +152,12 @@ class Machine:
         self.trainee = keras.Model(self.network.input, self.network.output, name="trainee")
         self.trainee.compile(optimizer=self.optimizer, loss=keras_loss(training), jit_compile=False)
         self.optimizer.build(self.trainee.trainable_variables)
-        self._predictor = Predictor(self.network)
+        self.predictor = Predictor(self.network)
 
     def predict(self, data: Data, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
         """Return probabilities of the validation split, (candidate, class)."""
         candidates = kept(data.dataset.validation, data.label_map)
-        return self._predictor(data.validation(), candidates=candidates, alive=alive)
+        return self.predictor(data.validation(), candidates=candidates, alive=alive)
 
     @property
     def learning_rate(self) -> float:
