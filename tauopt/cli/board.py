@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from tauopt.search.leaderboard import Row
 
 _SHOWN_PARAMS = 6
-_PARAM_WIDTH = 13
-"""Characters of a parameter's column, about."""
 _FOLDED = 9
 """Characters to which the name of an objective may be folded."""
 _SO_FAR = "(value): best so far, of a trial that did not complete; 2/3: at report 2 of 3"
@@ -67,10 +66,10 @@ def board_table(
         columns = [column for column in columns if column.header != _INTERVAL]
     room = width - _width(column.widest for column in columns)
     paths = list(varying) or _varying(own)
-    shown = paths[: min(_SHOWN_PARAMS, max(0, room) // _PARAM_WIDTH)]
-    caption = _caption(own, several=len(goals) > 1, hidden=len(paths) - len(shown))
+    parameters = _that_fit([_parameter(path, own) for path in paths], room)
+    caption = _caption(own, several=len(goals) > 1, hidden=len(paths) - len(parameters))
     table = Table(title=title, caption=caption or None)
-    every = [*columns[:-1], *(_parameter(path, own) for path in shown), columns[-1]]
+    every = [*columns[:-1], *parameters, columns[-1]]
     for column in every:
         table.add_column(
             column.header, justify=column.justify, no_wrap=not column.folds, overflow="fold",
@@ -86,6 +85,13 @@ def _width(columns: Iterable[int]) -> int:
     """Return the characters of a table with columns of so many, borders included."""
     widths = list(columns)
     return sum(widths) + 3 * len(widths) + 1
+
+
+def _that_fit(columns: Sequence[_Column], room: int) -> list[_Column]:
+    """Return the first few columns, as many as there is room for behind others."""
+    ends = accumulate(column.widest + 3 for column in columns)
+    found = [column for column, end in zip(columns, ends, strict=True) if end <= room]
+    return found[:_SHOWN_PARAMS]
 
 
 def _columns(board: Sequence[Row], names: Sequence[str]) -> list[_Column]:

@@ -22,7 +22,7 @@ _NAMED = 12
 """Members of the front that have their numbers written beside them, at most."""
 _DECADES = 0.7
 """A positive objective that spans more than this many decades gets a logarithmic axis."""
-_LEGEND = 0.2
+_LEGEND = 0.24
 """Part of the figure's height that the legend takes."""
 
 

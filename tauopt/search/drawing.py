@@ -67,8 +67,10 @@ def _note(experiment: Experiment, dataset: Path, goal: Goal, *, weights: str) ->
     counts = read_manifest(dataset).splits["validation"].counts
     sums = {name: sum(counts[c] for c in of) for name, of in experiment.task.classes.items()}
     signal = sum(sums[name] for name in experiment.task.signal)
-    of_repeats = "; latency: of its repeats" if goal.name.startswith("latency") else ""
-    return (
-        f"N = {signal:,} signal, {sum(sums.values()) - signal:,} background\n"
-        f"{weights}; errors: 68 %, statistical{of_repeats}"
-    )
+    lines = [
+        f"N = {signal:,} signal, {sum(sums.values()) - signal:,} background",
+        f"{weights}; errors: 68 %, statistical",
+    ]
+    if goal.name.startswith("latency"):
+        lines.append("latency on one core: median and 68 % of the repeats")
+    return "\n".join(lines)

