@@ -64,6 +64,7 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
         for number, block in enumerate(blocks):
             chunks[split].append(writer(folder, split, number, block))
             work.progress.advance(len(block))
+            del block  # before the next one is read
     return _manifest(work, found, chunks, reports=writing.finish(folder, name=work.dataset.name))
 
 
