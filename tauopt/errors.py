@@ -115,6 +115,19 @@ class Interrupted(TauoptError):  # noqa: N818
         super().__init__(message)
 
 
+_BESIDE = "tauopt: "
+
+
+def tell_beside(error: Exception, problem: Problem) -> None:
+    """Note where an error of the user's own code began; it comes through as it is."""
+    error.add_note(f"{_BESIDE}{problem}")
+
+
+def is_users_own(error: Exception) -> bool:
+    """Say whether an error is of the user's own code: its note says where it began."""
+    return any(note.startswith(_BESIDE) for note in getattr(error, "__notes__", ()))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant: ` (did you mean 'x'?)`, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 CAUGHT_BY = {
     "tensors laid out (candidate, variable, object), or a value used as mask": [
-        "models/test_contract.py::test_dense_layers_act_on_variables_not_on_object_slots",
+        "models/test_contract.py::test_layers_act_on_variables_not_on_object_slots",
         "models/test_contract.py::test_what_lies_in_masked_slots_never_matters",
         "models/test_preprocessing.py::"
         "test_masked_slots_become_zero_though_the_transform_of_zero_is_not",
@@ -50,6 +50,7 @@ CAUGHT_BY = {
     ],
     "a typo in a schedule's name disables the schedule": [
         "training/test_schedules.py::test_a_typo_in_a_schedule_is_an_error_and_never_disables_it",
+        "training/test_pace.py::test_an_unknown_schedule_is_an_error",
     ],
     "a hundred chunk tests at 5 %, uncorrected": [
         "prepare/test_validation.py::"

@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tauopt.errors import Interrupted, ServiceError, TauoptError
+from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 
 VERBS = (
     "search", "leaderboard", "status", "promote", "ui", "train",
@@ -106,6 +106,9 @@ def main() -> NoReturn:
             _tell_bug()
         print(f"tauopt: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)  # noqa: T201
         sys.exit(ServiceError.exit_code)
-    except Exception:  # noqa: BLE001 - the last resort: whatever is left is a bug of ours
-        _tell_bug()
+    except Exception as error:  # noqa: BLE001 - whatever is left is a bug, the user's or ours
+        if not is_users_own(error):
+            _tell_bug()
+        traceback.print_exc()  # ends in the note that says where the experiment file names it
+        sys.exit(UsageError.exit_code)
     sys.exit(0)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tauopt.config.networks.own import HYPERPARAMETERS
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -163,6 +165,8 @@ def _varying(board: Sequence[Row]) -> list[str]:
 
 def _last(path: str) -> str:
     """Return the end of a path that is told apart well enough in a narrow column."""
+    if path.startswith(HYPERPARAMETERS):
+        return path.removeprefix(HYPERPARAMETERS)
     parts = path.split(".")
     return ".".join(parts[-2:]) if parts[0] == "model" and len(parts) > 2 else parts[-1]
 

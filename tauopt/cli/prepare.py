@@ -12,6 +12,7 @@ from tauopt.cli.options import Json, Output
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tauopt.dataset.manifest import Resampled
     from tauopt.dataset.prepared import PreparedDataset
 
 
@@ -95,6 +96,7 @@ def _plain(prepared: PreparedDataset) -> dict[str, Any]:
         "dropped": manifest.dropped,
         "imputed": manifest.imputed,
         "negative_weights": manifest.negative_weights,
+        "resampled": manifest.resampled and manifest.resampled.model_dump(),
         "reports": {name: str(prepared.folder / name) for name in manifest.reports},
         "bad_files": list(manifest.bad_files),
     }
@@ -118,6 +120,8 @@ def _print(prepared: PreparedDataset) -> None:
     console.print(table)
     if "sizes.json" in manifest.reports:
         _print_samples(prepared.report("sizes.json")["columns"], console)
+    if manifest.resampled is not None:
+        _print_resampled(manifest.resampled, console)
     if "validation.json" in manifest.reports:
         compared = prepared.report("validation.json")
         tests, smallest = compared["tests"], compared["smallest_adjusted_p"]
@@ -148,6 +152,19 @@ def _print_samples(columns: dict[str, list[Any]], console: Console) -> None:
     for (sample, label), (candidates, weights, balanced) in totals.items():
         table.add_row(sample, label, f"{candidates:.0f}", f"{weights:.6g}", f"{balanced:.6g}")
     console.print(table)
+
+
+def _print_resampled(found: Resampled, console: Console) -> None:
+    """Show how many training candidates of each class there were, and how many were drawn."""
+    from rich.table import Table
+
+    table = Table("train: class", "there were", "different drawn", "drawn")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, before in found.before.items():
+        table.add_row(name, str(before), str(found.different[name]), str(found.drawn[name]))
+    console.print(table)
+    console.print(f"drawn most often: {found.most} times")
 
 
 def register(app: typer.Typer) -> None:

@@ -43,10 +43,12 @@ def validate(
 
 
 def _print(console: Console, file: Validated) -> None:
+    from tauopt.config.ranges import as_text
+
     console.print(f"OK {file.path}: {file.kind} {file.name}: {file.summary}", markup=False)
     width = max(map(len, [*file.ranges, *file.inactive]), default=0)
     for path, text in file.ranges.items():
-        start = f" (starts at {file.defaults[path]})" if path in file.defaults else ""
+        start = f" (starts at {as_text(file.defaults[path])})" if path in file.defaults else ""
         console.print(f"   {path:<{width}}  {text}{start}", markup=False)
     for path, reason in file.inactive.items():
         console.print(f"   {path:<{width}}  not searched: {reason}", markup=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tauopt.config import shape, tree
+from tauopt.config import tree
 from tauopt.config.inputs import CANDIDATE, mask_name
-from tauopt.config.networks import Network
+from tauopt.config.model_checks import check_sight, seen_groups
 from tauopt.config.objective import parse_objective
 from tauopt.config.yaml_source import Node, describe
 from tauopt.errors import Problem, nearest
@@ -77,7 +77,9 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from check_dataset(dataset, above="data.")
     yield from _task_classes(task, dataset)
     yield from _signal(task)
+    yield from _class_weights(root, task)
     yield from _model_groups(root, dataset)
+    yield from check_sight(root, dataset)
     yield from _objective(root, dataset)
 
 
@@ -113,7 +115,7 @@ def _signal(task: Node) -> Iterator[Problem]:
     classes, signal = task.entries.get("classes"), task.entries.get("signal")
     if classes is None or signal is None:
         return
-    names = list(classes.entries) or [str(node.value) for node in _text_items(classes)]
+    names = _task_class_names(classes)
     chosen = [str(node.value) for node in _text_items(signal)]
     for position, node in enumerate(_text_items(signal)):
         if names and node.value not in names:
@@ -130,6 +132,23 @@ def _signal(task: Node) -> Iterator[Problem]:
         )
 
 
+def _task_class_names(classes: Node) -> list[str]:
+    return list(classes.entries) or [str(node.value) for node in _text_items(classes)]
+
+
+def _class_weights(root: Node, task: Node) -> Iterator[Problem]:
+    weights, classes = tree.get(root, ("training", "class_weights")), task.entries.get("classes")
+    names = _task_class_names(classes) if classes is not None else []
+    if weights is None or not names:
+        return
+    for name in weights.entries:
+        if name not in names:
+            yield weights.keys[name].problem(
+                f"training.class_weights: unknown task class {name!r}{nearest(name, names)}; "
+                f"there are {', '.join(names)}"
+            )
+
+
 def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
     model, known = root.entries.get("model"), dataset.entries.get("groups")
     if model is None or "candidate" not in dataset.entries:
@@ -144,8 +163,7 @@ def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
                     f"model.groups: unknown group {name!r}{nearest(name, names)}; {there}"
                 )
         return
-    default = shape.default_node(shape.fields(Network, model).get("groups"))
-    missing = [name for name in (default.entries if default else {}) if name not in names]
+    missing = [name for name in seen_groups(model) if name not in names]
     if missing:
         yield root.keys.get("model", model.place).problem(
             f"model.groups: the default groups {', '.join(missing)} are missing, "

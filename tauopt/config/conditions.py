@@ -107,11 +107,14 @@ class _Fixed:
 
 
 def value_at(settings: Any, path: str) -> Any:
-    """Return the value at a dotted path of settings and mappings; None below a part left out."""
+    """Return the value at a dotted path of settings and mappings; None below a part left out.
+
+    Single values by name are factors on what is named: 1 where none is given.
+    """
     for key in path.split("."):
         if settings is None:
             return None
-        settings = settings[key] if isinstance(settings, dict) else getattr(settings, key)
+        settings = settings.get(key, 1.0) if isinstance(settings, dict) else getattr(settings, key)
     return settings
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tauopt.config.inputs import Feature
 from tauopt.config.layout import CandidateLayout, Layout
@@ -162,6 +162,23 @@ Proportions = Annotated[
 """Class -> share."""
 
 
+class Resample(Settings):
+    """Balance the training split by how many candidates it has, not by what they weigh.
+
+    Of each class and bin of `reweight`, candidates are drawn until there are as many as its
+    balanced sum of weights says: all of a bin have the same chance, and keep their weights
+    relative to the bin's mean. Sums of weights are expected to be those of balancing by weights,
+    which is what the validation and test splits have: of them nothing is left out or repeated.
+    """
+
+    replacement: bool
+    """`true` draws a candidate several times where there are too few, every time to another place
+    of the shuffled order. `false` leaves candidates out where there are too many."""
+    candidates: int | None = Field(default=None, gt=0)
+    """Training candidates to expect; none means as many as there were with replacement, and as
+    many as can be had without."""
+
+
 class Dataset(Settings):
     """Where candidates come from, what they are, and which of their features networks see."""
 
@@ -196,6 +213,8 @@ class Dataset(Settings):
     proportions: Proportions = {}
     """Class -> its share of the sum of weights, for instance {jet: 0.5}; classes that are not
     named share the rest in the proportions that they have. Fitted on the training split."""
+    resample: Resample | None = None
+    """Balance the training split by drawing candidates; none balances by weights."""
     negative_weights: Literal["keep", "drop", "absolute"] = "keep"
     """What to do with candidates of negative weight: keep them, leave them out, or take the
     weight without its sign. Counted in the manifest in any case."""
@@ -211,3 +230,21 @@ class Dataset(Settings):
     since every report reads it."""
     chunk_size: int = Field(default=100_000, ge=1)
     """Candidates a chunk: a uniform sample of the whole mixture."""
+
+    @field_validator("resample")
+    @classmethod
+    def _something_to_draw(cls, resample: Resample | None, info: ValidationInfo) -> Resample | None:
+        balanced = info.data.get("reweight", True) or info.data.get("proportions", True)
+        if resample and not balanced:
+            raise ValueError("expected `reweight` or `proportions` to balance by")
+        return resample
+
+    @field_validator("stream")
+    @classmethod
+    def _copied_if_drawn(cls, stream: str, info: ValidationInfo) -> str:
+        if stream == "direct" and info.data.get("resample"):
+            raise ValueError(
+                "direct does not go with `resample`, whose candidates are drawn to new places; "
+                "balance by weights (leave `resample` out), or set `prepared`"
+            )
+        return stream

@@ -22,6 +22,10 @@ def _each_by_itself(classes: Any) -> Any:
     return {name: (name,) for name in classes}
 
 
+ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
+"""A factor on the weights of a class."""
+
+
 def _known_objective(text: str) -> str:
     parse_objective(text)
     return text
@@ -67,31 +71,65 @@ class Training(Settings):
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
     """The algorithm that follows the gradient."""
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
-    """Step size of the optimizer at the beginning."""
+    """Step size of the optimizer; with a schedule, its largest."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """How the learning rate goes over all epochs: it stays, falls along half a cosine, or rises
+    from a 25th to its peak and falls, both along half a cosine."""
+    warm_up: float = Field(default=0.0, ge=0, le=1e12)
+    """Where the learning rate, rising linearly from 0, reaches its value: below 1 a fraction of
+    the training, from 1 on a number of candidates. Of `constant` and `cosine` only."""
+    peak_at: float = Field(default=0.3, ge=0.01, le=0.99)
+    """Where the learning rate peaks, as a fraction of the training. Of `one_cycle` only."""
+    final_rate: float = Field(default=0.0, ge=0, le=1)
+    """Learning rate at the end, as a fraction of its peak. Of `cosine` and `one_cycle` only."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Of `sgd` only."""
+    momentum_dip: float = Field(default=0.0, ge=0, lt=1)
+    """How far the momentum falls while the learning rate rises to its peak; it comes back while
+    that falls. Of `sgd` with `one_cycle` only."""
     nesterov: bool = True
     """Of `sgd` only."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Decoupled decay of the weights at each step, in units of the learning rate."""
     clip_norm: float = Field(default=0.0, ge=0)
     """Clip the gradient's global norm; 0 does not clip."""
+    ema: float = Field(default=0.0, ge=0, le=0.99999)
+    """Judge and save not the last weights but their exponential moving average, which keeps this
+    much of itself at each step; 0 takes the last weights."""
     loss: Literal["crossentropy", "focal"] = "crossentropy"
     """`focal` lessens the weight of candidates that are already told apart well."""
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
     """Of `focal` only."""
+    label_smoothing: float = Field(default=0.0, ge=0, le=0.5)
+    """Part of each label that is spread evenly over all classes."""
+    class_balance: Literal["equal", "signal", "none"] = "equal"
+    """`equal`: each task class has the same sum of weights in the loss; `signal`: all signal
+    together has that of all background; `none`: as in the data."""
+    class_weights: dict[Name, ClassWeight] = {}
+    """Task class -> a factor on its weights, behind `class_balance`; 1 where none is named."""
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
-    """Candidates a step."""
+    """Candidates a step, at the beginning."""
+    batch_growth: float = Field(default=1.0, ge=1, le=16)
+    """Batches become this many times larger, again and again; 1 keeps their size."""
+    batch_growth_every: float = Field(default=0.25, ge=0.001, le=1)
+    """How often they grow, as a fraction of the training; at the next beginning of an epoch."""
+    max_batch_size: int = Field(default=65_536, ge=1, le=1_000_000)
+    """Batches grow no larger than this."""
     epochs: int = Field(default=100, ge=1, le=100_000)
     """Passes over the training split, at most."""
-    class_balance: Literal["equal", "none"] = "equal"
-    """`equal`: each task class has the same sum of weights in the loss; `none`: as in the data."""
     report_every: int = Field(default=0, ge=0)
     """Candidates between reports (rungs); 0 reports once an epoch."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """Stop when the objective no longer improves; `null` trains all epochs."""
     reduce_on_plateau: ReduceOnPlateau | None = None
-    """Lower the learning rate when the loss no longer improves; `null` keeps it."""
+    """Lower the learning rate, with a schedule its peak, when the loss no longer improves; `null`
+    keeps it."""
+    precision: Literal["float32", "mixed"] = "float32"
+    """`mixed` trains in float16 with float32 weights and a scaled loss, on a GPU; without one it
+    is float32. What is saved computes in float32."""
+    jit_compile: bool = False
+    """Compile the training step with XLA, which takes seconds for each size of batch (an epoch's
+    last one too) and pays on a GPU, if at all."""
 
 
 class Objective(Settings):

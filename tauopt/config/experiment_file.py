@@ -11,13 +11,14 @@ from typing import Any
 from tauopt.config import tree
 from tauopt.config.conditions import value_at
 from tauopt.config.experiment import Experiment
+from tauopt.config.networks.own import HYPERPARAMETERS
 from tauopt.config.problems import check
 from tauopt.config.ranges import Range, is_active, moved_inside
 from tauopt.config.settings import Scalar
 from tauopt.config.space import SECTIONS
 from tauopt.config.yaml_source import Node, Place
 from tauopt.durable import sha256_json
-from tauopt.errors import ConfigError, UsageError, nearest
+from tauopt.errors import ConfigError, Problem, UsageError, nearest
 
 _NOT_DEFINING: dict[str, Any] = {"search": {"trials", "budget", "resources"}, "tracking": True}
 """What may change between two parts of one search."""
@@ -40,6 +41,9 @@ class ExperimentFile:
     """All that the file and those it extends and names say, as one YAML file."""
     skeleton: Mapping[str, Any] = field(repr=False)
     """`model` and `training` as written, without ranges."""
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    """Where the settings of `model` and `training` stand, by path: for what is found wrong when
+    the model is built."""
 
     @property
     def base(self) -> Experiment:
@@ -57,6 +61,11 @@ class ExperimentFile:
         """SHA-256 of the definition, hexadecimal."""
         return sha256_json(self.definition)
 
+    def problem(self, path: str, message: str) -> Problem:
+        """Return a problem with a setting at its place, or else at that of the model's type."""
+        place = self.places.get(path, self.places.get("model.type", Place(str(self.path))))
+        return place.problem(f"{path}: {message}")
+
     def defaults(self) -> dict[str, Scalar]:
         """Return the defaults of the active ranges' settings, moved into the ranges."""
         values: dict[str, Scalar] = {}
@@ -70,12 +79,18 @@ class ExperimentFile:
 
         Args:
             values: a value for each active range; the settings of inactive ones take their
-                own defaults.
+                own defaults. Of a model of the user's own also its hyperparameters, by path: then
+                all of them.
         Raises:
             UsageError: a value is missing, not asked for, or not allowed by its setting.
         """
+        own = {p: value for p, value in values.items() if p.startswith(HYPERPARAMETERS)}
+        values = {path: value for path, value in values.items() if path not in own}
         self._check_paths(values)
         sections = {section: copy.deepcopy(self.skeleton[section]) for section in SECTIONS}
+        if own:
+            chosen = {path.removeprefix(HYPERPARAMETERS): value for path, value in own.items()}
+            sections["model"]["hyperparameters"] = chosen
         for path, value in values.items():
             section, *keys = path.split(".")
             tree.set_plain(sections[section], tuple(keys), value)

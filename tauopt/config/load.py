@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from tauopt.config.conditions import build_space
 from tauopt.config.dataset import Dataset
 from tauopt.config.experiment import Experiment
 from tauopt.config.experiment_file import ExperimentFile
+from tauopt.config.networks.own import with_own_groups
 from tauopt.config.overrides import override
 from tauopt.config.problems import MAX_PROBLEMS, check
 from tauopt.config.space import (
@@ -22,7 +23,7 @@ from tauopt.config.space import (
     section_plain,
     take_ranges,
 )
-from tauopt.config.yaml_source import Node
+from tauopt.config.yaml_source import Node, Place
 from tauopt.config.yaml_text import to_text
 from tauopt.errors import ConfigError, Problem
 
@@ -88,6 +89,7 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
     root, more = override(root, Experiment, overrides)
     problems += more
     root, unread = _with_dataset(root)
+    root = with_own_groups(root)
     taken = take_ranges(root)
     experiment, wrong = check(Experiment, taken.root.plain(), root=root)
     if unread:
@@ -107,6 +109,11 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
         without_ranges=experiment,
         text=to_text(root),
         skeleton={section: section_plain(taken.root, section) for section in SECTIONS},
+        places={
+            path: place
+            for section in SECTIONS
+            for path, place in _places(root.entries.get(section, root), section)
+        },
     )
 
 
@@ -119,6 +126,13 @@ def _with_dataset(root: Node) -> tuple[Node, list[Problem]]:
     if (data := root.entries.get("data")) is not None:
         root = Node({**root.entries, "data": with_absolute_files(data)}, root.place, root.keys)
     return root, problems
+
+
+def _places(node: Node, path: str) -> Iterator[tuple[str, Place]]:
+    """Give where the value at `path`, and everything below it, stands."""
+    yield path, node.place
+    for key, entry in node.entries.items():
+        yield from _places(entry, f"{path}.{key}")
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:

@@ -63,6 +63,8 @@ def _find(annotation: Any, root: Node, loc: tuple[int | str, ...]) -> _Spot:
         if part in shape.by_type(annotation):
             annotation = shape.by_type(annotation)[str(part)]
             continue
+        if part in shape.tags(annotation):
+            continue
         if part == "[key]":
             return replace(spot, place=spot.key_place or spot.place, is_key=True)
         parent = node if node is not None else spot.parent
@@ -131,10 +133,7 @@ def _wrong_type(spot: _Spot, name: str, value: Any) -> Problem:
     node = spot.parent.entries.get(spot.path[-1]) if spot.path else spot.parent
     written = node.entries.get("type") if node is not None else None
     place = written.place if written is not None else spot.place
-    if isinstance(given, str) and ":" in given:
-        hint = "; a model of your own (`module:Class`) is not supported yet"
-    else:
-        hint = nearest(str(given), choices)
+    hint = nearest(str(given), choices)
     return place.problem(f"{name}.type: expected one of {listed}, got {describe(given)}{hint}")
 
 
@@ -170,6 +169,8 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _pattern(pattern: str) -> str:
+    if ":" in pattern:
+        return "a type of your own as package.module:Class"
     first = "a letter or _" if pattern.startswith("^[A-Za-z_]") else "a letter or digit"
     others = "A-Z a-z 0-9 _" if pattern.startswith("^[A-Za-z_]") else "A-Z a-z 0-9 . _ -"
     if "x00" in pattern:

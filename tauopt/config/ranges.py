@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tauopt.config.settings import Scalar
 
@@ -125,10 +126,27 @@ def points(range_: Range) -> float:
     return float(round((range_.high - range_.low) / range_.step) + 1)
 
 
+def as_text(value: Scalar) -> str:
+    """Return a value as a line shows it; empty text as a pair of quotes."""
+    return '""' if value == "" else str(value)
+
+
+def as_plain(range_: Range) -> dict[str, Any]:
+    """Return a range without its conditions as a file writes it."""
+    if isinstance(range_, ChoiceRange):
+        return {"choice": list(range_.values)}
+    kind = "int" if isinstance(range_, IntRange) else "float"
+    plain: dict[str, Any] = {kind: [range_.low, range_.high]}
+    if range_.log:
+        plain["log"] = True
+    default = 1 if kind == "int" else None
+    return plain if range_.step == default else {**plain, "step": range_.step}
+
+
 def describe_range(range_: Range) -> str:
     """Say a range in a line, as the file would write it."""
     if isinstance(range_, ChoiceRange):
-        text = "choice [" + ", ".join(str(value) for value in range_.values) + "]"
+        text = "choice [" + ", ".join(map(as_text, range_.values)) + "]"
     else:
         kind = "int" if isinstance(range_, IntRange) else "float"
         text = f"{kind} [{range_.low}, {range_.high}]" + (" log" if range_.log else "")

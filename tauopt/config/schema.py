@@ -7,6 +7,7 @@ leave anything out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tauopt.config.dataset import Dataset
@@ -26,6 +27,7 @@ _EXTENDING_DATASET: Schema = {
     "allOf": [{"$ref": "#/$defs/ExtendingDataset"}],
     "required": ["extends"],
 }
+_RANGES = ("IntRange", "FloatRange", "ChoiceRange")
 _LOG: Schema = {"type": "boolean", "description": "Search the logarithm evenly."}
 
 
@@ -37,6 +39,8 @@ def experiment_schema() -> Schema:
         for property_, value in definitions[name].get("properties", {}).items():
             if property_ != "type":
                 definitions[name]["properties"][property_] = _or_range(value)
+    knobs = definitions["OwnModel"]["properties"]["hyperparameters"]
+    knobs["additionalProperties"] = _or_one_of(knobs["additionalProperties"], _RANGES)
     definitions |= _range_definitions()
     definitions["Dataset"]["properties"]["extends"] = _extends()
     data = schema["properties"]["data"]
@@ -82,7 +86,10 @@ def _below(definitions: Schema, schema: Any) -> list[str]:
 
 
 def _or_range(schema: Schema) -> Schema:
-    """Return the schema of a single value that may also be a range of its kind."""
+    """Return the schema of a single value, or of some by name, that may also be ranges."""
+    if "patternProperties" in schema:
+        named = schema["patternProperties"]
+        return {**schema, "patternProperties": {key: _or_range(named[key]) for key in named}}
     if "enum" in schema or schema.get("type") in ("string", "boolean"):
         ranges = ["ChoiceRange"]
     elif schema.get("type") == "integer":
@@ -95,7 +102,11 @@ def _or_range(schema: Schema) -> Schema:
         key: schema[key] for key in ("title", "description", "default") if key in schema
     }
     value = {key: schema[key] for key in schema if key not in outside}
-    return {**outside, "anyOf": [value, *({"$ref": f"#/$defs/{name}"} for name in ranges)]}
+    return {**outside, **_or_one_of(value, ranges)}
+
+
+def _or_one_of(value: Schema, ranges: Sequence[str]) -> Schema:
+    return {"anyOf": [value, *({"$ref": f"#/$defs/{name}"} for name in ranges)]}
 
 
 def _range_definitions() -> Schema:
@@ -178,12 +189,12 @@ def _is_ref(schema: Any) -> bool:
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema without OpenAPI's `discriminator`, whose choices may overlap."""
+    """Return a schema without OpenAPI's `discriminator`; choices between settings may overlap."""
     if isinstance(schema, list):
         return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     left = {key: _plain(value) for key, value in schema.items() if key != "discriminator"}
-    if "discriminator" in schema:
+    if "oneOf" in left:
         left["anyOf"] = left.pop("oneOf")
     return left

@@ -10,8 +10,10 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import Tag
 from pydantic.fields import FieldInfo
 
+from tauopt.config.networks.own import OWN, is_own
 from tauopt.config.settings import Settings
 from tauopt.config.yaml_source import Node, Place
 
@@ -29,13 +31,29 @@ def inner(annotation: Any) -> Any:
 
 
 def by_type(annotation: Any) -> dict[str, type[Settings]]:
-    """Return the classes that `type` chooses between, by its value; empty if there is no choice."""
+    """Return the classes that `type` chooses between, by its value; empty if there is no choice.
+
+    A class that takes more than one value as its `type` stands under `module:Class`.
+    """
+    members = _members(annotation)
+    if len(members) < 2:
+        return {}
+    return {(get_args(m.model_fields["type"].annotation) or (OWN,))[0]: m for m in members}
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Return the classes of a union, of unions in it too; a single class is one member."""
     annotation = inner(annotation)
     if get_origin(annotation) not in (types.UnionType, Union):
-        return {}
-    return {
-        get_args(part.model_fields["type"].annotation)[0]: part for part in get_args(annotation)
-    }
+        return [annotation]
+    return [member for part in get_args(annotation) for member in _members(part)]
+
+
+def tags(annotation: Any) -> set[str]:
+    """Return the names that parts of a union have in pydantic's locations."""
+    parts = get_args(inner(annotation))
+    found = [note for part in parts for note in getattr(part, "__metadata__", ())]
+    return {note.tag for note in found if isinstance(note, Tag)}
 
 
 def settings_class(annotation: Any, node: Node | None) -> type[Settings] | None:
@@ -44,8 +62,9 @@ def settings_class(annotation: Any, node: Node | None) -> type[Settings] | None:
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
     chosen = node.entries.get("type") if node is not None else None
-    choices = by_type(annotation)
-    return choices.get(str(chosen.value)) if chosen is not None else None
+    if chosen is None:
+        return None
+    return by_type(annotation).get(OWN if is_own(chosen.value) else str(chosen.value))
 
 
 def fields(annotation: Any, node: Node | None) -> dict[str, FieldInfo]:

@@ -13,6 +13,7 @@ from typing import Any
 from tauopt.config import shape, tree
 from tauopt.config.experiment import Experiment, Training
 from tauopt.config.networks import Network
+from tauopt.config.networks.own import Hyperparameter
 from tauopt.config.problems import MAX_PROBLEMS, check
 from tauopt.config.range_reader import Draft, read_range
 from tauopt.config.ranges import FloatRange, candidates
@@ -52,10 +53,15 @@ def take_ranges(root: Node) -> Taken:
 
 
 def _take(node: Node, annotation: Any, path: shape.Path, taken: _Taking) -> Node | None:
-    """Return `node` without ranges; None if it is one itself."""
+    """Return `node` without ranges; None if it is one itself.
+
+    Ranges of a model's own hyperparameters stay: what they are of is known when it is built.
+    """
+    if annotation == Hyperparameter:
+        return taken.narrowed(node, path)
     if not isinstance(node.value, dict) or annotation is None:
         return node
-    if tree.is_range(node):
+    if tree.is_range(node) and shape.of_mapping(annotation) != Hyperparameter:
         taken.range(node, annotation, path)
         return None
     if (chosen := node.entries.get("type")) is not None and tree.is_range(chosen):
@@ -94,6 +100,17 @@ class _Taking:
             self.wrong(node, f"{name}: expected whole numbers; write {{int: [low, high]}}")
         else:
             self.drafts[name] = draft
+
+    def narrowed(self, node: Node, path: shape.Path) -> Node | None:
+        """Check a range that narrows a hyperparameter of the user's own model."""
+        if not tree.is_range(node):
+            return node
+        draft, problems = read_range(node, path)
+        self.problems.extend(problems)
+        if draft is not None and draft.when:
+            message = "the model itself says when it asks for this; leave `when` out"
+            self.wrong(node.entries["when"], f"{'.'.join(path)}: {message}")
+        return None if problems else node
 
 
 def refuse_ranges(root: Node, settings: Any) -> tuple[Node, list[Problem]]:

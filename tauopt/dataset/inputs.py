@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -91,21 +92,36 @@ def check_task(manifest: Manifest, task: Task) -> None:
 
 
 def class_weights(
-    manifest: Manifest, task: Task, balance: Literal["equal", "none"]
+    manifest: Manifest,
+    task: Task,
+    balance: Literal["equal", "signal", "none"],
+    *,
+    factors: Mapping[str, float] = MappingProxyType({}),
 ) -> npt.NDArray[np.float32]:
     """Return the factor on the weights of each task class in the loss, (task class) float32.
 
-    With `equal`, each task class has the same sum of weights in the training split; with `none`
-    the factors are equal. Either way the mean weight of a training candidate becomes 1, so that
-    a learning rate means the same whatever the normalisation of the physics weights.
+    With `equal`, each task class has the same sum of weights in the training split; with `signal`
+    all signal has that of all background, and classes keep their proportions within; with `none`
+    the factors are equal. `factors` of classes come on top. Whatever they are, the mean weight of
+    a training candidate becomes 1, so that a learning rate means the same whatever the
+    normalisation of the physics weights.
 
     Raises:
-        DataError: see `check_task`.
+        DataError: see `check_task`, or `factors` name no task class.
     """
     check_task(manifest, task)
+    for name in factors:
+        if name not in task.classes:
+            raise DataError(f"class weights: no task class {name!r}{nearest(name, task.classes)}")
     counts, weights = _totals(manifest, task, "train")
-    sums = weights if balance == "equal" else np.full(len(weights), weights.mean())
-    return np.asarray(counts.sum() / (len(sums) * sums), np.float32)
+    is_signal = np.array([name in task.signal for name in task.classes])
+    shared = {
+        "equal": weights,
+        "signal": np.where(is_signal, weights[is_signal].sum(), weights[~is_signal].sum()),
+        "none": np.ones(len(weights)),
+    }[balance]
+    each = np.array([factors.get(name, 1.0) for name in task.classes]) / shared
+    return np.asarray(each * counts.sum() / (each * weights).sum(), np.float32)
 
 
 def _totals(

@@ -67,6 +67,19 @@ class Source(Settings):
     """Digest of its content, or of whatever identified it; empty if not taken."""
 
 
+class Resampled(Settings):
+    """How training candidates were drawn."""
+
+    before: dict[str, int]
+    """Class -> candidates there were."""
+    different: dict[str, int]
+    """Class -> candidates that were drawn once or more."""
+    drawn: dict[str, int]
+    """Class -> draws, which are the candidates of the split."""
+    most: int = Field(ge=0)
+    """How often the most repeated candidate stands in the split."""
+
+
 class Manifest(Settings):
     """All that is known of a prepared dataset without reading its chunks."""
 
@@ -88,6 +101,8 @@ class Manifest(Settings):
     """Feature -> values replaced by the training mean."""
     negative_weights: dict[str, int] = Field(default={})
     """Class -> candidates whose weight was negative when it was read."""
+    resampled: Resampled | None = None
+    """How training candidates were drawn; None where all stand once."""
     bad_files: tuple[str, ...] = ()
     """Files that could not be read and were tolerated."""
     reports: dict[str, ChunkFile] = Field(default={})

@@ -10,11 +10,32 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
-from tauopt.config.networks import CandidateTower, MergeTower
+from tauopt.config.inputs import CANDIDATE, FittedFeature, FittedGroup, InputSpec, mask_name
+from tauopt.config.networks import NetworkSettings, Tower
+from tauopt.config.networks.seen import dropped, kept
 from tauopt.models.normalization import Normalize
-from tauopt.models.objects import Rows
+from tauopt.models.objects import KeepFeatures, Rows
 from tauopt.models.preprocessing import PACKAGE, Preprocess
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Gelu(layers.Layer):
+    """Gaussian error linear unit, x Phi(x), of operations that ONNX has (Keras's has erfc).
+
+    Source: Hendrycks and Gimpel, arXiv:1606.08415.
+    """
+
+    def call(self, x: Any) -> Any:
+        """Return the activated rows."""
+        return 0.5 * x * (1.0 + ops.erf(x * 2**-0.5))
+
+    def compute_output_shape(self, x_shape: Any) -> Any:
+        """Return the shape of the rows, which stays."""
+        return x_shape
+
+
+_OWN_LAYERS = {"prelu": layers.PReLU, "gelu": Gelu}
+"""Activations that are layers of their own."""
 
 
 def seeds(seed: int) -> Iterator[int]:
@@ -33,12 +54,16 @@ class Group:
         real_rows: (N * object,) bool, True = real object.
         real: (N, object) bool.
         length: objects a candidate.
+        raw: (N * object, feature), not preprocessed; anything where masked.
+        features: names in the order of the last axis.
     """
 
     rows: Any
     real_rows: Any
     real: Any
     length: int
+    raw: Any
+    features: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,9 +71,9 @@ class Inputs:
     """The inputs of a model and what the network sees of them, preprocessed.
 
     Attributes:
-        raw: input name -> symbolic tensor, as `InputSpec` says.
-        candidate: (N, feature).
-        groups: by name.
+        raw: input name -> symbolic tensor, as `InputSpec` says, seen or not.
+        candidate: (N, feature); None if it is not seen.
+        groups: those that are seen, by name.
     """
 
     raw: dict[str, Any]
@@ -56,20 +81,40 @@ class Inputs:
     groups: dict[str, Group]
 
 
-def inputs(spec: InputSpec) -> Inputs:
-    """Make the inputs that `spec` names, with their preprocessing."""
+def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> Inputs:
+    """Make the inputs that `spec` names, with their preprocessing, without what is dropped.
+
+    Args:
+        spec: names, shapes and constants.
+        settings: what the network sees of them; None sees all.
+    Raises:
+        ValueError: `settings` drop a feature that is not there, or all of a group.
+    """
     raw = {CANDIDATE: keras.Input((len(spec.candidate.features),), name=CANDIDATE)}
-    candidate = Preprocess(spec.candidate.features, name=f"{CANDIDATE}_preprocess")(raw[CANDIDATE])
-    groups = {}
+    out = dropped(settings.drop) if settings is not None else {}
+    candidate, groups = None, {}
+    if settings is None or CANDIDATE in settings.seen():
+        features, candidate = _kept(spec.candidate, raw[CANDIDATE], out.get(CANDIDATE, ()))
+        candidate = Preprocess(features, name=f"{CANDIDATE}_preprocess")(candidate)
     for name, length in spec.lengths.items():
-        features, mask = spec.group(name).features, mask_name(name)
-        raw[name] = keras.Input((length, len(features)), name=name)
+        group, mask = spec.group(name), mask_name(name)
+        raw[name] = keras.Input((length, len(group.features)), name=name)
         raw[mask] = keras.Input((length,), name=mask, dtype="bool")
         real_rows = Rows(name=f"{mask}_rows")(raw[mask])
-        rows = Rows(name=f"{name}_rows")(raw[name])
-        rows = Preprocess(features, name=f"{name}_preprocess")(rows, real_rows)
-        groups[name] = Group(rows, real_rows, raw[mask], length)
+        features, rows = _kept(group, Rows(name=f"{name}_rows")(raw[name]), out.get(name, ()))
+        seen = Preprocess(features, name=f"{name}_preprocess")(rows, real_rows)
+        names = tuple(feature.name for feature in features)
+        groups[name] = Group(seen, real_rows, raw[mask], length, rows, names)
     return Inputs(raw, candidate, groups)
+
+
+def _kept(group: FittedGroup, x: Any, out: Sequence[str]) -> tuple[list[FittedFeature], Any]:
+    """Return the features of a group that are not dropped, and their columns of `x`."""
+    columns = kept([feature.name for feature in group.features], out, group=group.name)
+    features = [group.features[column] for column in columns]
+    if not out:
+        return features, x
+    return features, KeepFeatures(columns, name=f"{group.name}_keep")(x)
 
 
 @dataclass(frozen=True)
@@ -98,17 +143,34 @@ class Layers:
 
         Batch statistics are those of the rows that are True in `real`, if given.
         """
-        if not self.normalize:
-            return layers.Dense(
-                units, activation=self.activation, kernel_initializer=self.kernel(), name=name
-            )(x)
-        dense = layers.Dense(units, use_bias=False, kernel_initializer=self.kernel(), name=name)
-        x = Normalize(name=f"{name}_normalize")(dense(x), real)
-        return layers.Activation(self.activation, name=f"{name}_activate")(x)
+        bias = not self.normalize
+        dense = layers.Dense(units, use_bias=bias, kernel_initializer=self.kernel(), name=name)
+        if bias and self.activation not in _OWN_LAYERS:
+            dense.activation = keras.activations.get(self.activation)
+            return dense(x)
+        return self.activated(dense(x), name=name, real=real)
 
-    def tower(self, x: Any, widths: Sequence[int], *, name: str, real: Any = None) -> Any:
-        """Apply dense layers of these widths."""
-        for number, units in enumerate(widths, start=1):
+    def linear(self, x: Any, units: int, *, name: str, bias: bool = True) -> Any:
+        """Apply a dense layer alone to the rows of `x`."""
+        return layers.Dense(units, use_bias=bias, kernel_initializer=self.kernel(), name=name)(x)
+
+    def normalized(self, x: Any, *, name: str, real: Any = None) -> Any:
+        """Normalise the rows of `x` over the batch, where this network does so."""
+        return Normalize(name=f"{name}_normalize")(x, real) if self.normalize else x
+
+    def activated(self, x: Any, *, name: str, real: Any = None) -> Any:
+        """Normalise the rows of `x` where this network does so, and apply its activation."""
+        return self.activate(self.normalized(x, name=name, real=real), name=f"{name}_activate")
+
+    def activate(self, x: Any, *, name: str) -> Any:
+        """Apply the activation to the rows of `x`."""
+        if self.activation in _OWN_LAYERS:
+            return _OWN_LAYERS[self.activation](name=name)(x)
+        return layers.Activation(self.activation, name=name)(x)
+
+    def tower(self, x: Any, tower: Tower, *, name: str, real: Any = None) -> Any:
+        """Apply the dense layers of a tower."""
+        for number, units in enumerate(tower.sizes(), start=1):
             x = self.dense(x, units, name=f"{name}_dense_{number}", real=real)
         return x
 
@@ -117,21 +179,6 @@ class Layers:
         if self.dropout == 0:
             return x
         return layers.Dropout(self.dropout, seed=next(self.seeds), name=f"{name}_dropout")(x)
-
-
-def candidate_widths(tower: CandidateTower) -> list[int]:
-    """Return the widths of the candidate's layers."""
-    return [tower.units] * tower.layers + [tower.output_units]
-
-
-def shrinking(units: int, count: int, reduction: float) -> list[int]:
-    """Return `count` widths from `units` on, each `reduction` times the one before, at least 1."""
-    return [max(1, round(units * reduction**number)) for number in range(count)]
-
-
-def merge_widths(tower: MergeTower) -> list[int]:
-    """Return the widths of the layers behind the merged branches."""
-    return shrinking(tower.units, tower.layers, tower.reduction)
 
 
 def merged(branches: Sequence[Any]) -> Any:
@@ -148,7 +195,7 @@ class TwoClasses(layers.Layer):
     """
 
     def __init__(self, index: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.index = index
 
     def call(self, p: Any) -> Any:
@@ -165,12 +212,18 @@ class TwoClasses(layers.Layer):
 
 
 def probabilities(x: Any, spec: InputSpec, make: Layers) -> Any:
-    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax."""
-    if len(spec.classes) == 2:
-        unit = layers.Dense(
-            1, activation="sigmoid", kernel_initializer=make.kernel(), name="output"
-        )
-        return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(unit(x))
-    return layers.Dense(
-        len(spec.classes), activation="softmax", kernel_initializer=make.kernel(), name="output"
+    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax.
+
+    They are float32 also where the network computes in half precision.
+    """
+    two = len(spec.classes) == 2
+    p = layers.Dense(
+        1 if two else len(spec.classes),
+        activation="sigmoid" if two else "softmax",
+        kernel_initializer=make.kernel(),
+        dtype="float32",
+        name="output",
     )(x)
+    if two:
+        return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(p)
+    return p

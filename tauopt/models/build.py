@@ -1,7 +1,8 @@
 """From settings to a Keras model, through KerasTuner's hyperparameters.
 
 Each built-in network is a `keras_tuner.HyperModel`; another one is a settings class in
-`tauopt.config.networks`, a function from settings to a model, and a line in `BUILDERS`.
+`tauopt.config.networks` (a file, and a line in its `AnyNetwork`), a function from settings to a
+model here and a line in `BUILDERS`, and its own layers in `saving.OUR_LAYERS`.
 """
 
 from __future__ import annotations
@@ -14,16 +15,35 @@ import keras
 import keras_tuner
 
 from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import DeepSets, Dense, Rnn, group_lengths
+from tauopt.config.networks import (
+    AnyNetwork,
+    DecayModeRnn,
+    DeepSets,
+    DeepTau,
+    Dense,
+    OwnModel,
+    ParticleNet,
+    Rnn,
+    Transformer,
+    group_lengths,
+)
 from tauopt.models.deepsets import deepsets
+from tauopt.models.deeptau import deeptau
 from tauopt.models.dense import dense
 from tauopt.models.hyperparameters import declare, values
+from tauopt.models.own.compiled import Compiled
+from tauopt.models.own.recorded import build_recorded
+from tauopt.models.particlenet import particlenet
 from tauopt.models.rnn import rnn
+from tauopt.models.transformer import transformer
 
-AnyNetwork = Rnn | DeepSets | Dense
 BUILDERS: dict[type[AnyNetwork], Callable[..., keras.Model]] = {
     Rnn: rnn,
+    DecayModeRnn: rnn,
     DeepSets: deepsets,
+    Transformer: transformer,
+    ParticleNet: particlenet,
+    DeepTau: deeptau,
     Dense: dense,
 }
 """Settings class -> builder(spec, settings, seed=...)."""
@@ -46,7 +66,7 @@ class NetworkModel(keras_tuner.HyperModel):
         return BUILDERS[type(settings)](spec, settings, seed=self.seed)
 
 
-def build_model(spec: InputSpec, network: AnyNetwork, *, seed: int) -> keras.Model:
+def build_model(spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int) -> keras.Model:
     """Build a network with the same weights for the same seed, on any machine.
 
     Args:
@@ -55,15 +75,29 @@ def build_model(spec: InputSpec, network: AnyNetwork, *, seed: int) -> keras.Mod
         seed: of the initial weights and of dropout.
     Raises:
         ValueError: groups or lengths of `spec` and `network` differ.
+        ChangedSpaceError: a model of the user's own is not what it was when its values were
+            recorded.
     """
     if dict(spec.lengths) != group_lengths(network):
         raise ValueError(
             f"the input spec has groups {dict(spec.lengths)}, "
             f"the network {group_lengths(network)}; expected the same"
         )
+    if isinstance(network, OwnModel):
+        return build_recorded(network, spec, seed=seed).network
     hp = keras_tuner.HyperParameters()
     hp.values = dict(values(network))
     return NetworkModel(spec, network, seed=seed).build(hp)
+
+
+def build_trainable(
+    spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int
+) -> tuple[keras.Model, Compiled | None]:
+    """Build a network, see `build_model`, with the optimizer and loss that it brings, if any."""
+    if isinstance(network, OwnModel):
+        built = build_recorded(network, spec, seed=seed)
+        return built.network, built.compiled
+    return build_model(spec, network, seed=seed), None
 
 
 @dataclass(frozen=True)
@@ -74,7 +108,7 @@ class Description:
     summary: str
 
 
-def describe(spec: InputSpec, network: AnyNetwork) -> Description:
+def describe(spec: InputSpec, network: AnyNetwork | OwnModel) -> Description:
     """Count the parameters of a network and list its layers, without training it."""
     model = build_model(spec, network, seed=0)
     lines: list[str] = []

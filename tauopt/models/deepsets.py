@@ -19,7 +19,7 @@ from tauopt.models.objects import Objects, SumObjects
 
 def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
     """Build the network."""
-    inputs = blocks.inputs(spec)
+    inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed),
         activation=settings.activation,
@@ -28,13 +28,13 @@ def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
         dropout=settings.dropout,
     )
     branches = [
-        _branch(inputs.groups[name], make, group, name=name)
-        for name, group in settings.groups.items()
+        _branch(objects, make, settings.groups[name], name=name)
+        for name, objects in inputs.groups.items()
     ]
-    widths = blocks.candidate_widths(settings.candidate)
-    branches.append(make.tower(inputs.candidate, widths, name="candidate"))
+    if inputs.candidate is not None:
+        branches.append(make.tower(inputs.candidate, settings.candidate, name="candidate"))
     x = blocks.merged(branches)
-    for number, units in enumerate(blocks.merge_widths(settings.merge), start=1):
+    for number, units in enumerate(settings.merge.sizes(), start=1):
         x = make.drop(x, name=f"merge_{number}")
         x = make.dense(x, units, name=f"merge_dense_{number}")
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="deepsets")
@@ -42,10 +42,7 @@ def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
 
 def _branch(objects: blocks.Group, make: blocks.Layers, group: DeepSetsGroup, *, name: str) -> Any:
     """Apply phi to each object, add up the real ones, apply F."""
-    phi = [group.phi_units] * (group.phi_layers - 1) + [group.phi_output_units]
-    rows = make.tower(objects.rows, phi, name=f"{name}_phi", real=objects.real_rows)
+    rows = make.tower(objects.rows, group.phi, name=f"{name}_phi", real=objects.real_rows)
     x = Objects(objects.length, name=f"{name}_objects")(rows)
     x = SumObjects(name=f"{name}_sum")(x, objects.real)
-    return make.tower(
-        x, [group.f_units] * group.f_layers + [group.f_output_units], name=f"{name}_f"
-    )
+    return make.tower(x, group.f, name=f"{name}_f")

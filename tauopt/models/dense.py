@@ -1,4 +1,4 @@
-"""Dense layers on the candidate's own features alone."""
+"""Dense layers on the candidate's own features, and on objects laid flat beside them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import keras
 from tauopt.config.inputs import InputSpec
 from tauopt.config.networks import Dense
 from tauopt.models import blocks
+from tauopt.models.objects import FlatObjects, Objects
 
 
 def dense(spec: InputSpec, settings: Dense, *, seed: int) -> keras.Model:
-    """Build the network; groups of objects in `spec` are not looked at."""
-    inputs = blocks.inputs(spec.model_copy(update={"lengths": {}}))
+    """Build the network."""
+    inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed),
         activation=settings.activation,
         normalize=settings.batch_normalization,
         dropout=settings.dropout,
     )
-    x = inputs.candidate
-    widths = blocks.shrinking(settings.units, settings.layers, settings.reduction)
-    for number, units in enumerate(widths, start=1):
+    x = [] if inputs.candidate is None else [inputs.candidate]
+    for name, objects in inputs.groups.items():
+        rows = Objects(objects.length, name=f"{name}_objects")(objects.rows)
+        x.append(FlatObjects(name=f"{name}_flat")(rows, objects.real))
+    x = blocks.merged(x)
+    for number, units in enumerate(settings.sizes(), start=1):
         x = make.drop(make.dense(x, units, name=f"dense_{number}"), name=f"dense_{number}")
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="dense")

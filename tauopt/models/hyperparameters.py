@@ -12,6 +12,7 @@ import annotated_types
 from keras_tuner import HyperParameters
 from pydantic.fields import FieldInfo
 
+from tauopt.config.networks.towers import PYRAMID, Tower
 from tauopt.config.settings import Scalar, Settings
 
 Knobs = TypeVar("Knobs", bound=Settings)
@@ -31,7 +32,9 @@ def declare(hp: HyperParameters, base: Knobs, *, prefix: str = "model") -> Knobs
     chosen: dict[str, Any] = {}
     for name, field in type(base).model_fields.items():
         path, default = f"{prefix}.{name}", getattr(base, name)
-        if isinstance(default, Settings):
+        if _is_settled(base, name):
+            chosen[name] = default
+        elif isinstance(default, Settings):
             chosen[name] = declare(hp, default, prefix=path)
         elif isinstance(default, dict):
             chosen[name] = {
@@ -47,6 +50,8 @@ def values(settings: Settings, *, prefix: str = "model") -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     for name in type(settings).model_fields:
         path, value = f"{prefix}.{name}", getattr(settings, name)
+        if _is_settled(settings, name):
+            continue
         if isinstance(value, Settings):
             found |= values(value, prefix=path)
         elif isinstance(value, dict):
@@ -57,6 +62,13 @@ def values(settings: Settings, *, prefix: str = "model") -> dict[str, Scalar]:
     return found
 
 
+def _is_settled(settings: Settings, name: str) -> bool:
+    """Say whether a field is no knob: a tower's list of widths, or what it takes the place of."""
+    if not isinstance(settings, Tower):
+        return False
+    return name == "widths" or (name in PYRAMID and bool(settings.widths))
+
+
 def _declare_scalar(hp: HyperParameters, path: str, field: FieldInfo, default: Scalar) -> Scalar:
     kind: Any = field.annotation
     if typing.get_origin(kind) is Literal:
@@ -64,6 +76,8 @@ def _declare_scalar(hp: HyperParameters, path: str, field: FieldInfo, default: S
         chosen = default if len(choices) == 1 else hp.Choice(path, choices, default=default)
     elif kind is bool:
         chosen = hp.Boolean(path, default=default)
+    elif kind is str:
+        chosen = hp.Fixed(path, default)  # a text is one of any; its own value, where `hp` has one
     elif kind is int:
         low, high = _bounds(path, field)
         chosen = hp.Int(path, int(low), int(high), default=default)
@@ -71,7 +85,9 @@ def _declare_scalar(hp: HyperParameters, path: str, field: FieldInfo, default: S
         low, high = _bounds(path, field)
         chosen = hp.Float(path, low, high, default=default)
     else:
-        raise TypeError(f"{path}: expected a bool, int, float, choice or settings, got {kind}")
+        raise TypeError(
+            f"{path}: expected a bool, int, float, text, choice or settings, got {kind}"
+        )
     return typing.cast(Scalar, chosen)
 
 

@@ -22,11 +22,16 @@ class Normalize(keras.layers.Layer):
     nothing. While fewer batches were seen than the momentum looks back on, the moving statistics
     are plain means over them, so that a network can be judged after few batches.
 
+    It computes in float32 also where the network does not: sums over a batch need its digits.
+
     Call with x (row, unit) and, where some rows are padding, real (row,) bool.
 
     Source: Ioffe and Szegedy, arXiv:1502.03167; with its gradient in closed form, which makes the
     graph of a training step a third as large as `keras.layers.BatchNormalization` does.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
 
     def build(self, x_shape: Any, real_shape: Any = None) -> None:
         """Make scale, offset and moving mean and variance for each unit."""

@@ -5,6 +5,7 @@ Objects lie at the front of their axis, padding behind them; the stream makes th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,7 +19,11 @@ class Rows(keras.layers.Layer):
     """Lay the objects of all candidates below each other: (N, object, ...) -> (N * object, ...).
 
     Dense layers on rows are one matrix product; on three axes Keras makes them twenty operations.
+    Raw features stay as they are in a network of half precision, which could not hold them.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
 
     def call(self, x: Any) -> Any:
         """Return one row an object."""
@@ -52,6 +57,74 @@ class Objects(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return what `__init__` takes."""
         return {**super().get_config(), "length": self.length}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class FirstObject(keras.layers.Layer):
+    """Take the first object of each candidate from rows: (N * object, unit) -> (N, unit).
+
+    Args:
+        length: objects a candidate.
+    """
+
+    def __init__(self, length: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.length = length
+
+    def call(self, x: Any) -> Any:
+        """Return the first objects."""
+        return ops.reshape(x, (-1, self.length, x.shape[-1]))[:, 0]
+
+    def compute_output_shape(self, x_shape: Any) -> Any:
+        """Return (N, unit)."""
+        return (None, x_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        return {**super().get_config(), "length": self.length}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class KeepFeatures(keras.layers.Layer):
+    """Keep some features and leave the others out: (row, feature) -> (row, kept).
+
+    Args:
+        columns: positions of those to keep, ascending.
+    """
+
+    def __init__(self, columns: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.columns = list(columns)
+
+    def call(self, x: Any) -> Any:
+        """Return the kept features."""
+        return ops.take(x, self.columns, axis=-1)
+
+    def compute_output_shape(self, x_shape: Any) -> Any:
+        """Return (row, kept)."""
+        return (*x_shape[:-1], len(self.columns))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        return {**super().get_config(), "columns": self.columns}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class FlatObjects(keras.layers.Layer):
+    """Lay the objects of a candidate side by side, and behind them whether each is there.
+
+    Call with values (N, object, unit) and the mask (N, object) bool; gives
+    (N, object * (unit + 1)).
+    """
+
+    def call(self, x: Any, real: Any) -> Any:
+        """Return values, then ones and zeros."""
+        flat = ops.reshape(x, (-1, x.shape[1] * x.shape[2]))
+        return ops.concatenate([flat, ops.cast(real, x.dtype)], axis=-1)
+
+    def compute_output_shape(self, x_shape: Any, real_shape: Any) -> Any:
+        """Return (N, object * (unit + 1))."""
+        return (x_shape[0], x_shape[1] * (x_shape[2] + 1))
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

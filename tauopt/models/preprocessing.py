@@ -20,7 +20,7 @@ FLOAT_MAX = float(np.finfo(np.float32).max)
 Bounds = tuple[float | None, float | None]
 """Lowest and highest value; none is no bound."""
 LARGEST = 1e9
-"""What the network sees is clipped to +-this, so that its sums stay finite in float32."""
+"""What a network sees is clipped to +-this, so that its sums stay finite in float32."""
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -33,9 +33,14 @@ class Preprocess(keras.layers.Layer):
     The constants are part of the layer's configuration, so they are saved with the model and
     are no parameters.
 
+    It computes in float32 also where the network does not: momenta in MeV are more than float16
+    holds.
+
     Call with the features (..., feature) float32 and, for objects, the mask (...) bool,
     True = real object.
     """
+
+    largest = LARGEST
 
     def __init__(self, features: Sequence[FittedFeature | dict[str, Any]], **kwargs: Any) -> None:
         """Take the features in the order of the last axis.
@@ -43,7 +48,7 @@ class Preprocess(keras.layers.Layer):
         Raises:
             ValueError: a spread is zero, or there are no features.
         """
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.features = tuple(FittedFeature.model_validate(feature) for feature in features)
         if not self.features:
             raise ValueError("expected at least one feature, got none")
@@ -62,7 +67,7 @@ class Preprocess(keras.layers.Layer):
             x = self._clip(x, lambda f: f.clip or (None, None))
         x = x - self._per_feature(lambda f: f.shift)
         x = x * self._per_feature(lambda f: 1.0 / f.spread)
-        x = ops.clip(x, -LARGEST, LARGEST)
+        x = ops.clip(x, -self.largest, self.largest)
         return x if real is None else ops.where(ops.expand_dims(real, -1), x, 0.0)
 
     def _per_feature(self, value: Callable[[FittedFeature], float]) -> Any:

@@ -1,6 +1,7 @@
 """The ATLAS tau RNN: recurrent branches over objects beside the candidate's own features.
 
-Source: ATLAS, ATL-PHYS-PUB-2019-033; layers and widths of the published training code.
+Source: ATLAS, ATL-PHYS-PUB-2019-033; layers and widths of the published training code, which
+trains the decay-mode RNN too: the same layers on particle-flow objects, other defaults.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import keras
 from keras import layers
 
 from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import Rnn, RnnGroup
+from tauopt.config.networks import Recurrent, RnnGroup
 from tauopt.models import blocks
 from tauopt.models.objects import LastObject, Objects, ReverseObjects
 from tauopt.models.recurrent import Gru, Lstm
@@ -19,30 +20,32 @@ from tauopt.models.recurrent import Gru, Lstm
 _CELLS = {"lstm": Lstm, "gru": Gru}
 
 
-def rnn(spec: InputSpec, settings: Rnn, *, seed: int) -> keras.Model:
-    """Build the network; with defaults and two classes it is the published baseline."""
-    inputs = blocks.inputs(spec)
+def rnn(spec: InputSpec, settings: Recurrent, *, seed: int) -> keras.Model:
+    """Build the network; with defaults and two classes `rnn` is the published baseline."""
+    inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed), activation=settings.activation, dropout=settings.dropout
     )
     branches = []
-    for name, group in settings.groups.items():
-        objects = inputs.groups[name]
-        rows = make.tower(objects.rows, [group.dense_units] * group.dense_layers, name=name)
+    for name, objects in inputs.groups.items():
+        group = settings.groups[name]
+        rows = make.tower(objects.rows, group.dense, name=name)
         x = Objects(objects.length, name=f"{name}_objects")(rows)
+        if settings.reversed:
+            x = ReverseObjects(name=f"{name}_reversed")(x, objects.real)
         branches.append(_recurrent(x, objects.real, make, settings, group, name=name))
-    widths = blocks.candidate_widths(settings.candidate)
-    branches.append(make.tower(inputs.candidate, widths, name="candidate"))
+    if inputs.candidate is not None:
+        branches.append(make.tower(inputs.candidate, settings.candidate, name="candidate"))
     x = blocks.merged(branches)
-    if settings.merge.layers:
+    if settings.merge.sizes():
         x = make.drop(x, name="merge")
-        x = make.tower(x, blocks.merge_widths(settings.merge), name="merge")
+        x = make.tower(x, settings.merge, name="merge")
     x = make.drop(x, name="output")
-    return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="rnn")
+    return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name=settings.type)
 
 
 def _recurrent(
-    x: Any, real: Any, make: blocks.Layers, settings: Rnn, group: RnnGroup, *, name: str
+    x: Any, real: Any, make: blocks.Layers, settings: Recurrent, group: RnnGroup, *, name: str
 ) -> Any:
     """Read the objects in order, and backwards too where bidirectional; return the last states."""
     for number in range(1, group.rnn_layers + 1):
@@ -65,7 +68,7 @@ def _side_by_side(parts: list[Any], name: str) -> Any:
     return parts[0] if len(parts) == 1 else layers.Concatenate(name=f"{name}_directions")(parts)
 
 
-def _layer(make: blocks.Layers, settings: Rnn, group: RnnGroup, name: str) -> Any:
+def _layer(make: blocks.Layers, settings: Recurrent, group: RnnGroup, name: str) -> Any:
     """Make a recurrent layer that gives the state at every object."""
     return _CELLS[settings.cell](
         group.units,

@@ -12,7 +12,17 @@ import keras
 
 from tauopt import durable
 from tauopt.errors import CorruptError
-from tauopt.models import blocks, normalization, objects, preprocessing, recurrent
+from tauopt.models import (
+    attention,
+    blocks,
+    grids,
+    neighbours,
+    normalization,
+    objects,
+    preprocessing,
+    recurrent,
+    together,
+)
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 MAX_CONFIG_BYTES = 16_000_000
@@ -26,9 +36,25 @@ OUR_LAYERS = tuple(
         recurrent.Gru,
         objects.Rows,
         objects.Objects,
+        objects.KeepFeatures,
+        objects.FlatObjects,
         objects.SumObjects,
         objects.LastObject,
         objects.ReverseObjects,
+        objects.FirstObject,
+        together.RawFeatures,
+        attention.ClassToken,
+        attention.AttentionBias,
+        attention.Attend,
+        attention.PairFeatures,
+        grids.LeadingInCell,
+        grids.FillGrid,
+        grids.Cells,
+        grids.CellRows,
+        neighbours.NearestNeighbours,
+        neighbours.WithNeighbours,
+        neighbours.MeanOfReal,
+        blocks.Gelu,
         blocks.TwoClasses,
     )
 )
@@ -98,8 +124,28 @@ def check_archive(path: Path) -> None:
             config = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, OSError, ValueError, RecursionError) as error:
         raise CorruptError(f"model {path} is no Keras archive: {error}") from error
-    for item in _classes(config):
-        _check_class(item, path)
+    for name, module in foreign_classes(config):
+        raise CorruptError(
+            f"model {path}: class {name!r} of module {module!r} is neither Keras's nor ours"
+        )
+
+
+def foreign_classes(config: Any) -> list[tuple[Any, Any]]:
+    """Return name and module of each class in a model's configuration that we would not load."""
+    return [
+        (item["class_name"], item.get("module"))
+        for item in _classes(config)
+        if not _is_known(item["class_name"], item.get("module"), item.get("registered_name"))
+    ]
+
+
+def is_known_layer(layer: keras.layers.Layer) -> bool:
+    """Say whether a model with this layer would be loaded: it is Keras's own, or ours."""
+    kind = type(layer)
+    if isinstance(layer, (keras.Sequential, keras.Model)):
+        return kind.__module__.startswith("keras.src.models.")
+    public = "keras.layers" if kind.__module__.startswith("keras.src.layers.") else None
+    return _is_known(kind.__name__, public, keras.saving.get_registered_name(kind))
 
 
 def _classes(config: Any) -> Iterator[dict[str, Any]]:
@@ -115,13 +161,8 @@ def _classes(config: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(part)
 
 
-def _check_class(item: dict[str, Any], path: Path) -> None:
-    name, module = item["class_name"], item.get("module")
-    ours = item.get("registered_name") in OUR_LAYERS
-    if name in _REFUSED or not (ours or _is_kerass(name, module)):
-        raise CorruptError(
-            f"model {path}: class {name!r} of module {module!r} is neither Keras's nor ours"
-        )
+def _is_known(name: Any, module: Any, registered_name: Any) -> bool:
+    return name not in _REFUSED and (registered_name in OUR_LAYERS or _is_kerass(name, module))
 
 
 def _is_kerass(name: Any, module: Any) -> bool:

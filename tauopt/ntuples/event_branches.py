@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tauopt.config.layout import RESERVED, EventLayout, Objects
 from tauopt.errors import nearest
-from tauopt.ntuples.root import is_jagged
+from tauopt.ntuples.root_files import is_jagged
 from tauopt.physics.expressions import parse
 
 KEY, INDEX = "m_persKey", "m_persIndex"

@@ -10,6 +10,7 @@ from typing import Any
 from tauopt.config.layout import EventLayout, Objects
 from tauopt.errors import DataError
 from tauopt.ntuples import nested, rntuple
+from tauopt.ntuples.baskets import check_headers
 from tauopt.ntuples.event_branches import (
     INDEX,
     KEY,
@@ -22,7 +23,7 @@ from tauopt.ntuples.event_branches import (
 )
 from tauopt.ntuples.event_columns import Event, is_one
 from tauopt.ntuples.nested import Nested
-from tauopt.ntuples.root import available_branches, open_tree, read_steps
+from tauopt.ntuples.root_files import available_branches, open_tree, read_steps
 from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, reading
 from tauopt.ntuples.xaod import find_keys, link_keys
 from tauopt.physics.jagged import Array, Jagged
@@ -91,6 +92,12 @@ class EventTree:
                 if event.candidates:
                     yield {name: event.column(name) for name in branches}
 
+    def _check_baskets(self, needed: Needed) -> None:
+        with reading(self.path), self.path.open("rb") as file:
+            for name, branch in needed.branches.items():
+                with reading(self.path, f"branch {name!r} "):
+                    check_headers(branch, file.fileno())
+
     def _of(self, name: str) -> Reference:
         return reference(self.layout, name)
 
@@ -150,6 +157,7 @@ class EventTree:
 
     def _read(self, tree: Any, needed: Needed, step: int) -> Iterator[dict[str, Nested]]:
         """Read branches of at most `step` events at a time, links as their two members."""
+        self._check_baskets(needed)
         total, seen = int(tree.num_entries), 0
         size = sum(int(branch.uncompressed_bytes) for branch in needed.branches.values())
         step = min(step, max(_FEWEST, _STEP_BYTES * total // max(1, size)))

@@ -11,7 +11,8 @@ from tauopt.ntuples.arrow import Feather, Parquet
 from tauopt.ntuples.events import EventTree
 from tauopt.ntuples.friends import Joined
 from tauopt.ntuples.hdf5 import Hdf5
-from tauopt.ntuples.root import RootTree, list_trees
+from tauopt.ntuples.root import RootTree
+from tauopt.ntuples.root_files import list_trees
 from tauopt.ntuples.source import TREE, Source
 
 _Open = Callable[[Path, str], Source]

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tauopt.ntuples.source import STEP, BadFileError, Column, Seekable, Source, TableInfo, check
-from tauopt.physics.jagged import Array, Jagged
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.ntuples.source import (
+    STEP,
+    BadFileError,
+    Column,
+    Columns,
+    Reader,
+    Seekable,
+    Source,
+    TableInfo,
+    check,
+)
 
 
 @dataclass(frozen=True)
@@ -38,26 +51,24 @@ class Joined:
         """Look at the headers of all trees; see `Source`."""
         return self._look(branches)[0]
 
-    def iterate(
-        self, branches: Sequence[str], *, step: int = STEP
-    ) -> Iterator[dict[str, Array | Jagged]]:
+    def iterate(self, branches: Sequence[str], *, step: int = STEP) -> Iterator[Columns]:
         """Read branches; see `Source`."""
         _, homes = self._look(branches)
         readers = [_renamed(source, names, step=step) for source, names in self._by_tree(homes)]
         for parts in zip(*readers, strict=True):
-            joined: dict[str, Array | Jagged] = {}
+            joined: Columns = {}
             for part in parts:
                 joined |= part
             yield joined
 
-    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
-        """Read the entries from `start` to `stop`; see `Seekable`."""
-        _, homes = self._look(branches)
-        joined: dict[str, Array | Jagged] = {}
-        for source, wanted in self._by_tree(homes):
-            columns = source.read(list(dict.fromkeys(wanted.values())), start=start, stop=stop)
-            joined |= {name: columns[inner] for name, inner in wanted.items()}
-        return joined
+    def open(self, branches: Sequence[str]) -> JoinedReader:
+        """Open all trees that are needed, for reading at any entry; see `Seekable`."""
+        info, homes = self._look(branches)
+        readers = [
+            (source.open(list(dict.fromkeys(wanted.values()))), wanted)
+            for source, wanted in self._by_tree(homes)
+        ]
+        return JoinedReader(info.entries, tuple(readers))
 
     def _by_tree(
         self, homes: Mapping[str, tuple[int, str]]
@@ -88,6 +99,28 @@ class Joined:
         return info, {name: homes[name] for name in branches}
 
 
+@dataclass(frozen=True)
+class JoinedReader:
+    """Open trees that are read together; see `Reader`."""
+
+    entries: int
+    readers: tuple[tuple[Reader, Mapping[str, str]], ...]
+    """Each with name as asked for -> name in its tree."""
+
+    @property
+    def seams(self) -> NDArray[np.int64]:
+        """Those that all trees have."""
+        return functools.reduce(np.intersect1d, [reader.seams for reader, _ in self.readers])
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Read the entries from `start` to `stop`."""
+        joined: Columns = {}
+        for reader, wanted in self.readers:
+            columns = reader.read(start, stop)
+            joined |= {name: columns[inner] for name, inner in wanted.items()}
+        return joined
+
+
 def _names(source: Source) -> dict[str, Column]:
     """Return the branches of a tree by their paths, and by their last names where unique."""
     columns = source.columns()
@@ -97,9 +130,7 @@ def _names(source: Source) -> dict[str, Column]:
     return {n: columns[paths[0]] for n, paths in last.items() if len(paths) == 1} | columns
 
 
-def _renamed(
-    source: Source, wanted: Mapping[str, str], *, step: int
-) -> Iterator[dict[str, Array | Jagged]]:
+def _renamed(source: Source, wanted: Mapping[str, str], *, step: int) -> Iterator[Columns]:
     """Read a tree under the names that were asked for."""
     for columns in source.iterate(list(dict.fromkeys(wanted.values())), step=step):
         yield {name: columns[inner] for name, inner in wanted.items()}

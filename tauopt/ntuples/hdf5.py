@@ -16,10 +16,14 @@ dataset or group, and wherever only one branch has the name.
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
 from tauopt.ntuples.hdf5_pandas import pandas_part
@@ -29,11 +33,13 @@ from tauopt.ntuples.source import (
     TREE,
     BadFileError,
     Column,
+    Columns,
     TableInfo,
     check,
+    check_range,
     reading,
 )
-from tauopt.physics.jagged import Array, Jagged
+from tauopt.physics.jagged import Jagged
 
 
 @dataclass(frozen=True)
@@ -54,24 +60,37 @@ class Hdf5:
         with _opened(self.path, self.tree) as table:
             return table.check(branches)
 
-    def iterate(
-        self, branches: Sequence[str], *, step: int = STEP
-    ) -> Iterator[dict[str, Array | Jagged]]:
+    def iterate(self, branches: Sequence[str], *, step: int = STEP) -> Iterator[Columns]:
         """Read branches; see `Source`."""
         with _opened(self.path, self.tree) as table:
             entries = table.check(branches).entries
             for start in range(0, entries, step):
                 yield table.read(branches, start, min(start + step, entries))
 
-    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
-        """Read the entries from `start` to `stop`; see `Seekable`."""
-        with _opened(self.path, self.tree) as table:
-            entries = table.check(branches).entries
-            if not 0 <= start <= stop <= entries:
-                raise BadFileError(
-                    f"{self.path}: holds {entries} entries, expected those from {start} to {stop}"
-                )
-            return table.read(branches, start, stop)
+    def open(self, branches: Sequence[str]) -> _Reader:
+        """Open the file for reading at any entry; see `Seekable`."""
+        return _Reader(self.path, self.tree, branches)
+
+
+class _Reader:
+    """Some branches of an open file; see `Reader`."""
+
+    def __init__(self, path: Path, tree: str, branches: Sequence[str]) -> None:
+        self._branches, stack = branches, contextlib.ExitStack()
+        with stack:
+            self._table = stack.enter_context(_opened(path, tree))
+            self.entries = self._table.check(branches).entries
+            weakref.finalize(self, stack.pop_all().close)
+
+    @property
+    def seams(self) -> NDArray[np.int64]:
+        """Both ends; chunks of an HDF5 file differ between datasets."""
+        return np.array([0, self.entries])
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Read the entries from `start` to `stop`; h5py lets one thread in at a time."""
+        check_range(start, stop, entries=self.entries, path=self._table.path)
+        return self._table.read(self._branches, start, stop)
 
 
 @dataclass(frozen=True)
@@ -99,9 +118,9 @@ class _Table:
                 self.parts[part].check_written(list(wanted.values()))
         return found
 
-    def read(self, branches: Sequence[str], start: int, stop: int) -> dict[str, Array | Jagged]:
+    def read(self, branches: Sequence[str], start: int, stop: int) -> Columns:
         """Read the entries from `start` to `stop`, each part once."""
-        values: dict[str, Array | Jagged] = {}
+        values: Columns = {}
         for part, wanted in self._by_part(branches).items():
             inner = list(dict.fromkeys(wanted.values()))
             with reading(self.path, f"branch {', '.join(map(repr, wanted))} "):

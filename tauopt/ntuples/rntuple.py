@@ -16,6 +16,8 @@ _LIST = re.compile(
     rf"(?:std::vector|ROOT::VecOps::RVec|ROOT::RVec)<{_NUMBER}>|std::array<{_NUMBER},\s*\d+>"
 )
 _ONE = re.compile(_NUMBER)
+_CHECKSUM = 8
+"""Bytes of the XXH3 checksum at the end of an envelope, of which page lists are one kind."""
 
 
 def column(field: Any) -> Column:
@@ -27,6 +29,23 @@ def column(field: Any) -> Column:
     elif field.top_level and _LIST.fullmatch(kind):
         jagged = True
     return Column(kind, jagged, int(field.num_entries))
+
+
+def check_page_lists(ntuple: Any) -> None:
+    """Compare the lists of pages with their checksums; uproot does so of header and footer only.
+
+    A damaged list asks for pages of billions of values: memory would be gone before anything is
+    noticed. ValueError if one is damaged.
+    """
+    import xxhash
+
+    for record in ntuple.footer.cluster_group_records:
+        link = record.page_list_link
+        chunk, cursor = ntuple.read_locator(link.locator, link.env_uncomp_size)
+        content = bytes(cursor.bytes(chunk, link.env_uncomp_size, {}))
+        stored = int.from_bytes(content[-_CHECKSUM:], "little")
+        if xxhash.xxh3_64_intdigest(content[:-_CHECKSUM]) != stored:
+            raise ValueError("a list of its pages does not have its checksum")
 
 
 def chunks(

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tauopt.errors import DataError, TauoptError, nearest
 from tauopt.physics.jagged import Array, Jagged
 
@@ -16,6 +19,10 @@ STEP = 50_000
 
 TREE = "candidates"
 """Table of the candidates, unless told otherwise; formats with one table a file don't need it."""
+
+
+Columns = dict[str, Array | Jagged]
+"""Branch -> numpy (candidate,) or `Jagged`."""
 
 
 class BadFileError(DataError):
@@ -66,9 +73,7 @@ class Source(Protocol):
             BadFileError: the file can't be read, or its branches disagree about the entries.
         """
 
-    def iterate(
-        self, branches: Sequence[str], *, step: int = STEP
-    ) -> Iterator[dict[str, Array | Jagged]]:
+    def iterate(self, branches: Sequence[str], *, step: int = STEP) -> Iterator[Columns]:
         """Read branches, `step` entries at a time, in the order of the file.
 
         Yields:
@@ -80,12 +85,38 @@ class Source(Protocol):
         """
 
 
+class Reader(Protocol):
+    """An open file, for some of its branches; may be used by several threads at once."""
+
+    @property
+    def entries(self) -> int:
+        """Candidates."""
+
+    @property
+    def seams(self) -> NDArray[np.int64]:
+        """Entries, 0 and the end among them, at which it costs nothing to begin or to stop.
+
+        Between two of them lies what is stored in one piece, which is read whole or not at all.
+        """
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Read the entries from `start` to `stop`, one at least; as `Source.iterate` does."""
+
+
 @runtime_checkable
 class Seekable(Source, Protocol):
     """A source that can begin anywhere, as direct streaming needs it."""
 
-    def read(self, branches: Sequence[str], *, start: int, stop: int) -> dict[str, Array | Jagged]:
-        """Read the entries from `start` to `stop`; returns and raises as `Source.iterate`."""
+    def open(self, branches: Sequence[str]) -> Reader:
+        """Open the file until the reader is dropped; raises as `Source.inspect`."""
+
+
+def check_range(start: int, stop: int, *, entries: int, path: Path) -> None:
+    """Check that a file has the entries from `start` to `stop`, one at least; else BadFileError."""
+    if not 0 <= start < stop <= entries:
+        raise BadFileError(
+            f"{path}: holds {entries} entries, expected those from {start} to {stop}"
+        )
 
 
 @contextlib.contextmanager

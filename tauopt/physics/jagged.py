@@ -47,21 +47,22 @@ def take_index(
     counts = (offsets[1:] - offsets[:-1])[rows]
     chosen = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(counts, out=chosen[1:])
-    within = np.arange(chosen[-1], dtype=np.int64) - np.repeat(chosen[:-1], counts)
-    return np.repeat(offsets[:-1][rows], counts) + within, chosen
+    positions = np.repeat(offsets[:-1][rows] - chosen[:-1], counts)
+    positions += np.arange(chosen[-1], dtype=np.int64)
+    return positions, chosen
 
 
-def descending(keys: Array, owners: NDArray[np.int64]) -> NDArray[np.int64]:
+def descending(keys: Array, owners: NDArray[np.int64]) -> NDArray[np.int64] | slice:
     """Sort the objects of each candidate by a key, the largest first; equal ones keep their order.
 
     Args:
         keys: (object) numbers, none of them NaN.
         owners: (object) candidate, ascending, below 2**32.
     Returns:
-        positions in the new order.
+        positions in the new order; a slice of all where they are in order already.
     """
     if np.all((keys[1:] <= keys[:-1]) | (owners[1:] != owners[:-1])):
-        return np.arange(len(keys))
+        return slice(None)
     with np.errstate(over="ignore"):
         single = keys.astype(np.float32) + np.float32(0)  # no negative zero
     if np.array_equal(single, keys):

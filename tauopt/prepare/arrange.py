@@ -133,11 +133,25 @@ def keys_at(
 class Sliced:
     """Candidates by the piece of their file that they stand in, and there as in the file."""
 
-    def __init__(self, parts: Parts, files: Sequence[InputFile], *, chunk_size: int) -> None:
-        """Arrange the candidates of some files; a chunk is of at most `chunk_size` entries."""
+    def __init__(
+        self,
+        parts: Parts,
+        files: Sequence[InputFile],
+        *,
+        seams: Sequence[NDArray[np.int64]],
+        chunk_size: int,
+    ) -> None:
+        """Arrange the candidates of some files.
+
+        Args:
+            parts: by number of the file.
+            files: all of them.
+            seams: (file) entries at which it costs nothing to cut; see `Reader.seams`.
+            chunk_size: entries of a chunk, about, kept or not.
+        """
         entries = sum(file.entries for file in files)
         self._parts, self._chunks = parts, max(1, math.ceil(entries / chunk_size))
-        self._places = places(files, chunks=self._chunks)
+        self._places = places(files, seams=seams, chunks=self._chunks)
 
     def copies(self, split: SplitName) -> bool:
         """Say whether the features of a split are copied."""
@@ -152,10 +166,10 @@ class Sliced:
         found: list[list[Piece]] = [[] for _ in range(self._chunks)]
         for file in sorted(self._parts, key=lambda number: self._places[number].begin):
             place = self._places[file]
-            edges = np.array([place.first(piece) for piece in range(1, place.pieces)], np.uint64)
-            into = [found[place.chunk_of(i, chunks=self._chunks)] for i in range(place.pieces)]
+            pieces = range(len(place.cuts) + 1)
+            into = [found[place.chunk_of(piece, chunks=self._chunks)] for piece in pieces]
             for _, part in _with({file: self._parts[file]}, split):
-                cut_by_keys(part, split, edges, file=file, into=into)
+                cut_by_keys(part, split, place.cuts.astype(np.uint64), file=file, into=into)
         return [pieces for pieces in found if pieces]
 
     def sizes(self, split: SplitName) -> Sequence[int]:
@@ -192,22 +206,19 @@ class Place(NamedTuple):
 
     begin: int
     """Entries of all files before it, in the order of samples and paths."""
-    entries: int
-    pieces: int
-    """Pieces of the file, evenly spread over the chunks."""
+    cuts: NDArray[np.int64]
+    """Entries at which it is cut into pieces, which are evenly spread over the chunks."""
     chunk: int
     """Of its first piece."""
 
-    def first(self, piece: int) -> int:
-        """Return the first entry of a piece."""
-        return -(-piece * self.entries // self.pieces)
-
     def chunk_of(self, piece: int, *, chunks: int) -> int:
         """Return the chunk that a piece goes to."""
-        return (self.chunk + piece * chunks // self.pieces) % chunks
+        return (self.chunk + piece * chunks // (len(self.cuts) + 1)) % chunks
 
 
-def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
+def places(
+    files: Sequence[InputFile], *, seams: Sequence[NDArray[np.int64]], chunks: int
+) -> list[Place]:
     """Return the place of each file.
 
     The pieces of a sample are dealt to the chunks in turn, files in the order of their paths: so
@@ -220,7 +231,28 @@ def places(files: Sequence[InputFile], *, chunks: int) -> list[Place]:
         file = files[number]
         wanted = math.ceil(PIECES * chunks / of_sample[file.sample])
         pieces = max(1, min(wanted, file.entries // SMALLEST_PIECE, chunks))
-        found[number] = Place(begin, file.entries, pieces, dealt[file.sample] % chunks)
+        cuts = cut(file.entries, pieces, seams=seams[number])
+        found[number] = Place(begin, cuts, dealt[file.sample] % chunks)
         begin += file.entries
         dealt[file.sample] += pieces
     return [found[number] for number in range(len(files))]
+
+
+def cut(entries: int, pieces: int, *, seams: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut a file into about equal pieces, at a seam where one is near.
+
+    Args:
+        entries: of the file.
+        pieces: how many.
+        seams: entries at which it costs nothing to cut.
+    Returns:
+        (pieces - 1) entries at which pieces begin, increasing; each is a seam that is less than
+        half a piece away from an equal cut, or the equal cut.
+    """
+    equal = np.arange(1, pieces) * entries // pieces
+    if not len(seams) or not len(equal):
+        return equal
+    right = np.searchsorted(seams, equal).clip(1, len(seams) - 1)
+    low, high = seams[right - 1], seams[right]
+    nearest = np.where(equal - low <= high - equal, low, high)
+    return np.where(np.abs(nearest - equal) * 2 * pieces < entries, nearest, equal)

@@ -280,10 +280,14 @@ def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Obj
     extras = {f"groups.{group.name}.select": select, f"groups.{group.name}.order_by": order}
     every = _offsets(group, parts | extras)
     index, offsets = take_index(every, rows)
-    owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
+    owners = np.empty(0, np.int64)
+    if select is not None or order is not None or not all(map(_is_jagged, parts.values())):
+        owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
     if select is not None:
         kept = _spread(select, rows, owners, index) != 0  # not zero is true, as in C++
         index, owners = index[kept], owners[kept]
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(owners, minlength=len(rows)), out=offsets[1:])
     if order is not None:
         key = _spread(order, rows, owners, index)
         if np.isnan(key).any():
@@ -293,9 +297,11 @@ def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Obj
         sorted_ = descending(key, owners)
         index, owners = index[sorted_], owners[sorted_]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
-    chosen = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(owners, minlength=len(rows)), out=chosen[1:])
-    return _stack(values, len(owners)), chosen
+    return _stack(values, len(index)), offsets
+
+
+def _is_jagged(part: NDArray[Any] | Jagged) -> bool:
+    return isinstance(part, Jagged)
 
 
 def _evaluate(expression: Expression, columns: Columns) -> NDArray[Any] | Jagged:
@@ -308,7 +314,9 @@ def _offsets(group: GroupPlan, parts: Mapping[str, Any]) -> NDArray[np.int64]:
         raise DataError(f"groups.{group.name}: no feature has several values a candidate")
     (first, reference), *others = jagged.items()
     for name, part in others:
-        if not np.array_equal(part.offsets, reference.offsets):
+        if part.offsets is not reference.offsets and not np.array_equal(
+            part.offsets, reference.offsets
+        ):
             raise DataError(
                 f"groups.{group.name}: {name} and {first} have different numbers of objects; "
                 "a group holds objects of one kind"

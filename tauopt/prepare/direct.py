@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared import Features, PreparedDataset
 from tauopt.errors import DataError
 from tauopt.ntuples.formats import open_source
-from tauopt.ntuples.source import Seekable
+from tauopt.ntuples.source import Reader, Seekable, Source
 from tauopt.physics.expressions import branches_of
 from tauopt.prepare.candidates import evaluate_features
 from tauopt.prepare.plan import GroupPlan, Plan, make_plan
@@ -33,8 +33,8 @@ def open_dataset(folder: Path | str) -> PreparedDataset:
     return PreparedDataset(dataset.folder, dataset.manifest, SourceFeatures(dataset.manifest))
 
 
-def check_seekable(source: object, *, where: Path) -> None:
-    """Check that a file can be streamed directly.
+def seekable(source: Source, *, where: Path) -> Seekable:
+    """Return a file that can be streamed directly.
 
     Raises:
         DataError: its format can't be read from any entry on.
@@ -44,11 +44,16 @@ def check_seekable(source: object, *, where: Path) -> None:
             f"{where}: `stream: direct` needs files that can be read from any entry on, that is "
             "ROOT or HDF5 files with one candidate an entry; set `stream: prepared`"
         )
+    return source
+
+
+OPEN_FILES = 100
+"""Files that are kept open: opening one costs as much as reading ten thousand candidates."""
 
 
 @dataclass(frozen=True)
 class SourceFeatures:
-    """Reads the features of candidates from the files that a manifest names."""
+    """Reads the features of candidates from the files that a manifest names; for many threads."""
 
     manifest: Manifest
 
@@ -62,6 +67,11 @@ class SourceFeatures:
     @cached_property
     def _plan(self) -> Plan:
         return make_plan(self._dataset)
+
+    @cached_property
+    def _opened(self) -> Callable[[int, tuple[str, ...]], Reader]:
+        """Open a file, or find it open."""
+        return lru_cache(maxsize=OPEN_FILES)(self._open)
 
     def __call__(
         self, files: NDArray[np.int32], entries: NDArray[np.int64], *, groups: Sequence[str]
@@ -90,15 +100,18 @@ class SourceFeatures:
     ) -> Features:
         """Read candidates of one file, at increasing entries."""
         source = self.manifest.sources[number]
-        path = Path(source.path)
-        _check_size(path, source.bytes)
-        sample, layout = self._dataset.samples[source.sample], self._dataset.layout
-        file = open_source(path, tree=sample.tree, friends=sample.friends, layout=layout)
-        check_seekable(file, where=path)
+        _check_size(Path(source.path), source.bytes)
         start, stop = int(entries[0]), int(entries[-1]) + 1
-        columns = file.read(_branches(self._plan, groups), start=start, stop=stop)  # type: ignore[attr-defined]
+        columns = self._opened(number, _branches(self._plan, groups)).read(start, stop)
         candidate, found = evaluate_features(self._plan, columns, entries - start, groups=groups)
         return Features(candidate, dict(found))
+
+    def _open(self, number: int, branches: tuple[str, ...]) -> Reader:
+        source = self.manifest.sources[number]
+        path, sample = Path(source.path), self._dataset.samples[source.sample]
+        layout = self._dataset.layout
+        file = open_source(path, tree=sample.tree, friends=sample.friends, layout=layout)
+        return seekable(file, where=path).open(branches)
 
 
 def _branches(plan: Plan, groups: Sequence[GroupPlan]) -> tuple[str, ...]:

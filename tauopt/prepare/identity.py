@@ -47,6 +47,7 @@ def of_dataset(dataset: Dataset, files: Sequence[InputFile]) -> str:
                 for name, group in dataset.groups.items()
             ],
             "spectators": list(dataset.spectators.items()),
+            **_resample(dataset),
             **_layout(dataset),
         }
     )
@@ -91,6 +92,11 @@ def of_extract(dataset: Dataset, *, sample: str, sha256: str) -> str:
 def _sample(dataset: Dataset, name: str) -> list[Any]:
     sample = dataset.samples[name]
     return [name, sample.tree, list(sample.friends), sample.weight, sorted(sample.classes)]
+
+
+def _resample(dataset: Dataset) -> dict[str, Any]:
+    resample = dataset.resample
+    return {"resample": resample.model_dump(mode="json")} if resample else {}
 
 
 def _layout(dataset: Dataset) -> dict[str, Any]:

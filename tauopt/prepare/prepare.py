@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tauopt import durable
 from tauopt.config.dataset import Dataset
 from tauopt.dataset.manifest import MANIFEST, folder_name, write_manifest
@@ -14,7 +17,7 @@ from tauopt.ntuples.source import STEP
 from tauopt.prepare import identity, sources
 from tauopt.prepare.arrange import Arrangement, Shuffled, Sliced
 from tauopt.prepare.collect import Collected, Parallel, Work, alone, collect, look_once
-from tauopt.prepare.direct import check_seekable
+from tauopt.prepare.direct import seekable
 from tauopt.prepare.plan import make_plan
 from tauopt.prepare.second_pass import write
 from tauopt.prepare.sources import InputFile
@@ -93,12 +96,20 @@ def _check_direct(dataset: Dataset, files: Sequence[InputFile]) -> None:
             "use drop, or stream: prepared"
         )
     for file in files:
-        check_seekable(file.source, where=file.path)
+        seekable(file.source, where=file.path)
 
 
 def _arrangement(work: Work, found: Collected) -> Arrangement:
     parts = {number: extract.parts for number, extract in found.extracts.items()}
     size = work.dataset.chunk_size
     if work.dataset.stream == "direct":
-        return Sliced(parts, found.files, chunk_size=size)
+        seams = [_seams(file) for file in found.files]
+        return Sliced(parts, found.files, seams=seams, chunk_size=size)
     return Shuffled(parts, chunk_size=size)
+
+
+def _seams(file: InputFile) -> NDArray[np.int64]:
+    """Return the entries at which it costs nothing to cut a file, if it can be read."""
+    if file.problem or not file.entries:
+        return np.empty(0, np.int64)
+    return seekable(file.source, where=file.path).open(file.branches).seams

@@ -44,12 +44,22 @@ class Reports:
         """Begin a split of some chunks."""
         self._tallies.append(Tally(split, self._names, chunks=chunks))
 
-    def add(self, chunk: str, block: Block, *, weights: NDArray[np.float64]) -> None:
-        """Take the next chunk of the split, as it is written, and its weights before balancing."""
-        tally, samples = self._tallies[-1], self._sample[block.files]
-        self._sizes.add(tally.split, block, samples=samples, weights=weights)
+    def count(
+        self,
+        split: SplitName,
+        block: Block,
+        *,
+        weights: NDArray[np.float64],
+        times: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Take candidates of a split with their final weights; see `Sizes.add`."""
+        samples = self._sample[block.files]
+        self._sizes.add(split, block, samples=samples, weights=weights, times=times)
+
+    def compare(self, chunk: str, block: Block) -> None:
+        """Take the next chunk of the split that was begun last, as it is written."""
         if self._compared:
-            tally.add(chunk, block, samples=samples)
+            self._tallies[-1].add(chunk, block, samples=self._sample[block.files])
 
     def write(self, folder: Path, *, name: str) -> dict[str, ChunkFile]:
         """Check and write all reports; return their entries in the manifest.

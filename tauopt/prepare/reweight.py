@@ -48,18 +48,27 @@ def balance(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> Balance:
     Raises:
         DataError: see `fit` and `in_proportions`.
     """
-    classes, settings = list(dataset.classes), dataset.reweight
-    bins = Bins(())
-    if settings is not None:
-        kept = settings.to if settings.target == "classes" else ()
-        changed = [label for label, name in enumerate(classes) if name not in kept]
-        bins = find_bins(read(), settings.axes, changed=changed)
-    if settings is None and not dataset.proportions:
-        return Balance(bins, np.ones((len(classes), 1)))
-    found = sum_up(read(), bins, classes=classes)
-    fitted = Balance(bins, np.ones_like(found.sums))
-    if settings is not None:
-        fitted = fit(found, settings)
+    bins = bins_of(dataset, read)
+    if dataset.reweight is None and not dataset.proportions:
+        return Balance(bins, np.ones((len(dataset.classes), 1)))
+    return fit_both(dataset, sum_up(read(), bins, classes=list(dataset.classes)))
+
+
+def bins_of(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> Bins:
+    """Choose the bins in which a dataset is reweighted; one of everything if it is not."""
+    settings = dataset.reweight
+    if settings is None:
+        return Bins(())
+    kept = settings.to if settings.target == "classes" else ()
+    changed = [label for label, name in enumerate(dataset.classes) if name not in kept]
+    return find_bins(read(), settings.axes, changed=changed)
+
+
+def fit_both(dataset: Dataset, found: Sums) -> Balance:
+    """Fit what `reweight` asks for, then the shares of `proportions`."""
+    fitted = Balance(found.bins, np.ones_like(found.sums))
+    if dataset.reweight is not None:
+        fitted = fit(found, dataset.reweight)
     if dataset.proportions:
         shares = in_proportions(found, dataset.proportions)
         fitted = replace(fitted, factors=fitted.factors * shares[:, None])
@@ -76,17 +85,20 @@ class Sums:
     """(class, bin) candidates."""
     sums: Floats
     """(class, bin) sums of weights."""
+    absolute: Floats
+    """(class, bin) sums of weights without their signs."""
 
 
 def sum_up(blocks: Iterable[Block], bins: Bins, *, classes: Sequence[str]) -> Sums:
     """Count training candidates and sum their weights by class and bin."""
     shape = (len(classes), bins.size)
-    counts, sums = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    counts, sums, absolute = np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape)
     for block in blocks:
         index = block.labels * bins.size + bins.index(block.spectrum)
         counts += np.bincount(index, minlength=sums.size).reshape(shape)
         sums += np.bincount(index, block.weights, minlength=sums.size).reshape(shape)
-    return Sums(bins, tuple(classes), counts, sums)
+        absolute += np.bincount(index, np.abs(block.weights), minlength=sums.size).reshape(shape)
+    return Sums(bins, tuple(classes), counts, sums, absolute)
 
 
 def fit(found: Sums, settings: Reweight) -> Balance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,25 +18,31 @@ from tauopt.dataset.manifest import (
     ChunkFile,
     ChunkInfo,
     Manifest,
+    Resampled,
     Source,
     SplitName,
     split_info,
 )
 from tauopt.dataset.write import chunk_name, write_chunk, write_report
 from tauopt.errors import DataError
-from tauopt.prepare import reweight
+from tauopt.prepare import resample
 from tauopt.prepare.arrange import Arrangement
 from tauopt.prepare.blocks import Block, rechunk
 from tauopt.prepare.collect import Collected, Work
 from tauopt.prepare.constants import Constants, fit
 from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan
+from tauopt.prepare.redraw import arrange_draws, count_draws
 from tauopt.prepare.reports import Reports
+from tauopt.prepare.resample import Draw
 from tauopt.prepare.reweight import Balance
 from tauopt.prepare.spectra import REPORT, Spectra, spectra_of
 from tauopt.prepare.summary import write_constants
 
 logger = logging.getLogger(__name__)
+
+DRAWN = "drawn"
+"""Folder of training candidates that were drawn twice or more, while chunks are written."""
 
 
 def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> Manifest:
@@ -53,19 +60,23 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
     counts = found.counted.counts
     _check_splits(work.plan, counts)
     writing = _Writing.begin(work, found, arranged)
-    work.progress.begin(f"writing {work.dataset.name}", int(counts.sum()), "candidates")
+    train, resampled = writing.training(work, found, arranged, folder / DRAWN)
+    sizes = {split: (train if split == "train" else arranged).sizes(split) for split in SPLITS}
+    total = sum(map(sum, sizes.values()))
+    work.progress.begin(f"writing {work.dataset.name}", total, "candidates")
     chunks: dict[SplitName, list[ChunkInfo]] = {}
     for split in SPLITS:
-        sizes = arranged.sizes(split)
-        blocks = rechunk(arranged.read(split), sizes)
-        writing.reports.begin(split, chunks=len(sizes))
+        stream = (train if split == "train" else arranged).read(split)
+        writing.reports.begin(split, chunks=len(sizes[split]))
         writer = writing.copy if arranged.copies(split) else writing.refer
         chunks[split] = []
-        for number, block in enumerate(blocks):
+        for number, block in enumerate(rechunk(stream, sizes[split])):
             chunks[split].append(writer(folder, split, number, block))
             work.progress.advance(len(block))
             del block  # before the next one is read
-    return _manifest(work, found, chunks, reports=writing.finish(folder, name=work.dataset.name))
+    shutil.rmtree(folder / DRAWN, ignore_errors=True)
+    reports = writing.finish(folder, name=work.dataset.name)
+    return _manifest(work, found, chunks, reports=reports, resampled=resampled)
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class _Writing:
 
     classes: tuple[str, ...]
     balance: Balance
+    draw: Draw | None
     means: Means | None
     constants: dict[str, Constants]
     reports: Reports
@@ -85,12 +97,13 @@ class _Writing:
     def begin(cls, work: Work, found: Collected, arranged: Arrangement) -> _Writing:
         """Fit what is fitted before the first chunk is written."""
         light = partial(arranged.read, "train", features=False)
-        balance, imputed = reweight.balance(work.dataset, light), found.counted.imputed
+        (balance, draw), imputed = resample.balance(work.dataset, light), found.counted.imputed
         means = Means(work.plan).fit(arranged.read("train"), needed=imputed) if imputed else None
         compared = work.dataset.stream == "prepared"
         return cls(
             classes=tuple(work.plan.classes),
             balance=balance,
+            draw=draw,
             means=means,
             constants=found.constants,
             reports=Reports(work.plan, found.files, bins=balance.bins, compared=compared),
@@ -98,35 +111,64 @@ class _Writing:
             sources=np.cumsum([not file.problem for file in found.files]) - 1,
         )
 
+    def training(
+        self, work: Work, found: Collected, arranged: Arrangement, folder: Path
+    ) -> tuple[Arrangement, Resampled | None]:
+        """Draw the training candidates, if they are to be drawn, in a new folder."""
+        if self.draw is None:
+            return arranged, None
+        work.progress.begin(f"drawing {work.dataset.name}", self.draw.candidates, "candidates")
+
+        def told(raw: Block, weights: NDArray[np.float64], times: NDArray[np.int64]) -> None:
+            self._count("train", raw, weights, times)
+            work.progress.advance(len(raw))
+
+        counted = count_draws(arranged.read("train", features=False), self.draw, told=told)
+        parts = {number: extract.parts for number, extract in found.extracts.items()}
+        size = work.dataset.chunk_size
+        return arrange_draws(
+            arranged, parts, self.draw, told=counted, folder=folder, chunk_size=size
+        ), counted
+
     def copy(self, folder: Path, split: SplitName, number: int, raw: Block) -> ChunkInfo:
         """Write a chunk with its features."""
         block = self._balanced(split, raw)
         block = self.means.fill(block) if self.means else block
         if split == "train":
             fit(self.constants, block)
-        return self._write(
-            folder, chunk_name(split, number), block, raw=raw,
-            candidate=block.candidate, groups=block.groups,
-        )  # fmt: skip
+        name = chunk_name(split, number)
+        return self._write(folder, name, block, candidate=block.candidate, groups=block.groups)
 
     def refer(self, folder: Path, split: SplitName, number: int, raw: Block) -> ChunkInfo:
         """Write a chunk that says where in the source files its features are."""
         block = self._balanced(split, raw)
         places = self.sources[block.files], block.entries
-        return self._write(folder, chunk_name(split, number), block, raw=raw, places=places)
+        return self._write(folder, chunk_name(split, number), block, places=places)
 
     def _balanced(self, split: SplitName, raw: Block) -> Block:
+        if split == "train" and self.draw is not None:  # weighed and counted when it was drawn
+            return raw
         block = self.balance.apply(raw)
+        self._count(split, raw, block.weights)
+        return block
+
+    def _count(
+        self,
+        split: SplitName,
+        raw: Block,
+        weights: NDArray[np.float64],
+        times: NDArray[np.int64] | None = None,
+    ) -> None:
+        final = raw.with_weights(weights)
+        self.reports.count(split, final, weights=raw.weights, times=times)
         if split == "train":
             for axis, one in enumerate(self.spectra):
                 values = raw.spectrum[:, axis]
-                one.add(values, raw.labels, before=raw.weights, after=block.weights)
-        return block
+                one.add(values, raw.labels, before=raw.weights, after=weights)
 
-    def _write(
-        self, folder: Path, name: str, block: Block, *, raw: Block, **features: Any
-    ) -> ChunkInfo:
-        info = write_chunk(
+    def _write(self, folder: Path, name: str, block: Block, **features: Any) -> ChunkInfo:
+        self.reports.compare(name, block)
+        return write_chunk(
             folder,
             name,
             classes=self.classes,
@@ -136,8 +178,6 @@ class _Writing:
             spectators=block.spectators,
             **features,
         )
-        self.reports.add(name, block, weights=raw.weights)
-        return info
 
     def finish(self, folder: Path, *, name: str) -> dict[str, ChunkFile]:
         """Write the reports and constants; returns their entries in the manifest."""
@@ -175,6 +215,7 @@ def _manifest(
     chunks: dict[SplitName, list[ChunkInfo]],
     *,
     reports: dict[str, ChunkFile],
+    resampled: Resampled | None,
 ) -> Manifest:
     classes, constants = tuple(work.plan.classes), found.constants
     return Manifest(
@@ -199,6 +240,7 @@ def _manifest(
         dropped=dict(sorted(found.counted.dropped.items())),
         imputed=dict(sorted(found.counted.imputed.items())),
         negative_weights=dict(zip(classes, found.counted.negative.tolist(), strict=True)),
+        resampled=resampled,
         bad_files=tuple(file.problem for file in found.files if file.problem),
         reports=reports,
         settings=work.dataset.model_dump(mode="json"),

@@ -24,6 +24,7 @@ class Sizes:
         self.counts = np.zeros(shape, dtype=np.int64)
         self.before = np.zeros(shape)
         self.after = np.zeros(shape)
+        self.drawn = np.zeros(shape, dtype=np.int64)
 
     def add(
         self,
@@ -32,6 +33,7 @@ class Sizes:
         *,
         samples: NDArray[np.int64],
         weights: NDArray[np.float64],
+        times: NDArray[np.int64] | None = None,
     ) -> None:
         """Take candidates of one split.
 
@@ -40,6 +42,8 @@ class Sizes:
             block: with their final weights.
             samples: (candidate) number of the sample.
             weights: (candidate) before balancing.
+            times: (candidate) how often each is drawn, if they are; its final weight is then
+                that of all draws.
         """
         number, shape = SPLITS.index(split), self.counts.shape[1:]
         index = samples * len(self._classes) + block.labels
@@ -48,6 +52,9 @@ class Sizes:
         self.counts[number] += np.bincount(index, minlength=size).reshape(shape)
         self.before[number] += np.bincount(index, weights, minlength=size).reshape(shape)
         self.after[number] += np.bincount(index, block.weights, minlength=size).reshape(shape)
+        if times is not None:
+            drawn = np.bincount(index, times, minlength=size).reshape(shape)
+            self.drawn[number] += drawn.astype(np.int64)
 
     def plain(self) -> dict[str, Any]:
         """Return the report: edges of the axes, and columns of all bins that are not empty."""
@@ -63,5 +70,6 @@ class Sizes:
                 "candidates": self.counts[rows].tolist(),
                 "weights": self.before[rows].tolist(),
                 "balanced": self.after[rows].tolist(),
+                **({"drawn": self.drawn[rows].tolist()} if self.drawn.any() else {}),
             },
         }

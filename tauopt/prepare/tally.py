@@ -18,6 +18,12 @@ PARTS = 4
 """Parts that a split is compared in at least."""
 MOST_OBJECTS = 40
 """Multiplicities from here on are one category."""
+JOINT = ("pt", "eta")
+"""Variables that are compared in the bins of both, where a dataset has them."""
+_MOST_IN_ONE = 8
+"""Bins of each of the two."""
+_IN_BIN = 50
+"""Candidates of a part in a bin of both on average, at least."""
 KS, WEIGHTED_KS, CHI_SQUARE = "Kolmogorov-Smirnov", "weighted Kolmogorov-Smirnov", "chi-square"
 
 
@@ -82,6 +88,28 @@ class _Number:
         )
 
 
+@dataclass(frozen=True)
+class _Both:
+    """Bins in two variables."""
+
+    grids: tuple[Grid, Grid]
+    bins: int
+    """Of each variable."""
+
+    @classmethod
+    def of(cls, first: NDArray[Any], second: NDArray[Any], *, parts: int) -> _Both:
+        """Choose bins by the quantiles of a chunk that is compared in some parts."""
+        wanted = math.isqrt(len(first) // parts // _IN_BIN)
+        return cls((grid_of(first), grid_of(second)), min(max(wanted, 2), _MOST_IN_ONE))
+
+    def bins_of(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int64]:
+        one, other = (
+            grid.bins_of(values).astype(np.int64) * self.bins // BINS
+            for grid, values in zip(self.grids, (first, second), strict=True)
+        )
+        return one * self.bins + other
+
+
 class Tally:
     """What is kept of one split to compare its parts: a few kB a variable and part."""
 
@@ -93,6 +121,7 @@ class Tally:
         self._cuts = math.ceil(PARTS / chunks) if chunks else 1
         self._numbers: dict[str, _Number] = {}
         self._categories: dict[str, list[NDArray[np.int64]]] = {}
+        self._both: _Both | None = None
 
     def add(
         self, chunk: str, content: Candidates, *, samples: NDArray[np.int64] | None = None
@@ -148,10 +177,14 @@ class Tally:
             yield f"spectators.{name}", content.spectators[:, column], None
         for group, features in self._names.groups.items():
             values, offsets = content.groups[group]
-            rows = np.flatnonzero(np.diff(offsets))
+            counts = np.diff(offsets)
+            rows = np.flatnonzero(counts)
             first = values[offsets[rows]]
+            more = np.flatnonzero(counts > 1)
+            further = values[offsets[more] + 1 + more % (counts[more] - 1)]  # any, in turn
             for column, name in enumerate(features):
                 yield f"{group}.{name} of the first object", first[:, column], rows
+                yield f"{group}.{name} of a further object", further[:, column], more
 
     def _kinds(
         self, content: Candidates, samples: NDArray[np.int64] | None
@@ -159,9 +192,23 @@ class Tally:
         yield "class", content.labels.astype(np.int64)
         if samples is not None:
             yield "sample", samples
+        both = [self._find(content, name) for name in JOINT]
+        if len(content.labels) and both[0] is not None and both[1] is not None:
+            self._both = self._both or _Both.of(both[0], both[1], parts=self._cuts)
+            yield " and ".join(JOINT), self._both.bins_of(both[0], both[1])
         for group in self._names.groups:
             counts = np.diff(content.groups[group][1])
             yield f"number of {group}", np.minimum(counts, MOST_OBJECTS)
+
+    def _find(self, content: Candidates, name: str) -> NDArray[np.float32] | None:
+        """Return a spectator, or else a feature, of the candidates."""
+        for names, values in (
+            (self._names.spectators, content.spectators),
+            (self._names.candidate, content.candidate),
+        ):
+            if name in names:
+                return values[:, names.index(name)]
+        return None
 
     def tests(self) -> Iterator[tuple[str, str, Tested]]:
         """Yield variable, kind of test and what it found, by part."""

@@ -1,8 +1,9 @@
 """Is every chunk a random sample of its split? Each chunk is compared with the rest.
 
 Numbers (candidate features, spectators, weights, event numbers, and each feature of a
-candidate's first object: the objects of one candidate are no independent draws) by plain and
-weighted Kolmogorov-Smirnov tests, categories (class, sample, multiplicities) by chi-square tests.
+candidate's first object and of one of its further ones: the objects of one candidate are no
+independent draws) by plain and weighted Kolmogorov-Smirnov tests, categories (class, sample,
+multiplicities, bins in pT and eta together) by chi-square tests.
 The p-values of a dataset are adjusted together by Holm's method. Chunks are uniform by
 construction, so one adjusted p-value below `LEVEL` means a bug or a damaged folder.
 

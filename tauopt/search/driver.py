@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tauopt.config.experiment import Search
+from tauopt.config.experiment import Experiment, Search
 from tauopt.config.experiment_file import ExperimentFile
+from tauopt.config.inputs import InputSpec
+from tauopt.config.networks import OwnModel, group_lengths
+from tauopt.config.networks.own import short_type
+from tauopt.dataset.inputs import input_spec
+from tauopt.dataset.prepared import open_dataset
 from tauopt.durable import locked, write_bytes, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import cluster, plans, telling
@@ -30,6 +35,9 @@ from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import open_parent
 from tauopt.training.protocols import trial_seed
+
+if TYPE_CHECKING:
+    from tauopt.search.own import OwnSpace
 
 LOCK = "lock"
 EXPERIMENT = "experiment.yaml"
@@ -102,6 +110,20 @@ def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) 
             raise ServiceError(f"the study storage failed: {error}") from error
 
 
+def _own_space(order: Order) -> OwnSpace | None:
+    """Return what asks for the hyperparameters of a model of the user's own; None for ours."""
+    if not isinstance(order.file.base.model, OwnModel):
+        return None
+    from tauopt.search.own import OwnSpace
+
+    manifest = open_dataset(order.dataset).manifest
+
+    def spec_of(experiment: Experiment) -> InputSpec:
+        return input_spec(manifest, experiment.task, group_lengths(experiment.model))
+
+    return OwnSpace(order.file, spec_of)
+
+
 class _Drive:
     """One driver's life, inside the lock."""
 
@@ -109,10 +131,15 @@ class _Drive:
         self._order = order
         self._settings: Search = order.file.base.search
         self._on_event = on_event
+        self._own = _own_space(order)
         self._study = self._open_study()
         self._clock = Clock(self._study)
         self._trials = Trials(
-            self._study, self._settings, space=order.file.space, on_event=self._tell
+            self._study,
+            self._settings,
+            space=order.file.space,
+            own=self._own,
+            on_event=self._tell,
         )
         self._noted: set[int] = set()
         self._stopping = False
@@ -124,11 +151,13 @@ class _Drive:
             order.name,
             origin=order.origin,
             folder=order.folder,
-            defaults=order.file.defaults(),
+            defaults={**order.file.defaults(), **(self._own.first() if self._own else {})},
             space=order.file.space,
             resume=order.resume,
             accept_changes=order.accept_changes,
         )
+        if self._own is not None:
+            self._own.learn(study)
         told = {TRIALS: self._settings.trials, OBJECTIVE: order.file.base.objective.maximize}
         for name, value in told.items():
             if study.user_attrs.get(name) != value:
@@ -183,7 +212,8 @@ class _Drive:
             "mlflow.source.git.commit": order.origin.commit,
         }
         experiment = order.file.base
-        names = Names(order.name, study.user_attrs[UID], experiment.model.type, tags)
+        kind = short_type(experiment.model.type)
+        names = Names(order.name, study.user_attrs[UID], kind, tags)
         parent = open_parent(
             client,
             experiment=experiment.tracking.experiment,
@@ -244,12 +274,15 @@ class _Drive:
         order, number = self._order, proposal.number
         folder = plans.trial_folder(order.folder, number)
         if not (folder / plans.PLAN).exists():
+            experiment = order.file.resolve(proposal.params)
+            if self._own is not None:
+                experiment = self._own.sealed(experiment)
             plan = plans.Plan(
                 number=number,
                 name=self._runs.names.trial(number),
                 seed=trial_seed(self._settings.sampler.seed, number),
                 dataset=order.dataset,
-                experiment=order.file.resolve(proposal.params),
+                experiment=experiment,
                 params=proposal.params,
                 tags=dict(self._runs.names.tags),
             )

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.settings import Scalar
 from tauopt.search.plans import trial_folder
 from tauopt.search.runs import RUN_ID, delivered_run_id
-from tauopt.search.trials import DUPLICATE_OF, REASON
+from tauopt.search.trials import DUPLICATE_OF, REASON, values_of
 
 LEADERBOARD = "leaderboard.json"
 """Name of the rows' file in the search's folder."""
@@ -100,7 +100,7 @@ def _row(trial: FrozenTrial, rank: int, folder: Path) -> Row:
         value=_value(trial),
         low=low,
         high=high,
-        params=trial.params,
+        params=values_of(trial),
         reports=trial.last_step or 0,
         seconds=(ended - begun).total_seconds() if begun and ended else None,
         run_id=str(trial.user_attrs.get(RUN_ID, "")) or delivered_run_id(here),

@@ -29,6 +29,8 @@ class Origin:
     """tauopt's version, and a digest of its source."""
     commit: str
     """Git commit of the working directory, empty if there is none; told, not compared."""
+    model: str = ""
+    """Digest of the source of a model of the user's own; empty for ours."""
 
     def attributes(self) -> dict[str, str]:
         """Return what is written to the study, by attribute name."""
@@ -48,6 +50,8 @@ def differences(before: Origin, now: Origin) -> list[str]:
         lines += ["the experiment file changed:", *_text_difference(before.text, now.text)]
     if before.dataset != now.dataset:
         lines += [f"the prepared dataset changed: {before.dataset[:16]} -> {now.dataset[:16]}"]
+    if before.model != now.model:
+        lines += [f"the model's source changed: {before.model[:16]} -> {now.model[:16]}"]
     if before.code != now.code:
         lines += [f"tauopt changed: {before.code} -> {now.code}"]
         if before.commit != now.commit:

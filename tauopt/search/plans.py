@@ -56,7 +56,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
 
 
 def halve_batch(folder: Path) -> int:
-    """Let a trial that ran out of memory begin again with half its batch; once only.
+    """Let a trial that ran out of memory begin again with half its batches; once only.
 
     What it trained so far is another training's then, so its checkpoints go.
 
@@ -67,7 +67,8 @@ def halve_batch(folder: Path) -> int:
     training = plan.experiment.training
     if HALVED in plan.tags or training.batch_size < 2:
         return 0
-    half = training.model_copy(update={"batch_size": training.batch_size // 2})
+    sizes = {"batch_size": training.batch_size, "max_batch_size": training.max_batch_size}
+    half = training.model_copy(update={name: max(1, size // 2) for name, size in sizes.items()})
     experiment = plan.experiment.model_copy(update={"training": half})
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     tags = {**plan.tags, HALVED: str(half.batch_size)}

@@ -15,7 +15,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from tauopt.config.ranges import ChoiceRange, IntRange, Range, is_active, points
+from tauopt.config.ranges import ChoiceRange, FloatRange, IntRange, Range, is_active, points
 from tauopt.config.settings import Scalar
 
 Space = Mapping[str, Range]
@@ -53,11 +53,12 @@ def suggest(trial: Suggests, space: Space) -> dict[str, Scalar]:
     values: dict[str, Scalar] = {}
     for path, range_ in space.items():
         if is_active(range_, values):
-            values[path] = _suggest(trial, path, range_)
+            values[path] = suggest_one(trial, path, range_)
     return values
 
 
-def _suggest(trial: Suggests, path: str, range_: Range) -> Scalar:
+def suggest_one(trial: Suggests, path: str, range_: Range) -> Scalar:
+    """Ask `trial` for a value of one range."""
     if isinstance(range_, ChoiceRange):
         return trial.suggest_categorical(path, range_.values)
     if isinstance(range_, IntRange):
@@ -122,3 +123,30 @@ def _draw(range_: Range, rng: np.random.Generator) -> Scalar:
     if range_.step is None:
         return float(rng.uniform(range_.low, range_.high))
     return range_.low + int(rng.integers(int(points(range_)))) * range_.step
+
+
+class Drawn:
+    """Stands for a trial, and draws each value by itself; keeps what it drew."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Take the random numbers."""
+        self.values: dict[str, Scalar] = {}
+        self._rng = rng
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """Draw a whole number."""
+        return int(self._keep(name, IntRange(low, high, log, step)))
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float:
+        """Draw a number."""
+        return float(self._keep(name, FloatRange(low, high, log, step)))
+
+    def suggest_categorical(self, name: str, choices: tuple[Scalar, ...]) -> Scalar:
+        """Draw one of some values."""
+        return self._keep(name, ChoiceRange(choices))
+
+    def _keep(self, name: str, range_: Range) -> Scalar:
+        self.values[name] = _draw(range_, self._rng)
+        return self.values[name]

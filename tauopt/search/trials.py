@@ -9,9 +9,11 @@ signal or killed; who really runs is told by the lock on the search's folder.
 from __future__ import annotations
 
 import math
+import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -22,14 +24,21 @@ from tauopt.config.ranges import is_active
 from tauopt.config.settings import Scalar
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.samplers import make_sampler
-from tauopt.search.storage import patient
+from tauopt.search.storage import DATABASE_ERRORS, patient
 from tauopt.search.suggest import Space, all_points, is_finite, key, random_point, suggest
+
+if TYPE_CHECKING:
+    from tauopt.search.own import OwnSpace
 
 DUPLICATE_OF = "duplicate_of"
 REASON = "reason"
 TRACEBACK = "traceback"
+VALUES = "tauopt.values"
+"""Attribute of a trial of a model of the user's own: real values by path."""
 _DUPLICATES_IN_A_ROW = 10
 _DRAWS = 1000
+_OWN_DRAWS = 50
+"""Each of them builds the model."""
 _TEXT_LIMIT = 8000
 
 
@@ -46,15 +55,31 @@ class Trials:
     """Gives out trials and takes their reports, by number."""
 
     def __init__(
-        self, study: optuna.Study, settings: Search, *, space: Space, on_event: OnEvent = ignore
+        self,
+        study: optuna.Study,
+        settings: Search,
+        *,
+        space: Space,
+        own: OwnSpace | None = None,
+        on_event: OnEvent = ignore,
     ) -> None:
+        """Take the study and its settings.
+
+        Args:
+            study: with what was tried before.
+            settings: how many trials, and how they are proposed.
+            space: the file's ranges.
+            own: asks for the hyperparameters of a model of the user's own.
+            on_event: is told of everything.
+        """
         self.study = study
         self._settings = settings
         self._space = space
+        self._own = own
         self._on_event = on_event
         frozen = study.get_trials(deepcopy=False)
         self._orphans = deque(t for t in frozen if t.state is TrialState.RUNNING)
-        self._known = _first_of_each(frozen, space)
+        self._known = _first_of_each(frozen, self._is_whole)
         self._asked = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
         self._asked -= sum(t.state is TrialState.WAITING for t in frozen)
         self._live: dict[int, Trial] = {}
@@ -95,13 +120,44 @@ class Trials:
             if trial is None:
                 return None
             self._live[trial.number] = trial
-            params = suggest(trial, self._space)
+            params = self._chosen(trial)
+            if params is None:
+                if self.gives_up():
+                    return None
+                continue
             first = self._known.setdefault(key(params), trial.number)
             if first == trial.number:
                 self._duplicates_in_a_row = 0
                 self._on_event(Event("resumed" if orphan else "started", trial.number, params))
                 return Proposal(trial.number, params, resumed=orphan is not None)
             self._follow(trial, first)
+
+    def _chosen(self, trial: Trial) -> dict[str, Scalar] | None:
+        """Have all values of a trial suggested; None if the user's own model failed over it."""
+        params = suggest(trial, self._space)
+        if self._own is None:
+            return params
+        try:
+            params |= self._own.suggest(trial, params)
+        except DATABASE_ERRORS:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's bug ends the trial that meets it
+            reason = f"{type(error).__name__}: {error}"
+            self.fail(trial.number, reason, traceback=traceback.format_exc())
+            return None
+        if trial.user_attrs.get(VALUES) != params:
+            trial.set_user_attr(VALUES, params)
+        return params
+
+    def _is_whole(self, trial: FrozenTrial) -> bool:
+        """Say whether all parameters of a trial are chosen."""
+        if self._own is not None:
+            return VALUES in trial.user_attrs
+        return all(
+            path in trial.params
+            for path, range_ in self._space.items()
+            if is_active(range_, trial.params)
+        )
 
     def _orphan(self) -> Trial | None:
         return Trial(self.study, self._orphans.popleft()._trial_id) if self._orphans else None
@@ -111,6 +167,8 @@ class Trials:
             return None
         if self._duplicates_in_a_row >= _DUPLICATES_IN_A_ROW:
             self._enqueue_untried()
+            if self.exhausted:
+                return None
         number = len(self.study.get_trials(deepcopy=False))
         self.study.sampler = make_sampler(
             self._settings.sampler, pruner=self._settings.pruner.type, number=number
@@ -131,10 +189,23 @@ class Trials:
     def _enqueue_untried(self) -> None:
         """Have a point proposed that was never tried, when the sampler repeats itself."""
         rng = np.random.default_rng((self._settings.sampler.seed, len(self._known)))
+        if self._own is not None:
+            self._enqueue_own(self._own, rng)
+            return
         drawn = (random_point(self._space, rng) for _ in range(_DRAWS))
         point = next((p for p in drawn if key(p) not in self._known), None) or self._untried()
         if point is not None:
             self.study.enqueue_trial(point)
+
+    def _enqueue_own(self, own: OwnSpace, rng: np.random.Generator) -> None:
+        drawn = (own.drawn(rng) for _ in range(_OWN_DRAWS))
+        point = next((study for real, study in drawn if key(real) not in self._known), None)
+        if point is not None:
+            self.study.enqueue_trial(point)
+        else:
+            self.exhausted = True
+            message = f"the last {_OWN_DRAWS} random points were tried before: nothing is left"
+            self._on_event(Event("note", message=message))
 
     def _follow(self, trial: Trial, first: int) -> None:
         """Let `trial` end as the equal trial `first` ended, or will."""
@@ -235,7 +306,15 @@ def _report_once(trial: Trial, step: int, value: float) -> None:
         trial.report(value, step)
 
 
-def _first_of_each(frozen: list[FrozenTrial], space: Space) -> dict[str, int]:
+def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
+    """Return the real values of a trial, by path."""
+    values: Mapping[str, Scalar] = trial.user_attrs.get(VALUES, trial.params)
+    return values
+
+
+def _first_of_each(
+    frozen: list[FrozenTrial], is_whole: Callable[[FrozenTrial], bool]
+) -> dict[str, int]:
     """Return, for each point tried so far, the number of the trial that trained it.
 
     Trials cut short before all their parameters were chosen do not count: they complete them
@@ -245,13 +324,7 @@ def _first_of_each(frozen: list[FrozenTrial], space: Space) -> dict[str, int]:
     for trial in sorted(frozen, key=lambda t: t.number):
         if DUPLICATE_OF in trial.user_attrs or trial.state is TrialState.WAITING:
             continue
-        if trial.state is TrialState.RUNNING and not _is_whole(trial, space):
+        if trial.state is TrialState.RUNNING and not is_whole(trial):
             continue
-        known.setdefault(key(trial.params), trial.number)
+        known.setdefault(key(values_of(trial)), trial.number)
     return known
-
-
-def _is_whole(trial: FrozenTrial, space: Space) -> bool:
-    return all(
-        path in trial.params for path, range_ in space.items() if is_active(range_, trial.params)
-    )

@@ -8,11 +8,12 @@ batches.
 
 from __future__ import annotations
 
-import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,8 +22,9 @@ import numpy.typing as npt
 from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.dataset.prepared import Chunk, SplitReader
 from tauopt.errors import CorruptError
+from tauopt.stream.memory import Recycled
 from tauopt.stream.order import BLOCK as NEIGHBOURS
-from tauopt.stream.order import chunk_generator, chunk_order, shuffle_rows, sort_in_batches
+from tauopt.stream.order import chunk_generator, chunk_order, shuffle_rows
 from tauopt.stream.padding import pad_into, take_into
 
 Labels = npt.NDArray[np.int16]
@@ -32,8 +34,9 @@ BLOCK = 4096
 cost more in calls than in copying, and larger blocks more in fresh memory than in calls."""
 OPENERS = 2
 """Threads that read the chunks of a direct dataset ahead."""
-ALIGNMENT = 64
-"""Bytes: a cache line, and what TensorFlow's tensors begin at."""
+AHEAD = 4
+"""Blocks that a reader thread assembles in one go, so that handing over costs little."""
+_MEMORY = Recycled()
 
 
 class Batch(NamedTuple):
@@ -126,21 +129,32 @@ def batches(
         source = _open(chunk, spec, label_map)
         rows = np.flatnonzero(source.labels >= 0)
         if shuffle:
-            rng = chunk_generator(part.chunk, seed=seed, epoch=epoch)
-            neighbours = 1 if chunk.is_direct else NEIGHBOURS
-            rows = shuffle_rows(rows, batch_size=batch_size, rng=rng, block=neighbours)
-            first = -part.position % batch_size
-            rows = sort_in_batches(rows, batch_size=batch_size, first=first)
+            rows = shuffle_rows(
+                rows,
+                batch_size=batch_size,
+                rng=chunk_generator(part.chunk, seed=seed, epoch=epoch),
+                first=-part.position % batch_size,
+                block=1 if chunk.is_direct else NEIGHBOURS,
+            )
         return source, rows[part.begin : part.end]
 
     counts = [_kept(split.chunks[index], label_map) for index in order.tolist()]
     parts = _parts(order.tolist(), counts, start=start, stop=stop)
-    openers = OPENERS if any(chunk.is_direct for chunk in split.chunks) else 0
-    block = batch_size * max(1, BLOCK // batch_size)
-    plans = _cut(_in_order(parts, piece, threads=openers), block)
     threads = readers if readers > 1 else 0
-    for whole in _in_order(plans, lambda plan: _assemble(plan, spec), threads=threads):
-        yield from (whole,) if joined else _split(whole, batch_size)
+    openers = _openers(split) or min(threads, 1)
+    block = batch_size * max(1, BLOCK // batch_size)
+    plans = _several(_cut(_in_order(parts, piece, threads=openers), block), AHEAD if threads else 1)
+    for wholes in _in_order(
+        plans, lambda some: [_assemble(p, spec) for p in some], threads=threads
+    ):
+        for whole in wholes:
+            yield from (whole,) if joined else _split(whole, batch_size)
+
+
+def _openers(split: SplitReader) -> int:
+    """Return how many threads read chunks ahead; on one core they would only be in the way."""
+    is_direct = any(chunk.is_direct for chunk in split.chunks)
+    return OPENERS if is_direct and len(os.sched_getaffinity(0)) > 1 else 0
 
 
 class _Part(NamedTuple):
@@ -188,14 +202,20 @@ def _cut(pieces: Iterable[_Piece], block: int) -> Iterator[list[_Piece]]:
         yield plan
 
 
+def _several(items: Iterator[_Item], count: int) -> Iterator[list[_Item]]:
+    """Take items together, `count` at a time."""
+    while some := list(islice(items, count)):
+        yield some
+
+
 def _assemble(plan: list[_Piece], spec: InputSpec) -> Batch:
     count = sum(len(rows) for _, rows in plan)
     inputs: dict[str, npt.NDArray[Any]] = {
-        CANDIDATE: _empty((count, len(spec.candidate.features)), np.float32)
+        CANDIDATE: _MEMORY.empty((count, len(spec.candidate.features)), np.float32)
     }
     for name, length in spec.lengths.items():
-        inputs[name] = _empty((count, length, len(spec.group(name).features)), np.float32)
-        inputs[mask_name(name)] = _empty((count, length), np.bool_)
+        inputs[name] = _MEMORY.empty((count, length, len(spec.group(name).features)), np.float32)
+        inputs[mask_name(name)] = _MEMORY.empty((count, length), np.bool_)
     end = 0
     for source, rows in plan:
         part = slice(end, end := end + len(rows))
@@ -207,14 +227,6 @@ def _assemble(plan: list[_Piece], spec: InputSpec) -> Batch:
         labels=np.concatenate([source.labels[rows] for source, rows in plan]),
         weights=np.concatenate([source.weights[rows] for source, rows in plan]),
     )
-
-
-def _empty(shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
-    """Allocate an array that TensorFlow can take over: it copies those less aligned."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    begin = -memory.ctypes.data % ALIGNMENT
-    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _split(whole: Batch, batch_size: int) -> Iterator[Batch]:

@@ -4,9 +4,13 @@
 
     protocols    what a trial is told, what it reports, whom it tells
     devices      threads and GPU memory, before TensorFlow's first operation
-    rungs        where in the data reports fall
+    rungs        where in the data reports fall, and how batches grow
     losses       the loss, for Keras and for a validation split
     optimizers   settings -> Keras optimizer
+    pace         the learning rate as a function of the candidates seen
+    averages     the moving average of the weights
+    precision    the network in half precision, or fit to be compiled
+    trainee      the training step: Keras's, with pace and averages
     schedules    early stopping and the learning rate on a plateau
     checkpoints  durable, with checksum; the newest that is whole counts
     state        where a training stands, and which one it is

@@ -30,7 +30,8 @@ def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) 
     """Train on a dataset until it ends or `should_stop` says so, after whole batches.
 
     Raises:
-        TrialFailed: the loss is not finite; noticed within `LOOK_EVERY` batches.
+        TrialFailed: the loss is not finite; noticed within `LOOK_EVERY` batches. Or the network is
+            to be compiled and can't be.
         DataError: a batch can't be read.
     """
     watch = _Watch(should_stop)
@@ -41,6 +42,12 @@ def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) 
         if found is None:
             raise
         raise DataError(f"while training: {found[0]}") from error
+    except tf.errors.InvalidArgumentError as error:
+        if not trainee.jit_compile or watch.batches or "compile" not in error.message:
+            raise
+        raise TrialFailed(
+            f"training.jit_compile: XLA can't compile this network; {error.message.splitlines()[0]}"
+        ) from error
     return Stretch(watch.batches, watch.loss)
 
 

@@ -20,9 +20,12 @@ def keras_loss(training: Training) -> Any:
     Source of the focal loss: Lin et al., arXiv:1708.02002; without its alpha, since classes are
     balanced by weights.
     """
+    smoothing = training.label_smoothing
     if training.loss == "focal":
-        return keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=training.focal_gamma)
-    return keras.losses.CategoricalCrossentropy()
+        return keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=training.focal_gamma, label_smoothing=smoothing
+        )
+    return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
 
 
 def mean_loss(
@@ -39,9 +42,15 @@ def mean_loss(
         labels: (candidate,) index of the true class.
         weights: (candidate,) as in training: physics weights times class weights.
     """
-    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    true = np.clip(true, EPSILON, 1 - EPSILON)
-    loss = -np.log(true)
-    if training.loss == "focal":
-        loss *= (1 - true) ** training.focal_gamma
+    loss = _each(probabilities[np.arange(len(labels)), labels], training)
+    if smoothing := training.label_smoothing:
+        every = _each(probabilities, training).mean(axis=1)
+        loss = (1 - smoothing) * loss + smoothing * every
     return float(np.average(loss, weights=weights))
+
+
+def _each(p: npt.NDArray[np.float32], training: Training) -> npt.NDArray[np.float64]:
+    """Return the loss of classes that are true and have these probabilities."""
+    p64 = np.clip(p.astype(np.float64), EPSILON, 1 - EPSILON)
+    loss: npt.NDArray[np.float64] = -np.log(p64)
+    return loss * (1 - p64) ** training.focal_gamma if training.loss == "focal" else loss

@@ -19,14 +19,19 @@ from tauopt.dataset.inputs import class_weights, input_spec, task_labels
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.models.build import build_model
+from tauopt.models.build import build_trainable
+from tauopt.models.own.compiled import Compiled
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.feed import feed
+from tauopt.training.averages import Averages
 from tauopt.training.checkpoints import Arrays
 from tauopt.training.losses import keras_loss, mean_loss
 from tauopt.training.optimizers import make_optimizer
+from tauopt.training.pace import Pace, has_pace
+from tauopt.training.precision import precision_of, twin
 from tauopt.training.prediction import BATCH_SIZE, Predictor
 from tauopt.training.rungs import Segment
+from tauopt.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,12 @@ class Data:
     def class_weights(self) -> npt.NDArray[np.float32]:
         """Factor on the weights of each task class in the loss."""
         training = self.experiment.training
-        return class_weights(self.dataset.manifest, self.experiment.task, training.class_balance)
+        return class_weights(
+            self.dataset.manifest,
+            self.experiment.task,
+            training.class_balance,
+            factors=training.class_weights,
+        )
 
     @cached_property
     def candidates(self) -> int:
@@ -68,14 +78,12 @@ class Data:
     def train(self, segment: Segment) -> Any:
         """Return a part of an epoch as Keras wants it, in the epoch's order."""
 
-        batch_size = self.experiment.training.batch_size
-
         def make() -> Iterator[Batch]:
             return batches(
                 self.dataset.train,
                 spec=self.spec,
                 label_map=self.label_map,
-                batch_size=batch_size,
+                batch_size=segment.batch_size,
                 seed=self.seed,
                 epoch=segment.epoch,
                 start=segment.start,
@@ -86,8 +94,8 @@ class Data:
         return feed(
             make,
             spec=self.spec,
-            batch_size=batch_size,
-            steps=-(-(segment.stop - segment.start) // batch_size),
+            batch_size=segment.batch_size,
+            steps=-(-(segment.stop - segment.start) // segment.batch_size),
             class_weights=self.class_weights,
         )
 
@@ -120,15 +128,20 @@ class Data:
             columns=columns,
         )
 
-    def loss(self, predictions: Predictions) -> float:
+    def loss(self, predictions: Predictions, *, own: Compiled | None = None) -> float:
         """Return the loss on the validation split, weighted as in training.
 
+        Args:
+            predictions: of the split.
+            own: of a model that brings its own loss.
         Raises:
             DataError: weights do not add up to more than zero.
         """
         weights = predictions.weights * self.class_weights[predictions.labels]
         if not weights.sum() > 0:
             raise DataError("the weights of the validation split do not add up to more than zero")
+        if own is not None:
+            return own.mean_loss(predictions.probabilities, predictions.labels, weights)
         return mean_loss(
             predictions.probabilities,
             predictions.labels,
@@ -138,21 +151,48 @@ class Data:
 
 
 class Machine:
-    """A network, and the same network with an optimizer; both share their weights.
+    """A network, and what trains it: its trainee, which shares its weights, and an optimizer.
 
-    What is saved is the network alone, what is fitted the trainee.
+    What is saved is the network alone, what is fitted the trainee. Where they compute differently
+    (`precision.twin`), the trainee has weights of its own, and the network is judged with those.
     """
 
-    def __init__(self, spec: InputSpec, experiment: Experiment, *, seed: int) -> None:
-        """Build both, with weights that depend on the seed alone."""
+    def __init__(
+        self, spec: InputSpec, experiment: Experiment, *, seed: int, candidates: int
+    ) -> None:
+        """Build both, with weights that depend on the seed alone.
+
+        Args:
+            spec: what the network sees.
+            experiment: its model and training.
+            seed: of weights and dropout.
+            candidates: of all epochs.
+        """
         forget_models()
         training: Training = experiment.training
-        self.network = build_model(spec, experiment.model, seed=seed)
-        self.optimizer = make_optimizer(training)
-        self.trainee = keras.Model(self.network.input, self.network.output, name="trainee")
-        self.trainee.compile(optimizer=self.optimizer, loss=keras_loss(training), jit_compile=False)
+
+        def build() -> keras.Model:
+            return build_trainable(spec, experiment.model, seed=seed)[0]
+
+        self.network, self.own = build_trainable(spec, experiment.model, seed=seed)
+        self.precision = precision_of(training)
+        self._trained = twin(build, training, precision=self.precision) or self.network
+        self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
+        if self.precision == "mixed":
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
+        loss = self.own.loss if self.own else keras_loss(training)
+        output = self.own.output_of(self._trained) if self.own else self._trained.output
+        self.trainee = Trainee(self._trained.input, output, name="trainee")
+        self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=training.jit_compile)
         self.optimizer.build(self.trainee.trainable_variables)
-        self._predictor = Predictor(self.network)
+        if has_pace(training):
+            self.trainee.pace = Pace(training, self.optimizer, total=candidates)
+        judged = list(self._trained.variables)
+        if training.ema:
+            self.trainee.averages = Averages(judged, momentum=training.ema)
+            judged = self.trainee.averages.in_place_of(judged)
+        self._judged = judged
+        self._predictor = Predictor(self.network, weights=judged)
 
     def predict(self, data: Data, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
         """Return probabilities of the validation split, (candidate, class)."""
@@ -165,20 +205,37 @@ class Machine:
         return float(self.optimizer.learning_rate)
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Multiply the optimizer's learning rate."""
+        """Multiply the optimizer's learning rate; with a schedule, all that are to come."""
+        if self.trainee.pace is not None:
+            self.trainee.pace.scale(factor)
         self.optimizer.learning_rate = self.learning_rate * factor
+
+    def judged_weights(self) -> Arrays:
+        """Return copies of the weights that `predict` takes, in the order of the network's."""
+        return values(self._judged)
+
+    def adopt(self, weights: Arrays) -> None:
+        """Make the network, as it is judged and saved, one of these weights; training is over."""
+        assign(self.network.variables, weights)
+        assign(self._judged, weights)
 
     def arrays(self) -> dict[str, Arrays]:
         """Return copies of all that training changes: weights, seeds of dropout, optimizer."""
-        return {
-            "network": values(self.network.variables),
-            "optimizer": values(self.optimizer.variables),
-        }
+        return {purpose: values(variables) for purpose, variables in self._changing().items()}
 
     def restore(self, arrays: dict[str, Arrays]) -> None:
         """Take what `arrays` returned."""
-        assign(self.network.variables, arrays["network"])
-        assign(self.optimizer.variables, arrays["optimizer"])
+        for purpose, variables in self._changing().items():
+            assign(variables, arrays.get(purpose, []))
+
+    def _changing(self) -> dict[str, Sequence[Any]]:
+        pace, averages = self.trainee.pace, self.trainee.averages
+        return {
+            "network": self._trained.variables,
+            "optimizer": self.optimizer.variables,
+            "pace": pace.variables if pace is not None else [],
+            "averages": averages.variables if averages is not None else [],
+        }
 
 
 def values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:

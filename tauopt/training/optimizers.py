@@ -47,7 +47,19 @@ class Adam(keras.optimizers.Adam):
 
 
 class Sgd(keras.optimizers.SGD):
-    """Keras's SGD by TensorFlow's kernels: one operation a weight."""
+    """Keras's SGD by TensorFlow's kernels: one operation a weight.
+
+    Attributes:
+        changing_momentum: a variable to set, if the momentum is to change; else None.
+    """
+
+    def __init__(self, *, momentum_changes: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.changing_momentum = (
+            self.add_variable((), keras.initializers.Constant(self.momentum), name="momentum_now")
+            if momentum_changes and self.momentum
+            else None
+        )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a weight and its momentum."""
@@ -62,9 +74,13 @@ class Sgd(keras.optimizers.SGD):
             accum=_handle(self.momentums[self._get_variable_index(variable)]),
             lr=rate,
             grad=gradient,
-            momentum=self.momentum,
+            momentum=self._momentum_now(),
             use_nesterov=self.nesterov,
         )
+
+    def _momentum_now(self) -> Any:
+        changing = self.changing_momentum
+        return self.momentum if changing is None else tf.convert_to_tensor(changing)
 
 
 def _handle(variable: Any) -> Any:
@@ -90,9 +106,11 @@ def make_optimizer(training: Training) -> Any:
     optimizer: Any
     if training.optimizer == "sgd":
         optimizer = Sgd(
-            momentum=training.momentum, nesterov=training.nesterov and training.momentum > 0,
+            momentum=training.momentum,
+            nesterov=training.nesterov and training.momentum > 0,
+            momentum_changes=training.schedule == "one_cycle" and training.momentum_dip > 0,
             **shared,
-        )  # fmt: skip
+        )
     elif training.optimizer in ("adam", "adamw"):  # one algorithm: the decay is decoupled anyway
         optimizer = Adam(**shared)
     elif training.optimizer == "nadam":

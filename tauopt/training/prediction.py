@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -19,12 +19,22 @@ BATCH_SIZE = 8192
 class Predictor:
     """A model as a function that is traced once, on first use, and never again."""
 
-    def __init__(self, model: keras.Model) -> None:
-        """Take a model whose inputs have names."""
+    def __init__(
+        self, model: keras.Model, *, weights: Sequence[keras.Variable] | None = None
+    ) -> None:
+        """Take a model whose inputs have names.
+
+        Args:
+            model: a network.
+            weights: what stands in for the model's variables, in their order; looked at anew in
+                each call. None means its own.
+        """
+        own = model.variables
         signature = {x.name: tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in model.inputs}
 
         def predict(inputs: dict[str, Any]) -> Any:
-            return model(inputs, training=False)
+            with keras.StatelessScope(list(zip(own, weights or own, strict=True))):
+                return model(inputs, training=False)
 
         self._names = tuple(signature)
         self._classes = int(model.outputs[0].shape[-1])

@@ -7,9 +7,12 @@ sizes report after nearly the same number of candidates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from tauopt.config.experiment import Training
 
 
 class Segment(NamedTuple):
@@ -18,6 +21,39 @@ class Segment(NamedTuple):
     epoch: int
     start: int
     stop: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How batches grow in the course of a training, in place of a falling learning rate.
+
+    Source: Smith et al., arXiv:1711.00489.
+
+    Attributes:
+        factor: by which a batch grows each time.
+        every: fraction of the training between times.
+        limit: candidates of the largest batch; one that begins larger stays as it is.
+    """
+
+    factor: float = 1.0
+    every: float = 1.0
+    limit: int = 1
+
+    def batch_size(self, first: int, *, epoch: int, epochs: int) -> int:
+        """Return candidates a batch in an epoch.
+
+        Args:
+            first: candidates a batch in the first epoch.
+            epoch: epochs before this one.
+            epochs: in all.
+        """
+        times = math.floor(epoch / (epochs * self.every) + 1e-9)
+        if self.factor <= 1 or self.limit <= first or not times:
+            return first
+        if times * math.log(self.factor) > math.log(self.limit / first):
+            return self.limit
+        return min(round(first * self.factor**times), self.limit)
 
 
 @dataclass(frozen=True)
@@ -26,15 +62,30 @@ class Rungs:
 
     Attributes:
         candidates: in an epoch.
-        batch_size: candidates a batch; an epoch's last one may be shorter.
+        batch_size: candidates a batch at the beginning; an epoch's last one may be shorter.
         epochs: in all.
         report_every: candidates between rungs; 0 means an epoch.
+        growth: of batches; none by default.
     """
 
     candidates: int
     batch_size: int
     epochs: int
     report_every: int
+    growth: Growth = Growth()
+
+    @classmethod
+    def of(cls, training: Training, *, candidates: int) -> Rungs:
+        """Return the rungs of a training with so many candidates in an epoch."""
+        return cls(
+            candidates=candidates,
+            batch_size=training.batch_size,
+            epochs=training.epochs,
+            report_every=training.report_every,
+            growth=Growth(
+                training.batch_growth, training.batch_growth_every, training.max_batch_size
+            ),
+        )
 
     @property
     def every(self) -> int:
@@ -53,8 +104,12 @@ class Rungs:
     def boundary(self, seen: int) -> int:
         """Return the first end of a batch at or behind `seen`."""
         epoch, offset = divmod(seen, self.candidates)
-        batches = -(-offset // self.batch_size)
-        return epoch * self.candidates + min(batches * self.batch_size, self.candidates)
+        size = self.batch_size_of(epoch)
+        return epoch * self.candidates + min(-(-offset // size) * size, self.candidates)
+
+    def batch_size_of(self, epoch: int) -> int:
+        """Return candidates a batch in an epoch; 0 is the first one."""
+        return self.growth.batch_size(self.batch_size, epoch=epoch, epochs=self.epochs)
 
     def number(self, seen: int, previous: int) -> int:
         """Return the number of the rung that ends at `seen`, behind rung `previous`."""
@@ -65,5 +120,5 @@ class Rungs:
         while seen < target:
             epoch, start = divmod(seen, self.candidates)
             stop = min(self.candidates, start + target - seen)
-            yield Segment(epoch, start, stop)
+            yield Segment(epoch, start, stop, self.batch_size_of(epoch))
             seen += stop - start

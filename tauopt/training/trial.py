@@ -22,7 +22,7 @@ from tauopt.training import results
 from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint
 from tauopt.training.devices import limit_devices
 from tauopt.training.fitting import fit
-from tauopt.training.material import Data, Machine, assign, values
+from tauopt.training.material import Data, Machine
 from tauopt.training.protocols import Report, Tracker, TrialPlan
 from tauopt.training.rungs import Rungs
 from tauopt.training.schedules import on_plateau, stops
@@ -90,18 +90,15 @@ class _Trial:
         self.name = parse_objective(plan.experiment.objective.maximize)
         self.data = Data(open_dataset(plan.dataset), plan.experiment, plan.seed)
         _ = self.data.class_weights  # data that can't be learned is refused before the network
-        self.rungs = Rungs(
-            candidates=self.data.candidates,
-            batch_size=self.training.batch_size,
-            epochs=self.training.epochs,
-            report_every=self.training.report_every,
-        )
+        self.rungs = Rungs.of(self.training, candidates=self.data.candidates)
         plan.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = load_checkpoint(plan.folder)
         self.identity = identity(plan, dataset_digest=self.data.dataset.digest)
         if checkpoint is not None:
             check_same(self.identity, checkpoint.state["identity"], folder=plan.folder)
-        self.machine = Machine(self.data.spec, plan.experiment, seed=plan.seed)
+        self.machine = Machine(
+            self.data.spec, plan.experiment, seed=plan.seed, candidates=self.rungs.total
+        )
         self.state = State(target=self.rungs.next(0))
         self.best_weights: Arrays = []
         self.best_probabilities: npt.NDArray[np.float32] | None = None
@@ -113,6 +110,8 @@ class _Trial:
         self.state = State.from_json(dict(checkpoint.state["training"]))
         arrays = dict(checkpoint.arrays)
         self.best_weights = arrays.pop("best", [])
+        now, then = self.machine.precision, checkpoint.state["precision"]
+        check_same({"precision": now}, {"precision": then}, folder=self.plan.folder)
         self.machine.restore(arrays)
         logger.info("%s goes on after %d candidates", self.plan.name, self.state.seen)
         if self.state.history:
@@ -130,7 +129,7 @@ class _Trial:
             begun = time.monotonic()
             stretch = fit(self.machine.trainee, self.data.train(segment), should_stop=should_stop)
             size = segment.stop - segment.start
-            done = min(stretch.batches * self.training.batch_size, size)
+            done = min(stretch.batches * segment.batch_size, size)
             if not done:
                 raise TrialFailed(f"no training candidates in {segment}")
             state.seen += done
@@ -156,7 +155,7 @@ class _Trial:
         state, value = self.state, entry[str(self.name)]
         if state.best is None or value > state.best:
             state.best, state.best_report = value, int(entry["number"])
-            self.best_weights = values(self.machine.network.variables)
+            self.best_weights = self.machine.judged_weights()
             self.best_probabilities = probabilities
         early = self.training.early_stopping
         state.objective = state.objective.after(
@@ -189,7 +188,7 @@ class _Trial:
             "number": self.rungs.number(state.seen, previous),
             "candidates_seen": state.seen,
             "loss": state.loss_sum / state.loss_count,
-            "val_loss": self.data.loss(predictions),
+            "val_loss": self.data.loss(predictions, own=self.machine.own),
             "learning_rate": self.machine.learning_rate,
             "candidates_per_s": state.loss_count / state.rung_seconds,
             str(self.name): objective.value,
@@ -208,7 +207,11 @@ class _Trial:
         arrays = self.machine.arrays()
         if self.best_weights:
             arrays["best"] = self.best_weights
-        state = {"training": asdict(self.state), "identity": self.identity}
+        state = {
+            "training": asdict(self.state),
+            "identity": self.identity,
+            "precision": self.machine.precision,
+        }
         save_checkpoint(self.plan.folder, Checkpoint(state, arrays))
 
     def tell(self, entry: dict[str, float]) -> None:
@@ -237,7 +240,7 @@ class _Trial:
         folder = self.plan.folder
         result = results.read_result(folder)
         if result is None:
-            assign(self.machine.network.variables, self.best_weights)
+            self.machine.adopt(self.best_weights)
             probabilities = self.best_probabilities
             if probabilities is None:
                 probabilities = self.machine.predict(self.data, alive=self._heed)
@@ -268,6 +271,7 @@ class _Trial:
             "best_report": state.best_report,
             "ended": state.ended,
             "seconds": state.seconds,
+            "precision": self.machine.precision,
         }
 
 

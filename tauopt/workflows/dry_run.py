@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
+from tauopt.workflows.own import hyperparameters, own_space, settled, without_constants
 from tauopt.workflows.prepare import survey
 
 if TYPE_CHECKING:
-    from tauopt.config.experiment import Experiment
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.config.inputs import Feature, FittedGroup, InputSpec
 
 SAMPLES = 3
 
@@ -26,7 +25,7 @@ class DryRun:
     configuration: Mapping[str, Any]
     """The experiment with every range at its default, resolved, as nested JSON values."""
     space: Mapping[str, str]
-    """Path -> range in words."""
+    """Path -> range in words; of a model of the user's own also what its build asks for."""
     branches: tuple[str, ...]
     """Branches that preparation reads; empty if the sample is still to be simulated."""
     counts: Mapping[str, Mapping[str, int]]
@@ -59,12 +58,15 @@ def dry_run(
         from tauopt.models.build import describe
 
     file = read_experiment(path, overrides=overrides)
-    experiment = file.base
+    experiment = settled(file)
     counted = survey(experiment.data, progress=progress or Silent())
     described = describe(without_constants(experiment), experiment.model)
     return DryRun(
         configuration=experiment.model_dump(mode="json"),
-        space={path: describe_range(range_) for path, range_ in file.space.items()},
+        space={
+            **{path: describe_range(range_) for path, range_ in file.space.items()},
+            **hyperparameters(file),
+        },
         branches=counted.branches if counted else (),
         counts={split: dict(of) for split, of in counted.counts.items()} if counted else {},
         parameters=described.parameters,
@@ -77,34 +79,4 @@ def sampled(file: ExperimentFile) -> list[Mapping[str, Any]]:
     """Return the trial of the defaults and some that the sampler proposes, not trained."""
     from tauopt.search.preview import preview
 
-    return preview(file, count=SAMPLES)
-
-
-def without_constants(experiment: Experiment) -> InputSpec:
-    """Return what the network would see, before any constant is fitted."""
-    from tauopt.config.inputs import CANDIDATE, InputSpec
-    from tauopt.config.networks import group_lengths
-
-    data, lengths = experiment.data, group_lengths(experiment.model)
-    return InputSpec(
-        candidate=_unfitted(CANDIDATE, data.candidate),
-        groups=tuple(_unfitted(name, data.groups[name].features) for name in lengths),
-        lengths=lengths,
-        classes=tuple(experiment.task.classes),
-        signal=experiment.task.signal,
-    )
-
-
-def _unfitted(name: str, features: Mapping[str, Feature]) -> FittedGroup:
-    from tauopt.config.inputs import FittedFeature, FittedGroup, Transform
-
-    return FittedGroup(
-        name=name,
-        features=tuple(
-            FittedFeature(
-                name=feature,
-                transform=Transform(**settings.model_dump(exclude={"expression"})),
-            )
-            for feature, settings in features.items()
-        ),
-    )
+    return preview(file, count=SAMPLES, own=own_space(file))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
+from tauopt.workflows.own import check_in_driver, is_own, source_of
 from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
@@ -76,7 +77,7 @@ def search(
     from tauopt.config.load import read_experiment
 
     file = read_experiment(path, overrides=overrides)
-    if not file.space:
+    if not file.space and not is_own(file):
         raise UsageError(
             f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
         )
@@ -94,6 +95,7 @@ def search(
         check_name_is_free(storage, name)
     elif not search_folder(place, check_name(name, what="search name")).is_dir():
         open_study(storage, name)  # tells which searches there are
+    check_in_driver(file)
     dataset = prepare(file.base.data, progress=progress or Silent())
     order = Order(
         name=name,
@@ -169,4 +171,5 @@ def _origin(file: ExperimentFile, dataset: PreparedDataset) -> Any:
         dataset=dataset.manifest.digest,
         code=code_version(),
         commit=git_commit(file.path.absolute().parent),
+        model=source_of(file),
     )

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tauopt.config.networks import OwnModel
+from tauopt.config.networks.own import HYPERPARAMETERS
 from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
+from tauopt.workflows.own import is_own, settled
 from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
@@ -75,9 +78,9 @@ def train(
     from tauopt.training.state import check_folder
 
     file = read_experiment(path, overrides=overrides)
-    if file.space and not defaults:
+    if (ranges := _ranges(file)) and not defaults:
         raise UsageError(
-            f"{path} has ranges ({', '.join(file.space)}): tauopt search {path}, "
+            f"{path} has ranges ({', '.join(ranges)}): tauopt search {path}, "
             "or take their defaults with --defaults, or fix them with --set"
         )
     name = check_name(name or file.name, what="name of the run")
@@ -85,6 +88,7 @@ def train(
     folder = make_folder(output_folder(output), option="-o").absolute() / "runs" / name
     progress = progress or Silent()
     try:
+        _settled_to_train(file)
         dataset = prepare(file.base.data, progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock", what=f"run {name!r}"):
@@ -96,6 +100,30 @@ def train(
         raise Interrupted("stopped by Ctrl-C", resume=command) from None
     except Interrupted as stopped:
         raise Interrupted(str(stopped), resume=command, exit_code=stopped.exit_code) from None
+
+
+def _ranges(file: ExperimentFile) -> list[str]:
+    """Return the paths of all ranges, those of a model's own hyperparameters too."""
+    model = file.without_ranges.model
+    narrowed = model.narrowed if isinstance(model, OwnModel) else {}
+    return [*file.space, *(HYPERPARAMETERS + name for name in narrowed)]
+
+
+def _settled_to_train(file: ExperimentFile, dataset: PreparedDataset | None = None) -> Experiment:
+    """Return the experiment with every hyperparameter settled, in the process that trains."""
+    if not is_own(file):
+        return file.base
+    from tauopt.config.networks import group_lengths
+    from tauopt.dataset.inputs import input_spec
+
+    with silenced_stderr():
+        from tauopt.training.devices import limit_devices
+
+        limit_devices()
+    if dataset is None:
+        return settled(file)
+    lengths = group_lengths(file.base.model)
+    return settled(file, input_spec(dataset.manifest, file.base.task, lengths))
 
 
 def _command(
@@ -121,13 +149,14 @@ def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name:
     from tauopt.tracking.environment import git_commit
     from tauopt.training.protocols import TrialPlan, trial_seed
 
+    experiment = _settled_to_train(file, dataset)
     return TrialPlan(
-        experiment=file.base,
+        experiment=experiment,
         dataset=dataset.folder.absolute(),
         folder=folder,
         name=name,
         seed=trial_seed(file.base.search.sampler.seed, _NUMBER),
-        params=params_of(file.base),
+        params=params_of(experiment),
         tags={
             "tauopt.dataset_digest": dataset.digest,
             "tauopt.code": code_version(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tauopt.config.load import ExperimentFile, Kind, kind_of, read_dataset, read_experiment
+from tauopt.config.networks import OwnModel
 from tauopt.config.ranges import describe_range, points
 from tauopt.errors import ConfigError, Problem
 
@@ -70,6 +71,8 @@ def _experiment(experiment: ExperimentFile) -> Validated:
     summary = f"{experiment.base.model.type}, {len(task.classes)} task classes, " + (
         _size(len(experiment.space), size, continuous) if experiment.space else "no ranges"
     )
+    if isinstance(experiment.base.model, OwnModel):
+        summary += "; what the model itself asks for: tauopt search --dry-run"
     return Validated(
         experiment.path,
         "experiment",

@@ -14,6 +14,7 @@ import os
 import resource
 import statistics
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from tests.benchmarks.sample import (
     write_root,
 )
 
-FILES = 4
+FILES = 10
 BATCH_SIZE = 1024
 NAIVE_STEP = 50_000
 REPEATS = 5
@@ -72,10 +73,17 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def told(what: str, speeds: list[tuple[float, float]]) -> None:
-    """Print medians of speeds by processor time and by the clock."""
+def told(what: str, speeds: list[tuple[float, float]]) -> float:
+    """Print medians of speeds by the clock and by processor time; returns the former."""
     processor, clock = (statistics.median(column) / 1e6 for column in zip(*speeds, strict=True))
     print(f"{what}: {clock:.2f} ({processor:.2f}) M candidates/s", flush=True)
+    return clock
+
+
+def on(cores: Sequence[int], run: Callable[[], int]) -> tuple[float, float]:
+    """Return the speed of a run on some cores."""
+    os.sched_setaffinity(0, cores)
+    return rate(run)
 
 
 def main() -> None:
@@ -102,13 +110,17 @@ def main() -> None:
 
         print(f"{FILES * CHUNK:,} candidates of {BYTES} bytes in zstd ROOT files; medians")
         before = peak_mb()
-        for count in dict.fromkeys((1, min(2, len(cores)))):
-            os.sched_setaffinity(0, cores[:count])
-            stream(0)
-            told(f"direct, {count} core(s)", [rate(lambda e=e: stream(e)) for e in range(REPEATS)])
+        stream(0)
         print(f"peak memory of streaming: {peak_mb() - before:.0f} MB")
-        os.sched_setaffinity(0, cores[:1])
-        told("awkward, 1 core(s)", [rate(naively) for _ in range(REPEATS)])
+        one, two, naive_ = [], [], []
+        for epoch in range(REPEATS):  # interleaved, so that all meet the same neighbours
+            one.append(on(cores[:1], lambda e=epoch: stream(e)))
+            two.append(on(cores[:2], lambda e=epoch: stream(e)))
+            naive_.append(on(cores[:1], naively))
+        single = told("direct, one core", one)
+        double = told("direct, two cores", two)
+        awkward = told("awkward, one core", naive_)
+        print(f"direct: {single / awkward:.2f} times awkward, two cores {double / single:.2f}")
 
 
 if __name__ == "__main__":

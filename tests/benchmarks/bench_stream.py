@@ -1,4 +1,4 @@
-"""How fast ready float32 batches come from a prepared dataset, on one core.
+"""How fast ready float32 batches come from a prepared dataset, on one core and on two.
 
     python -m tests.benchmarks.bench_stream
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ BATCH_SIZES = (256, 1024, 4096)
 NAIVE_SIZES = (4096, 50_000)
 """A usual batch, and one so large that the cost of calls no longer counts."""
 NAIVE_CANDIDATES = 50_000
+CHUNKS = 10
 REPEATS = 7
 NAIVE_REPEATS = 5
 LIMIT_BATCH = 1024
@@ -66,12 +68,12 @@ def told(what: str, rates: Rates) -> float:
 def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
-    with tempfile.TemporaryDirectory() as scratch:
-        dataset = write_prepared(Path(scratch), chunks=4)
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
+        dataset = write_prepared(Path(scratch), chunks=CHUNKS)
         chunk = random_chunk(np.random.default_rng(2))
         write_root(Path(scratch) / "ntuple.root", chunk, compression=uproot.LZ4(1))
         spec, labels = spec_of(dataset), task_labels(CLASSES, TASK)
-        table = np.ones((4 * CHUNK, BYTES // 4), np.float32)
+        table = np.ones((CHUNKS * CHUNK, BYTES // 4), np.float32)
         rows = np.random.default_rng(3).permutation(len(table))
 
         def stream(batch_size: int, epoch: int, readers: int = 1) -> int:
@@ -87,7 +89,7 @@ def main() -> None:
             return sum(len(label) for _, label in naive(path, step, stop=NAIVE_CANDIDATES))
 
         stream(256, 0)
-        print(f"{4 * CHUNK:,} candidates of {BYTES} bytes, one core; medians (by the clock)")
+        print(f"{CHUNKS * CHUNK:,} candidates of {BYTES} bytes, one core; medians (by the clock)")
         limit: Rates = []
         ours: dict[int, Rates] = {size: [] for size in BATCH_SIZES}
         theirs: dict[int, Rates] = {size: [] for size in NAIVE_SIZES}
@@ -111,9 +113,20 @@ def main() -> None:
             )
         )
         os.sched_setaffinity(0, cores[:2])
-        both = [[rate(lambda r=r, n=n: stream(4096, r, n)) for n in (1, 2)] for r in range(REPEATS)]
-        one, two = (told(f"{n} reader(s)", [pair[n - 1] for pair in both]) for n in (1, 2))
-        print(f"two cores: {two / one:.2f} times one, by the clock")
+        halves = rows[::2].copy(), rows[1::2].copy()
+        both: dict[str, Rates] = {}
+        for repeat in range(REPEATS):
+            for readers in (1, 2):
+                speed = rate(lambda r=repeat, n=readers: stream(4096, r, n))
+                both.setdefault(f"{readers} reader(s)", []).append(speed)
+            both.setdefault("copies in 1 thread", []).append(rate(lambda: copy_rows(table, rows)))
+            speed = rate(lambda: sum(pool.map(lambda half: copy_rows(table, half), halves)))
+            both.setdefault("copies in 2 threads", []).append(speed)
+        one, two, alone, together = (told(what, rates) for what, rates in both.items())
+        print(
+            f"two cores: {two / one:.2f} times one, by the clock; "
+            f"copying random rows: {together / alone:.2f} times"
+        )
 
 
 if __name__ == "__main__":

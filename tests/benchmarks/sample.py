@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ BYTES = 4 * (7 + 10 * 5 + 12 * 4)
 def names(group: str) -> list[str]:
     """Return the features of a group, which are its branches too."""
     return [f"{group}_{i}" for i in range(FEATURES[group])]
+
+
+def features(group: str) -> list[str]:
+    """Return the features of a group as a network knows them; the last two say where objects are.
+
+    They are random like the others: how long a network takes does not depend on it.
+    """
+    own = names(group)
+    return own if group not in LENGTHS else [*own[:-2], "d_eta", "d_phi"]
 
 
 def random_chunk(rng: np.random.Generator) -> dict[str, Any]:
@@ -69,7 +78,7 @@ def write_prepared(folder: Path, *, chunks: int) -> PreparedDataset:
             name=group,
             features=tuple(
                 FittedFeature(name=name, transform=Transform(scale="standard"))
-                for name in names(group)
+                for name in features(group)
             ),
         )
         for group in FEATURES
@@ -87,9 +96,9 @@ def write_prepared(folder: Path, *, chunks: int) -> PreparedDataset:
     return open_dataset(folder)
 
 
-def spec_of(dataset: PreparedDataset) -> InputSpec:
+def spec_of(dataset: PreparedDataset, lengths: Mapping[str, int] = LENGTHS) -> InputSpec:
     """Return what the benchmarks' networks see."""
-    return input_spec(dataset.manifest, TASK, LENGTHS)
+    return input_spec(dataset.manifest, TASK, lengths)
 
 
 def write_root(path: Path, chunk: dict[str, Any], *, compression: Any) -> None:

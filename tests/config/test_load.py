@@ -57,7 +57,7 @@ def test_defaults_are_the_literatures_where_the_ranges_allow_them():
         "training.batch_size": 512,
     }
     assert file.base.training.batch_size == 512
-    assert file.base.model.groups["tracks"].dense_units == 32
+    assert file.base.model.groups["tracks"].dense.units == 32
 
 
 def sample(file, rng):
@@ -111,6 +111,49 @@ def test_an_inactive_setting_takes_its_own_default():
     assert file.base.training.momentum == 0.9
 
 
+def test_a_class_weight_may_be_a_range_and_begins_at_one(folder):
+    text = "training: {class_weights: {jet: {float: [0.5, 4.0]}, tau: 2.0}}"
+    file = read_experiment(write(folder, f"extends: good_experiment.yaml\n{text}\n"))
+    assert file.space["training.class_weights.jet"] == FloatRange(0.5, 4.0)
+    assert file.defaults()["training.class_weights.jet"] == 1.0
+    resolved = file.resolve({**file.defaults(), "training.class_weights.jet": 3.0})
+    assert resolved.training.class_weights == {"jet": 3.0, "tau": 2.0}
+    again = write(folder, "extends: x.yaml\ntraining: {class_weights: {jet: null}}\n", "y.yaml")
+    assert read_experiment(again).base.training.class_weights == {"tau": 2.0}
+
+
+TRAINING_KNOBS = """
+optimizer: {choice: [adam, adamw, nadam, sgd]}
+schedule: {choice: [constant, cosine, one_cycle]}
+warm_up: {float: [0.0, 0.1], when: {training.schedule: [constant, cosine]}}
+peak_at: {float: [0.1, 0.5], when: {training.schedule: one_cycle}}
+final_rate: {float: [0.0, 0.1]}
+momentum_dip: {float: [0.0, 0.2]}
+weight_decay: {float: [1.0e-5, 0.1], log: true}
+clip_norm: {float: [0.0, 5.0]}
+ema: {choice: [0.0, 0.99, 0.999]}
+loss: {choice: [crossentropy, focal]}
+focal_gamma: {float: [0.5, 4.0]}
+label_smoothing: {float: [0.0, 0.2]}
+class_balance: {choice: [equal, signal, none]}
+class_weights: {jet: {float: [0.5, 4.0], log: true}}
+batch_growth: {choice: [1.0, 2.0]}
+batch_growth_every: {float: [0.1, 0.5]}
+max_batch_size: {choice: [1024, 8192]}
+precision: {choice: [float32, mixed]}
+jit_compile: {choice: [false, true]}
+"""
+
+
+def test_every_knob_of_the_training_may_be_a_range(folder):
+    knobs = TRAINING_KNOBS.strip().replace("\n", "\n  ")
+    file = read_experiment(write(folder, f"extends: good_experiment.yaml\ntraining:\n  {knobs}\n"))
+    for line in TRAINING_KNOBS.strip().splitlines():
+        name = line.partition(":")[0]
+        assert f"training.{name}" + (".jet" if name == "class_weights" else "") in file.space
+    assert file.base.training.schedule == "constant"
+
+
 def test_a_condition_on_a_fixed_setting_is_decided_at_load():
     active = read_experiment(GOOD, overrides=["training.optimizer=sgd"])
     assert active.space["training.momentum"] == FloatRange(0.5, 0.99)
@@ -140,7 +183,7 @@ def test_extending_merges_mappings_and_replaces_all_else(folder):
 extends: m.yaml
 training: {learning_rate: {choice: [0.1, 0.2]}, batch_size: 64}
 task: {signal: [jet]}
-model: {groups: {tracks: {dense_units: 8}}}
+model: {groups: {tracks: {dense: {units: 8}}}}
 """)  # fmt: skip
     file = read_experiment(path)
     assert file.name == "middle"
@@ -148,7 +191,7 @@ model: {groups: {tracks: {dense_units: 8}}}
     assert "training.batch_size" not in file.space
     assert file.base.training.epochs == 7
     assert file.base.task.signal == ("jet",)
-    assert file.base.model.groups["tracks"].dense_units == 8
+    assert file.base.model.groups["tracks"].dense.units == 8
     assert file.base.model.groups["clusters"].length == 6
 
 
@@ -225,7 +268,7 @@ def test_a_list_of_classes_means_each_by_itself():
         ("training.early_stopping=null", "training.early_stopping", None),
         ("training.early_stopping.patience=3", "training.early_stopping.patience", 3),
         ("training.reduce_on_plateau.factor=0.5", "training.reduce_on_plateau.factor", 0.5),
-        ("model.groups.tracks.dense_layers=2", "model.groups.tracks.dense_layers", 2),
+        ("model.groups.tracks.dense.layers=2", "model.groups.tracks.dense.layers", 2),
         ("search.pruner.type=median", "search.pruner.type", "median"),
         ("data.chunk_size=5", "data.chunk_size", 5),
         ("name=y", "name", "y"),
@@ -290,7 +333,7 @@ model: {type: deepsets, groups: {tracks: {length: 3}}, merge: {units: 50}}
 """)  # fmt: skip
     model = read_experiment(folder / "x.yaml").base.model
     assert (model.merge.layers, model.merge.units) == (2, 50)
-    assert (model.candidate.units, model.candidate.output_units) == (60, 15)
+    assert model.candidate.sizes() == [60, 30, 15]
 
 
 def test_the_text_reads_back_as_the_same_experiment(folder):

@@ -78,3 +78,4 @@ def test_a_range_is_described_as_written():
     assert describe_range(IntRange(16, 128, log=True)) == "int [16, 128] log"
     assert describe_range(FloatRange(0.0, 1.0, step=0.25)) == "float [0.0, 1.0] step 0.25"
     assert describe_range(ChoiceRange((1, 2), {"a.b": ("x",)})) == "choice [1, 2] when a.b is x"
+    assert describe_range(ChoiceRange(("", "tracks.d0"))) == 'choice ["", tracks.d0]'

@@ -210,6 +210,42 @@ def test_equal_balance_gives_each_task_class_the_same_sum(folder):
     assert (columns["weights"] * plain[label]).sum() == pytest.approx(len(label))
 
 
+SEPARATE = Task(classes={name: (name,) for name in CLASSES}, signal=CLASSES[1:])
+
+
+def class_sums(dataset, *arguments, **factors):
+    """Return the sum of weights in the loss of each class of `SEPARATE`."""
+    given = class_weights(dataset.manifest, SEPARATE, *arguments, factors=factors)
+    columns = dataset.train.columns(["labels", "weights"])
+    label = columns["labels"]
+    return np.bincount(label, columns["weights"] * given[label]), columns
+
+
+def test_signal_balance_gives_signal_and_background_the_same_sum(folder):
+    sums, columns = class_sums(open_dataset(folder), "signal")
+    assert sums[0] == pytest.approx(sums[1:].sum())
+    assert sums.sum() == pytest.approx(len(columns["labels"]))
+    plain = np.bincount(columns["labels"], columns["weights"])
+    np.testing.assert_allclose(sums[1:] / sums[1], plain[1:] / plain[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("balance", ["equal", "signal", "none"])
+def test_class_weights_come_on_top_of_the_balance(folder, balance):
+    dataset = open_dataset(folder)
+    before, _ = class_sums(dataset, balance)
+    after, columns = class_sums(dataset, balance, **{"jet": 3.0, "1p1n": 0.5})
+    factors = np.array([3.0, 1.0, 0.5, 1.0, 1.0, 1.0])
+    expected = before * factors * before.sum() / (before * factors).sum()
+    np.testing.assert_allclose(after, expected, rtol=1e-5)
+    assert after.sum() == pytest.approx(len(columns["labels"]))
+
+
+def test_a_class_weight_of_no_task_class_is_an_error(folder):
+    manifest = open_dataset(folder).manifest
+    with pytest.raises(DataError, match="did you mean 'tau'"):
+        class_weights(manifest, ALL, "equal", factors={"taus": 2.0})
+
+
 def test_class_that_cannot_be_learned_or_judged_is_an_error(folder):
     manifest = open_dataset(folder).manifest
 

@@ -6,51 +6,140 @@ import numpy as np
 
 from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
 from tauopt.config.networks import (
-    CandidateTower,
+    AnyNetwork,
+    DecayModeRnn,
     DeepSets,
     DeepSetsGroup,
+    DeepTau,
+    DeepTauGroup,
     Dense,
-    MergeTower,
+    Grid,
+    ObjectGroup,
+    ParticleNet,
     Rnn,
     RnnGroup,
+    Tower,
+    Transformer,
     group_lengths,
 )
 
 MODES = ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
-SMALL = {
+CANDIDATE = Tower(layers=2, units=8, last_units=4)
+MERGE = Tower(layers=2, units=8, reduction=0.5)
+EIGHT = Tower(layers=1, units=8)
+OBJECTS = {"tracks": ObjectGroup(length=5), "clusters": ObjectGroup(length=3)}
+SMALL: dict[str, AnyNetwork] = {
     "rnn": Rnn(
         type="rnn",
         groups={
-            "tracks": RnnGroup(length=5, units=8, dense_units=8),
-            "clusters": RnnGroup(length=3, units=6, dense_units=8, rnn_layers=2),
+            "tracks": RnnGroup(length=5, units=8, dense=EIGHT),
+            "clusters": RnnGroup(length=3, units=6, dense=EIGHT, rnn_layers=2),
         },
-        candidate=CandidateTower(layers=1, units=8, output_units=4),
+        candidate=CANDIDATE,
     ),
     "gru": Rnn(
         type="rnn",
         cell="gru",
         bidirectional=True,
+        reversed=True,
         dropout=0.2,
-        groups={"tracks": RnnGroup(length=5, units=8, dense_layers=0, rnn_layers=2)},
-        merge=MergeTower(layers=2, units=8),
+        groups={"tracks": RnnGroup(length=5, units=8, dense=Tower(layers=0), rnn_layers=2)},
+        candidate=Tower(layers=0),
+        merge=MERGE,
+    ),
+    "decay_mode_rnn": DecayModeRnn(
+        type="decay_mode_rnn",
+        groups={"tracks": RnnGroup(length=5, units=8), "clusters": RnnGroup(length=3, units=6)},
+        drop="tracks.f1 clusters.f0",
+        merge=MERGE,
     ),
     "deepsets": DeepSets(
         type="deepsets",
         dropout=0.1,
         groups={
-            "tracks": DeepSetsGroup(length=5, phi_units=8, f_units=8),
-            "clusters": DeepSetsGroup(length=3, phi_layers=1, phi_output_units=1, f_layers=0),
+            "tracks": DeepSetsGroup(length=5, phi=Tower(widths=(8, 6, 20)), f=MERGE),
+            "clusters": DeepSetsGroup(length=3, phi=Tower(layers=1, units=1), f=EIGHT),
         },
-        candidate=CandidateTower(layers=1, units=8, output_units=4),
-        merge=MergeTower(layers=2, units=8),
+        candidate=CANDIDATE,
+        merge=MERGE,
     ),
     "deepsets_plain": DeepSets(
         type="deepsets",
         batch_normalization=False,
-        groups={"tracks": DeepSetsGroup(length=5, phi_units=8, f_units=8)},
+        inputs="all-clusters",
+        groups={
+            "tracks": DeepSetsGroup(length=5, phi=EIGHT, f=EIGHT),
+            "clusters": DeepSetsGroup(length=3),
+        },
+    ),
+    "transformer": Transformer(
+        type="transformer",
+        layers=2,
+        dim=8,
+        heads=2,
+        feed_forward=16,
+        groups=OBJECTS,
+        candidate=EIGHT,
+        merge=EIGHT,
+    ),
+    "transformer_pairs": Transformer(
+        type="transformer",
+        layers=2,
+        dim=9,
+        heads=2,
+        feed_forward=16,
+        inputs="all-candidate",
+        pairwise=True,
+        coordinates={"eta": "f2", "phi": "f3 f1", "pt": "f0"},
+        groups=OBJECTS,
+    ),
+    "particlenet": ParticleNet(
+        type="particlenet",
+        neighbours=3,
+        last_neighbours=9,
+        embedding=8,
+        channels=Tower(layers=2, units=8, last_units=6),
+        coordinates={"eta": "f2", "phi": "f1"},
+        groups=OBJECTS,
+        candidate=EIGHT,
+        merge=EIGHT,
+    ),
+    "particlenet_plain": ParticleNet(
+        type="particlenet",
+        neighbours=2,
+        embedding=8,
+        channels=Tower(layers=1, units=8),
+        edge_layers=1,
+        batch_normalization=False,
+        inputs="tracks",
+        coordinates={"eta": "f2", "phi": "f3"},
+        groups=OBJECTS,
+        merge=Tower(layers=0),
+    ),
+    "deeptau": DeepTau(
+        type="deeptau",
+        inner=Grid(cells=4, size=2.0),
+        outer=Grid(cells=3, size=20.0),
+        coordinates={"eta": "f1", "phi": "f2"},
+        groups={
+            "tracks": DeepTauGroup(length=5, objects=MERGE),
+            "clusters": DeepTauGroup(length=3, objects=EIGHT),
+        },
+        candidate=EIGHT,
+        cells=EIGHT,
+        filters=8,
+        filter_reduction=0.5,
+        merge=MERGE,
     ),
     "dense": Dense(type="dense", units=16, reduction=0.5, dropout=0.1),
     "dense_normalized": Dense(type="dense", units=16, batch_normalization=True),
+    "dense_flat": Dense(
+        type="dense",
+        widths=(16, 8),
+        activation="prelu",
+        inputs="tracks",
+        groups=OBJECTS,
+    ),
 }
 """Small networks that between them use every branch of the builders."""
 
@@ -77,21 +166,33 @@ def group(name: str, features: int) -> FittedGroup:
     )
 
 
+def spec_of(
+    network: AnyNetwork,
+    *,
+    groups: dict[str, int],
+    candidate: int = 5,
+    classes: tuple[str, ...] = ("jet", "tau"),
+) -> InputSpec:
+    """Return what `network` sees of candidates with groups of so many features each."""
+    return InputSpec(
+        candidate=group("candidate", candidate),
+        groups=tuple(group(name, features) for name, features in groups.items()),
+        lengths=group_lengths(network),
+        classes=classes,
+        signal=tuple(name for name in classes if name != "jet"),
+    )
+
+
 def spec_for(
-    network: Rnn | DeepSets | Dense,
+    network: AnyNetwork,
     *,
     candidate: int = 5,
     tracks: int = 4,
     clusters: int = 3,
     classes: tuple[str, ...] = ("jet", "tau"),
 ) -> InputSpec:
-    return InputSpec(
-        candidate=group("candidate", candidate),
-        groups=(group("tracks", tracks), group("clusters", clusters)),
-        lengths=group_lengths(network),
-        classes=classes,
-        signal=tuple(name for name in classes if name != "jet"),
-    )
+    groups = {"tracks": tracks, "clusters": clusters}
+    return spec_of(network, groups=groups, candidate=candidate, classes=classes)
 
 
 def batch(spec: InputSpec, *, size: int = 32, seed: int = 0) -> dict[str, np.ndarray]:

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
+
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
-from tauopt.config.networks import DeepSets
-from tauopt.models.build import build_model, describe
+from tauopt.config.inputs import CANDIDATE, InputSpec
+from tauopt.config.networks import AnyNetwork
+from tauopt.config.networks.seen import dropped
+from tauopt.models.build import BUILDERS, build_model, describe
+from tauopt.models.recurrent import Lstm
 from tauopt.models.saving import load_model, save_model
 from tests.models.specs import MODES, SMALL, batch, one_hot, spec_for
 
-PERMUTATION_INVARIANT = [name for name, network in SMALL.items() if isinstance(network, DeepSets)]
-ORDERED = ["rnn", "gru"]
+IGNORE_ORDER = [name for name, network in SMALL.items() if network.ignores_order]
+PADDING_IS_SEEN = ("dense_flat",)
+"""Objects laid flat have a weight for each slot."""
+HAVE_OBJECTS = [name for name, network in SMALL.items() if set(network.seen()) - {CANDIDATE}]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network with its spec, and weights that are not those of the start."""
+
+    network: AnyNetwork
+    spec: InputSpec
+    model: keras.Model
 
 
 @pytest.fixture(scope="module", params=SMALL)
 def built(request):
-    """A network with its spec, and weights that are not those of the start."""
     network = SMALL[request.param]
     spec = spec_for(network, classes=("jet", *MODES))
-    return spec, randomised(build_model(spec, network, seed=1))
+    return Built(network, spec, randomised(build_model(spec, network, seed=1)))
+
+
+def test_every_registered_network_is_tested():
+    assert {type(network) for network in SMALL.values()} == set(BUILDERS)
 
 
 def randomised(model: keras.Model) -> keras.Model:
@@ -41,7 +62,7 @@ def outputs(model: keras.Model, inputs: dict) -> np.ndarray:
 
 
 def test_output_is_probabilities_in_class_order(built):
-    spec, model = built
+    spec, model = built.spec, built.model
     p = outputs(model, batch(spec))
     assert p.shape == (32, 6)
     assert p.dtype == np.float32
@@ -49,7 +70,7 @@ def test_output_is_probabilities_in_class_order(built):
 
 
 def test_inputs_are_those_of_the_spec(built):
-    spec, model = built
+    spec, model = built.spec, built.model
     expected = {"candidate": (None, len(spec.candidate.features))}
     for name, length in spec.lengths.items():
         expected[name] = (None, length, len(spec.group(name).features))
@@ -59,7 +80,7 @@ def test_inputs_are_those_of_the_spec(built):
 
 @pytest.mark.parametrize("rubbish", [-999.0, 1e30, np.nan, np.inf])
 def test_what_lies_in_masked_slots_never_matters(built, rubbish):
-    spec, model = built
+    spec, model = built.spec, built.model
     clean = batch(spec)
     dirty = dict(clean)
     for name in spec.lengths:
@@ -68,7 +89,7 @@ def test_what_lies_in_masked_slots_never_matters(built, rubbish):
 
 
 def test_what_lies_in_masked_slots_never_matters_in_training_either(built):
-    spec, model = built
+    spec, model = built.spec, built.model
     clean = batch(spec)
     dirty = dict(clean)
     for name in spec.lengths:
@@ -89,7 +110,7 @@ def trained_once(model, weights, inputs, spec) -> list[np.ndarray]:
 
 
 def test_candidates_without_objects_give_finite_output(built):
-    spec, model = built
+    spec, model = built.spec, built.model
     inputs = batch(spec)
     for name in spec.lengths:
         inputs[name] = np.zeros_like(inputs[name])
@@ -99,31 +120,63 @@ def test_candidates_without_objects_give_finite_output(built):
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1e-38, 1e30, -1e30, 3.4e38, np.inf, -np.inf])
 def test_extreme_features_give_finite_output(built, value):
-    spec, model = built
+    spec, model = built.spec, built.model
     inputs = {
         name: x if x.dtype == bool else np.full_like(x, value) for name, x in batch(spec).items()
     }
     assert np.isfinite(outputs(model, inputs)).all()
 
 
+def seen_features(network, spec) -> dict[str, list[int]]:
+    """Return the positions of the features that a network sees, by input."""
+    out = dropped(network.drop)
+    groups = [spec.candidate, *(spec.group(name) for name in spec.lengths)]
+    return {
+        group.name: [
+            position
+            for position, feature in enumerate(group.features)
+            if feature.name not in out.get(group.name, ())
+        ]
+        for group in groups
+        if group.name in network.seen()
+    }
+
+
 def test_a_feature_that_is_nan_is_not_hidden(built):
-    spec, model = built
+    spec, model = built.spec, built.model
+    for name, positions in seen_features(built.network, spec).items():
+        inputs = batch(spec)
+        if name == CANDIDATE:
+            inputs[name][3, positions[-1]] = np.nan
+        else:
+            inputs[f"{name}_mask"][3, 0] = True
+            inputs[name][3, 0, positions[-1]] = np.nan
+        p = outputs(model, inputs)
+        assert np.isnan(p[3]).all()
+        assert np.isfinite(np.delete(p, 3, axis=0)).all()
+
+
+def test_what_the_network_does_not_see_does_not_matter(built):
+    spec, model = built.spec, built.model
     inputs = batch(spec)
-    inputs["candidate"][3, 0] = np.nan
-    p = outputs(model, inputs)
-    assert np.isnan(p[3]).all()
-    assert np.isfinite(np.delete(p, 3, axis=0)).all()
+    seen = seen_features(built.network, spec)
+    other = {}
+    for name, x in inputs.items():
+        hidden = np.ones(x.shape[-1], bool)
+        hidden[seen.get(name, [])] = False
+        other[name] = x if x.dtype == bool else np.where(hidden, np.float32(np.nan), x)
+    np.testing.assert_array_equal(outputs(model, other), outputs(model, inputs))
 
 
 def test_each_candidate_is_judged_by_itself(built):
-    spec, model = built
+    spec, model = built.spec, built.model
     inputs = batch(spec)
     alone = outputs(model, {name: x[5:6] for name, x in inputs.items()})
     np.testing.assert_allclose(alone, outputs(model, inputs)[5:6], rtol=1e-4, atol=1e-6)
 
 
 def test_training_changes_every_trainable_weight(built):
-    spec, model = built
+    spec, model = built.spec, built.model
     compiled(model, keras.optimizers.Adam(0.01))
     before = [w.numpy().copy() for w in model.trainable_weights]
     for seed in range(3):
@@ -134,11 +187,23 @@ def test_training_changes_every_trainable_weight(built):
 
 
 def test_a_saved_model_gives_equal_output(built, tmp_path):
-    spec, model = built
+    spec, model = built.spec, built.model
     digest = save_model(model, tmp_path / "model.keras")
     again = load_model(tmp_path / "model.keras", sha256=digest)
     np.testing.assert_array_equal(outputs(again, batch(spec)), outputs(model, batch(spec)))
     assert list(tmp_path.iterdir()) == [tmp_path / "model.keras"]
+
+
+def test_the_model_exports_to_onnx(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(Lstm, "whole_sequences", False)
+    inputs = batch(built.spec)
+    expected = outputs(built.model, inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx, about numpy
+        built.model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert {x.name for x in session.get_inputs()} == set(inputs)
+    np.testing.assert_allclose(session.run(None, inputs)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -160,20 +225,22 @@ def test_describing_counts_what_is_built(name):
     spec = spec_for(SMALL[name])
     description = describe(spec, SMALL[name])
     assert description.parameters == build_model(spec, SMALL[name], seed=0).count_params()
-    assert "candidate_preprocess" in description.summary
+    assert "_preprocess" in description.summary
 
 
-@pytest.mark.parametrize("name", PERMUTATION_INVARIANT)
-def test_the_order_of_objects_does_not_matter_to_deep_sets(name):
+@pytest.mark.parametrize("name", IGNORE_ORDER)
+def test_the_order_of_objects_does_not_matter_where_that_is_claimed(name):
     spec = spec_for(SMALL[name])
     model = randomised(build_model(spec, SMALL[name], seed=1))
     inputs = batch(spec)
-    order = np.random.default_rng(1).permutation(spec.lengths["tracks"])
-    turned = {**inputs, **{k: inputs[k][:, order] for k in ("tracks", "tracks_mask")}}
+    turned = dict(inputs)
+    for group, length in spec.lengths.items():
+        order = np.random.default_rng(1).permutation(length)
+        turned |= {key: inputs[key][:, order] for key in (group, f"{group}_mask")}
     np.testing.assert_allclose(outputs(model, turned), outputs(model, inputs), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*PERMUTATION_INVARIANT, *ORDERED])
+@pytest.mark.parametrize("name", [name for name in HAVE_OBJECTS if name not in PADDING_IS_SEEN])
 def test_more_padding_does_not_change_the_output(name):
     network = SMALL[name]
     groups = {
@@ -192,14 +259,14 @@ def test_more_padding_does_not_change_the_output(name):
     np.testing.assert_allclose(outputs(long, padded), outputs(short, inputs), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_dense_layers_act_on_variables_not_on_object_slots(name):
+@pytest.mark.parametrize("name", [name for name in HAVE_OBJECTS if name not in PADDING_IS_SEEN])
+def test_layers_act_on_variables_not_on_object_slots(name):
     """A layout (candidate, variable, object) would make kernels as long as the group."""
-    spec = spec_for(SMALL[name])
-    first = "tracks_dense_1" if name == "rnn" else "tracks_phi_dense_1"
-    model = build_model(spec, SMALL[name], seed=1)
-    for layer in model.layers:
-        if layer.name in (first, "tracks_gru_1"):
-            kernel = layer.cell.kernel if hasattr(layer, "cell") else layer.kernel
-            assert kernel.shape[0] == len(spec.group("tracks").features)
-            assert kernel.shape[0] != spec.lengths["tracks"]
+    network = SMALL[name]
+    spec = spec_for(network, tracks=7)
+    seen = len(seen_features(network, spec)["tracks"])
+    model = build_model(spec, network, seed=1)
+    first = next(
+        layer for layer in model.layers if layer.name.startswith("tracks") and layer.weights
+    )
+    assert first.weights[0].shape[0] == seen != spec.lengths["tracks"]

@@ -4,16 +4,14 @@ import keras_tuner
 import pytest
 from pydantic import ValidationError
 
-from tauopt.config.networks import DeepSets, Dense, Rnn
+from tauopt.config.networks import DeepSets, Rnn
 from tauopt.models.build import NetworkModel
 from tauopt.models.hyperparameters import declare, values
 from tests.models.specs import SMALL, spec_for
 
 
-@pytest.mark.parametrize(
-    "network", [Rnn(type="rnn"), DeepSets(type="deepsets"), Dense(type="dense")]
-)
-def test_defaults_come_back_as_they_were(network):
+@pytest.mark.parametrize("network", [*SMALL.values(), Rnn(type="rnn"), DeepSets(type="deepsets")])
+def test_settings_come_back_as_they_were(network):
     assert declare(keras_tuner.HyperParameters(), network) == network
 
 
@@ -54,3 +52,18 @@ def test_a_value_out_of_bounds_is_refused():
     hp.values = {"model.dropout": 2.0}
     with pytest.raises(ValidationError):
         declare(hp, Rnn(type="rnn"))
+
+
+def test_widths_are_fixed_and_a_pyramid_is_searched():
+    hp = keras_tuner.HyperParameters()
+    declare(hp, SMALL["deepsets"])
+    assert "model.merge.units" in hp.values
+    assert not [path for path in hp.values if path.startswith("model.groups.tracks.phi")]
+
+
+def test_the_tuner_chooses_what_the_network_sees():
+    hp = keras_tuner.HyperParameters()
+    hp.values = {"model.inputs": "all-clusters", "model.drop": "tracks.f1"}
+    model = NetworkModel(spec_for(SMALL["rnn"]), SMALL["rnn"], seed=1).build(hp)
+    assert {x.name for x in model.inputs} == {"candidate", "tracks", "tracks_mask"}
+    assert model.get_layer("tracks_dense_1").kernel.shape[0] == 3

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tauopt.config.networks import Dense, MergeTower, Rnn, RnnGroup
+from tauopt.config.networks import DecayModeRnn, Dense, Rnn, RnnGroup, Tower
 from tauopt.models.build import build_model, describe
 from tauopt.models.objects import LastObject, ReverseObjects
-from tests.models.specs import spec_for
+from tests.models.specs import MODES, batch, spec_for, spec_of
 
 PUBLISHED_INPUTS = {"candidate": 9, "tracks": 9, "clusters": 7}
 
@@ -19,15 +19,39 @@ def test_defaults_are_the_atlas_baseline():
 
 
 def test_hyperparameters_reach_the_published_tune():
+    two = Tower(layers=2, units=32)
     network = Rnn(
         type="rnn",
         groups={
-            "tracks": RnnGroup(length=10, dense_layers=2, rnn_layers=2, units=32),
-            "clusters": RnnGroup(length=6, dense_layers=2, rnn_layers=2, units=24),
+            "tracks": RnnGroup(length=10, dense=two, rnn_layers=2, units=32),
+            "clusters": RnnGroup(length=6, dense=two, rnn_layers=2, units=24),
         },
-        merge=MergeTower(layers=2, units=64, reduction=0.5),
+        merge=Tower(layers=2, units=64, reduction=0.5),
     )
     assert describe(spec_for(network, **PUBLISHED_INPUTS), network).parameters == 56_145
+
+
+def test_defaults_are_the_published_decay_mode_network():
+    """Jet phi and eta, dPhi, dEta, log10 pT and log10 jet pT of all; eight more of neutral PFOs."""
+    network = DecayModeRnn(type="decay_mode_rnn")
+    features = {"charged_pfos": 6, "neutral_pfos": 14, "shots": 6, "conversions": 6}
+    spec = spec_of(network, candidate=2, groups=features, classes=MODES)
+    assert describe(spec, network).parameters == 21_813
+    assert network.reversed
+
+
+def test_reversed_reads_the_leading_object_last():
+    groups = {"tracks": RnnGroup(length=5, units=8, dense=Tower(layers=0))}
+    ahead = Rnn(type="rnn", groups=groups)
+    back = ahead.model_copy(update={"reversed": True})
+    spec = spec_for(ahead)
+    models = [build_model(spec, network, seed=1) for network in (ahead, back)]
+    inputs = batch(spec)
+    turned = dict(inputs)
+    turned["tracks"] = np.asarray(ReverseObjects()(inputs["tracks"], inputs["tracks_mask"]))
+    outputs = [np.asarray(models[0](turned)), np.asarray(models[1](inputs))]
+    np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(outputs[0], np.asarray(models[0](inputs)), atol=1e-3)
 
 
 @pytest.mark.parametrize("cell", [layers.LSTM, layers.GRU])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -18,3 +22,12 @@ def mutate(whole: bytes, rng: np.random.Generator) -> bytes:
         else:
             changed[place : place + 4] = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
     return bytes(changed[: len(whole)])
+
+
+@contextlib.contextmanager
+def little_memory(megabytes: int = 1000) -> Iterator[None]:
+    """Check that the peak memory of this process grows by no more within the block."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    assert grown < megabytes, f"{grown} MB more memory were taken"

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tauopt.ntuples.formats import open_source
 from tauopt.ntuples.source import BadFileError, Seekable
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests import ntuples_factory as factory
-from tests.ntuples.damage import mutate
+from tests.ntuples.damage import little_memory, mutate
 
 ENTRIES = 500
 
@@ -107,10 +108,27 @@ def test_what_can_begin_anywhere_gives_the_same_entries(form, whole, start, stop
     path, _, content = whole(form)
     if not isinstance(source(path), Seekable):
         pytest.skip("is read from the beginning only")
-    columns = source(path).read(form.branches, start=start, stop=stop)
+    reader = source(path).open(form.branches)
+    columns = reader.read(start, stop)
     assert same([columns], {name: v[start:stop] for name, v in content.items()}, form.branches)
+    assert list(columns) == form.branches
     with pytest.raises(BadFileError, match="holds 500 entries, expected those from 400 to 600"):
-        source(path).read(form.branches, start=400, stop=600)
+        reader.read(400, 600)
+    seams = reader.seams
+    assert (seams[0], seams[-1]) == (0, 500)
+    assert (np.diff(seams) > 0).all()
+
+
+def test_one_open_file_serves_many_threads(form, whole):
+    path, _, content = whole(form)
+    if not isinstance(source(path), Seekable):
+        pytest.skip("is read from the beginning only")
+    reader, rng = source(path).open(form.branches), np.random.default_rng(5)
+    ranges = [sorted(rng.choice(501, 2, replace=False).tolist()) for _ in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda ends: reader.read(*ends), ranges))
+    for (start, stop), columns in zip(ranges, found, strict=True):
+        assert same([columns], {n: v[start:stop] for n, v in content.items()}, form.branches)
 
 
 def test_each_branch_keeps_its_kind_of_number(form, whole):
@@ -196,12 +214,18 @@ def check_damaged(form, whole, folder, *, files, seed):
     """Read mutated files: an error that names the file, or every entry."""
     _, data, _ = whole(form)
     rng = np.random.default_rng(seed)
-    for number in range(files):
-        path = folder / f"{number}.{form.suffix}"
-        path.write_bytes(mutate(data, rng))
-        steps, error = read(path, form)
-        assert error or sum(len(step["pt"]) for step in steps) == ENTRIES
-        path.unlink()
+    with little_memory():
+        for number in range(files):
+            path = folder / f"{number}.{form.suffix}"
+            path.write_bytes(mutate(data, rng))
+            steps, error = read(path, form)
+            for name in form.branches:
+                assert error or sum(length(step[name]) for step in steps) == ENTRIES
+            path.unlink()
+
+
+def length(column):
+    return len(column.offsets) - 1 if isinstance(column, Jagged) else len(column)
 
 
 def test_mutated_files_give_an_error_or_every_entry(form, whole, tmp_path):

@@ -11,9 +11,11 @@ from tauopt.errors import DataError
 from tauopt.ntuples import events as module
 from tauopt.ntuples.events import EventTree
 from tauopt.ntuples.formats import open_source
+from tauopt.ntuples.root_files import open_tree
 from tauopt.ntuples.source import BadFileError
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests.events_factory import LAYOUT, TRACKS, TRUTH, events, write_events
+from tests.ntuples.damage import little_memory, mutate
 from tests.ntuples_factory import columns, write_rntuple
 
 EVENTS = 120
@@ -207,27 +209,49 @@ def test_branches_of_one_collection_must_agree(tmp_path):
         list(source.iterate(["Tau_pt", "Tau_odd"]))
 
 
-def test_a_truncated_file_is_named_and_never_read_short(written, tmp_path):
+def check_damaged(written, folder, *, files, seed):
+    """Read mutated files: an error that names the file, or every candidate of every event."""
     raw = written[0].read_bytes()
     whole = _read(_source(written[0]), NAMES, step=1000)
-    rng = np.random.default_rng(3)
-    refused = 0
-    for number in range(40):
-        path = tmp_path / f"{number}.root"
-        cut = bytearray(raw)
-        at = int(rng.integers(300, len(raw)))
-        if number % 2:
-            del cut[at:]
-        else:
-            cut[at : at + 40] = rng.integers(0, 256, 40, dtype=np.uint8).tobytes()
-        path.write_bytes(cut)
-        error, columns = _try(_source(path))
-        refused += isinstance(error, BadFileError)
-        if error:
-            assert str(path) in str(error)
-        else:
-            assert len(columns["event"]) == len(whole["event"])
-    assert refused > 10
+    rng, refused = np.random.default_rng(seed), 0
+    with little_memory():
+        for number in range(files):
+            path = folder / f"{number}.root"
+            path.write_bytes(mutate(raw, rng))
+            error, columns = _try(_source(path))
+            refused += isinstance(error, BadFileError)
+            if error:
+                assert str(path) in str(error)
+            else:
+                assert {len(values) for values in columns.values()} == {len(whole["event"])}
+            path.unlink()
+    assert refused > files / 4
+
+
+def test_mutated_files_give_an_error_or_every_candidate(written, tmp_path):
+    check_damaged(written, tmp_path, files=60, seed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_thousand_mutated_files_give_an_error_or_every_candidate(written, tmp_path):
+    check_damaged(written, tmp_path, files=1000, seed=4)
+
+
+@pytest.mark.parametrize("field", ["bytes", "entries"])
+def test_a_basket_that_says_it_is_huge_gets_no_memory(written, tmp_path, field):
+    raw = bytearray(written[0].read_bytes())
+    with open_tree(written[0], "Events") as tree:
+        seek = int(tree["Tau_pt"].member("fBasketSeek")[1])
+    key = int.from_bytes(raw[seek + 14 : seek + 16], "big")
+    place = seek + (6 if field == "bytes" else key - 9)  # TKey's fObjlen; TBasket's fNevBuf
+    raw[place : place + 4] = (1_900_000_000).to_bytes(4, "big")
+    (tmp_path / "a.root").write_bytes(raw)
+    with (
+        little_memory(300),
+        pytest.raises(BadFileError, match=r"'Tau_pt' .* 1900000000 .*expected"),
+    ):
+        list(_source(tmp_path / "a.root").iterate(["Tau_pt"]))
 
 
 def _try(source):

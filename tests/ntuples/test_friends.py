@@ -55,7 +55,7 @@ def test_branches_of_friends_alone_can_be_read(joined, content):
 
 
 def test_reading_can_begin_anywhere(joined, content):
-    columns = joined.read(["track_pt", "pt", "scores.pt"], start=50, stop=120)
+    columns = joined.open(["track_pt", "pt", "scores.pt"]).read(50, 120)
     assert join([columns], "track_pt") == content["track_pt"][50:120].tolist()
     assert columns["scores.pt"].tolist() == (-content["pt"][50:120]).tolist()
 

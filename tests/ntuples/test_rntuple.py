@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
-from tauopt.ntuples import rntuple
+from tauopt.ntuples import rntuple, root_files
 from tauopt.ntuples.root import RootTree
+from tauopt.ntuples.source import BadFileError
 from tests.ntuples.test_contract import join
 from tests.ntuples_factory import columns, write_rntuple
 
@@ -63,3 +64,17 @@ def test_no_cluster_is_read_twice(tmp_path, monkeypatch, step, reads):
     assert join(steps, "track_pt") == content["track_pt"].tolist()
     assert len(ranges) == reads
     assert all(left[1] == right[0] for left, right in pairwise(ranges))
+
+
+def test_a_damaged_list_of_pages_is_noticed_before_it_asks_for_memory(tmp_path):
+    path = write_rntuple(tmp_path / "a.root", columns(500), parts=2)
+    with root_files.open_tree(path, "candidates") as ntuple:
+        links = [record.page_list_link for record in ntuple.footer.cluster_group_records]
+    raw = path.read_bytes()
+    for link in links:
+        place = link.locator.offset + link.locator.num_bytes // 2
+        changed = bytearray(raw)
+        changed[place] ^= 0x40
+        path.write_bytes(changed)
+        with pytest.raises(BadFileError, match=r"a\.root: .* list of its pages .* checksum"):
+            RootTree(path, "candidates").inspect(["pt"])

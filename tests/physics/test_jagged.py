@@ -30,7 +30,7 @@ def test_objects_are_sorted_within_their_candidate_and_equal_ones_keep_their_ord
         numbers = np.nan_to_num(np.array(keys[: len(owners)]))
         values = np.clip(numbers, -99, 99).astype(dtype) if dtype[0] in "iu?" else None
         values = numbers.astype(dtype) if values is None else values
-    assert descending(values, owners).tolist() == slow(values, owners)
+    assert np.arange(len(values))[descending(values, owners)].tolist() == slow(values, owners)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -11,6 +11,7 @@ from tauopt.dataset.inputs import input_spec, task_labels
 from tauopt.dataset.prepared import open_dataset as open_prepared
 from tauopt.errors import DataError
 from tauopt.ntuples.root import RootTree
+from tauopt.prepare.arrange import cut
 from tauopt.prepare.direct import open_dataset
 from tauopt.prepare.prepare import prepare
 from tauopt.prepare.sampled import Sample
@@ -148,16 +149,35 @@ def test_batches_begin_anywhere_and_do_not_depend_on_the_readers(direct):
 
 def test_only_what_a_network_sees_is_read(direct, monkeypatch):
     asked = []
-    read = RootTree.read
+    opened = RootTree.open
 
-    def noted(self, branches, **where):
+    def noted(self, branches):
         asked.append(set(branches))
-        return read(self, branches, **where)
+        return opened(self, branches)
 
-    monkeypatch.setattr(RootTree, "read", noted)
-    direct.train.chunks[0].features([])
+    monkeypatch.setattr(RootTree, "open", noted)
+    chunks = open_dataset(direct.folder).train.chunks
+    chunks[0].features([])
     assert asked
     assert set.union(*asked) == {"pt", "eta"}
+    before = len(asked)
+    chunks[0].features([])
+    assert len(asked) == before  # the files stay open
+
+
+@pytest.mark.parametrize("parts", [1, 3, 7])
+def test_files_are_cut_at_seams_that_are_near_equal_cuts(parts):
+    rng = np.random.default_rng(parts)
+    for entries in (1000, 98_765):
+        equal = [entries * i // parts for i in range(1, parts)]
+        assert cut(entries, parts, seams=np.array([0, entries])).tolist() == equal
+        seams = np.unique([0, entries, *rng.integers(0, entries, 40).tolist()])
+        cuts = cut(entries, parts, seams=seams)
+        assert (np.diff([0, *cuts, entries]) > 0).all()
+        for wanted, got in zip(equal, cuts.tolist(), strict=True):
+            near = min(seams.tolist(), key=lambda seam: abs(seam - wanted))
+            close = abs(near - wanted) * 2 * parts < entries
+            assert abs(got - wanted) == (abs(near - wanted) if close else 0)
 
 
 def test_neither_steps_of_reading_nor_the_order_of_files_matter(ntuples, direct, tmp_path):

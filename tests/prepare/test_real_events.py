@@ -1,12 +1,16 @@
 """The shipped dataset files on real files of CMS and ATLAS, against loops over their events."""
 
+import json
 import math
 import os
 from pathlib import Path
 
 import pytest
 import uproot
+import yaml
+from typer.testing import CliRunner
 
+from tauopt.cli.app import build_app
 from tauopt.config.load import read_dataset
 from tauopt.dataset.prepared import open_dataset
 from tauopt.prepare.prepare import prepare
@@ -16,6 +20,13 @@ from tests.prepare.test_prepare import splits_of
 REAL = Path(os.environ.get("TAUOPT_REAL_DATA", ""))
 SHIPPED = Path(__file__).parents[2] / "search_spaces" / "data"
 NANOAOD, PHYSLITE = REAL / "cms_nanoaod_2015_ttbar.root", REAL / "atlas_physlite.root"
+
+PHYSLITE_DIGITS = {"train": (11, 15), "validation": (2, 3, 4), "test": (9, 16, 17, 18)}
+"""The file has twelve candidates: these splits hold two classes or more each."""
+PHYSLITE_SPLITS = {
+    name: " || ".join(f"event_number % 20 == {digit}" for digit in digits)
+    for name, digits in PHYSLITE_DIGITS.items()
+}
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("TAUOPT_REAL_DATA"),
@@ -34,6 +45,27 @@ def _events(path, tree, names):
     assert set(branches) == set(names)
     for i in range(len(next(iter(branches.values())))):
         yield {name: values[i] for name, values in branches.items()}
+
+
+@pytest.mark.parametrize(
+    ("shipped", "sample", "path"),
+    [("nanoaod.yaml", "ttbar", NANOAOD), ("physlite.yaml", "all", PHYSLITE)],
+)
+def test_one_command_prepares_a_file_of_each_experiment(
+    shipped, sample, path, tmp_path, monkeypatch
+):
+    """As a user does: a file that extends the shipped one and says where the ntuples are."""
+    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
+    own = {"extends": str(SHIPPED / shipped), "samples": {sample: {"files": [str(path)]}}}
+    if path == PHYSLITE:
+        own["split"] = PHYSLITE_SPLITS
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+    ended = CliRunner().invoke(build_app(), ["prepare", str(tmp_path / "own.yaml"), "--json"])
+    assert ended.exit_code == 0, ended.exception
+    told = json.loads(ended.stdout)
+    held = sum(split["candidates"] for split in told["splits"].values())
+    assert held == len(list(_nanoaod_candidates() if path == NANOAOD else _physlite_candidates()))
+    open_dataset(told["folder"]).verify()
 
 
 def _distance(eta, phi, other_eta, other_phi):
@@ -146,21 +178,12 @@ def _physlite_class(event, i):
 
 
 def test_physlite_is_read_labelled_and_prepared(tmp_path):
-    # Twelve candidates: splits that hold two classes or more each.
-    splits = {"train": (11, 15), "validation": (2, 3, 4), "test": (9, 16, 17, 18)}
-    texts = {
-        name: " || ".join(f"event_number % 20 == {digit}" for digit in digits)
-        for name, digits in splits.items()
-    }
+    splits = [f"split.{name}={text}" for name, text in PHYSLITE_SPLITS.items()]
     dataset = read_dataset(
-        SHIPPED / "physlite.yaml",
-        overrides=[
-            f"samples.all.files=[{PHYSLITE}]",
-            *(f"split.{name}={text}" for name, text in texts.items()),
-        ],
+        SHIPPED / "physlite.yaml", overrides=[f"samples.all.files=[{PHYSLITE}]", *splits]
     )
     expected = list(_physlite_candidates())
     assert len(expected) == 12
     found = _prepared(dataset, tmp_path, group="tracks")
-    for split, digits in splits.items():
+    for split, digits in PHYSLITE_DIGITS.items():
         assert found[split] == sorted(row for row in expected if row[0] % 20 in digits)

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,6 +79,7 @@ def test_shuffled_sets_fail_at_the_stated_rate_and_uncorrected_tests_would_nearl
         (lambda a: a["weights"], "weights"),
         (lambda a: a["spectators"][:, 0], "spectators.pt"),
         (lambda a: np.diff(a["groups"]["tracks"][1]), "number of tracks"),
+        (lambda a: _summed(a, 0), "tracks.pt of a further object"),
     ],
 )
 def test_set_in_some_order_fails_in_that_variable(order, told):
@@ -86,6 +88,46 @@ def test_set_in_some_order_fails_in_that_variable(order, told):
     assert told in {one.variable for one in found.failures}
     with pytest.raises(DataError, match=r"train-0000\d, .* p = "):
         found.check("an ordered set")
+
+
+def _summed(arrays, column):
+    """Sum a feature over the tracks of each candidate, candidate by candidate."""
+    values, offsets = arrays["groups"]["tracks"]
+    return [values[i:j, column].sum() for i, j in pairwise(offsets)]
+
+
+def test_objects_behind_the_first_are_compared_too():
+    """One chunk's tracks fall off more slowly behind the leading one."""
+    arrays = some(np.random.default_rng(4), 8000)
+    values, offsets = arrays["groups"]["tracks"]
+    inside = (np.arange(len(values)) >= offsets[3000]) & (np.arange(len(values)) < offsets[4000])
+    inside[offsets[:-1]] = False
+    values[inside, 1] += 0.1
+    failures = tallied(arrays, 8).failures
+    assert failures[0].part == "train-00003"
+    assert {one.variable for one in failures} == {"tracks.d0 of a further object"}
+
+
+def test_order_in_pt_and_eta_together_fails_where_each_alone_is_random():
+    def parity(arrays):
+        pt, eta = (np.argsort(np.argsort(arrays["spectators"][:, i])) for i in (0, 1))
+        half = len(pt) / 2
+        return ((pt < half) == (eta < half)) + np.random.default_rng(2).normal(0, 0.5, len(pt))
+
+    found = tallied(some(np.random.default_rng(1), 6000, parity), 4)
+    assert {one.variable for one in found.failures} == {"pt and eta"}
+
+
+@pytest.mark.parametrize(("candidate", "spectators"), [((), ("eta", "pt")), (("pt", "eta"), ())])
+def test_pt_and_eta_are_found_among_features_too(candidate, spectators):
+    tally = Tally("train", Names(candidate, {}, spectators), chunks=4)
+    rng = np.random.default_rng(1)
+    for number in range(4):
+        values = rng.normal(size=(500, 2)).astype(np.float32)
+        values[:, 1] = np.abs(values[:, 1]) * np.sign(values[:, 0]) * (-1) ** number
+        block = replace(make_block(500), groups={})
+        tally.add(str(number), replace(block, candidate=values, spectators=values))
+    assert compare([tally]).failures[0].variable == "pt and eta"
 
 
 def test_one_chunk_in_order_is_compared_with_itself_in_parts():
@@ -98,8 +140,9 @@ def test_one_deviating_chunk_of_many_is_named():
     rng = np.random.default_rng(3)
     arrays = some(rng, 8000)
     arrays["spectators"][3000:4000, 1] *= 0.8  # eta
-    (chunk,) = {(one.part, one.variable) for one in tallied(arrays, 8).failures[:1]}
-    assert chunk == ("train-00003", "spectators.eta")
+    failures = tallied(arrays, 8).failures
+    assert failures[0].part == "train-00003"
+    assert {one.variable for one in failures} == {"spectators.eta", "pt and eta"}
 
 
 def test_samples_are_a_category_where_they_are_known():
@@ -134,7 +177,8 @@ def test_report_stands_beside_the_chunks_with_its_digest(prepared):
     assert list(parts) == [chunk.info.name for chunk in prepared.train.chunks]
     tests = report["splits"]["train"]["p"]
     # chunks of 90 are too small for the weighted test
-    assert set(tests["tracks.d0 of the first object"]) == {"Kolmogorov-Smirnov"}
+    for variable in ("tracks.d0 of the first object", "tracks.d0 of a further object"):
+        assert set(tests[variable]) == {"Kolmogorov-Smirnov"}
     assert set(tests["class"]) == {"chi-square"}
     assert "validation.json" in prepared.manifest.reports
 

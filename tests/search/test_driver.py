@@ -124,6 +124,7 @@ def test_a_trial_without_memory_begins_again_at_half_the_batch(eventful):
     folder, _, _ = eventful
     plan = json.loads((folder / "out/searches/toy/t005/trial.json").read_text())
     assert plan["experiment"]["training"]["batch_size"] == 128
+    assert plan["experiment"]["training"]["max_batch_size"] == 65_536 // 2
     assert runs_of(folder)["t005-dense"].data.tags["tauopt.batch_halved"] == "128"
 
 

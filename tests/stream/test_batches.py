@@ -196,7 +196,7 @@ def test_memory_is_bounded_by_chunk_and_block_and_not_by_the_dataset(
 ):
     monkeypatch.setattr("tauopt.stream.batches.BLOCK", 500)
     peaks = []
-    for candidates in (10_000, 30_000):
+    for candidates in (40_000, 80_000):
         dataset = open_dataset(
             prepared_dataset(tmp_path, candidates=candidates, chunk_size=1000, groups=["tracks"])
         )

@@ -10,6 +10,8 @@ SETTINGS = [
     Training(),
     Training(loss="focal", focal_gamma=2.0),
     Training(loss="focal", focal_gamma=0.5),
+    Training(label_smoothing=0.1),
+    Training(loss="focal", focal_gamma=2.0, label_smoothing=0.5),
 ]
 
 
@@ -41,3 +43,17 @@ def test_certain_and_wrong_is_finite():
     assert mean_loss(p, np.array([1]), np.ones(1), training=Training()) == pytest.approx(
         -np.log(1e-7)
     )
+
+
+def test_smoothed_labels_are_spread_over_all_classes():
+    p = np.array([[0.7, 0.2, 0.1]], np.float32)
+    smoothed = mean_loss(p, np.array([0]), np.ones(1), training=Training(label_smoothing=0.3))
+    assert smoothed == pytest.approx(-np.dot([0.8, 0.1, 0.1], np.log([0.7, 0.2, 0.1])), rel=1e-6)
+
+
+def test_focal_loss_lessens_what_is_told_apart():
+    """Lin et al., equation 4, for a true class of probability 0.9."""
+    p = np.array([[0.9, 0.1]], np.float32)
+    focal = Training(loss="focal", focal_gamma=2.0)
+    found = mean_loss(p, np.array([0]), np.ones(1), training=focal)
+    assert found == pytest.approx(-(0.1**2) * np.log(0.9), rel=1e-5)

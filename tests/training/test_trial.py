@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +20,7 @@ from tauopt.training.trial import run_trial
 from tests.ntuples_factory import columns, write
 from tests.ntuples_factory import dataset as ntuple_dataset
 from tests.prepared_factory import prepared_dataset
-from tests.training.toys import Recorder, plan
+from tests.training.toys import Recorder, plan, train_and_be_killed
 
 ROOT = Path(__file__).parents[2]
 RESUMABLE = {
@@ -205,28 +201,7 @@ def test_results_that_a_kill_left_unfinished_are_made_again(finished):
 
 def test_a_killed_process_goes_on_with_the_same_weights(finished, dataset, tmp_path):
     """Killed right behind a checkpoint, before anybody heard of its report."""
-    script = f"""
-import os, signal
-from pathlib import Path
-from tauopt.training.trial import run_trial
-from tests.training.test_trial import RESUMABLE
-from tests.training.toys import Recorder, plan
-
-class Killer(Recorder):
-    def metrics(self, values, *, step):
-        if step > 400:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-list(run_trial(
-    plan(Path({str(dataset)!r}), Path({str(tmp_path)!r}), network="deepsets", **RESUMABLE),
-    tracker=Killer(),
-))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-c", script], env=environment, check=False, timeout=200
-    )
-    assert ended.returncode == -signal.SIGKILL
+    train_and_be_killed(dataset, tmp_path, after=400, network="deepsets", **RESUMABLE)
     reference, expected, _ = finished
     the_plan = plan(dataset, tmp_path, network="deepsets", **RESUMABLE)
     tracker = Recorder()

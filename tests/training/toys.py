@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ from tauopt.config.experiment import Experiment
 from tauopt.training.protocols import TrialPlan
 from tests.prepared_factory import CLASSES, SIGNAL
 
+ROOT = Path(__file__).parents[2]
 DATA = Dataset(
     name="toy",
     samples={"all": {"files": ["none.root"], "classes": list(CLASSES)}},
@@ -24,15 +29,21 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "deepsets": {
         "type": "deepsets",
         "dropout": 0.2,
-        "groups": {"tracks": {"length": 4, "phi_layers": 1, "phi_output_units": 6, "f_layers": 0}},
-        "candidate": {"layers": 0, "output_units": 6},
+        "groups": {
+            "tracks": {
+                "length": 4,
+                "phi": {"layers": 1, "last_units": 6},
+                "f": {"layers": 1, "units": 20},
+            }
+        },
+        "candidate": {"layers": 1, "units": 6},
         "merge": {"layers": 1, "units": 6},
     },
     "rnn": {
         "type": "rnn",
         "dropout": 0.2,
-        "groups": {"tracks": {"length": 3, "units": 6, "dense_units": 6}},
-        "candidate": {"layers": 0, "output_units": 6},
+        "groups": {"tracks": {"length": 3, "units": 6, "dense": {"units": 6}}},
+        "candidate": {"layers": 1, "last_units": 6},
     },
 }
 
@@ -58,6 +69,50 @@ def plan(
         params={"training.batch_size": 64},
         tags={"study": "toy"},
     )
+
+
+def machine(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
+    """Return what a trial trains with, and its data and rungs."""
+    from tauopt.dataset.prepared import open_dataset
+    from tauopt.training.material import Data, Machine
+    from tauopt.training.rungs import Rungs
+
+    the_plan = plan(dataset, dataset.parent / "unused", **training)
+    data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
+    rungs = Rungs.of(the_plan.experiment.training, candidates=data.candidates)
+    made = Machine(data.spec, the_plan.experiment, seed=the_plan.seed, candidates=rungs.total)
+    return made, data, rungs
+
+
+def train_and_be_killed(dataset: Path, folder: Path, *, after: int, **settings: Any) -> None:
+    """Run a trial in a process that is killed behind the first checkpoint after some candidates.
+
+    Args:
+        dataset, folder, settings: of the `plan`.
+        after: candidates seen; the report of that checkpoint is heard by nobody.
+    """
+    script = f"""
+import os, signal
+from pathlib import Path
+from tauopt.training.trial import run_trial
+from tests.training.toys import Recorder, plan
+
+class Killer(Recorder):
+    def metrics(self, values, *, step):
+        if step > {after}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+list(run_trial(
+    plan(Path({str(dataset)!r}), Path({str(folder)!r}), **{settings!r}), tracker=Killer(),
+))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=200,
+    )
+    assert ended.returncode == -signal.SIGKILL
 
 
 class Recorder:

@@ -74,7 +74,7 @@ def test_every_tree_is_told_unless_one_is_asked_for(tmp_path, content):
 
 def test_what_can_not_be_read_is_told_all_the_same(tmp_path, content):
     whole = factory.write(tmp_path / "a.root", content, baskets=1)
-    from tauopt.ntuples.root import open_tree
+    from tauopt.ntuples.root_files import open_tree
 
     with open_tree(whole, "candidates") as tree:
         seek = int(tree["pt"].member("fBasketSeek")[0])

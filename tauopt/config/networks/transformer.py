@@ -1,0 +1,63 @@
+"""Settings of the transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tauopt.config.networks.base import (
+    DEMO,
+    GROUPS,
+    Activation,
+    Coordinates,
+    NetworkSettings,
+    ObjectGroup,
+)
+from tauopt.config.networks.seen import Names
+from tauopt.config.networks.towers import Tower
+from tauopt.config.settings import Variable
+
+
+class PairCoordinates(Coordinates):
+    """Features that pairs of objects are made of, as the dataset has them."""
+
+    pt: Names = "pt et"
+    """Transverse momentum."""
+
+
+class Transformer(NetworkSettings):
+    """Attention over all objects of a candidate together, of whatever group."""
+
+    known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
+    ignores_order: ClassVar[bool] = True
+
+    type: Literal["transformer"]
+    """A transformer."""
+    layers: int = Field(default=6, ge=1, le=12)
+    """Blocks of attention and feed-forward layers."""
+    dim: int = Field(default=64, ge=4, le=512)
+    """Width of what stands for an object."""
+    heads: int = Field(default=8, ge=1, le=16)
+    """Attention heads, each of `dim` / `heads` units."""
+    feed_forward: int = Field(default=256, ge=4, le=2048)
+    """Width of the hidden layer in each block."""
+    activation: Activation = "gelu"
+    """Of the hidden layers."""
+    dropout: float = Field(default=0.1, ge=0.0, le=0.9)
+    """Behind attention and feed-forward layers, and before the output."""
+    pairwise: bool = False
+    """Add to the attention what is computed of each pair: ln dR, ln kT and ln z."""
+    pairs: Tower = Tower(layers=1, units=16)
+    """Dense layers on what is computed of a pair, before one unit a head."""
+    coordinates: PairCoordinates = PairCoordinates()
+    """Features that pairs are computed of; looked at with `pairwise` only."""
+    groups: dict[Variable, ObjectGroup] = Field(
+        default={name: GROUPS[name] for name in DEMO}, min_length=1
+    )
+    """The groups whose objects attend to each other."""
+    candidate: Tower = Tower(layers=0)
+    """Dense layers on the candidate's own features, before they are added to the class token."""
+    merge: Tower = Tower(layers=0, reduction=0.5)
+    """Dense layers on the class token, before the output."""

@@ -1,0 +1,169 @@
+"""The layers of a transformer: the class token, the mask as a bias, attention, pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tauopt.models.preprocessing import PACKAGE
+
+NEVER = -3e4
+"""Added to the logits of padding; its exponential is 0, and it is finite in any precision."""
+SMALLEST_DR = 1e-4
+"""Objects nearer to each other than this count as so far apart: an object and itself too."""
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ClassToken(keras.layers.Layer):
+    """Put a learned token before the objects; what it becomes stands for the candidate.
+
+    Call with the objects (N, object, dim) and, if it is seen, the candidate (N, dim), which is
+    added to the token; gives (N, 1 + object, dim).
+
+    Args:
+        seed: of the token's first value. It is not zero, since the gradient of a normalised row of
+            zeros, as of a candidate of which nothing is seen, is large.
+    """
+
+    def __init__(self, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def build(self, x_shape: Any, candidate_shape: Any = None) -> None:
+        """Make the token."""
+        start = keras.initializers.RandomNormal(stddev=0.02, seed=self.seed)
+        self.token = self.add_weight(shape=(1, x_shape[-1]), initializer=start, name="token")
+
+    def call(self, x: Any, candidate: Any = None) -> Any:
+        """Return the token, then the objects."""
+        token = ops.zeros_like(x[:, 0]) if candidate is None else candidate
+        return ops.concatenate([ops.expand_dims(token + self.token, 1), x], axis=1)
+
+    def compute_output_shape(self, x_shape: Any, candidate_shape: Any = None) -> Any:
+        """Return (N, 1 + object, dim)."""
+        return (x_shape[0], x_shape[1] + 1, x_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AttentionBias(keras.layers.Layer):
+    """Say what to add to the logits of attention, so that nothing attends to padding.
+
+    Call with the mask of the objects (N, object) bool and, if pairs are looked at, one value for
+    each of them and each head (N * object * object, head); gives (N, 1, 1, 1 + object) or
+    (N, head, 1 + object, 1 + object). The class token is the first, and real.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, real: Any, pairs: Any = None) -> Any:
+        """Return the bias."""
+        mask = ops.where(real, 0.0, NEVER)
+        mask = ops.pad(mask, ((0, 0), (1, 0)))[:, None, None, :]
+        if pairs is None:
+            return mask
+        length = real.shape[1]
+        pairs = ops.transpose(
+            ops.reshape(pairs, (-1, length, length, pairs.shape[-1])), (0, 3, 1, 2)
+        )
+        return ops.pad(pairs, ((0, 0), (0, 0), (1, 0), (1, 0))) + mask
+
+    def compute_output_shape(self, real_shape: Any, pairs_shape: Any = None) -> Any:
+        """Return (N, head or 1, query or 1, key)."""
+        tokens = real_shape[1] + 1
+        if pairs_shape is None:
+            return (real_shape[0], 1, 1, tokens)
+        return (real_shape[0], pairs_shape[-1], tokens, tokens)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Attend(keras.layers.Layer):
+    """Let each token take a weighted mean of the values of all tokens.
+
+    Call with queries, keys and values side by side, one row a token (N * token, 3 * unit), and
+    the bias (N, head or 1, token or 1, token); gives (N * token, unit), or (N, unit).
+
+    Args:
+        heads: they share the units evenly.
+        tokens: of a candidate.
+        first_only: only the first token asks.
+
+    Source: Vaswani et al., Attention is all you need, arXiv:1706.03762, equation 1.
+    """
+
+    def __init__(self, heads: int, tokens: int, first_only: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads, self.tokens, self.first_only = heads, tokens, first_only
+
+    def call(self, x: Any, bias: Any) -> Any:
+        """Return the means."""
+        units = x.shape[-1] // 3
+        each = units // self.heads
+        x = ops.reshape(x, (-1, self.tokens, 3, self.heads, each))
+        query, key, value = ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), num=3, axis=0)
+        if self.first_only:
+            query = query[:, :, :1]
+            bias = bias[:, :, :1]
+        logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * each**-0.5
+        weights = ops.softmax(logits + ops.cast(bias, logits.dtype), axis=-1)
+        means = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        return ops.reshape(means, (-1, units))
+
+    def compute_output_shape(self, x_shape: Any, bias_shape: Any) -> Any:
+        """Return (row, unit)."""
+        return (None, x_shape[-1] // 3)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        own = {"heads": self.heads, "tokens": self.tokens, "first_only": self.first_only}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PairFeatures(keras.layers.Layer):
+    """Compute of each pair of objects ln dR, ln kT and ln z.
+
+    kT = min(pT) dR and z = min(pT) / (pT + pT') of the two. Call with eta and phi
+    (N, object, 2), pT (N, object, 1), above 0 where real, and the mask (N, object) bool; gives
+    (N * object * object, 3), zero where either is padding, and whether both are real.
+
+    Source: Qu, Li and Qian, Particle Transformer, arXiv:2202.03772, equation 3.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, angles: Any, pt: Any, real: Any) -> Any:
+        """Return the features, and the mask (N * object * object,) bool."""
+        eta, phi = angles[..., 0], angles[..., 1]
+        dr2 = ops.square(_difference(eta)) + ops.square(_difference(phi))
+        ln_dr = 0.5 * ops.log(ops.maximum(dr2, SMALLEST_DR**2))
+        ln_pt = ops.log(ops.where(real, pt[..., 0], 1.0))
+        one, other = ln_pt[:, :, None], ln_pt[:, None, :]
+        lower, difference = ops.minimum(one, other), ops.absolute(one - other)
+        ln_z = -difference - ops.log(1.0 + ops.exp(-difference))
+        both = ops.logical_and(real[:, :, None], real[:, None, :])
+        features = ops.stack([ln_dr, lower + ln_dr, ln_z], axis=-1)
+        features = ops.where(ops.expand_dims(both, -1), features, 0.0)
+        return ops.reshape(features, (-1, 3)), ops.reshape(both, (-1,))
+
+    def compute_output_shape(self, angles_shape: Any, pt_shape: Any, real_shape: Any) -> Any:
+        """Return (N * object * object, 3) and (N * object * object,)."""
+        return (None, 3), (None,)
+
+    def compute_output_spec(self, angles: Any, pt: Any, real: Any) -> Any:
+        """Return features float32 and mask bool."""
+        return (
+            keras.KerasTensor((None, 3), dtype=self.compute_dtype),
+            keras.KerasTensor((None,), dtype="bool"),
+        )
+
+
+def _difference(x: Any) -> Any:
+    return x[:, :, None] - x[:, None, :]

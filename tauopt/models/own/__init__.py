@@ -1,0 +1,1 @@
+"""Models of the user's own: KerasTuner HyperModels, run unmodified on our data."""

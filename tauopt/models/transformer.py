@@ -1,0 +1,115 @@
+"""A transformer: attention over all objects of a candidate together, with a class token.
+
+Each group's objects are embedded by a dense layer of their own, whose bias is the learned
+embedding of their type. Neither the order of objects nor padding changes the output.
+
+Source: Vaswani et al., arXiv:1706.03762, with normalisation before each layer (Xiong et al.,
+arXiv:2002.04745); sizes of TauMLTools; pairs as of Particle Transformer, arXiv:2202.03772.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from tauopt.config.inputs import InputSpec
+from tauopt.config.networks import Transformer
+from tauopt.models import blocks
+from tauopt.models.attention import Attend, AttentionBias, ClassToken, PairFeatures
+from tauopt.models.normalization import Normalize
+from tauopt.models.objects import FirstObject, Rows
+from tauopt.models.together import LARGEST_ANGLE, Together, raw_features, together
+
+EPSILON = 1e-6
+"""Of layer normalisation; as in TauMLTools."""
+PT_BOUNDS = (1e-6, 1e12)
+"""Momenta are clipped to these, in whatever unit."""
+
+
+def transformer(spec: InputSpec, settings: Transformer, *, seed: int) -> keras.Model:
+    """Build the network."""
+    inputs = blocks.inputs(spec, settings)
+    make = blocks.Layers(
+        blocks.seeds(seed), activation=settings.activation, dropout=settings.dropout
+    )
+    x = None
+    if inputs.candidate is not None:
+        x = make.tower(inputs.candidate, settings.candidate, name="candidate")
+        x = make.linear(x, settings.dim, name="candidate_embed")
+    if inputs.groups:
+        x = _attended(inputs, x, make, settings)
+    x = layers.LayerNormalization(epsilon=EPSILON, name="class_normalize")(x)
+    x = make.tower(x, settings.merge, name="merge")
+    x = make.drop(x, name="output")
+    return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="transformer")
+
+
+def _attended(
+    inputs: blocks.Inputs, candidate: Any, make: blocks.Layers, settings: Transformer
+) -> Any:
+    """Return what the class token becomes, (N, dim); the last block computes nothing else."""
+    objects = together(
+        inputs.groups,
+        lambda name, group: make.linear(group.rows, settings.dim, name=f"{name}_embed"),
+    )
+    bias = _bias(inputs, objects, make, settings)
+    token = ClassToken(seed=next(make.seeds), name="class_token")
+    x = token(objects.x) if candidate is None else token(objects.x, candidate)
+    x = Rows(name="tokens")(x)
+    for number in range(1, settings.layers + 1):
+        x = _block(
+            x,
+            bias,
+            make,
+            settings,
+            tokens=objects.length + 1,
+            last=number == settings.layers,
+            name=f"block_{number}",
+        )
+    return x
+
+
+def _bias(
+    inputs: blocks.Inputs, objects: Together, make: blocks.Layers, settings: Transformer
+) -> Any:
+    """Return what is added to the logits of attention: the mask, and what pairs say."""
+    bias = AttentionBias(name="attention_bias")
+    if not settings.pairwise:
+        return bias(objects.real)
+    names = settings.coordinates
+    angles = raw_features(
+        inputs.groups, (names.eta, names.phi), name="angles",
+        bounds=(-LARGEST_ANGLE, LARGEST_ANGLE),
+    )  # fmt: skip
+    pt = raw_features(inputs.groups, (names.pt,), name="momenta", bounds=PT_BOUNDS)
+    x, both = PairFeatures(name="pairs")(angles, pt, objects.real)
+    x = Normalize(name="pairs_normalize")(x, both)
+    x = make.tower(x, settings.pairs, name="pairs")
+    return bias(objects.real, make.linear(x, settings.heads, name="pairs_heads"))
+
+
+def _block(
+    x: Any,
+    bias: Any,
+    make: blocks.Layers,
+    settings: Transformer,
+    *,
+    tokens: int,
+    last: bool,
+    name: str,
+) -> Any:
+    """Apply attention and a feed-forward layer to the rows of tokens."""
+    units = settings.heads * max(1, settings.dim // settings.heads)
+    y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_attention_normalize")(x)
+    y = make.linear(y, 3 * units, name=f"{name}_queries_keys_values")
+    y = Attend(settings.heads, tokens, last, name=f"{name}_attend")(y, bias)
+    y = make.linear(y, settings.dim, name=f"{name}_attended")
+    if last:
+        x = FirstObject(tokens, name=f"{name}_class")(x)
+    x = layers.Add(name=f"{name}_add")([x, make.drop(y, name=f"{name}_attended")])
+    y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_forward_normalize")(x)
+    y = make.dense(y, settings.feed_forward, name=f"{name}_forward_1")
+    y = make.linear(y, settings.dim, name=f"{name}_forward_2")
+    return layers.Add(name=name)([x, make.drop(y, name=f"{name}_forward")])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+
+from tauopt.config.networks import DeepTau, DeepTauGroup, Tower
+from tauopt.models.build import describe
+from tauopt.models.deeptau import windows
+from tauopt.models.grids import FillGrid, LeadingInCell
+from tests.models.specs import spec_of
+
+RNG = np.random.default_rng(0)
+
+
+def slow_grid(x, angles, real, *, cells, size):
+    """Fill the grid of one candidate, object by object, with exact arithmetic."""
+    grid = np.zeros((cells, cells, x.shape[1]), np.float32)
+    filled = set()
+    for values, (eta, phi), there in zip(x, angles, real, strict=True):
+        low = -Fraction(cells, 2) * size
+        place = floor((Fraction(eta) - low) / size), floor((Fraction(phi) - low) / size)
+        if there and place not in filled and all(0 <= step < cells for step in place):
+            filled.add(place)
+            grid[place] = values
+    return grid
+
+
+@pytest.mark.parametrize(("cells", "size"), [(11, "0.02"), (21, "0.05"), (4, "0.1"), (1, "0.4")])
+def test_the_grid_agrees_with_a_slow_reference(cells, size):
+    size = Fraction(size)
+    steps = RNG.integers(-3 * cells, 3 * cells, (40, 8, 2))  # quarters of cells: many at edges
+    angles = [[[Fraction(int(step), 4) * size for step in pair] for pair in n] for n in steps]
+    x = RNG.normal(size=(40, 8, 3)).astype(np.float32)
+    real = np.arange(8) < RNG.integers(0, 9, 40)[:, None]
+    layer = LeadingInCell(cells, float(size))
+    cell, leads = layer(np.array(angles, np.float64).astype(np.float32), real)
+    got = np.asarray(FillGrid(cells)(x.reshape(320, 3), cell, leads))
+    for n in range(40):
+        expected = slow_grid(x[n], angles[n], real[n], cells=cells, size=size)
+        np.testing.assert_array_equal(got.reshape(40, cells, cells, 3)[n], expected)
+
+
+def test_the_leading_object_stays_and_objects_outside_are_left_out():
+    angles = np.array([[[0.0, 0.0], [0.004, -0.004], [0.11, 0.0], [-0.11, 0.0]]], np.float32)
+    cell, leads = LeadingInCell(11, 0.02)(angles, np.ones((1, 4), bool))
+    np.testing.assert_array_equal(cell, [[60, 60, -1, 5]])
+    np.testing.assert_array_equal(leads, [True, False, False, True])
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"), [(1, []), (2, [2]), (3, [3]), (4, [3, 2]), (11, [3] * 5), (21, [3] * 10)]
+)
+def test_convolutions_end_at_one_cell(cells, expected):
+    assert list(windows(cells)) == expected
+    assert cells - sum(window - 1 for window in windows(cells)) == 1
+
+
+def published(*layers: tuple[int, int]) -> int:
+    """Parameters of Keras's layers (inputs, units): bias, normalisation and PReLU beside kernel."""
+    return sum(inputs * units + 6 * units for inputs, units in layers)
+
+
+def test_the_published_inputs_give_the_published_size():
+    """TauMLTools: of n features, from 2.4 n down by 1.6 (candidate: 1.4) to 1.2 n units."""
+    widths = {86: (207, 129, 104), 64: (154, 96, 77), 38: (92, 57, 46)}
+    kinds = {"egamma": 86, "muon": 64, "hadron": 38}
+    network = DeepTau(
+        type="deeptau",
+        groups={
+            name: DeepTauGroup(length=5, objects=Tower(widths=widths[count]))
+            for name, count in kinds.items()
+        },
+        cells=Tower(widths=(227, 141, 88, 64)),
+        coordinates={"eta": "f1", "phi": "f2"},
+    )
+    assert network.candidate.sizes() == [104, 74, 52]
+    assert network.merge.sizes() == [200] * 4
+    spec = spec_of(network, candidate=43, groups=kinds, classes=("jet", "tau", "e", "mu"))
+    kind_layers = [
+        pair
+        for count, units in widths.items()
+        for pair in zip((count, *units), units, strict=False)
+    ]
+    cell_layers = [(227, 227), (227, 141), (141, 88), (88, 64)]
+    total = 2 * published(*kind_layers, *cell_layers) + 15 * published((9 * 64, 64))
+    total += published((43, 104), (104, 74), (74, 52))
+    total += published((180, 200), *[(200, 200)] * 3) + 201 * 4
+    assert total == 1_161_286  # "about 1.16 M"
+    ours = describe(spec, network).parameters
+    assert abs(ours / total - 1) < 0.01

@@ -1,0 +1,62 @@
+"""The networks as they are without any setting, on the features of the demo sample."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from tauopt.config.inputs import FittedGroup, InputSpec
+from tauopt.config.networks import AnyNetwork, group_lengths
+from tauopt.models.build import BUILDERS, describe
+from tests.models.specs import group
+
+FEATURES = {"tracks": 9, "clusters": 7, "neutral_pfos": 12, "conversions": 4}
+PARAMETERS = {
+    "rnn": 34_553,
+    "decay_mode_rnn": 11_945,
+    "deepsets": 50_455,
+    "transformer": 303_233,
+    "particlenet": 40_660,
+    "deeptau": 746_527,
+    "dense": 9_153,
+}
+"""Of the defaults for two classes, 11 features of the candidate's own and these groups."""
+
+
+def default(kind: str) -> AnyNetwork:
+    classes = {get_args(c.model_fields["type"].annotation)[0]: c for c in BUILDERS}
+    settings = {"type": kind}
+    if kind == "decay_mode_rnn":  # the demo sample has neither charged PFOs nor shots
+        settings["groups"] = {"neutral_pfos": {}, "conversions": {}}
+    return classes[kind].model_validate(settings)
+
+
+def demo_group(name: str, count: int) -> FittedGroup:
+    """Return a group with the demo sample's names where networks compute with them."""
+    made = group(name, count)
+    names = ["et" if name == "clusters" else "pt", "pt_jet_seed", "d_eta", "d_phi"]
+    features = [
+        feature.model_copy(update={"name": names[position] if position < 4 else feature.name})
+        for position, feature in enumerate(made.features)
+    ]
+    return made.model_copy(update={"features": tuple(features)})
+
+
+def test_every_network_states_its_parameters():
+    kinds = [get_args(c.model_fields["type"].annotation)[0] for c in get_args(AnyNetwork)]
+    assert list(PARAMETERS) == kinds
+    assert list(BUILDERS) == list(get_args(AnyNetwork))
+
+
+@pytest.mark.parametrize("kind", PARAMETERS)
+def test_defaults_have_the_stated_number_of_parameters(kind):
+    network = default(kind)
+    spec = InputSpec(
+        candidate=group("candidate", 11),
+        groups=tuple(demo_group(name, count) for name, count in FEATURES.items()),
+        lengths=group_lengths(network),
+        classes=("jet", "tau"),
+        signal=("tau",),
+    )
+    assert describe(spec, network).parameters == PARAMETERS[kind]

@@ -1,0 +1,168 @@
+"""Reading TTrees by their baskets gives what uproot gives, for every type and range."""
+
+import os
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from tauopt.ntuples.baskets import BranchReader, _without_headers, baskets_of, stores_offsets
+from tauopt.ntuples.root_files import is_jagged, open_tree
+from tauopt.ntuples.tree_reader import TreeReader
+from tauopt.physics.jagged import Jagged, to_awkward
+
+TYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "float32",
+    "float64",
+)
+ENTRIES = 700
+CODECS = {
+    "none": None,
+    "zlib": uproot.ZLIB(1),
+    "lzma": uproot.LZMA(1),
+    "lz4": uproot.LZ4(1),
+    "zstd": uproot.ZSTD(3),
+}
+
+
+def some_of_all_types(rng):
+    """Return columns of one number, of three and of any number an entry, for every type."""
+    counts = rng.integers(0, 5, ENTRIES) * rng.integers(0, 2, ENTRIES)
+    columns = {}
+    for kind in TYPES:
+        values = rng.integers(0, 200, (ENTRIES, 3)) - (0 if kind[0] in "bu" else 100)
+        columns[f"{kind}_one"] = values[:, 0].astype(kind)
+        if kind != "bool":  # uproot writes no arrays of them
+            columns[f"{kind}_three"] = values.astype(kind)
+        content = rng.integers(0, 100, counts.sum()).astype(kind)
+        columns[f"{kind}_lists"] = ak.unflatten(content, counts)
+    return columns
+
+
+@pytest.fixture(scope="module", params=CODECS)
+def written(request, tmp_path_factory):
+    columns = some_of_all_types(np.random.default_rng(3))
+    path = tmp_path_factory.mktemp("trees") / f"{request.param}.root"
+    with uproot.recreate(path, compression=CODECS[request.param]) as file:
+        file.mktree("t", {name: ak.type(ak.Array(v)).content for name, v in columns.items()})
+        for first, last in ((0, 1), (1, 300), (300, 301), (301, ENTRIES)):
+            file["t"].extend({name: values[first:last] for name, values in columns.items()})
+    return path, columns
+
+
+def plain(column):
+    if isinstance(column, Jagged):
+        assert (column.offsets[0], column.offsets[-1]) == (0, len(column.content))
+        return to_awkward(column).tolist()
+    return column.tolist()
+
+
+def test_every_type_and_codec_is_read_from_any_entry_to_any_other(written):
+    path, columns = written
+    reader = TreeReader(path, "t", list(columns))
+    assert not reader._others  # none is left to uproot
+    rng = np.random.default_rng(4)
+    ranges = [sorted(rng.choice(ENTRIES + 1, 2, replace=False).tolist()) for _ in range(12)]
+    for start, stop in [(0, ENTRIES), (0, 1), (300, 301), *ranges]:
+        found = reader.read(start, stop)
+        for name, values in columns.items():
+            assert plain(found[name]) == values[start:stop].tolist(), (name, start, stop)
+            dtype = (found[name].content if isinstance(found[name], Jagged) else found[name]).dtype
+            assert dtype == np.dtype(name.partition("_")[0])
+
+
+def test_steps_decompress_each_basket_once(written, monkeypatch):
+    path, columns = written
+    seeks = []
+    pread = os.pread
+
+    def counted(file, size, seek):
+        seeks.append(seek)
+        return pread(file, size, seek)
+
+    reader = TreeReader(path, "t", list(columns))
+    monkeypatch.setattr(os, "pread", counted)
+    steps = list(reader.steps(0, ENTRIES, step=64))
+    for name, values in columns.items():
+        found = [value for step in steps for value in plain(step[name])]
+        assert found == values.tolist()
+    assert len(seeks) == len(set(seeks)) == 4 * len(columns)
+
+
+def test_seams_are_where_baskets_of_all_branches_begin(written):
+    path, columns = written
+    assert TreeReader(path, "t", list(columns)).seams.tolist() == [0, 1, 300, 301, ENTRIES]
+
+
+def test_branches_of_the_same_objects_share_their_offsets(written):
+    path, _ = written
+    found = TreeReader(path, "t", ["int8_lists", "float64_lists"]).read(5, 600)
+    assert found["int8_lists"].offsets is found["float64_lists"].offsets
+
+
+@pytest.mark.parametrize(("header", "dtype"), [(10, ">f4"), (10, ">i1"), (1, ">f8"), (10, ">f8")])
+def test_headers_are_taken_out_of_lists(header, dtype):
+    rng = np.random.default_rng(header)
+    counts = rng.integers(0, 4, 50)
+    lists = [rng.integers(0, 99, n).astype(dtype) for n in counts]
+    raw = b"".join(rng.bytes(header) + values.tobytes() for values in lists)
+    begins = np.cumsum([0, *(header + values.nbytes for values in lists[:-1])])
+    size = np.dtype(dtype).itemsize
+    kept = _without_headers(np.frombuffer(raw, np.uint8), begins, header=header, itemsize=size)
+    assert kept.tobytes() == b"".join(values.tobytes() for values in lists)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, b"\x7f\xff\xff\xff", "no basket of"),
+        (14, b"\xff\xff", "no basket of"),
+        (6, b"\x00\x00\x00\x01", "has 1 bytes, numbers to|no basket of"),
+    ],
+)
+def test_a_basket_that_contradicts_itself_is_refused(tmp_path, place, value, message):
+    path = tmp_path / "a.root"
+    lists = ak.unflatten(np.arange(200.0), np.full(100, 2))
+    with uproot.recreate(path) as file:
+        file.mktree("t", {"y": ak.type(lists).content})
+        file["t"].extend({"y": lists})
+    with open_tree(path, "t") as tree:
+        baskets = baskets_of(tree["y"])
+    whole = bytearray(path.read_bytes())
+    begin = int(baskets.seeks[0]) + place
+    whole[begin : begin + len(value)] = value
+    path.write_bytes(whole)
+    with path.open("rb") as file, pytest.raises(ValueError, match=message):
+        BranchReader(baskets, file.fileno()).read(0, 100)
+
+
+REAL = os.environ.get("TAUOPT_REAL_DATA", "")
+
+
+@pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
+def test_branches_of_real_files_are_those_of_uproot():
+    path, read = Path(REAL) / "atlas_physlite.root", 0
+    with open_tree(path, "CollectionTree") as opened, path.open("rb") as file:
+        for branch in opened.itervalues(recursive=True):
+            baskets = baskets_of(branch) if is_jagged(branch) is not None else None
+            if baskets is None or not stores_offsets(baskets, file.fileno()):
+                continue
+            count = branch.num_entries
+            start, stop = count // 3, count
+            found = BranchReader(baskets, file.fileno()).read(start, stop)
+            expected = branch.array(entry_start=start, entry_stop=stop)
+            assert ak.array_equal(
+                to_awkward(found) if isinstance(found, Jagged) else found, expected
+            )
+            read += 1
+    assert read > 300

@@ -1,0 +1,1 @@
+"""HyperModels as users write them: an example package, and what goes wrong."""

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tauopt.training.averages import Averages
+
+
+def slow_average(weights, momentum):
+    """Return the average after each step; `weights` are those before training, then after each."""
+    average, averages = weights[0], []
+    for steps, weight in enumerate(weights[1:]):
+        kept = min(momentum, (1 + steps) / (10 + steps))
+        average = kept * average + (1 - kept) * weight
+        averages.append(average)
+    return averages
+
+
+@pytest.mark.parametrize("momentum", [0.3, 0.9, 0.9999])
+def test_an_average_is_that_of_the_recursion(momentum):
+    weights = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    variable = keras.Variable(weights[0])
+    averages = Averages([variable], momentum=momentum)
+    update = tf.function(averages.update)
+    for steps, expected in enumerate(slow_average(weights.astype(np.float64), momentum)):
+        variable.assign(weights[steps + 1])
+        update(tf.constant(steps))
+        np.testing.assert_allclose(averages.variables[0].numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_averaging_leaves_the_weights():
+    variable = keras.Variable(np.ones(3, np.float32))
+    averages = Averages([variable], momentum=0.9)
+    variable.assign(np.full(3, 2, np.float32))
+    averages.update(0)
+    np.testing.assert_array_equal(variable.numpy(), 2)
+
+
+def test_seeds_are_not_averaged_and_moving_statistics_are():
+    x = keras.Input((2,))
+    y = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(keras.layers.Dense(2)(x)))
+    model = keras.Model(x, y)
+    averages = Averages(model.variables, momentum=0.9)
+    judged = averages.in_place_of(model.variables)
+    names = [v.name for v, j in zip(model.variables, judged, strict=True) if j is not v]
+    assert names == ["kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"]
+    assert [j.shape for j in judged] == [v.shape for v in model.variables]

@@ -1,0 +1,262 @@
+"""Each knob of the training does what it says in a whole trial, and a resumed one does it too."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from tauopt.errors import Interrupted
+from tauopt.models.saving import load_model
+from tauopt.training.checkpoints import load_checkpoint
+from tauopt.training.trainee import Trainee
+from tauopt.training.trial import run_trial
+from tests.prepared_factory import prepared_dataset
+from tests.training.test_pace import slow_rate
+from tests.training.toys import Recorder, machine, plan, train_and_be_killed
+
+CYCLE = {
+    "batch_size": 64,
+    "epochs": 3,
+    "report_every": 400,
+    "optimizer": "sgd",
+    "schedule": "one_cycle",
+    "learning_rate": 0.05,
+    "momentum_dip": 0.1,
+    "ema": 0.9,
+    "batch_growth": 1.5,
+    "batch_growth_every": 0.3,
+    "reduce_on_plateau": {"patience": 1, "factor": 0.5},
+    "early_stopping": None,
+}
+"""Epochs of 480 candidates in batches of 64, 96 and 144."""
+KEPT = ("network", "optimizer", "pace", "averages", "best")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=800, chunk_size=170)
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """A trial with a cycle, growing batches and averaged weights, that was never interrupted."""
+    folder = tmp_path_factory.mktemp("finished")
+    the_plan = plan(dataset, folder, network="deepsets", **CYCLE)
+    return the_plan, list(run_trial(the_plan, tracker=Recorder()))
+
+
+@pytest.fixture(scope="module")
+def trained(dataset):
+    """A function from settings to the weights after one epoch."""
+    known = {}
+
+    def train(**training):
+        if str(training) not in known:
+            made, data, rungs = machine(dataset, epochs=1, learning_rate=0.05, **training)
+            (segment,) = rungs.segments(0, rungs.total)
+            made.trainee.fit(data.train(segment), verbose=0, shuffle=False)
+            known[str(training)] = made.network.get_weights()
+        return known[str(training)]
+
+    return train
+
+
+def assert_same_state(a, b, purposes):
+    """The newest checkpoints of two folders hold the same arrays, bit by bit."""
+    one, other = (load_checkpoint(folder).arrays for folder in (a, b))
+    for purpose in purposes:
+        for x, y in zip(one[purpose], other[purpose], strict=True):
+            np.testing.assert_array_equal(x, y, strict=True)
+
+
+@pytest.mark.parametrize("batches", [[2, 5], [1, 9, 4]])
+def test_resumed_anywhere_a_cycle_with_growth_and_averages_is_the_same(
+    finished, dataset, tmp_path, batches
+):
+    """Interrupted within rungs, in epochs of different batch sizes, and between reports."""
+    reference, expected = finished
+    the_plan = plan(dataset, tmp_path, network="deepsets", **CYCLE)
+    for count in batches:
+        left = iter(range(count, 0, -1))
+        with pytest.raises(Interrupted):
+            list(run_trial(the_plan, tracker=Recorder(), stop=lambda left=left: next(left, 0) <= 1))
+    reports = run_trial(the_plan, tracker=Recorder(), after=0)
+    found = [next(reports), next(reports)]
+    reports.close()
+    found += run_trial(the_plan, tracker=Recorder(), after=2)
+    assert [r.value for r in found] == [r.value for r in expected]
+    assert [r.metrics["learning_rate"] for r in found] == [
+        r.metrics["learning_rate"] for r in expected
+    ]
+    assert_same_state(reference.folder, tmp_path, KEPT)
+
+
+def test_killed_a_cycle_with_growth_and_averages_goes_on_the_same(finished, dataset, tmp_path):
+    reference, expected = finished
+    train_and_be_killed(dataset, tmp_path, after=500, network="deepsets", **CYCLE)
+    the_plan = plan(dataset, tmp_path, network="deepsets", **CYCLE)
+    found = list(run_trial(the_plan, tracker=Recorder(), after=1))
+    assert [r.value for r in found] == [r.value for r in expected[1:]]
+    assert_same_state(reference.folder, tmp_path, KEPT)
+
+
+def test_the_reported_learning_rate_is_the_schedules_at_the_last_batch(dataset, tmp_path):
+    the_plan = plan(dataset, tmp_path, epochs=3, schedule="cosine", warm_up=0.2, final_rate=0.1)
+    training = the_plan.experiment.training
+    for report in run_trial(the_plan, tracker=Recorder()):
+        middle = (report.candidates_seen - 32 / 2) / 1440  # 480 = 7 * 64 + 32
+        expected = training.learning_rate * slow_rate(middle, training)
+        assert report.metrics["learning_rate"] == pytest.approx(expected, rel=1e-5)
+
+
+class Rates(keras.callbacks.Callback):
+    """Keeps the learning rate of each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+def test_batches_grow_without_a_graph_traced_anew(dataset, monkeypatch):
+    traces, original = [], Trainee.train_step
+
+    def counted(self, data):
+        traces.append(data[1].shape)
+        return original(self, data)
+
+    monkeypatch.setattr(Trainee, "train_step", counted)
+    made, data, rungs = machine(dataset, **CYCLE)
+    sizes = []
+    for segment in rungs.segments(0, rungs.total):
+        fed = data.train(segment)
+        sizes += [len(weights) for _, _, weights in fed.as_numpy_iterator()]
+        made.trainee.fit(fed, verbose=0, shuffle=False)
+    assert sizes == [64] * 7 + [32] + [96] * 5 + [144] * 3 + [48]
+    assert len(traces) == 1
+    assert int(made.trainee.pace.variables[0]) == sum(sizes) == rungs.total
+
+
+def test_every_batch_has_the_rate_that_the_schedule_says(dataset):
+    made, data, rungs = machine(dataset, **CYCLE)
+    watch, seen, expected = Rates(), 0, []
+    for segment in rungs.segments(0, rungs.total):
+        fed = data.train(segment)
+        for _, _, weights in fed.as_numpy_iterator():
+            middle = (seen + len(weights) / 2) / rungs.total
+            expected.append(0.05 * slow_rate(middle, data.experiment.training))
+            seen += len(weights)
+        made.trainee.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
+    np.testing.assert_allclose(watch.rates, expected, rtol=1e-5)
+
+
+class Weights(keras.callbacks.Callback):
+    """Keeps the weights before training and after each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def on_train_begin(self, logs=None):
+        self.kept.append(self.model.get_weights())
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.kept.append(self.model.get_weights())
+
+
+def test_averaged_weights_are_judged_and_the_raw_ones_go_on(dataset):
+    made, data, rungs = machine(dataset, network="dense", ema=0.8, learning_rate=0.05, epochs=1)
+    (segment,) = rungs.segments(0, rungs.total)
+    watch = Weights()
+    made.trainee.fit(data.train(segment), verbose=0, shuffle=False, callbacks=[watch])
+    average = watch.kept[0]
+    for steps, weights in enumerate(watch.kept[1:]):
+        kept = min(0.8, (1 + steps) / (10 + steps))
+        average = [kept * a + (1 - kept) * w for a, w in zip(average, weights, strict=True)]
+    for found, expected in zip(made.judged_weights(), average, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    for found, expected in zip(made.network.get_weights(), watch.kept[-1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+    probabilities = made.predict(data, alive=lambda: None)
+    made.network.set_weights(average)
+    batch = next(data.validation())
+    by_hand = made.network({name: batch.inputs[name] for name in ("candidate",)}, training=False)
+    np.testing.assert_allclose(probabilities[: len(batch.labels)], by_hand, rtol=1e-3, atol=1e-5)
+
+
+def test_the_averaged_network_is_the_one_saved(finished):
+    the_plan, _ = finished
+    checkpoint = load_checkpoint(the_plan.folder)
+    saved = load_model(the_plan.folder / "best.keras").get_weights()
+    best, raw = checkpoint.arrays["best"], checkpoint.arrays["network"]
+    kernels = [i for i, weight in enumerate(best) if weight.ndim == 2 and weight.shape[0] > 2]
+    floats = [weight for weight in best if weight.dtype == np.float32]
+    assert len(saved) == len(floats)
+    for x, y in zip(saved, floats, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert not any(np.array_equal(best[i], raw[i]) for i in kernels)
+
+
+def test_results_made_again_are_of_the_averaged_network(finished):
+    the_plan, _ = finished
+    folder = the_plan.folder
+    before = np.load(folder / "predictions.npz", allow_pickle=False)
+    (folder / "result.json").unlink()
+    (folder / "best.keras").unlink()
+    list(run_trial(the_plan, tracker=Recorder()))
+    after = np.load(folder / "predictions.npz", allow_pickle=False)
+    for name in before.files:
+        np.testing.assert_array_equal(before[name], after[name])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "sgd", "clip_norm": 0.01},
+        {"weight_decay": 0.5},
+        {"label_smoothing": 0.3},
+        {"loss": "focal"},
+        {"class_balance": "none"},
+        {"class_weights": {"tau": 5.0}},
+        {"optimizer": "nadam"},
+        {"optimizer": "sgd", "nesterov": False},
+        {"optimizer": "sgd", "schedule": "one_cycle"},
+        {"optimizer": "sgd", "schedule": "one_cycle", "momentum_dip": 0.3},
+        {"schedule": "one_cycle", "peak_at": 0.6},
+        {"schedule": "cosine"},
+        {"schedule": "cosine", "final_rate": 0.5},
+        {"warm_up": 0.3},
+    ],
+    ids=str,
+)
+def test_no_knob_of_the_training_is_idle(trained, change):
+    name = list(change)[-1]
+    without = {key: value for key, value in change.items() if key != name}
+    one, other = trained(**without), trained(**change)
+    assert not any(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+def test_a_nadam_that_is_resumed_keeps_all_its_state(dataset, tmp_path):
+    whole = plan(dataset, tmp_path / "whole", optimizer="nadam", report_every=200)
+    list(run_trial(whole, tracker=Recorder()))
+    cut = plan(dataset, tmp_path / "cut", optimizer="nadam", report_every=200)
+    for _ in run_trial(cut, tracker=Recorder()):
+        break
+    list(run_trial(cut, tracker=Recorder()))
+    assert_same_state(whole.folder, cut.folder, ("network", "optimizer"))
+
+
+def test_mixed_precision_without_a_gpu_is_float32_and_says_so_once(
+    dataset, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr("tauopt.training.precision.gpus", list)
+    plain, mixed = (
+        next(run_trial(plan(dataset, tmp_path / name, precision=name), tracker=Recorder()))
+        for name in ("float32", "mixed")
+    )
+    assert mixed.metrics["val_loss"] == plain.metrics["val_loss"]
+    assert caplog.text.count("needs a GPU") == 1
