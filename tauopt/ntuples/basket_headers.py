@@ -29,7 +29,7 @@ class Header(NamedTuple):
     key: int
     """Bytes of the key."""
     size: int
-    """Bytes behind the key, uncompressed: numbers, then where each entry begins, if that is kept."""
+    """Bytes behind the key, uncompressed: numbers, then where each entry begins if that is kept."""
     entries: int
     end: int
     """Of the numbers, counted from the key's end."""
