@@ -112,9 +112,12 @@ def sorted_block(block: Block) -> Block:
 class PartWriter:
     """Writes candidates of one file into parts, and waits for the disk while others are made."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Write into a folder, into files whose names begin with `name`."""
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, *, temporary: bool = False) -> None:
+        """Write into a folder, into files whose names begin with `name`.
+
+        What is `temporary` need not outlive a power cut.
+        """
+        self._folder, self._name, self._temporary = folder, name, temporary
         self._disk, self._syncs = ThreadPoolExecutor(1), list[Future[None]]()
         self._waiting: list[Block] = []
         self.parts: list[Part] = []
@@ -148,7 +151,8 @@ class PartWriter:
         with path.open("wb") as stream:
             for name, stored in part.stored.items():
                 stream.write(np.ascontiguousarray(arrays[name], stored.dtype).data)
-        self._syncs.append(self._disk.submit(_sync, path))
+        if not self._temporary:
+            self._syncs.append(self._disk.submit(_sync, path))
         self.parts.append(part)
         self.bytes += part.bytes
 

@@ -101,7 +101,7 @@ def _redrawn(
     number: int, parts: Sequence[Part], draw: Draw, folder: Path, *, ratio: float
 ) -> list[Part]:
     """Write the draws from one file's training candidates into parts of their own."""
-    writer = PartWriter(folder, f"{number:06d}")
+    writer = PartWriter(folder, f"{number:06d}", temporary=True)
     for part in parts:
         start, rows = part.first("train"), part.rows[SPLITS.index("train")]
         if rows:
@@ -109,7 +109,7 @@ def _redrawn(
             block = read_pieces([Piece(part, number, start, start + rows)], "train")
             for piece in copies(draw.weigh(block), draw.times(block)):
                 writer.add(sorted_block(piece))
-    writer.flush()
+    writer.close()
     return writer.parts
 
 
