@@ -37,7 +37,15 @@ def drive(folder, death, *, fake=True, **kwargs):
 
 def driven(folder, death, **kwargs):
     """Drive in a process of its own and return its exit code."""
-    process = CONTEXT.Process(target=drive, args=(folder, death), kwargs=kwargs)
+    there = (dict(os.environ), folder, death)
+    process = CONTEXT.Process(target=_drive_there, args=there, kwargs=kwargs)
     process.start()
     process.join()
     return process.exitcode
+
+
+def _drive_there(environment, folder, death, **kwargs):
+    """Drive in this test's environment: the server has that of the first test, and its Ray."""
+    os.environ.clear()
+    os.environ.update(environment)
+    drive(folder, death, **kwargs)
