@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -75,13 +76,17 @@ def test_the_promote_command_that_was_printed_makes_a_champion(searched, tmp_pat
 
 
 def test_the_ui_that_was_printed_answers(searched):
-    command = [sys.executable, "-m", "tauopt", "ui", *searched[0], "--port", "31287"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "tauopt", "ui", *searched[0], "--port", port]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             said = ""
             while "open this address" not in said and process.poll() is None:
                 said += process.stdout.readline().decode()
             address = re.search(r"http://[\d.:]+", said)
+            assert address, said
             with urllib.request.urlopen(f"{address[0]}/health", timeout=10) as reply:
                 assert reply.status == 200
         finally:

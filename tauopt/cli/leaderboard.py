@@ -17,19 +17,20 @@ def leaderboard(
     json: Json = False,
 ) -> None:
     """Rank the trials of a search, with statistical errors."""
+    from tauopt.cli.board import board_table
     from tauopt.cli.console import print_json, results
-    from tauopt.cli.live import board_table
     from tauopt.workflows.leaderboard import leaderboard as read
 
     board = read(search, output=output)
     if json:
         rows = [row.as_json() for row in board.rows]
-        print_json({"name": board.name, "objective": board.objective, "trials": rows})
+        goals = [goal._asdict() for goal in board.goals]
+        print_json({"name": board.name, "objectives": goals, "trials": rows})
         return
     title = f"search {board.name}"
     console = results()
     table = board_table(
-        board.rows, board.objective, title=title, varying=board.varying, width=console.width
+        board.rows, board.goals, title=title, varying=board.varying, width=console.width
     )
     console.print(table)
 

@@ -1,4 +1,4 @@
-"""How trials are shown: a live table on a terminal, one line an event elsewhere, a final table."""
+"""How trials are shown while they run: a live table on a terminal, one line an event elsewhere."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tauopt.config.networks.own import HYPERPARAMETERS
+from tauopt.cli.board import last_part, short
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tauopt.search.events import Event
-    from tauopt.search.leaderboard import Row
 
-_SHOWN_PARAMS = 6
-_WIDTH, _PARAM_WIDTH = 80, 13
-"""Characters of the leaderboard without parameters, and of one of them, about."""
 _SHOWN_ENDED = 8
 _ENDS = ("complete", "pruned", "failed", "duplicate")
 
@@ -77,7 +73,7 @@ class View:
             self._note = event.message
             return
         if event.kind in ("started", "resumed") or event.number not in self._trials:
-            params = " ".join(f"{_last(k)}={_short(v)}" for k, v in event.params.items())
+            params = " ".join(f"{last_part(k)}={short(v)}" for k, v in event.params.items())
             self._trials[event.number] = _Shown(params)
         shown = self._trials[event.number]
         shown.message = event.message or shown.message
@@ -92,6 +88,7 @@ class View:
     def table(self) -> Table:
         """Draw running trials and those that ended last."""
         from rich.table import Table
+        from rich.text import Text
 
         counts = ", ".join(f"{count} {kind}" for kind, count in dict(self._counts).items())
         best = f"; best {self._best[0]:.5g} (t{self._best[1]:03d})" if self._best else ""
@@ -107,69 +104,11 @@ class View:
             shown = known[number]
             seconds = shown.seconds or time.monotonic() - shown.begun
             value = "" if shown.value is None else f"{shown.value:.5g}"
+            is_told = shown.state == "failed"
+            # A line a trial, cut where the terminal ends; why one failed is said in full.
+            params = Text(shown.params, no_wrap=True, overflow="ellipsis")
             table.add_row(
                 f"t{number:03d}", shown.state, str(shown.report or ""), value,
-                f"{seconds:.0f} s", shown.message if shown.state == "failed" else shown.params,
+                f"{seconds:.0f} s", Text(shown.message) if is_told else params,
             )  # fmt: skip
         return table
-
-
-def board_table(
-    board: Sequence[Row],
-    objective: str,
-    *,
-    title: str,
-    varying: Sequence[str] = (),
-    width: int = 160,
-) -> Table:
-    """Draw ranked trials: value with its 68 % interval, state, run id, parameters that vary.
-
-    Args:
-        board: best first; duplicates are left out.
-        objective: its name.
-        title: of the table.
-        varying: paths of parameters to show; empty finds them.
-        width: characters there are; parameters are shown as far as there is room for them.
-    """
-    from rich.table import Table
-
-    own = [row for row in board if row.duplicate_of is None]
-    paths = list(varying) or _varying(own)
-    shown = min(_SHOWN_PARAMS, max(0, width - _WIDTH) // _PARAM_WIDTH)
-    paths, hidden = paths[:shown], len(paths) - shown
-    caption = f"and {hidden} more parameters: --json has them" if hidden > 0 else None
-    table = Table(title=title, caption=caption)
-    for name in ("rank", "trial", objective, "68 % interval", "state"):
-        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
-    for path in paths:
-        table.add_column(_last(path), justify="right")
-    table.add_column("run id", no_wrap=True)
-    for row in own:
-        table.add_row(
-            str(row.rank or ""),
-            f"t{row.number:03d}",
-            "" if row.value is None else f"{row.value:.5g}",
-            "" if row.low is None or row.high is None else f"{row.low:.5g} - {row.high:.5g}",
-            row.state.lower(),
-            *(_short(row.params[p]) if p in row.params else "" for p in paths),
-            row.run_id[:8],
-        )
-    return table
-
-
-def _varying(board: Sequence[Row]) -> list[str]:
-    from tauopt.search.leaderboard import varying
-
-    return varying(board)
-
-
-def _last(path: str) -> str:
-    """Return the end of a path that is told apart well enough in a narrow column."""
-    if path.startswith(HYPERPARAMETERS):
-        return path.removeprefix(HYPERPARAMETERS)
-    parts = path.split(".")
-    return ".".join(parts[-2:]) if parts[0] == "model" and len(parts) > 2 else parts[-1]
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -52,6 +52,8 @@ def _show(verdict: Verdict, json: bool) -> None:
         soft_wrap=True,
     )
     console.print(_table(verdict))
+    if verdict.latency_told:
+        console.print(verdict.latency_told, soft_wrap=True)
     scored = verdict.validation
     console.print(
         f"validation {verdict.objective}: {scored['found']:.6g} found again, "

@@ -96,7 +96,7 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
     return {
         "name": result.name,
         "why": result.why,
-        "objective": result.objective,
+        "objectives": [goal._asdict() for goal in result.goals],
         "folder": str(result.folder),
         "trials": [row.as_json() for row in result.board],
         "best_run_id": result.best.run_id if result.best else "",
@@ -106,19 +106,28 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
 
 
 def _print(result: SearchResult, output: Path | None) -> None:
+    from tauopt.cli.board import board_table
     from tauopt.cli.console import results
-    from tauopt.cli.live import board_table
 
     console = results()
     title = f"search {result.name}"
-    console.print(board_table(result.board, result.objective, title=title, width=console.width))
+    console.print(board_table(result.board, result.goals, title=title, width=console.width))
     console.print(f"{result.name}: {result.why}", markup=False)
     if result.undelivered:
         console.print(result.undelivered, markup=False, soft_wrap=True)
-    ways = {"compare": _command("ui", output=output), "promote": _promote(result, output)}
-    for what, command in ways.items():
-        if command:
-            console.print(f"{what}: {command}", markup=False, soft_wrap=True)
+    for line in next_steps(result, output):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def next_steps(result: SearchResult, output: Path | None) -> list[str]:
+    """Return what to do next, a line each."""
+    lines = [f"compare: {_command('ui', output=output)}"]
+    promote = _promote(result, output)
+    if promote and len(result.goals) > 1:
+        members = sum(row.front == 1 for row in result.board)
+        trials = f"{members} trials" if members > 1 else "1 trial"
+        lines.append(f"the front has {trials}; this is the best in {result.goals[0].name}:")
+    return [*lines, f"promote: {promote}"] if promote else lines
 
 
 def _print_preview(preview: DryRun) -> None:

@@ -28,15 +28,19 @@ def status(
     if json:
         print_json(asdict(stands))
         return
-    for line in _lines(stands):
+    for line in status_lines(stands):
         results().print(line, markup=False, soft_wrap=True)
 
 
-def _lines(stands: Status) -> list[str]:
+def status_lines(stands: Status) -> list[str]:
+    """Say in lines how a search stands."""
     counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(stands.counts.items()))
     lines = [f"search {stands.name}: {stands.asked} trials asked for; {counts or 'none yet'}"]
     if stands.best is not None:
-        lines.append(f"best so far: {stands.best:.6g}")
+        first, *others = stands.objectives
+        trials = f"{stands.front} trial{'s' if stands.front > 1 else ''}"
+        also = f"; the front with {', '.join(others)} has {trials}" if others else ""
+        lines.append(f"best so far: {first} {stands.best:.6g}{also}")
     if stands.holder:
         left = "" if stands.seconds_left is None else f", about {_time(stands.seconds_left)} left"
         lines.append(f"run by {stands.holder} for {_time(stands.seconds)} in all{left}")

@@ -14,14 +14,21 @@ def validate_data(
     source: Annotated[
         Path, typer.Argument(help="Folder of a prepared dataset, or a dataset or experiment file.")
     ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Draw the p-values into a folder.", metavar="FOLDER"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check a prepared dataset: digests, and that every chunk is a random sample of its split."""
     from tauopt.cli.console import print_json, progress, results
+    from tauopt.workflows.validate_data import draw_validation
     from tauopt.workflows.validate_data import validate_data as check
 
     with progress() as told:
         prepared, found = check(source, progress=told)
+    if figures is not None and found.comparisons:
+        draw_validation(prepared, found, figures)
     if json:
         print_json({"folder": str(prepared.folder), **found.plain()})
     else:

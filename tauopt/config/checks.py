@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tauopt.config import tree
+from tauopt.config.experiment import ONE_OBJECTIVE
 from tauopt.config.inputs import CANDIDATE, mask_name
 from tauopt.config.model_checks import check_sight, seen_groups
 from tauopt.config.networks.own import is_own
@@ -83,7 +84,8 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from _class_weights(root, task)
     yield from _model_groups(root, dataset)
     yield from check_sight(root, dataset)
-    yield from _objective(root, dataset)
+    yield from _objectives(root, dataset)
+    yield from _sampler(root)
 
 
 def _task_classes(task: Node, dataset: Node) -> Iterator[Problem]:
@@ -219,19 +221,33 @@ def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
         )
 
 
-def _objective(root: Node, dataset: Node) -> Iterator[Problem]:
+def _objectives(root: Node, dataset: Node) -> Iterator[Problem]:
     node = tree.get(root, ("objective", "maximize"))
-    if node is None or not isinstance(node.value, str) or "candidate" not in dataset.entries:
-        return
-    try:
-        prongs = parse_objective(node.value).prongs
-    except ValueError:
+    if node is None or "candidate" not in dataset.entries:
         return
     spectators = [name for name, _ in _entries(dataset, "spectators")]
-    if prongs is not None and "prongs" not in spectators:
+    for item in [node] if isinstance(node.value, str) else _text_items(node):
+        try:
+            prongs = parse_objective(str(item.value)).prongs
+        except ValueError:
+            continue
+        if prongs is not None and "prongs" not in spectators:
+            yield item.place.problem(
+                f"objective.maximize: {item.value} needs the dataset's spectator `prongs`, "
+                f"which is not there"
+            )
+
+
+def _sampler(root: Node) -> Iterator[Problem]:
+    node = tree.get(root, ("search", "sampler", "type"))
+    if node is None or node.value not in ONE_OBJECTIVE:
+        return
+    named = [tree.get(root, ("objective", key)) for key in ("maximize", "minimize")]
+    several = [one for one in named if one is not None and one.value not in ((), None)]
+    if len(several) > 1 or any(len(_text_items(one)) > 1 for one in several):
         yield node.place.problem(
-            f"objective.maximize: {node.value} needs the dataset's spectator `prongs`, "
-            f"which is not there"
+            f"search.sampler.type: {node.value} knows one objective only, and there are several; "
+            "expected tpe, gp, qmc or random"
         )
 
 

@@ -14,7 +14,7 @@ from pydantic import (
 
 from tauopt.config.dataset import Dataset
 from tauopt.config.networks import Network
-from tauopt.config.objective import parse_objective
+from tauopt.config.objective import Goal, parse_cost, parse_objective
 from tauopt.config.settings import Name, Settings
 
 
@@ -32,9 +32,25 @@ ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
 """A factor on the weights of a class."""
 
 
-def _known_objective(text: str) -> str:
-    parse_objective(text)
-    return text
+def _listed(names: Any) -> Any:
+    return (names,) if isinstance(names, str) else names
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} stands twice in the list")
+    return names
+
+
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("expected at least one objective")
+    return names
+
+
+_Metric = Annotated[str, AfterValidator(lambda text: str(parse_objective(text)))]
+_Cost = Annotated[str, AfterValidator(lambda text: str(parse_cost(text)))]
+_OneOrSeveral = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
 
 class Task(Settings):
@@ -160,20 +176,47 @@ class Training(Settings):
 
 
 class Objective(Settings):
-    """What the search makes as large as it can, on the validation split."""
+    """What the search makes as large as it can, on the validation split, and what as small.
 
-    maximize: Annotated[str, AfterValidator(_known_objective)] = "rejection@0.75"
+    Several objectives are searched together: what is found is the front of trials none of which
+    is better than another in all of them.
+    """
+
+    maximize: Annotated[
+        tuple[_Metric, ...], AfterValidator(_different), AfterValidator(_some), _OneOrSeveral
+    ] = ("rejection@0.75",)
     """`rejection@0.75` (background rejection at 75 % signal efficiency), `auc`, `accuracy`,
     `balanced_accuracy` (the mean over true classes); the latter two need no background.
-    `/1p` or `/3p` behind it keeps candidates of that many prongs."""
+    `/1p` or `/3p` behind it keeps candidates of that many prongs. One, or a list: the first
+    stops trials that fall behind, ends training early and picks a trial's best weights."""
+    minimize: Annotated[tuple[_Cost, ...], AfterValidator(_different), _OneOrSeveral] = ()
+    """Costs, one or a list: `latency_us` (microseconds for one candidate, on one core),
+    `latency_us@256` (for a candidate in a batch of 256), `parameters`."""
+
+    @property
+    def first(self) -> str:
+        """The objective that prunes, stops early and picks best weights."""
+        return self.maximize[0]
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All objectives, the first one first."""
+        return (
+            *(Goal(name, "maximize") for name in self.maximize),
+            *(Goal(name, "minimize") for name in self.minimize),
+        )
+
+
+ONE_OBJECTIVE = ("cmaes",)
+"""Samplers that know one objective only."""
 
 
 class Sampler(Settings):
     """How the study proposes trials."""
 
     type: Literal["tpe", "random", "cmaes", "gp", "qmc"] = "tpe"
-    """Tree-structured Parzen estimators, random points, CMA evolution, Gaussian process, or
-    quasi-random points."""
+    """Tree-structured Parzen estimators, random points, CMA evolution (of one objective only),
+    Gaussian process, or quasi-random points."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     """Of the sampler, and with a trial's number of that trial."""
     startup: int = Field(default=10, ge=1)
@@ -251,7 +294,7 @@ class Experiment(Settings):
     training: Training = Training()
     """How it is trained; every single value may be a range."""
     objective: Objective = Objective()
-    """What the search maximizes."""
+    """What the search makes as large, and as small, as it can."""
     search: Search = Search()
     """How the search goes; `train` doesn't look at it."""
     tracking: Tracking = Tracking()

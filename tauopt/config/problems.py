@@ -67,6 +67,8 @@ def _find(annotation: Any, root: Node, loc: tuple[int | str, ...]) -> _Spot:
             continue
         if part == "[key]":
             return replace(spot, place=spot.key_place or spot.place, is_key=True)
+        if isinstance(part, int) and node is not None and not isinstance(node.value, tuple):
+            continue  # one value where a list may stand
         parent = node if node is not None else spot.parent
         key_place, following = _step(node, part)
         spot = _Spot(

@@ -37,6 +37,8 @@ Physics weights; 68 % statistical errors.
 
 {_table(verdict)}
 
+{verdict.latency_told}
+
 ## Verdict
 {verdict.outcome}: {verdict.reason}.{" Promoted by force." if verdict.forced else ""}
 The reloaded model gives {verdict.objective} = {verdict.validation["found"]:.6g} on the validation \

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tauopt
+from tauopt.config.objective import CostName
 from tauopt.dataset.prepared import PreparedDataset, SplitReader
 from tauopt.deploy.champion import Challenge
 from tauopt.deploy.reading import Reading, first_inputs, predict_split, reading
@@ -23,7 +24,10 @@ from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.summary import summary
 from tauopt.models.saving import load_model
 from tauopt.progress import Progress
+from tauopt.training.latency import latencies
 
+LATENCIES = (CostName("latency_us"), CostName("latency_us", 256))
+"""Measured of every model that is judged."""
 EXAMPLES = 5
 """Candidates of the test split that go with a model as its input example."""
 
@@ -42,6 +46,7 @@ class Judged:
     test: Predictions
     example: Mapping[str, NDArray[Any]]
     """The first candidates of the test split, as the model takes them."""
+    latencies: Mapping[str, Measured]
 
 
 def judge(trial: Trial, dataset: PreparedDataset, *, progress: Progress) -> Judged:
@@ -68,6 +73,7 @@ def judge(trial: Trial, dataset: PreparedDataset, *, progress: Progress) -> Judg
     check_reproduced(trial.value, validation)
     progress.say("scoring the test split, which no search has seen")
     split = dataset.sealed_test(opened_by=f"promote {trial.run_id}")
+    example = first_inputs(what, dataset, split=split, candidates=EXAMPLES)
     return Judged(
         trial=trial,
         what=what,
@@ -75,7 +81,8 @@ def judge(trial: Trial, dataset: PreparedDataset, *, progress: Progress) -> Judg
         split=split,
         validation=validation,
         test=predict_split(model, what, dataset, split=split),
-        example=first_inputs(what, dataset, split=split, candidates=EXAMPLES),
+        example=example,
+        latencies=latencies(LATENCIES, model, example),
     )
 
 
@@ -99,6 +106,7 @@ def verdict_on(judged: Judged, found: Challenge, *, force: bool) -> Verdict:
         },
         candidates={"signal": signal, "background": len(judged.test) - signal},
         test={name: value.triple for name, value in summary(judged.test).items()},
+        latencies={name: value.triple for name, value in judged.latencies.items()},
         outcome=found.outcome,
         reason=found.reason,
         forced=refused and force,

@@ -54,8 +54,8 @@ class Trial:
 
     @property
     def objective(self) -> ObjectiveName:
-        """What the trial was to make large."""
-        return parse_objective(self.experiment.objective.maximize)
+        """What the trial was to make large; the first of several."""
+        return parse_objective(self.experiment.objective.first)
 
     @property
     def registered_model(self) -> str:

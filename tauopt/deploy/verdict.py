@@ -47,6 +47,8 @@ class Verdict:
     """Metrics on the test split: [value, low, high]."""
     outcome: Outcome
     reason: str
+    latencies: Mapping[str, list[float]] = field(default_factory=dict)
+    """Microseconds a candidate on one core, by the name of the cost: [median, low, high]."""
     forced: bool = False
     promoted: bool = False
     champion: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +62,12 @@ class Verdict:
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON values."""
         return asdict(self)
+
+    @property
+    def latency_told(self) -> str:
+        """The latencies in a sentence; empty if none was measured."""
+        told = [f"{name} {value:.4g}" for name, (value, _, _) in self.latencies.items()]
+        return f"On one core, median of many calls: {', '.join(told)}." if told else ""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Verdict:

@@ -55,7 +55,7 @@ def feature_figure(
         transform: in words, for the right axis.
         sample: what it is.
     """
-    figure, panels = _pair()
+    figure, panels = pair_of_panels()
     points: Points = {"feature": name, "note": f"{counted(physical)}\n{sample.weights}"}
     texts = {"physical": name, "seen": f"What networks see: {transform}"}
     for axes, (key, of) in zip(panels, {"physical": physical, "seen": seen}.items(), strict=True):
@@ -75,7 +75,7 @@ def spectrum_figure(spectra: Mapping[str, Any], *, sample: Sample) -> tuple[Figu
         spectra: as `prepare` writes them: edges, and of each class the sums of weights.
         sample: what it is.
     """
-    figure, panels = _pair()
+    figure, panels = pair_of_panels()
     edges = np.array(spectra["edges"])
     log = bool(edges[0] > 0 and not np.allclose(np.diff(edges), np.diff(edges)[0]))
     bins = with_ends(edges, log=log)
@@ -187,7 +187,8 @@ def correlation_figure(
     return figure, {"title": title, "note": note, "names": list(names), "correlation": plain}
 
 
-def _pair() -> tuple[Figure, list[Axes]]:
+def pair_of_panels() -> tuple[Figure, list[Axes]]:
+    """Return a figure of two panels side by side, with room for a legend above them."""
     figure, axes = new_figure(size=PAIR_SIZE)
     axes.remove()
     panels = list(figure.subplots(1, 2))

@@ -19,6 +19,7 @@ from tauopt.evaluation.data_figures import (
 )
 from tauopt.evaluation.histogram import Values, correlation
 from tauopt.evaluation.style import Sample
+from tauopt.evaluation.validation_figure import validation_figure
 
 Page = tuple[str, Figure, dict[str, Any]]
 
@@ -49,12 +50,12 @@ class Candidates:
     groups: Sequence[Objects]
 
 
-def number_of_pages(candidates: Candidates, *, balanced: int) -> int:
+def number_of_pages(candidates: Candidates, *, balanced: int, validated: bool) -> int:
     """Return how many figures `pages` will draw, with some balanced variables."""
     parts = (candidates.own, *candidates.groups)
     features = sum(len(part.fitted.features) for part in parts)
     present = len(_present(candidates))
-    return features + present * len(parts) + len(candidates.groups) + balanced
+    return features + present * len(parts) + len(candidates.groups) + balanced + validated
 
 
 def pages(
@@ -62,18 +63,22 @@ def pages(
     *,
     lengths: Mapping[str, int],
     spectra: Sequence[Mapping[str, Any]],
+    validation: Mapping[str, Any] | None,
     sample: Sample,
 ) -> Iterator[Page]:
-    """Draw spectra, multiplicities, features and correlations.
+    """Draw the validation, spectra, multiplicities, features and correlations.
 
     Args:
         candidates: of the training split.
         lengths: group -> objects that a model keeps; may lack groups.
         spectra: of each balanced variable, as `prepare` writes them.
+        validation: its report; None if there were no tests.
         sample: what it is.
     Yields:
         name, figure and points.
     """
+    if validation is not None:
+        yield ("validation", *validation_figure(validation, sample=sample))
     every = replace(sample, selection="training split")  # spectra are of all, whatever the limit
     for number, one in enumerate(spectra):
         name = f"spectrum-{number + 1}" if len(spectra) > 1 else "spectrum"

@@ -5,13 +5,12 @@ branches that hold one number or one list of numbers an entry, which is all that
 a basket's bytes are its numbers, big-endian, one entry after the other, and behind them, of lists,
 where each entry begins. Other branches have no `Baskets` and are read by uproot.
 
-Source: the formats of TKey and TBasket as in ROOT's io/doc/TFile and as uproot reads them.
+Source: as `basket_headers`.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -20,20 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tauopt.ntuples.basket_headers import parse_header, read_header
 from tauopt.physics.jagged import Array, Jagged
 
-_KEY = struct.Struct(">ihiIhh")
-"""Bytes in all, version, bytes uncompressed, date, bytes of the key, cycle."""
-_BASKET = struct.Struct(">Hiiii")
-"""Version, buffer size, entry size, entries, end of the numbers; one byte before the key's end."""
-_NO_KEY = (0, 0, 0, 0, 0, 0)
-_BLOCK = 9
-"""Bytes before a compressed block: algorithm (2), version (1), its size (3) and that of what was
-compressed (3), both little-endian."""
 _FIRST_WORD = 4
 """Bytes of the count that precedes the offsets."""
-_LONGEST_KEY = 4096
-"""Bytes of a key that are read at first; keys hold names."""
 _LARGEST = 2**31 - 1
 """Bytes of a basket, as ROOT limits them."""
 _NAMELESS = SimpleNamespace(file_path="(named by the caller)")
@@ -56,11 +46,6 @@ class Baskets:
     """(basket) place in the file."""
     sizes: NDArray[np.int64]
     """(basket) bytes in the file."""
-
-    @property
-    def is_jagged(self) -> bool:
-        """Whether it holds several numbers an entry."""
-        return self.width != 1
 
 
 def baskets_of(branch: Any) -> Baskets | None:
@@ -99,57 +84,8 @@ def stores_offsets(baskets: Baskets, file: int) -> bool:
     """
     if baskets.width is not None or not len(baskets.seeks):
         return True
-    head = os.pread(file, _LONGEST_KEY, int(baskets.seeks[0]))
-    if len(head) < _KEY.size:
-        return True
-    _, _, objects, _, key, _ = _KEY.unpack_from(head)
-    if not _KEY.size + _BASKET.size < key <= len(head):
-        return True
-    return bool(_BASKET.unpack_from(head, key - _BASKET.size - 1)[4] - key != objects)
-
-
-def check_headers(branch: Any, file: int) -> None:
-    """Check what the baskets of a branch of uproot's say of themselves, without reading them.
-
-    uproot makes room for as many bytes and entries as a basket says it has before it notices that
-    these are too many.
-
-    Args:
-        branch: those inside of it are looked at too.
-        file: descriptor.
-    Raises:
-        ValueError: a basket says other than the branch or its compressed blocks, or is none.
-    """
-    expected = np.diff(np.asarray(branch.entry_offsets, dtype=np.int64)).tolist()
-    expected = expected[: len(expected) - len(branch.embedded_baskets)]  # which are held already
-    for seek, count in zip(branch.member("fBasketSeek"), expected, strict=False):
-        head = os.pread(file, _LONGEST_KEY, int(seek)) if seek > 0 else b""
-        total, _, objects, _, key, _ = _KEY.unpack_from(head) if len(head) >= _KEY.size else _NO_KEY
-        if not _KEY.size + _BASKET.size < key <= min(len(head), total):
-            raise ValueError(f"no basket begins at {seek}")
-        entries = _BASKET.unpack_from(head, key - _BASKET.size - 1)[3]
-        size = total - key
-        if size != objects:
-            size = _uncompressed_size(file, int(seek) + key, int(seek) + total)
-        if (entries, size) != (count, objects):
-            raise ValueError(
-                f"the basket at {seek} has {entries} entries in {objects} bytes, expected {count} "
-                f"in {size}"
-            )
-    for inner in branch.branches:
-        check_headers(inner, file)
-
-
-def _uncompressed_size(file: int, start: int, stop: int) -> int:
-    """Add up what the compressed blocks between two places say of their size."""
-    size = 0
-    while start < stop:
-        head = os.pread(file, _BLOCK, start)
-        if len(head) < _BLOCK:
-            break
-        size += int.from_bytes(head[6:], "little")
-        start += _BLOCK + int.from_bytes(head[3:6], "little")
-    return size
+    found = read_header(file, int(baskets.seeks[0]))
+    return found is None or found.end != found.size
 
 
 class _Basket(NamedTuple):
@@ -243,15 +179,14 @@ class BranchReader:
 def _read(file: int, seek: int, size: int) -> _Basket:
     """Read one basket."""
     stored = os.pread(file, size, seek) if 0 < size <= _LARGEST else b""
-    if len(stored) != size or size < _KEY.size:
+    if len(stored) != size or not size:
         raise ValueError(f"expected a basket of {size} bytes at {seek}, got {len(stored)}")
-    total, _, objects, _, key, _ = _KEY.unpack_from(stored)
-    if total != size or not _KEY.size + _BASKET.size < key <= size or objects < 0:
+    found = parse_header(stored)
+    if found is None or found.stored != size:
         raise ValueError(f"no basket of {size} bytes begins at {seek}")
-    end = _BASKET.unpack_from(stored, key - _BASKET.size - 1)[4] - key
-    if not 0 <= end <= objects:
-        raise ValueError(f"the basket at {seek} has {objects} bytes, numbers to {end}")
-    return _Basket(_uncompressed(stored, key, objects), end, key)
+    if not 0 <= found.end <= found.size:
+        raise ValueError(f"the basket at {seek} has {found.size} bytes, numbers to {found.end}")
+    return _Basket(_uncompressed(stored, found.key, found.size), found.end, found.key)
 
 
 def _uncompressed(stored: bytes, key: int, size: int) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from typing import Any
 from tauopt.config.layout import EventLayout, Objects
 from tauopt.errors import DataError
 from tauopt.ntuples import nested, rntuple
-from tauopt.ntuples.baskets import check_headers
+from tauopt.ntuples.basket_headers import check_headers
 from tauopt.ntuples.event_branches import (
     INDEX,
     KEY,

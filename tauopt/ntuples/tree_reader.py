@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.ntuples import rntuple
+from tauopt.ntuples.basket_headers import check_headers
 from tauopt.ntuples.baskets import Baskets, BranchReader, baskets_of, stores_offsets
 from tauopt.ntuples.root_files import look, open_tree, read_steps
 from tauopt.ntuples.source import BadFileError, Columns, check_range, reading
@@ -46,7 +47,7 @@ class TreeReader:
                 del self._tree
 
     def _readable(self, chosen: Mapping[str, Any]) -> Iterator[tuple[str, Baskets]]:
-        """Yield the branches that are read without uproot."""
+        """Yield the branches that are read without uproot, and check what it will read."""
         if self._tree.classname == rntuple.CLASS:
             return
         for name, branch in chosen.items():
@@ -54,6 +55,8 @@ class TreeReader:
                 baskets = baskets_of(branch)
                 if baskets is not None and stores_offsets(baskets, self._file):
                     yield name, baskets
+                else:
+                    check_headers(branch, self._file)
 
     @property
     def seams(self) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -57,9 +57,9 @@ class Arrangement(Protocol):
 class Shuffled:
     """All candidates in a uniform permutation, with their features.
 
-    Each candidate has a random 64-bit key. The range of keys is cut into bins; of each the
-    candidates of all parts are read and sorted. So the stream that comes out is all candidates
-    sorted by random keys, whatever the number of bins, with one bin in memory at a time.
+    Each candidate has a random 64-bit key. The range of keys is cut into bins of one size; of each
+    the candidates of all parts are read and sorted. So the stream that comes out is all candidates
+    sorted by random keys, whatever the bins, with one in memory at a time: a chunk, if it is large.
     """
 
     def __init__(self, parts: Parts, *, chunk_size: int) -> None:
@@ -77,15 +77,15 @@ class Shuffled:
         if split not in self._bins:
             self._bins[split] = self._cut(split)
         for pieces in self._bins[split]:
-            block = read_pieces(pieces, split, features=features)
-            yield block.take(np.argsort(block.keys, kind="stable"))
+            yield _by_key(read_pieces(pieces, split, features=features))
 
     def _cut(self, split: SplitName) -> list[list[Piece]]:
-        size = max(self._chunk_size, SMALLEST_BIN)
-        bins = max(1, math.ceil(self._candidates(split) / size))
-        edges = np.array([2**64 * i // bins for i in range(1, bins)], np.uint64)
-        found: list[list[Piece]] = [[] for _ in range(bins)]
-        for file, part in _with(self._parts, split):
+        parts = list(_with(self._parts, split))
+        sizes = chunk_sizes(self._candidates(split), max(self._chunk_size, SMALLEST_BIN))
+        ranks = np.cumsum(sizes, dtype=np.int64)[:-1]
+        edges = keys_at(ranks, lambda: (part.keys(split) for _, part in parts))
+        found: list[list[Piece]] = [[] for _ in sizes]
+        for file, part in parts:
             cut_by_keys(part, split, edges, file=file, into=found)
         return [pieces for pieces in found if pieces]
 
@@ -95,6 +95,39 @@ class Shuffled:
     def sizes(self, split: SplitName) -> Sequence[int]:
         """Divide a split into equal chunks."""
         return chunk_sizes(self._candidates(split), self._chunk_size)
+
+
+def _by_key(block: Block) -> Block:
+    return block.take(np.argsort(block.keys, kind="stable"))
+
+
+_LEADING = 18
+"""Bits by which keys are counted."""
+
+
+def keys_at(
+    ranks: NDArray[np.int64], read: Callable[[], Iterable[NDArray[np.uint64]]]
+) -> NDArray[np.uint64]:
+    """Find the keys that stand at some places among all keys in order.
+
+    Args:
+        ranks: (place) counted from 0, ascending.
+        read: gives all keys, some at a time, each time anew; only few of them are held.
+    Returns:
+        (place) keys.
+    """
+    if not len(ranks):
+        return np.empty(0, np.uint64)
+    shift, counts = np.uint64(64 - _LEADING), np.zeros(2**_LEADING, np.int64)
+    for keys in read():
+        counts += np.bincount((keys >> shift).astype(np.int64), minlength=len(counts))
+    ends = np.cumsum(counts)
+    cells = np.searchsorted(ends, ranks, side="right")
+    wanted = np.zeros(len(counts), np.bool_)
+    wanted[cells] = True
+    near = np.sort(np.concatenate([keys[wanted[keys >> shift]] for keys in read()]))
+    begins = np.searchsorted(near, cells.astype(np.uint64) << shift)
+    return np.asarray(near[begins + ranks - (ends - counts)[cells]])
 
 
 class Sliced:

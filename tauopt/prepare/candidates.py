@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
-from tauopt.physics.jagged import Jagged, take_index
+from tauopt.physics.jagged import Jagged, descending, take_index
 from tauopt.prepare.blocks import Block, Objects
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 from tauopt.prepare.plan import GroupPlan, Plan
@@ -289,7 +289,12 @@ def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Obj
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(np.bincount(owners, minlength=len(rows)), out=offsets[1:])
     if order is not None:
-        sorted_ = _descending(_spread(order, rows, owners, index), owners, group)
+        key = _spread(order, rows, owners, index)
+        if np.isnan(key).any():
+            raise DataError(
+                f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects"
+            )
+        sorted_ = descending(key, owners)
         index, owners = index[sorted_], owners[sorted_]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
     return _stack(values, len(index)), offsets
@@ -297,18 +302,6 @@ def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Obj
 
 def _is_jagged(part: NDArray[Any] | Jagged) -> bool:
     return isinstance(part, Jagged)
-
-
-def _descending(
-    key: NDArray[Any], owners: NDArray[np.int64], group: GroupPlan
-) -> NDArray[np.int64] | slice:
-    """Return how the objects of each candidate are put in the order of `key`, largest first."""
-    key = key.astype(np.float64)
-    if np.isnan(key).any():
-        raise DataError(f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects")
-    if ((key[1:] <= key[:-1]) | (owners[1:] != owners[:-1])).all():  # as ntuples mostly are
-        return slice(None)
-    return np.lexsort((-key, owners))
 
 
 def _evaluate(expression: Expression, columns: Columns) -> NDArray[Any] | Jagged:

@@ -113,8 +113,8 @@ def _extract(
             advance(entries)
     finally:
         check_unchanged(path, before)
-    copied.flush()
-    light.flush()
+    copied.close()
+    light.close()
     write_extract(
         folder,
         counted,

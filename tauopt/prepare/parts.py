@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,11 +110,15 @@ def sorted_block(block: Block) -> Block:
 
 
 class PartWriter:
-    """Writes candidates of one file into parts."""
+    """Writes candidates of one file into parts, and waits for the disk while others are made."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Write into a folder, into files whose names begin with `name`."""
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, *, temporary: bool = False) -> None:
+        """Write into a folder, into files whose names begin with `name`.
+
+        What is `temporary` need not outlive a power cut.
+        """
+        self._folder, self._name, self._temporary = folder, name, temporary
+        self._disk, self._syncs = ThreadPoolExecutor(1), list[Future[None]]()
         self._waiting: list[Block] = []
         self.parts: list[Part] = []
         self.bytes = 0
@@ -146,8 +151,25 @@ class PartWriter:
         with path.open("wb") as stream:
             for name, stored in part.stored.items():
                 stream.write(np.ascontiguousarray(arrays[name], stored.dtype).data)
+        if not self._temporary:
+            self._syncs.append(self._disk.submit(_sync, path))
         self.parts.append(part)
         self.bytes += part.bytes
+
+    def close(self) -> None:
+        """Write all that is held, and wait until all is on the disk."""
+        self.flush()
+        for sync in self._syncs:
+            sync.result()
+        self._disk.shutdown()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Piece(NamedTuple):

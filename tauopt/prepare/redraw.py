@@ -56,8 +56,9 @@ def _check_classes(draw: Draw, after: NDArray[np.int64]) -> None:
     ]
     if lost:
         raise DataError(
-            f"resample: no candidate was drawn of class {', '.join(lost)}; ask for more "
-            "`candidates`, take wider bins, or draw with replacement"
+            f"resample: no candidate was drawn of class {', '.join(lost)}, whose share of the sum "
+            "of weights is small: set the shares (`proportions`), ask for more `candidates`, or "
+            "take wider bins"
         )
 
 
@@ -100,7 +101,7 @@ def _redrawn(
     number: int, parts: Sequence[Part], draw: Draw, folder: Path, *, ratio: float
 ) -> list[Part]:
     """Write the draws from one file's training candidates into parts of their own."""
-    writer = PartWriter(folder, f"{number:06d}")
+    writer = PartWriter(folder, f"{number:06d}", temporary=True)
     for part in parts:
         start, rows = part.first("train"), part.rows[SPLITS.index("train")]
         if rows:
@@ -108,7 +109,7 @@ def _redrawn(
             block = read_pieces([Piece(part, number, start, start + rows)], "train")
             for piece in copies(draw.weigh(block), draw.times(block)):
                 writer.add(sorted_block(piece))
-    writer.flush()
+    writer.close()
     return writer.parts
 
 

@@ -73,6 +73,7 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
         for number, block in enumerate(rechunk(stream, sizes[split])):
             chunks[split].append(writer(folder, split, number, block))
             work.progress.advance(len(block))
+            del block  # before the next one is read
     shutil.rmtree(folder / DRAWN, ignore_errors=True)
     reports = writing.finish(folder, name=work.dataset.name)
     return _manifest(work, found, chunks, reports=reports, resampled=resampled)

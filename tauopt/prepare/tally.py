@@ -177,14 +177,14 @@ class Tally:
             yield f"spectators.{name}", content.spectators[:, column], None
         for group, features in self._names.groups.items():
             values, offsets = content.groups[group]
-            rows = np.flatnonzero(np.diff(offsets))
-            begin = offsets[rows]
-            first = values[begin]
-            # between the last object of a candidate and the first of the next one lies none
-            total = np.add.reduceat(values, begin, axis=0) if len(rows) else first
+            counts = np.diff(offsets)
+            rows = np.flatnonzero(counts)
+            first = values[offsets[rows]]
+            more = np.flatnonzero(counts > 1)
+            further = values[offsets[more] + 1 + more % (counts[more] - 1)]  # any, in turn
             for column, name in enumerate(features):
                 yield f"{group}.{name} of the first object", first[:, column], rows
-                yield f"{group}.{name}, sum over objects", total[:, column], rows
+                yield f"{group}.{name} of a further object", further[:, column], more
 
     def _kinds(
         self, content: Candidates, samples: NDArray[np.int64] | None

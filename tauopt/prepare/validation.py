@@ -1,7 +1,7 @@
 """Is every chunk a random sample of its split? Each chunk is compared with the rest.
 
 Numbers (candidate features, spectators, weights, event numbers, and each feature of a
-candidate's first object and its sum over all of them: the objects of one candidate are no
+candidate's first object and of one of its further ones: the objects of one candidate are no
 independent draws) by plain and weighted Kolmogorov-Smirnov tests, categories (class, sample,
 multiplicities, bins in pT and eta together) by chi-square tests.
 The p-values of a dataset are adjusted together by Holm's method. Chunks are uniform by

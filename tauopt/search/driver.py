@@ -20,10 +20,11 @@ from tauopt.durable import locked, write_bytes, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import cluster, plans, telling
 from tauopt.search.budget import Clock
+from tauopt.search.drawing import write_fronts
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
 from tauopt.search.leaderboard import LEADERBOARD, rows
-from tauopt.search.origin import OBJECTIVE, Origin
+from tauopt.search.origin import Origin
 from tauopt.search.pruners import make_pruner
 from tauopt.search.runs import RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
@@ -151,6 +152,7 @@ class _Drive:
             order.name,
             origin=order.origin,
             folder=order.folder,
+            objective=order.file.base.objective,
             defaults={**order.file.defaults(), **(self._own.first() if self._own else {})},
             space=order.file.space,
             resume=order.resume,
@@ -158,10 +160,8 @@ class _Drive:
         )
         if self._own is not None:
             self._own.learn(study)
-        told = {TRIALS: self._settings.trials, OBJECTIVE: order.file.base.objective.maximize}
-        for name, value in told.items():
-            if study.user_attrs.get(name) != value:
-                study.set_user_attr(name, value)
+        if study.user_attrs.get(TRIALS) != self._settings.trials:
+            study.set_user_attr(TRIALS, self._settings.trials)
         study.pruner = make_pruner(self._settings.pruner, reports=order.reports)
         write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
         return study
@@ -236,16 +236,18 @@ class _Drive:
 
     def _close_runs(self, state: str, reason: str) -> str:
         order = self._order
-        board = rows(self._study.get_trials(deepcopy=False), order.folder)
-        write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
         experiment = order.file.base
-        table = telling.write_table(order.folder, board, experiment.objective.maximize)
+        goals = experiment.objective.goals
+        board = rows(self._study.get_trials(deepcopy=False), order.folder, goals=goals)
+        write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
+        table = telling.write_table(order.folder, board, goals)
         resume = order.resume_command if state == "KILLED" else ""
         return self._runs.close(
             state,
             reason=reason,
             note=telling.note_of_search(order.name, experiment, board, resume=resume),
             files={order.folder / LEADERBOARD: False, table: True},
+            figures=write_fronts(board, order.folder, experiment=experiment, dataset=order.dataset),
             timeout_s=_DELIVERY_S,
         )
 
@@ -295,8 +297,10 @@ class _Drive:
         trial = self._trials.frozen(number)
         self._runs.end(trial)
         if trial.state is TrialState.COMPLETE:
-            objective = self._order.file.base.objective.maximize
-            self._runs.measure({f"best_{objective}": self._study.best_value}, trials=number + 1)
+            complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            best = max(t.values[0] for t in complete)
+            objective = self._order.file.base.objective.first
+            self._runs.measure({f"best_{objective}": best}, trials=number + 1)
         self._clock.note()
 
     def _halt(self, signals: Interrupts) -> str:

@@ -21,10 +21,12 @@ class Event:
     number: int = -1
     params: Mapping[str, Scalar] = field(default_factory=dict)
     value: float | None = None
-    """The objective at this report or, of a complete trial, at its best report."""
+    """The first objective at this report or, of a trial that ended, at its best report."""
     report: int = 0
     candidates_seen: int = 0
     message: str = ""
+    others: tuple[float, ...] = ()
+    """Of a complete trial: its other objectives, in the study's order."""
 
 
 OnEvent = Callable[[Event], None]
@@ -37,7 +39,8 @@ def ignore(event: Event) -> None:
 def describe(event: Event) -> str:
     """Say an event in a line."""
     trial = f"t{event.number:03d}" if event.number >= 0 else "search"
-    value = "" if event.value is None else f" {event.value:.6g}"
+    values = () if event.value is None else (event.value, *event.others)
+    value = "".join(f" {one:.6g}" for one in values)
     report = f" report {event.report}" if event.kind == "report" else ""
     params = (
         " " + " ".join(f"{k}={_short(v)}" for k, v in event.params.items()) if event.params else ""

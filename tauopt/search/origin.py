@@ -11,9 +11,6 @@ from pathlib import Path
 
 import tauopt
 
-OBJECTIVE = "tauopt.objective"
-"""Attribute of a study: the name of what it makes as large as it can."""
-
 
 @dataclass(frozen=True)
 class Origin:

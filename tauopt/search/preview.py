@@ -30,7 +30,8 @@ def preview(
     settings = file.base.search.model_copy(update={"trials": count + 1})
     check_sampler(settings.sampler)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize")
+    directions = [goal.direction for goal in file.base.objective.goals]
+    study = optuna.create_study(directions=directions)
     study.enqueue_trial({**file.defaults(), **(own.first() if own else {})})
     trials = Trials(study, settings, space=file.space, own=own)
     proposals = (trials.next_trial() for _ in range(count + 1))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PARENT = "run"
 """Folder in the search's folder for the records of the search's own run."""
 RUN_ID = "mlflow_run_id"
+FIGURES = "figures"
+"""Folder of a search's figures, in its own folder and in its run."""
 _STATES: Mapping[TrialState, Any] = {
     TrialState.COMPLETE: "COMPLETE",
     TrialState.PRUNED: "PRUNED",
@@ -134,7 +136,14 @@ class Runs:
                 self._shipper.deliver(folder)
 
     def close(
-        self, state: str, *, reason: str, note: str, files: Mapping[Path, bool], timeout_s: float
+        self,
+        state: str,
+        *,
+        reason: str,
+        note: str,
+        files: Mapping[Path, bool],
+        figures: Iterable[Path] = (),
+        timeout_s: float,
     ) -> str:
         """End all runs that still run and wait a while for MLflow.
 
@@ -143,6 +152,7 @@ class Runs:
             reason: why it ended.
             note: markdown that describes the search and its result.
             files: results of the search, recorded with it; True for a table of MLflow's UI.
+            figures: files of them, recorded in a folder of their own.
             timeout_s: how long to wait for MLflow.
         Returns:
             What could not be delivered yet, in words; empty if nothing.
@@ -151,6 +161,8 @@ class Runs:
             self._shipper.finish(self.names.trial_uid(number), "KILLED", reason)
         for file in files:
             self._parent.artifact(file)
+        for file in figures:
+            self._parent.artifact(file, folder=FIGURES)
         tables = table_tag(*(file.name for file, is_table in files.items() if is_table))
         self._parent.tags({NOTE: note, **tables})
         self._shipper.finish(self.names.uid, state, reason)  # type: ignore[arg-type]

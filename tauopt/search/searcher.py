@@ -75,6 +75,7 @@ class StudySearcher(Searcher):
                 result["number"],
                 result["value"],
                 best=result["best"],
+                others=result["others"],
                 candidates_seen=result["candidates_seen"],
             )
         else:

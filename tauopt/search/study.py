@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from tauopt.config.experiment import Objective
+from tauopt.config.objective import Goal
 from tauopt.config.settings import Scalar
 from tauopt.durable import check_name
 from tauopt.errors import UsageError, nearest
@@ -24,6 +27,8 @@ SECONDS = "tauopt.seconds"
 FOLDER = "tauopt.folder"
 PARENT_RUN = "tauopt.run_id"
 TRIALS = "tauopt.trials"
+OBJECTIVES = "tauopt.objectives"
+"""Attribute of a study: the names of its objectives, in the order of its directions."""
 
 
 def open_study(storage: BaseStorage, name: str) -> optuna.Study:
@@ -72,6 +77,7 @@ def start_study(
     *,
     origin: Origin,
     folder: Path,
+    objective: Objective,
     defaults: Mapping[str, Scalar],
     space: Space,
     resume: bool,
@@ -84,6 +90,7 @@ def start_study(
         name: of the search.
         origin: what the search is made from now.
         folder: the search's folder.
+        objective: what is to be large, and what small.
         defaults: point of the space that is tried first: the literature's values.
         space: the search space now.
         resume: go on with a study of this name if there is one.
@@ -101,18 +108,35 @@ def start_study(
         study = optuna.load_study(study_name=name, storage=storage)
         _check_unchanged(study, origin, folder, accept_changes=accept_changes)
         _check_space(study, space)
+        _check_objectives(study, objective)
     else:
-        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
-    _write_attributes(study, origin, folder)
+        directions = [goal.direction for goal in objective.goals]
+        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
+    _write_attributes(study, origin, folder, objective)
     if not study.get_trials(deepcopy=False):
         study.enqueue_trial(dict(defaults))
     return study
 
 
-def _write_attributes(study: optuna.Study, origin: Origin, folder: Path) -> None:
+def goals_of(study: optuna.Study) -> list[Goal]:
+    """Return a study's objectives, the first one first."""
+    names = study.user_attrs.get(OBJECTIVES) or [f"objective {d.name}" for d in study.directions]
+    return [
+        Goal(str(name), "maximize" if direction is StudyDirection.MAXIMIZE else "minimize")
+        for name, direction in zip(names, study.directions, strict=True)
+    ]
+
+
+def _write_attributes(
+    study: optuna.Study, origin: Origin, folder: Path, objective: Objective
+) -> None:
     """Write what the study is made from; only what is not there yet, or was accepted."""
     known = study.user_attrs
-    wanted: dict[str, object] = {**origin.attributes(), FOLDER: str(folder)}
+    wanted: dict[str, object] = {
+        **origin.attributes(),
+        FOLDER: str(folder),
+        OBJECTIVES: [goal.name for goal in objective.goals],
+    }
     wanted[UID] = known.get(UID) or uuid.uuid4().hex[:16]
     for name, value in wanted.items():
         if known.get(name) != value:
@@ -135,6 +159,22 @@ def _check_unchanged(
             + "\nput it back as it was, give this search another --name, or go on all the same "
             "with --accept-changes"
         )
+
+
+def _check_objectives(study: optuna.Study, objective: Objective) -> None:
+    """Check that values there are and values to come are of the same objectives."""
+    before, now = goals_of(study), list(objective.goals)
+    same_ways = [goal.direction for goal in before] == [goal.direction for goal in now]
+    is_named = UID in study.user_attrs  # else its driver died before it wrote the names
+    if not same_ways or (is_named and before != now):
+        raise UsageError(
+            f"search {study.study_name!r} is to {_in_words(before)}, now the file says "
+            f"{_in_words(now)}, which one study can't hold: give the search another --name"
+        )
+
+
+def _in_words(goals: Sequence[Goal]) -> str:
+    return ", ".join(f"{goal.direction} {goal.name}" for goal in goals)
 
 
 def _check_space(study: optuna.Study, space: Space) -> None:

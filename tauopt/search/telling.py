@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.config.experiment import Experiment
+from tauopt.config.objective import Goal
 from tauopt.config.settings import Scalar
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared import PreparedDataset
@@ -23,7 +24,7 @@ def params_of(experiment: Experiment) -> dict[str, Scalar]:
     """Return what the search's own run shows as parameters."""
     search = experiment.search
     return {
-        "objective": experiment.objective.maximize,
+        "objective": ", ".join(goal.name for goal in experiment.objective.goals),
         "model": experiment.model.type,
         "data": experiment.data.name,
         "trials": search.trials,
@@ -71,20 +72,31 @@ def note_of_search(
     facts = {"data": f"`{experiment.data.name}`", "network": f"`{experiment.model.type}`"}
     if resume:
         facts["go on with"] = f"`{resume}`"
-    objective = experiment.objective.maximize
-    return search_note(name=name, objective=objective, facts=facts, board=table(board, objective))
+    goals = experiment.objective.goals
+    return search_note(
+        name=name,
+        large=[goal.name for goal in goals if goal.larger],
+        small=[goal.name for goal in goals if not goal.larger],
+        facts=facts,
+        board=table(board, goals),
+    )
 
 
-def table(board: Sequence[Row], objective: str) -> list[dict[str, Any]]:
+def table(board: Sequence[Row], goals: Sequence[Goal]) -> list[dict[str, Any]]:
     """Return the leaderboard's rows for people: the best first, and what varies between them."""
-    paths = varying(board)
+    paths, (first, *others) = varying(board), [goal.name for goal in goals]
     return [
         {
             "rank": row.rank or "",
+            **({"front": row.front or ""} if others else {}),
             "trial": f"t{row.number:03d}",
-            objective: _rounded(row.value),
+            first: _rounded(row.value),
             "68 % interval": _interval(row),
-            "state": row.state.lower(),
+            **{
+                name: _rounded(row.others[name][0] if name in row.others else None)
+                for name in others
+            },
+            "state": row.standing,
             **{path: row.params.get(path, "") for path in paths},
         }
         for row in board
@@ -101,8 +113,8 @@ def _interval(row: Row) -> str:
     return f"{row.low:.4g} to {row.high:.4g}"
 
 
-def write_table(folder: Path, board: Sequence[Row], objective: str) -> Path:
+def write_table(folder: Path, board: Sequence[Row], goals: Sequence[Goal]) -> Path:
     """Write the leaderboard as a table of MLflow's UI into `folder`; returns the file."""
     path = folder / TABLE
-    write_bytes(path, table_json(table(board, objective)).encode())
+    write_bytes(path, table_json(table(board, goals)).encode())
     return path

@@ -88,6 +88,7 @@ class TrialWorker(tune.Trainable):
             "number": report.number,
             "value": report.value,
             "best": report.best,
+            "others": list(report.others),
             "candidates_seen": report.candidates_seen,
             "done": report.done,
         }

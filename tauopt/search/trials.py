@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.samplers import make_sampler
 from tauopt.search.storage import DATABASE_ERRORS, patient
 from tauopt.search.suggest import Space, all_points, is_finite, key, random_point, suggest
+from tauopt.search.views import for_pruners, for_samplers
 
 if TYPE_CHECKING:
     from tauopt.search.own import OwnSpace
@@ -73,6 +74,8 @@ class Trials:
             on_event: is told of everything.
         """
         self.study = study
+        self._proposing = for_samplers(study)
+        self._judging = for_pruners(study)
         self._settings = settings
         self._space = space
         self._own = own
@@ -160,7 +163,7 @@ class Trials:
         )
 
     def _orphan(self) -> Trial | None:
-        return Trial(self.study, self._orphans.popleft()._trial_id) if self._orphans else None
+        return Trial(self._proposing, self._orphans.popleft()._trial_id) if self._orphans else None
 
     def _ask(self) -> Trial | None:
         if self._asked >= self._settings.trials or self._is_exhausted():
@@ -170,11 +173,11 @@ class Trials:
             if self.exhausted:
                 return None
         number = len(self.study.get_trials(deepcopy=False))
-        self.study.sampler = make_sampler(
+        self._proposing.sampler = make_sampler(
             self._settings.sampler, pruner=self._settings.pruner.type, number=number
         )
         self._asked += 1
-        return self.study.ask()
+        return self._proposing.ask()
 
     def _is_exhausted(self) -> bool:
         if not self.exhausted and is_finite(self._space) and self._untried() is None:
@@ -225,17 +228,16 @@ class Trials:
 
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
-            trial.report(value, step)
-        values = first.values if first.state is TrialState.COMPLETE else None
-        self._tell(trial, first.state, values[0] if values else None)
+            _report(trial, step, value)
+        self._tell(trial, first.state, first.values if first.state is TrialState.COMPLETE else None)
 
-    def _tell(self, trial: Trial, state: TrialState, value: float | None = None) -> None:
+    def _tell(self, trial: Trial, state: TrialState, values: Sequence[float] | None = None) -> None:
         # Told twice is told once: the answer to the first may have been lost.
-        patient(lambda: self.study.tell(trial, value, state=state, skip_if_finished=True))
+        patient(lambda: self.study.tell(trial, values, state=state, skip_if_finished=True))
         self._live.pop(trial.number, None)
 
-    def _end(self, number: int, state: TrialState, value: float | None = None) -> None:
-        self._tell(self._live[number], state, value)
+    def _end(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
+        self._tell(self._live[number], state, values)
         self._last.pop(number, None)
         followers = self._followers.pop(number, [])
         if followers:
@@ -249,37 +251,61 @@ class Trials:
         Args:
             number: of the trial.
             step: of the report, from 1; one that is known already is not taken twice.
-            value: the objective, finite.
+            value: the first objective, finite.
             candidates_seen: how far the trial has come.
         """
         self._take(number, step, value, candidates_seen)
-        return bool(patient(self._live[number].should_prune))
+        return patient(lambda: self._falls_behind(self._live[number]))
+
+    def _falls_behind(self, trial: Trial) -> bool:
+        """Ask the pruner as Optuna's `should_prune` does, which refuses several objectives."""
+        frozen = trial.storage.get_trial(trial._trial_id)
+        return bool(self._judging.pruner.prune(self._judging, frozen))
 
     def _take(self, number: int, step: int, value: float, candidates_seen: int) -> None:
         trial = self._live[number]
-        patient(lambda: _report_once(trial, step, value))
+        patient(lambda: _report(trial, step, value))
         self._last[number] = (step, value)
         event = Event("report", number, value=value, report=step, candidates_seen=candidates_seen)
         self._on_event(event)
 
     def complete(
-        self, number: int, step: int, value: float, *, best: float, candidates_seen: int = 0
+        self,
+        number: int,
+        step: int,
+        value: float,
+        *,
+        best: float,
+        others: Sequence[float] = (),
+        candidates_seen: int = 0,
     ) -> None:
-        """End a trial that trained to its end, with its last report and its best value."""
-        if not (math.isfinite(value) and math.isfinite(best)):
-            self.fail(number, f"the objective is not finite: {value} (best {best})")
+        """End a trial that trained to its end.
+
+        Args:
+            number: of the trial.
+            step: of its last report.
+            value: the first objective at its last report.
+            best: the first objective at its best.
+            others: the other objectives of its best network, in the study's order.
+            candidates_seen: how far it came.
+        """
+        if not all(map(math.isfinite, (value, best, *others))):
+            also = "".join(f", {other}" for other in others)
+            self.fail(number, f"an objective is not finite: {value} (best {best}{also})")
             return
         self._take(number, step, value, candidates_seen)
-        self._end(number, TrialState.COMPLETE, best)
+        self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
-        self._on_event(Event("complete", number, value=best, report=step))
+        self._on_event(Event("complete", number, value=best, report=step, others=tuple(others)))
 
     def prune(self, number: int) -> None:
         """End a trial that was stopped because it fell behind."""
-        step, value = self._last[number]
+        step, _ = self._last[number]
+        trial = self._live[number]
+        reports = trial.storage.get_trial(trial._trial_id).intermediate_values
         self._end(number, TrialState.PRUNED)
         self.failures_in_a_row = 0
-        self._on_event(Event("pruned", number, value=value, report=step))
+        self._on_event(Event("pruned", number, value=max(reports.values()), report=step))
 
     def fail(self, number: int, reason: str, *, traceback: str = "") -> None:
         """End a trial that failed; it is never best, and the sampler does not learn from it."""
@@ -301,9 +327,10 @@ class Trials:
         return self.failures_in_a_row >= self._settings.max_failures
 
 
-def _report_once(trial: Trial, step: int, value: float) -> None:
+def _report(trial: Trial, step: int, value: float) -> None:
+    """Report as Optuna's `report` does, which refuses several objectives; once for each step."""
     if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
-        trial.report(value, step)
+        trial.storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
 
 
 def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:

@@ -14,7 +14,8 @@ LOGGED_TABLES = "mlflow.loggedArtifacts"
 def search_note(
     *,
     name: str,
-    objective: str,
+    large: Sequence[str],
+    small: Sequence[str] = (),
     facts: Mapping[str, str],
     board: Sequence[Mapping[str, Any]] = (),
 ) -> str:
@@ -22,14 +23,22 @@ def search_note(
 
     Args:
         name: of the search.
-        objective: what it makes as large as it can.
+        large: objectives that it makes as large as it can, the first one first.
+        small: objectives that it makes as small as it can.
         facts: label -> value, in order: dataset, network, resume command, ...
         board: rows of the leaderboard, the best first; all with the same keys.
     """
-    lines = [f"**{name}** makes `{objective}` as large as it can.", "", *_facts(facts)]
+    aims = [f"{_listed(large)} as large", *([f"{_listed(small)} as small"] if small else [])]
+    lines = [f"**{name}** makes {' and '.join(aims)} as it can.", "", *_facts(facts)]
     if board:
         lines += ["", "### Leaderboard", "", *markdown_table(board[:10])]
+    if board and len(large) + len(small) > 1:
+        lines += ["", "Front 1: no trial is as good in all objectives and better in one."]
     return "\n".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def trial_note(*, number: int, search: str, facts: Mapping[str, str], figures: bool = True) -> str:

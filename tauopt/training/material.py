@@ -193,12 +193,12 @@ class Machine:
             self.trainee.averages = Averages(judged, momentum=training.ema)
             judged = self.trainee.averages.in_place_of(judged)
         self._judged = judged
-        self._predictor = Predictor(self.network, weights=judged)
+        self.predictor = Predictor(self.network, weights=judged)
 
     def predict(self, data: Data, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
         """Return probabilities of the validation split, (candidate, class)."""
         candidates = kept(data.dataset.validation, data.label_map)
-        return self._predictor(data.validation(), candidates=candidates, alive=alive)
+        return self.predictor(data.validation(), candidates=candidates, alive=alive)
 
     @property
     def learning_rate(self) -> float:

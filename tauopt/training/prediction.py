@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -43,6 +43,15 @@ class Predictor:
         self._predict: Callable[[dict[str, Any]], Any] = tf.function(
             predict, input_signature=[signature], autograph=False
         )
+
+    def calling(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Callable[[], npt.NDArray[Any]]:
+        """Return a function that runs the model on the same inputs at each call.
+
+        Args:
+            inputs: (candidate, ...) each; other names than the model's are left out.
+        """
+        ready = {name: tf.constant(inputs[name]) for name in self._names}
+        return lambda: np.asarray(self._predict(ready))
 
     def __call__(
         self, batches: Iterable[Batch], *, candidates: int, alive: Callable[[], None]

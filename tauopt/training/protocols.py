@@ -60,6 +60,7 @@ class Report:
         value: the objective on the validation split.
         best: the largest value so far.
         done: nothing is left to train, and the trial's results are written.
+        others: of a trial that is done: the other objectives of its best network, in order.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Report:
     value: float
     best: float
     done: bool
+    others: tuple[float, ...] = ()
 
 
 def trial_seed(study_seed: int, number: int) -> int:

@@ -34,21 +34,24 @@ class Judged:
 
     Attributes:
         predictions: of the whole split.
-        objective: what the trial is compared by.
+        objectives: what the trial is compared by; its best weights by the first.
+        latencies: of the network, those that the trial is compared by too.
         sample: for the figures' labels.
         history: the metrics of each report.
     """
 
     predictions: Predictions
-    objective: ObjectiveName
+    objectives: Sequence[ObjectiveName]
+    latencies: Mapping[str, Measured]
     sample: Sample
     history: Sequence[Mapping[str, float]]
 
     def numbers(self) -> dict[str, Measured]:
-        """Return the standard numbers and the objective."""
+        """Return the standard numbers and the objectives."""
         numbers = summary(self.predictions)
-        if str(self.objective) not in numbers:
-            numbers[str(self.objective)] = measure(self.objective, self.predictions)
+        for name in self.objectives:
+            if str(name) not in numbers:
+                numbers[str(name)] = measure(name, self.predictions)
         return numbers
 
 
@@ -66,20 +69,22 @@ def write_results(
     found = judged.predictions
     saved = with_scores(network, classes=found.classes, signal=found.signal)
     digest = save_model(saved, folder / MODEL)
+    objective = str(judged.objectives[0])
     judged.predictions.save(folder / PREDICTIONS)
     write_figures(
         judged.predictions,
         folder / FIGURES,
         sample=judged.sample,
         history=judged.history,
-        objective=str(judged.objective),
+        objective=objective,
     )
     numbers = judged.numbers()
     result = {
         **facts,
-        "objective": str(judged.objective),
-        "value": numbers[str(judged.objective)].value,
+        "objective": objective,
+        "value": numbers[objective].value,
         "metrics": {name: measured.triple for name, measured in numbers.items()},
+        "latencies": {name: measured.triple for name, measured in judged.latencies.items()},
         "limits": sorted(name for name, measured in numbers.items() if measured.limit),
         "model_sha256": digest,
         "predictions_sha256": durable.sha256_file(folder / PREDICTIONS),
@@ -102,10 +107,17 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return result if intact else None
 
 
+def value_of(result: Mapping[str, Any], objective: str) -> float:
+    """Return what a result says of an objective, by the objective's name."""
+    if objective in result:  # the number of parameters
+        return float(result[objective])
+    return float((result["metrics"] | result["latencies"])[objective][0])
+
+
 def record_results(tracker: Tracker, folder: Path, result: Mapping[str, Any], *, step: int) -> None:
     """Give the tracker what `write_results` wrote: `best/<metric>` with its errors, and files."""
-    values: dict[str, float] = {}
-    for name, (value, low, high) in result["metrics"].items():
+    values: dict[str, float] = {"best/parameters": result["parameters"]}
+    for name, (value, low, high) in (result["metrics"] | result["latencies"]).items():
         values |= {f"best/{name}": value, f"best/{name}_low": low, f"best/{name}_high": high}
     tracker.metrics(values, step=step)
     tracker.artifact(folder / MODEL, folder="model")

@@ -6,15 +6,16 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tauopt import durable
-from tauopt.config.objective import parse_objective
+from tauopt.config.objective import parse_cost, parse_objective
 from tauopt.errors import Interrupted, TrialFailed
+from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.style import Sample
 from tauopt.prepare.direct import open_dataset
@@ -22,6 +23,7 @@ from tauopt.training import results
 from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint
 from tauopt.training.devices import limit_devices
 from tauopt.training.fitting import fit
+from tauopt.training.latency import latencies
 from tauopt.training.material import Data, Machine
 from tauopt.training.protocols import Report, Tracker, TrialPlan
 from tauopt.training.rungs import Rungs
@@ -77,8 +79,8 @@ def run_trial(
         trial.tell(entry)
         if not trial.state.ended:
             yield trial.report(entry, done=False)
-    trial.finish()
-    yield trial.report(trial.state.history[-1], done=True)
+    others = trial.finish()
+    yield replace(trial.report(trial.state.history[-1], done=True), others=others)
 
 
 class _Trial:
@@ -87,7 +89,8 @@ class _Trial:
     def __init__(self, plan: TrialPlan, tracker: Tracker, stop: Callable[[], bool]) -> None:
         self.plan, self.tracker, self.stop = plan, tracker, stop
         self.training = plan.experiment.training
-        self.name = parse_objective(plan.experiment.objective.maximize)
+        self.objective = plan.experiment.objective
+        self.name = parse_objective(self.objective.first)
         self.data = Data(open_dataset(plan.dataset), plan.experiment, plan.seed)
         _ = self.data.class_weights  # data that can't be learned is refused before the network
         self.rungs = Rungs.of(self.training, candidates=self.data.candidates)
@@ -235,8 +238,12 @@ class _Trial:
             done=done,
         )
 
-    def finish(self) -> None:
-        """Write the results of the best network, unless they are there, and tell the tracker."""
+    def finish(self) -> tuple[float, ...]:
+        """Write the results of the best network, unless they are there, and tell the tracker.
+
+        Returns:
+            the objectives of the best network behind the first.
+        """
         folder = self.plan.folder
         result = results.read_result(folder)
         if result is None:
@@ -246,7 +253,8 @@ class _Trial:
                 probabilities = self.machine.predict(self.data, alive=self._heed)
             judged = results.Judged(
                 self.data.predictions(probabilities),
-                objective=self.name,
+                objectives=[parse_objective(name) for name in self.objective.maximize],
+                latencies=self._latencies(),
                 sample=Sample.of(self.plan.experiment.data, "validation split"),
                 history=self.state.history,
             )
@@ -254,6 +262,15 @@ class _Trial:
                 folder, self.machine.network, judged, facts=self._facts()
             )
         results.record_results(self.tracker, folder, result, step=self.state.seen)
+        return tuple(results.value_of(result, name) for name, _ in self.objective.goals[1:])
+
+    def _latencies(self) -> dict[str, Measured]:
+        """Measure the latencies that are objectives, on candidates of the validation split."""
+        machine, costs = self.machine, [parse_cost(name) for name in self.objective.minimize]
+        if all(cost.quantity != "latency_us" for cost in costs):
+            return {}
+        inputs = next(self.data.validation()).inputs
+        return latencies(costs, machine.network, inputs, predictor=machine.predictor)
 
     def _facts(self) -> dict[str, Any]:
         state, dataset = self.state, self.data.dataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,18 +48,28 @@ def draw(
     """
     from tauopt.evaluation.data_report import number_of_pages, pages
     from tauopt.evaluation.save import save_book
-    from tauopt.prepare.spectra import REPORT
+    from tauopt.prepare import spectra, validation
 
     progress = progress or Silent()
     candidates = _read(prepared.train, most=most)
-    spectra = []
-    if REPORT in prepared.manifest.reports:
-        spectra = json.loads((prepared.folder / REPORT).read_text(encoding="utf-8"))
+    balanced = _report(prepared, spectra.REPORT) or []
+    validated = _report(prepared, validation.REPORT)
+    validated = validated if validated and validated["tests"] else None
     sample = _sample(prepared.manifest, drawn=len(candidates.labels))
-    figures = pages(candidates, lengths=lengths or {}, spectra=spectra, sample=sample)
-    total = number_of_pages(candidates, balanced=len(spectra))
+    figures = pages(
+        candidates,
+        lengths=lengths or {},
+        spectra=balanced,
+        validation=validated,
+        sample=sample,
+    )
+    total = number_of_pages(candidates, balanced=len(balanced), validated=validated is not None)
     progress.begin(f"drawing {prepared.manifest.name}", total, "figures")
     return save_book(_told(figures, progress), folder, name=BOOK)
+
+
+def _report(prepared: PreparedDataset, name: str) -> Any:
+    return prepared.report(name) if name in prepared.manifest.reports else None
 
 
 def _told(figures: Iterable[Item], progress: Progress) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from tauopt.workflows.places import output_folder
 if TYPE_CHECKING:
     import optuna
 
+    from tauopt.config.objective import Goal
     from tauopt.search.leaderboard import Row
 
 
@@ -20,7 +21,8 @@ class Leaderboard:
     """Ranked trials of one search."""
 
     name: str
-    objective: str
+    goals: tuple[Goal, ...]
+    """The objectives, the first one first."""
     rows: tuple[Row, ...] = field(repr=False)
     varying: tuple[str, ...]
     """Paths of the parameters that differ between trials."""
@@ -38,14 +40,16 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     """
     from tauopt.search.driver import search_folder
     from tauopt.search.leaderboard import rows, varying
-    from tauopt.search.origin import OBJECTIVE
+    from tauopt.search.study import goals_of
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
-    board = rows(study.get_trials(deepcopy=False), search_folder(place, study.study_name))
+    goals = goals_of(study)
+    folder = search_folder(place, study.study_name)
+    board = rows(study.get_trials(deepcopy=False), folder, goals=goals)
     return Leaderboard(
         name=study.study_name,
-        objective=str(study.user_attrs.get(OBJECTIVE, "objective")),
+        goals=tuple(goals),
         rows=tuple(board),
         varying=tuple(varying(board)),
     )

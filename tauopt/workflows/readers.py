@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PAYS_FROM = 2 * 10**9
 """Bytes of files from which Ray is started by itself. It takes 10 s until its workers read, in
-which one process reads about 0.4 GB."""
+which one process reads about 0.8 GB."""
 
 
 def readers(workers: int | None = None) -> Parallel:

@@ -19,6 +19,7 @@ from tauopt.workflows.prepare import prepare
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
+    from tauopt.config.objective import Goal
     from tauopt.dataset.prepared import PreparedDataset
     from tauopt.search.events import Event
     from tauopt.search.leaderboard import Row
@@ -31,7 +32,8 @@ class SearchResult:
     name: str
     why: str
     """Why it ended: `complete`, all points tried, or the budget."""
-    objective: str
+    goals: tuple[Goal, ...]
+    """The objectives, the first one first."""
     board: tuple[Row, ...] = field(repr=False)
     """Trials, best first."""
     folder: Path
@@ -40,7 +42,7 @@ class SearchResult:
 
     @property
     def best(self) -> Row | None:
-        """The best complete trial."""
+        """The best complete trial; of several on the front the best in the first objective."""
         return self.board[0] if self.board and self.board[0].rank else None
 
 
@@ -114,8 +116,8 @@ def search(
     return SearchResult(
         name=name,
         why=ending.why,
-        objective=file.base.objective.maximize,
-        board=tuple(rows(ending.trials, folder)),
+        goals=file.base.objective.goals,
+        board=tuple(rows(ending.trials, folder, goals=file.base.objective.goals)),
         folder=folder,
         undelivered=ending.undelivered,
     )

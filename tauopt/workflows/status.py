@@ -22,6 +22,7 @@ class Running:
     number: int
     report: int
     value: float | None
+    """The first objective, at that report."""
     seconds: float
 
 
@@ -37,7 +38,12 @@ class Status:
     counts: dict[str, int]
     """State -> trials; duplicates by themselves as `duplicate`."""
     running: tuple[Running, ...]
+    objectives: tuple[str, ...]
+    """Their names, the first one first."""
     best: float | None
+    """The largest value of the first objective."""
+    front: int
+    """Complete trials that no other one surpasses."""
     seconds: float
     """Wall time so far, over all resumes."""
     seconds_left: float | None
@@ -55,7 +61,8 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         ServiceError: the studies' database can't be used.
     """
     from tauopt.search.driver import LOCK, search_folder
-    from tauopt.search.study import SECONDS, TRIALS
+    from tauopt.search.leaderboard import fronts_of
+    from tauopt.search.study import SECONDS, TRIALS, goals_of
     from tauopt.search.trials import DUPLICATE_OF
 
     place = output_folder(output).absolute()
@@ -65,18 +72,22 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     counts = Counter(t.state.name for t in own)
     if len(own) < len(trials):
         counts["duplicate"] = len(trials) - len(own)
-    holder = lock_holder(search_folder(place, study.study_name) / LOCK)
+    folder = search_folder(place, study.study_name)
+    goals = goals_of(study)
+    fronts = fronts_of(own, goals)
+    values = [t.values[0] for t in own if t.number in fronts]
     asked = int(study.user_attrs.get(TRIALS, len(own)))
     ended = sum(t.state.is_finished() for t in own)
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
-    values = [t.value for t in own if t.state.name == "COMPLETE" and t.value is not None]
     return Status(
         name=study.study_name,
-        holder=holder,
+        holder=lock_holder(folder / LOCK),
         asked=asked,
         counts=dict(counts),
         running=tuple(_running(t) for t in own if t.state.name == "RUNNING"),
+        objectives=tuple(goal.name for goal in goals),
         best=max(values, default=None),
+        front=list(fronts.values()).count(1),
         seconds=seconds,
         seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
     )

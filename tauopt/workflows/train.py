@@ -276,7 +276,7 @@ class _Training:
         self._progress.say(f"training {self._plan.name}")
         for report in run_trial(self._plan, tracker=tracker, stop=stop):
             self._shipper.wake()
-            self._progress.say(_line(report, self._plan.experiment.objective.maximize))
+            self._progress.say(_line(report, self._plan.experiment.objective.first))
             if self._on_report is not None:
                 self._on_report(report)
 

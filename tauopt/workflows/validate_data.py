@@ -54,6 +54,20 @@ def validate_data(
     return prepared, compare([_tally(split, names, progress=progress) for split in splits])
 
 
+def draw_validation(prepared: PreparedDataset, found: Validation, folder: Path) -> list[Path]:
+    """Draw the p-values of all comparisons; returns a PNG and the JSON of its points.
+
+    Raises:
+        ValueError: there are none.
+    """
+    from tauopt.evaluation.save import save_figure
+    from tauopt.evaluation.style import Sample
+    from tauopt.evaluation.validation_figure import validation_figure
+
+    figure, points = validation_figure(found.plain(), sample=Sample(prepared.manifest.name))
+    return save_figure(figure, points, folder, name="validation")
+
+
 def _names(prepared: PreparedDataset) -> Names:
     from tauopt.prepare.tally import Names
 

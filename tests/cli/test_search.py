@@ -1,29 +1,26 @@
 import io
-import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
-from tauopt.cli.live import View, board_table
+from tauopt.cli.live import View
+from tauopt.cli.search import next_steps
+from tauopt.cli.status import status_lines
+from tauopt.config.objective import Goal
 from tauopt.errors import UsageError
 from tauopt.search.events import Event, describe
-from tauopt.search.leaderboard import Row
+from tauopt.workflows.search import SearchResult
+from tauopt.workflows.status import Status
+from tests.cli.test_board import row
 
 
-def row(number, *, value, state="COMPLETE", rank=0, **params):
-    return Row(
-        rank=rank, number=number, state=state, value=value, low=value - 0.1, high=value + 0.1,
-        params=params, reports=3, seconds=1.0, run_id=f"{number}" * 32, duplicate_of=None,
-        reason="",
-    )  # fmt: skip
-
-
-def drawn(table):
+def drawn(table, width=160):
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=160).print(table)
+    Console(file=stream, width=width).print(table)
     return stream.getvalue()
 
 
@@ -44,35 +41,6 @@ def test_looking_where_nothing_is_says_so_and_makes_nothing(tmp_path, verb):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_board_shows_what_varies_and_the_interval():
-    board = [
-        row(1, value=0.7, rank=1, **{"model.units": 8, "training.learning_rate": 0.0012345}),
-        row(0, value=0.6, rank=2, **{"model.units": 16, "training.learning_rate": 0.0012345}),
-    ]
-    text = drawn(board_table(board, "auc", title="search toy"))
-    assert "0.6 - 0.8" in text
-    assert "units" in text
-    assert "learning_rate" not in text
-    assert "11111111" in text
-
-
-def test_a_narrow_board_shows_fewer_parameters_and_whole_numbers():
-    names = ["units", "dropout", "cell", "layers"]
-    board = [
-        row(n, value=80.123, rank=n + 1, **{f"model.{name}": n for name in names}) for n in range(2)
-    ]
-    for width, shown in ((80, 0), (100, 1), (160, 4)):
-        table = board_table(board, "rejection@0.75", title="search toy", width=width)
-        stream = io.StringIO()
-        from rich.console import Console
-
-        Console(file=stream, width=width).print(table)
-        text = stream.getvalue()
-        assert sum(name in text for name in names) == shown
-        assert "80.023 - 80.223" in text
-        assert "…" not in text
-
-
 def test_the_live_table_shows_running_trials_and_the_best():
     view = View(4)
     for event in (
@@ -90,8 +58,65 @@ def test_the_live_table_shows_running_trials_and_the_best():
     assert "the end is near" in text
 
 
+def test_on_a_narrow_terminal_a_trial_takes_one_line_and_a_failure_is_said_in_full():
+    view = View(9)
+    params = {
+        "model.groups.tracks.units": 32,
+        "training.learning_rate": 0.00123,
+        "model.cell": "gru",
+    }
+    reason = (
+        "the training loss became nan in batch 51 of this report; a smaller learning rate may help"
+    )
+    for number in range(3):
+        view.take(Event("started", number, {**params, "training.batch_size": 1024}))
+        view.take(Event("report", number, value=51.234, report=7))
+    view.take(Event("failed", 2, message=reason))
+    lines = drawn(view.table(), width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    for number in range(2):
+        (line,) = [line for line in lines if f"t00{number}" in line]
+        assert "units=32" in line
+        assert "…" in line
+    first = next(i for i, line in enumerate(lines) if "t000" in line)
+    assert "t001" in lines[first + 1]
+    said = " ".join(word for line in lines for word in line.replace("│", " ").split())
+    assert "a smaller learning rate may help" in said
+
+
 def test_an_event_is_a_line():
     assert describe(Event("report", 3, value=0.25, report=2)) == "t003 report 2 0.25"
     assert describe(Event("failed", 3, message="why")) == "t003 failed: why"
     assert describe(Event("started", 12, {"a.b": 0.12345})) == "t012 started a.b=0.1235"
-    assert json.dumps(row(0, value=1.0).as_json())
+    several = Event("complete", 3, value=0.5, report=2, others=(310.25, 20481.0))
+    assert describe(several) == "t003 complete 0.5 310.25 20481"
+
+
+@pytest.mark.parametrize(
+    ("goals", "lines"),
+    [
+        (["auc"], ["compare: tauopt ui", f"promote: tauopt promote {'4' * 32}"]),
+        (
+            ["auc", "parameters"],
+            [
+                "compare: tauopt ui",
+                "the front has 2 trials; this is the best in auc:",
+                f"promote: tauopt promote {'4' * 32}",
+            ],
+        ),
+    ],
+)
+def test_the_best_of_the_first_objective_is_offered_and_the_size_of_the_front(goals, lines):
+    board = (row(4, rank=1, front=1), row(2, rank=2, front=1), row(0, rank=3, front=2))
+    goals = tuple(Goal(name, "maximize" if name == "auc" else "minimize") for name in goals)
+    result = SearchResult("toy", "complete", goals, board, Path("there"))
+    assert next_steps(result, None) == lines
+
+
+def test_status_in_words_names_objectives_and_front():
+    stands = Status(
+        name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
+        objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
+    )  # fmt: skip
+    told = "best so far: auc 0.75; the front with parameters has 2 trials"
+    assert told in status_lines(stands)

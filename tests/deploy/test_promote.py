@@ -110,8 +110,11 @@ def test_a_trial_becomes_the_first_champion_with_all_that_tells_of_it(client, cr
     assert version.tags[MODEL_SHA256] == result["model_sha256"]
     assert json.loads(version.tags[VERDICT]) == verdict.as_json()
     assert json.loads(version.tags[READING])["task"]["signal"] == ["tau"]
-    for part in ("## Data", "## Numbers on the test split", "rejection@0.6", "## Limits", "±"):
+    for part in ("## Data", "## Numbers on the test split", "rejection@0.6", "## Limits", "±",
+                 verdict.latency_told):  # fmt: skip
         assert part in version.description
+    alone, in_a_batch = (verdict.latencies[name][0] for name in ("latency_us", "latency_us@256"))
+    assert 0 < in_a_batch < alone
     files = {file.path for file in client.list_artifacts(run_id, "promotion")}
     assert {"promotion/roc.png", "promotion/roc.json", "promotion/verdict.json"} <= files
     assert client.get_run(run_id).data.metrics["test_auc"] == verdict.test["auc"][0]

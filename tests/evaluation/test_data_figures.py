@@ -16,6 +16,7 @@ from tauopt.evaluation.data_report import Candidates, Objects, formula, number_o
 from tauopt.evaluation.histogram import Values, correlation
 from tauopt.evaluation.save import save_book
 from tauopt.evaluation.style import Sample
+from tauopt.evaluation.validation_figure import validation_figure
 
 SAMPLE = Sample("demo", "training split", "weighted to one spectrum of pt")
 CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
@@ -40,6 +41,16 @@ def spectra(rng):
     }
 
 
+def report(p=0.5):
+    """Return a validation's report as `prepare` writes it, with one p-value among chance ones."""
+    rng = np.random.default_rng(5)
+    parts = {f"train-0000{i}": 100 for i in range(3)}
+    names = [f"tracks.{number} of the first object" for number in range(40)]
+    variables = {name: {"KS": {part: rng.random() for part in parts}} for name in names}
+    variables["candidate.pt"] = {"KS": {"train-00001": p}}
+    return {"tests": 121, "level": 1e-4, "splits": {"train": {"candidates": parts, "p": variables}}}
+
+
 def figures(physical):
     rng = np.random.default_rng(2)
     seen = {name: Values(np.log10(one.values), one.weights) for name, one in physical.items()}
@@ -48,6 +59,8 @@ def figures(physical):
     matrix = correlation(rng.normal(size=(100, 12)), np.ones(100))
     yield feature_figure(physical, seen, name="tracks.pt", transform="log10(x)", sample=SAMPLE)
     yield spectrum_figure(spectra(rng), sample=SAMPLE)
+    yield validation_figure(report(), sample=SAMPLE)
+    yield validation_figure(report(1e-20), sample=SAMPLE)
     yield multiplicity_figure(counts, group="tracks", length=6, sample=SAMPLE)
     yield multiplicity_figure(counts, group="tracks", length=None, sample=SAMPLE)
     yield correlation_figure(
@@ -67,7 +80,8 @@ def texts(figure):
 def test_every_figure_states_sample_selection_weights_and_number(physical):
     for figure, points in figures(physical):
         told = texts(figure)
-        for part in ("tauopt", "demo, training split", "weight", "N = "):
+        which = "all splits" if "tests" in points else "training split"
+        for part in ("tauopt", f"demo, {which}", "weight", "N = "):
             assert part in told
         json.dumps(points, allow_nan=False)
 
@@ -145,13 +159,23 @@ def candidates(rng, count=200):
 
 def test_a_book_has_a_page_a_png_and_points_of_each_figure(tmp_path):
     some = candidates(np.random.default_rng(3))
-    drawn = pages(some, lengths={}, spectra=[], sample=SAMPLE)
+    drawn = pages(some, lengths={}, spectra=[], validation=report(), sample=SAMPLE)
     files = save_book(drawn, tmp_path, name="data")
     names = {path.name for path in files}
     pictures = {path.stem for path in files if path.suffix == ".png"}
     assert files[0].name == "data.pdf"
     assert files[0].read_bytes().count(b"/Type /Page ") == len(pictures)
-    assert len(pictures) == number_of_pages(some, balanced=0)
-    assert {"feature-tracks-pt.json", "multiplicity-tracks.png"} <= names
+    assert len(pictures) == number_of_pages(some, balanced=0, validated=True)
+    assert {"feature-tracks-pt.json", "multiplicity-tracks.png", "validation.png"} <= names
     assert "correlation-tracks-tau.png" in names
     assert not any("absent" in name for name in names)
+
+
+def test_the_validation_names_the_smallest_p_value_and_counts_the_tests():
+    figure, points = validation_figure(report(1e-7), sample=SAMPLE)
+    assert "\n1e-07: candidate.pt, train-00001\n" in texts(figure)
+    assert points["tests"] == len(points["splits"]["train"]["p"]) == 121
+    assert points["splits"]["train"]["p"][0] == 1e-7
+    assert sum(points["splits"]["train"]["share"]) == pytest.approx(1.0, rel=1e-5)
+    with pytest.raises(ValueError, match="got none"):
+        validation_figure({"tests": 0, "level": 1e-4, "splits": {}}, sample=SAMPLE)

@@ -87,6 +87,7 @@ def test_adding_a_file_reads_that_file_alone(grown, ntuples, tmp_path, read):
     [
         {"chunk_size": 99},
         {"proportions": {"jet": 0.4}},
+        {"proportions": {"jet": 0.4}, "resample": {"replacement": True}},
         {"name": "other"},
         {"candidate": {"log_pt": LOG_PT | {"scale": "robust"}, "eta": {"scale": "robust"}}},
         {"bad_files": 2, "name": "other"},

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from tauopt.dataset.prepared import open_dataset
-from tauopt.errors import DataError, ServiceError
-from tauopt.ntuples.root import RootTree
+from tauopt.errors import ServiceError
 from tauopt.prepare import prepare as module
 from tauopt.prepare.prepare import prepare
-from tests.ntuples_factory import columns, dataset, write
+from tests.ntuples_factory import dataset
 
 KILLED = """
 import importlib, os, signal, sys
@@ -103,20 +102,6 @@ def test_of_two_that_prepare_the_same_one_waits(ntuples, tmp_path, monkeypatch):
     assert len(times) == 1
     assert len(set(folders)) == 1
     assert f"process {os.getpid()}" in second.said[0]
-
-
-def test_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
-    path = write(tmp_path / "in" / "a.root", columns(300))
-    read = RootTree.iterate
-
-    def changing(*args, **kwargs):
-        yield from read(*args, **kwargs)
-        os.utime(path)
-
-    monkeypatch.setattr(RootTree, "iterate", changing)
-    with pytest.raises(DataError, match=r"a\.root: changed while it was read"):
-        prepare(dataset(path.parent), cache=tmp_path)
-    assert not finished(tmp_path)
 
 
 @pytest.mark.parametrize("step", [100, 1000])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tauopt.dataset.manifest import SPLITS
 from tauopt.errors import DataError
-from tauopt.prepare.arrange import Shuffled
+from tauopt.prepare.arrange import Shuffled, keys_at
 from tauopt.prepare.blocks import Block, chunk_sizes, concatenate, rechunk
 from tauopt.prepare.parts import Part, PartWriter, Piece, read_pieces, sorted_block
 
@@ -78,7 +78,7 @@ def write_parts(folder, blocks, *, name="copied"):
     writer = PartWriter(folder, name)
     for block in blocks:
         writer.add(sorted_block(block))
-    writer.flush()
+    writer.close()
     return writer
 
 
@@ -111,6 +111,26 @@ def test_stream_is_sorted_by_keys_whatever_the_bins_and_the_parts(
         assert light.candidate.shape == (len(expected), 0)
         assert not light.groups
         assert sum(arranged.sizes(name)) == len(expected)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=9), min_size=1, max_size=5),
+    st.integers(0, 2**64 - 1),
+    st.data(),
+)
+def test_keys_at_places_are_those_of_the_sorted_keys(parts, most, data):
+    parts = [np.array([key % (most + 1) for key in part], np.uint64) for part in parts]
+    everything = sorted(key for part in parts for key in part.tolist())
+    places = st.lists(st.integers(0, len(everything) - 1)) if everything else st.just([])
+    ranks = np.array(sorted(data.draw(places)), np.int64)
+    assert keys_at(ranks, lambda: parts).tolist() == [everything[rank] for rank in ranks]
+
+
+def test_a_bin_is_a_chunk_where_chunks_are_large(tmp_path, monkeypatch):
+    monkeypatch.setattr("tauopt.prepare.arrange.SMALLEST_BIN", 1)
+    files = {0: write_parts(tmp_path, [make_block(300)]).parts}
+    arranged = Shuffled(files, chunk_size=30)
+    assert [len(block) for block in arranged.read("train")] == arranged.sizes("train") == [25] * 4
 
 
 @settings(deadline=None, max_examples=60)

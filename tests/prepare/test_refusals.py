@@ -92,14 +92,6 @@ def test_what_is_wrong_in_many_files_is_told_once(tmp_path):
     assert "0.root and 2 more files: tree 'candidates'" in message
 
 
-def test_branch_that_is_a_list_in_some_files_only_is_refused(tmp_path):
-    write(tmp_path / "in" / "a.root", columns(100))
-    other = columns(100, seed=2)
-    write(tmp_path / "in" / "b.root", other | {"pt": other["track_pt"]})
-    message = _refused(dataset(tmp_path / "in"), tmp_path)
-    assert "branch 'pt' holds a list of numbers a candidate, but one number in" in message
-
-
 def test_empty_tree_is_skipped_with_a_warning(tmp_path, caplog):
     write(tmp_path / "in" / "a.root", columns(200))
     write(tmp_path / "in" / "b.root", columns(0))

@@ -79,7 +79,7 @@ def test_shuffled_sets_fail_at_the_stated_rate_and_uncorrected_tests_would_nearl
         (lambda a: a["weights"], "weights"),
         (lambda a: a["spectators"][:, 0], "spectators.pt"),
         (lambda a: np.diff(a["groups"]["tracks"][1]), "number of tracks"),
-        (lambda a: _summed(a, 0), "tracks.pt, sum over objects"),
+        (lambda a: _summed(a, 0), "tracks.pt of a further object"),
     ],
 )
 def test_set_in_some_order_fails_in_that_variable(order, told):
@@ -105,7 +105,7 @@ def test_objects_behind_the_first_are_compared_too():
     values[inside, 1] += 0.1
     failures = tallied(arrays, 8).failures
     assert failures[0].part == "train-00003"
-    assert {one.variable for one in failures} == {"tracks.d0, sum over objects"}
+    assert {one.variable for one in failures} == {"tracks.d0 of a further object"}
 
 
 def test_order_in_pt_and_eta_together_fails_where_each_alone_is_random():
@@ -177,7 +177,7 @@ def test_report_stands_beside_the_chunks_with_its_digest(prepared):
     assert list(parts) == [chunk.info.name for chunk in prepared.train.chunks]
     tests = report["splits"]["train"]["p"]
     # chunks of 90 are too small for the weighted test
-    for variable in ("tracks.d0 of the first object", "tracks.d0, sum over objects"):
+    for variable in ("tracks.d0 of the first object", "tracks.d0 of a further object"):
         assert set(tests[variable]) == {"Kolmogorov-Smirnov"}
     assert set(tests["class"]) == {"chi-square"}
     assert "validation.json" in prepared.manifest.reports

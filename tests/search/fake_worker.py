@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
@@ -20,6 +20,7 @@ class Report:
     value: float
     best: float
     done: bool
+    others: tuple = ()
     metrics: dict = field(default_factory=dict)
 
 
@@ -55,11 +56,18 @@ class FakeWorker(TrialWorker):
             write_json(state, history)
             if number < self.reports:
                 yield self._report(number, history)
-        yield self._report(self.reports, history)
+        yield replace(self._report(self.reports, history), others=_others(plan, trouble))
 
     def _report(self, number, history):
         value, best = history[number - 1], max(history[:number])
         return Report(number, 1000 * number, value, best, number == self.reports)
+
+
+def _others(plan, trouble):
+    """Return the objectives behind the first: costs that grow with the units."""
+    costs = plan.experiment.objective.minimize
+    units = float("nan") if trouble == "no cost" else float(plan.params["model.units"])
+    return tuple(units * 10**n for n, _ in enumerate(costs))
 
 
 def died(folder):

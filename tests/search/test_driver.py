@@ -11,9 +11,8 @@ from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, SearchError
 from tauopt.search import cluster
 from tauopt.search.driver import run_search
-from tauopt.search.origin import OBJECTIVE
 from tauopt.search.storage import open_storage
-from tauopt.search.study import UID, open_study
+from tauopt.search.study import OBJECTIVES, UID, open_study
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
@@ -101,7 +100,8 @@ def test_the_search_s_own_run_shows_how_the_best_value_grew(eventful):
     run = runs_of(folder)["toy"]
     (metric,) = run.data.metrics
     study = study_of(folder)
-    assert metric == f"best_{study.user_attrs[OBJECTIVE].replace('@', '_at_')}"
+    assert study.user_attrs[OBJECTIVES] == ["auc"]
+    assert metric == "best_auc"
     assert run.data.metrics[metric] == pytest.approx(study.best_value)
 
 
@@ -161,6 +161,49 @@ def test_pruned_trials_are_pruned_in_the_study_and_finished_in_mlflow(tmp_path):
     pruned = runs_of(tmp_path)[f"t{states.index('PRUNED'):03d}-dense"]
     assert pruned.info.status == "FINISHED"
     assert pruned.data.tags["tauopt.state"] == "PRUNED"
+
+
+@pytest.fixture(scope="module")
+def several(services, tmp_path_factory):
+    """A search of three objectives in which trials are stopped and one has no finite cost."""
+    folder = tmp_path_factory.mktemp("several")
+    give_trouble(folder, {"1": "no cost"})
+    three = ["objective.minimize=[parameters, latency_us@8]"]
+    ending = search(folder, trials=12, pruner="asha", concurrent=1, overrides=three)
+    return folder, ending
+
+
+def test_a_search_of_several_objectives_stops_trials_and_keeps_all_values(several):
+    folder, ending = several
+    study = study_of(folder)
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+    assert study.user_attrs[OBJECTIVES] == ["auc", "parameters", "latency_us@8"]
+    assert {t.state.name for t in ending.trials} == {"COMPLETE", "PRUNED", "FAIL"}
+    for trial in study.trials:
+        if trial.state is TrialState.COMPLETE:
+            units = trial.params["model.units"]
+            assert trial.values == [max(trial.intermediate_values.values()), units, 10 * units]
+    assert study.trials[1].state is TrialState.FAIL
+    assert "not finite" in study.trials[1].user_attrs["reason"]
+
+
+def test_the_search_s_own_run_has_the_front_as_a_table_and_figures(several):
+    folder, _ = several
+    client, run = connect(None, output=folder / "out"), runs_of(folder)["toy"]
+    artifacts = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
+    names = ["front-parameters", "front-latency_us_8"]
+    assert artifacts == {f"figures/{n}.{kind}" for n in names for kind in ("png", "json")}
+    points = json.loads((folder / "out/searches/toy/figures/front-parameters.json").read_text())
+    complete = [t for t in study_of(folder).trials if t.state is TrialState.COMPLETE]
+    assert points["trials"] == [f"t{t.number:03d}" for t in complete]
+    assert points["default"] == "t000"
+    board = json.loads((folder / "out/searches/toy/leaderboard.json").read_text())
+    assert [row["number"] for row in board if row["front"] == 1] == [
+        t.number for t in sorted(study_of(folder).best_trials, key=lambda t: -t.values[0])
+    ]
+    assert run.data.params["objective"] == "auc, parameters, latency_us@8"
+    assert "`parameters`, `latency_us@8` as small as it can" in run.data.tags["mlflow.note.content"]
+    assert run.data.metrics["best_auc"] == max(t.values[0] for t in complete)
 
 
 def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):

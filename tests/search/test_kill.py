@@ -67,6 +67,34 @@ def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(tmp_
         assert len(steps) <= 3 + len(MOMENTS), "more than a rung repeated for each kill"
 
 
+def test_rungs_of_several_objectives_outlive_a_killed_driver(tmp_path, ray_cluster):
+    """One trial at a time: a search cut short stops the very trials that an untouched one does."""
+    both = {
+        "trials": 8,
+        "pruner": "asha",
+        "concurrent": 1,
+        "overrides": ["objective.minimize=parameters"],
+    }
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    drive(tmp_path / "whole", None, **both)
+    assert driven(tmp_path / "cut", ("report", 6), **both) == -signal.SIGKILL
+    drive(tmp_path / "cut", None, **both)
+    whole, cut = (
+        [
+            (t.state, t.values, t.intermediate_values, t.params, _rungs(t))
+            for t in open_study(open_storage(tmp_path / name / "out"), "toy").trials
+        ]
+        for name in ("whole", "cut")
+    )
+    assert cut == whole
+    assert {state.name for state, *_ in whole} == {"COMPLETE", "PRUNED"}
+
+
+def _rungs(trial):
+    return {k: v for k, v in trial.system_attrs.items() if k.startswith("completed_rung")}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_real_trainings_of_a_driver_killed_at_three_moments_are_each_there_once(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tauopt.config.experiment import Resources
+from tauopt.config.objective import Goal
 from tauopt.errors import ConfigError
 from tauopt.search import cluster
 from tauopt.search.driver import Order, run_search
@@ -144,6 +145,30 @@ def test_a_space_without_further_points_ends_the_search(tmp_path):
     assert "nothing is left" in events[-1].message
 
 
+def test_a_model_of_ones_own_is_searched_for_several_objectives(tmp_path):
+    """With stopped trials, a sampler that models, and a driver that dies half-way."""
+    file = read_own(tmp_path, "tests.own_models.examples:Towers", trials=16)
+    goals = [Goal("auc", "maximize"), Goal("parameters", "minimize")]
+    study = optuna.create_study(directions=[goal.direction for goal in goals])
+    begun(file, study=study)[0].next_trial()
+    trials, _ = begun(file, study=study)
+    while (proposal := trials.next_trial()) is not None:
+        trials.report(proposal.number, 1, 0.5)
+        if proposal.number % 3:
+            others = (float(proposal.params.get(f"{AT}units", 4)),)
+            trials.complete(proposal.number, 2, 0.5, best=0.5, others=others)
+        else:
+            trials.prune(proposal.number)
+    board = rows(study.trials, tmp_path, goals=goals)
+    trained = [row for row in board if row.duplicate_of is None]
+    assert len(trained) == 16
+    assert all(f"{AT}kind" in row.params for row in trained)
+    assert {row.params[f"{AT}kind"] for row in trained} == {"wide", "deep"}
+    least = min(row.others["parameters"][0] for row in trained if row.front)
+    assert trained[0].front == 1
+    assert trained[0].others["parameters"][0] == least
+
+
 def test_a_point_at_which_the_model_raises_fails_and_the_search_goes_on(tmp_path):
     file = read_own(tmp_path, "tests.own_models.examples:picky", trials=12)
     events = []
@@ -220,7 +245,7 @@ def test_the_example_of_keras_tuners_documentation_is_searched_unmodified(search
     assert [trial.state.name for trial in trained] == ["COMPLETE"] * 3
     assert sorted(values_of(trial)[f"{AT}units"] for trial in trained) == [8, 16, 32]
     assert max(trial.value for trial in trained) > 0.6
-    for row in rows(trained, order.folder):
+    for row in rows(trained, order.folder, goals=order.file.base.objective.goals):
         result = json.loads((order.folder / f"t{row.number:03d}" / "result.json").read_text())
         model = result["experiment"]["model"]
         assert model["hyperparameters"] == {"units": row.params[f"{AT}units"]}

@@ -1,15 +1,18 @@
 import sqlite3
 
+import optuna
 import pytest
 
 import tauopt
+from tauopt.config.experiment import Objective
 from tauopt.config.ranges import ChoiceRange, FloatRange
 from tauopt.errors import InvalidNameError, ServiceError, UsageError
 from tauopt.search.origin import Origin, code_version, differences
 from tauopt.search.storage import open_storage, storage_url, without_password
-from tauopt.search.study import open_study, start_study
+from tauopt.search.study import goals_of, open_study, start_study
 
 ORIGIN = Origin(experiment="e1", text="units: 8\n", dataset="d1", code="0.1+aa", commit="c1")
+OBJECTIVE = Objective(maximize="auc", minimize="parameters")
 SPACE = {"x": FloatRange(0.0, 1.0), "kind": ChoiceRange(("a", "b"))}
 
 
@@ -18,12 +21,22 @@ def no_storage(monkeypatch):
     monkeypatch.delenv("TAUOPT_STORAGE", raising=False)
 
 
-def start(output, name="s", *, resume=False, origin=ORIGIN, space=SPACE, accept_changes=False):
+def start(
+    output,
+    name="s",
+    *,
+    resume=False,
+    origin=ORIGIN,
+    objective=OBJECTIVE,
+    space=SPACE,
+    accept_changes=False,
+):
     return start_study(
         open_storage(output),
         name,
         origin=origin,
         folder=output / "searches" / name,
+        objective=objective,
         defaults={"x": 0.5, "kind": "a"},
         space=space,
         resume=resume,
@@ -83,6 +96,34 @@ def test_changed_choices_need_a_new_study(tmp_path):
     space = {**SPACE, "kind": ChoiceRange(("a", "c"))}
     with pytest.raises(UsageError, match="kind changed its kind or its choices"):
         start(tmp_path, resume=True, space=space, accept_changes=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            Objective(maximize="auc"),
+            "maximize auc, minimize parameters, now the file says maximize",
+        ),
+        (Objective(maximize=["auc", "accuracy"]), "now the file says maximize auc, maximize accu"),
+        (Objective(maximize="accuracy", minimize="parameters"), "now the file says maximize accu"),
+    ],
+)
+def test_other_objectives_need_a_new_study(tmp_path, changed, told):
+    start(tmp_path)
+    with pytest.raises(UsageError, match=told):
+        start(tmp_path, resume=True, objective=changed, accept_changes=True)
+
+
+def test_a_study_tells_its_objectives(tmp_path):
+    goals = goals_of(start(tmp_path))
+    assert [(goal.name, goal.larger) for goal in goals] == [("auc", True), ("parameters", False)]
+
+
+def test_a_driver_that_died_before_it_named_the_objectives_is_followed(tmp_path):
+    storage = open_storage(tmp_path)
+    optuna.create_study(study_name="s", storage=storage, directions=["maximize", "minimize"])
+    assert [goal.name for goal in goals_of(start(tmp_path, resume=True))] == ["auc", "parameters"]
 
 
 def test_an_unknown_search_names_the_nearest(tmp_path):

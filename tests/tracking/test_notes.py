@@ -11,11 +11,19 @@ ROWS = [{"trial": 3, "rejection@0.75": 91.23456}, {"trial": 1, "rejection@0.75":
 
 def test_search_note_shows_the_best_trials_as_a_table():
     note = notes.search_note(
-        name="rnn", objective="rejection@0.75", facts={"dataset": "demo"}, board=ROWS
+        name="rnn", large=["rejection@0.75"], facts={"dataset": "demo"}, board=ROWS
     )
-    assert "`rejection@0.75`" in note
+    assert "makes `rejection@0.75` as large as it can" in note
     assert "- dataset: demo" in note
     assert "| 3 | 91.23 |\n| 1 | 80 |" in note
+
+
+def test_search_note_tells_large_objectives_from_small_ones():
+    note = notes.search_note(
+        name="rnn", large=["auc/1p", "auc/3p"], small=["latency_us"], facts={}, board=ROWS
+    )
+    assert "makes `auc/1p`, `auc/3p` as large and `latency_us` as small as it can" in note
+    assert note.endswith("as good in all objectives and better in one.")
 
 
 def test_trial_note_names_trial_and_search():

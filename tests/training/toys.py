@@ -52,6 +52,7 @@ def plan(
     dataset: Path, folder: Path, *, network: str = "dense", seed: int = 1, **training: Any
 ) -> TrialPlan:
     objective = {"maximize": training.pop("objective", "rejection@0.75")}
+    objective["minimize"] = training.pop("costs", [])
     experiment = Experiment(
         name="toy",
         data=DATA,

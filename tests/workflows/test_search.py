@@ -32,6 +32,7 @@ def studied(tmp_path):
         "toy",
         origin=order.origin,
         folder=order.folder,
+        objective=order.file.base.objective,
         defaults=order.file.defaults(),
         space=order.file.space,
         resume=False,
@@ -48,6 +49,7 @@ def studied(tmp_path):
     trials.complete(0, 1, 0.6, best=0.6)
     trials.complete(1, 1, 0.7, best=0.7)
     trials.report(2, 1, 0.65)
+    trials.report(2, 2, 0.625)
     trials.prune(2)
     trials.report(3, 2, 0.5)
     return order
@@ -60,8 +62,67 @@ def test_the_leaderboard_ranks_complete_trials_with_their_errors(studied):
     ]  # fmt: skip
     assert (board.rows[0].value, board.rows[0].low, board.rows[0].high) == (0.7, 0.69, 0.71)
     assert board.rows[0].run_id == "run1"
+    assert [goal.name for goal in board.goals] == ["auc"]
     assert board.rows[3].low is None
     assert set(board.varying) == {"model.units", "training.learning_rate"}
+
+
+def test_the_leaderboard_shows_stopped_trials_at_their_best_report(studied):
+    pruned = leaderboard("toy", output=studied.output).rows[3]
+    assert (pruned.value, pruned.best_report, pruned.reports) == (0.65, 1, 2)
+    assert pruned.standing == "pruned 1/2"
+
+
+@pytest.fixture
+def several(tmp_path):
+    """A study of two objectives: three complete trials, two of them on the front."""
+    order = make_order(tmp_path, overrides=["objective.minimize=latency_us"])
+    study = start_study(
+        open_storage(order.output),
+        "toy",
+        origin=order.origin,
+        folder=order.folder,
+        objective=order.file.base.objective,
+        defaults=order.file.defaults(),
+        space=order.file.space,
+        resume=False,
+    )
+    trials = Trials(study, order.file.base.search, space=order.file.space)
+    for number, (value, cost) in enumerate([(0.6, 300.0), (0.5, 200.0), (0.7, 250.0)]):
+        trials.next_trial()
+        folder = order.folder / f"t{number:03d}"
+        folder.mkdir(parents=True)
+        result = {
+            "objective": "auc",
+            "metrics": {"auc": [value, value - 0.01, value + 0.01]},
+            "latencies": {"latency_us": [cost, cost - 5, cost + 9]},
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+        trials.complete(number, 1, value, best=value, others=(cost,))
+    trials.next_trial()
+    trials.report(3, 1, 0.9)
+    return order
+
+
+def test_the_leaderboard_of_several_objectives_goes_by_front_and_then_by_the_first(several):
+    board = leaderboard(output=several.output)
+    assert [(r.rank, r.front, r.number) for r in board.rows] == [
+        (1, 1, 2), (2, 1, 1), (3, 2, 0), (0, 0, 3),
+    ]  # fmt: skip
+    best, running = board.rows[0], board.rows[3]
+    assert (best.value, best.low, best.high) == (0.7, 0.69, 0.71)
+    assert best.others == {"latency_us": (250.0, 245.0, 259.0)}
+    assert running.others == {}
+    assert [goal._asdict() for goal in board.goals] == [
+        {"name": "auc", "direction": "maximize"},
+        {"name": "latency_us", "direction": "minimize"},
+    ]
+
+
+def test_status_of_several_objectives_tells_the_best_of_the_first_and_the_front(several):
+    stands = status(output=several.output)
+    assert (stands.objectives, stands.best, stands.front) == (("auc", "latency_us"), 0.7, 2)
+    assert [(t.number, t.value) for t in stands.running] == [(3, 0.9)]
 
 
 def test_the_latest_search_is_meant_where_none_is_named(studied):

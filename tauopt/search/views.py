@@ -1,0 +1,120 @@
+"""A study of several objectives as pruners and samplers can bear it.
+
+Optuna's pruners know one objective, and its TPE fails on stopped trials where there are several.
+Each gets to see the study through a storage that shows other directions or other trials; what
+they write goes to the study itself, so that rungs survive the driver.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Container, Sequence
+from functools import partial
+from typing import Any, cast
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+Show = Callable[[list[FrozenTrial]], list[FrozenTrial]]
+
+
+def for_pruners(study: optuna.Study) -> optuna.Study:
+    """Return a study as if its first objective were the only one."""
+    return _seen(study, study.directions[:1], first_objective)
+
+
+def for_samplers(study: optuna.Study) -> optuna.Study:
+    """Return a study whose stopped trials look complete, and worse than those that are."""
+    show = partial(stopped_as_worst, directions=study.directions)
+    return _seen(study, study.directions, show)
+
+
+def _seen(study: optuna.Study, directions: Sequence[StudyDirection], show: Show) -> optuna.Study:
+    if len(study.directions) == 1:
+        return study
+    storage = cast(BaseStorage, _Seen(study._storage, directions, show))
+    return optuna.load_study(
+        study_name=study.study_name, storage=storage, sampler=study.sampler, pruner=study.pruner
+    )
+
+
+class _Seen:
+    """A storage that shows other directions and trials; all else, and all writing, is its own."""
+
+    def __init__(
+        self, storage: BaseStorage, directions: Sequence[StudyDirection], show: Show
+    ) -> None:
+        self._storage = storage
+        self._directions = list(directions)
+        self._show = show
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._directions
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        trials = self._show(self._storage.get_all_trials(study_id, deepcopy=False))
+        chosen = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+def first_objective(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Return trials that have the first of their values only."""
+    return [_with_values(t, t.values[:1]) if t.values else t for t in trials]
+
+
+def stopped_as_worst(
+    trials: list[FrozenTrial], *, directions: Sequence[StudyDirection]
+) -> list[FrozenTrial]:
+    """Return trials of which stopped ones count as complete, and as worse than all that are.
+
+    They keep the order that Optuna gives them where there is one objective: who came further is
+    better, and among equals who had the larger value. In the objectives behind the first, which
+    is maximized, all stopped trials are alike.
+    """
+    first, *others = _worst(trials, directions)
+    stopped = [t for t in trials if t.state is TrialState.PRUNED]
+    order = sorted(stopped, key=_how_far, reverse=True)
+    values = {
+        trial.number: [first - place * (1.0 + abs(first)), *others]
+        for place, trial in enumerate(order, start=1)
+    }
+    complete = TrialState.COMPLETE
+    return [
+        _with_values(t, values[t.number], state=complete) if t.number in values else t
+        for t in trials
+    ]
+
+
+def _worst(trials: list[FrozenTrial], directions: Sequence[StudyDirection]) -> list[float]:
+    """Return the worst value of each objective among complete trials; zeros if there are none."""
+    complete = [t.values for t in trials if t.state is TrialState.COMPLETE]
+    if not complete:
+        return [0.0] * len(directions)
+    return [
+        min(column) if direction is StudyDirection.MAXIMIZE else max(column)
+        for column, direction in zip(zip(*complete, strict=True), directions, strict=True)
+    ]
+
+
+def _how_far(trial: FrozenTrial) -> tuple[int, float]:
+    last = trial.last_step
+    return (0, 0.0) if last is None else (last, trial.intermediate_values[last])
+
+
+def _with_values(
+    trial: FrozenTrial, values: list[float], *, state: TrialState | None = None
+) -> FrozenTrial:
+    other = copy.copy(trial)
+    other.state = state or trial.state
+    other.values = values
+    return other

@@ -1,0 +1,249 @@
+"""Several objectives: stopped as if the first were the only one, and sampled for all of them."""
+
+import math
+
+import numpy as np
+import optuna
+import pytest
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from tauopt.config.experiment import Pruner, Sampler, Search
+from tauopt.config.ranges import ChoiceRange, FloatRange
+from tauopt.search.pruners import make_pruner
+from tauopt.search.trials import Trials
+from tauopt.search.views import for_pruners, for_samplers
+from tests.evaluation.test_pareto import slow_fronts
+
+SPACE = {"x": FloatRange(0.0, 1.0), "cost": FloatRange(0.0, 1.0)}
+BOTH = ["maximize", "minimize"]
+REPORTS = 9
+PRUNERS = {
+    "asha": Pruner(type="asha", reduction_factor=2),
+    "asha, two reports": Pruner(type="asha", reduction_factor=3, min_reports=2),
+    "hyperband": Pruner(type="hyperband", reduction_factor=3),
+    "median": Pruner(type="median", startup=2),
+    "none": Pruner(type="none"),
+}
+
+
+def make_study(tmp_path=None, *, directions=BOTH, pruner=None):
+    return optuna.create_study(
+        study_name="s",
+        storage=f"sqlite:///{tmp_path}/studies.db" if tmp_path else None,
+        directions=directions,
+        load_if_exists=True,
+        pruner=pruner or optuna.pruners.NopPruner(),
+    )
+
+
+def settings(trials, sampler="random", **kwargs):
+    return Search(trials=trials, sampler=Sampler(type=sampler, seed=5, startup=4), **kwargs)
+
+
+def curves(trials, seed=3):
+    """Rising objectives, (trial, report), that cross each other; ties too."""
+    rng = np.random.default_rng(seed)
+    ends, rates = rng.random((2, trials))
+    steps = np.arange(1, REPORTS + 1)
+    return np.round(ends[:, None] * (1 - np.exp(-rates[:, None] * steps)), 2).tolist()
+
+
+def outcome(study):
+    """What became of each trial, with its reports and the rungs that it went past."""
+    return [
+        (t.state, t.intermediate_values,
+         {k: v for k, v in t.system_attrs.items() if k.startswith("completed_rung")})
+        for t in study.get_trials()
+    ]  # fmt: skip
+
+
+def in_turns(curves, *, begin, report, concurrent=3):
+    """Let trials report one after another, some at a time, as workers do."""
+    waiting, running = list(range(len(curves))), {}
+    while waiting or running:
+        while waiting and len(running) < concurrent:
+            begin(waiting[0])
+            running[waiting.pop(0)] = 0
+        for number in list(running):
+            running[number] += 1
+            if report(number, running[number]) or running[number] == REPORTS:
+                del running[number]
+
+
+def stopped_by_optuna(pruner, curves):
+    """The reference: Optuna's own `report` and `should_prune` on a study of one objective."""
+    study = make_study(directions=["maximize"], pruner=make_pruner(pruner, reports=REPORTS))
+    study.sampler = RandomSampler(seed=1)
+    live = {}
+
+    def report(number, step):
+        trial, value = live[number], curves[number][step - 1]
+        trial.report(value, step)
+        if step == REPORTS:
+            study.tell(trial, max(curves[number]))
+        elif trial.should_prune():
+            study.tell(trial, state=TrialState.PRUNED)
+            return True
+        return False
+
+    in_turns(curves, begin=lambda number: live.update({number: study.ask()}), report=report)
+    return study
+
+
+def stopped_by_us(pruner, curves, *, book):
+    """The same with several objectives; `book()` gives the bookkeeping at each call."""
+
+    def begin(number):
+        assert book().next_trial().number == number
+
+    def report(number, step):
+        value, trials = curves[number][step - 1], book()
+        if step == REPORTS:
+            best = max(curves[number])
+            trials.complete(number, step, value, best=best, others=(float(number % 5),))
+        elif trials.report(number, step, value):
+            trials.prune(number)
+            return True
+        return False
+
+    in_turns(curves, begin=begin, report=report)
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_trials_are_stopped_as_if_the_first_objective_were_the_only_one(name):
+    pruner, some = PRUNERS[name], curves(24)
+    reference = stopped_by_optuna(pruner, some)
+    study = make_study(pruner=make_pruner(pruner, reports=REPORTS))
+    trials = Trials(study, settings(24), space=SPACE)
+    stopped_by_us(pruner, some, book=lambda: trials)
+    assert outcome(study) == outcome(reference)
+    states = {t.state for t in study.trials}
+    assert states == {TrialState.COMPLETE} | ({TrialState.PRUNED} if name != "none" else set())
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+def test_rungs_survive_a_driver_that_dies_at_any_moment(name, tmp_path):
+    """A new driver, on a new connection, for every third call."""
+    pruner, some = PRUNERS[name], curves(12, seed=7)
+    calls, present = [], []
+
+    def book():
+        calls.append(1)
+        if len(calls) % 3 == 1:
+            study = make_study(tmp_path, pruner=make_pruner(pruner, reports=REPORTS))
+            trials = Trials(study, settings(12), space=SPACE)
+            running = [t.number for t in study.trials if t.state is TrialState.RUNNING]
+            assert [trials.next_trial().number for _ in running] == running
+            present[:] = [trials]
+        return present[0]
+
+    stopped_by_us(pruner, some, book=book)
+    assert len(calls) > 30
+    assert outcome(make_study(tmp_path)) == outcome(stopped_by_optuna(pruner, some))
+
+
+def test_pruners_see_one_objective_and_write_into_the_study():
+    study = make_study()
+    trial = study.ask()
+    study.tell(trial, (0.5, 3.0))
+    seen = for_pruners(study)
+    assert [d.name for d in seen.directions] == ["MAXIMIZE"]
+    assert [t.value for t in seen.trials] == [0.5]
+    assert study.trials[0].values == [0.5, 3.0]
+    running = seen.ask()
+    running.report(0.25, 1)
+    assert study.trials[1].intermediate_values == {1: 0.25}
+
+
+def test_a_study_of_one_objective_is_seen_as_it_is():
+    study = make_study(directions=["maximize"])
+    assert for_pruners(study) is study
+    assert for_samplers(study) is study
+
+
+def test_optuna_itself_still_refuses_reports_of_several_objectives():
+    """The reason for the views; when this fails, Optuna can do without them."""
+    trial = make_study().ask()
+    with pytest.raises(NotImplementedError):
+        trial.report(0.5, 1)
+    with pytest.raises(NotImplementedError):
+        trial.should_prune()
+
+
+def mixed(sampler, *, trials, pruned=lambda number: number % 2):
+    """A study of two objectives in which every other trial is stopped."""
+    study = make_study()
+    book = Trials(study, settings(trials, sampler), space=SPACE)
+    while (proposal := book.next_trial()) is not None:
+        x, cost = proposal.params["x"], proposal.params["cost"]
+        value = 1 - (x - 0.3) ** 2 + 0.2 * cost
+        if pruned(proposal.number):
+            book.report(proposal.number, 1 + proposal.number % 3, value / 2)
+            book.prune(proposal.number)
+        else:
+            book.complete(proposal.number, 3, value, best=value, others=(cost,))
+    return study
+
+
+def test_optuna_s_tpe_itself_still_fails_on_stopped_trials_of_several_objectives():
+    """The reason for the samplers' view."""
+    study = mixed("random", trials=12)
+    study.sampler = TPESampler(n_startup_trials=4, multivariate=True, seed=1)
+    with pytest.raises(RuntimeError, match="single direction"):
+        study.ask().suggest_float("x", 0.0, 1.0)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_a_sampler_goes_on_with_stopped_trials_and_is_repeatable(sampler):
+    params = [t.params for t in mixed(sampler, trials=20).trials]
+    assert len({str(p) for p in params}) == 20
+    assert params == [t.params for t in mixed(sampler, trials=20).trials]
+
+
+def test_tpe_searches_the_front_of_both_objectives():
+    """Best is x = 0.3 at every cost: the front is a line, which TPE comes near to all along."""
+    study = mixed("tpe", trials=60, pruned=lambda number: number % 4 == 3)
+    late = [t.params for t in study.trials[30:]]
+    assert np.median([abs(p["x"] - 0.3) for p in late]) < 0.15
+    assert np.ptp([p["cost"] for p in late]) > 0.5
+
+
+def test_samplers_see_stopped_trials_as_worse_than_complete_ones_in_optuna_s_order():
+    study = mixed("random", trials=24)
+    seen = for_samplers(study).trials
+    assert {t.state for t in seen} == {TrialState.COMPLETE}
+    found = slow_fronts([t.values for t in seen], larger=(True, False))
+    stopped = [t for t in study.trials if t.state is TrialState.PRUNED]
+    complete = [found[t.number] for t in study.trials if t.state is TrialState.COMPLETE]
+    further = sorted(stopped, key=lambda t: max(t.intermediate_values.items()), reverse=True)
+    fronts = [found[t.number] for t in further]
+    assert fronts == sorted(set(fronts))
+    assert max(complete) < min(fronts)
+
+
+def test_stopped_trials_alone_have_an_order_too():
+    study = mixed("random", trials=6, pruned=lambda number: True)
+    values = [t.values for t in for_samplers(study).trials]
+    assert len({first for first, _ in values}) == 6
+    assert {other for _, other in values} == {0.0}
+
+
+@pytest.mark.parametrize("other", [math.nan, math.inf])
+def test_another_objective_that_is_not_finite_fails_the_trial(other):
+    study = make_study()
+    trials = Trials(study, settings(1), space=SPACE)
+    trials.complete(trials.next_trial().number, 1, 0.5, best=0.5, others=(other,))
+    assert study.trials[0].state is TrialState.FAIL
+    assert "not finite" in study.trials[0].user_attrs["reason"]
+
+
+def test_a_duplicate_takes_all_values():
+    space = {"x": ChoiceRange(tuple(n / 8 for n in range(8)))}
+    study = make_study()
+    trials = Trials(study, settings(50), space=space)
+    while (proposal := trials.next_trial()) is not None:
+        x = proposal.params["x"]
+        trials.complete(proposal.number, 1, x, best=x, others=(1 - x,))
+    assert all(t.values == [t.params["x"], 1 - t.params["x"]] for t in study.trials)
+    assert [t for t in study.trials if "duplicate_of" in t.user_attrs]
