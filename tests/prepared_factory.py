@@ -60,11 +60,12 @@ def prepared_dataset(
     seed: int = 1,
     groups: Sequence[str] = tuple(GROUPS),
     name: str = "toy",
+    classes: Sequence[str] = CLASSES,
 ) -> Path:
     """Write a prepared dataset of `candidates` over all splits (6:2:2); return its folder.
 
     Half of the candidates are jets; weights are positive and about 1, those of jets fall with pT.
-    The same arguments give the same bytes.
+    The same arguments give the same bytes. `classes` are other names for the six kinds.
     """
     rng = np.random.default_rng(seed)
     arrays = random_candidates(rng, candidates, groups=groups)
@@ -81,16 +82,16 @@ def prepared_dataset(
             for number, begin in enumerate(range(0, len(rows), chunk_size)):
                 part = take(arrays, rows[begin : begin + chunk_size], groups)
                 chunks.append(
-                    write_chunk(temporary, chunk_name(split, number), classes=CLASSES, **part)
+                    write_chunk(temporary, chunk_name(split, number), classes=classes, **part)
                 )
-            splits[split] = split_info(chunks, classes=CLASSES)
+            splits[split] = split_info(chunks, classes=classes)
         train = take(arrays, in_split["train"], groups)
         write_manifest(
             temporary,
             Manifest(
                 name=name,
                 digest=digest,
-                classes=CLASSES,
+                classes=tuple(classes),
                 splits=splits,
                 candidate=_fit("candidate", CANDIDATE, train["candidate"]),
                 groups=tuple(_fit(g, GROUPS[g], train["groups"][g][0]) for g in groups),

@@ -8,6 +8,7 @@ from tauopt.config import tree
 from tauopt.config.experiment import ONE_OBJECTIVE
 from tauopt.config.inputs import CANDIDATE, mask_name
 from tauopt.config.model_checks import check_sight, seen_groups
+from tauopt.config.networks.own import is_own
 from tauopt.config.objective import parse_objective
 from tauopt.config.yaml_source import Node, describe
 from tauopt.errors import Problem, nearest
@@ -78,6 +79,8 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from check_dataset(dataset, above="data.")
     yield from _task_classes(task, dataset)
     yield from _signal(task)
+    yield from _background(root, task)
+    yield from _own_heads(root, task)
     yield from _class_weights(root, task)
     yield from _model_groups(root, dataset)
     yield from check_sight(root, dataset)
@@ -128,10 +131,55 @@ def _signal(task: Node) -> Iterator[Problem]:
             )
         elif node.value in chosen[:position]:
             yield node.place.problem(f"task.signal: {node.value!r} stands twice")
-    if names and set(names) <= set(chosen):
-        yield signal.place.problem(
-            "task.signal: all task classes are signal; one must be background"
+
+
+def _background(root: Node, task: Node) -> Iterator[Problem]:
+    """Check what compares signal with background, or the classes of signal with each other."""
+    classes, signal = task.entries.get("classes"), task.entries.get("signal")
+    names = _task_class_names(classes) if classes is not None else []
+    chosen = names if signal is None else [str(node.value) for node in _text_items(signal)]
+    if not chosen or not set(chosen) <= set(names):
+        return
+    ways = len(set(chosen))
+    if ways == len(names):
+        yield from _without_background(root, task)
+    heads, weight = task.entries.get("heads"), tree.get(root, ("training", "mode_weight"))
+    if ways == len(names) or ways < 2:
+        need = "needs background and at least two signal classes"
+        if heads is not None and heads.value == "two":
+            yield heads.place.problem(f"task.heads: two {need}")
+        if weight is not None:
+            yield weight.place.problem(f"training.mode_weight: it {need} in the task")
+
+
+def _own_heads(root: Node, task: Node) -> Iterator[Problem]:
+    heads, type_ = task.entries.get("heads"), tree.get(root, ("model", "type"))
+    if heads is not None and heads.value == "two" and type_ is not None and is_own(type_.value):
+        yield heads.place.problem(
+            f"task.heads: two are those of built-in networks; {type_.value} makes its own output"
         )
+
+
+def _without_background(root: Node, task: Node) -> Iterator[Problem]:
+    signal, given = task.entries.get("signal"), tree.get(root, ("objective", "maximize"))
+    why = "all task classes are signal" + (" as task.signal is left out" if signal is None else "")
+    instead = "expected accuracy or balanced_accuracy"
+    if given is None:
+        place = signal.place if signal is not None else root.keys.get("task", task.place)
+        yield place.problem(
+            f"objective.maximize: rejection@0.75, the default, needs background, and {why}; "
+            f"{instead}"
+        )
+        return
+    for node in [given] if isinstance(given.value, str) else _text_items(given):
+        try:
+            needs = parse_objective(str(node.value)).needs_background
+        except ValueError:
+            continue
+        if needs:
+            yield node.place.problem(
+                f"objective.maximize: {node.value} needs background, and {why}; {instead}"
+            )
 
 
 def _task_class_names(classes: Node) -> list[str]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from tauopt.config.dataset import Dataset
 from tauopt.config.networks import Network
@@ -59,8 +65,25 @@ class Task(Settings):
     ]
     """Task class -> the dataset's classes in it; a plain list means each by itself. Order is
     the order of the network's outputs. Candidates of classes in no task class are left out."""
-    signal: tuple[Name, ...] = Field(min_length=1)
-    """Task classes that are signal; the others are background."""
+    signal: tuple[Name, ...] = Field(default=(), min_length=1)
+    """Task classes that are signal; the others are background. Left out, all are signal: decay
+    modes of true taus, for instance."""
+    heads: Literal["one", "two"] = "one"
+    """`one` output over all classes; or `two` on one trunk: signal against background, and which
+    signal class it is if it is signal, whose loss only true signal feels. Outputs are the
+    probabilities of all classes in both cases."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_signal(cls, task: Any) -> Any:
+        if not isinstance(task, dict) or "signal" in task or not task.get("classes"):
+            return task
+        return {**task, "signal": tuple(task["classes"])}
+
+    @property
+    def background(self) -> tuple[str, ...]:
+        """Task classes that are no signal."""
+        return tuple(name for name in self.classes if name not in self.signal)
 
 
 class EarlyStopping(Settings):
@@ -118,6 +141,10 @@ class Training(Settings):
     """Of `focal` only."""
     label_smoothing: float = Field(default=0.0, ge=0, le=0.5)
     """Part of each label that is spread evenly over all classes."""
+    mode_weight: float = Field(default=1.0, ge=0, le=1000)
+    """How much it counts which signal class a true signal candidate is, beside signal against
+    background, in the loss. Other than 1, and with two heads, the loss has these two parts, and
+    `focal` and `label_smoothing` act on each by itself."""
     class_balance: Literal["equal", "signal", "none"] = "equal"
     """`equal`: each task class has the same sum of weights in the loss; `signal`: all signal
     together has that of all background; `none`: as in the data."""
@@ -158,7 +185,8 @@ class Objective(Settings):
     maximize: Annotated[
         tuple[_Metric, ...], AfterValidator(_different), AfterValidator(_some), _OneOrSeveral
     ] = ("rejection@0.75",)
-    """`rejection@0.75` (background rejection at 75 % signal efficiency), `auc`, `accuracy`;
+    """`rejection@0.75` (background rejection at 75 % signal efficiency), `auc`, `accuracy`,
+    `balanced_accuracy` (the mean over true classes); the latter two need no background.
     `/1p` or `/3p` behind it keeps candidates of that many prongs. One, or a list: the first
     stops trials that fall behind, ends training early and picks a trial's best weights."""
     minimize: Annotated[tuple[_Cost, ...], AfterValidator(_different), _OneOrSeveral] = ()

@@ -95,6 +95,13 @@ class InputSpec(Settings):
     """Task classes in output order."""
     signal: tuple[str, ...]
     """Those of `classes` that are signal."""
+    heads: Literal["one", "two"] = "one"
+    """As `Task.heads`."""
+
+    @property
+    def background(self) -> tuple[str, ...]:
+        """Those of `classes` that are no signal."""
+        return tuple(name for name in self.classes if name not in self.signal)
 
     def group(self, name: str) -> FittedGroup:
         """Return the group called `name`; KeyError if there is none."""

@@ -8,11 +8,14 @@ from typing import Literal, NamedTuple, cast
 
 from tauopt.errors import nearest
 
-Metric = Literal["rejection", "auc", "accuracy"]
+Metric = Literal["rejection", "auc", "accuracy", "balanced_accuracy"]
 Direction = Literal["maximize", "minimize"]
-_METRICS = ("rejection", "auc", "accuracy")
+_METRICS = ("rejection", "auc", "accuracy", "balanced_accuracy")
 _NAME = re.compile(r"(?P<metric>[A-Za-z_]+)(@(?P<at>[^/]*))?(/(?P<prongs>.*))?", re.DOTALL)
-_FORMS = "expected rejection@0.75, auc or accuracy, with /1p or /3p behind it for that many prongs"
+_FORMS = (
+    "expected rejection@0.75, auc, accuracy or balanced_accuracy, with /1p or /3p behind it for "
+    "that many prongs"
+)
 
 Quantity = Literal["latency_us", "parameters"]
 _QUANTITIES = ("latency_us", "parameters")
@@ -46,6 +49,11 @@ class ObjectiveName:
     """Signal efficiency between 0 and 1; of `rejection` only."""
     prongs: int | None = None
     """Candidates of this many prongs only; None takes all."""
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether it compares signal with background."""
+        return self.metric in ("rejection", "auc")
 
     def __str__(self) -> str:
         at = "" if self.at is None else f"@{self.at:g}"

@@ -65,6 +65,7 @@ def input_spec(manifest: Manifest, task: Task, lengths: Mapping[str, int]) -> In
         lengths=dict(lengths),
         classes=tuple(task.classes),
         signal=task.signal,
+        heads=task.heads,
     )
 
 
@@ -72,23 +73,30 @@ def check_task(manifest: Manifest, task: Task) -> None:
     """Check that the task can be learned and judged, before any training.
 
     Raises:
-        DataError: a task class has no candidates, or no positive sum of weights, in the training
-            split; or the validation split lacks signal or background.
+        DataError: a task class has no candidates in the training or validation split, or no
+            positive sum of weights in the training split.
     """
     counts, weights = _totals(manifest, task, "train")
+    seen, _ = _totals(manifest, task, "validation")
     for index, name in enumerate(task.classes):
         if not counts[index]:
-            raise DataError(f"the training split holds no candidate of task class {name!r}")
+            raise _without_candidates("train", name, manifest, task)
+        if not seen[index]:
+            raise _without_candidates("validation", name, manifest, task)
         if weights[index] <= 0:
             raise DataError(
                 f"the sum of weights of task class {name!r} in the training split is "
                 f"{weights[index]:.6g}, expected more than 0"
             )
-    counts, _ = _totals(manifest, task, "validation")
-    is_signal = np.array([name in task.signal for name in task.classes])
-    for what, here in (("signal", is_signal), ("background", ~is_signal)):
-        if not counts[here].sum():
-            raise DataError(f"the validation split holds no {what} candidate")
+
+
+def _without_candidates(split: SplitName, name: str, manifest: Manifest, task: Task) -> DataError:
+    held = [f"{known} {count:,}" for known, count in manifest.splits[split].counts.items() if count]
+    return DataError(
+        f"the {'training' if split == 'train' else split} split holds no candidate of task class "
+        f"{name!r} (task.classes: {', '.join(task.classes[name])}); it holds "
+        f"{', '.join(held) or 'none at all'}"
+    )
 
 
 def class_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tauopt.config.experiment import Task
 from tauopt.deploy.reading import Reading
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import Verdict
@@ -11,7 +12,7 @@ from tauopt.evaluation.measured import shown
 def model_card(trial: Trial, what: Reading, verdict: Verdict) -> str:
     """Return the card of a judged trial: what, data, numbers with errors, verdict, use, limits."""
     task = what.task
-    background = [name for name in task.classes if name not in task.signal]
+    background = ", ".join(task.background) or "none"
     inputs = "\n".join(
         f"- `{group}`: {_shape(group, what)}: {', '.join(names)}"
         for group, names in what.features.items()
@@ -22,9 +23,8 @@ Tau classifier of type `{trial.experiment.model.type}`, {trial.result.get("param
 parameters, from run `{trial.name}` ({trial.run_id}).
 
 ## Task
-Signal: {", ".join(task.signal)}. Background: {", ".join(background)}.
-Output: one probability a class, in the order {", ".join(task.classes)}; the score is the sum \
-over the signal classes.
+Signal: {", ".join(task.signal)}. Background: {background}.
+Outputs: `probabilities`, one a class, in the order {", ".join(task.classes)}{_scores(task)}.
 
 ## Data
 Prepared dataset `{verdict.dataset}` (digest `{verdict.dataset_digest[:16]}`): trained on its \
@@ -54,7 +54,8 @@ Objects are in the dataset's order and padded with zeros; `<group>_mask` is True
 ```python
 from tauopt.models.saving import load_model
 model = load_model("model.keras", sha256="{verdict.model_sha256}")
-probabilities = model(inputs)  # a dict of arrays, named as above
+found = model(inputs)  # a dict of arrays, named as above
+probabilities = found["probabilities"]
 ```
 Or `mlflow.pyfunc.load_model("models:/{verdict.model}@champion").predict(inputs)`.
 
@@ -63,6 +64,20 @@ Errors are statistical only. The numbers hold for the simulation, selection and 
 dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
 The score is not calibrated as a probability, and its cuts are not flat in momentum or pile-up.
 """
+
+
+def _scores(task: Task) -> str:
+    """Say what a saved model gives beside probabilities; see `tauopt.models.scores`."""
+    if not task.background:
+        return ""
+    told = ["; `signal_score`, the sum over the signal classes"]
+    modes = [name for name in task.classes if name in task.signal]
+    if len(modes) > 1:
+        told.append(f"`mode_scores`, P(class | signal) of {', '.join(modes)}")
+    if len(task.background) > 1:
+        names = ", ".join(f"`against_{name}`" for name in task.background)
+        told.append(f"{names}, signal / (signal + that class)")
+    return "; ".join(told)
 
 
 def _shape(group: str, what: Reading) -> str:

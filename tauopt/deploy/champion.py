@@ -91,7 +91,8 @@ def _against(
 ) -> Challenge:
     path, sha256 = fetch_model(client, present, folder=folder)
     what = parse_reading(present.tags.get(READING, ""))
-    if challenger.objective.metric == "accuracy" and what.task != challenger.what.task:
+    of_classes = not challenger.objective.needs_background
+    if of_classes and what.task.classes != challenger.what.task.classes:
         raise DataError("accuracies of different tasks say nothing of each other")
     dataset, split = challenger.dataset, challenger.split
     theirs = predict_split(load_model(path, sha256=sha256), what, dataset, split=split)

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.models.saving import load_model
+from tauopt.models.scores import only_probabilities
 
 
 class Classifier:
     """A registered model as MLflow calls it."""
 
     def __init__(self, path: Path) -> None:
-        self._model = load_model(path)
+        self._model = only_probabilities(load_model(path))
 
     def predict(
         self, inputs: Mapping[str, Any], params: Mapping[str, Any] | None = None

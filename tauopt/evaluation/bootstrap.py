@@ -91,6 +91,8 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
     """Return the objective as a function of how often each candidate counts, (N,)."""
     if objective.metric == "accuracy":
         return _resampled_accuracy(predictions)
+    if objective.metric == "balanced_accuracy":
+        return _resampled_balanced(predictions)
     order = np.argsort(-predictions.score, kind="stable")
     ends = tie_ends(predictions.score[order])
     weights, is_signal = predictions.weights[order], predictions.is_signal[order]
@@ -117,3 +119,16 @@ def _resampled_accuracy(predictions: Predictions) -> Callable[[Floats], float]:
     right = predictions.probabilities.argmax(axis=1) == predictions.labels
     weights, right_weights = predictions.weights, predictions.weights * right
     return lambda times: float(np.sum(right_weights * times) / np.sum(weights * times))
+
+
+def _resampled_balanced(predictions: Predictions) -> Callable[[Floats], float]:
+    right = predictions.probabilities.argmax(axis=1) == predictions.labels
+    labels, weights, classes = predictions.labels, predictions.weights, len(predictions.classes)
+
+    def value(times: Floats) -> float:
+        every = np.bincount(labels, weights * times, minlength=classes)
+        passed = np.bincount(labels, weights * times * right, minlength=classes)
+        there = every > 0
+        return float(np.mean(passed[there] / every[there]))
+
+    return value

@@ -25,6 +25,8 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Measured:
         predictions = predictions.with_prongs(objective.prongs)
     if objective.metric == "accuracy":
         return accuracy(predictions)
+    if objective.metric == "balanced_accuracy":
+        return balanced_accuracy(predictions)
     curve = roc(predictions.score, predictions.is_signal, predictions.weights)
     if objective.metric == "auc":
         return auc(curve)
@@ -47,11 +49,40 @@ def accuracy(predictions: Predictions) -> Measured:
             "accuracy needs candidates of at least two classes and a positive sum of weights; "
             f"got {len(predictions)} candidates, sum of weights {total:.4g}"
         )
+    fraction, variance, squares = _right(predictions)
+    return Measured(fraction, *wilson(fraction, variance, 1.0 / squares))
+
+
+def balanced_accuracy(predictions: Predictions) -> Measured:
+    """Return the mean, over the true classes that are there, of the fraction that is named right.
+
+    It does not depend on how many candidates of each class there are.
+
+    Raises:
+        DataError: a probability is not finite, or fewer than two classes have a positive sum of
+            weights.
+    """
+    if not np.isfinite(predictions.probabilities).all():
+        raise DataError("probabilities must be finite; the network or its input is broken")
+    every = [predictions.where(predictions.labels == n) for n in range(len(predictions.classes))]
+    there = [one for one in every if one.weights.sum() > 0]
+    if len(there) < 2:
+        raise DataError(
+            "balanced accuracy needs at least two classes with a positive sum of weights; "
+            f"got {len(there)} in {len(predictions)} candidates"
+        )
+    fraction, variance, squares = np.array([_right(one) for one in there]).T
+    mean = float(fraction.mean())
+    number = len(there) ** 2 / float(squares.sum())
+    return Measured(mean, *wilson(mean, float(variance.sum()) / len(there) ** 2, number))
+
+
+def _right(predictions: Predictions) -> tuple[float, float, float]:
+    """Return the weighted fraction named right, its variance, and sum w^2 / (sum w)^2."""
     right = predictions.probabilities.argmax(axis=1) == predictions.labels
-    fraction = float(weights[right].sum() / total)
-    squares = weights**2 / total**2
-    variance = float(np.sum(squares * (right - fraction) ** 2))
-    return Measured(fraction, *wilson(fraction, variance, 1.0 / float(squares.sum())))
+    weights = predictions.weights / predictions.weights.sum()
+    fraction = float(weights[right].sum())
+    return fraction, float(np.sum(weights**2 * (right - fraction) ** 2)), float(np.sum(weights**2))
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ class Predictions:
     def _signal_class(self) -> NDArray[np.bool_]:
         return np.array([name in self.signal for name in self.classes])
 
+    @property
+    def has_background(self) -> bool:
+        """Whether some class is background; else there is no score to cut on."""
+        return not self._signal_class.all()
+
     @cached_property
     def score(self) -> NDArray[np.float64]:
         """The probability of being signal, (N,): the sum over the signal classes."""

@@ -33,15 +33,16 @@ def write_figures(
         history: one mapping a report (see `training_figure`); without any, no training curves.
         objective: name of the objective in `history`.
     Returns:
-        `roc.png`, `roc.json`, `score.png`, ..., all in `folder`.
+        `roc.png`, `roc.json`, `score.png`, ..., all in `folder`; without background in the task
+        neither ROC curve nor scores.
     Raises:
         DataError: one class only.
     """
-    drawn = {
-        "roc": roc_figure(predictions, sample=sample),
-        "score": score_figure(predictions, sample=sample),
-        "confusion": confusion_figure(predictions, sample=sample),
-    }
+    drawn = {}
+    if predictions.has_background:
+        drawn["roc"] = roc_figure(predictions, sample=sample)
+        drawn["score"] = score_figure(predictions, sample=sample)
+    drawn["confusion"] = confusion_figure(predictions, sample=sample)
     if history:
         text = note(predictions, sample)
         drawn["training"] = training_figure(history, objective=objective, sample=sample, text=text)

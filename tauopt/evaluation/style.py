@@ -140,10 +140,10 @@ def headroom(axes: Axes, *, bottom: float, top: float, free: float) -> None:
 def note(predictions: Predictions, sample: Sample) -> str:
     """Return the lines that say N and weights: `N = 1,203 signal, 1,198 background`."""
     signal = int(predictions.is_signal.sum())
-    return (
-        f"N = {signal:,} signal, {len(predictions) - signal:,} background\n"
-        f"{sample.weights}; errors: 68 %, statistical"
+    background = (
+        f" signal, {len(predictions) - signal:,} background" if predictions.has_background else ""
     )
+    return f"N = {signal:,}{background}\n{sample.weights}; errors: 68 %, statistical"
 
 
 def _shortened(text: str, most: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tauopt.evaluation.measured import Measured
-from tauopt.evaluation.metrics import accuracy
+from tauopt.evaluation.metrics import accuracy, balanced_accuracy
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, rejections, roc
 
@@ -16,19 +17,45 @@ PRONGS = (1, 3)
 
 
 def summary(predictions: Predictions) -> dict[str, Measured]:
-    """Return `auc`, `accuracy` and `rejection@0.6` ... `rejection@0.95`, and per prong `.../1p`.
+    """Return `accuracy`, `balanced_accuracy`, `auc`, `rejection@0.6` ..., and per prong `.../1p`.
 
-    Prongs that lack signal or background are left out.
+    Per prong there are `auc` and `rejection`; without background in the task, where those are
+    not, `accuracy` and `balanced_accuracy`. Prongs that can't be judged are left out.
 
     Raises:
         DataError: one class only, or a score that is not finite.
     """
-    numbers = {"accuracy": accuracy(predictions)} | _curve_numbers(predictions, "")
+    if not predictions.has_background:
+        return _mode_numbers(predictions)
+    numbers = _accuracies(predictions, "") | _curve_numbers(predictions, "")
     for prongs in PRONGS:
         chosen = chosen_prongs(predictions, prongs)
         if chosen is not None:
             numbers |= _curve_numbers(chosen, f"/{prongs}p")
     return numbers
+
+
+def _mode_numbers(predictions: Predictions) -> dict[str, Measured]:
+    numbers = _accuracies(predictions, "")
+    for prongs in PRONGS:
+        if "prongs" in predictions.columns:
+            chosen = predictions.with_prongs(prongs)
+            if np.count_nonzero(class_sums(chosen) > 0) > 1:
+                numbers |= _accuracies(chosen, f"/{prongs}p")
+    return numbers
+
+
+def class_sums(predictions: Predictions) -> NDArray[np.float64]:
+    """Return the sum of weights of each true class, (class,)."""
+    sums = np.bincount(predictions.labels, predictions.weights, minlength=len(predictions.classes))
+    return np.asarray(sums, np.float64)
+
+
+def _accuracies(predictions: Predictions, suffix: str) -> dict[str, Measured]:
+    return {
+        f"accuracy{suffix}": accuracy(predictions),
+        f"balanced_accuracy{suffix}": balanced_accuracy(predictions),
+    }
 
 
 def chosen_prongs(predictions: Predictions, prongs: int) -> Predictions | None:

@@ -211,19 +211,64 @@ class TwoClasses(layers.Layer):
         return {**super().get_config(), "index": self.index}
 
 
-def probabilities(x: Any, spec: InputSpec, make: Layers) -> Any:
-    """Return the class probabilities (N, class): one sigmoid unit for two classes, else softmax.
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class NestedClasses(layers.Layer):
+    """Join P(background class or signal) and P(class | signal) to probabilities of all classes.
 
-    They are float32 also where the network computes in half precision.
+    Call with the former, (N, background class + 1), signal last, and the latter, (N, signal class).
+
+    Args:
+        order: (class,) for each class its place in [background classes ..., signal classes ...].
     """
+
+    def __init__(self, order: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.order = tuple(order)
+
+    def call(self, outer: Any, inner: Any) -> Any:
+        """Return the probabilities (N, class)."""
+        every = ops.concatenate([outer[:, :-1], outer[:, -1:] * inner], axis=-1)
+        return ops.take(every, np.array(self.order, np.int32), axis=-1)
+
+    def compute_output_shape(self, outer_shape: Any, inner_shape: Any) -> Any:
+        """Return (N, class)."""
+        return (outer_shape[0], len(self.order))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `__init__` takes."""
+        return {**super().get_config(), "order": list(self.order)}
+
+
+def probabilities(x: Any, spec: InputSpec, make: Layers) -> Any:
+    """Return the class probabilities (N, class), from one head or two.
+
+    One head is one sigmoid unit for two classes, else softmax. Two are softmaxes: of each
+    background class and signal, and of the signal classes given signal. Probabilities are float32
+    also where the network computes in half precision.
+    """
+    if spec.heads == "two":
+        return _two_heads(x, spec, make)
     two = len(spec.classes) == 2
-    p = layers.Dense(
-        1 if two else len(spec.classes),
-        activation="sigmoid" if two else "softmax",
-        kernel_initializer=make.kernel(),
-        dtype="float32",
-        name="output",
-    )(x)
+    p = _head(x, 1 if two else len(spec.classes), make, name="output")
     if two:
         return TwoClasses(spec.classes.index(spec.signal[0]), name="probabilities")(p)
     return p
+
+
+def _two_heads(x: Any, spec: InputSpec, make: Layers) -> Any:
+    modes = [name for name in spec.classes if name in spec.signal]
+    outer = _head(x, len(spec.background) + 1, make, name="identification")
+    inner = _head(x, len(modes), make, name="mode")
+    every = [*spec.background, *modes]
+    order = [every.index(name) for name in spec.classes]
+    return NestedClasses(order, name="probabilities")(outer, inner)
+
+
+def _head(x: Any, units: int, make: Layers, *, name: str) -> Any:
+    return layers.Dense(
+        units,
+        activation="sigmoid" if units == 1 else "softmax",
+        kernel_initializer=make.kernel(),
+        dtype="float32",
+        name=name,
+    )(x)

@@ -21,6 +21,7 @@ from tauopt.models import (
     objects,
     preprocessing,
     recurrent,
+    scores,
     together,
 )
 
@@ -56,6 +57,10 @@ OUR_LAYERS = tuple(
         neighbours.MeanOfReal,
         blocks.Gelu,
         blocks.TwoClasses,
+        blocks.NestedClasses,
+        scores.SumOfClasses,
+        scores.AmongClasses,
+        scores.AgainstClass,
     )
 )
 KERAS_MODULES = {

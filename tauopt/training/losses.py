@@ -9,18 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from tauopt.config.experiment import Training
+from tauopt.config.inputs import InputSpec
+from tauopt.training.losses_in_parts import LossInParts, has_parts, losses_in_parts
 
 EPSILON = 1e-7
 """Keras clips probabilities to [EPSILON, 1 - EPSILON]."""
 
 
-def keras_loss(training: Training) -> Any:
+def keras_loss(training: Training, *, spec: InputSpec | None = None) -> Any:
     """Return the loss of the settings, on class probabilities and one-hot labels.
 
     Source of the focal loss: Lin et al., arXiv:1708.02002; without its alpha, since classes are
     balanced by weights.
+
+    Args:
+        training: says which.
+        spec: task of the network; None is one whose loss has one part.
     """
     smoothing = training.label_smoothing
+    if spec is not None and has_parts(spec, training):
+        return LossInParts(training, [name in spec.signal for name in spec.classes])
     if training.loss == "focal":
         return keras.losses.CategoricalFocalCrossentropy(
             alpha=1.0, gamma=training.focal_gamma, label_smoothing=smoothing
@@ -34,6 +42,7 @@ def mean_loss(
     weights: npt.NDArray[np.floating],
     *,
     training: Training,
+    spec: InputSpec | None = None,
 ) -> float:
     """Return the weighted mean of the same loss.
 
@@ -41,7 +50,12 @@ def mean_loss(
         probabilities: (candidate, class).
         labels: (candidate,) index of the true class.
         weights: (candidate,) as in training: physics weights times class weights.
+        training, spec: as `keras_loss` takes them.
     """
+    if spec is not None and has_parts(spec, training):
+        is_signal = np.array([name in spec.signal for name in spec.classes])
+        losses = losses_in_parts(probabilities, labels, is_signal=is_signal, training=training)
+        return float(np.average(losses, weights=weights))
     loss = _each(probabilities[np.arange(len(labels)), labels], training)
     if smoothing := training.label_smoothing:
         every = _each(probabilities, training).mean(axis=1)

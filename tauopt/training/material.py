@@ -147,6 +147,7 @@ class Data:
             predictions.labels,
             weights,
             training=self.experiment.training,
+            spec=self.spec,
         )
 
 
@@ -180,7 +181,7 @@ class Machine:
         self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
         if self.precision == "mixed":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
-        loss = self.own.loss if self.own else keras_loss(training)
+        loss = self.own.loss if self.own else keras_loss(training, spec=spec)
         output = self.own.output_of(self._trained) if self.own else self._trained.output
         self.trainee = Trainee(self._trained.input, output, name="trainee")
         self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=training.jit_compile)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tauopt.models.scores import only_probabilities
 from tauopt.stream.batches import Batch
 
 BATCH_SIZE = 8192
@@ -25,10 +26,11 @@ class Predictor:
         """Take a model whose inputs have names.
 
         Args:
-            model: a network.
+            model: a network, or a saved model with its scores.
             weights: what stands in for the model's variables, in their order; looked at anew in
                 each call. None means its own.
         """
+        model = only_probabilities(model)
         own = model.variables
         signature = {x.name: tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in model.inputs}
 

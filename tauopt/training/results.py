@@ -22,6 +22,7 @@ from tauopt.evaluation.report import write_figures
 from tauopt.evaluation.style import Sample
 from tauopt.evaluation.summary import summary
 from tauopt.models.saving import save_model
+from tauopt.models.scores import with_scores
 from tauopt.training.protocols import Tracker
 
 MODEL, PREDICTIONS, RESULT, FIGURES = "best.keras", "predictions.npz", "result.json", "figures"
@@ -65,7 +66,9 @@ def write_results(
         judged: its output.
         facts: what else to say in the result.
     """
-    digest = save_model(network, folder / MODEL)
+    found = judged.predictions
+    saved = with_scores(network, classes=found.classes, signal=found.signal)
+    digest = save_model(saved, folder / MODEL)
     objective = str(judged.objectives[0])
     judged.predictions.save(folder / PREDICTIONS)
     write_figures(

@@ -198,7 +198,7 @@ class _Trial:
             f"{self.name}_low": objective.low,
             f"{self.name}_high": objective.high,
         }
-        if "auc" not in entry:
+        if "auc" not in entry and predictions.has_background:
             entry["auc"] = measure(parse_objective("auc"), predictions).value
         for name, value in entry.items():
             if not math.isfinite(value):

@@ -97,6 +97,7 @@ def without_constants(experiment: Experiment) -> InputSpec:
         lengths=lengths,
         classes=tuple(experiment.task.classes),
         signal=experiment.task.signal,
+        heads=experiment.task.heads,
     )
 
 

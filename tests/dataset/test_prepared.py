@@ -257,5 +257,8 @@ def test_class_that_cannot_be_learned_or_judged_is_an_error(folder):
     check_task(manifest, ALL)
     with pytest.raises(DataError, match=r"training split holds no candidate of task class 'jet'"):
         check_task(emptied("train", "jet"), ALL)
-    with pytest.raises(DataError, match="validation split holds no signal"):
+    with pytest.raises(DataError, match=r"validation split holds no candidate of .* 'tau' \("):
         check_task(emptied("validation", *CLASSES[1:]), ALL)
+    with pytest.raises(DataError, match=r"'jet' \(task.classes: jet\); it holds 1p0n"):
+        check_task(emptied("validation", "jet"), ALL)
+    check_task(emptied("validation", "1p0n"), ALL)

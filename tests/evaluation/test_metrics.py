@@ -1,15 +1,16 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
 from tauopt.config.objective import ObjectiveName as Name
 from tauopt.errors import DataError
 from tauopt.evaluation.measured import Measured, wilson
-from tauopt.evaluation.metrics import accuracy, confusion, measure
+from tauopt.evaluation.metrics import accuracy, balanced_accuracy, confusion, measure
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.summary import summary
 
@@ -30,6 +31,64 @@ def test_accuracy_is_scikit_learns(predictions):
         predictions.labels, predictions.probabilities.argmax(1), sample_weight=predictions.weights
     )
     assert accuracy(predictions).value == pytest.approx(expected)
+
+
+def test_balanced_accuracy_is_scikit_learns(predictions):
+    expected = balanced_accuracy_score(
+        predictions.labels, predictions.probabilities.argmax(1), sample_weight=predictions.weights
+    )
+    assert balanced_accuracy(predictions).value == pytest.approx(expected)
+
+
+def test_balanced_accuracy_does_not_depend_on_the_sizes_of_classes(predictions):
+    factors = np.array([1.0, 100.0, 0.01, 7.0])
+    scaled = replace(predictions, weights=predictions.weights * factors[predictions.labels])
+    assert balanced_accuracy(scaled).value == pytest.approx(balanced_accuracy(predictions).value)
+    assert accuracy(scaled).value != pytest.approx(accuracy(predictions).value, rel=1e-3)
+
+
+def test_the_error_of_balanced_accuracy_is_the_spread_over_many_samples():
+    rng = np.random.default_rng(5)
+    toys = [balanced_accuracy(several_classes(rng, candidates=800)) for _ in range(150)]
+    spread = np.std([toy.value for toy in toys])
+    stated = np.mean([(toy.high - toy.low) / 2 for toy in toys])
+    assert stated == pytest.approx(spread, rel=0.2)
+
+
+def test_balanced_accuracy_leaves_absent_classes_out(predictions):
+    there = predictions.where(predictions.labels != 2)
+    expected = balanced_accuracy_score(
+        there.labels, there.probabilities.argmax(1), sample_weight=there.weights
+    )
+    assert balanced_accuracy(there).value == pytest.approx(expected)
+
+
+def test_balanced_accuracy_of_one_class_is_an_error(predictions):
+    with pytest.raises(DataError, match="at least two classes"):
+        balanced_accuracy(of_one_class(predictions))
+
+
+def modes(predictions):
+    """A task all of whose classes are signal."""
+    return replace(predictions, signal=predictions.classes)
+
+
+def test_without_background_the_summary_has_what_needs_none(predictions):
+    names = ("accuracy", "balanced_accuracy")
+    expected = {name + end for name in names for end in ("", "/1p", "/3p")}
+    assert summary(modes(predictions)).keys() == expected
+
+
+def test_without_background_there_is_no_curve(predictions):
+    with pytest.raises(DataError, match="signal and background"):
+        measure(Name("auc"), modes(predictions))
+
+
+def test_prongs_of_one_class_only_are_left_out_of_a_summary(predictions):
+    three = np.where(predictions.labels == 3, 3, 1)
+    of_prongs = replace(modes(predictions), columns={"prongs": three})
+    expected = {"accuracy", "balanced_accuracy", "accuracy/1p", "balanced_accuracy/1p"}
+    assert summary(of_prongs).keys() == expected
 
 
 def test_confusion_is_scikit_learns_with_rows_that_add_up_to_one(predictions):
@@ -96,7 +155,8 @@ def test_objectives_are_found_by_name(predictions):
 
 def test_summary_has_the_standard_numbers(predictions):
     curve = ["auc", "rejection@0.6", "rejection@0.75", "rejection@0.85", "rejection@0.95"]
-    expected = {"accuracy", *(name + end for name in curve for end in ("", "/1p", "/3p"))}
+    expected = {"accuracy", "balanced_accuracy"}
+    expected |= {name + end for name in curve for end in ("", "/1p", "/3p")}
     assert summary(predictions).keys() == expected
 
 

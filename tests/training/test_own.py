@@ -101,7 +101,7 @@ def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(planned, 
         data.dataset.validation, spec=data.spec, label_map=data.label_map, batch_size=160,
         shuffle=False,
     )  # fmt: skip
-    found = np.concatenate([np.asarray(model(batch.inputs)) for batch in stored])
+    found = np.concatenate([np.asarray(model(batch.inputs)["probabilities"]) for batch in stored])
     recorded = Predictions.load(the_plan.folder / "predictions.npz")
     np.testing.assert_allclose(found, recorded.probabilities, atol=1e-6)
 

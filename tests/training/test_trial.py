@@ -98,8 +98,13 @@ def test_the_saved_model_reproduces_the_saved_predictions_and_the_value(finished
     model = load_model(the_plan.folder / "best.keras", sha256=found["model_sha256"])
     saved = Predictions.load(the_plan.folder / "predictions.npz")
     data = Data(open_dataset(dataset), the_plan.experiment, 0)
-    again = np.concatenate([model(b.inputs, training=False) for b in data.validation()])
+    found_again = [model(b.inputs, training=False) for b in data.validation()]
+    again, score = (
+        np.concatenate([part[name] for part in found_again])
+        for name in ("probabilities", "signal_score")
+    )
     np.testing.assert_allclose(again, saved.probabilities, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(score, saved.score, rtol=1e-4, atol=1e-6)
     assert found["value"] == pytest.approx(max(r.value for r in reports))
     assert found["parameters"] == model.count_params()
 

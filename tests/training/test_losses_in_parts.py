@@ -1,0 +1,159 @@
+"""The loss in two parts against slow references, and what each head feels of it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tauopt.config.experiment import Training
+from tauopt.config.inputs import InputSpec
+from tauopt.models.build import build_model
+from tauopt.training.losses import keras_loss, mean_loss
+from tests.models.specs import SMALL, batch, spec_for
+
+CLASSES = ("jet", "1p0n", "1p1n", "e", "3p0n")
+SIGNAL = ("1p0n", "1p1n", "3p0n")
+SETTINGS = [
+    {},
+    {"mode_weight": 0.3},
+    {"mode_weight": 0.0},
+    {"mode_weight": 2.0, "loss": "focal", "focal_gamma": 2.0},
+    {"mode_weight": 0.7, "loss": "focal", "focal_gamma": 0.5, "label_smoothing": 0.2},
+    {"label_smoothing": 0.1},
+]
+
+
+def spec(heads="two", *, classes=CLASSES, signal=SIGNAL) -> InputSpec:
+    changed = {"classes": classes, "signal": signal, "heads": heads}
+    return spec_for(SMALL["dense"]).model_copy(update=changed)
+
+
+def slow_loss(p, label, *, classes, signal, training) -> float:
+    """One candidate, one probability at a time."""
+
+    def part(probabilities, true):
+        smoothing, total = training.label_smoothing, 0.0
+        for name, q in probabilities.items():
+            target = (1 - smoothing) * (name == true) + smoothing / len(probabilities)
+            q = min(max(q, 1e-30), 1 - 1e-7)
+            factor = (1 - q) ** training.focal_gamma if training.loss == "focal" else 1.0
+            total += -target * factor * np.log(q)
+        return total
+
+    of = {name: float(q) for name, q in zip(classes, p, strict=True)}
+    tau = sum(of[name] for name in signal)
+    true = classes[label]
+    outcomes = {name: q for name, q in of.items() if name not in signal} | {"tau": tau}
+    if true not in signal:
+        return part(outcomes, true)
+    modes = {name: of[name] / tau for name in signal}
+    return part(outcomes, "tau") + training.mode_weight * part(modes, true)
+
+
+@pytest.fixture
+def drawn():
+    rng = np.random.default_rng(3)
+    p = rng.dirichlet(np.ones(len(CLASSES)), 60).astype(np.float32)
+    return p, rng.integers(0, len(CLASSES), 60), rng.uniform(0, 2, 60)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_loss_in_parts_is_that_of_a_slow_reference(settings, drawn):
+    p, labels, weights = drawn
+    training = Training(**settings)
+    slow = [
+        slow_loss(q, label, classes=CLASSES, signal=SIGNAL, training=training)
+        for q, label in zip(p, labels, strict=True)
+    ]
+    loss = keras_loss(training, spec=spec())
+    of_keras = np.asarray(loss.call(np.eye(5, dtype=np.float32)[labels], p))
+    np.testing.assert_allclose(of_keras, slow, rtol=2e-4, atol=1e-6)
+    assert mean_loss(p, labels, weights, training=training, spec=spec()) == pytest.approx(
+        np.average(slow, weights=weights), rel=1e-5
+    )
+
+
+def test_crossentropy_in_parts_is_that_of_all_classes(drawn):
+    p, labels, weights = drawn
+    parts = mean_loss(p, labels, weights, training=Training(), spec=spec("two"))
+    whole = mean_loss(p, labels, weights, training=Training(), spec=spec("one"))
+    assert parts == pytest.approx(whole, rel=1e-6)
+
+
+def test_one_head_has_the_loss_in_parts_where_modes_are_weighted(drawn):
+    p, labels, weights = drawn
+    training = Training(mode_weight=0.5)
+    one, two = (
+        mean_loss(p, labels, weights, training=training, spec=spec(heads))
+        for heads in ("one", "two")
+    )
+    assert one == two
+    assert one < mean_loss(p, labels, weights, training=Training(), spec=spec("one"))
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_certain_and_wrong_is_finite_with_finite_gradients(settings):
+    p = tf.constant(np.eye(5, dtype=np.float32))
+    loss = keras_loss(Training(**settings), spec=spec())
+    for label in range(5):
+        with tf.GradientTape() as tape:
+            tape.watch(p)
+            value = loss.call(tf.one_hot([label] * 5, 5), p)
+        assert np.isfinite(value).all()
+        assert np.isfinite(tf.convert_to_tensor(tape.gradient(value, p))).all()
+
+
+def gradients(labels, **settings) -> dict[str, np.ndarray]:
+    """Return the gradients of the heads' kernels for candidates of these classes."""
+    the_spec = spec()
+    model = build_model(the_spec, SMALL["dense"], seed=1)
+    inputs = {name: tf.constant(x[: len(labels)]) for name, x in batch(the_spec).items()}
+    inputs["candidate"] *= [1e3, 0.1, 0.1, 1.0, 1e3]  # to where the network is not sure of itself
+    kernels = [model.get_layer(name).kernel.value for name in ("identification", "mode")]
+    with tf.GradientTape() as tape:
+        tape.watch(kernels)
+        value = keras_loss(Training(**settings), spec=the_spec)(
+            tf.one_hot(labels, 5), model(inputs, training=True)
+        )
+    found = tape.gradient(value, kernels)
+    return dict(zip(("identification", "mode"), map(np.asarray, found), strict=True))
+
+
+@pytest.mark.parametrize("loss", ["crossentropy", "focal"])
+def test_the_mode_head_feels_nothing_of_fakes(loss):
+    fakes = gradients([0, 3, 0, 0, 3, 3], loss=loss)
+    assert not fakes["mode"].any()
+    assert fakes["identification"].any()
+    with_taus = gradients([0, 3, 0, 0, 3, 3, 1, 2, 4], loss=loss)
+    assert with_taus["mode"].any()
+
+
+def test_a_head_that_is_sure_and_wrong_feels_its_gradient():
+    """The chain rule by hand: d loss / d logits of a head is its softmax less the truth."""
+    logits = tf.Variable([[30.0, 0.0, -30.0]])
+    with tf.GradientTape() as tape:
+        p = 1e-9 * tf.nn.softmax(logits)
+        p = tf.concat([[[1.0 - 1e-9]], p], axis=1)
+        the_spec = spec(classes=("jet", *SIGNAL))
+        value = keras_loss(Training(), spec=the_spec).call(tf.one_hot([3], 4), p)
+    assert float(value[0]) == pytest.approx(60 - np.log(1e-9), rel=1e-4)
+    found = np.asarray(tf.convert_to_tensor(tape.gradient(value, logits)))
+    np.testing.assert_allclose(found, [[1.0, 0.0, -1.0]], atol=1e-4)
+
+
+def test_without_weight_the_mode_head_feels_nothing_of_taus():
+    found = gradients([1, 2, 4, 1, 2, 4] * 2, mode_weight=0.0)
+    assert np.abs(found["mode"]).max() < 1e-4 * np.abs(found["identification"]).max()
+
+
+def test_smoothed_labels_teach_the_mode_head_nothing_of_fakes():
+    found = gradients([0, 3, 0, 0, 3, 3], label_smoothing=0.2)
+    assert np.abs(found["mode"]).max() < 1e-4 * np.abs(found["identification"]).max()
+
+
+def test_a_task_without_background_has_one_part():
+    modes = spec("one", classes=SIGNAL, signal=SIGNAL)
+    loss = keras_loss(Training(), spec=modes)
+    assert isinstance(loss, keras.losses.CategoricalCrossentropy)
