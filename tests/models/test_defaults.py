@@ -6,22 +6,15 @@ from typing import get_args
 
 import pytest
 
+from tauopt.config.catalogue import catalogue
 from tauopt.config.inputs import FittedGroup, InputSpec
 from tauopt.config.networks import AnyNetwork, group_lengths
 from tauopt.models.build import BUILDERS, describe
 from tests.models.specs import group
 
 FEATURES = {"tracks": 9, "clusters": 7, "neutral_pfos": 12, "conversions": 4}
-PARAMETERS = {
-    "rnn": 34_553,
-    "decay_mode_rnn": 11_945,
-    "deepsets": 50_455,
-    "transformer": 303_233,
-    "particlenet": 40_660,
-    "deeptau": 746_527,
-    "dense": 9_153,
-}
-"""Of the defaults for two classes, 11 features of the candidate's own and these groups."""
+PARAMETERS = {entry.type: entry.parameters for entry in catalogue()}
+"""As stated: of the defaults, for two classes, 11 features of the candidate's own, these groups."""
 
 
 def default(kind: str) -> AnyNetwork:

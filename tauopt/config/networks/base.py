@@ -70,6 +70,11 @@ class NetworkSettings(_Completed):
     ignores_order: ClassVar[bool] = False
     """Whether the order of objects in a group doesn't matter to the network."""
 
+    parameters: ClassVar[int] = 0
+    """Of the defaults, for two classes and the features of the demo sample."""
+    source: ClassVar[str] = ""
+    """Where it comes from."""
+
     type: str
     """Which network it is."""
     inputs: InputsText = ALL

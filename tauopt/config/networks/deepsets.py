@@ -38,6 +38,9 @@ class DeepSets(NetworkSettings):
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = _GROUPS
     ignores_order: ClassVar[bool] = True
 
+    parameters: ClassVar[int] = 50_455
+    source: ClassVar[str] = "arXiv:1703.06114, ATLAS unified classifier"
+
     type: Literal["deepsets"]
     """A Deep Sets network."""
     activation: Activation = "swish"

@@ -46,6 +46,9 @@ class DeepTau(NetworkSettings):
         name: DeepTauGroup(length=group.length) for name, group in GROUPS.items()
     }
 
+    parameters: ClassVar[int] = 746_527
+    source: ClassVar[str] = "CMS, arXiv:2201.08458"
+
     type: Literal["deeptau"]
     """A convolutional network on grids."""
     inner: Grid = Grid(cells=11, size=0.02)

@@ -17,6 +17,9 @@ class Dense(NetworkSettings, Tower):
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
 
+    parameters: ClassVar[int] = 9_153
+    source: ClassVar[str] = "none: a plain reference"
+
     type: Literal["dense"]
     """A network of dense layers."""
     activation: Activation = "relu"

@@ -29,6 +29,9 @@ class ParticleNet(NetworkSettings):
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
     ignores_order: ClassVar[bool] = True
 
+    parameters: ClassVar[int] = 40_660
+    source: ClassVar[str] = "arXiv:1902.08570"
+
     type: Literal["particlenet"]
     """A dynamic graph network."""
     neighbours: int = Field(default=8, ge=1, le=50)

@@ -57,6 +57,9 @@ class Rnn(Recurrent):
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = _GROUPS
 
+    parameters: ClassVar[int] = 34_553
+    source: ClassVar[str] = "ATLAS, ATL-PHYS-PUB-2019-033"
+
     type: Literal["rnn"]
     """A recurrent network."""
     groups: dict[Variable, RnnGroup] = Field(default=dict(_GROUPS), min_length=1)
@@ -80,6 +83,9 @@ class DecayModeRnn(Recurrent):
     """The ATLAS decay-mode RNN: recurrent branches over particle-flow objects alone."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = _PFOS
+
+    parameters: ClassVar[int] = 11_945
+    source: ClassVar[str] = "ATLAS, as published with the tau RNN"
 
     type: Literal["decay_mode_rnn"]
     """A recurrent network on particle-flow objects."""

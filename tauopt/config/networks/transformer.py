@@ -33,6 +33,9 @@ class Transformer(NetworkSettings):
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
     ignores_order: ClassVar[bool] = True
 
+    parameters: ClassVar[int] = 303_233
+    source: ClassVar[str] = "arXiv:1706.03762, TauMLTools; pairs: arXiv:2202.03772"
+
     type: Literal["transformer"]
     """A transformer."""
     layers: int = Field(default=6, ge=1, le=12)

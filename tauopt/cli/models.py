@@ -1,0 +1,73 @@
+"""`tauopt models`: the built-in networks, and the settings of one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tauopt.cli.options import Json
+
+if TYPE_CHECKING:
+    from tauopt.config.catalogue import CatalogueEntry, Knob
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show the settings of this one.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the networks, or all settings of one with what each may be."""
+    from tauopt.cli.console import print_json
+    from tauopt.workflows.models import list_models, list_settings
+
+    found = list_models() if name is None else list_settings(name)
+    if json:
+        print_json([asdict(one) for one in found])
+    elif name is None:
+        _print_models(list_models())
+    else:
+        _print_settings(name, list_settings(name))
+
+
+def _print_models(entries: list[CatalogueEntry]) -> None:
+    from rich.table import Table
+
+    from tauopt.cli.console import results
+
+    table = Table("type", "what it is", "groups by default", "parameters", "source")
+    for entry in entries:
+        groups = ", ".join(f"{name} {length}" for name, length in entry.groups.items())
+        table.add_row(entry.type, entry.what, groups, f"{entry.parameters:,}", entry.source)
+    console = results()
+    console.print(table)
+    console.print(
+        "parameters: of the defaults, for two classes and the demo sample's features; own models: "
+        "`type: module:Class`; settings of one: tauopt models NAME",
+        markup=False,
+    )
+
+
+def _print_settings(name: str, knobs: list[Knob]) -> None:
+    from rich.table import Table
+
+    from tauopt.cli.console import results
+
+    table = Table("setting", "may be", "default", "what it does", title=f"type: {name}")
+    for knob in knobs:
+        default = "" if knob.default in ("", ()) else str(knob.default).lower()
+        table.add_row(knob.path, knob.values, default, knob.what)
+    console = results()
+    console.print(table)
+    console.print(
+        "each a value, or a range: {int: [4, 15]}, {float: [0.1, 0.4], log: true}, "
+        "{choice: [lstm, gru]}; <group> is a group of the dataset file",
+        markup=False,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(models)

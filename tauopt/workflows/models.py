@@ -1,0 +1,15 @@
+"""List the networks, and the settings of one."""
+
+from __future__ import annotations
+
+from tauopt.config.catalogue import CatalogueEntry, Knob, catalogue, knobs
+
+
+def list_models() -> list[CatalogueEntry]:
+    """Return all built-in networks: what each is, sees and comes from."""
+    return catalogue()
+
+
+def list_settings(name: str) -> list[Knob]:
+    """Return all settings of a network; UsageError if there is none of this name."""
+    return knobs(name)
