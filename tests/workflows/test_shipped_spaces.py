@@ -19,7 +19,7 @@ SPACES = sorted(ROOT.glob("search_spaces/*.yaml"))
 POINTS = 20
 SMALL = (
     "--set", "data.simulate.taus=1500", "--set", "data.simulate.jets=1500",
-    "--set", "training.epochs=1", "--trials", "2", "--concurrent", "1",
+    "--set", "training.epochs=1", "--trials", "2",
 )  # fmt: skip
 
 
@@ -84,5 +84,5 @@ def test_each_space_is_searched_on_a_small_demo_sample(path, cache, tmp_path):
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     trials = json.loads(ended.stdout)["trials"]
-    assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
+    assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
     assert len(trials) == 2
