@@ -59,8 +59,8 @@ class _Number:
     """Counts and sums of weights of one variable in bins, by part."""
 
     grid: Grid | None = None
-    counts: list[NDArray[np.int64]] = field(default_factory=list)
-    sums: list[NDArray[np.float64]] = field(default_factory=list)
+    counts: list[NDArray[np.uint32]] = field(default_factory=list)
+    sums: list[NDArray[np.float32]] = field(default_factory=list)
     squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
     fourth: float = 0.0
 
@@ -69,9 +69,9 @@ class _Number:
             self.grid = grid_of(values)
         bins = self.grid.bins_of(values).astype(np.intp) if self.grid else np.empty(0, np.intp)
         squared = weights**2
-        self.counts.append(np.bincount(bins, minlength=BINS))
+        self.counts.append(np.bincount(bins, minlength=BINS).astype(np.uint32))
         sums = np.bincount(bins, weights, minlength=BINS)
-        self.sums.append(np.asarray(sums, dtype=np.float64))
+        self.sums.append(np.asarray(sums, dtype=np.float32))  # kept for every part
         self.squares += np.bincount(bins, squared, minlength=BINS)
         self.fourth += float((squared**2).sum())  # `@` wakes the threads of BLAS
 
@@ -83,7 +83,7 @@ class _Number:
         yield (
             WEIGHTED_KS,
             homogeneity.weighted_kolmogorov_smirnov(
-                np.array(self.sums), self.squares, sizes=counts.sum(axis=1), fourth=self.fourth
+                np.array(self.sums, dtype=np.float64), self.squares, sizes=counts.sum(axis=1), fourth=self.fourth
             ),
         )
 

@@ -23,7 +23,7 @@ from tauopt.stream.batches import batches
 from tests.benchmarks.sample import CLASSES, TASK, spec_of, write_prepared
 
 BATCH_SIZE = 1024
-CHUNKS = 8
+CHUNKS = 10
 PROCESSES = (1, 8)
 
 
