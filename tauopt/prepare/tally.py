@@ -83,7 +83,10 @@ class _Number:
         yield (
             WEIGHTED_KS,
             homogeneity.weighted_kolmogorov_smirnov(
-                np.array(self.sums, dtype=np.float64), self.squares, sizes=counts.sum(axis=1), fourth=self.fourth
+                np.array(self.sums, dtype=np.float64),
+                self.squares,
+                sizes=counts.sum(axis=1),
+                fourth=self.fourth,
             ),
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,10 +66,29 @@ def told(what: str, rates: Rates) -> float:
     return float(clock)
 
 
+def on_two_cores(stream: Callable[[int, int], int], table: np.ndarray, rows: np.ndarray) -> None:
+    """Tell what a second core gives to streaming with two readers, and to copying rows."""
+    halves = rows[::2].copy(), rows[1::2].copy()
+    both: dict[str, Rates] = {}
+    with ThreadPoolExecutor(2) as pool:
+        for epoch in range(REPEATS):
+            for readers in (1, 2):
+                speed = rate(lambda e=epoch, n=readers: stream(e, n))
+                both.setdefault(f"{readers} reader(s)", []).append(speed)
+            both.setdefault("copies in 1 thread", []).append(rate(lambda: copy_rows(table, rows)))
+            speed = rate(lambda: sum(pool.map(lambda half: copy_rows(table, half), halves)))
+            both.setdefault("copies in 2 threads", []).append(speed)
+    one, two, alone, together = (told(what, rates) for what, rates in both.items())
+    print(
+        f"two cores: {two / one:.2f} times one, by the clock; "
+        f"copying random rows: {together / alone:.2f} times"
+    )
+
+
 def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
+    with tempfile.TemporaryDirectory() as scratch:
         dataset = write_prepared(Path(scratch), chunks=CHUNKS)
         chunk = random_chunk(np.random.default_rng(2))
         write_root(Path(scratch) / "ntuple.root", chunk, compression=uproot.LZ4(1))
@@ -113,20 +133,7 @@ def main() -> None:
             )
         )
         os.sched_setaffinity(0, cores[:2])
-        halves = rows[::2].copy(), rows[1::2].copy()
-        both: dict[str, Rates] = {}
-        for repeat in range(REPEATS):
-            for readers in (1, 2):
-                speed = rate(lambda r=repeat, n=readers: stream(4096, r, n))
-                both.setdefault(f"{readers} reader(s)", []).append(speed)
-            both.setdefault("copies in 1 thread", []).append(rate(lambda: copy_rows(table, rows)))
-            speed = rate(lambda: sum(pool.map(lambda half: copy_rows(table, half), halves)))
-            both.setdefault("copies in 2 threads", []).append(speed)
-        one, two, alone, together = (told(what, rates) for what, rates in both.items())
-        print(
-            f"two cores: {two / one:.2f} times one, by the clock; "
-            f"copying random rows: {together / alone:.2f} times"
-        )
+        on_two_cores(lambda epoch, readers: stream(4096, epoch, readers), table, rows)
 
 
 if __name__ == "__main__":
