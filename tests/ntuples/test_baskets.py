@@ -166,3 +166,22 @@ def test_branches_of_real_files_are_those_of_uproot():
             )
             read += 1
     assert read > 300
+
+
+def test_baskets_of_several_compressed_blocks_are_read_and_no_file_stays_open(tmp_path):
+    """ROOT compresses at most 16 MB at a time."""
+    rng = np.random.default_rng(6)
+    counts = rng.integers(0, 4, 3_000_000)
+    lists = ak.unflatten(rng.normal(size=counts.sum()).astype("float32"), counts)
+    path = tmp_path / "large.root"
+    with uproot.recreate(path, compression=uproot.LZ4(1)) as file:
+        file.mktree("folder/t", {"y": ak.type(lists).content})
+        file["folder/t"].extend({"y": lists})
+    before = len(os.listdir("/proc/self/fd"))
+    reader = TreeReader(path, "folder/t", ["y"])
+    assert not reader._others
+    found = reader.read(10, len(counts))["y"]
+    np.testing.assert_array_equal(found.counts, counts[10:])
+    np.testing.assert_array_equal(found.content, ak.to_numpy(ak.flatten(lists[10:])))
+    del reader
+    assert len(os.listdir("/proc/self/fd")) == before
