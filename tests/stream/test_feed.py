@@ -66,6 +66,25 @@ def test_fed_batches_are_those_made_whatever_the_block(
         assert labels.dtype == weights.dtype == np.float32
 
 
+@pytest.mark.parametrize("readers", [1, 3])
+def test_batches_that_are_held_are_never_overwritten_by_later_ones(
+    dataset, spec, readers, monkeypatch
+):
+    """TensorFlow looks at the very memory that numpy filled, which is used again."""
+    monkeypatch.setattr("tauopt.stream.batches.BLOCK", 128)
+    epochs = range(20)
+    made = list(make(dataset, spec, epochs, joined=False)())
+    copies = [{name: array.copy() for name, array in b.inputs.items()} for b in made]
+    fed = feed(
+        make(dataset, spec, epochs, readers=readers), spec=spec, batch_size=64, steps=len(made)
+    )
+    held = [inputs for inputs, _, _ in fed]
+    for inputs, batch, copy in zip(held, made, copies, strict=True):
+        for name, array in copy.items():
+            np.testing.assert_array_equal(inputs[name].numpy(), array)
+            np.testing.assert_array_equal(batch.inputs[name], array)
+
+
 def fed_epoch(dataset, spec):
     steps = len(list(make(dataset, spec, joined=False)()))
     return feed(make(dataset, spec), spec=spec, batch_size=64, steps=steps)
