@@ -73,8 +73,10 @@ def test_batches_that_are_held_are_never_overwritten_by_later_ones(
     """TensorFlow looks at the very memory that numpy filled, which is used again."""
     monkeypatch.setattr("tauopt.stream.batches.BLOCK", 128)
     epochs = range(20)
-    made = list(make(dataset, spec, epochs, joined=False)())
-    copies = [{name: array.copy() for name, array in b.inputs.items()} for b in made]
+    made, copies = [], []
+    for batch in make(dataset, spec, epochs, joined=False)():
+        made.append(batch)
+        copies.append({name: array.copy() for name, array in batch.inputs.items()})
     fed = feed(
         make(dataset, spec, epochs, readers=readers), spec=spec, batch_size=64, steps=len(made)
     )
