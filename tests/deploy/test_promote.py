@@ -20,7 +20,7 @@ from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 from tauopt.workflows.promote import promote
 
 from ..prepared_factory import prepared_dataset
-from .trials import MODES, changed, experiment, shipped, train
+from .trials import DECAY_MODES, MODES, changed, experiment, shipped, train
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +196,30 @@ def test_a_trial_of_another_task_is_compared_on_what_both_judge(
     assert promote(run(modes), output=output, force=True).outcome in (
         "better", "not worse", "worse",
     )  # fmt: skip
+
+
+def test_a_decay_mode_trial_is_promoted_and_compared_without_background(
+    client, output, run, good, dataset, name, tmp_path
+):
+    objective = "balanced_accuracy"
+    settings = experiment(task=DECAY_MODES, objective=objective, learning_rate=0.02)
+    modes = train(tmp_path / "t100", dataset, settings)
+    run_id = run(modes)
+    verdict = promote(run_id, output=output)
+    assert verdict.outcome == "first"
+    assert set(verdict.test) >= {"accuracy", "balanced_accuracy", "accuracy/1p"}
+    assert verdict.candidates["background"] == 0
+    files = {file.path for file in client.list_artifacts(run_id, "promotion")}
+    assert "promotion/confusion.png" in files
+    assert "promotion/roc.png" not in files
+    assert "Background: none." in champion(client, name).description
+    other = train(tmp_path / "t101", dataset, experiment(
+        task=DECAY_MODES, objective=objective, learning_rate=0.02, class_balance="none",
+    ))  # fmt: skip
+    second = promote(run(other), output=output, force=True)
+    assert second.difference["low"] <= second.difference["value"] <= second.difference["high"]
+    with pytest.raises(PromotionRefused, match="needs signal and background"):
+        promote(run(good), output=output)
 
 
 def test_a_champion_that_can_not_be_judged_stands_in_the_way_until_forced(

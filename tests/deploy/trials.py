@@ -19,10 +19,11 @@ from tauopt.training.trial import run_trial
 from ..prepared_factory import CLASSES, SIGNAL
 
 TAUS = Task(classes={"jet": ("jet",), "tau": SIGNAL}, signal=("tau",))
+DECAY_MODES = Task(classes={name: (name,) for name in SIGNAL})
 MODES = Task(classes={name: (name,) for name in CLASSES}, signal=SIGNAL)
 
 
-def experiment(name="tau-id", *, task=TAUS, **training) -> Experiment:
+def experiment(name="tau-id", *, task=TAUS, objective="rejection@0.6", **training) -> Experiment:
     """A small dense network; its ntuples are nowhere, so its dataset can't be prepared again."""
     return Experiment(
         name=name,
@@ -40,7 +41,7 @@ def experiment(name="tau-id", *, task=TAUS, **training) -> Experiment:
         task=task,
         model=Dense(type="dense", layers=1, units=8),
         training=Training(**{"epochs": 2, "batch_size": 64} | training),
-        objective=Objective(maximize="rejection@0.6"),
+        objective=Objective(maximize=objective),
         tracking=Tracking(model=name),
     )
 

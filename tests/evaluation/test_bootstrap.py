@@ -11,7 +11,14 @@ from tauopt.evaluation.predictions import Predictions
 
 from .toys import gaussians, several_classes
 
-OBJECTIVES = [Name("rejection", 0.6), Name("rejection", 0.75, 3), Name("auc"), Name("accuracy")]
+OBJECTIVES = [
+    Name("rejection", 0.6),
+    Name("rejection", 0.75, 3),
+    Name("auc"),
+    Name("accuracy"),
+    Name("balanced_accuracy"),
+    Name("balanced_accuracy", prongs=3),
+]
 
 
 def smeared(predictions, rng, *, sigma):
