@@ -11,8 +11,9 @@ Source: as `basket_headers`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ class Baskets:
 
     dtype: np.dtype[Any]
     """Of a number, as in the file."""
+    is_jagged: bool
+    """Whether entries hold lists, be it of one number each."""
     width: int | None
     """Numbers an entry; None if each has its own count."""
     header: int
@@ -64,6 +67,7 @@ def baskets_of(branch: Any) -> Baskets | None:
     stored, wanted = interpretation.from_dtype, interpretation.to_dtype
     if stored.base.kind not in "biuf" or wanted.base != stored.base.newbyteorder("="):
         return None
+    is_jagged = branch.interpretation is not interpretation or bool(stored.shape)
     if branch.interpretation is interpretation:
         width = int(np.prod(stored.shape, dtype=np.int64))
     elif stored.shape:
@@ -73,7 +77,7 @@ def baskets_of(branch: Any) -> Baskets | None:
     sizes = np.asarray(branch.member("fBasketBytes"), dtype=np.int64)[: len(edges) - 1]
     if branch.embedded_baskets or len(seeks) != len(edges) - 1:
         return None
-    return Baskets(stored.base, width, header, edges, seeks, sizes)
+    return Baskets(stored.base, is_jagged, width, header, edges, seeks, sizes)
 
 
 def stores_offsets(baskets: Baskets, file: int) -> bool:
@@ -98,13 +102,23 @@ class _Basket(NamedTuple):
     """Bytes of the key, which offsets count too."""
 
 
+class _Span(NamedTuple):
+    """Some entries of one basket."""
+
+    basket: _Basket
+    entries: int
+    """Of the basket."""
+    first: int
+    stop: int
+
+
 @dataclass
 class BranchReader:
     """Reads one branch by ranges of entries; keeps the last basket, for the range that follows.
 
     Not for several threads at once; `os.pread` lets many readers share a file. All baskets of a
     range are decoded together: a call into numpy costs as much as a thousand numbers, and makes
-    threads wait for each other.
+    threads wait for each other. Of a basket only the range is decoded: it may be a whole file.
     """
 
     baskets: Baskets
@@ -124,54 +138,50 @@ class BranchReader:
         held = self._held
         some = [held[n] if n in held else self._basket(n) for n in range(first, last)]
         self._held = {last - 1: some[-1]}
-        entries = np.diff(edges[first : last + 1])
-        low, high = start - int(edges[first]), stop - int(edges[first])
-        if self.baskets.width is None:
-            return self._lists(some, entries, low=low, high=high)
-        return self._fixed(some, entries, low=low, high=high)
+        spans = [
+            _Span(basket, end - begin, max(start - begin, 0), min(stop, end) - begin)
+            for basket, (begin, end) in zip(
+                some, pairwise(edges[first : last + 1].tolist()), strict=True
+            )
+        ]
+        return self._lists(spans) if self.baskets.width is None else self._fixed(spans)
 
     def _basket(self, number: int) -> _Basket:
         where = self.baskets
         return _read(self.file, int(where.seeks[number]), int(where.sizes[number]))
 
-    def _fixed(
-        self, some: Sequence[_Basket], entries: NDArray[np.int64], *, low: int, high: int
-    ) -> Array | Jagged:
+    def _fixed(self, spans: Sequence[_Span]) -> Array | Jagged:
         """Decode numbers of which each entry has as many."""
         width = self.baskets.width or 1
-        for basket, count in zip(some, entries.tolist(), strict=True):
-            expected = count * width * self.baskets.dtype.itemsize
-            if basket.end != expected:
-                raise ValueError(f"a basket holds {basket.end} bytes, expected {expected}")
-        content = self._native(basket.raw[: basket.end] for basket in some)
-        content = content[low * width : high * width]
-        if width == 1:
+        row = width * self.baskets.dtype.itemsize
+        for basket, entries, _, _ in spans:
+            if basket.end != entries * row:
+                raise ValueError(f"a basket holds {basket.end} bytes, expected {entries * row}")
+        content = self._native([s.basket.raw[s.first * row : s.stop * row] for s in spans])
+        if not self.baskets.is_jagged:
             return content
-        return Jagged(content, np.arange(high - low + 1, dtype=np.int64) * width)
+        return Jagged(content, np.arange(len(content) // width + 1, dtype=np.int64) * width)
 
-    def _lists(
-        self, some: Sequence[_Basket], entries: NDArray[np.int64], *, low: int, high: int
-    ) -> Jagged:
+    def _lists(self, spans: Sequence[_Span]) -> Jagged:
         """Decode lists of numbers."""
         header, size = self.baskets.header, self.baskets.dtype.itemsize
-        begins = _begins(some, entries)
-        counts = np.delete(np.diff(begins), np.cumsum(entries + 1)[:-1] - 1)
+        begins, seams = _begins(spans)
+        counts = np.delete(np.diff(begins), seams[:-1] - 1)
         counts -= header
         if (counts < 0).any() or (counts % size).any():
             raise ValueError("its lists begin at impossible places")
         offsets = np.zeros(len(counts) + 1, np.int64)
         np.cumsum(counts // size, out=offsets[1:])
-        parts = [basket.raw[: basket.end] for basket in some]
+        ends = zip(begins[[0, *seams[:-1]]].tolist(), begins[seams - 1].tolist(), strict=True)
+        parts = [span.basket.raw[slice(*end)] for span, end in zip(spans, ends, strict=True)]
         if header:
-            edges = np.cumsum(entries + 1)[:-1]
             parts = [
-                _without_headers(raw, begin[:-1], header=header, itemsize=size)
-                for raw, begin in zip(parts, np.split(begins, edges), strict=True)
+                _without_headers(raw, begin[:-1] - begin[0], header=header, itemsize=size)
+                for raw, begin in zip(parts, np.split(begins, seams[:-1]), strict=True)
             ]
-        content, offsets = self._native(parts), offsets[low : high + 1]
-        return Jagged(content[offsets[0] : offsets[-1]], offsets - offsets[0])
+        return Jagged(self._native(parts), offsets)
 
-    def _native(self, parts: Iterable[NDArray[np.uint8]]) -> Array:
+    def _native(self, parts: Sequence[NDArray[np.uint8]]) -> Array:
         dtype = self.baskets.dtype
         return np.concatenate([part.view(dtype) for part in parts], dtype=dtype.newbyteorder("="))
 
@@ -204,21 +214,29 @@ def _uncompressed(stored: bytes, key: int, size: int) -> NDArray[np.uint8]:
     return raw
 
 
-def _begins(some: Sequence[_Basket], entries: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where the lists of baskets begin in each one's bytes: (entry + 1) of each, joined."""
+def _begins(spans: Sequence[_Span]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where lists begin in each basket's bytes, and where the last of them ends.
+
+    That is one more than there are entries, for each span, joined; and where each span's end.
+    """
     stored = []
-    for basket, count in zip(some, entries.tolist(), strict=True):
+    for basket, entries, first, stop in spans:
         places = basket.raw[basket.end + _FIRST_WORD :]
-        if len(places) != 4 * (count + 1):
-            raise ValueError(f"expected offsets of {count} entries, got {len(places)} bytes")
-        stored.append(places.view(">i4"))
+        if len(places) != 4 * (entries + 1):
+            raise ValueError(f"expected offsets of {entries} entries, got {len(places)} bytes")
+        stored.append(places[4 * first : 4 * (stop + 1)].view(">i4"))
+    lengths = [len(places) for places in stored]
+    seams = np.cumsum(lengths)
     begins = np.concatenate(stored, dtype=np.int64)
-    begins -= np.repeat([basket.key for basket in some], entries + 1)
-    last = np.cumsum(entries + 1) - 1
-    begins[last] = [basket.end for basket in some]  # stored as zero
-    if (begins[last - entries] != 0).any():
+    begins -= np.repeat([span.basket.key for span in spans], lengths)
+    whole = seams[:-1] if spans[-1].stop < spans[-1].entries else seams
+    begins[whole - 1] = [span.basket.end for span in spans[: len(whole)]]  # stored as zero
+    heads = begins[seams - lengths]
+    if heads[0] < 0 or heads[1 if spans[0].first else 0 :].any():
         raise ValueError("its first list does not begin where the basket does")
-    return begins
+    if begins[-1] > spans[-1].basket.end:
+        raise ValueError("its lists end outside of the basket")
+    return begins, seams
 
 
 def _without_headers(

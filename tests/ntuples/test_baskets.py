@@ -99,6 +99,66 @@ def test_steps_decompress_each_basket_once(written, monkeypatch):
     assert len(seeks) == len(set(seeks)) == 4 * len(columns)
 
 
+def test_lists_of_one_number_are_lists(tmp_path):
+    values = np.arange(6, dtype=np.float32).reshape(6, 1)
+    with uproot.recreate(tmp_path / "a.root") as file:
+        file.mktree("t", {"x": (values.dtype, (1,))})
+        file["t"].extend({"x": values})
+    reader = TreeReader(tmp_path / "a.root", "t", ["x"])
+    assert not reader._others
+    assert plain(reader.read(2, 5)["x"]) == values[2:5].tolist()
+
+
+def test_of_a_large_basket_only_the_range_is_decoded(tmp_path, monkeypatch):
+    """Else a file that was written in one go costs the square of its length."""
+    lists = ak.unflatten(np.arange(8000.0), np.full(2000, 4))
+    with uproot.recreate(tmp_path / "a.root") as file:
+        file.mktree("t", {"x": "int32", "y": "var * float64"})
+        file["t"].extend({"x": np.arange(2000, dtype=np.int32), "y": lists})
+    sizes, concatenate = [], np.concatenate
+
+    def counted(parts, **options):
+        sizes.append(sum(map(len, parts)))
+        return concatenate(parts, **options)
+
+    monkeypatch.setattr(np, "concatenate", counted)
+    found = list(TreeReader(tmp_path / "a.root", "t", ["x", "y"]).steps(0, 2000, step=100))
+    assert [value for step in found for value in plain(step["y"])] == lists.tolist()
+    assert max(sizes) == 400
+
+
+def with_offsets(path, change):
+    """Write lists of two numbers, and damage what the basket says of where they begin."""
+    lists = ak.unflatten(np.arange(200, dtype=np.int32), np.full(100, 2))
+    with uproot.recreate(path, compression=None) as file:
+        file.mktree("t", {"y": "var * int32"})
+        file["t"].extend({"y": lists})
+    with open_tree(path, "t") as tree:
+        baskets = baskets_of(tree["y"])
+    whole = bytearray(path.read_bytes())
+    end = int(baskets.seeks[0] + baskets.sizes[0])
+    places = np.frombuffer(whole[end - 4 * 101 : end], ">i4").copy()
+    change(places)
+    whole[end - 4 * 101 : end] = places.tobytes()
+    path.write_bytes(whole)
+    return baskets
+
+
+@pytest.mark.parametrize("amount", [-100_000, -3, 3, 100_000])
+@pytest.mark.parametrize(
+    ("place", "start", "stop"),
+    [(0, 0, 100), (0, 0, 1), (30, 30, 60), (30, 0, 30), (30, 29, 31), (60, 0, 100), (99, 99, 100)],
+)
+def test_a_list_that_begins_at_an_impossible_place_is_noticed(tmp_path, place, start, stop, amount):
+    def change(places):
+        places[place] += amount
+
+    baskets = with_offsets(tmp_path / "a.root", change)
+    message = "impossible places|does not begin where|end outside"
+    with (tmp_path / "a.root").open("rb") as file, pytest.raises(ValueError, match=message):
+        BranchReader(baskets, file.fileno()).read(start, stop)
+
+
 def test_seams_are_where_baskets_of_all_branches_begin(written):
     path, columns = written
     assert TreeReader(path, "t", list(columns)).seams.tolist() == [0, 1, 300, 301, ENTRIES]
