@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,15 @@ ALIGNMENT = 64
 """Bytes: a cache line, and what TensorFlow's tensors begin at: it copies those less aligned."""
 MOST = 64_000_000
 """Bytes beyond which what nobody holds is given back: blocks of other sizes, of earlier readers."""
-_OURS = 3
-"""References to memory that nobody else holds: the list's, the loop's, and the call that counts."""
+
+
+def _references(known: Sequence[npt.NDArray[Any]]) -> list[int]:
+    """Count the references to each array, those of the list and of counting among them."""
+    return [sys.getrefcount(memory) for memory in known]
+
+
+_OURS = _references([np.empty(0)])[0]
+"""References to memory that nobody else holds: how many counting makes differs among Pythons."""
 
 
 class Recycled:
@@ -44,8 +52,9 @@ class Recycled:
         return memory[begin : begin + size].view(dtype).reshape(shape)
 
     def _free(self, size: int) -> npt.NDArray[np.uint8]:
-        for memory in self._known.get(size, []):
-            if sys.getrefcount(memory) == _OURS:
+        known = self._known.get(size, [])
+        for memory, references in zip(known, _references(known), strict=True):
+            if references == _OURS:
                 return memory
         if self._bytes + size > MOST:
             self._give_back()
@@ -57,5 +66,6 @@ class Recycled:
     def _give_back(self) -> None:
         """Drop all memory that nobody holds."""
         for known in self._known.values():
-            known[:] = [memory for memory in known if sys.getrefcount(memory) > _OURS]
+            references = _references(known)
+            known[:] = [m for m, count in zip(known, references, strict=True) if count > _OURS]
         self._bytes = sum(size * len(known) for size, known in self._known.items())
