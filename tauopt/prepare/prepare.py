@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tauopt import durable
 from tauopt.config.dataset import Dataset
-from tauopt.dataset.manifest import MANIFEST, folder_name, write_manifest
+from tauopt.dataset.manifest import MANIFEST, folder_name, read_manifest, write_manifest
 from tauopt.errors import DataError
 from tauopt.ntuples.source import STEP
 from tauopt.prepare import identity, sources
@@ -73,6 +73,8 @@ def prepare(
                     known = sources.with_entries(known, look=look)
                 work = Work(dataset, plan, digest, cache, step, progress, parallel)
                 _prepare(work, known, folder)
+    left_out = read_manifest(folder).bad_files  # perhaps under a larger tolerance
+    sources.check_tolerated(left_out, of=len(known), tolerated=dataset.bad_files)
     return folder
 
 

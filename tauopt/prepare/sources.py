@@ -205,11 +205,16 @@ def check_bad_files(files: Sequence[InputFile], *, tolerated: int) -> None:
         BadFileError: names each of them and what is wrong.
     """
     problems = [file.problem for file in files if file.problem]
+    check_tolerated(problems, of=len(files), tolerated=tolerated)
+    for problem in problems:
+        logger.warning("left out: %s", problem)
+
+
+def check_tolerated(problems: Sequence[str], *, of: int, tolerated: int) -> None:
+    """Stop if there are more problems, of that many files, than tolerated; as `check_bad_files`."""
     if len(problems) > tolerated:
         raise BadFileError(
             "\n".join(problems)
-            + f"\n{len(problems)} of {len(files)} files can't be read, {tolerated} are tolerated "
+            + f"\n{len(problems)} of {of} files can't be read, {tolerated} are tolerated "
             "(`bad_files` of the dataset file)"
         )
-    for problem in problems:
-        logger.warning("left out: %s", problem)
