@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -121,5 +122,6 @@ def with_absolute_files(dataset: Node) -> Node:
 def _absolute(node: Node) -> Node:
     if not isinstance(node.value, str) or "://" in node.value or not node.value:
         return node
-    path = beside(node.place, os.path.expanduser(node.value))
+    folder = glob.escape(os.path.abspath(beside(node.place, "")))
+    path = os.path.join(folder, os.path.expanduser(node.value))
     return Node(os.path.abspath(path), node.place)

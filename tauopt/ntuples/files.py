@@ -59,7 +59,7 @@ def _matches(pattern: str) -> list[str]:
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Return a key by which numbers in paths sort by value."""
     parts = re.split(r"([0-9]+)", str(path))
-    return [(int(part) if part.isdigit() else -1, part) for part in parts]
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
 
 
 def _neighbour(pattern: str) -> str:

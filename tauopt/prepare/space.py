@@ -17,6 +17,6 @@ def check_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ServiceError(
-            f"{folder}: {needed / 1e9:.2f} GB more are needed for the prepared dataset, "
-            f"{free / 1e9:.2f} GB are free; make room, or set TAUOPT_CACHE to another disk"
+            f"{folder}: {needed / 1e9:.3g} GB more are needed for the prepared dataset, "
+            f"{free / 1e9:.3g} GB are free; make room, or set TAUOPT_CACHE to another disk"
         )

@@ -116,9 +116,10 @@ def simulated_folder(settings: Dataset, *, cache: Path) -> Path:
 
 def with_folder(settings: Dataset, folder: Path) -> Dataset:
     """Return the dataset with its globs inside `folder`."""
+    inside = glob.escape(str(folder))
     samples = {
         name: sample.model_copy(
-            update={"files": tuple(str(folder / pattern) for pattern in sample.files)}
+            update={"files": tuple(f"{inside}/{pattern}" for pattern in sample.files)}
         )
         for name, sample in settings.samples.items()
     }

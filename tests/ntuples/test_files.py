@@ -28,6 +28,12 @@ def test_a_numbered_name_stands_for_all_numbers_in_their_order(tmp_path):
     assert names == ["a_1.h5", "a_1.h5.bak", "a_2.h5", "a_10.h5", "b_1.h5"]
 
 
+def test_only_digits_are_sorted_by_value(tmp_path):
+    _make(tmp_path, "a1²3.root", "a1²20.root")
+    names = [path.name for path in files.expand([f"{tmp_path}/*.root"])]
+    assert names == ["a1²3.root", "a1²20.root"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

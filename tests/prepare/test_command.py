@@ -1,6 +1,7 @@
 """`tauopt prepare` and its workflow: what they print, where they look, and their errors."""
 
 import json
+import shutil
 
 import pytest
 import typer
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from tauopt.cli import prepare as command
 from tauopt.config.dataset import Simulation
 from tauopt.errors import ConfigError, DataError
+from tauopt.ntuples.files import expand
 from tauopt.workflows import prepare as workflow
 from tauopt.workflows.readers import is_worth_it
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
@@ -130,3 +132,23 @@ def test_simulated_sample_is_made_first_and_looked_for_in_its_folder(tmp_path, m
     assert made == [settings.simulate]
     assert prepared.folder.parent == tmp_path / "prepared"
     assert workflow.survey(settings, cache=tmp_path).entries == 300
+
+
+def test_folders_may_be_called_anything(tmp_path, monkeypatch, ntuples):
+    """Blanks, letters of all alphabets, and what has a meaning in globs and formats."""
+    folder = tmp_path / "sp ä [x] * %d"
+    shutil.copytree(ntuples, folder / "in ²")
+    settings = dataset_settings("in*")
+    settings["samples"]["all"]["files"] = ["in*/%d.root"]
+    (folder / "toy.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    monkeypatch.setenv("TAUOPT_CACHE", str(folder / "ca che [y] %s"))
+    assert run(folder / "toy.yaml").exit_code == 0
+    result = run(folder / "toy.yaml", "--json")
+    assert result.exit_code == 0
+    assert "ca che [y] %s" in json.loads(result.stdout)["folder"]
+
+
+def test_a_simulated_sample_is_found_wherever_it_lies(ntuples, tmp_path):
+    folder = shutil.copytree(ntuples, tmp_path / "cache [y]" / "in").parent
+    found = workflow.with_folder(dataset("in"), folder).samples["all"].files
+    assert [path.name for path in expand(found)] == ["0.root", "1.root", "2.root"]
