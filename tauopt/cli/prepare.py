@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tauopt.cli.options import Json, Output
+from tauopt.cli.resumable import resumable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +57,7 @@ def prepare(
     from tauopt.workflows.prepare import kept
     from tauopt.workflows.prepare import prepare as make
 
-    with progress() as told:
+    with progress() as told, resumable("files that were read whole are kept"):
         if to:
             check_format(to)
         prepared = make(file, progress=told, workers=workers)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shlex
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tauopt.cli.options import Json
+from tauopt.cli.resumable import resumable
 
 if TYPE_CHECKING:
     from tauopt.simulate.sample import FileRecord
@@ -51,7 +48,7 @@ def simulate(
         raise UsageError(
             "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']}" for e in error.errors())
         ) from None
-    with progress() as told, _resumable():
+    with progress() as told, resumable("finished files are kept"):
         folder, records = simulate_files(
             settings, folder=output, processes=processes, progress=told
         )
@@ -62,20 +59,6 @@ def simulate(
     console.print(str(folder), markup=False, soft_wrap=True)
     for process in dict.fromkeys(record.process for record in records):
         console.print(_line(process, [r for r in records if r.process == process]), markup=False)
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an error that tells the command to go on with."""
-    from tauopt.errors import Interrupted
-
-    resume = shlex.join(["tauopt", *sys.argv[1:]])
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("stopped by Ctrl-C; finished files are kept", resume=resume) from None
-    except Interrupted as error:
-        raise Interrupted(str(error), resume=resume, exit_code=error.exit_code) from None
 
 
 def _line(process: str, records: list[FileRecord]) -> str:

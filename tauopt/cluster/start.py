@@ -7,9 +7,12 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tauopt.errors import ServiceError
@@ -56,17 +59,24 @@ def running(*, cpus: int, variables: Mapping[str, str]) -> Iterator[dict[str, fl
     if ray.is_initialized():
         yield ray.cluster_resources()
         return
-    session = None
-    if os.environ.get(ADDRESS):
-        _join(variables)
-    else:
-        session = _start(cpus)
+    session, before = None, signal.getsignal(signal.SIGTERM)
     try:
+        if os.environ.get(ADDRESS):
+            _join(variables)
+        else:
+            session = _start(cpus)
+        _on_sigterm(before)  # Ray takes it for itself when it starts, and would exit with 15
         yield ray.cluster_resources()
     finally:
         ray.shutdown()
+        _on_sigterm(before)  # Ray leaves it to the system in the end, unknown to Python
         if session is not None:
             shutil.rmtree(session, ignore_errors=True)
+
+
+def _on_sigterm(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _check_address(address: str) -> None:

@@ -126,3 +126,28 @@ def test_cluster_at_the_address_reads_the_files(tmp_path):
     )  # fmt: skip
     folder = Path(told.stdout.strip().splitlines()[-1])
     assert content(folder) == content(prepare(dataset(tmp_path / "in"), cache=tmp_path / "here"))
+
+
+TERMINATED = """
+import signal
+from tauopt.cluster import start
+
+came = []
+signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+with start.environment({}), start.running(cpus=1, variables={}):
+    signal.raise_signal(signal.SIGTERM)
+    assert len(came) == 1
+signal.raise_signal(signal.SIGTERM)
+assert len(came) == 2
+print("went on")
+"""
+
+
+def test_sigterm_does_what_it_did_before_ray_while_it_runs_and_after():
+    command = [sys.executable, "-c", TERMINATED]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.stdout == "went on\n", ended.stderr

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tauopt.cli import prepare as command
 from tauopt.config.dataset import Simulation
-from tauopt.errors import ConfigError, DataError
+from tauopt.errors import ConfigError, DataError, Interrupted
 from tauopt.ntuples.files import expand
 from tauopt.workflows import prepare as workflow
 from tauopt.workflows.readers import is_worth_it
@@ -152,3 +152,20 @@ def test_a_simulated_sample_is_found_wherever_it_lies(ntuples, tmp_path):
     folder = shutil.copytree(ntuples, tmp_path / "cache [y]" / "in").parent
     found = workflow.with_folder(dataset("in"), folder).samples["all"].files
     assert [path.name for path in expand(found)] == ["0.root", "1.root", "2.root"]
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [(KeyboardInterrupt(), 130), (Interrupted("stopped by SIGTERM", exit_code=143), 143)],
+)
+def test_stopped_preparation_tells_how_to_go_on(file, cache, monkeypatch, stop, code):
+    def stopped(*args, **options):
+        raise stop
+
+    monkeypatch.setattr(workflow, "prepare", stopped)
+    monkeypatch.setattr("sys.argv", ["tauopt", "prepare", str(file)])
+    result = run(file)
+    assert isinstance(result.exception, Interrupted)
+    assert result.exception.exit_code == code
+    assert "files that were read whole are kept" in str(result.exception)
+    assert result.exception.resume == f"tauopt prepare {file}"

@@ -1,0 +1,26 @@
+"""Work that the same command goes on with after it was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def resumable(kept: str) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an error that tells the command to go on with.
+
+    Args:
+        kept: what of the work is not done again, as a sentence.
+    """
+    from tauopt.errors import Interrupted
+
+    resume = shlex.join(["tauopt", *sys.argv[1:]])
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped by Ctrl-C; {kept}", resume=resume) from None
+    except Interrupted as error:
+        raise Interrupted(f"{error}; {kept}", resume=resume, exit_code=error.exit_code) from None
