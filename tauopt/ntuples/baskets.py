@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -96,6 +95,7 @@ class _Basket(NamedTuple):
     """One basket's bytes, uncompressed."""
 
     raw: NDArray[np.uint8]
+    entries: int
     end: int
     """Of the numbers; behind it stands where each entry begins, if that is stored."""
     key: int
@@ -106,8 +106,6 @@ class _Span(NamedTuple):
     """Some entries of one basket."""
 
     basket: _Basket
-    entries: int
-    """Of the basket."""
     first: int
     stop: int
 
@@ -138,12 +136,11 @@ class BranchReader:
         held = self._held
         some = [held[n] if n in held else self._basket(n) for n in range(first, last)]
         self._held = {last - 1: some[-1]}
-        spans = [
-            _Span(basket, end - begin, max(start - begin, 0), min(stop, end) - begin)
-            for basket, (begin, end) in zip(
-                some, pairwise(edges[first : last + 1].tolist()), strict=True
-            )
-        ]
+        spans, ends = [], edges[first + 1 : last + 1].tolist()
+        for basket, begin, end in zip(some, edges[first:last].tolist(), ends, strict=True):
+            if basket.entries != end - begin:
+                raise ValueError(f"a basket holds {basket.entries} entries, expected {end - begin}")
+            spans.append(_Span(basket, max(start - begin, 0), min(stop, end) - begin))
         return self._lists(spans) if self.baskets.width is None else self._fixed(spans)
 
     def _basket(self, number: int) -> _Basket:
@@ -154,9 +151,11 @@ class BranchReader:
         """Decode numbers of which each entry has as many."""
         width = self.baskets.width or 1
         row = width * self.baskets.dtype.itemsize
-        for basket, entries, _, _ in spans:
-            if basket.end != entries * row:
-                raise ValueError(f"a basket holds {basket.end} bytes, expected {entries * row}")
+        for basket, _, _ in spans:
+            if basket.end != basket.entries * row:
+                raise ValueError(
+                    f"a basket holds {basket.end} bytes, expected {basket.entries * row}"
+                )
         content = self._native([s.basket.raw[s.first * row : s.stop * row] for s in spans])
         if not self.baskets.is_jagged:
             return content
@@ -196,7 +195,8 @@ def _read(file: int, seek: int, size: int) -> _Basket:
         raise ValueError(f"no basket of {size} bytes begins at {seek}")
     if not 0 <= found.end <= found.size:
         raise ValueError(f"the basket at {seek} has {found.size} bytes, numbers to {found.end}")
-    return _Basket(_uncompressed(stored, found.key, found.size), found.end, found.key)
+    raw = _uncompressed(stored, found.key, found.size)
+    return _Basket(raw, found.entries, found.end, found.key)
 
 
 def _uncompressed(stored: bytes, key: int, size: int) -> NDArray[np.uint8]:
@@ -220,16 +220,18 @@ def _begins(spans: Sequence[_Span]) -> tuple[NDArray[np.int64], NDArray[np.int64
     That is one more than there are entries, for each span, joined; and where each span's end.
     """
     stored = []
-    for basket, entries, first, stop in spans:
+    for basket, first, stop in spans:
         places = basket.raw[basket.end + _FIRST_WORD :]
-        if len(places) != 4 * (entries + 1):
-            raise ValueError(f"expected offsets of {entries} entries, got {len(places)} bytes")
+        if len(places) != 4 * (basket.entries + 1):
+            raise ValueError(
+                f"expected offsets of {basket.entries} entries, got {len(places)} bytes"
+            )
         stored.append(places[4 * first : 4 * (stop + 1)].view(">i4"))
     lengths = [len(places) for places in stored]
     seams = np.cumsum(lengths)
     begins = np.concatenate(stored, dtype=np.int64)
     begins -= np.repeat([span.basket.key for span in spans], lengths)
-    whole = seams[:-1] if spans[-1].stop < spans[-1].entries else seams
+    whole = seams[:-1] if spans[-1].stop < spans[-1].basket.entries else seams
     begins[whole - 1] = [span.basket.end for span in spans[: len(whole)]]  # stored as zero
     heads = begins[seams - lengths]
     if heads[0] < 0 or heads[1 if spans[0].first else 0 :].any():

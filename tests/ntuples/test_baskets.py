@@ -188,6 +188,7 @@ def test_headers_are_taken_out_of_lists(header, dtype):
         (0, b"\x7f\xff\xff\xff", "no basket of"),
         (14, b"\xff\xff", "no basket of"),
         (6, b"\x00\x00\x00\x01", "has 1 bytes, numbers to|no basket of"),
+        (-9, b"\x00\x00\x00\x63", "holds 99 entries, expected 100"),
     ],
 )
 def test_a_basket_that_contradicts_itself_is_refused(tmp_path, place, value, message):
@@ -200,6 +201,8 @@ def test_a_basket_that_contradicts_itself_is_refused(tmp_path, place, value, mes
         baskets = baskets_of(tree["y"])
     whole = bytearray(path.read_bytes())
     begin = int(baskets.seeks[0]) + place
+    if place < 0:  # counted from the key's end
+        begin += int.from_bytes(whole[begin - place + 14 : begin - place + 16], "big")
     whole[begin : begin + len(value)] = value
     path.write_bytes(whole)
     with path.open("rb") as file, pytest.raises(ValueError, match=message):
