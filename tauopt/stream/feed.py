@@ -8,6 +8,7 @@ would pay.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,14 +112,17 @@ class _Blocks:
         self.columns = columns
         self.blocks: Iterator[Batch] = iter(())
         self.expected = 0
+        self.lock = threading.Lock()
+        """Of two iterations at once, which are an error, none reads in the midst of the other."""
 
     def __call__(self, number: np.int64) -> Arrays:
-        if number == 0:
-            self.blocks, self.expected = self.make_blocks(), 0
-        if number != self.expected:
-            raise RuntimeError("a fed dataset is for one iteration at a time; make another")
-        self.expected += 1
-        block = next(self.blocks, None)
+        with self.lock:
+            if number == 0:
+                self.blocks, self.expected = self.make_blocks(), 0
+            if number != self.expected:
+                raise RuntimeError("a fed dataset is for one iteration at a time; make another")
+            self.expected += 1
+            block = next(self.blocks, None)
         if block is None:
             raise ValueError("fewer batches were made than the stated number of steps")
         return self.columns(block)
