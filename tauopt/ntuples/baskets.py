@@ -72,6 +72,8 @@ def baskets_of(branch: Any) -> Baskets | None:
     elif stored.shape:
         return None
     edges = np.asarray(branch.entry_offsets, dtype=np.int64)
+    if edges[0] != 0 or (np.diff(edges) < 0).any():
+        raise ValueError(f"its baskets begin at impossible entries: {edges[:5].tolist()}, ...")
     seeks = np.asarray(branch.member("fBasketSeek"), dtype=np.int64)[: len(edges) - 1]
     sizes = np.asarray(branch.member("fBasketBytes"), dtype=np.int64)[: len(edges) - 1]
     if branch.embedded_baskets or len(seeks) != len(edges) - 1:

@@ -248,3 +248,13 @@ def test_baskets_of_several_compressed_blocks_are_read_and_no_file_stays_open(tm
     np.testing.assert_array_equal(found.content, ak.to_numpy(ak.flatten(lists[10:])))
     del reader
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("edges", [[0, 300, 1, 301, ENTRIES], [5, 6, 300, 301, ENTRIES]])
+def test_baskets_that_begin_at_impossible_entries_are_refused(written, monkeypatch, edges):
+    path, _ = written
+    with open_tree(path, "t") as tree:
+        branch = tree["int8_one"]
+        monkeypatch.setattr(type(branch), "entry_offsets", edges)
+        with pytest.raises(ValueError, match="impossible entries"):
+            baskets_of(branch)
