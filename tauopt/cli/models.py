@@ -23,13 +23,12 @@ def models(
     from tauopt.cli.console import print_json
     from tauopt.workflows.models import list_models, list_settings
 
-    found = list_models() if name is None else list_settings(name)
-    if json:
-        print_json([asdict(one) for one in found])
-    elif name is None:
-        _print_models(list_models())
+    if name is None:
+        entries = list_models()
+        print_json([asdict(entry) for entry in entries]) if json else _print_models(entries)
     else:
-        _print_settings(name, list_settings(name))
+        knobs = list_settings(name)
+        print_json([asdict(knob) for knob in knobs]) if json else _print_settings(name, knobs)
 
 
 def _print_models(entries: list[CatalogueEntry]) -> None:

@@ -50,6 +50,17 @@ Objects are in the dataset's order and padded with zeros; `<group>_mask` is True
 
 {inputs}
 
+{_use(verdict)}
+
+## Limits
+Errors are statistical only. The numbers hold for the simulation, selection and weights of this \
+dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
+The score is not calibrated as a probability, and its cuts are not flat in momentum or pile-up.
+"""
+
+
+def _use(verdict: Verdict) -> str:
+    return f"""\
 ## How to use
 ```python
 from tauopt.models.saving import load_model
@@ -57,13 +68,7 @@ model = load_model("model.keras", sha256="{verdict.model_sha256}")
 found = model(inputs)  # a dict of arrays, named as above
 probabilities = found["probabilities"]
 ```
-Or `mlflow.pyfunc.load_model("models:/{verdict.model}@champion").predict(inputs)`.
-
-## Limits
-Errors are statistical only. The numbers hold for the simulation, selection and weights of this \
-dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
-The score is not calibrated as a probability, and its cuts are not flat in momentum or pile-up.
-"""
+Or `mlflow.pyfunc.load_model("models:/{verdict.model}@champion").predict(inputs)`."""
 
 
 def _scores(task: Task) -> str:
