@@ -272,6 +272,11 @@ def _finish(figure: Figure, panels: Sequence[Axes], *, note: str, sample: Sample
         handlelength=2.4,
     )
     where = ", ".join(part for part in (sample.name, sample.selection) if part)
-    left = panels[0].get_position().x0
+    title(figure, panels, where=where)
+
+
+def title(figure: Figure, panels: Sequence[Axes], *, where: str) -> None:
+    """Write above panels who made the figure at the left, and of which data at the right."""
+    left, right = panels[0].get_position().x0, panels[-1].get_position().x1
     figure.text(left, 0.955, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(panels[-1].get_position().x1, 0.955, where, size=11.5, ha="right")
+    figure.text(right, 0.955, where, size=11.5, ha="right")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tauopt.evaluation.data_figures import PLAIN, pair_of_panels
+from tauopt.evaluation.data_figures import PLAIN, pair_of_panels, title
 from tauopt.evaluation.figures import Points
 from tauopt.evaluation.style import LINES, MARKERS, Sample, rounded, styled
 
@@ -119,5 +119,4 @@ def _headings(
         fontsize=10.5,
         title_fontsize=9.5,
     )
-    figure.text(left.get_position().x0, 0.955, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(right.get_position().x1, 0.955, f"{sample.name}, all splits", size=11.5, ha="right")
+    title(figure, (left, right), where=f"{sample.name}, all splits")
