@@ -112,7 +112,7 @@ def _columns(board: Sequence[Row], names: Sequence[str]) -> list[_Column]:
 
 
 def _parameter(path: str, board: Sequence[Row]) -> _Column:
-    cells = [short(row.params[path]) if path in row.params else "" for row in board]
+    cells = [short(row.shown[path]) if path in row.shown else "" for row in board]
     return _Column(last_part(path), cells, folds=True)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tauopt.cli.board import last_part, short
+from tauopt.config.any_model import ordinary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,8 +74,9 @@ class View:
             self._note = event.message
             return
         if event.kind in ("started", "resumed") or event.number not in self._trials:
-            params = " ".join(f"{last_part(k)}={short(v)}" for k, v in event.params.items())
-            self._trials[event.number] = _Shown(params)
+            params = ordinary(event.params).items()
+            text = " ".join(f"{last_part(path)}={short(value)}" for path, value in params)
+            self._trials[event.number] = _Shown(text)
         shown = self._trials[event.number]
         shown.message = event.message or shown.message
         shown.report = event.report or shown.report

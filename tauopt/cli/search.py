@@ -153,7 +153,8 @@ def _print_preview(preview: DryRun) -> None:
     for split, counts in preview.counts.items():
         say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     for number, trial in enumerate(preview.trials):
-        say(f"# trial {number}" + (" (the defaults)" if number == 0 else " (sampled)"))
+        kind = "the defaults" if number < preview.defaults else "sampled"
+        say(f"# trial {number} ({kind})")
         say(plain_text(dict(trial)).rstrip())
     say(f"# network of trial 0: {preview.parameters} parameters")
     say(preview.summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from tauopt.config.conditions import value_at
 from tauopt.config.experiment import Experiment
 from tauopt.config.networks.own import HYPERPARAMETERS
 from tauopt.config.problems import check
-from tauopt.config.ranges import Range, is_active, moved_inside
+from tauopt.config.ranges import Range, is_active, moved_inside, points
 from tauopt.config.settings import Scalar
 from tauopt.config.space import SECTIONS
 from tauopt.config.yaml_source import Node, Place
@@ -46,6 +47,22 @@ class ExperimentFile:
     the model is built."""
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """Types that the model may have."""
+        return (self.without_ranges.model.type,)
+
+    @property
+    def network(self) -> str:
+        """The types that the model may have, in words."""
+        *others, last = self.types
+        return f"{', '.join(others)} or {last}" if others else last
+
+    @property
+    def points(self) -> float:
+        """How many points the space has at most; infinite if a range is continuous."""
+        return math.prod(points(range_) for range_ in self.space.values())
+
+    @property
     def base(self) -> Experiment:
         """The experiment with every range at its default."""
         return self.resolve(self.defaults())
@@ -73,6 +90,10 @@ class ExperimentFile:
             if is_active(range_, values):
                 values[path] = moved_inside(range_, value_at(self.without_ranges, path))
         return values
+
+    def starts(self) -> list[dict[str, Scalar]]:
+        """Return the points that a search begins with: the literature's, moved into the ranges."""
+        return [self.defaults()]
 
     def resolve(self, values: Mapping[str, Scalar]) -> Experiment:
         """Return the experiment of one point of the space.

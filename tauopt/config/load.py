@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from tauopt.config.any_file import joined
+from tauopt.config.any_model import is_any, split, told_in_type
 from tauopt.config.checks import check_dataset, check_experiment
 from tauopt.config.compose import read_tree, with_absolute_files, with_dataset
 from tauopt.config.conditions import build_space
@@ -87,22 +90,30 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
         message = "this is a dataset file; expected an experiment file"
         raise ConfigError([*problems, root.place.problem(message)])
     root, more = override(root, Experiment, overrides)
-    problems += more
     root, unread = _with_dataset(root)
+    read = _of_any if is_any(root.entries.get("model")) else _of_one
+    file, wrong = read(root, Path(path))
+    if unread:
+        wrong = [one for one in wrong if not one.message.startswith("data: ")]
+    problems += [*more, *unread, *wrong]
+    if problems or file is None:
+        raise ConfigError(_in_order(problems))
+    return file
+
+
+def _of_one(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem]]:
+    """Check an experiment's tree; return the file, or None and every problem."""
     root = with_own_groups(root)
     taken = take_ranges(root)
     experiment, wrong = check(Experiment, taken.root.plain(), root=root)
-    if unread:
-        problems += unread
-        wrong = [one for one in wrong if not one.message.startswith("data: ")]
-    problems += [*taken.problems, *wrong, *islice(check_experiment(root), MAX_PROBLEMS)]
+    problems = [*taken.problems, *wrong, *islice(check_experiment(root), MAX_PROBLEMS)]
     problems += check_candidates(root, taken)
     space, inactive, wrong = build_space(taken, experiment)
     problems += wrong
     if problems or experiment is None:
-        raise ConfigError(_in_order(problems))
-    return ExperimentFile(
-        path=Path(path),
+        return None, problems
+    file = ExperimentFile(
+        path=path,
         name=experiment.name,
         space=space,
         inactive=inactive,
@@ -115,6 +126,26 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
             for path, place in _places(root.entries.get(section, root), section)
         },
     )
+    return file, []
+
+
+def _of_any(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem]]:
+    """Check the tree of an experiment of several architectures, each as an experiment of one.
+
+    Of one that has none that can be read, all but the model is checked.
+    """
+    trees, problems = split(root)
+    if not trees:
+        wrong = _of_one(root, path)[1]
+        others = [one for one in wrong if not re.search(r"^model|model\.", one.message)]
+        return None, [*problems, *others]
+    branches = {}
+    for type_, tree_ in trees.items():
+        file, wrong = _of_one(tree_, path)
+        problems += [told_in_type(problem, type_) for problem in wrong]
+        if file is not None:
+            branches[type_] = file
+    return (None if problems else joined(branches, text=to_text(root))), problems
 
 
 def _with_dataset(root: Node) -> tuple[Node, list[Problem]]:

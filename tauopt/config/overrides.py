@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tauopt.config import shape, tree
+from tauopt.config.any_model import ANY, TYPES, architecture, is_any, only
 from tauopt.config.compose import with_dataset
-from tauopt.config.yaml_source import OVERRIDE, Node, Place, parse_yaml
+from tauopt.config.networks import Network
+from tauopt.config.yaml_source import OVERRIDE, Node, Place, describe, parse_yaml
 from tauopt.errors import ConfigError, Problem, nearest
 
 
@@ -42,7 +44,15 @@ def _overridden(root: Node, settings: Any, text: str) -> Node:
         problems = [*problems, *more]
     if problems:
         raise ConfigError(problems)
-    return _put(settings, root, keys, value=_placed(parsed, place), above=())
+    placed, model = _placed(parsed, place), root.entries.get("model")
+    if model is None or not is_any(model) or keys[0] != "model" or len(keys) == 1:
+        return _put(settings, root, keys, value=placed, above=())
+    if keys != ("model", "type") or str(placed.value) not in model.entries[ANY].entries:
+        return tree.put(root, ("model",), _put_in_any(model, keys[1:], placed))
+    root, problems = only(root, str(placed.value))
+    if problems:
+        raise ConfigError(problems)
+    return root
 
 
 def _put(
@@ -62,6 +72,37 @@ def _put(
         below = shape.default_node(shape.fields(annotation, here).get(key))
     set_ = _put(following, below, keys[1:], value=value, above=(*above, key))
     return Node({**here.entries, key: set_}, here.place, {key: value.place, **here.keys})
+
+
+def _put_in_any(model: Node, keys: shape.Path, value: Node) -> Node:
+    """Return a model of several architectures with `value` at `keys` of one of them.
+
+    `any` before a type may be left out.
+    """
+    types = model.entries[ANY].entries
+    if keys == (ANY,):
+        return tree.put(model, keys, value)
+    type_, *rest = keys[1:] if keys[0] == ANY else keys
+    if type_ not in (TYPES if keys[0] == ANY else types):
+        raise ConfigError([value.place.problem(_no_architecture(types, keys, value))])
+    path = (ANY, type_, *rest)
+    if not rest or rest == ["type"]:
+        return tree.put(model, path, value)
+    whole = tree.put(model, path[:2], types.get(type_, Node({}, value.place)))
+    put = _put(
+        Network, architecture(whole, type_), tuple(rest), value=value, above=("model", type_)
+    )
+    return tree.put(model, path[:2], tree.without(put, "type"))
+
+
+def _no_architecture(types: Iterable[str], keys: shape.Path, value: Node) -> str:
+    name, listed = ".".join(("model", *keys)), list(TYPES if keys[0] == ANY else types)
+    if keys == ("type",) or keys[0] == ANY:
+        given = value.plain() if keys == ("type",) else keys[1]
+        message = f"expected one of {', '.join(listed)}, got {describe(given)}"
+        return f"{name}: {message}{nearest(str(given), listed)}"
+    instead = " or ".join(f"model.{type_}.{'.'.join(keys)}" for type_ in listed)
+    return f"there is no setting {name!r}: each architecture has its own, as {instead}"
 
 
 def _unknown(annotation: Any, node: Node, path: shape.Path) -> str:

@@ -1,7 +1,7 @@
 """Takes out of an extended file what the file on it sets to `null`: a cut, a feature, a group.
 
-Only the named parts of a dataset can be removed, and class weights. A single setting can't, since
-none may be one of its values.
+Only the named parts of a dataset can be removed, class weights, and architectures of `any`. A
+single setting can't, since none may be one of its values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def remove_nulls(base: Node, over: Node) -> tuple[Node, Node, list[Problem]]:
     problems = []
     roots: list[tuple[str, ...]] = [(), *([("data",)] if not _extends_later(base, over) else [])]
     nulls = [path for root in roots for path in _nulls(over, root)]
-    for path in [*nulls, *_nulls_of(over, ("training", "class_weights"))]:
+    others = (("training", "class_weights"), ("model", "any"))
+    for path in [*nulls, *(path for above in others for path in _nulls_of(over, above))]:
         before = tree.get(base, path[:-1])
         names = list(before.entries) if before is not None else []
         if path[-1] in names:

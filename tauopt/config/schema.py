@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tauopt.config import shape
 from tauopt.config.dataset import Dataset
 from tauopt.config.experiment import Experiment
+from tauopt.config.networks import AnyNetwork
 
 Schema = dict[str, Any]
 
@@ -27,6 +29,13 @@ _EXTENDING_DATASET: Schema = {
     "allOf": [{"$ref": "#/$defs/ExtendingDataset"}],
     "required": ["extends"],
 }
+_SEVERAL: Schema = {
+    "type": "object",
+    "description": "One of several networks: `any: {rnn: {...}, deepsets: {...}}`.",
+    "properties": {"any": {"$ref": "#/$defs/Architectures"}},
+    "required": ["any"],
+    "additionalProperties": False,
+}
 _RANGES = ("IntRange", "FloatRange", "ChoiceRange")
 _LOG: Schema = {"type": "boolean", "description": "Search the logarithm evenly."}
 
@@ -41,7 +50,10 @@ def experiment_schema() -> Schema:
                 definitions[name]["properties"][property_] = _or_range(value)
     knobs = definitions["OwnModel"]["properties"]["hyperparameters"]
     knobs["additionalProperties"] = _or_one_of(knobs["additionalProperties"], _RANGES)
-    definitions |= _range_definitions()
+    definitions |= _range_definitions() | {"Architectures": _architectures(definitions)}
+    model = schema["properties"]["model"]
+    described = {"description": model.pop("description")}
+    schema["properties"]["model"] = {**described, "anyOf": [model, _SEVERAL]}
     definitions["Dataset"]["properties"]["extends"] = _extends()
     data = schema["properties"]["data"]
     path = {"type": "string", "description": "A dataset file, relative to this one."}
@@ -50,6 +62,24 @@ def experiment_schema() -> Schema:
         "anyOf": [path, {"$ref": "#/$defs/Dataset"}, _EXTENDING_DATASET],
     }
     return _complete_or_extending(schema, "experiment")
+
+
+def _architectures(definitions: Schema) -> Schema:
+    """Return the definition of several networks, each under its type and without it."""
+    return {
+        "type": "object",
+        "description": "Type -> the settings of that network; the search chooses among them.",
+        "properties": {
+            type_: {
+                "description": definitions[network.__name__]["description"],
+                "allOf": [{"$ref": f"#/$defs/Extending{network.__name__}"}],
+                "not": {"required": ["type"]},
+            }
+            for type_, network in shape.by_type(AnyNetwork).items()
+        },
+        "additionalProperties": False,
+        "minProperties": 2,
+    }
 
 
 def dataset_schema() -> Schema:
@@ -171,15 +201,18 @@ def _lenient(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema.replace("#/$defs/", "#/$defs/Extending") if _is_ref(schema) else schema
     left = {key: _lenient(value) for key, value in schema.items()}
-    if "patternProperties" in left:  # named parts, which null takes out
-        left.pop("minProperties", None)
-        left["patternProperties"] = {
-            name: {"anyOf": [value, {"type": "null"}]}
-            for name, value in left["patternProperties"].items()
-        }
+    named = "patternProperties" if "patternProperties" in left else "properties"
+    if named == "patternProperties" or ("minProperties" in left and named in left):
+        left.pop("minProperties", None)  # named parts, which null takes out
+        left[named] = {name: _or_null(value) for name, value in left[named].items()}
     if schema.get("required") not in (["int"], ["float"], ["choice"]):
         left.pop("required", None)
     return left
+
+
+def _or_null(schema: Schema) -> Schema:
+    described = {key: schema[key] for key in ("description",) if key in schema}
+    return {**described, "anyOf": [schema, {"type": "null"}]}
 
 
 def _is_ref(schema: Any) -> bool:

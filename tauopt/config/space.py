@@ -23,6 +23,10 @@ from tauopt.errors import Problem
 SECTIONS: Mapping[str, Any] = {"model": Network, "training": Training}
 """Where ranges may stand, and what is there."""
 MAX_RANGES = 300
+_NO_RANGE = (
+    "can't be a range, types have settings of their own; write model: {any: {rnn: {...}, "
+    "deepsets: {...}}}"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _take(node: Node, annotation: Any, path: shape.Path, taken: _Taking) -> Node
         return None
     if (chosen := node.entries.get("type")) is not None and tree.is_range(chosen):
         name = ".".join((*path, "type"))
-        taken.wrong(chosen, f"{name}: can't be a range, types have settings of their own")
+        taken.wrong(chosen, f"{name}: {_NO_RANGE}")
         node = tree.put(node, ("type",), _stand_in(chosen))
     left = {}
     for key, entry in node.entries.items():

@@ -48,8 +48,9 @@ def merge(base: Node, over: Node, *, types_replace: tuple[str, ...] = ()) -> Nod
     Args:
         base: what is extended.
         over: what extends it.
-        types_replace: keys whose mapping is replaced when the two differ in `type`, since the
-            settings of one type mean nothing to another.
+        types_replace: keys whose mapping is replaced when the two differ in `type`, or when one
+            has a `type` and the other `any` of several: the settings of one type mean nothing to
+            another.
     """
     if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
@@ -64,7 +65,11 @@ def merge(base: Node, over: Node, *, types_replace: tuple[str, ...] = ()) -> Nod
 
 
 def _types_differ(one: Node, other: Node) -> bool:
-    types = [node.entries["type"].value for node in (one, other) if "type" in node.entries]
+    types = [
+        {} if "any" in node.entries else node.entries["type"].value
+        for node in (one, other)
+        if "type" in node.entries or "any" in node.entries
+    ]
     return len(types) == 2 and types[0] != types[1]
 
 

@@ -25,6 +25,7 @@ from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
 from tauopt.search.leaderboard import LEADERBOARD, rows
 from tauopt.search.origin import Origin
+from tauopt.search.preview import first_points
 from tauopt.search.pruners import make_pruner
 from tauopt.search.runs import RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
@@ -153,7 +154,7 @@ class _Drive:
             origin=order.origin,
             folder=order.folder,
             objective=order.file.base.objective,
-            defaults={**order.file.defaults(), **(self._own.first() if self._own else {})},
+            starts=first_points(order.file, self._own)[: self._settings.trials],
             space=order.file.space,
             resume=order.resume,
             accept_changes=order.accept_changes,
@@ -228,8 +229,8 @@ class _Drive:
         runs.catch_up(study.get_trials(deepcopy=False))
         write_json(order.folder / ENVIRONMENT, environment())
         runs.describe(
-            telling.params_of(experiment),
-            note=telling.note_of_search(order.name, experiment, resume=order.resume_command),
+            telling.params_of(order.file),
+            note=telling.note_of_search(order.name, order.file, resume=order.resume_command),
             files=[order.folder / EXPERIMENT, order.folder / ENVIRONMENT],
         )
         return runs
@@ -245,7 +246,7 @@ class _Drive:
         return self._runs.close(
             state,
             reason=reason,
-            note=telling.note_of_search(order.name, experiment, board, resume=resume),
+            note=telling.note_of_search(order.name, order.file, board, resume=resume),
             files={order.folder / LEADERBOARD: False, table: True},
             figures=write_fronts(board, order.folder, experiment=experiment, dataset=order.dataset),
             timeout_s=_DELIVERY_S,
@@ -281,7 +282,7 @@ class _Drive:
                 experiment = self._own.sealed(experiment)
             plan = plans.Plan(
                 number=number,
-                name=self._runs.names.trial(number),
+                name=self._runs.names.trial(number, proposal.params),
                 seed=trial_seed(self._settings.sampler.seed, number),
                 dataset=order.dataset,
                 experiment=experiment,
@@ -290,7 +291,7 @@ class _Drive:
             )
             plans.write_plan(folder, plan)
         note = telling.note_of_trial(number, proposal.params, search=order.name)
-        self._runs.begin(number, note=note)
+        self._runs.begin(number, proposal.params, note=note)
         return folder
 
     def _end(self, number: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tauopt.config.any_model import ordinary
 from tauopt.config.objective import Goal
 from tauopt.config.settings import Scalar
 from tauopt.evaluation.pareto import fronts
@@ -61,6 +62,11 @@ class Row:
     reason: str
 
     @property
+    def shown(self) -> dict[str, Scalar]:
+        """The parameters as tables name them: one column for all architectures that have it."""
+        return ordinary(self.params)
+
+    @property
     def standing(self) -> str:
         """The state in words; of a trial that did not complete with its best and last report."""
         state = self.state.lower()
@@ -102,7 +108,7 @@ def varying(board: Iterable[Row]) -> list[str]:
     values: dict[str, set[str]] = {}
     shown = list(board)
     for row in shown:
-        for path, value in row.params.items():
+        for path, value in row.shown.items():
             values.setdefault(path, set()).add(repr(value))
     return [path for path, seen in values.items() if len(shown) == 1 or len(seen) > 1]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from tauopt.config.experiment_file import ExperimentFile
+from tauopt.config.settings import Scalar
 from tauopt.search.samplers import check_sampler
 from tauopt.search.trials import Trials
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def preview(
     file: ExperimentFile, *, count: int, own: OwnSpace | None = None
 ) -> list[Mapping[str, Any]]:
-    """Return the parameters of the first trial, the defaults, and of `count` more.
+    """Return the parameters of the first trials, the defaults, and of `count` more.
 
     Proposed by the file's sampler in a study in memory; a sampler that models begins at random.
 
@@ -27,12 +28,20 @@ def preview(
         count: sampled trials.
         own: asks for the hyperparameters of a model of the user's own.
     """
-    settings = file.base.search.model_copy(update={"trials": count + 1})
+    starts = first_points(file, own)
+    settings = file.base.search.model_copy(update={"trials": len(starts) + count})
     check_sampler(settings.sampler)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [goal.direction for goal in file.base.objective.goals]
     study = optuna.create_study(directions=directions)
-    study.enqueue_trial({**file.defaults(), **(own.first() if own else {})})
+    for point in starts:
+        study.enqueue_trial(point)
     trials = Trials(study, settings, space=file.space, own=own)
-    proposals = (trials.next_trial() for _ in range(count + 1))
+    proposals = (trials.next_trial() for _ in range(settings.trials))
     return [dict(proposal.params) for proposal in proposals if proposal is not None]
+
+
+def first_points(file: ExperimentFile, own: OwnSpace | None) -> list[dict[str, Scalar]]:
+    """Return the points that a search begins with, as its study has them: the defaults."""
+    first = own.first() if own else {}
+    return [{**point, **first} for point in file.starts()]

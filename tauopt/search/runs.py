@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tauopt.config.any_model import TYPE
 from tauopt.search.plans import trial_folder
 from tauopt.search.trials import DUPLICATE_OF, REASON
 from tauopt.tracking.dataset_input import DatasetInput
@@ -46,13 +47,13 @@ class Names:
     uid: str
     """Unique id of the study."""
     model: str
-    """Type of the network, behind the number in a trial's name."""
+    """Type of the network, behind the number in a trial's name unless its parameters say one."""
     tags: Mapping[str, str]
     """Of every run: digests, commit, version, study."""
 
-    def trial(self, number: int) -> str:
+    def trial(self, number: int, params: Mapping[str, Any]) -> str:
         """Return a trial's name, for instance `t007-rnn`."""
-        return f"t{number:03d}-{self.model}"
+        return f"t{number:03d}-{params.get(TYPE, self.model)}"
 
     def trial_uid(self, number: int) -> str:
         """Return the unique id of a trial's run, the same after every resume."""
@@ -98,11 +99,11 @@ class Runs:
         """Record how far the search has come after so many trials."""
         self._parent.metrics(values, step=trials)
 
-    def begin(self, number: int, *, note: str = "") -> None:
-        """Open a trial's run, or take it up again."""
+    def begin(self, number: int, params: Mapping[str, Any], *, note: str = "") -> None:
+        """Open the run of a trial with these parameters, or take it up again."""
         child = Child(
             parent=self.parent_id,
-            name=self.names.trial(number),
+            name=self.names.trial(number, params),
             uid=self.names.trial_uid(number),
             tags={**self.names.tags, "tauopt.trial": str(number)},
             note=note,
@@ -130,7 +131,7 @@ class Runs:
             if wanted is None or trial.state not in _STATES:
                 continue
             if wanted.state != _STATES[trial.state]:
-                self.begin(trial.number)
+                self.begin(trial.number, trial.params)
                 self.end(trial)
             else:
                 self._shipper.deliver(folder)

@@ -78,7 +78,7 @@ def start_study(
     origin: Origin,
     folder: Path,
     objective: Objective,
-    defaults: Mapping[str, Scalar],
+    starts: Sequence[Mapping[str, Scalar]],
     space: Space,
     resume: bool,
     accept_changes: bool = False,
@@ -91,7 +91,7 @@ def start_study(
         origin: what the search is made from now.
         folder: the search's folder.
         objective: what is to be large, and what small.
-        defaults: point of the space that is tried first: the literature's values.
+        starts: points of the space that are tried first: the literature's values.
         space: the search space now.
         resume: go on with a study of this name if there is one.
         accept_changes: go on although the file, the code or the data changed.
@@ -114,7 +114,8 @@ def start_study(
         study = optuna.create_study(study_name=name, storage=storage, directions=directions)
     _write_attributes(study, origin, folder, objective)
     if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(dict(defaults))
+        for point in starts:
+            study.enqueue_trial(dict(point))
     return study
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tauopt.config.experiment import Experiment
+from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.objective import Goal
 from tauopt.config.settings import Scalar
 from tauopt.dataset.manifest import Manifest
@@ -20,12 +20,13 @@ TABLE = "leaderboard_table.json"
 """The leaderboard in the layout that MLflow's UI shows as a table."""
 
 
-def params_of(experiment: Experiment) -> dict[str, Scalar]:
+def params_of(file: ExperimentFile) -> dict[str, Scalar]:
     """Return what the search's own run shows as parameters."""
+    experiment = file.base
     search = experiment.search
     return {
         "objective": ", ".join(goal.name for goal in experiment.objective.goals),
-        "model": experiment.model.type,
+        "model": file.network,
         "data": experiment.data.name,
         "trials": search.trials,
         "sampler": search.sampler.type,
@@ -66,10 +67,11 @@ def note_of_trial(number: int, params: Mapping[str, Scalar], *, search: str) -> 
 
 
 def note_of_search(
-    name: str, experiment: Experiment, board: Sequence[Row] = (), *, resume: str = ""
+    name: str, file: ExperimentFile, board: Sequence[Row] = (), *, resume: str = ""
 ) -> str:
     """Describe a search in markdown, with its best trials if there are any."""
-    facts = {"data": f"`{experiment.data.name}`", "network": f"`{experiment.model.type}`"}
+    experiment = file.base
+    facts = {"data": f"`{experiment.data.name}`", "network": f"`{file.network}`"}
     if resume:
         facts["go on with"] = f"`{resume}`"
     goals = experiment.objective.goals
@@ -97,7 +99,7 @@ def table(board: Sequence[Row], goals: Sequence[Goal]) -> list[dict[str, Any]]:
                 for name in others
             },
             "state": row.standing,
-            **{path: row.params.get(path, "") for path in paths},
+            **{path: row.shown.get(path, "") for path in paths},
         }
         for row in board
     ]

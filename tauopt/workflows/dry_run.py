@@ -33,7 +33,9 @@ class DryRun:
     parameters: int
     """Of the network of the first trial."""
     trials: tuple[Mapping[str, Any], ...]
-    """The first trial, which takes the defaults, and sampled ones."""
+    """The first trials, which take the defaults, and sampled ones."""
+    defaults: int
+    """How many take the defaults: one for each architecture."""
     summary: str
     """Keras's table of the first trial's layers."""
 
@@ -71,12 +73,13 @@ def dry_run(
         counts={split: dict(of) for split, of in counted.counts.items()} if counted else {},
         parameters=described.parameters,
         trials=tuple(sampled(file)),
+        defaults=len(file.starts()),
         summary=described.summary,
     )
 
 
 def sampled(file: ExperimentFile) -> list[Mapping[str, Any]]:
-    """Return the trial of the defaults and some that the sampler proposes, not trained."""
+    """Return the trials of the defaults and some that the sampler proposes, not trained."""
     from tauopt.search.preview import preview
 
     return preview(file, count=SAMPLES, own=own_space(file))

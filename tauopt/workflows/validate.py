@@ -66,10 +66,10 @@ def validate_all(
 
 def _experiment(experiment: ExperimentFile) -> Validated:
     task = experiment.base.task
-    size = math.prod(points(range_) for range_ in experiment.space.values())
     continuous = sum(math.isinf(points(range_)) for range_ in experiment.space.values())
-    summary = f"{experiment.base.model.type}, {len(task.classes)} task classes, " + (
-        _size(len(experiment.space), size, continuous) if experiment.space else "no ranges"
+    ranges = len(experiment.space)
+    summary = f"{experiment.network}, {len(task.classes)} task classes, " + (
+        _size(ranges, experiment.points, continuous) if ranges else "no ranges"
     )
     if isinstance(experiment.base.model, OwnModel):
         summary += "; what the model itself asks for: tauopt search --dry-run"

@@ -48,7 +48,8 @@ def test_a_bad_file_ends_the_command_with_exit_code_2(path, monkeypatch, capsys)
 
 def test_messages_speak_the_users_language():
     jargon = re.compile(r"pydantic|tagged|union|discriminat|\[key\]|model\.rnn|type_error|Field ")
-    told = "\n".join(message for path in BAD for _, _, message in expected(path))
+    of_one = [path for path in BAD if not path.stem.startswith("bad_any")]
+    told = "\n".join(message for path in of_one for _, _, message in expected(path))
     assert not jargon.search(told)
     assert told.count("did you mean") >= 15
 

@@ -66,7 +66,7 @@ class FakeWorker(TrialWorker):
 def _others(plan, trouble):
     """Return the objectives behind the first: costs that grow with the units."""
     costs = plan.experiment.objective.minimize
-    units = float("nan") if trouble == "no cost" else float(plan.params["model.units"])
+    units = float("nan") if trouble == "no cost" else float(plan.params.get("model.units", 0))
     return tuple(units * 10**n for n, _ in enumerate(costs))
 
 

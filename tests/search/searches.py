@@ -51,7 +51,9 @@ def write_experiment(folder, *, trials=4, epochs=2, pruner="none", concurrent=2)
     return path
 
 
-def make_order(folder, *, dataset=None, resume=False, overrides=(), **settings):
+def make_order(
+    folder, *, dataset=None, resume=False, accept_changes=False, overrides=(), **settings
+):
     file = read_experiment(write_experiment(folder, **settings), overrides=overrides)
     return Order(
         name="toy",
@@ -61,5 +63,6 @@ def make_order(folder, *, dataset=None, resume=False, overrides=(), **settings):
         origin=Origin(file.digest, file.text, "d1", "code", ""),
         reports=3,
         resume=resume,
+        accept_changes=accept_changes,
         resume_command="tauopt search toy.yaml --resume",
     )

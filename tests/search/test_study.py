@@ -37,7 +37,7 @@ def start(
         origin=origin,
         folder=output / "searches" / name,
         objective=objective,
-        defaults={"x": 0.5, "kind": "a"},
+        starts=[{"x": 0.5, "kind": "a"}],
         space=space,
         resume=resume,
         accept_changes=accept_changes,

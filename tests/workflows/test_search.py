@@ -33,7 +33,7 @@ def studied(tmp_path):
         origin=order.origin,
         folder=order.folder,
         objective=order.file.base.objective,
-        defaults=order.file.defaults(),
+        starts=order.file.starts(),
         space=order.file.space,
         resume=False,
     )
@@ -83,7 +83,7 @@ def several(tmp_path):
         origin=order.origin,
         folder=order.folder,
         objective=order.file.base.objective,
-        defaults=order.file.defaults(),
+        starts=order.file.starts(),
         space=order.file.space,
         resume=False,
     )
