@@ -104,13 +104,17 @@ def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int,
 
 
 def varying(board: Iterable[Row]) -> list[str]:
-    """Return the parameters that differ between rows, in the order of the first row."""
-    values: dict[str, set[str]] = {}
+    """Return the parameters that differ between rows, those of most rows first.
+
+    Otherwise in the order of the first row.
+    """
+    values: dict[str, list[str]] = {}
     shown = list(board)
     for row in shown:
         for path, value in row.shown.items():
-            values.setdefault(path, set()).add(repr(value))
-    return [path for path, seen in values.items() if len(shown) == 1 or len(seen) > 1]
+            values.setdefault(path, []).append(repr(value))
+    found = [path for path, seen in values.items() if len(shown) == 1 or len(set(seen)) > 1]
+    return sorted(found, key=lambda path: -len(values[path]))
 
 
 def _is_duplicate(trial: FrozenTrial) -> bool:

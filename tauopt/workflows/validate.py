@@ -27,7 +27,8 @@ class Validated:
     inactive: Mapping[str, str] = field(default_factory=dict)
     """Path of a range that is never active -> why."""
     defaults: Mapping[str, bool | int | float | str] = field(default_factory=dict)
-    """The literature's point of the space: what trial 0 takes."""
+    """The literature's value of each range that the first trials take: trial 0, or with several
+    architectures the first one of each."""
 
 
 def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> Validated:
@@ -80,7 +81,7 @@ def _experiment(experiment: ExperimentFile) -> Validated:
         summary,
         {path: describe_range(range_) for path, range_ in experiment.space.items()},
         experiment.inactive,
-        experiment.defaults(),
+        {path: v for start in reversed(experiment.starts()) for path, v in start.items()},
     )
 
 
