@@ -73,7 +73,8 @@ def contains(range_: Range, value: Scalar) -> bool:
     """Say whether a range can take `value`."""
     if isinstance(range_, ChoiceRange):
         return any(same(value, choice) for choice in range_.values)
-    if isinstance(value, (bool, str)) or (isinstance(range_, IntRange) and value != int(value)):
+    is_broken = isinstance(value, float) and not value.is_integer()
+    if isinstance(value, (bool, str)) or (isinstance(range_, IntRange) and is_broken):
         return False
     return range_.low <= value <= range_.high and math.isclose(
         float(value), float(_on_step(range_, value)), rel_tol=1e-9

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tauopt.config.compose import read_tree
 from tauopt.config.load import read_experiment
 from tauopt.config.yaml_source import read_yaml
 from tauopt.errors import ConfigError
@@ -16,9 +17,24 @@ VALUES = [
     None, True, 0, -1, 3, 0.5, 1e400, "x", "", "a b", "1p0n", [], [1], ["x", "x"], {}, {"x": 1},
     {"int": [1, 2]}, {"float": [0, 1]}, {"choice": ["x"]}, {"choice": []}, {"int": 3},
     {"choice": [True, 1], "when": {"training.epochs": [1]}}, {"type": "dense"}, {"type": None},
+    {"any": {"rnn": {}, "dense": {}}}, {"choice": [0.0, 0.1], "when": {"model.type": "rnn"}},
     {"float": [0.1, 0.2], "when": {"model.cell": "gru"}, "step": "x"}, {"extends": "x"},
 ]  # fmt: skip
-KEYS = ["x", "type", "int", "choice", "extends", "model", "groups", "classes", "when", "a.b", "tau"]
+KEYS = [
+    "x",
+    "type",
+    "any",
+    "rnn",
+    "int",
+    "choice",
+    "extends",
+    "model",
+    "groups",
+    "classes",
+    "when",
+    "a.b",
+    "tau",
+]
 
 
 def places(tree):
@@ -57,10 +73,11 @@ def outcome_of(path):
         return error
 
 
+@pytest.mark.parametrize("name", ["good_experiment", "good_any"])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_mutated_file_is_read_or_refused(seed, tmp_path):
+def test_a_mutated_file_is_read_or_refused(name, seed, tmp_path):
     rng = random.Random(seed)
-    tree = listed(read_yaml(DATA / "good_experiment.yaml")[0].plain())
+    tree = listed(read_tree(DATA / f"{name}.yaml")[0].plain())
     tree["data"] = listed(read_yaml(DATA / "good_dataset.yaml")[0].plain())
     path = tmp_path / "x.yaml"
     for _ in range(25):

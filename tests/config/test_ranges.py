@@ -59,6 +59,11 @@ def test_truth_values_are_not_numbers():
     assert moved_inside(ChoiceRange((1, True)), True) is True
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 0.5, 10**400])
+def test_no_range_of_whole_numbers_contains_what_is_none(value):
+    assert not contains(IntRange(0, 1), value)
+
+
 def test_a_range_is_active_when_all_its_conditions_hold():
     range_ = FloatRange(0.5, 0.9, when={"a": ("x", "y"), "b": (1,)})
     assert is_active(range_, {"a": "y", "b": 1})
