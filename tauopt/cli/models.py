@@ -50,14 +50,16 @@ def _print_models(entries: list[CatalogueEntry]) -> None:
 
 
 def _print_settings(name: str, knobs: list[Knob]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from tauopt.cli.console import results
 
-    table = Table("setting", "may be", "default", "what it does", title=f"type: {name}")
+    columns = ("setting", "may be", "default", "usual range", "what it does")
+    table = Table(*columns, title=f"type: {name}")
     for knob in knobs:
         default = "" if knob.default in ("", ()) else str(knob.default).lower()
-        table.add_row(knob.path, knob.values, default, knob.what)
+        table.add_row(knob.path, knob.values, default, escape(knob.usual), knob.what)
     console = results()
     console.print(table)
     console.print(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import annotated_types
 from pydantic.fields import FieldInfo
 
 from tauopt.config.networks import AnyNetwork, NetworkSettings
+from tauopt.config.networks.base import ANY_GROUP
 from tauopt.config.settings import Settings
 from tauopt.errors import UsageError, nearest
 
@@ -38,6 +39,8 @@ class Knob:
     values: str
     """What it may be: a value of these, or a range within."""
     default: Any
+    usual: str
+    """The range that people search, as a file writes it; empty if they leave it alone."""
     what: str
 
 
@@ -62,7 +65,11 @@ def knobs(type_: str) -> list[Knob]:
     Raises:
         UsageError: there is no such network.
     """
-    return list(_knobs(network_class(type_), prefix="model"))
+    network = network_class(type_)
+    usual = {f"model.{path}": range_ for path, range_ in network.usual.items()}
+    usual[f"model.groups.{ANY_GROUP}.length"] = network.usual_length(ANY_GROUP)
+    found = _knobs(network, prefix="model")
+    return [replace(knob, usual=usual.get(knob.path, "")) for knob in found]
 
 
 def _type(network: type[NetworkSettings]) -> str:
@@ -91,9 +98,10 @@ def _knobs(settings: type[Settings], *, prefix: str) -> Iterator[Knob]:
         elif isinstance(default, dict):
             some = next(iter(default.values()), None)
             if isinstance(some, Settings):
-                yield from _knobs(type(some), prefix=f"{path}.<group>")
+                yield from _knobs(type(some), prefix=f"{path}.{ANY_GROUP}")
         else:
-            yield Knob(path, _values(field), default, " ".join((field.description or "").split()))
+            what = " ".join((field.description or "").split())
+            yield Knob(path, _values(field), default, "", what)
 
 
 def _with_defaults(found: Iterator[Knob], settings: Settings, *, prefix: str) -> Iterator[Knob]:
@@ -102,7 +110,7 @@ def _with_defaults(found: Iterator[Knob], settings: Settings, *, prefix: str) ->
         value: Any = settings
         for name in knob.path.removeprefix(f"{prefix}.").split("."):
             value = getattr(value, name)
-        yield Knob(knob.path, knob.values, value, knob.what)
+        yield replace(knob, default=value)
 
 
 def _values(field: FieldInfo) -> str:

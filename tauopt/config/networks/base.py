@@ -50,6 +50,14 @@ GROUPS = {
 """Objects that the literature keeps of groups of these names."""
 DEMO = ("tracks", "clusters", "neutral_pfos", "conversions")
 """Groups of the demo sample."""
+_USUAL_LENGTHS = {
+    "clusters": "{int: [3, 10]}",
+    "charged_pfos": "{int: [3, 5]}",
+    "shots": "{int: [2, 8]}",
+    "conversions": "{int: [1, 6]}",
+}
+ANY_GROUP = "<group>"
+"""Stands for the name of each group in a setting's path."""
 
 
 class Coordinates(Settings):
@@ -74,6 +82,18 @@ class NetworkSettings(_Completed):
     """Of the defaults, for two classes and the features of the demo sample."""
     source: ClassVar[str] = ""
     """Where it comes from."""
+    usual: ClassVar[Mapping[str, str]] = {}
+    """Setting below `model` -> the range that people search, as a file writes it; `<group>` stands
+    for each group. Any of them together make a network. The lengths: `usual_length`."""
+    usual_training: ClassVar[Mapping[str, str]] = {
+        "optimizer": "{choice: [adam, nadam, sgd]}",
+        "momentum": "{float: [0.5, 0.99], when: {training.optimizer: sgd}}",
+        "learning_rate": "{float: [1.0e-4, 1.0e-2], log: true}",
+        "batch_size": "{choice: [256, 512, 1024, 2048, 4096]}",
+    }
+    """The same of `training`; some are values that the search leaves alone."""
+    tells_modes: ClassVar[bool] = False
+    """Whether it is published for telling the decay modes of true taus apart."""
 
     type: str
     """Which network it is."""
@@ -90,6 +110,11 @@ class NetworkSettings(_Completed):
             return super()._completed(name, value)
         known = {group: settings.model_dump() for group, settings in cls.known_groups.items()}
         return {group: laid_on(known.get(group, {}), part) for group, part in value.items()}
+
+    @staticmethod
+    def usual_length(group: str) -> str:
+        """Return the range in which people search how many objects of a group are kept."""
+        return _USUAL_LENGTHS.get(group, "{int: [3, 15]}")
 
     def seen(self) -> tuple[str, ...]:
         """Return what the network sees: `candidate`, and names of groups.

@@ -37,6 +37,21 @@ class DeepSets(NetworkSettings):
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = _GROUPS
     ignores_order: ClassVar[bool] = True
+    usual: ClassVar[Mapping[str, str]] = {
+        "activation": "{choice: [swish, relu]}",
+        "dropout": "{float: [0.0, 0.4]}",
+        "groups.<group>.phi.layers": "{int: [1, 4]}",
+        "groups.<group>.phi.units": "{int: [16, 128], log: true}",
+        "merge.layers": "{int: [1, 4]}",
+        "merge.units": "{int: [32, 256], log: true}",
+    }
+    usual_training: ClassVar[Mapping[str, str]] = {
+        "optimizer": "adam",
+        "learning_rate": "{float: [1.0e-4, 1.0e-2], log: true}",
+        "loss": "{choice: [crossentropy, focal]}",
+        "focal_gamma": "{float: [0.5, 3.0], when: {training.loss: focal}}",
+        "batch_size": "{choice: [256, 512, 1024, 2048, 4096]}",
+    }
 
     parameters: ClassVar[int] = 50_455
     source: ClassVar[str] = "arXiv:1703.06114, ATLAS unified classifier"

@@ -45,6 +45,23 @@ class DeepTau(NetworkSettings):
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = {
         name: DeepTauGroup(length=group.length) for name, group in GROUPS.items()
     }
+    usual: ClassVar[Mapping[str, str]] = {
+        "inner.cells": "{choice: [5, 7, 11]}",
+        "outer.cells": "{choice: [11, 15, 21]}",
+        "cells.units": "{int: [16, 128], log: true}",
+        "filters": "{int: [16, 64], log: true}",
+        "filter_reduction": "{float: [0.6, 1.0]}",
+        "dropout": "{float: [0.0, 0.4]}",
+        "merge.layers": "{int: [1, 4]}",
+        "merge.units": "{int: [64, 200], log: true}",
+    }
+    usual_training: ClassVar[Mapping[str, str]] = {
+        "optimizer": "nadam",
+        "learning_rate": "{float: [1.0e-4, 1.0e-2], log: true}",
+        "loss": "{choice: [crossentropy, focal]}",
+        "focal_gamma": "{float: [0.5, 3.0], when: {training.loss: focal}}",
+        "batch_size": "{choice: [256, 512, 1024]}",
+    }
 
     parameters: ClassVar[int] = 746_527
     source: ClassVar[str] = "CMS, arXiv:2201.08458"

@@ -16,9 +16,16 @@ class Dense(NetworkSettings, Tower):
     """Dense layers on the candidate's own features, and on objects laid flat if any are named."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
+    usual: ClassVar[Mapping[str, str]] = {
+        "layers": "{int: [1, 5]}",
+        "units": "{int: [32, 256], log: true}",
+        "reduction": "{float: [0.5, 1.0]}",
+        "batch_normalization": "{choice: [false, true]}",
+        "dropout": "{float: [0.0, 0.4]}",
+    }
 
     parameters: ClassVar[int] = 9_153
-    source: ClassVar[str] = "none: a plain reference"
+    source: ClassVar[str] = "none, a plain reference"
 
     type: Literal["dense"]
     """A network of dense layers."""

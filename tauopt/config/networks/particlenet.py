@@ -28,6 +28,14 @@ class ParticleNet(NetworkSettings):
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
     ignores_order: ClassVar[bool] = True
+    usual: ClassVar[Mapping[str, str]] = {
+        "neighbours": "{int: [4, 16]}",
+        "channels.layers": "{int: [1, 3]}",
+        "channels.units": "{int: [16, 160], log: true}",
+        "edge_layers": "{int: [1, 3]}",
+        "dropout": "{float: [0.0, 0.4]}",
+        "merge.units": "{int: [32, 256], log: true}",
+    }
 
     parameters: ClassVar[int] = 40_660
     source: ClassVar[str] = "arXiv:1902.08570"

@@ -28,6 +28,15 @@ class RnnGroup(ObjectGroup):
 class Recurrent(NetworkSettings):
     """What the recurrent networks have in common."""
 
+    usual: ClassVar[Mapping[str, str]] = {
+        "cell": "{choice: [lstm, gru]}",
+        "dropout": "{float: [0.0, 0.4]}",
+        "groups.<group>.rnn_layers": "{int: [1, 2]}",
+        "groups.<group>.units": "{int: [16, 128], log: true}",
+        "merge.layers": "{int: [0, 3]}",
+        "merge.units": "{int: [32, 256], log: true, when: {model.merge.layers: [1, 2, 3]}}",
+    }
+
     cell: Literal["lstm", "gru"] = "lstm"
     """Kind of recurrent layer."""
     bidirectional: bool = False
@@ -83,6 +92,7 @@ class DecayModeRnn(Recurrent):
     """The ATLAS decay-mode RNN: recurrent branches over particle-flow objects alone."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = _PFOS
+    tells_modes: ClassVar[bool] = True
 
     parameters: ClassVar[int] = 11_945
     source: ClassVar[str] = "ATLAS, as published with the tau RNN"

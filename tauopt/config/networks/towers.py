@@ -19,7 +19,7 @@ class Tower(Settings):
     """Dense layers on top of each other: a pyramid of a few numbers, or each width by itself."""
 
     layers: int = Field(default=1, ge=0, le=MAX_LAYERS)
-    """Dense layers."""
+    """How many layers."""
     units: int = Field(default=64, ge=1, le=MAX_UNITS)
     """Width of the first layer."""
     last_units: int = Field(default=0, ge=0, le=MAX_UNITS)

@@ -32,6 +32,22 @@ class Transformer(NetworkSettings):
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
     ignores_order: ClassVar[bool] = True
+    usual: ClassVar[Mapping[str, str]] = {
+        "layers": "{int: [1, 6]}",
+        "dim": "{choice: [32, 64, 128]}",
+        "heads": "{choice: [2, 4, 8]}",
+        "feed_forward": "{int: [64, 512], log: true}",
+        "dropout": "{float: [0.0, 0.3]}",
+        "pairwise": "{choice: [false, true]}",
+    }
+    usual_training: ClassVar[Mapping[str, str]] = {
+        "optimizer": "adamw",
+        "learning_rate": "{float: [1.0e-4, 5.0e-3], log: true}",
+        "schedule": "{choice: [constant, cosine]}",
+        "warm_up": "0.05",
+        "weight_decay": "{float: [1.0e-5, 1.0e-2], log: true}",
+        "batch_size": "{choice: [256, 512, 1024]}",
+    }
 
     parameters: ClassVar[int] = 303_233
     source: ClassVar[str] = "arXiv:1706.03762, TauMLTools; pairs: arXiv:2202.03772"
