@@ -22,7 +22,8 @@ from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is
 
 VERBS = (
     "search", "leaderboard", "status", "promote", "ui", "train",
-    "simulate", "inspect", "prepare", "validate-data", "models", "validate", "schema", "doctor",
+    "simulate", "inspect", "prepare", "validate-data", "models", "init", "validate", "schema",
+    "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
 

@@ -46,3 +46,11 @@ def plain_text(value: object) -> str:
         default_flow_style=None,
         width=100,
     )
+
+
+def scalar_text(value: str) -> str:
+    """Return a text as YAML in a line, quoted if it needs to be; fits in brackets and as a key."""
+    listed = yaml.dump(
+        [value], Dumper=_Dumper, allow_unicode=True, default_flow_style=True, width=10**9
+    )
+    return listed.removeprefix("[").rstrip("\n").removesuffix("]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tauopt.config import inputs
 from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
 from tauopt.config.networks import (
     AnyNetwork,
@@ -211,3 +212,28 @@ def batch(spec: InputSpec, *, size: int = 32, seed: int = 0) -> dict[str, np.nda
 
 def one_hot(spec: InputSpec, size: int = 32) -> np.ndarray:
     return np.eye(len(spec.classes), dtype=np.float32)[np.arange(size) % len(spec.classes)]
+
+
+def fitted(name, features):
+    return FittedGroup(
+        name=name,
+        features=tuple(
+            FittedFeature(
+                name=feature, transform=Transform(**settings.model_dump(exclude={"expression"}))
+            )
+            for feature, settings in features.items()
+        ),
+    )
+
+
+def spec_of_data(experiment):
+    """Return what the network would see, with constants of 0 and 1."""
+    data, task = experiment.data, experiment.task
+    return InputSpec(
+        candidate=fitted(inputs.CANDIDATE, data.candidate),
+        groups=tuple(fitted(name, group.features) for name, group in data.groups.items()),
+        lengths=group_lengths(experiment.model),
+        classes=tuple(task.classes),
+        signal=task.signal,
+        heads=task.heads,
+    )

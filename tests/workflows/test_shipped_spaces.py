@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tauopt.config.inputs import CANDIDATE, FittedFeature, FittedGroup, InputSpec, Transform
 from tauopt.config.load import read_experiment
 from tauopt.config.networks import group_lengths
 from tauopt.search.suggest import random_point
+from tests.models.specs import spec_of_data
 
 ROOT = Path(__file__).parents[2]
 SPACES = sorted(ROOT.glob("search_spaces/*.yaml"))
@@ -21,31 +21,6 @@ SMALL = (
     "--set", "data.simulate.taus=1500", "--set", "data.simulate.jets=1500",
     "--set", "training.epochs=1", "--trials", "2",
 )  # fmt: skip
-
-
-def fitted(name, features):
-    return FittedGroup(
-        name=name,
-        features=tuple(
-            FittedFeature(
-                name=feature, transform=Transform(**settings.model_dump(exclude={"expression"}))
-            )
-            for feature, settings in features.items()
-        ),
-    )
-
-
-def spec_of(experiment):
-    """Return what the network would see, with constants of 0 and 1."""
-    data, task = experiment.data, experiment.task
-    return InputSpec(
-        candidate=fitted(CANDIDATE, data.candidate),
-        groups=tuple(fitted(name, group.features) for name, group in data.groups.items()),
-        lengths=group_lengths(experiment.model),
-        classes=tuple(task.classes),
-        signal=task.signal,
-        heads=task.heads,
-    )
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
@@ -63,7 +38,7 @@ def test_the_default_point_is_a_network_of_its_data(path):
     from tauopt.models.build import build_model
 
     experiment = read_experiment(path).base
-    model = build_model(spec_of(experiment), experiment.model, seed=1)
+    model = build_model(spec_of_data(experiment), experiment.model, seed=1)
     assert model.output_shape == (None, len(experiment.task.classes))
     assert model.count_params() > 100
 

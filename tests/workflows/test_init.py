@@ -1,0 +1,168 @@
+"""A first search space is written whole, beside the user's data, and can be searched."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tauopt.config.catalogue import catalogue
+from tauopt.config.load import read_experiment
+from tauopt.errors import ConfigError, InvalidNameError, UsageError
+from tauopt.workflows.init import init
+from tauopt.workflows.inspect import inspect_files
+from tauopt.workflows.proposal import FILL_IN, propose
+from tauopt.workflows.validate import validate
+from tests import ntuples_factory as factory
+from tests.models.specs import spec_of_data
+from tests.workflows.test_validate import command
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "search_spaces" / "data" / "demo.yaml"
+TYPES = [entry.type for entry in catalogue()]
+DATA = ("demo", "nanoaod", "physlite")
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("type_", TYPES)
+def test_the_default_point_is_valid_and_a_network_of_its_data(type_, data, tmp_path):
+    from tauopt.models.build import build_model
+
+    begun = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
+    assert validate(begun.path).ranges
+    experiment = read_experiment(begun.path).base
+    model = build_model(spec_of_data(experiment), experiment.model, seed=1)
+    assert model.output_shape == (None, len(experiment.task.classes))
+
+
+def test_the_default_place_is_the_working_folder_and_the_network_s_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = init("dense", DEMO)
+    assert begun.path == Path("dense.yaml")
+    assert begun.next == ("tauopt validate dense.yaml", "tauopt search dense.yaml")
+    assert read_experiment(begun.path).name == "dense"
+
+
+def test_data_is_found_from_the_file_wherever_it_is_written(tmp_path, monkeypatch):
+    """Also through a link to a folder, whose `..` is not the folder that the link is in."""
+    real, link = tmp_path / "deep" / "folder", tmp_path / "link"
+    real.mkdir(parents=True)
+    link.symlink_to(real)
+    (tmp_path / "own.yaml").write_text(DEMO.read_text())
+    monkeypatch.chdir(tmp_path)
+    begun = init("dense", "own.yaml", output="link/space.yaml")
+    assert "\ndata: ../../own.yaml " in begun.path.read_text()
+    assert read_experiment(begun.path).base.data.name == "demo"
+
+
+def test_the_schema_is_named_if_there_is_one_beside_the_file(tmp_path):
+    (tmp_path / "schema").mkdir()
+    without = init("dense", DEMO, output=tmp_path / "a.yaml").path.read_text()
+    assert without.startswith("# Dense layers")
+    (tmp_path / "schema" / "experiment.schema.json").write_text("{}")
+    first = init("dense", DEMO, output=tmp_path / "b.yaml").path.read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=schema/experiment.schema.json"
+
+
+def test_nothing_is_written_over(tmp_path):
+    path, dangling = tmp_path / "space.yaml", tmp_path / "dangling.yaml"
+    path.write_text("mine")
+    dangling.symlink_to(tmp_path / "nothing")
+    for there in (path, dangling):
+        with pytest.raises(UsageError, match="is there already; remove it, or name another file"):
+            init("rnn", DEMO, output=there)
+    assert path.read_text() == "mine"
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "told"),
+    [
+        ("", UsageError, "is a folder; name a file in it"),
+        ("nowhere/space.yaml", UsageError, "there is no folder .*nowhere; make it"),
+        ("my space.yaml", InvalidNameError, "the file's name, by which the search is called"),
+    ],
+)
+def test_a_file_that_can_not_be_is_refused_with_the_remedy(output, error, told, tmp_path):
+    with pytest.raises(error, match=told):
+        init("rnn", DEMO, output=tmp_path / output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_dataset_file_is_told_before_all_else(tmp_path):
+    bad = ROOT / "tests" / "data" / "bad_dataset_feature.yaml"
+    with pytest.raises(ConfigError) as caught:
+        init("nonsense", bad, output=tmp_path / "space.yaml")
+    assert caught.value.problems[0].line
+    assert "did you mean" in str(caught.value)
+
+
+def test_an_unknown_network_is_told_with_the_nearest(tmp_path):
+    with pytest.raises(UsageError, match=r"no network 'transfomer' \(did you mean 'transformer'"):
+        init("transfomer", DEMO, output=tmp_path / "space.yaml")
+
+
+def test_the_proposal_of_inspect_is_what_init_goes_on_with(tmp_path):
+    ntuple, data = factory.write(tmp_path / "a.root", factory.columns(50)), tmp_path / "own.yaml"
+    text = propose(inspect_files([ntuple])[0])
+    data.write_text(text)
+    with pytest.raises(ConfigError, match=FILL_IN):
+        init("rnn", data, output=tmp_path / "rnn.yaml")
+    data.write_text(
+        text.replace(f"background: {FILL_IN}", "background: 0 == 1").replace(FILL_IN, "1 == 1")
+    )
+    experiment = read_experiment(init("rnn", data, output=tmp_path / "rnn.yaml").path).base
+    assert experiment.task.background == ("background",)
+    assert list(experiment.model.groups) == ["track"]
+
+
+def test_the_verb_tells_what_comes_next_as_text_and_as_json(tmp_path):
+    done, seconds = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
+    assert done.returncode == 0
+    assert "LOADED []" in done.stderr
+    assert seconds < 1.0
+    wrote, *following = done.stdout.splitlines()
+    assert wrote == f"wrote {tmp_path / 'a.yaml'}: a search space of rnn"
+    for line in following:
+        verb, file = line.removeprefix("next: tauopt ").split()
+        assert (verb in ("validate", "search"), file) == (True, str(tmp_path / "a.yaml"))
+    done, _ = command(
+        "init", "--data", DEMO, "--model", "dense", "-o", tmp_path / "b.yaml", "--json"
+    )
+    assert json.loads(done.stdout)["path"] == str(tmp_path / "b.yaml")
+    done, _ = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def tauopt(*words, cache):
+    ended = subprocess.run(
+        [sys.executable, "-m", "tauopt", *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=cache,
+        env={**os.environ, "TAUOPT_CACHE": str(cache), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_what_was_written_for_the_rnn_can_be_searched(tmp_path):
+    path = init("rnn", DEMO, output=tmp_path / "rnn.yaml").path
+    planned = json.loads(tauopt("search", path, "--dry-run", "--json", cache=tmp_path))
+    assert planned["parameters"] > 10_000
+    assert set(planned["space"]) == set(read_experiment(path).space)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("type_", TYPES)
+def test_what_was_written_is_searched_on_a_small_sample(type_, tmp_path_factory, tmp_path):
+    path = init(type_, DEMO, output=tmp_path / "space.yaml").path
+    small = (
+        "--set", "data.simulate.taus=1500", "--set", "data.simulate.jets=1500",
+        "--set", "training.epochs=1", "--trials", "2",
+    )  # fmt: skip
+    words = ("search", path, *small, "--output", tmp_path / "out", "--json")
+    told = tauopt(*words, cache=tmp_path_factory.getbasetemp())
+    trials = json.loads(told)["trials"]
+    assert len(trials) == 2
+    assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
