@@ -50,8 +50,9 @@ def first_task(dataset: Dataset, *, modes: bool) -> FirstTask:
     if not background or not signal:
         kind = "jets or leptons" if signal else "a tau"
         note = (
-            f"No class is called like {kind}, so none is taken for background: all count the same. "
-            "With background, name the rest in `signal`; then rejection@0.75 can be the objective."
+            f"No class is called like {kind}, so none is taken for background: `signal` is left "
+            "out, and the objective is accuracy. If some are, name the others in `signal` and take "
+            "rejection@0.75."
         )
         return FirstTask(_each(classes), (), note)
     name = signal[0] if len(signal) == 1 else TAU
@@ -71,6 +72,8 @@ def _each(names: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _modes_note(background: list[str]) -> str:
-    if not background:
-        return ""
-    return f"True taus alone; {', '.join(background)} and whatever is not named are left out."
+    left_out = f" ({', '.join(background)} left out)" if background else ""
+    return (
+        f"True taus alone{left_out}: without background, `signal` is left out and the objective is "
+        "accuracy."
+    )
