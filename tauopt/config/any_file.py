@@ -31,6 +31,11 @@ class AnyFile(ExperimentFile):
         return tuple(self.branches)
 
     @property
+    def alternatives(self) -> Mapping[str, ExperimentFile]:
+        """The file for each type that its model may have."""
+        return self.branches
+
+    @property
     def definition(self) -> dict[str, Any]:
         """All that defines the study, of each architecture; as nested JSON values."""
         models = {

@@ -43,8 +43,8 @@ class ExperimentFile:
     skeleton: Mapping[str, Any] = field(repr=False)
     """`model` and `training` as written, without ranges."""
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)
-    """Where the settings of `model` and `training` stand, by path: for what is found wrong when
-    the model is built."""
+    """Where the settings of `task`, `model` and `training` stand, by path: for what is found wrong
+    when the model is built, or when the dataset is there."""
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -82,6 +82,11 @@ class ExperimentFile:
         """Return a problem with a setting at its place, or else at that of the model's type."""
         place = self.places.get(path, self.places.get("model.type", Place(str(self.path))))
         return place.problem(f"{path}: {message}")
+
+    @property
+    def alternatives(self) -> Mapping[str, ExperimentFile]:
+        """The file for each type that its model may have."""
+        return {self.types[0]: self}
 
     def defaults(self) -> dict[str, Scalar]:
         """Return the defaults of the active ranges' settings, moved into the ranges."""

@@ -122,7 +122,7 @@ def _of_one(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem
         skeleton={section: section_plain(taken.root, section) for section in SECTIONS},
         places={
             path: place
-            for section in SECTIONS
+            for section in ("task", *SECTIONS)
             for path, place in _places(root.entries.get(section, root), section)
         },
     )

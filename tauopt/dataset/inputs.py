@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tauopt.config.experiment import Task
 from tauopt.config.inputs import InputSpec
-from tauopt.dataset.manifest import Manifest, SplitName
+from tauopt.dataset.manifest import SPLITS, Manifest, SplitName
 from tauopt.errors import DataError, nearest
 
 LEFT_OUT = -1
@@ -73,28 +73,44 @@ def check_task(manifest: Manifest, task: Task) -> None:
     """Check that the task can be learned and judged, before any training.
 
     Raises:
-        DataError: a task class has no candidates in the training or validation split, or no
-            positive sum of weights in the training split.
+        DataError: see `task_faults`.
     """
-    counts, weights = _totals(manifest, task, "train")
-    seen, _ = _totals(manifest, task, "validation")
+    for fault in task_faults(manifest, task).values():
+        raise DataError(fault)
+
+
+def task_faults(manifest: Manifest, task: Task) -> dict[str, str]:
+    """Return the task classes that can't be learned or judged, and why.
+
+    Such a class has no candidates in one of the splits, or no positive sum of weights in the
+    training split.
+    """
+    counts = {split: _totals(manifest, task, split)[0] for split in SPLITS}
+    _, weights = _totals(manifest, task, "train")
+    faults: dict[str, str] = {}
     for index, name in enumerate(task.classes):
-        if not counts[index]:
-            raise _without_candidates("train", name, manifest, task)
-        if not seen[index]:
-            raise _without_candidates("validation", name, manifest, task)
-        if weights[index] <= 0:
-            raise DataError(
+        if empty := [split for split in SPLITS if not counts[split][index]]:
+            faults[name] = _without_candidates(empty, name, manifest, task)
+        elif weights[index] <= 0:
+            faults[name] = (
                 f"the sum of weights of task class {name!r} in the training split is "
                 f"{weights[index]:.6g}, expected more than 0"
             )
+    return faults
 
 
-def _without_candidates(split: SplitName, name: str, manifest: Manifest, task: Task) -> DataError:
-    held = [f"{known} {count:,}" for known, count in manifest.splits[split].counts.items() if count]
-    return DataError(
-        f"the {'training' if split == 'train' else split} split holds no candidate of task class "
-        f"{name!r} (task.classes: {', '.join(task.classes[name])}); it holds "
+def _without_candidates(
+    splits: Sequence[SplitName], name: str, manifest: Manifest, task: Task
+) -> str:
+    held = [
+        f"{known} {count:,}" for known, count in manifest.splits[splits[0]].counts.items() if count
+    ]
+    words = ["training" if split == "train" else split for split in splits]
+    which = f"{words[0]} split holds" if len(words) == 1 else f"{' and '.join(words)} splits hold"
+    return (
+        f"the {which} no candidate of task class {name!r} "
+        f"(task.classes: {', '.join(task.classes[name])}); "
+        f"{'it' if len(words) == 1 else f'the {words[0]} split'} holds "
         f"{', '.join(held) or 'none at all'}"
     )
 

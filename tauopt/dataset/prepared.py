@@ -179,6 +179,25 @@ class SplitReader:
                 )
         return {name: self._column(name) for name in names}
 
+    def most_objects(self, group: str, *, enough: int) -> int | None:
+        """Return how many objects of a group a candidate has at most.
+
+        Args:
+            enough: chunks are looked at until a candidate has so many, which tells a number below
+                it from one above without reading all.
+        Returns:
+            the number, or some number of at least `enough`; None if some chunks are direct: what
+            they hold is known only by reading their source files.
+        """
+        if any(chunk.is_direct for chunk in self.chunks):
+            return None
+        most = 0
+        for chunk in self.chunks:
+            most = max(most, int(np.diff(chunk.group(group)[1]).max(initial=0)))
+            if most >= enough:
+                break
+        return most
+
     def _column(self, name: str) -> Array:
         if name in COLUMNS:
             parts = [getattr(chunk, name) for chunk in self.chunks]

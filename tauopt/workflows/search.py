@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
+from tauopt.workflows.fits import check_fits
 from tauopt.workflows.own import check_in_driver, is_own, source_of
 from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
@@ -99,6 +100,7 @@ def search(
         open_study(storage, name)  # tells which searches there are
     check_in_driver(file)
     dataset = prepare(file.base.data, progress=progress or Silent())
+    check_fits(file, dataset)
     order = Order(
         name=name,
         output=place,

@@ -15,6 +15,7 @@ from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
+from tauopt.workflows.fits import check_fits
 from tauopt.workflows.own import is_own, settled
 from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
@@ -90,6 +91,7 @@ def train(
     try:
         _settled_to_train(file)
         dataset = prepare(file.base.data, progress=progress)
+        check_fits(file, dataset)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock", what=f"run {name!r}"):
             plan = _plan(file, dataset, folder=folder, name=name)
