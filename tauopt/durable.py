@@ -148,3 +148,22 @@ def locked(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
         stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         stream.flush()
         yield
+
+
+@contextlib.contextmanager
+def locked_in_turn(
+    path: Path, *, what: str, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold the lock as `locked` does; where another process holds it, wait for that one.
+
+    Args:
+        say: is told whom is waited for.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, what=what))
+        except LockedError as error:
+            if say:
+                say(f"waiting: {error}")
+            stack.enter_context(locked(path, what=what, wait=True))
+        yield

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tauopt import durable
-from tauopt.errors import LockedError
 
 
 @contextlib.contextmanager
@@ -28,21 +27,10 @@ def one_writer(
     """
     with contextlib.ExitStack() as stack:
         try:
-            _lock(stack, lock, what=what, say=say)
+            stack.enter_context(durable.locked_in_turn(lock, what=what, say=say))
             leftovers = list(folder.parent.glob(f".{folder.name}.*.tmp"))
         except OSError:
             leftovers = []
         for leftover in leftovers:
             shutil.rmtree(leftover, ignore_errors=True)
         yield
-
-
-def _lock(
-    stack: contextlib.ExitStack, path: Path, *, what: str, say: Callable[[str], None] | None
-) -> None:
-    try:
-        stack.enter_context(durable.locked(path, what=what))
-    except LockedError as error:
-        if say:
-            say(f"waiting: {error}")
-        stack.enter_context(durable.locked(path, what=what, wait=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.config.dataset import Simulation
-from tauopt.durable import locked, sha256_file, write_json
+from tauopt.durable import locked_in_turn, sha256_file, write_json
 from tauopt.errors import CorruptError, UsageError
 from tauopt.progress import Progress
 from tauopt.simulate.generator import pythia_module
@@ -46,7 +46,7 @@ def identity(settings: Simulation) -> dict[str, Any]:
 def make_sample(
     settings: Simulation, folder: Path, *, processes: int, progress: Progress
 ) -> tuple[FileRecord, ...]:
-    """Simulate the files of a sample that are not there yet.
+    """Simulate the files of a sample that are not there yet; of several processes one does it.
 
     Args:
         settings: what to simulate.
@@ -57,12 +57,11 @@ def make_sample(
         a record for each file, in the order of the plan.
     Raises:
         UsageError: an extra is not installed, or the folder holds another sample.
-        LockedError: another process is simulating into the folder.
         CorruptError: a finished file has another size than recorded.
     """
     plans = plan_files(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", what=f"the simulated sample {folder}", wait=False):
+    with locked_in_turn(folder / ".lock", what=f"the sample {folder}", say=progress.say):
         _claim(folder, settings)
         missing = [plan for plan in plans if not _is_finished(folder, plan)]
         if missing:

@@ -1,17 +1,19 @@
 import builtins
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uproot
 
 from tauopt.config.dataset import Simulation
 from tauopt.durable import locked
-from tauopt.errors import CorruptError, LockedError, TauoptError, UsageError
+from tauopt.errors import CorruptError, TauoptError, UsageError
 from tauopt.progress import Silent
 from tauopt.simulate import pool, sample
 from tauopt.simulate.plan import plan_files
@@ -113,9 +115,18 @@ def test_a_file_that_shrank_is_noticed(folder):
         path.write_bytes(whole)
 
 
-def test_two_at_once_on_one_folder_are_refused(folder):
-    with locked(folder / ".lock", what="it"), pytest.raises(LockedError):
-        make_sample(SMALL, folder, processes=1, progress=Silent())
+def test_of_two_at_once_on_one_folder_the_second_waits_and_says_so(folder):
+    class Heard(Silent):
+        def say(self, message):
+            told.put(message)
+
+    told = queue.Queue()
+    with ThreadPoolExecutor(1) as pool:
+        with locked(folder / ".lock", what="it"):
+            second = pool.submit(make_sample, SMALL, folder, processes=1, progress=Heard())
+            assert "is held by process" in told.get(timeout=30)
+            assert not second.done()
+        assert len(second.result(timeout=30)) == len(plan_files(SMALL))
 
 
 def test_the_cache_names_samples_by_their_settings(tmp_path, monkeypatch):
