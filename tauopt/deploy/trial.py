@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """Artifact of a run that completed: value, metrics, digests, experiment, dataset."""
 
+MODEL = "best.keras"
+"""The best network, in a trial's folder."""
+
 _WHY_NOT = {
     "RUNNING": "still runs, or its search was killed: wait for it, or resume the search",
     "PRUNED": "was stopped early: only trials that completed can be judged",
@@ -84,12 +87,40 @@ def fetch_trial(client: MlflowClient, run: Any, *, folder: Path) -> Trial:
         raise PromotionRefused(
             f"{error}; a search's own run has none, its trials have: see tauopt leaderboard"
         ) from error
-    result = _read_result(client, run, folder)
+    trial = trial_of(
+        _read_result(client, run, folder),
+        model=model,
+        sha256=sha256,
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        ended_ms=int(run.info.end_time),
+    )
+    recorded = trial.result["model_sha256"]
+    if recorded != sha256:
+        raise PromotionRefused(
+            f"run {run.info.run_id}: {RESULT} is about model {recorded}, the run holds {sha256}"
+        )
+    return trial
+
+
+def trial_of(
+    result: Mapping[str, Any], *, model: Path, sha256: str, run_id: str, name: str, ended_ms: int
+) -> Trial:
+    """Return the trial that a result is of.
+
+    Args:
+        result: what `result.json` holds.
+        model, sha256: the model's file, and its digest.
+        run_id, name, ended_ms: of its run in MLflow; empty and 0 if there is none.
+    Raises:
+        PromotionRefused: the result is not whole.
+    """
     try:
-        trial = Trial(
-            run_id=run.info.run_id,
-            name=run.info.run_name,
-            ended_ms=int(run.info.end_time),
+        _ = result["model_sha256"]
+        return Trial(
+            run_id=run_id,
+            name=name,
+            ended_ms=ended_ms,
             model=model,
             sha256=sha256,
             experiment=Experiment.model_validate(result["experiment"]),
@@ -98,14 +129,8 @@ def fetch_trial(client: MlflowClient, run: Any, *, folder: Path) -> Trial:
             value=float(result["value"]),
             result=result,
         )
-        recorded = result["model_sha256"]
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise PromotionRefused(f"run {run.info.run_id}: {RESULT} is not whole: {error}") from error
-    if recorded != sha256:
-        raise PromotionRefused(
-            f"run {run.info.run_id}: {RESULT} is about model {recorded}, the run holds {sha256}"
-        )
-    return trial
+        raise PromotionRefused(f"run {run_id or name}: {RESULT} is not whole: {error}") from error
 
 
 def _check_complete(run: Any) -> None:

@@ -95,7 +95,16 @@ def champion(client: MlflowClient, name: str, *, alias: str = CHAMPION) -> Any |
     Raises:
         ServiceError: the registry does not answer.
     """
-    return again(lambda: _aliased(client, name, alias))
+    return again(lambda: _or_none(lambda: client.get_model_version_by_alias(name, alias)))
+
+
+def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
+    """Return a version of `name` by its number; None if there is none.
+
+    Raises:
+        ServiceError: the registry does not answer.
+    """
+    return again(lambda: _or_none(lambda: client.get_model_version(name, version)))
 
 
 def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Path, str]:
@@ -223,11 +232,12 @@ def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
     return client.finalize_logged_model(logged.model_id, "READY")
 
 
-def _aliased(client: MlflowClient, name: str, alias: str) -> Any | None:
+def _or_none(call: Callable[[], T]) -> T | None:
+    """Return what MLflow answers; None where it knows of no such thing."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(name, alias)
+        return call()
     except MlflowException as error:
         if is_rejected(error):
             return None
