@@ -39,7 +39,7 @@ USUAL = ("rnn", "deepsets")
 BATCH_SIZES = (256, 1024)
 CANDIDATES = 73_728  # an epoch of the demo sample
 SECONDS = 2.0
-TURNS = 9
+TURNS = 7
 
 
 def settings(name: str) -> Any:
@@ -101,7 +101,7 @@ def timed_fit(model: keras.Model, data: Any, batch_size: int) -> float:
 
 def enough_steps(model: keras.Model, candidates: Candidates, batch_size: int) -> int:
     """Trace the training step, and return how many batches take some seconds."""
-    few = max(8192 // batch_size, 2)
+    few = max(2048 // batch_size, 2)
     for _ in range(2):
         seconds = timed_fit(model, candidates.fed(few, batch_size), batch_size)
     return int(np.clip(few * SECONDS / seconds, few, CANDIDATES // batch_size))
