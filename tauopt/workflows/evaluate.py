@@ -1,0 +1,203 @@
+"""Evaluate a trial on data that no search has seen: figures, their points, tables."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.durable import write_bytes, write_json
+from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
+from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.promote import dataset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from mlflow import MlflowClient
+
+    from tauopt.deploy.trial import Trial
+    from tauopt.evaluation.contender import Contender
+    from tauopt.evaluation.judgement import Row
+
+FOLDER = "evaluation"
+"""Folder of the run's artifacts; a rerun replaces what is in it."""
+RESULT = "evaluation.json"
+"""All numbers, and the names of all files."""
+_SEED = 1
+"""Of the bootstraps: the same evaluation has the same errors."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, and where it lies."""
+
+    name: str
+    run_id: str
+    """Of the run that it was logged to; empty if there is none."""
+    reference: str
+    """What it was compared with; empty if nothing."""
+    sample: str
+    candidates: dict[str, int]
+    """`signal` and `background` candidates."""
+    rows: tuple[Row, ...]
+    folder: Path
+    files: tuple[Path, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all as JSON values."""
+        from tauopt.evaluation.judgement import as_json
+
+        return {
+            "name": self.name,
+            "run_id": self.run_id,
+            "reference": self.reference,
+            "sample": self.sample,
+            "candidates": self.candidates,
+            "metrics": as_json(self.rows),
+            "folder": str(self.folder),
+            "files": [path.name for path in self.files],
+        }
+
+
+def evaluate(
+    trial: str,
+    *,
+    select: str = "",
+    reference: str = "",
+    to: Path | None = None,
+    output: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge a trial's model on the sealed test split of its dataset.
+
+    Args:
+        trial: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
+            folder of a trial.
+        select: expression on spectators that keeps a candidate; empty keeps all.
+        reference: what it is compared with: another trial, or a spectator that holds a score.
+        to: folder of the results; None is `evaluations/<name>` in the output folder.
+        output: folder of searches and runs; None is `tauopt-output`.
+        cache: folder of prepared datasets; None is the user's.
+        progress: told of every step.
+    Returns:
+        the numbers, and the files that were written and logged to the run.
+    Raises:
+        UsageError: there is no such trial or reference, or `select` is no expression.
+        DataError: the candidates can't be judged, or the dataset is gone.
+        ServiceError: MLflow does not answer.
+    """
+    import numpy as np
+
+    from tauopt.deploy.reference import find_trial
+    from tauopt.evaluation.contender import Contender
+    from tauopt.tracking.client import connect
+
+    with silenced_stderr():
+        from tauopt.deploy import evaluate as deploy
+
+    progress = progress or Silent()
+    client = connect(None, output=output_folder(output))
+    with tempfile.TemporaryDirectory(prefix="tauopt-evaluate-") as temporary:
+        find = partial(find_trial, client)
+        found = find(trial, folder=Path(temporary) / "trial")
+        place = to or output_folder(output) / "evaluations" / found.name
+        folder = make_folder(place, option="--to")
+        dataset = dataset_of(found, cache=cache, progress=progress)
+        split = dataset.sealed_test(opened_by=f"evaluate {found.run_id or found.name}")
+        cut = deploy.parse_selection(select, split.spectators) if select else None
+        other = None
+        if reference and reference not in split.spectators:
+            other = find(reference, folder=Path(temporary) / "reference")
+        progress.say(f"evaluating {found.name} on the test split")
+        ran = deploy.run_on_test(found, dataset, split=split)
+        contenders = [Contender(found.name, ran.predictions)]
+        if other is not None:
+            progress.say(f"evaluating {other.name}")
+            mask, theirs = deploy.against_trial(ran, other, dataset, split=split)
+            contenders = [contenders[0].where(mask), theirs]
+        elif reference:
+            contenders.append(deploy.against_spectator(ran.predictions, reference))
+        text = "test split"
+        if cut is not None:
+            mask = deploy.selected(contenders[0].predictions, cut)
+            contenders = [one.where(mask) for one in contenders]
+            text += f", {select}"
+        return _written(
+            client, found, contenders, text=text, folder=folder, progress=progress,
+            rng=np.random.default_rng(_SEED),
+        )  # fmt: skip
+
+
+def _written(
+    client: MlflowClient,
+    trial: Trial,
+    contenders: Sequence[Contender],
+    *,
+    text: str,
+    folder: Path,
+    progress: Progress,
+    rng: np.random.Generator,
+) -> Evaluation:
+    """Measure, draw, write and log."""
+    from tauopt.evaluation.contender import decided
+    from tauopt.evaluation.evaluation_pages import pages
+    from tauopt.evaluation.judgement import as_csv, as_markdown, rows
+    from tauopt.evaluation.save import save_figure
+    from tauopt.evaluation.style import Sample
+
+    if contenders[0].predictions.has_background:
+        contenders = decided(contenders, None)
+    first, name = contenders[0].predictions, contenders[0].name
+    reference = contenders[1].name if len(contenders) > 1 else ""
+    table = rows(contenders, rng=rng)
+    sample = Sample.of(trial.experiment.data, text)
+    _clear(folder)
+    files: list[Path] = []
+    for page, figure, points in pages(contenders, sample=sample, rng=rng):
+        progress.say(f"drawing {page}")
+        files += save_figure(figure, points, folder, name=page, pdf=True)
+    markdown = as_markdown(table, name=name, reference=reference)
+    for file, content in (("table.csv", as_csv(table)), ("table.md", markdown)):
+        write_bytes(folder / file, content.encode())
+        files.append(folder / file)
+    signal = int(first.is_signal.sum())
+    found = Evaluation(
+        name=name,
+        run_id=trial.run_id,
+        reference=reference,
+        sample=f"{sample.name}, {sample.selection}",
+        candidates={"signal": signal, "background": len(first) - signal},
+        rows=tuple(table),
+        folder=folder,
+        files=(*files, folder / RESULT),
+    )
+    write_json(folder / RESULT, found.as_json())
+    _log(client, found, progress=progress)
+    return found
+
+
+def _log(client: MlflowClient, found: Evaluation, *, progress: Progress) -> None:
+    """Put the files into the run, in place of those of an earlier evaluation."""
+    from tauopt.tracking.artifacts import replace_folder
+
+    if found.run_id:
+        progress.say(f"logging to run {found.run_id}")
+        replace_folder(client, found.run_id, found.files, folder=FOLDER)
+
+
+def _clear(folder: Path) -> None:
+    """Remove the files that an earlier evaluation wrote into the folder, and no others."""
+    try:
+        names = json.loads((folder / RESULT).read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in names:
+        if isinstance(name, str) and Path(name).name == name:
+            (folder / name).unlink(missing_ok=True)
