@@ -24,12 +24,29 @@ def evaluate(
     select: Annotated[
         str, typer.Option("--select", metavar="EXPR", help="Keep candidates by their spectators.")
     ] = "",
+    bins: Annotated[
+        str,
+        typer.Option(
+            "--bins",
+            metavar="NAMES",
+            help="Spectators to draw against [default: pt,eta,mu,prongs,decay_mode].",
+        ),
+    ] = "",
     reference: Annotated[
         str,
         typer.Option(
             "--reference", metavar="WHAT", help="Another trial, or a spectator with a score."
         ),
     ] = "",
+    importance: Annotated[
+        int,
+        typer.Option(
+            "--importance",
+            min=0,
+            metavar="N",
+            help="Candidates that features are permuted among; 0 leaves it out [default: 10000].",
+        ),
+    ] = 10_000,
     to: Annotated[
         Path | None,
         typer.Option("--to", help="Folder of the results [default: OUTPUT/evaluations/NAME]."),
@@ -43,7 +60,14 @@ def evaluate(
 
     with progress() as listener:
         found = run(
-            trial, select=select, reference=reference, to=to, output=output, progress=listener
+            trial,
+            select=select,
+            bins=[name.strip() for name in bins.split(",") if name.strip()],
+            reference=reference,
+            importance=importance,
+            to=to,
+            output=output,
+            progress=listener,
         )
     if json:
         print_json(found.as_json())

@@ -1,24 +1,26 @@
-"""Evaluate: run a trial's model over the sealed test split, beside what it is compared with."""
+"""A trial's model run over candidates that no search has seen, and which of them are judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.dataset.prepared import PreparedDataset, SplitReader
-from tauopt.deploy.reading import Reading, kept_candidates, predict_split, reading
+from tauopt.dataset.inputs import class_weights
+from tauopt.dataset.manifest import Manifest
+from tauopt.deploy.candidates import Candidates
+from tauopt.deploy.reading import Reading
 from tauopt.deploy.trial import Trial
 from tauopt.errors import DataError, UsageError, nearest
-from tauopt.evaluation.contender import Contender, scored
 from tauopt.evaluation.predictions import Predictions
 from tauopt.models.saving import load_model
 from tauopt.physics.expressions import Expression, ExpressionError, parse
 
 EVENT_NUMBER = "event_number"
+"""What `Predictions` call `event_numbers`, in expressions and in tables."""
 
 
 @dataclass(frozen=True)
@@ -29,56 +31,32 @@ class Ran:
     what: Reading
     model: Any
     predictions: Predictions
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """Task class -> what the loss multiplied its weights by; empty where that is unknown."""
 
 
-def run_on_test(trial: Trial, dataset: PreparedDataset, *, split: SplitReader) -> Ran:
-    """Run a trial's model over a split.
+def run_on(candidates: Candidates, trial: Trial) -> Ran:
+    """Run a trial's model over candidates.
 
+    Args:
+        candidates: that are judged.
+        trial: with its model's file.
     Raises:
         CorruptError: the model's file is not the recorded one, or holds what may not be loaded.
-        DataError: the dataset lacks what the model reads.
+        DataError: the candidates lack what the model reads.
     """
-    what = reading(trial.experiment, dataset)
+    what = candidates.reading(trial.experiment)
     model = load_model(trial.model, sha256=trial.sha256)
-    return Ran(trial, what, model, predict_split(model, what, dataset, split=split))
+    manifest = candidates.manifest
+    factors = class_factors(trial, manifest) if manifest else {}
+    return Ran(trial, what, model, candidates.run(model, what), factors)
 
 
-def against_trial(
-    ran: Ran, other: Trial, dataset: PreparedDataset, *, split: SplitReader
-) -> tuple[NDArray[np.bool_], Contender]:
-    """Run another trial over the same split.
-
-    Returns:
-        (N,) which of the first one's candidates the other's task keeps too, and the other's
-        predictions of these.
-    Raises:
-        DataError: the other means something else by signal, or reads other features.
-    """
-    theirs = run_on_test(other, dataset, split=split)
-    kept = kept_candidates(ran.what, dataset, split=split)
-    kept_by_them = kept_candidates(theirs.what, dataset, split=split)
-    common = theirs.predictions.where(kept[kept_by_them])
-    mask = np.asarray(kept_by_them[kept])
-    same = np.array_equal(common.is_signal, ran.predictions.is_signal[mask])
-    if not same or common.has_background != ran.predictions.has_background:
-        raise DataError(
-            f"run {other.name} means something else by signal or background than {ran.trial.name}: "
-            f"{_task(other)} against {_task(ran.trial)}"
-        )
-    return mask, Contender(_named(other, ran.trial), common)
-
-
-def against_spectator(predictions: Predictions, name: str) -> Contender:
-    """Take a score that is stored with the candidates.
-
-    Raises:
-        DataError: it is not finite for some of them.
-    """
-    score = np.asarray(predictions.columns[name], np.float64)
-    if not np.isfinite(score).all():
-        bad = int((~np.isfinite(score)).sum())
-        raise DataError(f"the stored score {name!r} is not finite for {bad} candidates")
-    return scored(name, score, predictions)
+def class_factors(trial: Trial, manifest: Manifest) -> dict[str, float]:
+    """Return what the loss of a trial multiplied the weights of each task class by."""
+    task, training = trial.experiment.task, trial.experiment.training
+    factors = class_weights(manifest, task, training.class_balance, factors=training.class_weights)
+    return dict(zip(task.classes, factors.tolist(), strict=True))
 
 
 def parse_selection(text: str, spectators: Sequence[str]) -> Expression:
@@ -86,7 +64,7 @@ def parse_selection(text: str, spectators: Sequence[str]) -> Expression:
 
     Args:
         text: for instance `pt > 30000 && prongs == 1`.
-        spectators: that the dataset has.
+        spectators: that the candidates have.
     Raises:
         UsageError: it is no expression, or reads what is no spectator.
     """
@@ -119,14 +97,3 @@ def selected(predictions: Predictions, expression: Expression) -> NDArray[np.boo
             f"--select {expression.text!r} keeps none of {len(predictions):,} candidates"
         )
     return mask
-
-
-def _task(trial: Trial) -> str:
-    task = trial.experiment.task
-    return f"{', '.join(task.signal)} (of {', '.join(task.classes)})"
-
-
-def _named(other: Trial, trial: Trial) -> str:
-    if other.name != trial.name:
-        return other.name
-    return f"{other.name} ({other.run_id[:8] or other.sha256[:8]})"

@@ -107,8 +107,8 @@ def efficiencies(cells: Cells, *, rng: np.random.Generator) -> list[list[Measure
     """Return the fraction that passes each cut in each bin, with its 68 % interval.
 
     Equal weights: Clopper and Pearson's interval. Others: from the 16th to the 84th percentile of
-    the bootstrap; where none or all pass, whose replicas all agree, Wilson's at the effective
-    number of candidates.
+    the bootstrap, and at least what Wilson's of none (all) of the effective number of candidates
+    leaves open: a bootstrap knows no weights but those that it has seen pass.
 
     Returns:
         [bin][K]; None where weights don't add up to more than zero.
@@ -153,23 +153,37 @@ def _measured(
 ) -> Measured | None:
     if not np.isfinite(value):
         return None
-    if not counted and not low < high:
-        low, high = wilson(value, 0.0, number)
+    if not counted:
+        low = min(low, wilson(1.0, 0.0, number)[0])
+        high = max(high, wilson(0.0, 0.0, number)[1])
     return Measured(value, float(min(low, value)), float(max(high, value)))
 
 
-def rejection_of(efficiency: Measured | None) -> Measured | None:
+def inverted(efficiency: Measured | None, *, number: float = np.inf) -> Measured | None:
     """Return the background rejection, 1 / efficiency, of a background efficiency.
 
-    Where nothing passes it is a lower limit: the inverse of the interval's upper end.
+    Where nothing passes, or less than one of the effective number of candidates (which can't be
+    told from nothing), it is a lower limit: the inverse of the interval's upper end.
+
+    Args:
+        efficiency: None stays None.
+        number: effective number of candidates, (sum w)^2 / sum w^2.
     """
     if efficiency is None:
         return None
-    if efficiency.value <= 0.0:
+    if efficiency.value <= 0.0 or efficiency.value < 1.0 / (number + 1.0):
         limit = 1.0 / max(efficiency.high, 1e-12)
         return Measured(limit, limit, limit, limit=True)
     high = 1.0 / max(efficiency.low, 1e-3 * efficiency.value)
     return Measured(1.0 / efficiency.value, 1.0 / efficiency.high, high)
+
+
+def rejections(cells: Cells, *, rng: np.random.Generator) -> list[list[Measured | None]]:
+    """Return one over each of `efficiencies`, [bin][K]; see `inverted`."""
+    return [
+        [inverted(one, number=number) for one in row]
+        for row, number in zip(efficiencies(cells, rng=rng), effective_numbers(cells), strict=True)
+    ]
 
 
 def columns_of(measured: Sequence[Measured | None]) -> dict[str, list[float | None] | list[bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,15 @@ class Contender:
     predictions: Predictions
     passes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """Working point -> (N,) bool, the tightest first."""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """Class -> what its weights were multiplied by in training; empty where that is unknown."""
     of_scores: bool = False
     """Whether there is a score and no more: `predictions` then know no classes of their own."""
 
     def where(self, mask: NDArray[np.bool_]) -> Contender:
         """Return the candidates with a True in `mask`, (N,) bool."""
         chosen = {name: passed[mask] for name, passed in self.passes.items()}
-        return Contender(self.name, self.predictions.where(mask), chosen, self.of_scores)
+        return replace(self, predictions=self.predictions.where(mask), passes=chosen)
 
 
 def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> Contender:
@@ -69,11 +71,6 @@ def decided(contenders: Sequence[Contender], points: Points | None) -> list[Cont
         (one, plain_points(one.predictions, efficiencies=wanted)) for one in others
     ]
     return [
-        Contender(
-            one.name,
-            one.predictions,
-            dict(own.passes(one.predictions.score, one.predictions.columns)),
-            one.of_scores,
-        )
+        replace(one, passes=dict(own.passes(one.predictions.score, one.predictions.columns)))
         for one, own in found
     ]

@@ -31,23 +31,26 @@ def main_and_ratio(*, ratio: bool) -> tuple[Figure, Axes, Axes | None]:
     return figure, main, below
 
 
-def ratio_axes(axes: Axes, shown: Sequence[Measured | None], *, to: str) -> None:
-    """Finish a panel of ratios: a line at one, and limits that hold most intervals.
+def ratio_axes(
+    axes: Axes, shown: Sequence[Measured | None], *, to: str, most: tuple[float, float] = (0.0, 1.0)
+) -> None:
+    """Finish a panel of ratios: a line at one, and limits that hold the intervals.
 
     Args:
         axes: of the panel.
         shown: the ratios drawn.
         to: what stands below the line.
+        most: quantiles of the lower and the upper ends that are inside.
     """
     known = triples([one for one in shown if one is not None])
     below, above = 1.0, 1.0
     if len(known):
-        below, above = np.quantile(known[:, 1], 0.15), np.quantile(known[:, 2], 0.75)
+        below, above = np.quantile(known[:, 1], most[0]), np.quantile(known[:, 2], most[1])
     low = float(np.clip(1.0 - below, 0.03, 1.0))
-    high = float(np.clip(above - 1.0, 0.03, 5.0))
-    room = 0.1 * (low + high)
+    high = float(np.clip(above - 1.0, 0.03, 3.0))
+    room = 0.08 * (low + high)
     axes.axhline(1.0, color="#777777", linewidth=1.0, zorder=0)
-    axes.set_ylim(max(0.0, 1.0 - low - room), 1.0 + high + 4 * room)
+    axes.set_ylim(max(0.0, 1.0 - low - room), 1.0 + high + 4.5 * room)
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
     axes.set_ylabel("Ratio")
     axes.text(

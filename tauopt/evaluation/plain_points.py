@@ -93,7 +93,8 @@ def _cuts(predictions: Predictions, at: Floats) -> tuple[float, ...]:
     # The first point is at infinity; a cut between it and the next is as good as the next.
     thresholds = np.concatenate([curve.thresholds[1:2], curve.thresholds[1:]])
     found = at_signal_efficiency(curve.signal, thresholds, np.clip(at, 1e-6, 1.0))
-    return tuple(found.tolist())
+    # Interpolation rounds: a candidate whose score is the cut shall pass.
+    return tuple((found - 4 * np.spacing(np.abs(found))).tolist())
 
 
 def reached(points: Points, predictions: Predictions) -> dict[int, dict[str, float]]:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tauopt.evaluation.cells import cells_of, columns_of, efficiencies, rejection_of
+from tauopt.evaluation.cells import cells_of, columns_of, efficiencies
+from tauopt.evaluation.cells import rejections as background_rejections
 from tauopt.evaluation.contender import Contender
 from tauopt.evaluation.figures import ROC_GRID, Points
 from tauopt.evaluation.measured import Measured
@@ -99,12 +100,12 @@ def _markers(
     if not one.passes:
         return {}
     passes = np.stack(list(one.passes.values()), axis=1)
-    kinds = predictions.is_signal, ~predictions.is_signal
-    signal, background = (
-        efficiencies(cells_of(passes[kind], predictions.weights[kind]), rng=rng)[0]
-        for kind in kinds
+    of_signal, of_background = (
+        cells_of(passes[kind], predictions.weights[kind])
+        for kind in (predictions.is_signal, ~predictions.is_signal)
     )
-    rejection = [rejection_of(value) for value in background]
+    signal = efficiencies(of_signal, rng=rng)[0]
+    rejection = background_rejections(of_background, rng=rng)[0]
     x, y = triples(signal), triples(rejection)
     limit = np.array([bool(value and value.limit) for value in rejection])
     axes.errorbar(
@@ -146,5 +147,5 @@ def _ratio(
     style = LINES[0]
     axes.plot(paired.at, value, color=style["color"])
     axes.fill_between(paired.at, low, high, color=style["color"], alpha=0.2, linewidth=0)
-    ratio_axes(axes, ratios, to=name)
+    ratio_axes(axes, ratios, to=name, most=(0.15, 0.75))
     return {"signal_efficiency": rounded(paired.at), "to": name, **columns_of(ratios)}

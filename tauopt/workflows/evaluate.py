@@ -18,17 +18,20 @@ from tauopt.workflows.promote import dataset_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from mlflow import MlflowClient
 
     from tauopt.deploy.trial import Trial
-    from tauopt.evaluation.contender import Contender
+    from tauopt.evaluation.evaluation_pages import Subject
     from tauopt.evaluation.judgement import Row
 
 FOLDER = "evaluation"
 """Folder of the run's artifacts; a rerun replaces what is in it."""
 RESULT = "evaluation.json"
 """All numbers, and the names of all files."""
+IMPORTANCE = 10_000
+"""Candidates that features are permuted among."""
+LEARNED = 200_000
+"""Training candidates whose scores are drawn, about."""
 _SEED = 1
 """Of the bootstraps: the same evaluation has the same errors."""
 
@@ -69,7 +72,9 @@ def evaluate(
     trial: str,
     *,
     select: str = "",
+    bins: Sequence[str] = (),
     reference: str = "",
+    importance: int = IMPORTANCE,
     to: Path | None = None,
     output: Path | None = None,
     cache: Path | None = None,
@@ -81,7 +86,9 @@ def evaluate(
         trial: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
             folder of a trial.
         select: expression on spectators that keeps a candidate; empty keeps all.
+        bins: spectators that efficiencies are drawn against; none are the usual ones.
         reference: what it is compared with: another trial, or a spectator that holds a score.
+        importance: candidates that features are permuted among; 0 leaves importances out.
         to: folder of the results; None is `evaluations/<name>` in the output folder.
         output: folder of searches and runs; None is `tauopt-output`.
         cache: folder of prepared datasets; None is the user's.
@@ -89,18 +96,12 @@ def evaluate(
     Returns:
         the numbers, and the files that were written and logged to the run.
     Raises:
-        UsageError: there is no such trial or reference, or `select` is no expression.
+        UsageError: there is no such trial, reference or spectator, or `select` is no expression.
         DataError: the candidates can't be judged, or the dataset is gone.
         ServiceError: MLflow does not answer.
     """
-    import numpy as np
-
     from tauopt.deploy.reference import find_trial
-    from tauopt.evaluation.contender import Contender
     from tauopt.tracking.client import connect
-
-    with silenced_stderr():
-        from tauopt.deploy import evaluate as deploy
 
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
@@ -111,69 +112,72 @@ def evaluate(
         folder = make_folder(place, option="--to")
         dataset = dataset_of(found, cache=cache, progress=progress)
         split = dataset.sealed_test(opened_by=f"evaluate {found.run_id or found.name}")
-        cut = deploy.parse_selection(select, split.spectators) if select else None
+        check_bins(bins, split.spectators)
         other = None
         if reference and reference not in split.spectators:
             other = find(reference, folder=Path(temporary) / "reference")
-        progress.say(f"evaluating {found.name} on the test split")
-        ran = deploy.run_on_test(found, dataset, split=split)
-        contenders = [Contender(found.name, ran.predictions)]
-        if other is not None:
-            progress.say(f"evaluating {other.name}")
-            mask, theirs = deploy.against_trial(ran, other, dataset, split=split)
-            contenders = [contenders[0].where(mask), theirs]
-        elif reference:
-            contenders.append(deploy.against_spectator(ran.predictions, reference))
-        text = "test split"
-        if cut is not None:
-            mask = deploy.selected(contenders[0].predictions, cut)
-            contenders = [one.where(mask) for one in contenders]
-            text += f", {select}"
-        return _written(
-            client, found, contenders, text=text, folder=folder, progress=progress,
-            rng=np.random.default_rng(_SEED),
-        )  # fmt: skip
+        with silenced_stderr():
+            from tauopt.deploy.candidates import OfSplit, some_chunks
+            from tauopt.deploy.subject import Wish, subject_of
+
+        subject = subject_of(
+            client,
+            found,
+            OfSplit(dataset, split),
+            Wish(select, bins, other, "" if other else reference, importance),
+            learned=OfSplit(dataset, some_chunks(dataset.train, most=LEARNED)),
+            progress=progress,
+        )
+    return _written(client, found, subject, folder=folder, progress=progress)
+
+
+def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
+    """Check that efficiencies can be drawn against some variables.
+
+    Raises:
+        UsageError: one is no spectator; names the nearest.
+    """
+    from tauopt.errors import UsageError, nearest
+
+    for name in bins:
+        if name not in spectators:
+            raise UsageError(
+                f"--bins: {name!r} is no spectator of the dataset{nearest(name, spectators)}; "
+                f"there are {', '.join(spectators) or 'none'}"
+            )
 
 
 def _written(
-    client: MlflowClient,
-    trial: Trial,
-    contenders: Sequence[Contender],
-    *,
-    text: str,
-    folder: Path,
-    progress: Progress,
-    rng: np.random.Generator,
+    client: MlflowClient, trial: Trial, subject: Subject, *, folder: Path, progress: Progress
 ) -> Evaluation:
     """Measure, draw, write and log."""
-    from tauopt.evaluation.contender import decided
+    import numpy as np
+
     from tauopt.evaluation.evaluation_pages import pages
     from tauopt.evaluation.judgement import as_csv, as_markdown, rows
     from tauopt.evaluation.save import save_figure
-    from tauopt.evaluation.style import Sample
 
-    if contenders[0].predictions.has_background:
-        contenders = decided(contenders, None)
-    first, name = contenders[0].predictions, contenders[0].name
-    reference = contenders[1].name if len(contenders) > 1 else ""
-    table = rows(contenders, rng=rng)
-    sample = Sample.of(trial.experiment.data, text)
+    rng = np.random.default_rng(_SEED)
+    name, *others = (one.name for one in subject.contenders)
+    reference = others[0] if others else ""
+    progress.say("measuring")
+    table = rows(subject.contenders, rng=rng)
     _clear(folder)
     files: list[Path] = []
-    for page, figure, points in pages(contenders, sample=sample, rng=rng):
+    for page, figure, points in pages(subject, rng=rng):
         progress.say(f"drawing {page}")
         files += save_figure(figure, points, folder, name=page, pdf=True)
     markdown = as_markdown(table, name=name, reference=reference)
     for file, content in (("table.csv", as_csv(table)), ("table.md", markdown)):
         write_bytes(folder / file, content.encode())
         files.append(folder / file)
-    signal = int(first.is_signal.sum())
+    signal = int(subject.first.is_signal.sum())
     found = Evaluation(
         name=name,
         run_id=trial.run_id,
         reference=reference,
-        sample=f"{sample.name}, {sample.selection}",
-        candidates={"signal": signal, "background": len(first) - signal},
+        sample=f"{subject.sample.name}, {subject.sample.selection}",
+        candidates={"signal": signal, "background": len(subject.first) - signal},
         rows=tuple(table),
         folder=folder,
         files=(*files, folder / RESULT),

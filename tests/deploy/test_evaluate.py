@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -9,13 +10,15 @@ import pytest
 
 from tauopt.cli import app
 from tauopt.dataset.prepared import open_dataset
+from tauopt.deploy.history import history
+from tauopt.deploy.reference import find_trial
 from tauopt.evaluation.roc import auc, roc
 from tauopt.tracking import client as door
 from tauopt.workflows.evaluate import FOLDER, evaluate
 from tauopt.workflows.promote import promote
 
 from ..prepared_factory import prepared_dataset
-from .trials import DECAY_MODES, MODES, changed, experiment, shipped, train
+from .trials import DECAY_MODES, MODES, experiment, shipped, train
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,8 @@ def good(tmp_path_factory, dataset):
 
 @pytest.fixture(scope="module")
 def run_id(client, output, good, tmp_path_factory):
-    return shipped(client, output, changed(good, tmp_path_factory.mktemp("copy") / "t000"))
+    copy = shutil.copytree(good, tmp_path_factory.mktemp("copy") / "t000")
+    return shipped(client, output, copy)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +92,9 @@ def test_the_numbers_are_those_of_promote(run_id, output, found):
 
 def test_figures_come_as_png_and_pdf_with_their_points_and_tables(found):
     names = {path.name for path in found.files}
-    for figure in ("roc", "roc_1p", "roc_3p"):
+    for figure in ("roc", "roc_1p", "roc_3p", "scores", "efficiency_pt_1p", "rejection_mu_3p",
+                   "flatness_1p", "confusion_by_true", "confusion_by_predicted", "calibration",
+                   "training", "importance_groups", "importance_features"):  # fmt: skip
         assert {f"{figure}.png", f"{figure}.pdf", f"{figure}.json"} <= names
     assert {"table.csv", "table.md", "evaluation.json"} <= names
     assert all(path.parent == found.folder and path.stat().st_size for path in found.files)
@@ -100,10 +106,27 @@ def test_figures_come_as_png_and_pdf_with_their_points_and_tables(found):
 def test_a_rerun_replaces_what_was_logged(client, run_id, output, found):
     listed = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert listed == {f"{FOLDER}/{path.name}" for path in found.files}
-    evaluate(run_id, output=output, select="prongs == 1")
+    evaluate(run_id, output=output, select="prongs == 1", importance=0, bins=["mu"])
     listed = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert f"{FOLDER}/roc_1p.png" in listed
-    assert f"{FOLDER}/roc_3p.png" not in listed
+    for name in ("roc_3p", "importance_groups", "efficiency_pt_1p"):
+        assert f"{FOLDER}/{name}.png" not in listed
+    assert not (found.folder / "roc_3p.png").exists()
+
+
+def test_importances_are_of_every_group_and_feature_and_training_curves_of_every_report(
+    good, output, tmp_path, client, run_id
+):
+    found = evaluate(str(good), output=output, to=tmp_path, importance=500)
+    points = json.loads((found.folder / "importance_features.json").read_text())
+    assert len(points["names"]) == 7
+    assert "candidate.mass_trk_sys" in points["names"]
+    assert "N = " in points["note"]
+    curves = json.loads((found.folder / "training.json").read_text())
+    reports = json.loads((good / "result.json").read_text())["reports"]
+    assert len(curves["loss"]) == reports
+    by_run = history(client, find_trial(client, run_id, folder=tmp_path / "t"))
+    assert [one["loss"] for one in by_run] == curves["loss"]
 
 
 def test_a_worse_reference_is_found_worse(found):
@@ -147,6 +170,7 @@ def test_a_task_without_background_has_accuracies_only(tmp_path, dataset, output
         (["0123abcd"], 2, "no run id begins with"),
         (["{good}", "--select", "muu > 30"], 2, "did you mean 'mu'?"),
         (["{good}", "--select", "mu >"], 2, "ends too early"),
+        (["{good}", "--bins", "pt,etaa"], 2, "did you mean 'eta'?"),
         (["{good}", "--select", "mu > 1e9"], 3, "keeps none of"),
         (["{good}", "--reference", "nothing-here"], 2, "no run id begins with"),
         (["{modes}", "--reference", "{good}"], 3, "means something else by signal or background"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tauopt.evaluation.cells import cells_of, efficiencies, rejection_of
+from tauopt.evaluation.cells import cells_of, efficiencies, inverted, rejections
 from tauopt.evaluation.measured import Measured
 from tauopt.physics.intervals import clopper_pearson
 
@@ -82,6 +82,13 @@ def test_a_bin_of_more_negative_than_positive_weight_has_no_efficiency():
 
 
 def test_the_rejection_of_nothing_that_passes_is_a_lower_limit():
-    assert rejection_of(Measured(0.0, 0.0, 0.02)) == Measured(50.0, 50.0, 50.0, limit=True)
-    assert rejection_of(Measured(0.1, 0.08, 0.125)).triple == pytest.approx([10, 8, 12.5])
-    assert rejection_of(None) is None
+    assert inverted(Measured(0.0, 0.0, 0.02)) == Measured(50.0, 50.0, 50.0, limit=True)
+    assert inverted(Measured(0.1, 0.08, 0.125)).triple == pytest.approx([10, 8, 12.5])
+    assert inverted(None) is None
+
+
+def test_one_tiny_weight_that_passes_says_no_more_than_none():
+    passes, weights = np.arange(101)[:, None] == 100, np.append(np.full(100, 1.0), 1e-4)
+    ((found,),) = rejections(cells_of(passes, weights), rng=np.random.default_rng(1))
+    assert found.limit
+    assert found.value == pytest.approx(101, rel=0.02)

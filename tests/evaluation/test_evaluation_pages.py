@@ -7,11 +7,13 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.evaluation.contender import Contender, decided, scored
-from tauopt.evaluation.evaluation_pages import pages
+from tauopt.evaluation.evaluation_pages import Subject, pages
+from tauopt.evaluation.importance import Importance
+from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.roc_figures import roc_ratio_figure
 from tauopt.evaluation.style import Sample
 
-from .test_figures import texts
+from .test_figures import history, texts
 from .toys import several_classes
 
 SAMPLE = Sample("demo", "test split", "reweighted in pT")
@@ -26,41 +28,68 @@ def contenders(*, negative=0.05, reference=True):
     return decided(chosen, None)
 
 
+def subject(contenders):
+    """What an evaluation draws, with made-up importances."""
+    train = several_classes(np.random.default_rng(5), negative=0.05)
+    features = [("tracks", True), ("candidate", True)] + [
+        (f"tracks.f{i}", False) for i in range(40)
+    ]
+    return Subject(
+        contenders,
+        SAMPLE,
+        train=train,
+        history=history(4),
+        objective="auc",
+        importances=[
+            Importance(name, Measured(0.01 * i, 0.01 * i - 0.003, 0.01 * i + 0.003), whole)
+            for i, (name, whole) in enumerate(features)
+        ],
+        permuted=contenders[0].predictions,
+    )
+
+
 @pytest.fixture(scope="module")
 def drawn():
     rng = np.random.default_rng(1)
     return {
         (kind, name): (figure, points)
         for kind, one in (("alone", contenders(reference=False)), ("compared", contenders()))
-        for name, figure, points in pages(one, sample=SAMPLE, rng=rng)
+        for name, figure, points in pages(subject(one), rng=rng)
     }
 
 
 def test_all_figures_are_drawn(drawn):
-    names = {"roc", "roc_1p", "roc_3p"}
+    names = {"roc", "roc_1p", "roc_3p", "scores", "efficiency_pt_1p", "efficiency_pt_3p",
+             "rejection_pt_1p", "rejection_pt_3p", "flatness_1p", "flatness_3p",
+             "efficiency_prongs", "rejection_prongs", "confusion_by_true",
+             "confusion_by_predicted", "one_against_rest", "calibration", "training",
+             "importance_groups", "importance_features"}  # fmt: skip
     for kind in ("alone", "compared"):
         assert {name for of, name in drawn if of == kind} == names
 
 
 def test_every_figure_states_sample_selection_weights_and_number(drawn):
-    for figure, _ in drawn.values():
-        for part in ("tauopt", "demo, test split", "reweighted in pT", "N = "):
-            assert part in texts(figure)
+    for (_, name), (figure, _) in drawn.items():
+        where = "demo, training" if name == "training" else "demo, test split"
+        number = () if name == "training" else ("N = ", "reweighted in pT")
+        for part in ("tauopt", where, *number):
+            assert part in texts(figure) + "".join(t.get_text() for t in figure.texts), name
 
 
 def test_all_text_lies_inside_the_figure(drawn):
-    for figure, _ in drawn.values():
+    for key, (figure, _) in drawn.items():
         figure.canvas.draw()
         box = figure.get_tightbbox()
         width, height = figure.get_size_inches()
-        assert min(box.x0, box.y0) >= 0
-        assert box.x1 <= width
-        assert box.y1 <= height
+        assert min(box.x0, box.y0) >= 0, key
+        assert box.x1 <= width, key
+        assert box.y1 <= height, key
 
 
 def test_points_are_json(drawn):
-    for _, points in drawn.values():
-        assert json.loads(json.dumps(points, allow_nan=False))["note"]
+    for (_, name), (_, points) in drawn.items():
+        again = json.loads(json.dumps(points, allow_nan=False))
+        assert name == "training" or again["note"]
 
 
 def test_a_reference_is_in_the_figure_with_its_ratio(drawn):
