@@ -21,6 +21,13 @@ def evaluate(
             help="Run id (its first letters will do), models:/NAME@champion, or a trial's folder.",
         ),
     ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SAMPLE=]FILE",
+            help="Ntuples that fit the trial's dataset file [default: its test split].",
+        ),
+    ] = None,
     select: Annotated[
         str, typer.Option("--select", metavar="EXPR", help="Keep candidates by their spectators.")
     ] = "",
@@ -35,7 +42,9 @@ def evaluate(
     reference: Annotated[
         str,
         typer.Option(
-            "--reference", metavar="WHAT", help="Another trial, or a spectator with a score."
+            "--reference",
+            metavar="WHAT",
+            help="Another trial, a CSV of scores, or a spectator (with FILEs a branch) of scores.",
         ),
     ] = "",
     importance: Annotated[
@@ -44,7 +53,7 @@ def evaluate(
             "--importance",
             min=0,
             metavar="N",
-            help="Candidates that features are permuted among; 0 leaves it out [default: 10000].",
+            help="Candidates that features are permuted among; 0 leaves it out.",
         ),
     ] = 10_000,
     to: Annotated[
@@ -54,13 +63,14 @@ def evaluate(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Draw and measure a trial on the sealed test split, against a reference."""
+    """Draw and measure a trial on the sealed test split or other ntuples, against a reference."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.evaluate import evaluate as run
 
     with progress() as listener:
         found = run(
             trial,
+            files=files or (),
             select=select,
             bins=[name.strip() for name in bins.split(",") if name.strip()],
             reference=reference,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.deploy.candidates import Candidates
 from tauopt.deploy.evaluate import Ran, run_on
+from tauopt.deploy.score_file import join, read_scores
 from tauopt.deploy.trial import Trial
 from tauopt.errors import DataError
 from tauopt.evaluation.contender import Contender, scored
@@ -37,17 +40,33 @@ def against_trial(
     return mask, Contender(_named(other, ran.trial), common, factors=theirs.factors)
 
 
-def against_spectator(predictions: Predictions, name: str) -> Contender:
+def against_file(path: Path, predictions: Predictions) -> tuple[NDArray[np.bool_], Contender]:
+    """Take the scores of a file; see `score_file`.
+
+    Returns:
+        (N,) which candidates have one, and these scores.
+    Raises:
+        DataError: see `score_file`.
+    """
+    mask, score = join(read_scores(path), predictions, path=path)
+    return mask, scored(path.stem, score, predictions.where(mask))
+
+
+def against_spectator(predictions: Predictions, name: str, *, told: str = "") -> Contender:
     """Take a score that is stored with the candidates.
 
+    Args:
+        predictions: with the score among the spectators.
+        name: of the spectator.
+        told: what figures call it; empty is its name.
     Raises:
         DataError: it is not finite for some of them.
     """
     score = np.asarray(predictions.columns[name], np.float64)
     if not np.isfinite(score).all():
         bad = int((~np.isfinite(score)).sum())
-        raise DataError(f"the stored score {name!r} is not finite for {bad} candidates")
-    return scored(name, score, predictions)
+        raise DataError(f"the stored score {told or name!r} is not finite for {bad} candidates")
+    return scored(told or name, score, predictions)
 
 
 def _task(trial: Trial) -> str:

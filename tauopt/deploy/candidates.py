@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.config.experiment import Experiment
+from tauopt.config.inputs import CANDIDATE
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared import PreparedDataset, SplitReader
 from tauopt.deploy.reading import Reading, first_inputs, kept_candidates, predict_split, reading
@@ -27,6 +28,10 @@ class Candidates(Protocol):
         """Names of what is known of them beside what networks see."""
 
     @property
+    def balanced(self) -> bool:
+        """Whether their weights are balanced as the dataset file says."""
+
+    @property
     def manifest(self) -> Manifest | None:
         """The dataset that they, or the trial's, are of; None where it is not at hand."""
 
@@ -43,8 +48,15 @@ class Candidates(Protocol):
     def kept(self, what: Reading) -> NDArray[np.bool_]:
         """Return which of all candidates a task keeps, (candidate)."""
 
-    def first_inputs(self, what: Reading, *, most: int) -> dict[str, NDArray[Any]]:
-        """Return a model's inputs by name for the first candidates that its task keeps."""
+    def sample(
+        self, what: Reading, *, most: int
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
+        """Return some candidates that a task keeps: their numbers, and a model's inputs by name.
+
+        Args:
+            what: the model reads.
+            most: how many, if there are so many.
+        """
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,11 @@ class OfSplit:
         return self.split.spectators
 
     @property
+    def balanced(self) -> bool:
+        """Preparation has balanced them."""
+        return True
+
+    @property
     def manifest(self) -> Manifest:
         """That of the dataset."""
         return self.dataset.manifest
@@ -81,9 +98,12 @@ class OfSplit:
         """Return which of all candidates a task keeps, (candidate)."""
         return kept_candidates(what, self.dataset, split=self.split)
 
-    def first_inputs(self, what: Reading, *, most: int) -> dict[str, NDArray[Any]]:
-        """Return a model's inputs by name for the first candidates that its task keeps."""
-        return first_inputs(what, self.dataset, split=self.split, candidates=most)
+    def sample(
+        self, what: Reading, *, most: int
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
+        """Return the first candidates that a task keeps, which are mixed like all others."""
+        inputs = first_inputs(what, self.dataset, split=self.split, candidates=most)
+        return np.arange(len(inputs[CANDIDATE])), inputs
 
 
 def some_chunks(split: SplitReader, *, most: int) -> SplitReader:

@@ -35,17 +35,18 @@ def importance_of(
 
     Args:
         ran: the trial on the candidates.
-        candidates: in a random order, or at least mixed.
+        candidates: that the trial was run on.
         mask: (N,) which of those that the task keeps are evaluated.
-        most: of these the first so many are looked at, and of them those in the mask.
+        most: so many of all are looked at, and of them those in the mask.
         rng: of permutations and bootstraps.
         progress: told of each feature.
     Returns:
         what each is worth, and the predictions of the candidates used.
     """
-    inputs = candidates.first_inputs(ran.what, most=most)
-    chosen = mask & (np.arange(len(mask)) < most)
-    there = chosen[: len(inputs[CANDIDATE])]
+    numbers, inputs = candidates.sample(ran.what, most=most)
+    there = mask[numbers]
+    chosen = np.zeros(len(mask), np.bool_)
+    chosen[numbers[there]] = True
     predictions = ran.predictions.where(chosen)
     material = Material(
         {name: values[there] for name, values in inputs.items()}, predictions, ran.what.features

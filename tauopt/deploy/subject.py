@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tauopt.deploy.against import against_spectator, against_trial
+from tauopt.deploy.against import against_file, against_spectator, against_trial
 from tauopt.deploy.candidates import Candidates
 from tauopt.deploy.evaluate import Ran, parse_selection, run_on, selected
 from tauopt.deploy.history import history
@@ -36,8 +38,10 @@ class Wish:
     Attributes:
         select: expression on spectators that keeps a candidate; empty keeps all.
         bins: spectators that efficiencies are drawn against; none are the usual ones.
-        other: the trial that it is compared with.
-        stored: the spectator whose score it is compared with; one of both at most.
+        other: the trial that it is compared with, ...
+        stored: ... or the spectator whose score it is, ...
+        stored_name: what figures call that.
+        scores: ... or the file of scores; one of the three at most.
         importance: candidates that features are permuted among; 0 for none.
     """
 
@@ -45,6 +49,8 @@ class Wish:
     bins: Sequence[str] = ()
     other: Trial | None = None
     stored: str = ""
+    stored_name: str = ""
+    scores: Path | None = None
     importance: int = 0
 
 
@@ -73,14 +79,7 @@ def subject_of(
     cut = parse_selection(wish.select, candidates.spectators) if wish.select else None
     progress.say(f"running {trial.name} on the {candidates.told}")
     ran = run_on(candidates, trial)
-    mask = np.ones(len(ran.predictions), np.bool_)
-    contenders = [Contender(trial.name, ran.predictions, factors=ran.factors)]
-    if wish.other is not None:
-        progress.say(f"running {wish.other.name}")
-        mask, theirs = against_trial(ran, wish.other, candidates)
-        contenders = [contenders[0].where(mask), theirs]
-    elif wish.stored:
-        contenders.append(against_spectator(ran.predictions, wish.stored))
+    mask, contenders = _compared(ran, candidates, wish, progress)
     told = candidates.told
     if cut is not None:
         kept = selected(contenders[0].predictions, cut)
@@ -89,9 +88,10 @@ def subject_of(
         told += f", {wish.select}"
     if contenders[0].predictions.has_background:
         contenders = decided(contenders, None)
+    data = trial.experiment.data
     subject = Subject(
         contenders,
-        Sample.of(trial.experiment.data, told),
+        Sample.of(data, told) if candidates.balanced else Sample(data.name, told),
         bins=wish.bins or VARIABLES,
         train=_learned(ran, learned, cut, progress) if learned else None,
         history=history(client, trial),
@@ -104,6 +104,26 @@ def subject_of(
         progress=progress,
     )  # fmt: skip
     return replace(subject, importances=importances, permuted=permuted)
+
+
+def _compared(
+    ran: Ran, candidates: Candidates, wish: Wish, progress: Progress
+) -> tuple[NDArray[np.bool_], list[Contender]]:
+    """Return which candidates (N,) are judged, and all who judge them."""
+    trial = Contender(ran.trial.name, ran.predictions, factors=ran.factors)
+    mask = np.ones(len(ran.predictions), np.bool_)
+    if wish.other is not None:
+        progress.say(f"running {wish.other.name}")
+        mask, other = against_trial(ran, wish.other, candidates)
+    elif wish.scores is not None:
+        mask, other = against_file(wish.scores, ran.predictions)
+    elif wish.stored:
+        other = against_spectator(ran.predictions, wish.stored, told=wish.stored_name)
+    else:
+        return mask, [trial]
+    if not mask.all():
+        progress.say(f"{other.name} knows {mask.sum():,} of {len(mask):,} candidates: only these")
+    return mask, [trial.where(mask), other]
 
 
 def _learned(

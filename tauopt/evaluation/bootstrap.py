@@ -61,13 +61,28 @@ def paired_bootstrap(
     for replica in range(replicas):
         times = rng.poisson(1.0, len(a)).astype(np.float64)
         differences[replica] = values[0](times) - values[1](times)
-    low, high = np.percentile(differences, [15.865, 84.135])
+    return difference_of(whole, differences)
+
+
+def difference_of(value: float, differences: Floats) -> Difference:
+    """Return what a bootstrap says of a difference.
+
+    Args:
+        value: as measured.
+        differences: (replica,); those that are not finite, for lack of candidates, are left out.
+    Raises:
+        DataError: none is finite.
+    """
+    known = differences[np.isfinite(differences)]
+    if not len(known):
+        raise DataError("too few candidates: no replica of a bootstrap holds what is compared")
+    low, high = np.percentile(known, [15.865, 84.135])
     return Difference(
-        value=whole,
-        low=float(min(low, whole)),
-        high=float(max(high, whole)),
-        p_worse=float((differences >= 0).sum() + 1) / (replicas + 1),
-        p_better=float((differences <= 0).sum() + 1) / (replicas + 1),
+        value=value,
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        p_worse=float((known >= 0).sum() + 1) / (len(known) + 1),
+        p_better=float((known <= 0).sum() + 1) / (len(known) + 1),
     )
 
 
@@ -111,7 +126,8 @@ def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Fl
         at: (A,) signal efficiencies at which the background rejection is wanted.
     Returns:
         a function from times (N,) to (1 + A,): the area, then the rejections. Where no background
-        passes, the rejection is the finite limit n + 1 of `roc.rejections`.
+        passes, the rejection is the finite limit n + 1 of `roc.rejections`; all are NaN where
+        signal or background have no positive sum of weights.
     """
     order = np.argsort(-predictions.score, kind="stable")
     ends = tie_ends(predictions.score[order])
@@ -123,8 +139,10 @@ def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Fl
         times = times[order]
         signal = cumulated(signal_weights * times, ends)
         background = cumulated(background_weights * times, ends)
-        signal, total = signal / signal[-1], background[-1]
-        found = np.empty(1 + len(at))
+        found, total = np.full(1 + len(at), np.nan), background[-1]
+        if not (signal[-1] > 0.0 and total > 0.0):
+            return found
+        signal = signal / signal[-1]
         found[0] = area(signal, background / total)
         if len(at):
             passed = at_signal_efficiency(signal, background, at)

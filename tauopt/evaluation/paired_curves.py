@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.evaluation.bootstrap import Difference, check_same, curve_numbers
+from tauopt.evaluation.bootstrap import Difference, check_same, curve_numbers, difference_of
 from tauopt.evaluation.cells import spread
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.predictions import Predictions
@@ -49,15 +49,7 @@ class Paired:
     def difference(self, number: int) -> Difference:
         """Return the one less the other in number 0 (AUC) or 1 + i (rejection at `at[i]`)."""
         value = float(self.values[0, number] - self.values[1, number])
-        differences = self.replicas[:, 0, number] - self.replicas[:, 1, number]
-        low, high = spread(differences)
-        return Difference(
-            value=value,
-            low=min(value, float(low)),
-            high=max(value, float(high)),
-            p_worse=float((differences >= 0).sum() + 1) / (len(differences) + 1),
-            p_better=float((differences <= 0).sum() + 1) / (len(differences) + 1),
-        )
+        return difference_of(value, self.replicas[:, 0, number] - self.replicas[:, 1, number])
 
 
 def paired_curves(

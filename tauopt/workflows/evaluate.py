@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 from tauopt.durable import write_bytes, write_json
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
-from tauopt.workflows.places import make_folder, output_folder
-from tauopt.workflows.promote import dataset_of
+from tauopt.workflows.evaluated import (
+    against,
+    check_bins,
+    its_dataset,
+    of_files,
+    of_test_split,
+    of_training_split,
+)
+from tauopt.workflows.places import cache_folder, make_folder, output_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +37,6 @@ RESULT = "evaluation.json"
 """All numbers, and the names of all files."""
 IMPORTANCE = 10_000
 """Candidates that features are permuted among."""
-LEARNED = 200_000
-"""Training candidates whose scores are drawn, about."""
 _SEED = 1
 """Of the bootstraps: the same evaluation has the same errors."""
 
@@ -71,6 +76,7 @@ class Evaluation:
 def evaluate(
     trial: str,
     *,
+    files: Sequence[str] = (),
     select: str = "",
     bins: Sequence[str] = (),
     reference: str = "",
@@ -80,14 +86,18 @@ def evaluate(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge a trial's model on the sealed test split of its dataset.
+    """Judge a trial's model on the sealed test split of its dataset, or on other ntuples.
 
     Args:
         trial: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
             folder of a trial.
+        files: ntuples that fit its dataset file, paths or globs, `SAMPLE=PATH` where it is not
+            clear of which sample one is; none are the test split. Of files that the dataset was
+            made of, only candidates of the test split are taken.
         select: expression on spectators that keeps a candidate; empty keeps all.
         bins: spectators that efficiencies are drawn against; none are the usual ones.
-        reference: what it is compared with: another trial, or a spectator that holds a score.
+        reference: what it is compared with: another trial, a spectator that holds a score, a CSV
+            file (see `deploy.score_file`), or with `files` an expression on their branches.
         importance: candidates that features are permuted among; 0 leaves importances out.
         to: folder of the results; None is `evaluations/<name>` in the output folder.
         output: folder of searches and runs; None is `tauopt-output`.
@@ -106,45 +116,42 @@ def evaluate(
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-evaluate-") as temporary:
-        find = partial(find_trial, client)
-        found = find(trial, folder=Path(temporary) / "trial")
+        found = find_trial(client, trial, folder=Path(temporary) / "trial")
         place = to or output_folder(output) / "evaluations" / found.name
         folder = make_folder(place, option="--to")
-        dataset = dataset_of(found, cache=cache, progress=progress)
-        split = dataset.sealed_test(opened_by=f"evaluate {found.run_id or found.name}")
-        check_bins(bins, split.spectators)
-        other = None
-        if reference and reference not in split.spectators:
-            other = find(reference, folder=Path(temporary) / "reference")
+        dataset = its_dataset(found, needed=not files, cache=cache, progress=progress)
+        spectators = tuple(found.experiment.data.spectators)
+        if dataset is not None and not files:
+            spectators = dataset.manifest.spectators
+        check_bins(bins, spectators)
+        compared = against(
+            reference,
+            spectators,
+            of_files=bool(files),
+            find=partial(find_trial, client, folder=Path(temporary) / "reference"),
+        )
         with silenced_stderr():
-            from tauopt.deploy.candidates import OfSplit, some_chunks
             from tauopt.deploy.subject import Wish, subject_of
 
-        subject = subject_of(
-            client,
-            found,
-            OfSplit(dataset, split),
-            Wish(select, bins, other, "" if other else reference, importance),
-            learned=OfSplit(dataset, some_chunks(dataset.train, most=LEARNED)),
-            progress=progress,
-        )
-    return _written(client, found, subject, folder=folder, progress=progress)
-
-
-def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
-    """Check that efficiencies can be drawn against some variables.
-
-    Raises:
-        UsageError: one is no spectator; names the nearest.
-    """
-    from tauopt.errors import UsageError, nearest
-
-    for name in bins:
-        if name not in spectators:
-            raise UsageError(
-                f"--bins: {name!r} is no spectator of the dataset{nearest(name, spectators)}; "
-                f"there are {', '.join(spectators) or 'none'}"
+        if files or dataset is None:
+            place = cache or cache_folder()
+            candidates = of_files(
+                found, files, dataset, branch=compared.branch, cache=place, progress=progress
             )
+        else:
+            candidates = of_test_split(found, dataset)
+        wish = Wish(
+            select=select,
+            bins=bins,
+            other=compared.trial,
+            stored=compared.spectator,
+            stored_name=compared.branch or compared.spectator,
+            scores=compared.scores,
+            importance=importance,
+        )
+        learned = of_training_split(dataset) if dataset is not None else None
+        subject = subject_of(client, found, candidates, wish, learned=learned, progress=progress)
+    return _written(client, found, subject, folder=folder, progress=progress)
 
 
 def _written(

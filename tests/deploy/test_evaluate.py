@@ -146,6 +146,28 @@ def test_a_spectator_is_a_reference_too(good, output, tmp_path, dataset):
     assert number(found, "auc").reference.value == pytest.approx(auc(curve).value)
 
 
+def test_scores_of_a_file_are_a_reference_for_the_candidates_that_they_know(
+    good, output, tmp_path, dataset
+):
+    columns = (
+        open_dataset(dataset)
+        .sealed_test(opened_by="the test")
+        .columns(["labels", "weights", "event_numbers", "mu"])
+    )
+    known = np.arange(len(columns["mu"])) % 3 > 0
+    lines = [f"{event},{mu}" for event, mu in zip(columns["event_numbers"][known],
+                                                  columns["mu"][known], strict=True)]  # fmt: skip
+    (tmp_path / "theirs.csv").write_text("\n".join(["event_number,score", *lines]))
+    found = evaluate(
+        str(good), reference=str(tmp_path / "theirs.csv"), output=output, to=tmp_path / "to"
+    )
+    assert found.reference == "theirs"
+    assert sum(found.candidates.values()) == known.sum()
+    weights = columns["weights"][known].astype(np.float64)
+    curve = roc(columns["mu"][known], columns["labels"][known] > 0, weights)
+    assert number(found, "auc").reference.value == pytest.approx(auc(curve).value, abs=1e-6)
+
+
 def test_select_keeps_candidates_by_their_spectators(good, output, tmp_path, dataset):
     found = evaluate(
         str(good), select="pt > 25000 && event_number % 2 == 0", output=output, to=tmp_path
@@ -173,6 +195,8 @@ def test_a_task_without_background_has_accuracies_only(tmp_path, dataset, output
         (["{good}", "--bins", "pt,etaa"], 2, "did you mean 'eta'?"),
         (["{good}", "--select", "mu > 1e9"], 3, "keeps none of"),
         (["{good}", "--reference", "nothing-here"], 2, "no run id begins with"),
+        (["{good}", "--reference", "prong"], 2, "did you mean 'prongs'?"),
+        (["{good}", "--reference", "nothing.csv"], 2, "there is no such file"),
         (["{modes}", "--reference", "{good}"], 3, "means something else by signal or background"),
     ],
 )
