@@ -19,7 +19,7 @@ _MODES = ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 _MOST, _FEWEST = 10, 3
 """Bins of a variable."""
 _WORTH = 250
-"""Candidates that a bin is worth."""
+"""Effective number of candidates that a bin is worth."""
 _TAIL = 0.004
 """Part of the candidates beyond the ends that are drawn; they belong to the outermost bins."""
 _MEV = 2000.0
@@ -79,7 +79,9 @@ class Axis:
         return [f"{a:g} to {b:g}" for a, b in zip(self.edges[:-1], self.edges[1:], strict=True)]
 
 
-def axis_of(name: str, values: NDArray[Any], *, of: NDArray[np.bool_]) -> Axis | None:
+def axis_of(
+    name: str, values: NDArray[Any], *, of: NDArray[np.bool_], weights: Floats | None = None
+) -> Axis | None:
     """Choose bins of a variable: one a value where there are few, else of about equal content.
 
     Edges are rounded, so that they can be said.
@@ -87,12 +89,17 @@ def axis_of(name: str, values: NDArray[Any], *, of: NDArray[np.bool_]) -> Axis |
     Args:
         name: of the spectator.
         values: (N,) in the dataset's unit.
-        of: (N,) bool, the candidates that bins are chosen by: the signal.
+        of: (N,) bool, the candidates that bins are chosen by.
+        weights: (N,) there are as many bins as the effective number of candidates is worth; None
+            counts them.
     Returns:
         the axis, or None where all values are the same.
     """
+    of = of & np.isfinite(values)
     chosen = np.asarray(values, np.float64)[of]
-    chosen = chosen[np.isfinite(chosen)]
+    number = float(len(chosen))
+    if weights is not None and len(chosen):
+        number = float(weights[of].sum() ** 2 / max(np.sum(weights[of] ** 2), 1e-300))
     distinct = np.unique(chosen[: 100 * _MOST])
     if len(distinct) <= _MOST:
         distinct = np.unique(chosen)
@@ -103,7 +110,7 @@ def axis_of(name: str, values: NDArray[Any], *, of: NDArray[np.bool_]) -> Axis |
     divisor = 1000.0 if name == "pt" and np.median(chosen) > _MEV else 1.0
     unit = " [GeV]" if name == "pt" else ""
     text = ("pT" if name == "pt" else _TEXTS.get(name, name)) + unit
-    return Axis(name, text, _rounded_edges(chosen / divisor), divisor)
+    return Axis(name, text, _rounded_edges(chosen / divisor, number), divisor)
 
 
 def _by_value(name: str, distinct: Floats) -> Axis:
@@ -116,8 +123,8 @@ def _by_value(name: str, distinct: Floats) -> Axis:
     return Axis(name, _TEXTS.get(name, name), edges, names=names)
 
 
-def _rounded_edges(values: Floats) -> Floats:
-    bins = int(np.clip(len(values) // _WORTH, _FEWEST, _MOST))
+def _rounded_edges(values: Floats, number: float) -> Floats:
+    bins = int(np.clip(number // _WORTH, _FEWEST, _MOST))
     shares = np.linspace(0.0, 1.0, bins + 1)
     shares[[0, -1]] = _TAIL, 1.0 - _TAIL
     edges = np.quantile(values, shares)

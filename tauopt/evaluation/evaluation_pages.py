@@ -124,8 +124,8 @@ def _against(
     rng: np.random.Generator,
 ) -> Iterator[Page]:
     kinds: tuple[Kind, ...] = ("efficiency", "rejection")
-    for axis in axes_of(contenders[0], bins):
-        for kind in kinds:
+    for kind in kinds:
+        for axis in axes_of(contenders[0], bins, kind):
             drawn = profile_figure(contenders, axis, kind, sample=sample, rng=rng)
             if drawn is not None:
                 yield f"{kind}_{axis.name}{suffix}", *drawn

@@ -147,7 +147,7 @@ def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
     panels = figure.subplots(rows, columns, squeeze=False, sharey="row", sharex="row")
     figure.subplots_adjust(
         left=0.9 / width, right=1 - 0.25 / width, bottom=0.95 / height, top=1 - 0.42 / height,
-        hspace=0.33, wspace=0.05,
+        hspace=0.33, wspace=0.09,
     )  # fmt: skip
     return figure, panels
 

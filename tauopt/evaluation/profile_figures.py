@@ -20,7 +20,7 @@ from tauopt.evaluation.style import LINES, MARKERS, Sample, headroom, label, log
 _TEXTS = {"efficiency": "Signal efficiency", "rejection": "Background rejection (1 / efficiency)"}
 _SHIFT = 0.12
 """Of a reference's points, in parts of half a bin."""
-_FREE = 0.34
+_FREE = 0.42
 """Part of the axes above the points."""
 
 
@@ -104,6 +104,7 @@ def _limits(axes: Axes, found: Profile) -> None:
         return
     bottom = max(0.0, low - 0.12)
     axes.set_ylim(bottom, bottom + (min(high, 1.2) - bottom) / (1.0 - _FREE))
+    axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= 1.0 + 1e-9])
 
 
 def x_axis(axes: Axes, axis: Axis) -> None:
@@ -119,11 +120,18 @@ def x_axis(axes: Axes, axis: Axis) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def axes_of(contender: Contender, names: Sequence[str]) -> list[Axis]:
-    """Return the axes of those variables that the candidates have, and that differ among them."""
+def axes_of(contender: Contender, names: Sequence[str], kind: Kind = "efficiency") -> list[Axis]:
+    """Return the axes of those variables that the candidates have, and that differ among them.
+
+    Args:
+        contender: with spectators.
+        names: of variables.
+        kind: bins are chosen by the signal, or for rejections by the background.
+    """
     predictions = contender.predictions
+    chosen = predictions.is_signal if kind == "efficiency" else ~predictions.is_signal
     found = [
-        axis_of(name, predictions.columns[name], of=predictions.is_signal)
+        axis_of(name, predictions.columns[name], of=chosen, weights=predictions.weights)
         for name in names
         if name in predictions.columns
     ]

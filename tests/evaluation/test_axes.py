@@ -26,6 +26,13 @@ def test_a_variable_of_one_value_has_no_axis():
     assert axis_of("prongs", np.ones(5000), of=ALL) is None
 
 
+def test_there_are_as_many_bins_as_the_effective_number_is_worth():
+    values = np.random.default_rng(1).uniform(0, 10, 5000)
+    few = np.where(np.arange(5000) < 750, 1.0, 1e-6)
+    assert axis_of("mu", values, of=ALL, weights=few).bins == 3
+    assert axis_of("mu", values, of=ALL, weights=np.ones(5000)).bins == 10
+
+
 def test_bins_are_chosen_by_the_candidates_that_are_named():
     values = np.concatenate([np.random.default_rng(1).uniform(0, 10, 2500), np.full(2500, 1e6)])
     axis = axis_of("mu", values, of=values < 100)
