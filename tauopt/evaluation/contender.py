@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,22 @@ def decided(contenders: Sequence[Contender], points: Points | None) -> list[Cont
         (one, plain_points(one.predictions, efficiencies=wanted)) for one in others
     ]
     return [
-        replace(one, passes=dict(own.passes(one.predictions.score, one.predictions.columns)))
+        replace(one, passes=dict(own.passes(one.predictions.score, cut_on(one.predictions))))
         for one, own in found
     ]
+
+
+def cut_on(predictions: Predictions) -> dict[str, NDArray[Any]]:
+    """Return what working points may read beside the score: spectators and `against_<class>`.
+
+    The latter is signal / (signal + that class), as saved models give it; 0 where both are 0.
+    """
+    columns: dict[str, NDArray[Any]] = dict(predictions.columns)
+    signal = predictions.score
+    for index, name in enumerate(predictions.classes):
+        if name not in predictions.signal:
+            both = signal + predictions.probabilities[:, index]
+            columns[f"against_{name}"] = np.divide(
+                signal, both, where=both > 0, out=np.zeros_like(signal)
+            )
+    return columns

@@ -45,6 +45,15 @@ class Row:
         return min(1.0, 2 * min(self.difference.p_worse, self.difference.p_better))
 
     @property
+    def p_told(self) -> str:
+        """The chance in words: `p = 0.3`, or `p < 0.005` where no replica is on the other side."""
+        if self.difference is None:
+            return ""
+        none = max(self.difference.p_worse, self.difference.p_better) == 1.0
+        sign = "<" if none and self.p_value != 1.0 else "="
+        return f"p {sign} {self.p_value:.2g}"
+
+    @property
     def sigma(self) -> float | None:
         """The difference over its error, with sign."""
         if self.difference is None:
@@ -174,7 +183,7 @@ def _difference(row: Row) -> list[str]:
     if row.difference is None:
         return ["", "", ""]
     ends = Measured(row.difference.value, row.difference.low, row.difference.high)
-    return [str(ends), f"{row.sigma:+.1f}", f"{row.p_value:.2g}"]
+    return [str(ends), f"{row.sigma:+.1f}", row.p_told.removeprefix("p ").removeprefix("= ")]
 
 
 def _line(cells: Sequence[str]) -> str:

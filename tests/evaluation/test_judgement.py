@@ -65,6 +65,16 @@ def test_a_score_against_itself_has_ratio_one_and_no_significance(predictions):
         assert (row.sigma, row.p_value) == (0.0, 1.0)
 
 
+def test_a_chance_below_what_the_replicas_can_tell_is_told_as_a_bound():
+    rng = np.random.default_rng(4)
+    good = gaussians(rng, separation=2.0)
+    bad = Contender("b", gaussians(rng, separation=0.5))
+    (auc, *_) = [row for row in rows([Contender("a", good), bad], rng=rng) if row.metric == "auc"]
+    assert auc.p_told == "p < 0.005"
+    same = rows([Contender("a", good), Contender("b", good)], rng=rng)
+    assert {row.p_told for row in same} == {"p = 1"}
+
+
 def test_files_hold_what_the_table_holds(predictions, stored):
     table = rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1))
     lines = list(csv.DictReader(io.StringIO(as_csv(table))))
