@@ -72,7 +72,7 @@ class WorkingPoint(Settings):
 
 def standard_points() -> dict[str, WorkingPoint]:
     """Return the working points of a file that names none: ATLAS's for one prong."""
-    usual = {"very_loose": 0.95, "loose": 0.85, "medium": 0.75, "tight": 0.6}
+    usual = {"tight": 0.6, "medium": 0.75, "loose": 0.85, "very_loose": 0.95}
     return {name: WorkingPoint(efficiency={EVERY: at}) for name, at in usual.items()}
 
 
@@ -103,4 +103,4 @@ class WorkingPointSettings(Settings):
     points: Annotated[
         dict[Variable, WorkingPoint], Field(min_length=1), BeforeValidator(_completed)
     ] = standard_points()
-    """Working points by name, which becomes a branch of scored ntuples."""
+    """Working points by name, which becomes a branch of scored ntuples; the tightest first."""

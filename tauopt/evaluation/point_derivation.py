@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tauopt.config.working_points import EVERY, FLAT_IN, SIGNAL_SCORE, WorkingPointSettings
 from tauopt.config.working_points import WorkingPoint as Wanted
 from tauopt.errors import DataError
+from tauopt.evaluation.contender import cut_on
 from tauopt.evaluation.cut_derivation import (
     FEWEST,
     cuts_at,
@@ -20,7 +21,6 @@ from tauopt.evaluation.cut_derivation import (
     efficiency_nodes,
 )
 from tauopt.evaluation.cut_maps import PRONGS, CutGrid, CutMap, by_prongs, column
-from tauopt.evaluation.discriminators import all_columns
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.working_point import WorkingPoint, below, in_order, map_key, named_score
 
@@ -65,7 +65,7 @@ class _Work:
 
     @classmethod
     def of(cls, predictions: Predictions, settings: WorkingPointSettings) -> _Work:
-        columns = all_columns(predictions)
+        columns = cut_on(predictions)
         axes = settings.flat_in
         if axes is None:
             axes = tuple(name for name in FLAT_IN if name in columns)

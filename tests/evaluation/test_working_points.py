@@ -5,7 +5,7 @@ import pytest
 
 from tauopt.config.working_points import WorkingPointSettings
 from tauopt.errors import CorruptError, DataError
-from tauopt.evaluation.discriminators import all_columns
+from tauopt.evaluation.contender import cut_on
 from tauopt.evaluation.working_points import WorkingPoints, derive
 
 from .tau_sample import taus_and_jets
@@ -52,7 +52,7 @@ def test_the_flattened_score_of_an_independent_signal_sample_is_uniform(points, 
 
 
 def test_a_working_point_of_an_efficiency_is_a_cut_on_the_flattened_score(points, test_split):
-    score, columns = test_split.score, all_columns(test_split)
+    score, columns = test_split.score, cut_on(test_split)
     flat, passed = points.flattened(score, columns), points.passes(score, columns)
     np.testing.assert_array_equal(passed["medium"], flat <= np.float32(0.75))
     three = columns["prongs"] == 3
@@ -75,7 +75,7 @@ def test_the_flattened_score_falls_as_the_score_rises_all_else_equal(points):
 
 
 def test_a_rejection_is_that_of_an_independent_sample_for_each_number_of_prongs(points, test_split):
-    passed = points.passes(test_split.score, all_columns(test_split))["clean"]
+    passed = points.passes(test_split.score, cut_on(test_split))["clean"]
     for prongs in (1, 3):
         jets = ~test_split.is_signal & (test_split.columns["prongs"] == prongs)
         expected = jets.sum() / 20
@@ -83,7 +83,7 @@ def test_a_rejection_is_that_of_an_independent_sample_for_each_number_of_prongs(
 
 
 def test_sequential_points_are_relative_to_those_that_they_require(points, test_split):
-    passed = points.passes(test_split.score, all_columns(test_split))
+    passed = points.passes(test_split.score, cut_on(test_split))
     signal, jets = test_split.is_signal, ~test_split.is_signal
     assert abs(kept(passed["no_e"], signal) - 0.95) < 0.005
     assert abs(kept(passed["no_e_medium"], signal & passed["no_e"]) - 0.75) < 0.01
@@ -96,7 +96,7 @@ def test_working_points_survive_json(points, test_split):
     again = WorkingPoints.from_json(json.loads(json.dumps(points.as_json())))
     assert again.names == points.names == tuple(SEQUENTIAL.points)
     assert again.needs == ("pt", "mu", "prongs", "against_e", "against_jet")
-    columns = all_columns(test_split)
+    columns = cut_on(test_split)
     ours = points.passes(test_split.score, columns)
     theirs = again.passes(test_split.score, columns)
     for name in points.names:
