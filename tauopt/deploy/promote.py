@@ -22,11 +22,8 @@ from tauopt.deploy.judge import Judged, judge, verdict_on
 from tauopt.deploy.reading import READING
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import RefusedByVerdict, Verdict
-from tauopt.deploy.working_points import FOLDER, Shipped, ship
-from tauopt.durable import write_bytes
-from tauopt.evaluation.closure_figure import closure_figure
+from tauopt.deploy.working_points import FOLDER, Shipped, ship, write_points
 from tauopt.evaluation.report import write_figures
-from tauopt.evaluation.save import save_figure
 from tauopt.evaluation.style import Sample
 from tauopt.evaluation.working_points import FILE
 from tauopt.progress import Progress
@@ -115,24 +112,12 @@ def _record(
     run_id = verdict.run_id
     sample = Sample.of(judged.trial.experiment.data, "test split")
     files = write_figures(judged.test, folder, sample=sample)
-    for path in (*files, *_point_files(shipped, folder, sample=sample)):
+    for path in (*files, *write_points(shipped, folder, sample=sample)):
         again(partial(log_file, client, run_id, path, folder=FOLDER))
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
     at = {"timestamp": judged.trial.ended_ms, "step": 0}
     for name, (value, _, _) in verdict.test.items():
         again(partial(client.log_metric, run_id, clean(f"test_{name}"), value, **at))
-
-
-def _point_files(shipped: Shipped, folder: Path, *, sample: Sample) -> list[Path]:
-    """Write the working points and the figures of their closure, `closure_1p.png`, ..."""
-    if shipped.points is None:
-        return []
-    files = [folder / FILE]
-    write_bytes(folder / FILE, shipped.text.encode())
-    for prongs, part in shipped.closures.items():
-        if (drawn := closure_figure(part, prongs=prongs, sample=sample)) is not None:
-            files += save_figure(*drawn, folder, name=f"closure_{prongs}")
-    return files
 
 
 def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:

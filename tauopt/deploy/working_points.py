@@ -14,9 +14,13 @@ import numpy as np
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.deploy.reading import predict_split, reading
 from tauopt.deploy.trial import Trial
+from tauopt.durable import write_bytes
 from tauopt.errors import CorruptError, DataError
 from tauopt.evaluation.closure import ProngClosure, closure
+from tauopt.evaluation.closure_figure import closure_figure
 from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.save import save_figure
+from tauopt.evaluation.style import Sample
 from tauopt.evaluation.working_points import FILE, WorkingPoints, derive
 from tauopt.models.saving import load_model
 from tauopt.tracking.registry import again
@@ -78,6 +82,22 @@ def derived(trial: Trial, validation: Predictions) -> WorkingPoints:
     points = derive(validation, trial.experiment.working_points)
     of = {MODEL: trial.sha256, DATASET: trial.dataset_digest, "split": "validation"}
     return replace(points, origin={**points.origin, **of})
+
+
+def write_points(shipped: Shipped, folder: Path, *, sample: Sample) -> list[Path]:
+    """Write the working points, and the figures of their closure: `closure_1p.png`, ...
+
+    Returns:
+        the files; none without working points.
+    """
+    if shipped.points is None:
+        return []
+    files = [folder / FILE]
+    write_bytes(folder / FILE, shipped.text.encode())
+    for prongs, part in shipped.closures.items():
+        if (drawn := closure_figure(part, prongs=prongs, sample=sample)) is not None:
+            files += save_figure(*drawn, folder, name=f"closure_{prongs}")
+    return files
 
 
 def working_points_of(

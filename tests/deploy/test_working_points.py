@@ -24,6 +24,7 @@ from ..prepared_factory import prepared_dataset
 from .trials import DECAY_MODES, changed, experiment, shipped, train
 
 NAME = "points"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,18 @@ def refuse():
     pytest.fail("the dataset is not needed")
 
 
+def beside(client, version, folder):
+    """The working points that lie beside the model of a version."""
+    import mlflow
+
+    path = mlflow.artifacts.download_artifacts(
+        artifact_uri=f"{version.source}/data/working_points.json",
+        dst_path=str(folder),
+        tracking_uri=client.tracking_uri,
+    )
+    return WorkingPoints.from_json(json.loads(Path(path).read_text()))
+
+
 def test_a_promotion_records_points_and_their_closure(client, run_id):
     files = {file.path for file in client.list_artifacts(run_id, "promotion")}
     assert {f"promotion/{name}" for name in (
@@ -76,14 +89,7 @@ def test_a_promotion_records_points_and_their_closure(client, run_id):
 
 
 def test_the_version_keeps_the_points_beside_its_model(client, run_id, tmp_path):
-    import mlflow
-
-    version = champion(client, NAME)
-    source = f"{version.source}/data/working_points.json"
-    path = mlflow.artifacts.download_artifacts(
-        artifact_uri=source, dst_path=str(tmp_path), tracking_uri=client.tracking_uri
-    )
-    points = WorkingPoints.from_json(json.loads(Path(path).read_text()))
+    points = beside(client, champion(client, NAME), tmp_path)
     trial = find_trial(client, run_id, folder=tmp_path / "t")
     assert points.as_json() == recorded(client, trial).as_json()
     assert points.origin["model_sha256"] == trial.sha256
@@ -164,3 +170,21 @@ def test_decay_modes_of_true_taus_have_no_working_points(client, dataset, output
     with pytest.raises(DataError, match="need background"):
         working_points_of(client, trial, open_dataset=lambda: open_dataset(dataset))
     shutil.rmtree(to)
+
+
+def test_the_champion_gets_other_points_without_training(client, run_id, output, tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text(
+        f"extends: {DATA / 'good_experiment.yaml'}\n"
+        "working_points: {flat_in: [], points: {half: {efficiency: 0.5}}}\n"
+    )
+    before = champion(client, NAME)
+    verdict = promote(run_id, working_points=path, output=output)
+    assert verdict.outcome == "champion already"
+    assert verdict.reason.startswith("its working points are half now")
+    after = champion(client, NAME)
+    assert (after.version, after.tags) == (before.version, before.tags)
+    assert "| half | 1 |" in after.description
+    trial = find_trial(client, run_id, folder=tmp_path / "t")
+    assert recorded(client, trial).names == ("half",)
+    assert beside(client, after, tmp_path).as_json() == recorded(client, trial).as_json()
