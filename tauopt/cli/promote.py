@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,10 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Promote though worse than the champion; recorded.")
     ] = False,
+    working_points: Annotated[
+        Path | None,
+        typer.Option(help="Experiment file whose working points the model gets, the champion too."),
+    ] = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -29,7 +34,9 @@ def promote(
 
     try:
         with progress() as listener:
-            verdict = judge_and_register(run, force=force, output=output, progress=listener)
+            verdict = judge_and_register(
+                run, force=force, working_points=working_points, output=output, progress=listener
+            )
     except PromotionRefused as refusal:
         judged: Verdict | None = getattr(refusal, "verdict", None)
         if judged is not None:

@@ -54,24 +54,44 @@ def paired_bootstrap(
     """
     if objective.prongs is not None:
         a, b = a.with_prongs(objective.prongs), b.with_prongs(objective.prongs)
-    _check_same(a, b)
+    check_same(a, b)
     whole = measure(objective, a).value - measure(objective, b).value
     values = _resampled(objective, a), _resampled(objective, b)
     differences = np.empty(replicas)
     for replica in range(replicas):
         times = rng.poisson(1.0, len(a)).astype(np.float64)
         differences[replica] = values[0](times) - values[1](times)
-    low, high = np.percentile(differences, [15.865, 84.135])
+    return difference_of(whole, differences)
+
+
+def difference_of(value: float, differences: Floats) -> Difference:
+    """Return what a bootstrap says of a difference.
+
+    Args:
+        value: as measured.
+        differences: (replica,); those that are not finite, for lack of candidates, are left out.
+    Raises:
+        DataError: none is finite.
+    """
+    known = differences[np.isfinite(differences)]
+    if not len(known):
+        raise DataError("too few candidates: no replica of a bootstrap holds what is compared")
+    low, high = np.percentile(known, [15.865, 84.135])
     return Difference(
-        value=whole,
-        low=float(min(low, whole)),
-        high=float(max(high, whole)),
-        p_worse=float((differences >= 0).sum() + 1) / (replicas + 1),
-        p_better=float((differences <= 0).sum() + 1) / (replicas + 1),
+        value=value,
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        p_worse=float((known >= 0).sum() + 1) / (len(known) + 1),
+        p_better=float((known <= 0).sum() + 1) / (len(known) + 1),
     )
 
 
-def _check_same(a: Predictions, b: Predictions) -> None:
+def check_same(a: Predictions, b: Predictions) -> None:
+    """Check that two networks judged the same candidates.
+
+    Raises:
+        DataError: they did not.
+    """
     same = (
         len(a) == len(b)
         and np.array_equal(a.is_signal, b.is_signal)
@@ -93,26 +113,44 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
         return _resampled_accuracy(predictions)
     if objective.metric == "balanced_accuracy":
         return _resampled_balanced(predictions)
+    at = np.array([] if objective.at is None else [objective.at], dtype=np.float64)
+    numbers = curve_numbers(predictions, at)
+    return lambda times: float(numbers(times)[-1])
+
+
+def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Floats]:
+    """Return AUC and rejections as a function of how often each candidate counts.
+
+    Args:
+        predictions: sorted once, here.
+        at: (A,) signal efficiencies at which the background rejection is wanted.
+    Returns:
+        a function from times (N,) to (1 + A,): the area, then the rejections. Where no background
+        passes, the rejection is the finite limit n + 1 of `roc.rejections`; all are NaN where
+        signal or background have no positive sum of weights.
+    """
     order = np.argsort(-predictions.score, kind="stable")
     ends = tie_ends(predictions.score[order])
     weights, is_signal = predictions.weights[order], predictions.is_signal[order]
     signal_weights = np.where(is_signal, weights, 0.0)
     background_weights = np.where(is_signal, 0.0, weights)
 
-    def value(times: Floats) -> float:
+    def numbers(times: Floats) -> Floats:
         times = times[order]
         signal = cumulated(signal_weights * times, ends)
         background = cumulated(background_weights * times, ends)
-        signal, total = signal / signal[-1], background[-1]
-        if objective.metric == "auc":
-            return area(signal, background / total)
-        at = np.array([objective.at], dtype=np.float64)
-        passed = float(at_signal_efficiency(signal, background, at)[0])
-        if passed > 0.0:
-            return float(total) / passed
-        return float(total**2 / np.sum(background_weights**2 * times)) + 1.0
+        found, total = np.full(1 + len(at), np.nan), background[-1]
+        if not (signal[-1] > 0.0 and total > 0.0):
+            return found
+        signal = signal / signal[-1]
+        found[0] = area(signal, background / total)
+        if len(at):
+            passed = at_signal_efficiency(signal, background, at)
+            limit = float(total**2 / np.sum(background_weights**2 * times)) + 1.0
+            found[1:] = np.where(passed > 0.0, total / np.where(passed > 0.0, passed, 1.0), limit)
+        return found
 
-    return value
+    return numbers
 
 
 def _resampled_accuracy(predictions: Predictions) -> Callable[[Floats], float]:

@@ -6,7 +6,7 @@ Saving is the caller's (`save.save_figure`). Nothing here touches pyplot or any 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -165,9 +165,14 @@ def _signal_name(predictions: Predictions) -> str:
 
 
 @styled
-def confusion_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Points]:
-    """Draw in per cent which class is taken for which; rows, the true classes, add up to 100."""
-    found = confusion(predictions)
+def confusion_figure(
+    predictions: Predictions, *, sample: Sample, by: Literal["true", "predicted"] = "true"
+) -> tuple[Figure, Points]:
+    """Draw in per cent which class is taken for which.
+
+    Rows, the true classes, add up to 100; or columns do, the predicted ones.
+    """
+    found = confusion(predictions, by=by)
     classes = len(predictions.classes)
     figure, axes = new_figure()
     axes.imshow(100 * found.fractions, cmap="Greys", vmin=0, vmax=115, aspect="auto")
@@ -189,7 +194,8 @@ def confusion_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figur
     axes.set_yticks(range(classes), names, fontsize=size)
     axes.minorticks_off()
     axes.tick_params(length=0)
-    axes.set_xlabel(f"Predicted class (rows in per cent; {sample.weights})")
+    lines = "rows" if by == "true" else "columns"
+    axes.set_xlabel(f"Predicted class ({lines} in per cent; {sample.weights})")
     axes.set_ylabel("True class")
     figure.subplots_adjust(left=0.2)
     label(axes, sample)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,10 +88,11 @@ def _right(predictions: Predictions) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Which class is taken for which; every row adds up to one.
+    """Which class is taken for which; every row adds up to one, or every column.
 
     Attributes:
-        fractions: (true class, predicted class), weighted; a row of zeros where a class is absent.
+        fractions: (true class, predicted class), weighted; a row (a column) of zeros where no
+            candidate is of a class (is taken for it).
         errors: (true class, predicted class), standard deviations.
         counts: (true class,) candidates, unweighted.
     """
@@ -100,8 +102,8 @@ class Confusion:
     counts: NDArray[np.int64]
 
 
-def confusion(predictions: Predictions) -> Confusion:
-    """Return the confusion matrix, normalised by true class, with errors.
+def confusion(predictions: Predictions, *, by: Literal["true", "predicted"] = "true") -> Confusion:
+    """Return the confusion matrix, normalised by true or by predicted class, with errors.
 
     A candidate is predicted to be of its most probable class. The error of a fraction f is
     that of a weighted fraction, sqrt(sum w^2 (passes - f)^2) / sum w.
@@ -111,11 +113,12 @@ def confusion(predictions: Predictions) -> Confusion:
     shape = (classes, classes)
     sums = np.bincount(cell, predictions.weights, minlength=classes**2).reshape(shape)
     squares = np.bincount(cell, predictions.weights**2, minlength=classes**2).reshape(shape)
-    totals = sums.sum(axis=1, keepdims=True)
+    along = 1 if by == "true" else 0
+    totals = sums.sum(axis=along, keepdims=True)
     usable = totals > 0
     totals = np.where(usable, totals, 1.0)
     fractions = np.where(usable, sums / totals, 0.0)
-    others = squares.sum(axis=1, keepdims=True) - squares
+    others = squares.sum(axis=along, keepdims=True) - squares
     variance = squares * (1 - fractions) ** 2 + np.maximum(others, 0) * fractions**2
     return Confusion(
         fractions=fractions,

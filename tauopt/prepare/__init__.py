@@ -28,6 +28,7 @@
     reports     what is counted and compared while chunks are written
     validation  each chunk against the rest of its split
     survey      counts without writing anything
+    streamed    candidates of other files, step by step, without preparing them
     first_pass  read one file
     collect     read all files that were not read before, here or in parallel
     second_pass balance, cut chunks, write

@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,6 +47,7 @@ class Entry:
         verdict: JSON-able; kept in the tag `tauopt.verdict`.
         tags: further tags of the version.
         loader: as of `pack_model`.
+        beside: name -> text of files that lie beside the model in the version.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class Entry:
     verdict: Mapping[str, Any]
     tags: Mapping[str, str]
     loader: str = "mlflow.tensorflow"
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 def register(client: MlflowClient, name: str, entry: Entry, *, alias: str = CHAMPION) -> Any:
@@ -202,12 +204,10 @@ def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
     """Return the logged model of this digest, whole: an earlier one, or a new one."""
     from mlflow.entities import LoggedModelOutput
 
+    known = _logged_model(client, entry.run_id, entry.sha256)
+    if known is not None:
+        return known
     place = client.get_run(entry.run_id).info.experiment_id
-    for known in client.search_logged_models(
-        [place], filter_string=f"tags.`{MODEL_SHA256}` = '{entry.sha256}'"
-    ):
-        if str(known.status) == "READY" and known.source_run_id == entry.run_id:
-            return known
     logged = client.create_logged_model(
         place,
         name=name,
@@ -227,9 +227,47 @@ def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
             loader=entry.loader,
         )
         (folder / "README.md").write_text(entry.card)
+        _write_beside(folder, entry.beside)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(entry.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _logged_model(client: MlflowClient, run_id: str, sha256: str) -> Any | None:
+    """Return the whole logged model of a run and a digest; None if there is none."""
+    place = client.get_run(run_id).info.experiment_id
+    found = client.search_logged_models(
+        [place], filter_string=f"tags.`{MODEL_SHA256}` = '{sha256}'"
+    )
+    ready = (one for one in found if str(one.status) == "READY" and one.source_run_id == run_id)
+    return next(ready, None)
+
+
+def _write_beside(folder: Path, beside: Mapping[str, str]) -> None:
+    for name, text in beside.items():
+        path = (folder / MODEL_FILE).with_name(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) -> None:
+    """Replace files that lie beside the model in a version; the model stays as it is.
+
+    Args:
+        client: from `connect`.
+        version: `ModelVersion`, made by `register`.
+        beside: as in `Entry`.
+    Raises:
+        DataError: another program made the version.
+        ServiceError: the registry does not answer.
+    """
+    sha256 = version.tags.get(MODEL_SHA256, "")
+    logged = again(lambda: _logged_model(client, version.run_id, sha256))
+    if logged is None:
+        raise DataError(f"{version.name} version {version.version} is of no model of tauopt's")
+    with tempfile.TemporaryDirectory() as temporary:
+        _write_beside(Path(temporary), beside)
+        again(lambda: client.log_model_artifacts(logged.model_id, temporary))
 
 
 def _or_none(call: Callable[[], T]) -> T | None:

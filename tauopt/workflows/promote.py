@@ -25,6 +25,7 @@ def promote(
     run: str,
     *,
     force: bool = False,
+    working_points: Path | None = None,
     output: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -37,6 +38,8 @@ def promote(
     Args:
         run: id of the run, or the first letters of it.
         force: promote although it is worse than the champion; recorded.
+        working_points: experiment file whose section of that name says which cuts the model gets;
+            None takes what the trial was trained with. A champion gets them too.
         output: folder of searches and runs; None is `tauopt-output`.
         cache: folder of prepared datasets; None is the user's.
         progress: told of every step.
@@ -44,23 +47,30 @@ def promote(
         the verdict, with the version that is the champion now.
     Raises:
         UsageError: no run has that id, or several begin with it.
+        ConfigError: the experiment file is wrong.
+        DataError: the champion can't have the working points asked for.
         PromotionRefused: the trial may not become the champion; says why.
         ServiceError: MLflow does not answer.
     """
     import numpy as np
 
+    from tauopt.config.load import read_experiment
     from tauopt.deploy.trial import fetch_trial, reigning
     from tauopt.tracking.client import connect
     from tauopt.tracking.runs import find_run
 
     listener = progress or Silent()
+    wanted = read_experiment(working_points).base.working_points if working_points else None
     client = connect(None, output=output_folder(output))
     found = find_run(client, run)
     with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as folder:
         listener.say(f"fetching run {found.info.run_id} ({found.info.run_name})")
         trial = fetch_trial(client, found, folder=Path(folder))
+        if wanted is not None:
+            changed = trial.experiment.model_copy(update={"working_points": wanted})
+            trial = replace(trial, experiment=changed)
         earlier = reigning(client, trial)
-        if earlier is not None:
+        if earlier is not None and wanted is None:
             return replace(
                 earlier,
                 outcome="champion already",
@@ -71,12 +81,16 @@ def promote(
 
         with silenced_stderr():
             from tauopt.deploy.promote import promote as judge_and_register
+            from tauopt.deploy.renew import renew_points
 
+        rng = np.random.default_rng(_SEED)
+        if earlier is not None:
+            return renew_points(client, trial, earlier, dataset=dataset, rng=rng, progress=listener)
         return judge_and_register(
             client,
             trial,
             dataset=dataset,
-            rng=np.random.default_rng(_SEED),
+            rng=rng,
             force=force,
             progress=listener,
         )

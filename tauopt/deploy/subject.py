@@ -1,0 +1,135 @@
+"""All that an evaluation draws of a trial: run, chosen, compared, permuted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.deploy.against import against_file, against_spectator, against_trial
+from tauopt.deploy.candidates import Candidates
+from tauopt.deploy.evaluate import Ran, parse_selection, run_on, selected
+from tauopt.deploy.history import history
+from tauopt.deploy.importance import importance_of
+from tauopt.deploy.trial import Trial
+from tauopt.evaluation.axes import VARIABLES
+from tauopt.evaluation.contender import Contender, decided
+from tauopt.evaluation.evaluation_pages import Subject
+from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.style import Sample
+from tauopt.physics.expressions import Expression
+from tauopt.progress import Progress
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SEED = 2
+"""Of permutations: the same evaluation finds the same importances."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What of an evaluation is wanted.
+
+    Attributes:
+        select: expression on spectators that keeps a candidate; empty keeps all.
+        bins: spectators that efficiencies are drawn against; none are the usual ones.
+        other: the trial that it is compared with, ...
+        stored: ... or the spectator whose score it is, ...
+        stored_name: what figures call that.
+        scores: ... or the file of scores; one of the three at most.
+        importance: candidates that features are permuted among; 0 for none.
+    """
+
+    select: str = ""
+    bins: Sequence[str] = ()
+    other: Trial | None = None
+    stored: str = ""
+    stored_name: str = ""
+    scores: Path | None = None
+    importance: int = 0
+
+
+def subject_of(
+    client: MlflowClient,
+    trial: Trial,
+    candidates: Candidates,
+    wish: Wish,
+    *,
+    learned: Candidates | None,
+    progress: Progress,
+) -> Subject:
+    """Run a trial, and what it is compared with, and gather all that is drawn.
+
+    Args:
+        client: for the trial's history.
+        trial: that is evaluated.
+        candidates: on which.
+        wish: what is wanted of it.
+        learned: candidates of the training split, or some; None leaves its scores out.
+        progress: told of every step.
+    Raises:
+        UsageError: the selection is no expression on spectators.
+        DataError: nothing is selected, or the candidates can't be judged.
+    """
+    cut = parse_selection(wish.select, candidates.spectators) if wish.select else None
+    progress.say(f"running {trial.name} on the {candidates.told}")
+    ran = run_on(candidates, trial)
+    mask, contenders = _compared(ran, candidates, wish, progress)
+    told = candidates.told
+    if cut is not None:
+        kept = selected(contenders[0].predictions, cut)
+        contenders = [one.where(kept) for one in contenders]
+        mask[mask] = kept
+        told += f", {wish.select}"
+    if contenders[0].predictions.has_background:
+        contenders = decided(contenders, None)
+    data = trial.experiment.data
+    subject = Subject(
+        contenders,
+        Sample.of(data, told) if candidates.balanced else Sample(data.name, told),
+        bins=wish.bins or VARIABLES,
+        train=_learned(ran, learned, cut, progress) if learned else None,
+        history=history(client, trial),
+        objective=trial.experiment.objective.first,
+    )
+    if not wish.importance:
+        return subject
+    importances, permuted = importance_of(
+        ran, candidates, mask, most=wish.importance, rng=np.random.default_rng(_SEED),
+        progress=progress,
+    )  # fmt: skip
+    return replace(subject, importances=importances, permuted=permuted)
+
+
+def _compared(
+    ran: Ran, candidates: Candidates, wish: Wish, progress: Progress
+) -> tuple[NDArray[np.bool_], list[Contender]]:
+    """Return which candidates (N,) are judged, and all who judge them."""
+    trial = Contender(ran.trial.name, ran.predictions, factors=ran.factors)
+    mask = np.ones(len(ran.predictions), np.bool_)
+    if wish.other is not None:
+        progress.say(f"running {wish.other.name}")
+        mask, other = against_trial(ran, wish.other, candidates)
+    elif wish.scores is not None:
+        mask, other = against_file(wish.scores, ran.predictions)
+    elif wish.stored:
+        other = against_spectator(ran.predictions, wish.stored, told=wish.stored_name)
+    else:
+        return mask, [trial]
+    if not mask.all():
+        progress.say(f"{other.name} knows {mask.sum():,} of {len(mask):,} candidates: only these")
+    return mask, [trial.where(mask), other]
+
+
+def _learned(
+    ran: Ran, learned: Candidates, cut: Expression | None, progress: Progress
+) -> Predictions:
+    """Return what the trial says of what it has learned from, chosen as what it is judged on."""
+    progress.say(f"running {ran.trial.name} on the {learned.told}")
+    found = learned.run(ran.model, ran.what)
+    return found if cut is None else found.where(selected(found, cut))

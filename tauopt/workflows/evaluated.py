@@ -1,0 +1,184 @@
+"""What an evaluation is of, and against: candidates, and another trial or stored scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tauopt.errors import DataError, PromotionRefused, UsageError, nearest
+from tauopt.progress import Progress
+from tauopt.workflows.promote import dataset_of
+
+if TYPE_CHECKING:
+    from tauopt.config.dataset import Dataset
+    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.deploy.candidates import Candidates
+    from tauopt.deploy.trial import Trial
+
+LEARNED = 200_000
+"""Training candidates whose scores are drawn, about."""
+STORED = "reference"
+"""Spectator that a branch of the files becomes."""
+_RUN = re.compile(r"[0-9a-f]{4,32}")
+
+
+class Find(Protocol):
+    """Finds the trial that a user names."""
+
+    def __call__(self, reference: str, *, folder: Path) -> Trial:
+        """Return it, with its files in `folder`."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """What a trial is compared with; nothing, or one of these."""
+
+    trial: Trial | None = None
+    spectator: str = ""
+    """A spectator that holds a score."""
+    branch: str = ""
+    """An expression on the files' branches that gives a score."""
+    scores: Path | None = None
+    """A file of scores."""
+
+
+def against(
+    text: str, spectators: Sequence[str], *, of_files: bool, find: Callable[[str], Trial]
+) -> Against:
+    """Understand what a trial is to be compared with.
+
+    In this order: a spectator's name, a file that ends in `.csv`, an expression on branches where
+    files are read and it does not look like a run, a folder or `models:/`, or else a trial.
+
+    Args:
+        text: as the user says it; empty is nothing.
+        spectators: that the candidates have.
+        of_files: whether files are read.
+        find: finds a trial.
+    Raises:
+        UsageError: there is no such trial or file.
+    """
+    if not text:
+        return Against()
+    if text in spectators:
+        return Against(spectator=text)
+    if text.endswith(".csv"):
+        if not Path(text).is_file():
+            raise UsageError(f"--reference {text}: there is no such file")
+        return Against(scores=Path(text))
+    is_trial = _RUN.fullmatch(text) or text.startswith("models:/") or Path(text).is_dir()
+    if of_files and not is_trial:
+        return Against(spectator=STORED, branch=text)
+    try:
+        return Against(trial=find(text))
+    except UsageError as error:
+        near = nearest(text, spectators)
+        raise UsageError(
+            f"{error}; nor is {text!r} a spectator{near} ({', '.join(spectators) or 'none'}) or a "
+            ".csv file; a branch is read where files are named"
+        ) from error
+
+
+def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
+    """Check that efficiencies can be drawn against some variables.
+
+    Raises:
+        UsageError: one is no spectator; names the nearest.
+    """
+    for name in bins:
+        if name not in spectators:
+            raise UsageError(
+                f"--bins: {name!r} is no spectator of the dataset{nearest(name, spectators)}; "
+                f"there are {', '.join(spectators) or 'none'}"
+            )
+
+
+def its_dataset(
+    trial: Trial, *, needed: bool, cache: Path | None, progress: Progress
+) -> PreparedDataset | None:
+    """Return the prepared dataset of a trial, or None if it is gone and not needed.
+
+    Raises:
+        DataError: it is needed, and gone for good.
+    """
+    try:
+        return dataset_of(trial, cache=cache, progress=progress)
+    except PromotionRefused as refused:
+        if needed:
+            raise DataError(str(refused)) from refused
+        progress.say(
+            f"the dataset of {trial.name} is gone: whether the files hold candidates that it was "
+            "trained on can't be told"
+        )
+        return None
+
+
+def of_test_split(trial: Trial, dataset: PreparedDataset) -> Candidates:
+    """Open the sealed test split."""
+    from tauopt.deploy.candidates import OfSplit
+
+    opener = f"evaluate {trial.run_id or trial.name}"
+    return OfSplit(dataset, dataset.sealed_test(opened_by=opener))
+
+
+def of_training_split(dataset: PreparedDataset) -> Candidates:
+    """Return some candidates that the trial was trained on."""
+    from tauopt.deploy.candidates import OfSplit, some_chunks
+
+    return OfSplit(dataset, some_chunks(dataset.train, most=LEARNED))
+
+
+def of_files(
+    trial: Trial,
+    files: Sequence[str],
+    dataset: PreparedDataset | None,
+    *,
+    branch: str,
+    cache: Path,
+    progress: Progress,
+) -> Candidates:
+    """Find files that fit a trial's dataset file.
+
+    Args:
+        trial: whose dataset file it is.
+        files: paths or globs; see `prepare.streamed`.
+        dataset: that it was trained on; None where it is gone.
+        branch: expression that is kept as the spectator `reference`; empty keeps none.
+        cache: folder of digests.
+        progress: told of what is read.
+    Raises:
+        UsageError, DataError: see `prepare.streamed.stream`.
+    """
+    from tauopt.deploy.ntuples import OfNtuples
+    from tauopt.prepare.streamed import stream
+
+    manifest = dataset.manifest if dataset else None
+    learned = frozenset(source.sha256 for source in manifest.sources) if manifest else frozenset()
+    found = stream(
+        _with_branch(trial.experiment.data, branch),
+        files,
+        learned=learned - {""},
+        cache=cache / "digests",
+        progress=progress,
+    )
+    if found.known:
+        progress.say(
+            f"{found.known} of {len(found.files)} files are those of the dataset: of them only "
+            "the test split is taken"
+        )
+    return OfNtuples(found, manifest, progress)
+
+
+def _with_branch(data: Dataset, branch: str) -> Dataset:
+    if not branch:
+        return data
+    from tauopt.physics.expressions import ExpressionError, parse
+
+    try:
+        parse(branch)
+    except ExpressionError as error:
+        raise UsageError(f"--reference: {error}") from error
+    return data.model_copy(update={"spectators": {**data.spectators, STORED: branch}})
