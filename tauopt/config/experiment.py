@@ -16,6 +16,7 @@ from tauopt.config.dataset import Dataset
 from tauopt.config.networks import Network
 from tauopt.config.objective import Goal, parse_cost, parse_objective
 from tauopt.config.settings import Name, Settings
+from tauopt.config.working_points import WorkingPointSettings
 
 
 def _each_by_itself(classes: Any) -> Any:
@@ -297,5 +298,7 @@ class Experiment(Settings):
     """What the search makes as large, and as small, as it can."""
     search: Search = Search()
     """How the search goes; `train` doesn't look at it."""
+    working_points: WorkingPointSettings = WorkingPointSettings()
+    """Cuts on the score that are derived when a model is promoted; training doesn't look at it."""
     tracking: Tracking = Tracking()
     """Where runs are recorded."""

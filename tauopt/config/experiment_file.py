@@ -21,7 +21,11 @@ from tauopt.config.yaml_source import Node, Place
 from tauopt.durable import sha256_json
 from tauopt.errors import ConfigError, Problem, UsageError, nearest
 
-_NOT_DEFINING: dict[str, Any] = {"search": {"trials", "budget", "resources"}, "tracking": True}
+_NOT_DEFINING: dict[str, Any] = {
+    "search": {"trials", "budget", "resources"},
+    "tracking": True,
+    "working_points": True,
+}
 """What may change between two parts of one search."""
 
 
