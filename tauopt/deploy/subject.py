@@ -15,6 +15,7 @@ from tauopt.deploy.candidates import Candidates
 from tauopt.deploy.evaluate import Ran, parse_selection, run_on, selected
 from tauopt.deploy.history import history
 from tauopt.deploy.importance import importance_of
+from tauopt.deploy.points import points_of
 from tauopt.deploy.trial import Trial
 from tauopt.evaluation.axes import VARIABLES
 from tauopt.evaluation.contender import Contender, decided
@@ -87,7 +88,7 @@ def subject_of(
         mask[mask] = kept
         told += f", {wish.select}"
     if contenders[0].predictions.has_background:
-        contenders = decided(contenders, None)
+        contenders = decided(contenders, points_of(client, trial))
     data = trial.experiment.data
     subject = Subject(
         contenders,

@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 
 from tauopt.cli import app
+from tauopt.config.working_points import WorkingPointSettings
 from tauopt.dataset.prepared import open_dataset
+from tauopt.deploy.candidates import OfSplit
+from tauopt.deploy.evaluate import run_on
 from tauopt.deploy.history import history
+from tauopt.deploy.points import points_of
 from tauopt.deploy.reference import find_trial
+from tauopt.errors import CorruptError
+from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, roc
+from tauopt.evaluation.working_points import FILE, derive
 from tauopt.tracking import client as door
 from tauopt.workflows.evaluate import FOLDER, evaluate
 from tauopt.workflows.promote import promote
@@ -177,6 +184,36 @@ def test_select_keeps_candidates_by_their_spectators(good, output, tmp_path, dat
     kept = (columns["pt"] > 25000) & (columns["event_numbers"] % 2 == 0)
     assert found.candidates["signal"] == (kept & (columns["labels"] > 0)).sum()
     assert "pt > 25000" in found.sample
+
+
+def test_working_points_that_a_model_brings_are_those_that_are_drawn(
+    good, output, client, tmp_path, dataset
+):
+    validation = Predictions.load(good / "predictions.npz")
+    points = derive(validation, WorkingPointSettings())
+    folder = shutil.copytree(good, tmp_path / "t000")
+    (folder / FILE).write_text(json.dumps(points.as_json()))
+    found = evaluate(str(folder), reference="pt", output=output, to=tmp_path / "to", importance=0)
+    split = open_dataset(dataset).sealed_test(opened_by="the test")
+    columns = split.columns(["labels", "weights", "pt", "mu", "prongs"])
+    trial = find_trial(client, str(folder), folder=tmp_path / "t")
+    predictions = run_on(OfSplit(open_dataset(dataset), split), trial).predictions
+    passed = points.passes(predictions.score, predictions.columns)
+    taus = columns["labels"] > 0
+    for name in points.names:
+        row = number(found, f"efficiency of {name}")
+        expected = np.average(passed[name][taus], weights=columns["weights"][taus])
+        assert row.value.value == pytest.approx(expected)
+        assert row.reference.value == pytest.approx(expected, abs=0.01)
+    drawn = json.loads((found.folder / "efficiency_pt_1p.json").read_text())
+    assert tuple(drawn["values"]["t000-dense"]) == points.names
+    run_id = shipped(client, output, shutil.copytree(good, tmp_path / "again"))
+    client.log_artifact(run_id, str(folder / FILE))
+    by_run = find_trial(client, run_id, folder=tmp_path / "run")
+    assert points_of(client, by_run).as_json() == points.as_json()
+    (folder / FILE).write_text("{}")
+    with pytest.raises(CorruptError, match=FILE):
+        points_of(client, trial)
 
 
 def test_a_task_without_background_has_accuracies_only(tmp_path, dataset, output):
