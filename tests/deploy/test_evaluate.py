@@ -27,6 +27,9 @@ from tauopt.workflows.promote import promote
 from ..prepared_factory import prepared_dataset
 from .trials import DECAY_MODES, MODES, experiment, shipped, train
 
+FEW = {"importance": 0, "bins": ["mu"]}
+"""Draws little, to be quick."""
+
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
@@ -113,7 +116,7 @@ def test_figures_come_as_png_and_pdf_with_their_points_and_tables(found):
 def test_a_rerun_replaces_what_was_logged(client, run_id, output, found):
     listed = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert listed == {f"{FOLDER}/{path.name}" for path in found.files}
-    evaluate(run_id, output=output, select="prongs == 1", importance=0, bins=["mu"])
+    evaluate(run_id, output=output, select="prongs == 1", **FEW)
     listed = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert f"{FOLDER}/roc_1p.png" in listed
     for name in ("roc_3p", "importance_groups", "efficiency_pt_1p"):
@@ -124,7 +127,7 @@ def test_a_rerun_replaces_what_was_logged(client, run_id, output, found):
 def test_importances_are_of_every_group_and_feature_and_training_curves_of_every_report(
     good, output, tmp_path, client, run_id
 ):
-    found = evaluate(str(good), output=output, to=tmp_path, importance=500)
+    found = evaluate(str(good), output=output, to=tmp_path, importance=500, bins=["mu"])
     points = json.loads((found.folder / "importance_features.json").read_text())
     assert len(points["names"]) == 7
     assert "candidate.mass_trk_sys" in points["names"]
@@ -144,7 +147,7 @@ def test_a_worse_reference_is_found_worse(found):
 
 
 def test_a_spectator_is_a_reference_too(good, output, tmp_path, dataset):
-    found = evaluate(str(good), reference="pt", to=tmp_path / "here", output=output)
+    found = evaluate(str(good), reference="pt", to=tmp_path / "here", output=output, **FEW)
     assert found.folder == tmp_path / "here"
     assert not found.run_id
     split = open_dataset(dataset).sealed_test(opened_by="the test")
@@ -166,7 +169,7 @@ def test_scores_of_a_file_are_a_reference_for_the_candidates_that_they_know(
                                                   columns["mu"][known], strict=True)]  # fmt: skip
     (tmp_path / "theirs.csv").write_text("\n".join(["event_number,score", *lines]))
     found = evaluate(
-        str(good), reference=str(tmp_path / "theirs.csv"), output=output, to=tmp_path / "to"
+        str(good), reference=str(tmp_path / "theirs.csv"), output=output, to=tmp_path / "to", **FEW
     )
     assert found.reference == "theirs"
     assert sum(found.candidates.values()) == known.sum()
@@ -177,7 +180,7 @@ def test_scores_of_a_file_are_a_reference_for_the_candidates_that_they_know(
 
 def test_select_keeps_candidates_by_their_spectators(good, output, tmp_path, dataset):
     found = evaluate(
-        str(good), select="pt > 25000 && event_number % 2 == 0", output=output, to=tmp_path
+        str(good), select="pt > 25000 && event_number % 2 == 0", output=output, to=tmp_path, **FEW
     )
     split = open_dataset(dataset).sealed_test(opened_by="the test")
     columns = split.columns(["labels", "pt", "event_numbers"])
@@ -253,6 +256,7 @@ def test_what_cannot_be_is_refused_in_words(
 
 def test_the_command_prints_numbers_with_errors_or_json(good, output, tmp_path, capfd, monkeypatch):
     words = ["evaluate", good, "--output", output, "--to", tmp_path, "--reference", "mu"]
+    words += ["--importance", 0, "--bins", "mu"]
     code, stdout, stderr = told(capfd, monkeypatch, *words)
     assert code == 0
     for part in ("rejection@0.75", "±", "σ", str(tmp_path)):

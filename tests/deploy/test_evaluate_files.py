@@ -74,9 +74,9 @@ def trial(home):
     return train(home / "runs" / "t000", prepare(data, cache=home / "cache"), settings)
 
 
-def judged(trial, output, *files, **more):
+def judged(trial, to, *files, **more):
     more = {"importance": 0, "bins": ["eta"], **more}
-    return evaluate(str(trial), files=files, output=output, to=output / "to", **more)
+    return evaluate(str(trial), files=files, output=trial.parent, to=to, **more)
 
 
 def values(found):
@@ -121,14 +121,14 @@ def test_files_are_judged_without_the_dataset_but_no_test_split_is(home, trial, 
         sample["files"] = [file.replace(str(home), "/nowhere") for file in sample["files"]]
     (orphan / "result.json").write_text(json.dumps(result))
     with pytest.raises(DataError, match="is gone"):
-        judged(orphan, tmp_path)
+        judged(orphan, tmp_path / "to")
     told = []
 
     class Listener(Silent):
         def say(self, message):
             told.append(message)
 
-    found = judged(orphan, tmp_path, f"{home}/*_1.root", progress=Listener())
+    found = judged(orphan, tmp_path / "to", f"{home}/*_1.root", progress=Listener())
     whole = judged(trial, tmp_path / "whole", f"{home}/*_1.root")
     assert values(found) == values(whole)
     assert any("can't be told" in line for line in told)
