@@ -10,6 +10,7 @@ from tauopt.config.inputs import CANDIDATE, mask_name
 from tauopt.config.model_checks import check_sight, seen_groups
 from tauopt.config.networks.own import is_own
 from tauopt.config.objective import parse_objective
+from tauopt.config.working_point_checks import check_working_points
 from tauopt.config.yaml_source import Node, describe
 from tauopt.errors import Problem, nearest
 
@@ -85,6 +86,7 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from _model_groups(root, dataset)
     yield from check_sight(root, dataset)
     yield from _objectives(root, dataset)
+    yield from _working_points(root, task, dataset)
     yield from _sampler(root)
 
 
@@ -236,6 +238,20 @@ def _objectives(root: Node, dataset: Node) -> Iterator[Problem]:
                 f"objective.maximize: {item.value} needs the dataset's spectator `prongs`, "
                 f"which is not there"
             )
+
+
+def _working_points(root: Node, task: Node, dataset: Node) -> Iterator[Problem]:
+    classes, signal = task.entries.get("classes"), task.entries.get("signal")
+    names = _task_class_names(classes) if classes is not None else []
+    chosen = names if signal is None else [str(node.value) for node in _text_items(signal)]
+    known = names and set(chosen) <= set(names)
+    yield from check_working_points(
+        root,
+        background=[name for name in names if name not in chosen] if known else None,
+        spectators=[name for name, _ in _entries(dataset, "spectators")]
+        if "candidate" in dataset.entries
+        else None,
+    )
 
 
 def _sampler(root: Node) -> Iterator[Problem]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from tauopt.config.experiment import Task
+from tauopt.deploy.points_card import working_points_section
 from tauopt.deploy.reading import Reading
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import Verdict
+from tauopt.deploy.working_points import Shipped
 from tauopt.evaluation.measured import shown
 
 
-def model_card(trial: Trial, what: Reading, verdict: Verdict) -> str:
+def model_card(trial: Trial, what: Reading, verdict: Verdict, *, shipped: Shipped) -> str:
     """Return the card of a judged trial: what, data, numbers with errors, verdict, use, limits."""
     task = what.task
     background = ", ".join(task.background) or "none"
@@ -39,6 +41,8 @@ Physics weights; 68 % statistical errors.
 
 {verdict.latency_told}
 
+{working_points_section(shipped)}
+
 ## Verdict
 {verdict.outcome}: {verdict.reason}.{" Promoted by force." if verdict.forced else ""}
 The reloaded model gives {verdict.objective} = {verdict.validation["found"]:.6g} on the validation \
@@ -55,7 +59,7 @@ Objects are in the dataset's order and padded with zeros; `<group>_mask` is True
 ## Limits
 Errors are statistical only. The numbers hold for the simulation, selection and weights of this \
 dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
-The score is not calibrated as a probability, and its cuts are not flat in momentum or pile-up.
+The score is not calibrated as a probability, and one cut on it is not flat in momentum or pile-up.
 """
 
 

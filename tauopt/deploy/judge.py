@@ -44,6 +44,8 @@ class Judged:
     validation: Measured
     """The objective on the validation split, found again."""
     test: Predictions
+    on_validation: Predictions
+    """What the objective was found from."""
     example: Mapping[str, NDArray[Any]]
     """The first candidates of the test split, as the model takes them."""
     latencies: Mapping[str, Measured]
@@ -81,6 +83,7 @@ def judge(trial: Trial, dataset: PreparedDataset, *, progress: Progress) -> Judg
         split=split,
         validation=validation,
         test=predict_split(model, what, dataset, split=split),
+        on_validation=found,
         example=example,
         latencies=latencies(LATENCIES, model, example),
     )

@@ -22,8 +22,13 @@ from tauopt.deploy.judge import Judged, judge, verdict_on
 from tauopt.deploy.reading import READING
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import RefusedByVerdict, Verdict
+from tauopt.deploy.working_points import FOLDER, Shipped, ship
+from tauopt.durable import write_bytes
+from tauopt.evaluation.closure_figure import closure_figure
 from tauopt.evaluation.report import write_figures
+from tauopt.evaluation.save import save_figure
 from tauopt.evaluation.style import Sample
+from tauopt.evaluation.working_points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
 from tauopt.tracking.registry import again
@@ -32,9 +37,6 @@ from tauopt.tracking.runs import log_file, log_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-FOLDER = "promotion"
-"""Folder of the run's artifacts for figures on the test split and the verdict."""
 
 
 def promote(
@@ -81,6 +83,10 @@ def _contest(
 ) -> Verdict:
     """Compare with the champion and take its place; once more if there is another one by then."""
     trial = judged.trial
+    own = rng.spawn(1)[0]
+    shipped = ship(trial, validation=judged.on_validation, test=judged.test, rng=own)
+    if shipped.reason:
+        progress.say(f"no working points: {shipped.reason}")
     challenger = Challenger(
         judged.what, judged.test, trial.objective, dataset=judged.dataset, split=judged.split
     )
@@ -89,24 +95,27 @@ def _contest(
         progress.say("comparing with the champion")
         found = challenge(client, trial.registered_model, challenger, folder=place, rng=rng)
         verdict = verdict_on(judged, found, force=force)
-        _record(client, judged, verdict, folder=folder / FOLDER)
+        _record(client, judged, verdict, shipped=shipped, folder=folder / FOLDER)
         if not verdict.promoted:
             raise RefusedByVerdict(verdict)
         progress.say(f"registering {verdict.model}")
-        verdict = _register(client, judged, verdict)
+        verdict = _register(client, judged, verdict, shipped)
         if same_champion(client, verdict.model, found):
             _crown(client, verdict)
             return verdict
 
 
-def _record(client: MlflowClient, judged: Judged, verdict: Verdict, *, folder: Path) -> None:
+def _record(
+    client: MlflowClient, judged: Judged, verdict: Verdict, *, shipped: Shipped, folder: Path
+) -> None:
     """Keep with the run what the test split said, whatever follows from it.
 
     Points have the time at which the run ended, so that recording them twice adds nothing.
     """
     run_id = verdict.run_id
     sample = Sample.of(judged.trial.experiment.data, "test split")
-    for path in write_figures(judged.test, folder, sample=sample):
+    files = write_figures(judged.test, folder, sample=sample)
+    for path in (*files, *_point_files(shipped, folder, sample=sample)):
         again(partial(log_file, client, run_id, path, folder=FOLDER))
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
     at = {"timestamp": judged.trial.ended_ms, "step": 0}
@@ -114,9 +123,21 @@ def _record(client: MlflowClient, judged: Judged, verdict: Verdict, *, folder: P
         again(partial(client.log_metric, run_id, clean(f"test_{name}"), value, **at))
 
 
-def _register(client: MlflowClient, judged: Judged, verdict: Verdict) -> Verdict:
+def _point_files(shipped: Shipped, folder: Path, *, sample: Sample) -> list[Path]:
+    """Write the working points and the figures of their closure, `closure_1p.png`, ..."""
+    if shipped.points is None:
+        return []
+    files = [folder / FILE]
+    write_bytes(folder / FILE, shipped.text.encode())
+    for prongs, part in shipped.closures.items():
+        if (drawn := closure_figure(part, prongs=prongs, sample=sample)) is not None:
+            files += save_figure(*drawn, folder, name=f"closure_{prongs}")
+    return files
+
+
+def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:
     """Make the version, or complete the one that an earlier promotion of the same file made."""
-    card = model_card(judged.trial, judged.what, verdict)
+    card = model_card(judged.trial, judged.what, verdict, shipped=shipped)
     tags = {
         READING: judged.what.model_dump_json(),
         "tauopt.dataset_digest": verdict.dataset_digest,
@@ -132,6 +153,7 @@ def _register(client: MlflowClient, judged: Judged, verdict: Verdict) -> Verdict
         verdict=verdict.as_json(),
         tags=tags,
         loader="tauopt.deploy.loading",
+        beside={FILE: shipped.text} if shipped.points else {},
     )
     version = str(registry.register(client, verdict.model, entry, alias="").version)
     verdict = replace(verdict, version=version)

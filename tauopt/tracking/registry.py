@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,6 +47,7 @@ class Entry:
         verdict: JSON-able; kept in the tag `tauopt.verdict`.
         tags: further tags of the version.
         loader: as of `pack_model`.
+        beside: name -> text of files that lie beside the model in the version.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class Entry:
     verdict: Mapping[str, Any]
     tags: Mapping[str, str]
     loader: str = "mlflow.tensorflow"
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 def register(client: MlflowClient, name: str, entry: Entry, *, alias: str = CHAMPION) -> Any:
@@ -227,6 +229,8 @@ def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
             loader=entry.loader,
         )
         (folder / "README.md").write_text(entry.card)
+        for name, text in entry.beside.items():
+            (folder / MODEL_FILE).with_name(name).write_text(text)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(entry.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return client.finalize_logged_model(logged.model_id, "READY")
