@@ -40,7 +40,7 @@ def read_scores(path: Path) -> dict[str, NDArray[Any]]:
             reader = csv.reader(stream)
             names = [name.strip() for name in next(reader, [])]
             _check_names(path, names)
-            rows = [_row(path, reader.line_num, names, row) for row in reader if row]
+            rows = [_row(names, row, path=path, line=reader.line_num) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: can't be read: {error}") from error
     if not rows:
@@ -63,7 +63,7 @@ def _check_names(path: Path, names: list[str]) -> None:
         raise DataError(f"{path}:1: a column stands twice in {', '.join(names)}")
 
 
-def _row(path: Path, line: int, names: list[str], row: list[str]) -> list[float]:
+def _row(names: list[str], row: list[str], *, path: Path, line: int) -> list[float]:
     if len(row) != len(names):
         raise DataError(f"{path}:{line}: expected {len(names)} values, got {len(row)}")
     try:
@@ -112,7 +112,9 @@ def join(
         )
     used, times = np.unique(row[found], return_counts=True)
     if (times > 1).any():
-        _ambiguous(path, scores, int(used[times > 1][0]), "several candidates belong to one row")
+        _ambiguous(
+            scores, int(used[times > 1][0]), "several candidates belong to one row", path=path
+        )
     return found, np.asarray(scores[SCORE][row[found]], np.float64)
 
 
@@ -136,12 +138,14 @@ def _rows(
         chosen, taken = there[same], candidate[same]
         twice = row[chosen] >= 0
         if twice.any():
-            _ambiguous(path, scores, int(taken[twice][0]), "several rows belong to one candidate")
+            _ambiguous(
+                scores, int(taken[twice][0]), "several rows belong to one candidate", path=path
+            )
         row[chosen] = taken
     return row
 
 
-def _ambiguous(path: Path, scores: Columns, row: int, what: str) -> None:
+def _ambiguous(scores: Columns, row: int, what: str, *, path: Path) -> None:
     raise DataError(
         f"{path}: {what}, for instance in event {int(scores[EVENT_NUMBER][row])}; add a spectator "
         "as a column by which candidates of an event are told apart, pt for instance"

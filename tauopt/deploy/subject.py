@@ -15,6 +15,7 @@ from tauopt.deploy.candidates import Candidates
 from tauopt.deploy.evaluate import Ran, parse_selection, run_on, selected
 from tauopt.deploy.history import history
 from tauopt.deploy.importance import importance_of
+from tauopt.deploy.points import points_of
 from tauopt.deploy.trial import Trial
 from tauopt.evaluation.axes import VARIABLES
 from tauopt.evaluation.contender import Contender, decided
@@ -58,8 +59,8 @@ def subject_of(
     client: MlflowClient,
     trial: Trial,
     candidates: Candidates,
-    wish: Wish,
     *,
+    wish: Wish,
     learned: Candidates | None,
     progress: Progress,
 ) -> Subject:
@@ -79,7 +80,7 @@ def subject_of(
     cut = parse_selection(wish.select, candidates.spectators) if wish.select else None
     progress.say(f"running {trial.name} on the {candidates.told}")
     ran = run_on(candidates, trial)
-    mask, contenders = _compared(ran, candidates, wish, progress)
+    mask, contenders = _compared(ran, candidates, wish, progress=progress)
     told = candidates.told
     if cut is not None:
         kept = selected(contenders[0].predictions, cut)
@@ -87,13 +88,13 @@ def subject_of(
         mask[mask] = kept
         told += f", {wish.select}"
     if contenders[0].predictions.has_background:
-        contenders = decided(contenders, None)
+        contenders = decided(contenders, points_of(client, trial))
     data = trial.experiment.data
     subject = Subject(
         contenders,
         Sample.of(data, told) if candidates.balanced else Sample(data.name, told),
         bins=wish.bins or VARIABLES,
-        train=_learned(ran, learned, cut, progress) if learned else None,
+        train=_learned(ran, learned, cut, progress=progress) if learned else None,
         history=history(client, trial),
         objective=trial.experiment.objective.first,
     )
@@ -107,7 +108,7 @@ def subject_of(
 
 
 def _compared(
-    ran: Ran, candidates: Candidates, wish: Wish, progress: Progress
+    ran: Ran, candidates: Candidates, wish: Wish, *, progress: Progress
 ) -> tuple[NDArray[np.bool_], list[Contender]]:
     """Return which candidates (N,) are judged, and all who judge them."""
     trial = Contender(ran.trial.name, ran.predictions, factors=ran.factors)
@@ -127,7 +128,7 @@ def _compared(
 
 
 def _learned(
-    ran: Ran, learned: Candidates, cut: Expression | None, progress: Progress
+    ran: Ran, learned: Candidates, cut: Expression | None, *, progress: Progress
 ) -> Predictions:
     """Return what the trial says of what it has learned from, chosen as what it is judged on."""
     progress.say(f"running {ran.trial.name} on the {learned.told}")

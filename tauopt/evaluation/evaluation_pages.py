@@ -29,7 +29,7 @@ _OF_ALL = ("prongs", "decay_mode")
 """Variables that go with prongs, drawn for all candidates together."""
 _FLAT = ("pt", "eta", "mu")
 """Variables in which working points are wanted flat."""
-_AS_TRAINED = "classes weighted as in training"
+_AS_TRAINED = "classes as in training"
 Page = tuple[str, Figure, dict[str, Any]]
 
 
@@ -134,7 +134,9 @@ def _against(
 def _classes(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
     """Draw what is told apart: confusion, each class against the rest, calibration."""
     sample, first = subject.sample, subject.contenders[0]
-    balanced = replace(sample, weights=_AS_TRAINED) if first.factors else sample
+    balanced = sample
+    if first.factors:
+        balanced = replace(sample, weights=f"{sample.weights}, {_AS_TRAINED}")
     yield "confusion_by_true", *confusion_figure(first.predictions, sample=sample)
     drawn = confusion_figure(as_trained(first), sample=balanced, by="predicted")
     yield "confusion_by_predicted", *drawn

@@ -35,6 +35,8 @@ Points = dict[str, Any]
 
 ROC_GRID = np.linspace(0.2, 1.0, 161)
 """Signal efficiencies of the drawn curve."""
+_LETTERS = 66
+"""Letters of a label that fit below a figure."""
 SCORE_BINS = np.linspace(0.0, 1.0, 31)
 
 
@@ -195,7 +197,8 @@ def confusion_figure(
     axes.minorticks_off()
     axes.tick_params(length=0)
     lines = "rows" if by == "true" else "columns"
-    axes.set_xlabel(f"Predicted class ({lines} in per cent; {sample.weights})")
+    text = f"Predicted class ({lines} in per cent; {sample.weights})"
+    axes.set_xlabel(text, fontsize=min(14.0, 14.0 * _LETTERS / len(text)))
     axes.set_ylabel("True class")
     figure.subplots_adjust(left=0.2)
     label(axes, sample)

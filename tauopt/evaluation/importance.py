@@ -80,10 +80,11 @@ def importances(
         DataError: one class only.
     """
     for group, names in material.features.items():
-        yield _lost(predict, material, group, None, name=group, rng=rng)
+        yield _lost(predict, material, group, column=None, name=group, rng=rng)
         advance()
         for column, name in enumerate(names):
-            yield _lost(predict, material, group, column, name=f"{group}.{name}", rng=rng)
+            label = f"{group}.{name}"
+            yield _lost(predict, material, group, column=column, name=label, rng=rng)
             advance()
 
 
@@ -96,8 +97,8 @@ def _lost(
     predict: Predict,
     material: Material,
     group: str,
-    column: int | None,
     *,
+    column: int | None,
     name: str,
     rng: np.random.Generator,
 ) -> Importance:

@@ -16,6 +16,10 @@ from tauopt.evaluation.panels import triples
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.style import DPI, Sample, label, note, styled
 
+_HOW = (
+    "exchanged among candidates; a feature of objects with all its objects, among candidates with "
+    "the same number of them; a group with its mask, among all; mean of five permutations"
+)
 MOST = 30
 """Features that are drawn, the most important ones."""
 
@@ -60,6 +64,7 @@ def importance_figure(
     return figure, {
         "note": text,
         "metric": metric,
+        "how": _HOW,
         "names": [one.name for one in ordered],
         "lost": columns_of([one.lost for one in ordered]),
     }

@@ -18,6 +18,7 @@ from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.paired_curves import paired_curves
 from tauopt.evaluation.summary import EFFICIENCIES, PRONGS
+from tauopt.evaluation.working_rows import working_numbers
 
 ALL = "all"
 _RATES = tuple(ObjectiveName("rejection", at) for at in EFFICIENCIES)
@@ -81,6 +82,8 @@ def rows(contenders: Sequence[Contender], *, rng: np.random.Generator) -> list[R
         found += _accuracies(name, chosen, rng)
         if first.has_background and (name == ALL or _has_both(chosen[0])):
             found += _curves(name, chosen, rng)
+            if contenders[0].passes:
+                found += [Row(name, *number) for number in working_numbers(chosen, rng=rng)]
     return found
 
 

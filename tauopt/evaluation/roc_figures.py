@@ -118,7 +118,7 @@ def _markers(
     if named:
         for name, (at, _, _), (value, _, _) in zip(one.passes, x, y, strict=True):
             if np.isfinite(value):
-                _name(axes, name, at, value)
+                _name(axes, name, at=at, value=value)
     return {
         name: {
             "signal_efficiency": at.triple if at else None,
@@ -129,7 +129,7 @@ def _markers(
     }
 
 
-def _name(axes: Axes, name: str, at: float, value: float) -> None:
+def _name(axes: Axes, name: str, *, at: float, value: float) -> None:
     """Write a working point's name beside its marker, on the side where the figure goes on."""
     to_the_left = at > _RIGHTMOST
     axes.annotate(

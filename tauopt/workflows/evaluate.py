@@ -14,11 +14,11 @@ from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
 from tauopt.workflows.evaluated import (
     against,
+    candidates_of,
     check_bins,
     its_dataset,
-    of_files,
-    of_test_split,
-    of_training_split,
+    learned_by,
+    spectators_of,
 )
 from tauopt.workflows.places import cache_folder, make_folder, output_folder
 
@@ -120,26 +120,17 @@ def evaluate(
         place = to or output_folder(output) / "evaluations" / found.name
         folder = make_folder(place, option="--to")
         dataset = its_dataset(found, needed=not files, cache=cache, progress=progress)
-        spectators = tuple(found.experiment.data.spectators)
-        if dataset is not None and not files:
-            spectators = dataset.manifest.spectators
+        spectators = spectators_of(found, dataset, files=bool(files))
         check_bins(bins, spectators)
-        compared = against(
-            reference,
-            spectators,
-            of_files=bool(files),
-            find=partial(find_trial, client, folder=Path(temporary) / "reference"),
-        )
+        find = partial(find_trial, client, folder=Path(temporary) / "reference")
+        compared = against(reference, spectators, of_files=bool(files), find=find)
         with silenced_stderr():
             from tauopt.deploy.subject import Wish, subject_of
 
-        if files or dataset is None:
-            place = cache or cache_folder()
-            candidates = of_files(
-                found, files, dataset, branch=compared.branch, cache=place, progress=progress
-            )
-        else:
-            candidates = of_test_split(found, dataset)
+        place = cache or cache_folder()
+        candidates = candidates_of(
+            found, files, dataset, branch=compared.branch, cache=place, progress=progress
+        )
         wish = Wish(
             select=select,
             bins=bins,
@@ -149,8 +140,9 @@ def evaluate(
             scores=compared.scores,
             importance=importance,
         )
-        learned = of_training_split(dataset) if dataset is not None else None
-        subject = subject_of(client, found, candidates, wish, learned=learned, progress=progress)
+        subject = subject_of(
+            client, found, candidates, wish=wish, learned=learned_by(dataset), progress=progress
+        )
     return _written(client, found, subject, folder=folder, progress=progress)
 
 

@@ -96,6 +96,13 @@ def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
             )
 
 
+def spectators_of(trial: Trial, dataset: PreparedDataset | None, *, files: bool) -> tuple[str, ...]:
+    """Return the spectators of a dataset, or where files are read of the dataset file."""
+    if dataset is not None and not files:
+        return dataset.manifest.spectators
+    return tuple(trial.experiment.data.spectators)
+
+
 def its_dataset(
     trial: Trial, *, needed: bool, cache: Path | None, progress: Progress
 ) -> PreparedDataset | None:
@@ -116,16 +123,34 @@ def its_dataset(
         return None
 
 
-def of_test_split(trial: Trial, dataset: PreparedDataset) -> Candidates:
-    """Open the sealed test split."""
+def candidates_of(
+    trial: Trial,
+    files: Sequence[str],
+    dataset: PreparedDataset | None,
+    *,
+    branch: str,
+    cache: Path,
+    progress: Progress,
+) -> Candidates:
+    """Return what a trial is judged on: files, or without any its sealed test split.
+
+    Args:
+        trial: that is judged.
+        files, branch, cache, progress: see `of_files`.
+        dataset: of the trial; needed where there are no files.
+    """
+    if files or dataset is None:
+        return of_files(trial, files, dataset, branch=branch, cache=cache, progress=progress)
     from tauopt.deploy.candidates import OfSplit
 
     opener = f"evaluate {trial.run_id or trial.name}"
     return OfSplit(dataset, dataset.sealed_test(opened_by=opener))
 
 
-def of_training_split(dataset: PreparedDataset) -> Candidates:
-    """Return some candidates that the trial was trained on."""
+def learned_by(dataset: PreparedDataset | None) -> Candidates | None:
+    """Return some candidates that a trial was trained on, if its dataset is there."""
+    if dataset is None:
+        return None
     from tauopt.deploy.candidates import OfSplit, some_chunks
 
     return OfSplit(dataset, some_chunks(dataset.train, most=LEARNED))

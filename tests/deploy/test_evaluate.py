@@ -9,16 +9,26 @@ import numpy as np
 import pytest
 
 from tauopt.cli import app
+from tauopt.config.working_points import WorkingPointSettings
 from tauopt.dataset.prepared import open_dataset
+from tauopt.deploy.candidates import OfSplit
+from tauopt.deploy.evaluate import run_on
 from tauopt.deploy.history import history
+from tauopt.deploy.points import points_of
 from tauopt.deploy.reference import find_trial
+from tauopt.errors import CorruptError
+from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, roc
+from tauopt.evaluation.working_points import FILE, derive
 from tauopt.tracking import client as door
 from tauopt.workflows.evaluate import FOLDER, evaluate
 from tauopt.workflows.promote import promote
 
 from ..prepared_factory import prepared_dataset
 from .trials import DECAY_MODES, MODES, experiment, shipped, train
+
+FEW = {"importance": 0, "bins": ["mu"]}
+"""Draws little, to be quick."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +116,7 @@ def test_figures_come_as_png_and_pdf_with_their_points_and_tables(found):
 def test_a_rerun_replaces_what_was_logged(client, run_id, output, found):
     listed = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert listed == {f"{FOLDER}/{path.name}" for path in found.files}
-    evaluate(run_id, output=output, select="prongs == 1", importance=0, bins=["mu"])
+    evaluate(run_id, output=output, select="prongs == 1", **FEW)
     listed = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert f"{FOLDER}/roc_1p.png" in listed
     for name in ("roc_3p", "importance_groups", "efficiency_pt_1p"):
@@ -117,7 +127,7 @@ def test_a_rerun_replaces_what_was_logged(client, run_id, output, found):
 def test_importances_are_of_every_group_and_feature_and_training_curves_of_every_report(
     good, output, tmp_path, client, run_id
 ):
-    found = evaluate(str(good), output=output, to=tmp_path, importance=500)
+    found = evaluate(str(good), output=output, to=tmp_path, importance=500, bins=["mu"])
     points = json.loads((found.folder / "importance_features.json").read_text())
     assert len(points["names"]) == 7
     assert "candidate.mass_trk_sys" in points["names"]
@@ -137,7 +147,7 @@ def test_a_worse_reference_is_found_worse(found):
 
 
 def test_a_spectator_is_a_reference_too(good, output, tmp_path, dataset):
-    found = evaluate(str(good), reference="pt", to=tmp_path / "here", output=output)
+    found = evaluate(str(good), reference="pt", to=tmp_path / "here", output=output, **FEW)
     assert found.folder == tmp_path / "here"
     assert not found.run_id
     split = open_dataset(dataset).sealed_test(opened_by="the test")
@@ -159,7 +169,7 @@ def test_scores_of_a_file_are_a_reference_for_the_candidates_that_they_know(
                                                   columns["mu"][known], strict=True)]  # fmt: skip
     (tmp_path / "theirs.csv").write_text("\n".join(["event_number,score", *lines]))
     found = evaluate(
-        str(good), reference=str(tmp_path / "theirs.csv"), output=output, to=tmp_path / "to"
+        str(good), reference=str(tmp_path / "theirs.csv"), output=output, to=tmp_path / "to", **FEW
     )
     assert found.reference == "theirs"
     assert sum(found.candidates.values()) == known.sum()
@@ -170,13 +180,43 @@ def test_scores_of_a_file_are_a_reference_for_the_candidates_that_they_know(
 
 def test_select_keeps_candidates_by_their_spectators(good, output, tmp_path, dataset):
     found = evaluate(
-        str(good), select="pt > 25000 && event_number % 2 == 0", output=output, to=tmp_path
+        str(good), select="pt > 25000 && event_number % 2 == 0", output=output, to=tmp_path, **FEW
     )
     split = open_dataset(dataset).sealed_test(opened_by="the test")
     columns = split.columns(["labels", "pt", "event_numbers"])
     kept = (columns["pt"] > 25000) & (columns["event_numbers"] % 2 == 0)
     assert found.candidates["signal"] == (kept & (columns["labels"] > 0)).sum()
     assert "pt > 25000" in found.sample
+
+
+def test_working_points_that_a_model_brings_are_those_that_are_drawn(
+    good, output, client, tmp_path, dataset
+):
+    validation = Predictions.load(good / "predictions.npz")
+    points = derive(validation, WorkingPointSettings())
+    folder = shutil.copytree(good, tmp_path / "t000")
+    (folder / FILE).write_text(json.dumps(points.as_json()))
+    found = evaluate(str(folder), reference="pt", output=output, to=tmp_path / "to", importance=0)
+    split = open_dataset(dataset).sealed_test(opened_by="the test")
+    columns = split.columns(["labels", "weights", "pt", "mu", "prongs"])
+    trial = find_trial(client, str(folder), folder=tmp_path / "t")
+    predictions = run_on(OfSplit(open_dataset(dataset), split), trial).predictions
+    passed = points.passes(predictions.score, predictions.columns)
+    taus = columns["labels"] > 0
+    for name in points.names:
+        row = number(found, f"efficiency of {name}")
+        expected = np.average(passed[name][taus], weights=columns["weights"][taus])
+        assert row.value.value == pytest.approx(expected)
+        assert row.reference.value == pytest.approx(expected, abs=0.01)
+    drawn = json.loads((found.folder / "efficiency_pt_1p.json").read_text())
+    assert tuple(drawn["values"]["t000-dense"]) == points.names
+    run_id = shipped(client, output, shutil.copytree(good, tmp_path / "again"))
+    client.log_artifact(run_id, str(folder / FILE))
+    by_run = find_trial(client, run_id, folder=tmp_path / "run")
+    assert points_of(client, by_run).as_json() == points.as_json()
+    (folder / FILE).write_text("{}")
+    with pytest.raises(CorruptError, match=FILE):
+        points_of(client, trial)
 
 
 def test_a_task_without_background_has_accuracies_only(tmp_path, dataset, output):
@@ -216,6 +256,7 @@ def test_what_cannot_be_is_refused_in_words(
 
 def test_the_command_prints_numbers_with_errors_or_json(good, output, tmp_path, capfd, monkeypatch):
     words = ["evaluate", good, "--output", output, "--to", tmp_path, "--reference", "mu"]
+    words += ["--importance", 0, "--bins", "mu"]
     code, stdout, stderr = told(capfd, monkeypatch, *words)
     assert code == 0
     for part in ("rejection@0.75", "±", "σ", str(tmp_path)):

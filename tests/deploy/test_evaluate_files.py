@@ -1,6 +1,7 @@
 """Evaluation on ntuples: streamed, and the same as the prepared test split where they overlap."""
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from tauopt.progress import Silent
 from tauopt.stream.batches import Batch
 from tauopt.training.prediction import Predictor
 from tauopt.workflows.evaluate import evaluate
+from tauopt.workflows.evaluated import Against, against
 
 from .. import ntuples_factory
 from .trials import train
@@ -72,9 +74,9 @@ def trial(home):
     return train(home / "runs" / "t000", prepare(data, cache=home / "cache"), settings)
 
 
-def judged(trial, output, *files, **more):
+def judged(trial, to, *files, **more):
     more = {"importance": 0, "bins": ["eta"], **more}
-    return evaluate(str(trial), files=files, output=output, to=output / "to", **more)
+    return evaluate(str(trial), files=files, output=trial.parent, to=to, **more)
 
 
 def values(found):
@@ -109,6 +111,44 @@ def test_a_branch_is_a_reference(home, trial, tmp_path):
     assert row.reference.value == pytest.approx(auc(curve).value, abs=1e-5)
     points = json.loads((found.folder / "roc.json").read_text())
     assert points["ratio"]["to"] == "2 * stored - 1"
+
+
+def test_files_are_judged_without_the_dataset_but_no_test_split_is(home, trial, tmp_path):
+    orphan = shutil.copytree(trial, tmp_path / "t000")
+    result = json.loads((orphan / "result.json").read_text())
+    result["dataset_folder"], result["dataset_digest"] = "/nowhere/toy", "0" * 64
+    for sample in result["experiment"]["data"]["samples"].values():
+        sample["files"] = [file.replace(str(home), "/nowhere") for file in sample["files"]]
+    (orphan / "result.json").write_text(json.dumps(result))
+    with pytest.raises(DataError, match="is gone"):
+        judged(orphan, tmp_path / "to")
+    told = []
+
+    class Listener(Silent):
+        def say(self, message):
+            told.append(message)
+
+    found = judged(orphan, tmp_path / "to", f"{home}/*_1.root", progress=Listener())
+    whole = judged(trial, tmp_path / "whole", f"{home}/*_1.root")
+    assert values(found) == values(whole)
+    assert any("can't be told" in line for line in told)
+    assert not (found.folder / "scores.png").exists()  # of the training split
+
+
+@pytest.mark.parametrize(
+    ("text", "of_files", "expected"),
+    [
+        ("", False, Against()),
+        ("stored", True, Against(spectator="stored")),
+        ("TauJets.RNNScore", True, Against(spectator="reference", branch="TauJets.RNNScore")),
+        ("0123abcd", True, Against(trial="trial 0123abcd")),
+        ("models:/tau-id@champion", True, Against(trial="trial models:/tau-id@champion")),
+        ("t018", False, Against(trial="trial t018")),
+    ],
+)
+def test_what_a_reference_is_is_told_by_its_name(text, of_files, expected):
+    found = against(text, ("pt", "stored"), of_files=of_files, find=lambda name: f"trial {name}")
+    assert found == expected
 
 
 def streaming(home, **more):

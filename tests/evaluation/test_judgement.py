@@ -8,7 +8,7 @@ import pytest
 
 from tauopt.config.objective import parse_objective
 from tauopt.evaluation.bootstrap import paired_bootstrap
-from tauopt.evaluation.contender import Contender, scored
+from tauopt.evaluation.contender import Contender, decided, scored
 from tauopt.evaluation.judgement import as_csv, as_json, as_markdown, rows
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.paired_curves import paired_curves
@@ -29,12 +29,26 @@ def stored(predictions):
 
 def test_every_number_is_the_one_that_metrics_gives(predictions, stored):
     for row in rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1)):
+        if " of " in row.metric:
+            continue
         prongs = "" if row.candidates == "all" else f"/{row.candidates[0]}p"
         objective = parse_objective(row.metric + prongs)
         assert row.value == measure(objective, predictions)
         if row.reference:
             assert row.reference == measure(objective, stored.predictions)
             assert row.difference.value == pytest.approx(row.value.value - row.reference.value)
+
+
+def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(predictions, stored):
+    both = decided([Contender("trial", predictions), stored], None)
+    table = rows(both, rng=np.random.default_rng(1))
+    signal, weights = predictions.is_signal, predictions.weights
+    for kind, of in (("efficiency", signal), ("rejection", ~signal)):
+        (row,) = [r for r in table if (r.candidates, r.metric) == ("all", f"{kind} of 75 %")]
+        for one, value in zip(both, (row.value, row.reference), strict=True):
+            part = weights[of & one.passes["75 %"]].sum() / weights[of].sum()
+            assert value.value == pytest.approx(part if kind == "efficiency" else 1 / part)
+        assert row.difference.low <= row.value.value - row.reference.value <= row.difference.high
 
 
 def test_a_stored_score_has_no_accuracy_to_compare(predictions, stored):
