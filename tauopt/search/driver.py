@@ -27,6 +27,8 @@ from tauopt.search.leaderboard import LEADERBOARD, rows
 from tauopt.search.origin import Origin
 from tauopt.search.preview import first_points
 from tauopt.search.pruners import make_pruner
+from tauopt.search.report import report_in_the_end
+from tauopt.search.report_facts import ENVIRONMENT, EXPERIMENT
 from tauopt.search.runs import RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
 from tauopt.search.storage import DATABASE_ERRORS, open_storage
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from tauopt.search.own import OwnSpace
 
 LOCK = "lock"
-EXPERIMENT = "experiment.yaml"
-ENVIRONMENT = "environment.json"
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
 
@@ -249,6 +249,7 @@ class _Drive:
             note=telling.note_of_search(order.name, order.file, board, resume=resume),
             files={order.folder / LEADERBOARD: False, table: True},
             figures=write_fronts(board, order.folder, experiment=experiment, dataset=order.dataset),
+            report=report_in_the_end(self._study, order.folder, on_event=self._on_event),
             timeout_s=_DELIVERY_S,
         )
 
