@@ -36,6 +36,8 @@ BEST = "#d55e00"
 """Colour of what is best."""
 PANELS_SIZE = (10.4, 4.9)
 """Inches of a figure of two panels."""
+_SIZE, _SMALL, _MANY = 5.5, 3.2, 200
+"""Points of a mark; where there are many trials; how many that are."""
 _DECADES = 0.7
 """Positive values that span more than this many decades get a logarithmic axis."""
 
@@ -58,32 +60,32 @@ def where(sample: Sample) -> str:
 
 def mark_trials(axes: Axes, x: Sequence[float | None], trials: Sequence[Tried]) -> None:
     """Draw each trial at its place; one without a value is marked at the foot of the axes."""
+    size = _SIZE if len(trials) <= _MANY else _SMALL
     for fate in reversed(FATES):
         own = [
             (at, t) for at, t in zip(x, trials, strict=True) if t.fate == fate and at is not None
         ]
         known = [(at, t) for at, t in own if t.value is not None]
         if known:
-            _mark(axes, known, fate)
+            _mark(axes, known, look(fate, size=size))
         foot = [at for at, t in own if t.value is None]
         transform = axes.get_xaxis_transform()
-        axes.plot(foot, [0.025] * len(foot), transform=transform, clip_on=False, **look(fate))
+        axes.plot(
+            foot, [0.025] * len(foot), transform=transform, clip_on=False, **look(fate, size=size)
+        )
 
 
-def _mark(axes: Axes, trials: Sequence[tuple[float, Tried]], fate: str) -> None:
+def _mark(axes: Axes, trials: Sequence[tuple[float, Tried]], style: dict[str, Any]) -> None:
     places = [at for at, _ in trials]
     values = np.array([t.height for _, t in trials])
     errors = [
         [0.0 if end is None else abs(end - t.height) for end in (t.low, t.high)] for _, t in trials
     ]
-    style = look(fate)
-    axes.errorbar(
-        places, values, yerr=np.array(errors).T, fmt=style.pop("marker"),
-        ecolor="#777777", elinewidth=0.8, **{k: v for k, v in style.items() if k != "linestyle"},
-    )  # fmt: skip
+    errorbars: dict[str, Any] = {"yerr": np.array(errors).T, "ecolor": "#777777", "elinewidth": 0.8}
+    axes.errorbar(places, values, **errorbars, **style)
 
 
-def look(fate: str, *, size: float = 5.5) -> dict[str, Any]:
+def look(fate: str, *, size: float = _SIZE) -> dict[str, Any]:
     """Return how a fate's mark is drawn."""
     return {**LOOKS[fate], "markersize": size, "linestyle": "", "markeredgewidth": 1.2, "zorder": 3}
 

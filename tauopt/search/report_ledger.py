@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tauopt.evaluation.search_trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
 from tauopt.search.report_facts import SearchFacts, TrialFacts
+from tauopt.search.report_times import CUTS
 
 LOST = "lost by interruption"
 _MEANING = {
@@ -81,7 +82,7 @@ def ledger_of(facts: SearchFacts) -> Ledger:
         ),
         waiting_cpu_hours=sum(t.cpus * (s.ready - s.begin) for t, s in every) / 3600,
         wall_hours=sum(session.end - session.begin for session in facts.sessions) / 3600,
-        interruptions=sum(s.ending in ("stopped", "killed", "died") for _, s in every),
+        interruptions=sum(s.ending in CUTS for _, s in every),
         passes_spared=sum(seen.get(trial.row.duplicate_of or 0, 0) for trial in repeated),
     )
 

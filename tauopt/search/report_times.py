@@ -15,6 +15,8 @@ from optuna.trial import FrozenTrial
 from tauopt.search.plans import HALVED
 from tauopt.tracking.spool import Record
 
+CUTS = ("stopped", "killed", "died")
+"""Endings of a stretch that did not end its trial: by the driver, with it, or the worker alone."""
 SEEN, PACE = "candidates_seen", "candidates_per_s"
 
 
@@ -39,8 +41,7 @@ class Stretch:
     """When its network was built; before that the worker started and imported."""
     end: float
     ending: str
-    """`complete`, `pruned`, `fail`, `running`, `stopped` (the driver wound up), `killed` (with the
-    driver) or `died` (the worker alone)."""
+    """`complete`, `pruned`, `fail`, `running` or one of `CUTS`."""
     lost_s: float = 0.0
     """Seconds since the last report, where training since then had to be done again; at most."""
 

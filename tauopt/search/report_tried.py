@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from tauopt.config.dataset import Dataset
 from tauopt.evaluation.search_trials import REPEATED, Tried
 from tauopt.evaluation.style import Sample
+from tauopt.evaluation.timeline_figure import CUT, Bar, Driving
 from tauopt.search.report_facts import SearchFacts, TrialFacts
+from tauopt.search.report_times import CUTS
 
 _RUNGS = ("asha", "hyperband")
 """Pruners that decide at some reports only."""
@@ -113,6 +115,20 @@ def spent_hours(
     until, begin = np.asarray(times, dtype=np.float64)[:, None], np.asarray(begins)
     lasted = np.clip(np.minimum(until, np.asarray(ends)) - begin, 0.0, None)
     return np.asarray(lasted @ np.asarray(rates, dtype=np.float64) / 3600)
+
+
+def bars_of(facts: SearchFacts) -> list[Bar]:
+    """Return when trials had a worker."""
+    return [
+        Bar(t.number, s.begin, s.ready, s.end, CUT if s.ending in CUTS else t.fate)
+        for t in facts.trials
+        for s in t.past.stretches
+    ]
+
+
+def drivings_of(facts: SearchFacts) -> list[Driving]:
+    """Return when a driver lived."""
+    return [Driving(s.begin, s.end, s.is_closed) for s in facts.sessions]
 
 
 def sample_of(facts: SearchFacts) -> Sample:

@@ -50,7 +50,7 @@ class Told:
             self._record(self.folder / "run", end, kind="tags", tags={})
 
     def trial(self, state, values=(), *, ask=None, end=None, params=None, others=(), plan=True,
-              repeats=None, reason=""):  # fmt: skip
+              repeats=None, reason="", attributes=None):  # fmt: skip
         """Add a trial to the study: reports 1, 2, ... of these values; its number."""
         number = len(self.study.trials)
         params = {} if params is None else params
@@ -68,6 +68,7 @@ class Told:
                 user_attrs={
                     **({DUPLICATE_OF: repeats} if repeats is not None else {}),
                     **({REASON: reason} if reason else {}),
+                    **(attributes or {}),
                 },
                 system_attrs={}, intermediate_values=dict(enumerate(values, start=1)),
             )

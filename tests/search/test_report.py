@@ -1,12 +1,13 @@
 """The page of a search: whole in one file, safe whatever names hold, there in every state."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.search import report as report_module
+from tauopt.search import report_figures
 from tauopt.search.report import report_in_the_end, write_report
 from tauopt.search.report_facts import gather
 from tests.search.report_studies import OBJECTIVE, Told, eventful, seconds_at, trained
@@ -140,8 +141,7 @@ def test_each_figure_has_its_points_and_a_sentence_that_says_how_to_read_it(tmp_
 
 
 def test_a_figure_that_fails_is_told_and_the_rest_is_there(tmp_path, monkeypatch, caplog):
-    told = eventful(tmp_path)
-    whole = report_module._planned
+    whole = report_figures.plan
 
     def broken(facts):
         first, *others = whole(facts)
@@ -149,10 +149,10 @@ def test_a_figure_that_fails_is_told_and_the_rest_is_there(tmp_path, monkeypatch
         def fail():
             raise ZeroDivisionError("no <figure>")
 
-        return [report_module._Planned(first.name, first.title, first.reading, fail), *others]
+        return [replace(first, draw=fail), *others]
 
-    monkeypatch.setattr(report_module, "_planned", broken)
-    report, page, _ = written(told, tmp_path / "report")
+    monkeypatch.setattr(report_figures, "plan", broken)
+    report, page, _ = written(eventful(tmp_path), tmp_path / "report")
     (problem,) = report.problems
     assert problem == "Best value so far: ZeroDivisionError: no <figure>"
     assert problem in caplog.text
