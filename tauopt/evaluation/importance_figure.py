@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tauopt.evaluation.figures import Points
-from tauopt.evaluation.parameter_axis import short_names
+from tauopt.evaluation.parameter_names import short_names
 from tauopt.evaluation.search_style import where
 from tauopt.evaluation.style import LINES, MARKERS, Sample, new_figure, styled
 

@@ -6,16 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tauopt.evaluation.figures import Points
 from tauopt.evaluation.search_style import BEST, LOOKS, look, scale_values, signs, where
-from tauopt.evaluation.search_trials import COMPLETE, PRUNED, REPEATED, Tried, best_of
+from tauopt.evaluation.search_trials import (
+    COMPLETE,
+    FAILED,
+    PRUNED,
+    REPEATED,
+    UNFINISHED,
+    Tried,
+    best_of,
+)
 from tauopt.evaluation.style import Sample, label, new_figure, rounded, styled
 
 _SIZE = (7.6, 5.2)
+_MANY = 200
+"""Curves of one fate from which their marks are small."""
 
 
 @styled
@@ -49,8 +60,10 @@ def learning_figure(
         axes.axvline(
             rung / divisor, ymax=0.8, color="#56b4e9", linestyle=":", linewidth=1.1, zorder=1
         )
-    for trial in sorted(own, key=lambda t: t.fate != PRUNED):
-        _curve(axes, trial, divisor, is_best=trial is best)
+    for fate in (PRUNED, FAILED, UNFINISHED, COMPLETE):
+        _curves(axes, [t for t in own if t.fate == fate and t is not best], fate, divisor)
+    if best is not None:
+        _best(axes, best, divisor)
     ends = [end for pair in (best.intervals if best else ()) for end in pair]
     scale_values(axes, [*(v for t in own for v in t.values), *ends], free=0.24)
     if not by_candidates:
@@ -72,19 +85,22 @@ def learning_figure(
     }
 
 
-def _curve(axes: Axes, trial: Tried, divisor: float, *, is_best: bool) -> None:
-    x = [seen / divisor for seen in trial.seen]
-    colour = BEST if is_best else LOOKS[trial.fate]["color"]
-    width, alpha = (2.4, 1.0) if is_best else (1.0, 0.75)
-    axes.plot(
-        x, trial.values, color=colour, linewidth=width, alpha=alpha, zorder=4 if is_best else 2
+def _curves(axes: Axes, trials: Sequence[Tried], fate: str, divisor: float) -> None:
+    """Draw the curves of one fate; those that did not complete end in a mark."""
+    lines = [np.column_stack([np.array(t.seen) / divisor, t.values]) for t in trials]
+    colour = LOOKS[fate]["color"]
+    axes.add_collection(
+        LineCollection(lines, colors=colour, linewidths=1.0, alpha=0.75, label=fate, zorder=2)
     )
-    if trial.fate == COMPLETE and not is_best:
-        return
-    if not is_best:
-        axes.plot(x[-1:], trial.values[-1:], **look(trial.fate, size=5.0))
-        return
-    top = max(range(len(x)), key=lambda i: (trial.values[i], -i))
+    if fate != COMPLETE and lines:
+        x, y = np.array([line[-1] for line in lines]).T
+        axes.plot(x, y, **look(fate, size=5.0 if len(lines) <= _MANY else 3.2))
+
+
+def _best(axes: Axes, trial: Tried, divisor: float) -> None:
+    x = np.array(trial.seen) / divisor
+    axes.plot(x, trial.values, color=BEST, linewidth=2.4, zorder=4)
+    top = int(np.argmax(trial.values))
     axes.plot(x[top], trial.values[top], "*", color=BEST, markersize=13, zorder=5)
     if trial.intervals:
         low, high = np.array(trial.intervals).T

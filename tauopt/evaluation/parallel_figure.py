@@ -17,7 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from tauopt.evaluation.figures import Points
-from tauopt.evaluation.parameter_axis import Axis, ChoiceAxis, short_names, spread
+from tauopt.evaluation.parameter_axis import Axis, ChoiceAxis, spread
+from tauopt.evaluation.parameter_names import short_names
 from tauopt.evaluation.search_style import BEST, is_wide, where
 from tauopt.evaluation.search_trials import COMPLETE, REPEATED, Tried, best_of
 from tauopt.evaluation.style import Sample, new_figure, styled

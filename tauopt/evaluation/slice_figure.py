@@ -11,7 +11,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tauopt.evaluation.data_figures import title
 from tauopt.evaluation.figures import Points
-from tauopt.evaluation.parameter_axis import Axis, ChoiceAxis, short_names, spread
+from tauopt.evaluation.parameter_axis import Axis, ChoiceAxis, spread
+from tauopt.evaluation.parameter_names import short_names
 from tauopt.evaluation.search_style import BEST, mark_trials, scale_values, signs, where
 from tauopt.evaluation.search_trials import REPEATED, Tried, best_of
 from tauopt.evaluation.style import Sample, new_figure, styled

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tauopt.evaluation.search_trials import FATES
 from tauopt.search.html import Html, element, joined
-from tauopt.search.leaderboard import Row, varying
 from tauopt.search.report_facts import SearchFacts
 from tauopt.search.report_ledger import Entry, Ledger
 from tauopt.search.report_style import SCRIPT, STYLE
+from tauopt.search.report_tables import Column, board, number_text, pairs, table
+
+_TITLES = (
+    "Leaderboard", "Figures", "Ledger of compute", "Dataset", "Environment", "Configuration",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,28 @@ def page(
 def _sections(
     facts: SearchFacts, ledger: Ledger, figures: Sequence[Shown], problems: Sequence[str]
 ) -> list[Html]:
-    return [
-        _section("Leaderboard", _board(facts)),
-        _section("Figures", *(_figure(shown) for shown in figures), *map(_problem, problems)),
-        _section("Ledger of compute", _ledger(ledger)),
-        _section("Dataset", _dataset(facts)),
-        _section("Environment", _pairs({**_versions(facts), **facts.environment})),
-        _section("Configuration", element("pre", facts.yaml or "not recorded")),
+    parts: list[list[str]] = [
+        [board(facts)],
+        [*(_figure(shown) for shown in figures), *map(_problem, problems)],
+        [_ledger(ledger)],
+        [_dataset(facts)],
+        [pairs({**_versions(facts), **facts.environment})],
+        [element("pre", facts.yaml or "not recorded")],
     ]
+    return [_section(title, *part) for title, part in zip(_TITLES, parts, strict=True)]
 
 
 def _section(title: str, *content: str) -> Html:
-    return element("section", element("h2", title), *content)
+    return element("section", element("h2", title), *content, id=_anchor(title))
+
+
+def _anchor(title: str) -> str:
+    return title.partition(" ")[0].lower()
+
+
+def _contents() -> Html:
+    links = (element("a", title, href=f"#{_anchor(title)}") for title in _TITLES)
+    return element("nav", *links)
 
 
 def _top(facts: SearchFacts, ledger: Ledger) -> Html:
@@ -81,7 +95,7 @@ def _top(facts: SearchFacts, ledger: Ledger) -> Html:
         "header",
         element("p", "tauopt search report", class_="kind"),
         element("h1", facts.name),
-        _pairs(
+        pairs(
             {
                 "objective": wanted,
                 "best": _best(facts),
@@ -90,6 +104,7 @@ def _top(facts: SearchFacts, ledger: Ledger) -> Html:
                 "state": _state(facts),
             }
         ),
+        _contents(),
     )
 
 
@@ -98,7 +113,7 @@ def _best(facts: SearchFacts) -> str:
         return "no trial has completed yet"
     row = facts.board[0]
     interval = "" if row.low is None else f" (68 %: {row.low:.4g} to {row.high:.4g})"
-    return f"t{row.number:03d}, {facts.goals[0].name} = {_number(row.value)}{interval}"
+    return f"t{row.number:03d}, {facts.goals[0].name} = {number_text(row.value)}{interval}"
 
 
 def _state(facts: SearchFacts) -> str:
@@ -130,61 +145,17 @@ def _problem(text: str) -> Html:
     return element("p", f"Not drawn: {text}", class_="problem")
 
 
-def _board(facts: SearchFacts) -> Html:
-    if not facts.board:
-        return element("p", "No trial has begun yet.")
-    paths = varying(facts.board)
-    first, *others = [goal.name for goal in facts.goals]
-    header = ["rank", *(["front"] if others else []), "trial", first, "68 % interval", *others,
-              "state", "minutes", *paths, "reason"]  # fmt: skip
-    lines = [_row(row, others, paths) for row in facts.board]
-    filled = [i for i, name in enumerate(header) if name != "reason" or any(x[i] for x in lines)]
-    said = (
-        "Sorted by a click on a column's head. A value in parentheses is the best so far of a "
-        "trial that did not complete."
-    )
-    if others:
-        said += " Front 1: no trial is as good in all objectives and better in one."
-    cells = [[line[i] for i in filled] for line in lines]
-    return joined(element("p", said), _table([header[i] for i in filled], cells, sortable=True))
-
-
-def _row(row: Row, others: Sequence[str], paths: Sequence[str]) -> list[str]:
-    value = "" if row.value is None else _number(row.value)
-    low, high = row.low, row.high
-    complete = row.state == "COMPLETE"
-    standing = row.standing
-    if row.duplicate_of is not None:
-        standing = f"repeats t{row.duplicate_of:03d}"
-    return [
-        str(row.rank or ""),
-        *([str(row.front or "")] if others else []),
-        f"t{row.number:03d}",
-        value if complete or not value else f"({value})",
-        "" if low is None or high is None else f"{low:.4g} to {high:.4g}",
-        *(_number(row.others[name][0]) if name in row.others else "" for name in others),
-        standing,
-        "" if row.seconds is None else f"{row.seconds / 60:.1f}",
-        *(_number(row.shown[path]) if path in row.shown else "" for path in paths),
-        row.reason,
-    ]
-
-
-def _number(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
 def _ledger(ledger: Ledger) -> Html:
-    header = [
-        "what",
-        "trials",
-        "candidate-passes",
-        "core-hours",
-        "GPU-hours",
-        "share of core-hours",
-    ]
     total = ledger.total
-    rows = [_entry(entry, total) for entry in (*ledger.entries, total)]
+    entries = [*ledger.entries, total]
+    columns = [
+        Column("what", [entry.meaning for entry in entries]),
+        Column("trials", [f"{entry.trials:,}" for entry in entries]),
+        Column("candidate-passes", [f"{entry.passes:,}" for entry in entries]),
+        Column("core-hours", [f"{entry.cpu_hours:.3g}" for entry in entries]),
+        Column("GPU-hours", [f"{entry.gpu_hours:.3g}" for entry in entries]),
+        Column("share of core-hours", [_share(entry, total) for entry in entries]),
+    ]
     said = [
         f"Before training (a worker's start, imports, the network's building): "
         f"{ledger.waiting_cpu_hours:.3g} core-hours of these.",
@@ -194,37 +165,25 @@ def _ledger(ledger: Ledger) -> Html:
         "Hours are those in which cores and GPUs were held. A candidate-pass is one candidate "
         "seen once in training.",
     ]
-    return joined(_table(header, rows, last_bold=True), element("p", " ".join(said)))
+    return joined(table(columns, kind="total"), element("p", " ".join(said)))
 
 
-def _entry(entry: Entry, total: Entry) -> list[str]:
-    share = entry.cpu_hours / total.cpu_hours if total.cpu_hours else 0.0
-    return [
-        entry.meaning,
-        f"{entry.trials:,}",
-        f"{entry.passes:,}",
-        f"{entry.cpu_hours:.3g}",
-        f"{entry.gpu_hours:.3g}",
-        f"{100 * share:.1f} %",
-    ]
+def _share(entry: Entry, total: Entry) -> str:
+    return f"{100 * entry.cpu_hours / total.cpu_hours if total.cpu_hours else 0.0:.1f} %"
 
 
 def _dataset(facts: SearchFacts) -> Html:
     digest = facts.origin.get("dataset") or "not recorded"
     if facts.counts is None:
-        return _pairs(
-            {"digest": digest, "candidates": "the prepared dataset is not there any more"}
-        )
+        return pairs({"digest": digest, "candidates": "the prepared dataset is not there any more"})
     splits = facts.counts.splits
     classes = list(dict.fromkeys(name for counts in splits.values() for name in counts))
-    rows = [
-        [split, *(f"{counts.get(name, 0):,}" for name in classes), f"{sum(counts.values()):,}"]
-        for split, counts in splits.items()
+    columns = [
+        Column("split", list(splits)),
+        *(Column(c, [f"{counts.get(c, 0):,}" for counts in splits.values()]) for c in classes),
+        Column("candidates", [f"{sum(counts.values()):,}" for counts in splits.values()]),
     ]
-    return joined(
-        _pairs({"name": facts.counts.name, "digest": digest}),
-        _table(["split", *classes, "candidates"], rows),
-    )
+    return joined(pairs({"name": facts.counts.name, "digest": digest}), table(columns))
 
 
 def _versions(facts: SearchFacts) -> dict[str, str]:
@@ -235,26 +194,3 @@ def _versions(facts: SearchFacts) -> dict[str, str]:
         "MLflow run": facts.origin.get("run_id", ""),
     }
     return {name: value for name, value in known.items() if value}
-
-
-def _pairs(pairs: Mapping[str, str]) -> Html:
-    rows = (
-        element("tr", element("th", k, scope="row"), element("td", v)) for k, v in pairs.items()
-    )
-    return element("table", *rows, class_="pairs")
-
-
-def _table(
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    sortable: bool = False,
-    last_bold: bool = False,
-) -> Html:
-    top = element("tr", *(element("th", name, scope="col") for name in header))
-    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
-    kinds = [*(["sortable"] if sortable else []), *(["total"] if last_bold else [])]
-    table = element(
-        "table", element("thead", top), element("tbody", *body), class_=" ".join(kinds) or "plain"
-    )
-    return element("div", table, class_="wide")

@@ -13,19 +13,23 @@ h2 { margin: 40px 0 10px; padding-bottom: 4px; font-size: 20px;
 h3 { margin: 0 0 6px; font-size: 16px; }
 p { margin: 8px 0; max-width: 90ch; }
 .problem { color: var(--mark); overflow-wrap: anywhere; }
-.wide { overflow-x: auto; }
+.wide { overflow: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: 4px 10px; text-align: right; vertical-align: top; white-space: nowrap; }
-thead th { background: var(--shade); border-bottom: 1px solid var(--ink); }
+thead th { position: sticky; top: 0; background: var(--shade); box-shadow: 0 1px var(--ink); }
 tbody tr { border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
+.text { text-align: left; }
+.paper { display: none; }
 .total tbody tr:last-child { font-weight: 700; border-top: 1px solid var(--ink); }
-.pairs th { font-weight: 600; color: var(--faint); padding-left: 0; }
+.pairs th { font-weight: 600; color: var(--faint); padding-left: 0; text-align: left; }
 .pairs td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .sortable thead th { cursor: pointer; }
 .sortable thead th[aria-sort="ascending"]::after { content: " \\25b2"; }
 .sortable thead th[aria-sort="descending"]::after { content: " \\25bc"; }
-.sortable td:last-child { white-space: normal; max-width: 60ch; }
+.sortable td:last-child { white-space: normal; min-width: 5ch; max-width: 70ch; }
+.wide:has(.sortable) { max-height: 460px; border-bottom: 1px solid var(--ink); }
+nav { margin: 14px 0 0; display: flex; flex-wrap: wrap; gap: 4px 18px; }
+nav a { color: var(--mark); }
 figure { margin: 22px 0 34px; break-inside: avoid; }
 figure img { display: block; max-width: 100%; height: auto; }
 figcaption { margin-top: 4px; max-width: 90ch; color: var(--faint); }
@@ -37,9 +41,17 @@ pre { padding: 12px 16px; overflow-x: auto; background: var(--shade); font-size:
   main { max-width: none; padding: 0; }
   h2 { break-after: avoid; }
   figure img { max-height: 225mm; }
-  .wide { overflow: visible; }
+  nav, .screen { display: none; }
+  .paper { display: table-cell; }
+  p.paper { display: block; }
+  .sortable tbody tr:nth-child(n + 21) { display: none; }
+  .wide, .wide:has(.sortable) { overflow: visible; max-height: none; border: 0; }
+  thead th { position: static; }
   table { font-size: 7.5pt; }
-  th, td { padding: 2px 4px; white-space: normal; overflow-wrap: anywhere; }
+  th, td { padding: 2px 5px; }
+  tr { break-inside: avoid; }
+  td.paper { width: 60%; }
+  td.paper, .sortable td:last-child { white-space: normal; overflow-wrap: anywhere; }
   pre { white-space: pre-wrap; font-size: 8pt; }
 }
 """

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tauopt.evaluation.parameter_axis import ChoiceAxis, NumberAxis, short_names, spread, text_of
+from tauopt.evaluation.parameter_axis import ChoiceAxis, NumberAxis, spread
+from tauopt.evaluation.parameter_names import short_names, text_of
 
 
 @pytest.mark.parametrize("seed", range(4))

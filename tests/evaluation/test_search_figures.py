@@ -119,11 +119,12 @@ def test_curves_end_where_trials_ended_and_repeated_ones_are_left_out():
     drawn = {t["trial"]: t for t in points["trials"]}
     own = [t for t in trials if t.values and t.fate != "repeated"]
     assert set(drawn) == {t.number for t in own}
-    curves = sorted(tuple(x.get_ydata()) for x in axes.lines if x.get_linestyle() == "-")
-    assert curves == sorted(tuple(t.values) for t in own)
-    thousands = axes.get_xlabel().endswith("(thousands)")
-    last = max(max(x.get_xdata()) for x in axes.lines if x.get_linestyle() == "-")
-    assert last == pytest.approx(6e5 / (1e3 if thousands else 1e6))
+    curves = [line for part in axes.collections for line in getattr(part, "get_segments", list)()]
+    (best,) = [x.get_xydata() for x in axes.lines if x.get_linewidth() == 2.4]
+    heights = sorted(tuple(curve[:, 1]) for curve in [*curves, best])
+    assert heights == sorted(tuple(t.values) for t in own)
+    assert axes.get_xlabel().endswith("(thousands)")
+    assert max(curve[:, 0].max() for curve in [*curves, best]) == pytest.approx(6e2)
     assert points["rungs"] == [1e5, 3e5]
 
 
