@@ -76,7 +76,7 @@ def heights_of(trials: Sequence[Tried], axes: Sequence[Axis]) -> NDArray[np.floa
 
 
 def _plane(count: int) -> tuple[Figure, Axes]:
-    width = min(max(1.15 * count + 2.2, 7.0), 15.0)
+    width = min(max(1.15 * count + 2.2, 9.0), 15.0)
     figure, plane = new_figure(size=(width, 5.3))
     figure.subplots_adjust(left=0.75 / width, right=1 - 1.5 / width, bottom=0.04, top=0.72)
     plane.set_axis_off()

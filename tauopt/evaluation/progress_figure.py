@@ -49,7 +49,7 @@ def progress_figure(
         mark_trials(axes, x, shown)
     values = [end for t in trials for end in (t.value, t.low, t.high)]
     scale_values(left, values)
-    left.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    left.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     left.set_xlabel("Trial")
     left.set_ylabel(f"{objective} (larger is better)")
     right.set_xlabel(f"Compute spent ({held} {unit})")

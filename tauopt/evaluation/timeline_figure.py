@@ -117,7 +117,7 @@ def timeline_figure(
     unit, per_hour = hours_unit(total / 3600)
     scale = per_hour / 3600
     rows = max(slots, default=0) + 1
-    figure, axes = _axes(rows)
+    figure, axes = _axes(rows, has_seams=len(lives) > 1)
     axes.set_xlim(0.0, 1.01 * total * scale)
     _draw_bars(axes, bars, slots, at=lambda time: clock.at(time) * scale)
     _draw_seams(axes, lives, at=lambda time: clock.at(time) * scale)
@@ -151,8 +151,8 @@ def timeline_figure(
     }  # fmt: skip
 
 
-def _axes(rows: int) -> tuple[Figure, Axes]:
-    height = min(max(1.6 + 0.42 * rows, 2.6), 9.0)
+def _axes(rows: int, *, has_seams: bool) -> tuple[Figure, Axes]:
+    height = min(max(1.6 + 0.42 * rows, 3.6 if has_seams else 2.6), 9.0)
     figure, axes = new_figure(size=(10.4, height))
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.62 / height, top=1 - 0.45 / height)
     axes.tick_params(axis="y", length=0, which="both")

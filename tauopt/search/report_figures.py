@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tauopt.config.objective import Goal
-from tauopt.evaluation.search_trials import Tried
+from tauopt.evaluation.search_trials import REPEATED, Tried
 from tauopt.search.drawing import draw_front, front_name
 from tauopt.search.report_axes import axes_of, with_shown_params
 from tauopt.search.report_facts import SearchFacts
@@ -61,7 +61,10 @@ class _Drawn:
 def plan(facts: SearchFacts) -> list[Planned]:
     """Return the figures that can be drawn of a search, in the order of the page."""
     drawn = _Drawn(facts, tried_of(facts), sample_of(facts), note_of(facts))
-    figures = [_progress(drawn), *_fronts(drawn), _learning(drawn)]
+    figures = [_progress(drawn)] if drawn.trials else []
+    figures += _fronts(drawn)
+    if any(trial.values and trial.fate != REPEATED for trial in drawn.trials):
+        figures.append(_learning(drawn))
     if any(trial.value is not None and trial.params for trial in drawn.trials):
         figures += _of_parameters(drawn)
     if any(trial.past.stretches for trial in facts.trials):
@@ -136,8 +139,9 @@ def _of_parameters(of: _Drawn) -> Iterator[Planned]:
     foremost = [one.path for one in ordered if one.value is not None]
     shown = with_shown_params(of.trials)
     axes = axes_of(of.facts, most=_MOST_AXES, first=foremost)
-    if axes:
+    if len(axes) > 1:
         yield _parallel(of, shown, axes)
+    if axes:
         yield _slices(of, shown, axes_of(of.facts, most=_MOST_PANELS, first=foremost))
 
 

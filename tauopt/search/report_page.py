@@ -62,7 +62,7 @@ def _sections(
 ) -> list[Html]:
     parts: list[list[str]] = [
         [board(facts)],
-        [*(_figure(shown) for shown in figures), *map(_problem, problems)],
+        [*(_figure(s) for s in figures), *map(_problem, problems)] or [_nothing()],
         [_ledger(ledger)],
         [_dataset(facts)],
         [pairs({**_versions(facts), **facts.environment})],
@@ -139,6 +139,10 @@ def _figure(shown: Shown) -> Html:
         element("img", src=source, alt=shown.title),
         element("figcaption", shown.reading),
     )
+
+
+def _nothing() -> Html:
+    return element("p", "There is nothing to draw yet.")
 
 
 def _problem(text: str) -> Html:

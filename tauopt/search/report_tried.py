@@ -118,9 +118,15 @@ def spent_hours(
 
 
 def bars_of(facts: SearchFacts) -> list[Bar]:
-    """Return when trials had a worker."""
+    """Return when trials had a worker; one that ended before it trained shows how it ended."""
     return [
-        Bar(t.number, s.begin, s.ready, s.end, CUT if s.ending in CUTS else t.fate)
+        Bar(
+            trial=t.number,
+            begin=s.begin,
+            ready=s.ready if s.ready < s.end else s.begin,
+            end=s.end,
+            outcome=CUT if s.ending in CUTS else t.fate,
+        )
         for t in facts.trials
         for s in t.past.stretches
     ]

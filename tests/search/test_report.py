@@ -108,6 +108,7 @@ def test_a_search_of_no_or_one_complete_trial_has_its_page(tmp_path, complete):
     said = "".join(page.text)
     assert ("no trial has completed yet" in said) == (complete == 0)
     assert ("t000, rejection@0.75 = 20" in said) == (complete == 1)
+    assert ("There is nothing to draw yet." in said) == (complete == 0)
 
 
 def test_a_search_of_failed_trials_alone_has_its_page(tmp_path):
