@@ -21,7 +21,7 @@ import typer
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 
 VERBS = (
-    "search", "leaderboard", "status", "report", "promote", "ui", "train",
+    "search", "leaderboard", "status", "report", "reseed", "promote", "ui", "train",
     "simulate", "inspect", "prepare", "validate-data", "models", "init", "validate", "schema",
     "doctor",
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +19,12 @@ from tauopt.evaluation.search_trials import COMPLETE, FAILED, PRUNED, REPEATED, 
 from tauopt.search.leaderboard import Row, rows
 from tauopt.search.plans import PLAN, trial_folder
 from tauopt.search.report_times import Past, Session, past_of, seconds, sessions_of
-from tauopt.search.runs import PARENT
+from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, PARENT
+from tauopt.search.seeds import spreads_of
 from tauopt.search.study import goals_of
 from tauopt.search.trials import DUPLICATE_OF
 from tauopt.tracking.spool import Record, read_records
 
-EXPERIMENT, ENVIRONMENT = "experiment.yaml", "environment.json"
-"""Files of a search's folder: what it was asked, as YAML, and where and with what it ran."""
 _FATES = {
     TrialState.COMPLETE: COMPLETE,
     TrialState.PRUNED: PRUNED,
@@ -114,7 +113,8 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: Driver) -> 
     is_alive = driver == "runs"
     frozen = [t for t in study.get_trials(deepcopy=False) if t.state in _FATES]
     goals = goals_of(study)
-    board = rows(frozen, folder, goals=goals)
+    spread = {one.number: one for one in spreads_of(study)}
+    board = [replace(r, seeds=spread.get(r.number)) for r in rows(frozen, folder, goals=goals)]
     spools = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}
     sessions = _sessions(folder, frozen, spools, now=now, driver=driver)
     by_number = {row.number: row for row in board}

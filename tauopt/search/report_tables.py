@@ -18,6 +18,10 @@ _SAID = (
     "Sorted by a click on a column's head. A value in parentheses is the best so far of a trial "
     "that did not complete."
 )
+_SEEDS = (
+    " Other seeds: mean ± deviation (trainings) of the same point trained again; = as good as the "
+    "best within errors."
+)
 _FRONT = " Front 1: no trial is as good in all objectives and better in one."
 
 
@@ -38,7 +42,8 @@ def board(facts: SearchFacts) -> Html:
     if not rows:
         return element("p", "No trial has begun yet.")
     others = [goal.name for goal in facts.goals[1:]]
-    said = element("p", _SAID + (_FRONT if others else ""), class_="screen")
+    text = _SAID + (_SEEDS if any(r.seeds for r in rows) else "") + (_FRONT if others else "")
+    said = element("p", text, class_="screen")
     columns = [*_results(rows, facts.goals[0].name, others), *_parameters(rows)]
     reasons = [row.reason for row in rows]
     columns += [Column("reason", reasons)] if any(reasons) else []
@@ -54,12 +59,14 @@ def _results(rows: Sequence[Row], first: str, others: Sequence[str]) -> list[Col
         )
         for name in others
     ]
+    again = [f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else "" for row in rows]
     return [
         Column("rank", [str(row.rank or "") for row in rows]),
         *fronts,
         Column("trial", [f"t{row.number:03d}" for row in rows]),
         Column(first, [_value(row) for row in rows]),
         Column("68 % interval", [_interval(row) for row in rows]),
+        *([Column("other seeds", again)] if any(again) else []),
         *costs,
         Column("state", [_standing(row) for row in rows]),
         Column("minutes", ["" if r.seconds is None else f"{r.seconds / 60:.1f}" for r in rows]),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PARENT = "run"
 """Folder in the search's folder for the records of the search's own run."""
+EXPERIMENT, ENVIRONMENT = "experiment.yaml", "environment.json"
+"""Files of a search's folder: what it was asked, as YAML, and where and with what it ran."""
 RUN_ID = "mlflow_run_id"
 FIGURES = "figures"
 """Folder of a search's figures, in its own folder and in its run."""

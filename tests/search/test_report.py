@@ -133,6 +133,17 @@ def test_several_objectives_bring_their_columns_and_the_figure_of_their_front(tm
     assert {"front", "latency_us", "parameters"} <= set(page.cells)
 
 
+def test_what_came_of_a_trial_on_other_seeds_stands_beside_it(tmp_path):
+    told = Told(tmp_path)
+    point = {"model.units": 8}
+    trained(told, TrialState.COMPLETE, [50], ask=1, ready=2, params=point)
+    again = Told(tmp_path, name="toy-seeds")
+    for value in (40, 44):
+        again.trial(TrialState.COMPLETE, [value], ask=1, end=2, params=point, plan=False)
+    _, page, _ = written(told, tmp_path / "report")
+    assert "42 ± 2.8 (2) =" in page.cells
+
+
 def test_each_figure_has_its_points_and_a_sentence_that_says_how_to_read_it(tmp_path):
     report, page, _ = written(eventful(tmp_path), tmp_path / "report")
     names = {path.stem for path in report.files if path.suffix == ".png"}
