@@ -24,7 +24,7 @@ class Importance:
     Attributes:
         path: of the parameter.
         value: its share, 0 to 1; None where it can't be ranked.
-        low, high: ends of the 68 % interval over resampled trials.
+        low, high: ends of its 68 % interval.
         active: trials in which it was active.
         why_not: why it can't be ranked; empty where it can.
     """

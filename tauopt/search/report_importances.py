@@ -71,7 +71,7 @@ def importances(ranked: Ranked, *, seed: int = 0) -> dict[str, list[Importance]]
     """Return the importance of each parameter for each objective, by its name.
 
     A parameter that is active in few trials, or always had one value, is not ranked and takes no
-    share. Errors: the ends of the middle 68 % over trials drawn with replacement.
+    share. Errors: the standard deviation over trials drawn with replacement, to either side.
     """
     why_not = {path: _why_not(path, ranked.trials) for path in _paths(ranked.trials)}
     paths = [path for path, reason in why_not.items() if not reason]
@@ -84,10 +84,10 @@ def importances(ranked: Ranked, *, seed: int = 0) -> dict[str, list[Importance]]
     for goal, values in zip(ranked.goals, ranked.values, strict=True):
         shares = _shares(ranked.trials, values, paths)
         again = [_drawn(ranked.trials, values, paths, draw) for draw in draws]
-        low, high = np.quantile(np.array(again).reshape(repeats, -1), (0.16, 0.84), axis=0)
+        errors = np.array(again).reshape(repeats, -1).std(axis=0, ddof=1)
         known = {
-            path: Importance(path, float(s), float(least), float(most), active[path])
-            for path, s, least, most in zip(paths, shares, low, high, strict=True)
+            path: Importance(path, s, max(s - e, 0.0), min(s + e, 1.0), active[path])
+            for path, s, e in zip(paths, shares, errors.tolist(), strict=True)
         }
         found[goal.name] = [
             known.get(path) or Importance(path, None, active=active[path], why_not=reason)
@@ -137,4 +137,4 @@ def _shares(
         evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
         found = evaluator.evaluate(study, params=there)
     total = sum(found.values()) or 1.0
-    return [found.get(path, 0.0) / total for path in paths]
+    return [float(found.get(path, 0.0) / total) for path in paths]

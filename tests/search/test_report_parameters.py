@@ -1,15 +1,17 @@
 """What a report says of hyperparameters, conditional ones included."""
 
 import numpy as np
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
+from tauopt.config.objective import Goal
 from tauopt.evaluation.parameter_axis import ChoiceAxis, NumberAxis
 from tauopt.search.report import write_report
 from tauopt.search.report_axes import axes_of, with_shown_params
 from tauopt.search.report_facts import gather
-from tauopt.search.report_importances import importances, ranked_of
+from tauopt.search.report_importances import Ranked, importances, ranked_of
 from tauopt.search.report_tried import tried_of
 from tauopt.search.trials import VALUES
 from tests.search import report_studies
@@ -70,7 +72,29 @@ def test_the_parameter_that_decides_is_the_most_important(tmp_path):
     assert max(known, key=known.get) == "training.learning_rate"
     assert sum(known.values()) == pytest.approx(1.0)
     assert known["training.learning_rate"] > 0.5
-    assert all(one.low <= one.high for one in found.values())
+    assert all(0 <= found[p].low <= v <= found[p].high <= 1 for p, v in known.items())
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_errors_of_importances_have_the_size_of_the_scatter_between_searches(noise):
+    """Resampling one search tells within a factor of two what other searches would have told."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = {name: FloatDistribution(0.0, 1.0) for name in "ab"}
+    values, errors = [], []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        points = rng.random((60, 2))
+        results = (points[:, 0] - 0.5) ** 2 + 0.5 * (points[:, 1] - 0.5) ** 2
+        results += noise * rng.normal(size=60)
+        drawn = tuple(
+            create_trial(value=value, params=dict(zip("ab", xs, strict=True)), distributions=space)
+            for xs, value in zip(points.tolist(), results.tolist(), strict=True)
+        )
+        ranked = Ranked(drawn, (tuple(results),), (Goal(OBJECTIVE, "maximize"),), "complete")
+        one = importances(ranked)[OBJECTIVE][0]
+        values.append(one.value)
+        errors.append(one.value - one.low)
+    assert 0.5 < np.median(errors) / np.std(values, ddof=1) < 2.0
 
 
 def test_importances_are_the_same_when_asked_again(tmp_path):
