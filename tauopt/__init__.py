@@ -4,7 +4,7 @@ A map of the code, from the top; each line imports only lines below it::
 
     cli          one file a verb: parses, calls one workflow, prints
     workflows    one function a verb: the Python API
-    search       the Optuna study, Ray Tune's searcher and scheduler over it, the driver
+    search       the Optuna study, Ray Tune's searcher and scheduler over it, the driver, the report
     deploy       judges a trial on the sealed test split and registers it
     training     one trial: build, fit, report, checkpoint, resume
     prepare      ntuples -> prepared dataset

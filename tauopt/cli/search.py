@@ -98,6 +98,7 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
         "why": result.why,
         "objectives": [goal._asdict() for goal in result.goals],
         "folder": str(result.folder),
+        "report": str(result.report or ""),
         "trials": [row.as_json() for row in result.board],
         "best_run_id": result.best.run_id if result.best else "",
         "promote": _promote(result, output),
@@ -121,7 +122,8 @@ def _print(result: SearchResult, output: Path | None) -> None:
 
 def next_steps(result: SearchResult, output: Path | None) -> list[str]:
     """Return what to do next, a line each."""
-    lines = [f"compare: {_command('ui', output=output)}"]
+    lines = [f"report: {result.report}"] if result.report else []
+    lines.append(f"compare: {_command('ui', output=output)}")
     promote = _promote(result, output)
     if promote and len(result.goals) > 1:
         members = sum(row.front == 1 for row in result.board)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tauopt.config.experiment import Experiment
 from tauopt.config.objective import Goal
@@ -12,6 +13,11 @@ from tauopt.dataset.manifest import read_manifest
 from tauopt.evaluation.measured import Measured
 from tauopt.search.leaderboard import Row
 from tauopt.search.runs import FIGURES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tauopt.evaluation.style import Sample
 
 _DEFAULT = 0
 """Number of the trial of the literature's values."""
@@ -32,29 +38,43 @@ def write_fronts(
         nothing where there are no others, or no complete trials.
     """
     first, *others = experiment.objective.goals
-    shown = sorted((row for row in board if row.front), key=lambda row: row.number)
-    if not others or not shown:
+    if not others or not any(row.front for row in board):
         return []
-    from tauopt.evaluation.front_figure import Axis, front_figure
     from tauopt.evaluation.save import save_figure
     from tauopt.evaluation.style import Sample
 
     sample = Sample.of(experiment.data, "validation split")
-    upward = Axis(first.name, [_measured(row.value, row.low, row.high) for row in shown], True)
     files: list[Path] = []
     for goal in others:
-        values = [_measured(*row.others[goal.name]) for row in shown]
-        figure, points = front_figure(
-            upward,
-            Axis(goal.name, values, goal.larger),
-            trials=[row.number for row in shown],
-            default=_DEFAULT,
-            sample=sample,
-            text=_note(experiment, dataset, goal, weights=sample.weights),
-        )
-        name = "front-" + re.sub(r"[^A-Za-z0-9._-]", "_", goal.name)
-        files += save_figure(figure, points, folder / FIGURES, name=name)
+        text = _note(experiment, dataset, goal, weights=sample.weights)
+        figure, points = draw_front(board, (first, goal), sample=sample, text=text)
+        files += save_figure(figure, points, folder / FIGURES, name=front_name(goal))
     return files
+
+
+def front_name(goal: Goal) -> str:
+    """Return the name of the figure of the first objective against another one."""
+    return "front-" + re.sub(r"[^A-Za-z0-9._-]", "_", goal.name)
+
+
+def draw_front(
+    board: Sequence[Row], goals: tuple[Goal, Goal], *, sample: Sample, text: str
+) -> tuple[Figure, dict[str, Any]]:
+    """Draw the complete trials of a search in the plane of its first and another objective."""
+    from tauopt.evaluation.front_figure import Axis, front_figure
+
+    shown = sorted((row for row in board if row.front), key=lambda row: row.number)
+    first, other = goals
+    upward = [_measured(row.value, row.low, row.high) for row in shown]
+    values = [_measured(*row.others[other.name]) for row in shown]
+    return front_figure(
+        Axis(first.name, upward, first.larger),
+        Axis(other.name, values, other.larger),
+        trials=[row.number for row in shown],
+        default=_DEFAULT,
+        sample=sample,
+        text=text,
+    )
 
 
 def _measured(value: float | None, low: float | None, high: float | None) -> Measured:

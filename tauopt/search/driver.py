@@ -28,7 +28,8 @@ from tauopt.search.leaderboard import LEADERBOARD, rows
 from tauopt.search.origin import Origin
 from tauopt.search.preview import first_points
 from tauopt.search.pruners import make_pruner
-from tauopt.search.runs import RUN_ID, Names, Runs
+from tauopt.search.report import report_in_the_end
+from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
 from tauopt.search.seeds import OF, Repeats, enqueue_missing
 from tauopt.search.storage import DATABASE_ERRORS, open_storage
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from tauopt.search.own import OwnSpace
 
 LOCK = "lock"
-EXPERIMENT = "experiment.yaml"
-ENVIRONMENT = "environment.json"
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
 
@@ -267,6 +266,7 @@ class _Drive:
             note=telling.note_of_search(order.name, order.file, board, resume=resume),
             files={order.folder / LEADERBOARD: False, table: True},
             figures=write_fronts(board, order.folder, experiment=experiment, dataset=order.dataset),
+            report=report_in_the_end(self._study, order.folder, on_event=self._on_event),
             timeout_s=_DELIVERY_S,
         )
 

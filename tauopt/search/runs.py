@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
 PARENT = "run"
 """Folder in the search's folder for the records of the search's own run."""
+EXPERIMENT, ENVIRONMENT = "experiment.yaml", "environment.json"
+"""Files of a search's folder: what it was asked, as YAML, and where and with what it ran."""
 RUN_ID = "mlflow_run_id"
 FIGURES = "figures"
 """Folder of a search's figures, in its own folder and in its run."""
+REPORT = "report"
+"""Folder of a search's report, in its own folder and in its run."""
 _STATES: Mapping[TrialState, Any] = {
     TrialState.COMPLETE: "COMPLETE",
     TrialState.PRUNED: "PRUNED",
@@ -144,6 +148,7 @@ class Runs:
         note: str,
         files: Mapping[Path, bool],
         figures: Iterable[Path] = (),
+        report: Iterable[Path] = (),
         timeout_s: float,
     ) -> str:
         """End all runs that still run and wait a while for MLflow.
@@ -154,6 +159,7 @@ class Runs:
             note: markdown that describes the search and its result.
             files: results of the search, recorded with it; True for a table of MLflow's UI.
             figures: files of them, recorded in a folder of their own.
+            report: files of it likewise; asked for after all else that is to be recorded.
             timeout_s: how long to wait for MLflow.
         Returns:
             What could not be delivered yet, in words; empty if nothing.
@@ -166,6 +172,8 @@ class Runs:
             self._parent.artifact(file, folder=FIGURES)
         tables = table_tag(*(file.name for file, is_table in files.items() if is_table))
         self._parent.tags({NOTE: note, **tables})
+        for file in report:
+            self._parent.artifact(file, folder=REPORT)
         self._shipper.finish(self.names.uid, state, reason)  # type: ignore[arg-type]
         left = self._shipper.close(timeout_s)
         return str(left) if left else ""

@@ -102,8 +102,9 @@ def _order(
 ) -> Order:
     """Return the order of a search that trains points of another again."""
     from tauopt.config.load import read_experiment
-    from tauopt.search.driver import EXPERIMENT, Order, search_folder
+    from tauopt.search.driver import Order, search_folder
     from tauopt.search.origin import from_attributes
+    from tauopt.search.runs import EXPERIMENT
     from tauopt.search.seeds import name_of
     from tauopt.search.study import has_study
     from tauopt.search.telling import dataset_input

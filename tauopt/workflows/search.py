@@ -47,6 +47,15 @@ class SearchResult:
         """The best complete trial; of several on the front the best in the first objective."""
         return self.board[0] if self.board and self.board[0].rank else None
 
+    @property
+    def report(self) -> Path | None:
+        """The page with all that is known of the search; None if none was ever written."""
+        from tauopt.search.report import PAGE
+        from tauopt.search.runs import REPORT
+
+        page = self.folder / REPORT / PAGE
+        return page if page.is_file() else None
+
 
 def search(
     path: Path | str,

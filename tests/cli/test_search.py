@@ -33,7 +33,7 @@ def embedded(monkeypatch):
     monkeypatch.delenv("TAUOPT_STORAGE", raising=False)
 
 
-@pytest.mark.parametrize("verb", ["leaderboard", "status"])
+@pytest.mark.parametrize("verb", ["leaderboard", "status", "report"])
 def test_looking_where_nothing_is_says_so_and_makes_nothing(tmp_path, verb):
     ended = run(verb, "-o", str(tmp_path / "none"))
     assert isinstance(ended.exception, UsageError)
@@ -111,6 +111,14 @@ def test_the_best_of_the_first_objective_is_offered_and_the_size_of_the_front(go
     goals = tuple(Goal(name, "maximize" if name == "auc" else "minimize") for name in goals)
     result = SearchResult("toy", "complete", goals, board, Path("there"))
     assert next_steps(result, None) == lines
+
+
+def test_the_report_of_a_search_is_named_where_there_is_one(tmp_path):
+    page = tmp_path / "report" / "report.html"
+    page.parent.mkdir()
+    page.touch()
+    result = SearchResult("toy", "complete", (Goal("auc", "maximize"),), (), tmp_path)
+    assert next_steps(result, None) == [f"report: {page}", "compare: tauopt ui"]
 
 
 def test_status_in_words_names_objectives_and_front():

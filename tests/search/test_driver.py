@@ -1,6 +1,7 @@
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import ray
@@ -206,6 +207,35 @@ def test_the_search_s_own_run_has_the_front_as_a_table_and_figures(several):
     assert run.data.metrics["best_auc"] == max(t.values[0] for t in complete)
 
 
+def report_in_mlflow(folder, into):
+    """The files of the report in the search's own run, and the page's text."""
+    client, run = connect(None, output=folder / "out"), runs_of(folder)["toy"]
+    there = client.download_artifacts(run.info.run_id, "report", str(into))
+    files = {path.name: path.read_bytes() for path in Path(there).iterdir()}
+    return set(files), files["report.html"].decode()
+
+
+def test_the_search_s_own_run_has_its_report(several, tmp_path):
+    folder, _ = several
+    files, page = report_in_mlflow(folder, tmp_path)
+    here = folder / "out/searches/toy/report"
+    assert files == {path.name for path in here.iterdir()}
+    assert {"progress.png", "learning.json", "front-parameters.png"} <= files
+    assert page == (here / "report.html").read_text()
+    assert "not finite" in page
+
+
+def test_a_report_that_fails_is_told_and_the_search_a_success(tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("no facts")
+
+    monkeypatch.setattr("tauopt.search.report.gather", broken)
+    events = []
+    assert search(tmp_path, trials=1, events=events).why == "complete"
+    assert events[-1].message == "no report: ZeroDivisionError: no facts"
+    assert runs_of(tmp_path)["toy"].info.status == "FINISHED"
+
+
 def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     def stop(event):
         if event.kind == "report" and event.number == 1:
@@ -222,8 +252,12 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     runs = runs_of(tmp_path)
     assert "RUNNING" not in {r.info.status for r in runs.values()}
     assert runs["toy"].info.status == "KILLED"
+    assert "unfinished" in report_in_mlflow(tmp_path, tmp_path)[1]
 
     search(tmp_path, resume=True)
+    page = report_in_mlflow(tmp_path, tmp_path)[1]
+    assert "2 drivers, one after another" in page
+    assert "4 of 4 asked for: 4 complete<" in page
     assert states_of(tmp_path) == ["COMPLETE"] * 4
     runs = runs_of(tmp_path)
     assert len(runs) == 5

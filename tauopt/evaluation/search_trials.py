@@ -1,0 +1,74 @@
+"""The trials of a search as its figures take them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED = (
+    "complete", "pruned", "failed", "repeated", "unfinished",
+)  # fmt: skip
+"""What became of a trial. Repeated: it equals an earlier one and was not trained again."""
+FATES = (COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One trial.
+
+    Attributes:
+        number: of the trial.
+        fate: one of `FATES`.
+        value: the first objective at its best report; None without a report.
+        low, high: ends of its 68 % interval, of a complete trial.
+        seen: (report,) candidates seen; where no record tells, the reports' numbers.
+        values: (report,) the first objective.
+        intervals: (report,) 68 % intervals of `values`; empty where they are not recorded.
+        spent: hours of cores or GPUs that the search had cost when the trial ended; None where it
+            has not, or cost nothing.
+        params: its active parameters, path -> value.
+    """
+
+    number: int
+    fate: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seen: Sequence[float] = ()
+    values: Sequence[float] = ()
+    intervals: Sequence[tuple[float, float]] = ()
+    spent: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def height(self) -> float:
+        """Its value; NaN without one."""
+        return math.nan if self.value is None else self.value
+
+    @property
+    def name(self) -> str:
+        """As in tables, such as `t007`."""
+        return f"t{self.number:03d}"
+
+
+def best_of(trials: Iterable[Tried]) -> Tried | None:
+    """Return the complete trial of the largest value, the earliest of equals."""
+    complete = [t for t in trials if t.fate == COMPLETE and t.value is not None]
+    return max(complete, key=lambda t: (t.height, -t.number), default=None)
+
+
+def best_so_far(trials: Sequence[Tried]) -> list[int]:
+    """Return, behind each trial in the order given, the index of the best complete one so far.
+
+    Returns:
+        (trial,) indices into `trials`; -1 before the first complete one.
+    """
+    found, best = [], -1
+    for index, trial in enumerate(trials):
+        if trial.fate == COMPLETE and trial.value is not None:
+            known = trials[best].value if best >= 0 else None
+            best = index if known is None or trial.value > known else best
+        found.append(best)
+    return found

@@ -1,0 +1,40 @@
+"""The report of a search: figures and one page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tauopt.workflows.leaderboard import find_study
+from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.status import lock_holder
+
+if TYPE_CHECKING:
+    from tauopt.search.report import Report
+
+
+def report(
+    search: str | None = None, *, output: Path | None = None, to: Path | None = None
+) -> Report:
+    """Write the report of a search, which may run or have ended, however that was.
+
+    Args:
+        search: its name; None means the latest one.
+        output: output folder; None means `tauopt-output`.
+        to: folder for page, figures and points; None means `report` in the search's folder.
+    Raises:
+        UsageError: no such search, or the folder can't be written.
+        ServiceError: the studies' database can't be used.
+    """
+    from tauopt.search.driver import LOCK, search_folder
+    from tauopt.search.report import write_report
+    from tauopt.search.report_facts import gather
+    from tauopt.search.runs import REPORT
+
+    place = output_folder(output).absolute()
+    study = find_study(search, output=place)
+    folder = search_folder(place, study.study_name)
+    is_alive = bool(lock_holder(folder / LOCK))
+    facts = gather(study, folder, now=time.time(), driver="runs" if is_alive else "none")
+    return write_report(facts, make_folder(to or folder / REPORT, option="--to"))

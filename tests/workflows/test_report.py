@@ -1,0 +1,66 @@
+"""`tauopt report`: of any search there is, without what trains it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tauopt.durable import locked
+from tauopt.errors import UsageError
+from tauopt.search.driver import LOCK
+from tauopt.workflows.report import report
+from tests.search.report_studies import eventful
+
+
+@pytest.fixture(autouse=True)
+def own_storage(monkeypatch):
+    monkeypatch.delenv("TAUOPT_STORAGE", raising=False)
+
+
+def test_it_writes_into_the_search_s_folder_or_where_it_is_told(tmp_path):
+    told = eventful(tmp_path)
+    assert report("toy", output=tmp_path).page == told.folder / "report" / "report.html"
+    elsewhere = report(output=tmp_path, to=tmp_path / "a" / "b")
+    assert elsewhere.page == tmp_path / "a" / "b" / "report.html"
+    assert {path.parent for path in elsewhere.files} == {tmp_path / "a" / "b"}
+
+
+def test_it_says_that_a_search_still_runs(tmp_path):
+    told = eventful(tmp_path)
+    assert "still running" not in report(output=tmp_path).page.read_text()
+    told.driver(500)
+    with locked(told.folder / LOCK, what="search"):
+        assert "still running" in report(output=tmp_path).page.read_text()
+
+
+def test_it_leaves_study_and_records_as_they_are(tmp_path):
+    told = eventful(tmp_path)
+    before = {p: p.read_bytes() for p in told.folder.rglob("*") if p.is_file()}
+    trials = told.study.get_trials()
+    report(output=tmp_path, to=tmp_path / "elsewhere")
+    assert {p: p.read_bytes() for p in told.folder.rglob("*") if p.is_file()} == before
+    assert told.study.get_trials() == trials
+
+
+def test_a_search_that_there_is_not_is_refused_with_those_there_are(tmp_path):
+    eventful(tmp_path)
+    with pytest.raises(UsageError, match=r"no search 'tox'.*toy"):
+        report("tox", output=tmp_path)
+
+
+def test_the_verb_needs_neither_ray_nor_tensorflow_nor_mlflow(tmp_path):
+    eventful(tmp_path)
+    code = (
+        "import sys; from tauopt.cli.app import build_app\n"
+        "try: build_app()()\n"
+        "finally: print(sorted({'ray', 'tensorflow', 'keras', 'mlflow'} & sys.modules.keys()))"
+    )
+    words = ["report", "toy", "-o", str(tmp_path), "--json"]
+    told = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    ).stdout
+    content, end = json.JSONDecoder().raw_decode(told)
+    assert content["problems"] == []
+    assert content["files"][0] == content["page"]
+    assert told[end:].strip() == "[]"
