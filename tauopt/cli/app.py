@@ -21,7 +21,7 @@ import typer
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 
 VERBS = (
-    "search", "leaderboard", "status", "evaluate", "promote", "ui", "train",
+    "search", "leaderboard", "status", "reseed", "evaluate", "promote", "ui", "train",
     "simulate", "inspect", "prepare", "validate-data", "models", "init", "validate", "schema",
     "doctor",
 )  # fmt: skip

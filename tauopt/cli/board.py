@@ -21,6 +21,8 @@ _FOLDED = 9
 _SO_FAR = "(value): best so far, of a trial that did not complete; 2/3: at report 2 of 3"
 _FRONT = "front 1: no trial is as good in all objectives and better in one"
 _INTERVAL = "68 % interval"
+_SEEDS = "other seeds"
+_TIED = "other seeds: mean ± deviation (trainings); = as good as the best within errors"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def _columns(board: Sequence[Row], names: Sequence[str]) -> list[_Column]:
         _Column(first, [_value(row) for row in board], folds=True),
         _Column(_INTERVAL, [_interval(row) for row in board]),
         *(_Column(name, [_other(row, name) for row in board], folds=True) for name in others),
+        *([_Column(_SEEDS, [_seeds(row) for row in board])] if any(r.seeds for r in board) else []),
         _Column("state", [row.standing for row in board], justify="left"),
         _Column("run id", [row.run_id[:8] for row in board], justify="left"),
     ]
@@ -126,6 +129,10 @@ def _interval(row: Row) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.5g} - {row.high:.5g}"
 
 
+def _seeds(row: Row) -> str:
+    return f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else ""
+
+
 def _other(row: Row, name: str) -> str:
     if name not in row.others:
         return ""
@@ -136,6 +143,7 @@ def _other(row: Row, name: str) -> str:
 def _caption(board: Sequence[Row], *, several: bool, hidden: int) -> str:
     said = {
         _FRONT: several,
+        _TIED: any(row.seeds for row in board),
         _SO_FAR: any(row.value is not None and row.state != "COMPLETE" for row in board),
         f"parameters not shown: {hidden}, see --json": hidden > 0,
     }

@@ -14,6 +14,7 @@ from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.inputs import InputSpec
 from tauopt.config.networks import OwnModel, group_lengths
 from tauopt.config.networks.own import short_type
+from tauopt.config.settings import Scalar
 from tauopt.dataset.inputs import input_spec
 from tauopt.dataset.prepared import open_dataset
 from tauopt.durable import locked, write_bytes, write_json
@@ -29,6 +30,7 @@ from tauopt.search.preview import first_points
 from tauopt.search.pruners import make_pruner
 from tauopt.search.runs import RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
+from tauopt.search.seeds import OF, Repeats, enqueue_missing
 from tauopt.search.storage import DATABASE_ERRORS, open_storage
 from tauopt.search.study import PARENT_RUN, TRIALS, UID, start_study
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
@@ -66,6 +68,8 @@ class Order:
     resume_command: str = ""
     shown: DatasetInput | None = None
     """The dataset as MLflow shows it."""
+    repeats: Repeats | None = None
+    """Points to be trained again, instead of a search for new ones."""
 
     @property
     def folder(self) -> Path:
@@ -141,6 +145,7 @@ class _Drive:
             self._settings,
             space=order.file.space,
             own=self._own,
+            repeats=order.repeats is not None,
             on_event=self._tell,
         )
         self._noted: set[int] = set()
@@ -154,11 +159,16 @@ class _Drive:
             origin=order.origin,
             folder=order.folder,
             objective=order.file.base.objective,
-            starts=first_points(order.file, self._own)[: self._settings.trials],
+            starts=self._starts(),
             space=order.file.space,
             resume=order.resume,
             accept_changes=order.accept_changes,
         )
+        if order.repeats is not None:
+            study.set_user_attr(OF, order.repeats.of)
+            enqueue_missing(study, order.repeats.points)
+            every = len(study.get_trials(deepcopy=False))
+            self._settings = self._settings.model_copy(update={"trials": every})
         if self._own is not None:
             self._own.learn(study)
         if study.user_attrs.get(TRIALS) != self._settings.trials:
@@ -166,6 +176,12 @@ class _Drive:
         study.pruner = make_pruner(self._settings.pruner, reports=order.reports)
         write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
         return study
+
+    def _starts(self) -> list[dict[str, Scalar]]:
+        """Return the points that a search for new ones begins with."""
+        if self._order.repeats is not None:
+            return []
+        return first_points(self._order.file, self._own)[: self._settings.trials]
 
     def _tell(self, event: Event) -> None:
         if event.kind == "report" and event.number not in self._noted:
@@ -212,6 +228,8 @@ class _Drive:
             "tauopt.code": order.origin.code,
             "mlflow.source.git.commit": order.origin.commit,
         }
+        if order.repeats is not None:
+            tags[OF] = order.repeats.of
         experiment = order.file.base
         kind = short_type(experiment.model.type)
         names = Names(order.name, study.user_attrs[UID], kind, tags)

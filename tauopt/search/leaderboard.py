@@ -17,6 +17,7 @@ from tauopt.config.settings import Scalar
 from tauopt.evaluation.pareto import fronts
 from tauopt.search.plans import trial_folder
 from tauopt.search.runs import RUN_ID, delivered_run_id
+from tauopt.search.seeds import Spread
 from tauopt.search.trials import DUPLICATE_OF, REASON, values_of
 
 LEADERBOARD = "leaderboard.json"
@@ -60,6 +61,8 @@ class Row:
     run_id: str
     duplicate_of: int | None
     reason: str
+    seeds: Spread | None = None
+    """What came of its point on other seeds, if it was trained on some."""
 
     @property
     def shown(self) -> dict[str, Scalar]:

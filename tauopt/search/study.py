@@ -44,6 +44,11 @@ def open_study(storage: BaseStorage, name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
+def has_study(storage: BaseStorage, name: str) -> bool:
+    """Say whether there is a study of that name."""
+    return name in optuna.get_all_study_names(storage)
+
+
 def latest_study(storage: BaseStorage) -> str | None:
     """Return the name of the study whose trials began last; None if there are no studies."""
     summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)

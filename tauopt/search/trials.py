@@ -62,6 +62,7 @@ class Trials:
         *,
         space: Space,
         own: OwnSpace | None = None,
+        repeats: bool = False,
         on_event: OnEvent = ignore,
     ) -> None:
         """Take the study and its settings.
@@ -71,6 +72,7 @@ class Trials:
             settings: how many trials, and how they are proposed.
             space: the file's ranges.
             own: asks for the hyperparameters of a model of the user's own.
+            repeats: train equal points again, each with its own seed.
             on_event: is told of everything.
         """
         self.study = study
@@ -79,6 +81,7 @@ class Trials:
         self._settings = settings
         self._space = space
         self._own = own
+        self._repeats = repeats
         self._on_event = on_event
         frozen = study.get_trials(deepcopy=False)
         self._orphans = deque(t for t in frozen if t.state is TrialState.RUNNING)
@@ -115,7 +118,8 @@ class Trials:
         """Return the next trial to train, or None when none is left.
 
         A proposal equal to an earlier trial is not given out: it takes that trial's outcome, is
-        marked `duplicate_of`, does not count as asked for, and another is proposed instead.
+        marked `duplicate_of`, does not count as asked for, and another is proposed instead. Not so
+        where points are to be repeated.
         """
         while True:
             orphan = self._orphan()
@@ -129,7 +133,7 @@ class Trials:
                     return None
                 continue
             first = self._known.setdefault(key(params), trial.number)
-            if first == trial.number:
+            if first == trial.number or self._repeats:
                 self._duplicates_in_a_row = 0
                 self._on_event(Event("resumed" if orphan else "started", trial.number, params))
                 return Proposal(trial.number, params, resumed=orphan is not None)
@@ -180,6 +184,8 @@ class Trials:
         return self._proposing.ask()
 
     def _is_exhausted(self) -> bool:
+        if self._repeats:
+            return False
         if not self.exhausted and is_finite(self._space) and self._untried() is None:
             self.exhausted = True
             message = f"all {len(self._known)} points of the space are tried: nothing is left"

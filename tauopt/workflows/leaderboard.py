@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +40,18 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     """
     from tauopt.search.driver import search_folder
     from tauopt.search.leaderboard import rows, varying
+    from tauopt.search.seeds import spreads_of
     from tauopt.search.study import goals_of
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
     goals = goals_of(study)
     folder = search_folder(place, study.study_name)
-    board = rows(study.get_trials(deepcopy=False), folder, goals=goals)
+    trials = study.get_trials(deepcopy=False)
+    spread = {one.number: one for one in spreads_of(study)}
+    board = [
+        replace(row, seeds=spread.get(row.number)) for row in rows(trials, folder, goals=goals)
+    ]
     return Leaderboard(
         name=study.study_name,
         goals=tuple(goals),

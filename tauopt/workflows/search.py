@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tauopt.dataset.prepared import PreparedDataset
     from tauopt.search.events import Event
     from tauopt.search.leaderboard import Row
+    from tauopt.search.origin import Origin
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def search(
         output=place,
         file=file,
         dataset=dataset.folder.absolute(),
-        origin=_origin(file, dataset),
+        origin=origin_of(file, dataset),
         reports=reports_of(file, dataset),
         resume=resume,
         accept_changes=accept_changes,
@@ -165,7 +166,8 @@ def _largest(file: ExperimentFile, path: str, value: int) -> int:
     return int(max(range_.values) if isinstance(range_, ChoiceRange) else range_.high)
 
 
-def _origin(file: ExperimentFile, dataset: PreparedDataset) -> Any:
+def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Origin:
+    """Return what a study is made from."""
     from tauopt.search.origin import Origin, code_version
     from tauopt.tracking.environment import git_commit
 

@@ -1,0 +1,77 @@
+"""A real search of a tiny network, and its best trials trained again on other seeds."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tauopt.cli.app import build_app
+from tauopt.errors import DataError, UsageError
+from tauopt.workflows.leaderboard import leaderboard
+from tauopt.workflows.reseed import reseed
+from tauopt.workflows.search import search
+from tests import ntuples_factory
+
+EXPERIMENT = {
+    "name": "toy",
+    "data": "data.yaml",
+    "task": {"classes": ["jet", "tau"], "signal": ["tau"]},
+    "model": {"type": "dense", "layers": 1, "units": {"choice": [2, 8]}},
+    "training": {"batch_size": 64, "epochs": 2},
+    "objective": {"maximize": "auc"},
+    "search": {"trials": 2, "resources": {"cpus": 1, "concurrent": 2}},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a finished search."""
+    home = tmp_path_factory.mktemp("home")
+    ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(600))
+    settings = ntuples_factory.dataset_settings("ntuples")
+    (home / "data.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (home / "toy.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("TAUOPT_CACHE", str(home / "cache"))
+        search(home / "toy.yaml", output=home / "out")
+        yield home
+
+
+def test_the_leaderboard_shows_what_the_best_trials_do_on_other_seeds(home):
+    assert all(row.seeds is None for row in leaderboard("toy", output=home / "out").rows)
+    ran = CliRunner().invoke(
+        build_app(),
+        ["reseed", "toy", "--top", "1", "--seeds", "3", "-o", str(home / "out"), "--json"],
+    )
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    (spread,) = found["spreads"]
+    assert len(spread["values"]) == 3
+    assert len(set(spread["values"])) > 1
+    assert len(found["best_run_id"]) == 32
+    rows = leaderboard("toy", output=home / "out").rows
+    assert rows[0].number == spread["number"]
+    assert rows[0].seeds.values == tuple(spread["values"])
+    assert rows[0].seeds.is_tied
+    assert rows[1].seeds is None
+    shown = CliRunner().invoke(build_app(), ["leaderboard", "toy", "-o", str(home / "out")]).stdout
+    assert "other seeds" in shown
+    assert f"{rows[0].seeds} =" in shown
+    with pytest.raises(UsageError, match="toy-seeds itself trains points of toy again"):
+        reseed("toy-seeds", output=home / "out")
+
+
+def test_seeds_of_other_data_are_not_compared(home):
+    path = home / "out" / "searches" / "toy" / "experiment.yaml"
+    text = path.read_text()
+    try:
+        settings = yaml.safe_load(text)
+        settings["data"]["selection"] = "event_number % 7 != 0"
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        with pytest.raises(DataError, match="the data of toy are not what they were"):
+            reseed("toy", output=home / "out")
+    finally:
+        path.write_text(text)
