@@ -93,15 +93,15 @@ def _series(
     *,
     number: int,
     text: str = "",
-    shift: float = 0.0,
+    shift: float | None = None,
 ) -> None:
     """Draw one working point; shifted by a part of half a bin, it has no bars along x."""
     value, low, high = triples(bins).T
     limit = np.array([bool(one and one.limit) for one in bins])
     before, after = axis.centres - axis.edges[:-1], axis.edges[1:] - axis.centres
     axes.errorbar(
-        axis.centres + shift * np.minimum(before, after), value,
-        xerr=None if shift else [before, after],
+        axis.centres + (shift or 0.0) * np.minimum(before, after), value,
+        xerr=[before, after] if shift is None else None,
         yerr=[value - low, np.where(limit, 0.25 * value, high - value)],
         lolims=limit, fmt=MARKERS[number % len(MARKERS)], color=_style(number)["color"],
         label=text or None, markersize=4.5, elinewidth=1.1, linestyle="none",

@@ -16,8 +16,9 @@ NODES = 101
 """Efficiencies at which cuts are kept."""
 FEWEST = 20.0
 """Signal candidates (effective number) without which there is no cut at all."""
-_ROUNDS = 2
-"""Corrections of the cuts for what interpolation does inside a cell."""
+_ROUNDS = 4
+"""Corrections of the cuts for what interpolation does inside a cell: each leaves about a third of
+what an efficiency is off by (in a strong trend 17, 4.4, 1.4, 0.5, 0.2 %)."""
 
 
 def efficiency_nodes(targets: Sequence[float]) -> Floats:

@@ -123,8 +123,8 @@ class CutMap:
         Raises:
             DataError: a column is missing or has another length, or a value is not finite.
         """
-        score = _finite("the score", score, len(score))
-        values = [_finite(name, column(columns, name), len(score)) for name in self.axes]
+        score = finite("the score", score, len(score))
+        values = [finite(name, column(columns, name), len(score)) for name in self.axes]
         found = np.ones(len(score))
         for key, chosen in self.parts(columns, len(score)).items():
             parts = [value[chosen] for value in values]
@@ -158,7 +158,12 @@ def column(columns: Columns, name: str) -> NDArray[Any]:
     return columns[name]
 
 
-def _finite(name: str, values: NDArray[Any], candidates: int) -> Floats:
+def finite(name: str, values: NDArray[Any], candidates: int) -> Floats:
+    """Return values, (N,), as float64.
+
+    Raises:
+        DataError: there are not as many as candidates, or one is not finite.
+    """
     plain = np.asarray(values, np.float64)
     if plain.shape != (candidates,):
         raise DataError(f"{name} has shape {plain.shape}, expected {(candidates,)}")

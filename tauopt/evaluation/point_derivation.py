@@ -20,7 +20,7 @@ from tauopt.evaluation.cut_derivation import (
     effective_number,
     efficiency_nodes,
 )
-from tauopt.evaluation.cut_maps import PRONGS, CutGrid, CutMap, by_prongs, column
+from tauopt.evaluation.cut_maps import PRONGS, CutGrid, CutMap, by_prongs, column, finite
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.working_point import WorkingPoint, below, in_order, map_key, named_score
 
@@ -70,7 +70,9 @@ class _Work:
         if axes is None:
             axes = tuple(name for name in FLAT_IN if name in columns)
         for name in axes:
-            column(columns, name)
+            finite(name, column(columns, name), len(predictions))
+        finite("the weight", predictions.weights, len(predictions))
+        finite("the score", predictions.score, len(predictions))
         targets = [at for point in settings.points.values() for at in point.efficiency.values()]
         nodes = efficiency_nodes(targets)
         return cls(predictions, columns, settings, axes, nodes, {}, {}, {}, [])

@@ -205,3 +205,12 @@ def test_what_cannot_be_derived_is_refused_in_words(validation):
     )  # fmt: skip
     with pytest.raises(DataError, match="need background"):
         derive(modes, WorkingPointSettings())
+
+
+@pytest.mark.parametrize("name", ["pt", "the score", "the weight"])
+def test_values_that_are_not_finite_are_refused_by_name(name):
+    sample = taus_and_jets(np.random.default_rng(9), signal=300, background=300)
+    values = {"the score": sample.probabilities[:, 2], "the weight": sample.weights}
+    values.get(name, sample.columns["pt"])[7] = np.nan
+    with pytest.raises(DataError, match=f"{name} is not finite for 1 of 600"):
+        derive(sample, WorkingPointSettings())
