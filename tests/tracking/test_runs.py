@@ -12,7 +12,10 @@ from tauopt.tracking.dataset_input import DatasetInput, log_dataset
 
 def test_opening_twice_gives_the_same_run(client, output, uid):
     def opened():
-        return runs.open_parent(client, experiment="tau-id", name="demo", uid=uid, note="# Demo")
+        return runs.open_parent(
+            client, experiment="tau-id", name="demo", uid=uid, note="# Demo",
+            artifacts=output / "mlartifacts",
+        )  # fmt: skip
 
     assert opened() == opened()
     run = client.get_run(opened())
