@@ -15,13 +15,15 @@ from tauopt.deploy.candidates import Candidates
 from tauopt.deploy.evaluate import Ran, parse_selection, run_on, selected
 from tauopt.deploy.history import history
 from tauopt.deploy.importance import importance_of
-from tauopt.deploy.points import points_of
 from tauopt.deploy.trial import Trial
+from tauopt.deploy.working_points import derived, recorded
+from tauopt.errors import DataError
 from tauopt.evaluation.axes import VARIABLES
 from tauopt.evaluation.contender import Contender, decided
 from tauopt.evaluation.evaluation_pages import Subject
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.style import Sample
+from tauopt.evaluation.working_points import WorkingPoints
 from tauopt.physics.expressions import Expression
 from tauopt.progress import Progress
 
@@ -55,13 +57,22 @@ class Wish:
     importance: int = 0
 
 
+@dataclass(frozen=True)
+class Own:
+    """Splits of the dataset that a trial was trained on."""
+
+    train: Candidates
+    """All, or some of them."""
+    validation: Candidates
+
+
 def subject_of(
     client: MlflowClient,
     trial: Trial,
     candidates: Candidates,
     *,
     wish: Wish,
-    learned: Candidates | None,
+    own: Own | None,
     progress: Progress,
 ) -> Subject:
     """Run a trial, and what it is compared with, and gather all that is drawn.
@@ -71,7 +82,8 @@ def subject_of(
         trial: that is evaluated.
         candidates: on which.
         wish: what is wanted of it.
-        learned: candidates of the training split, or some; None leaves its scores out.
+        own: the trial's own splits; None leaves out scores of training, and working points that
+            no promotion has recorded.
         progress: told of every step.
     Raises:
         UsageError: the selection is no expression on spectators.
@@ -88,13 +100,13 @@ def subject_of(
         mask[mask] = kept
         told += f", {wish.select}"
     if contenders[0].predictions.has_background:
-        contenders = decided(contenders, points_of(client, trial))
+        contenders = decided(contenders, _points(client, ran, own, progress=progress))
     data = trial.experiment.data
     subject = Subject(
         contenders,
         Sample.of(data, told) if candidates.balanced else Sample(data.name, told),
         bins=wish.bins or VARIABLES,
-        train=_learned(ran, learned, cut, progress=progress) if learned else None,
+        train=_learned(ran, own.train, cut, progress=progress) if own else None,
         history=history(client, trial),
         objective=trial.experiment.objective.first,
     )
@@ -125,6 +137,21 @@ def _compared(
     if not mask.all():
         progress.say(f"{other.name} knows {mask.sum():,} of {len(mask):,} candidates: only these")
     return mask, [trial.where(mask), other]
+
+
+def _points(
+    client: MlflowClient, ran: Ran, own: Own | None, *, progress: Progress
+) -> WorkingPoints | None:
+    """Return a trial's working points: recorded, or derived on its validation split, or none."""
+    found = recorded(client, ran.trial)
+    if found is not None or own is None:
+        return found
+    progress.say("deriving working points on the validation split")
+    try:
+        return derived(ran.trial, own.validation.run(ran.model, ran.what))
+    except DataError as error:
+        progress.say(f"plain cuts stand in for working points: {error}")
+        return None
 
 
 def _learned(

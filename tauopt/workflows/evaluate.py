@@ -17,7 +17,7 @@ from tauopt.workflows.evaluated import (
     candidates_of,
     check_bins,
     its_dataset,
-    learned_by,
+    own_splits,
     spectators_of,
 )
 from tauopt.workflows.places import cache_folder, make_folder, output_folder
@@ -141,7 +141,7 @@ def evaluate(
             importance=importance,
         )
         subject = subject_of(
-            client, found, candidates, wish=wish, learned=learned_by(dataset), progress=progress
+            client, found, candidates, wish=wish, own=own_splits(dataset), progress=progress
         )
     return _written(client, found, subject, folder=folder, progress=progress)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tauopt.config.dataset import Dataset
     from tauopt.dataset.prepared import PreparedDataset
     from tauopt.deploy.candidates import Candidates
+    from tauopt.deploy.subject import Own
     from tauopt.deploy.trial import Trial
 
 LEARNED = 200_000
@@ -147,13 +148,15 @@ def candidates_of(
     return OfSplit(dataset, dataset.sealed_test(opened_by=opener))
 
 
-def learned_by(dataset: PreparedDataset | None) -> Candidates | None:
-    """Return some candidates that a trial was trained on, if its dataset is there."""
+def own_splits(dataset: PreparedDataset | None) -> Own | None:
+    """Return some of what a trial was trained on, and what it was chosen by, if it is there."""
     if dataset is None:
         return None
     from tauopt.deploy.candidates import OfSplit, some_chunks
+    from tauopt.deploy.subject import Own
 
-    return OfSplit(dataset, some_chunks(dataset.train, most=LEARNED))
+    train = OfSplit(dataset, some_chunks(dataset.train, most=LEARNED))
+    return Own(train, OfSplit(dataset, dataset.validation))
 
 
 def of_files(
