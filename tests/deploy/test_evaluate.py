@@ -19,38 +19,13 @@ from tauopt.deploy.reference import find_trial
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, roc
 from tauopt.evaluation.working_points import FILE, derive
-from tauopt.tracking import client as door
 from tauopt.workflows.evaluate import FOLDER, evaluate
 from tauopt.workflows.promote import promote
 
-from ..prepared_factory import prepared_dataset
 from .trials import DECAY_MODES, MODES, experiment, shipped, train
 
 FEW = {"importance": 0, "bins": ["mu"]}
 """Draws little, to be quick."""
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def client(output):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return door.connect(None, output=output)
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=4000)
 
 
 @pytest.fixture(scope="module")

@@ -14,36 +14,11 @@ from tauopt.cli import app
 from tauopt.deploy import promote as deploy
 from tauopt.deploy.reading import READING
 from tauopt.errors import PromotionRefused, UsageError
-from tauopt.tracking import client as door
 from tauopt.tracking.registry import CHAMPION, VERDICT, champion, versions
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 from tauopt.workflows.promote import promote
 
-from ..prepared_factory import prepared_dataset
 from .trials import DECAY_MODES, MODES, changed, experiment, shipped, train
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def client(output):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return door.connect(None, output=output)
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=4000)
 
 
 @pytest.fixture(scope="module")

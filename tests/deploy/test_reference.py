@@ -7,23 +7,10 @@ import pytest
 
 from tauopt.deploy.reference import find_trial
 from tauopt.errors import CorruptError, DataError, UsageError
-from tauopt.tracking import client as door
 from tauopt.workflows.promote import promote
 
 from ..prepared_factory import prepared_dataset
 from .trials import experiment, shipped, train
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def client(output):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return door.connect(None, output=output)
 
 
 @pytest.fixture(scope="module")

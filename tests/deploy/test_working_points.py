@@ -16,38 +16,13 @@ from tauopt.errors import CorruptError, DataError
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.working_points import WorkingPoints, derive
 from tauopt.prepare.direct import open_dataset
-from tauopt.tracking import client as door
 from tauopt.tracking.registry import champion
 from tauopt.workflows.promote import promote
 
-from ..prepared_factory import prepared_dataset
 from .trials import DECAY_MODES, changed, experiment, shipped, train
 
 NAME = "points"
 DATA = Path(__file__).parents[1] / "data"
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def client(output):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return door.connect(None, output=output)
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=4000)
 
 
 @pytest.fixture(scope="module")
