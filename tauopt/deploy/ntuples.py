@@ -22,7 +22,7 @@ from tauopt.dataset.manifest import Manifest
 from tauopt.deploy.reading import Reading
 from tauopt.errors import DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.prepare.blocks import Block, concatenate
+from tauopt.prepare.blocks import Block, Objects, concatenate
 from tauopt.prepare.reweight import balance
 from tauopt.prepare.streamed import Streamed
 from tauopt.progress import Progress
@@ -159,12 +159,29 @@ def model_inputs(block: Block, what: Reading) -> dict[str, NDArray[Any]]:
     rows = np.arange(len(block), dtype=np.int64)
     inputs: dict[str, NDArray[Any]] = {CANDIDATE: np.ascontiguousarray(block.candidate)}
     for name, length in what.lengths.items():
-        values, offsets = block.groups[name]
-        inputs[name] = np.empty((len(block), length, values.shape[1]), np.float32)
-        inputs[mask_name(name)] = np.empty((len(block), length), np.bool_)
-        jagged = np.ascontiguousarray(values), np.ascontiguousarray(offsets)
-        pad_into(jagged, rows, out=inputs[name], mask=inputs[mask_name(name)])
+        inputs |= padded(block.groups[name], rows, name=name, length=length)
     return inputs
+
+
+def padded(
+    objects: Objects, rows: NDArray[np.int64], *, name: str, length: int
+) -> dict[str, NDArray[Any]]:
+    """Return a group's two inputs by name for some candidates.
+
+    Args:
+        objects: values (object, feature) and offsets (candidate + 1).
+        rows: (row,) the candidates.
+        name: of the group.
+        length: objects kept a candidate.
+    Returns:
+        (row, length, feature) float32, and the mask (row, length).
+    """
+    values, offsets = objects
+    found = np.empty((len(rows), length, values.shape[1]), np.float32)
+    mask = np.empty((len(rows), length), np.bool_)
+    jagged = np.ascontiguousarray(values), np.ascontiguousarray(offsets)
+    pad_into(jagged, rows, out=found, mask=mask)
+    return {name: found, mask_name(name): mask}
 
 
 def _batches(block: Block, what: Reading) -> Iterator[Batch]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tauopt.config.layout import EventLayout, Objects
 from tauopt.errors import DataError
 from tauopt.ntuples import nested, rntuple
@@ -69,12 +72,22 @@ class EventTree:
             needed, _ = self._look(opened, branches)
             jagged = {name: self._is_jagged(needed, name) for name in branches}
             types = {name: self._type(needed, name) for name in branches}
-            anchor = anchor_of(needed, self.layout.candidates)
-            only = Needed(branches={anchor: needed.branches[anchor]})
-            counts = (
-                int(columns[anchor].offsets[0][-1]) for columns in self._read(opened, only, STEP)
-            )
-            return TableInfo(entries=sum(counts), jagged=jagged, types=types)
+            entries = sum(int(part.sum()) for part in self._counts(opened, needed))
+            return TableInfo(entries=entries, jagged=jagged, types=types)
+
+    def counts(self, branches: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of candidates of each event, (event,); raises as `inspect`."""
+        with open_tree(self.path, self.tree) as opened:
+            needed, _ = self._look(opened, branches)
+            parts = [*self._counts(opened, needed)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def _counts(self, tree: Any, needed: Needed) -> Iterator[NDArray[np.int64]]:
+        """Yield the number of candidates of each event, some events at a time."""
+        anchor = anchor_of(needed, self.layout.candidates)
+        only = Needed(branches={anchor: needed.branches[anchor]})
+        for columns in self._read(tree, only, STEP):
+            yield np.diff(columns[anchor].offsets[0])
 
     def iterate(
         self, branches: Sequence[str], *, step: int = STEP

@@ -32,7 +32,7 @@ class Predictor:
         """
         model = only_probabilities(model)
         own = model.variables
-        signature = {x.name: tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in model.inputs}
+        signature = _signature(model)
 
         def predict(inputs: dict[str, Any]) -> Any:
             with keras.StatelessScope(list(zip(own, weights or own, strict=True))):
@@ -71,3 +71,31 @@ class Predictor:
             begin, end = end, end + len(batch.labels)
             found[begin:end] = self._predict(inputs)
         return found
+
+
+class AllOutputs:
+    """A saved model as a function from arrays to arrays by name, its scores among them."""
+
+    def __init__(self, model: keras.Model) -> None:
+        """Take a model whose inputs and outputs have names."""
+        signature = _signature(model)
+        self.blank = {
+            name: np.ones((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+            for name, spec in signature.items()
+        }
+        """One made-up candidate."""
+        self._call: Callable[[Mapping[str, Any]], Mapping[str, Any]] = tf.function(
+            lambda inputs: model(inputs, training=False),
+            input_signature=[signature],
+            autograph=False,
+        )
+
+    def __call__(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Return every output for some candidates, (candidate, ...) each."""
+        ready = {name: tf.constant(inputs[name]) for name in self.blank}
+        return {name: np.asarray(values) for name, values in self._call(ready).items()}
+
+
+def _signature(model: keras.Model) -> dict[str, tf.TensorSpec]:
+    """Return a model's inputs by name, of any number of candidates."""
+    return {x.name: tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in model.inputs}

@@ -1,0 +1,114 @@
+"""Writes a friend tree: more branches for the entries of another tree, in the same order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from tauopt.durable import write_with
+from tauopt.errors import DataError
+from tauopt.ntuples.source import BadFileError
+
+TREE = "tauopt"
+"""Name of the tree, and what the names of its branches begin with."""
+RECORD = "tauopt_record"
+"""Name of the string in the file that says what it was made of."""
+Array = NDArray[Any]
+
+
+def write_friend(
+    path: Path,
+    steps: Iterable[Mapping[str, Array]],
+    *,
+    columns: Mapping[str, np.dtype[Any]],
+    counts: NDArray[np.int64] | None = None,
+    record: Mapping[str, Any],
+) -> int:
+    """Write a TTree of branches `tauopt_<column>` into a new ROOT file, whole or not at all.
+
+    Args:
+        path: file to make or replace.
+        steps: the columns of some candidates each, in order, (candidate,).
+        columns: name and type of each column.
+        counts: (event,) candidates of each entry of a tree of one event an entry, whose branches
+            are lists then; None writes one candidate an entry.
+        record: JSON-able; kept in the file.
+    Returns:
+        entries that were written and found again.
+    Raises:
+        DataError: there are other candidates than `counts` says.
+        BadFileError: what was written can't be read again.
+    """
+    entries = 0
+
+    def write(temporary: Path) -> None:
+        nonlocal entries
+        with uproot.recreate(temporary, compression=uproot.LZ4(4)) as file:
+            file.mktree(TREE, _types(columns, jagged=counts is not None))
+            for part in steps if counts is None else _by_event(steps, counts, columns):
+                written = {f"{TREE}_{name}": values for name, values in part.items()}
+                if counts is not None:
+                    written = {TREE: ak.zip(dict(part))}
+                file[TREE].extend(written)
+                entries += len(next(iter(part.values())))
+            file[RECORD] = json.dumps(dict(record), sort_keys=True)
+        _check(temporary, entries)
+
+    write_with(path, write)
+    return entries
+
+
+def _types(columns: Mapping[str, np.dtype[Any]], *, jagged: bool) -> dict[str, Any]:
+    if not jagged:
+        return {f"{TREE}_{name}": dtype for name, dtype in columns.items()}
+    fields = ", ".join(f'"{name}": {dtype.name}' for name, dtype in columns.items())
+    return {TREE: f"var * {{{fields}}}"}
+
+
+def _by_event(
+    steps: Iterable[Mapping[str, Array]],
+    counts: NDArray[np.int64],
+    columns: Mapping[str, np.dtype[Any]],
+) -> Iterator[dict[str, ak.Array]]:
+    """Yield lists of whole events; events without candidates go with those before them."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    event = done = 0
+    for part in steps:
+        done += len(next(iter(part.values())))
+        stop = int(np.searchsorted(ends, done, side="right"))
+        inside = counts[event:stop]
+        if done > total or int(inside.sum()) != len(next(iter(part.values()))):
+            raise DataError("a part of a file ends within an event")
+        yield {name: ak.unflatten(values, inside) for name, values in part.items()}
+        event = stop
+    if done != total:
+        raise DataError(f"read {done} candidates, expected {total}")
+    if event < len(counts):  # there is not one candidate in the file
+        empty = counts[event:]
+        yield {name: ak.unflatten(np.empty(0, dtype), empty) for name, dtype in columns.items()}
+
+
+def _check(path: Path, entries: int) -> None:
+    with uproot.open(path) as file:
+        found = int(file[TREE].num_entries)
+    if found != entries:
+        raise BadFileError(f"{path}: holds {found} entries, {entries} were written")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what a file of `write_friend` says it was made of; empty if it is none."""
+    try:
+        with uproot.open(path) as file:
+            text = str(file[RECORD])
+        content = json.loads(text)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not ours or not whole
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,145 @@
+"""Write a model's scores for ntuples, as friend trees of theirs."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.durable import sha256_json
+from tauopt.errors import DataError, UsageError
+from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
+from tauopt.workflows.places import cache_folder, make_folder, output_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from tauopt.deploy.score import Applied, Job, Scored
+    from tauopt.deploy.trial import Trial
+    from tauopt.evaluation.working_points import WorkingPoints
+
+SUFFIX = ".tauopt.root"
+NOT_SCORED = -1.0
+
+
+def score(
+    model: str,
+    files: Sequence[str],
+    *,
+    to: Path,
+    default: float = NOT_SCORED,
+    workers: int = 1,
+    output: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Scored]:
+    """Write the scores of a model for every entry of some files.
+
+    What is there already, of the same file, model and working points, is not written again.
+
+    Args:
+        model: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
+            folder of a trial.
+        files: ntuples that fit its dataset file, paths or globs, `SAMPLE=PATH` where it is not
+            clear of which sample one is. No class, weight or event number is read.
+        to: folder of the friend trees, `<name>.tauopt.root` each.
+        default: score of candidates that are not selected or lack a feature.
+        workers: files that are scored at a time, each in a process of its own.
+        output: folder of searches and runs; None is `tauopt-output`.
+        cache: folder of prepared datasets; None is the user's.
+        progress: told of files.
+    Raises:
+        UsageError: there is no such model, or two files would get one name.
+        DataError: a file is not what the dataset file says.
+        ServiceError: MLflow does not answer.
+    """
+    from tauopt.deploy.reference import find_trial
+    from tauopt.ntuples.friend import read_record
+    from tauopt.tracking.client import connect
+
+    progress = progress or Silent()
+    client = connect(None, output=output_folder(output))
+    with tempfile.TemporaryDirectory(prefix="tauopt-score-") as temporary:
+        trial = find_trial(client, model, folder=Path(temporary))
+        with silenced_stderr():
+            from tauopt.deploy.score import Applied, Scored
+        applied = Applied(trial, _points(client, trial, cache, progress), default)
+        jobs = [*_jobs(files, applied, make_folder(to, option="--to"), cache or cache_folder())]
+        whole = [job for job in jobs if read_record(job.to) == job.record]
+        left = [job for job in jobs if job not in whole]
+        progress.begin(f"scoring {len(jobs)} files", len(jobs), "files")
+        progress.advance(len(whole))
+        done = [Scored(job.path, job.to, skipped=True) for job in whole]
+        for scored in _scored(left, applied, workers=workers):
+            done.append(scored)
+            progress.advance()
+    order = [job.to for job in jobs]
+    return sorted(done, key=lambda one: order.index(one.to))
+
+
+def _points(
+    client: MlflowClient, trial: Trial, cache: Path | None, progress: Progress
+) -> WorkingPoints | None:
+    """Return a model's working points; without any, say why."""
+    from tauopt.deploy.working_points import working_points_of
+    from tauopt.workflows.promote import dataset_of
+
+    if not trial.experiment.task.background:
+        return None
+    try:
+        return working_points_of(
+            client, trial, open_dataset=lambda: dataset_of(trial, cache=cache, progress=progress)
+        )
+    except DataError as error:
+        progress.say(f"no working points: {error}")
+        return None
+
+
+def _jobs(files: Sequence[str], applied: Applied, to: Path, cache: Path) -> Iterator[Job]:
+    import tauopt
+    from tauopt.deploy.score import Job
+    from tauopt.ntuples import digests
+    from tauopt.ntuples.files import expand
+    from tauopt.prepare.streamed import by_sample
+
+    trial, taken = applied.trial, dict[Path, Path]()
+    points = applied.points.as_json() if applied.points else None
+    for sample, paths in by_sample(trial.experiment.data, files).items():
+        for path in expand(paths):
+            place = to / f"{path.stem}{SUFFIX}"
+            if (other := taken.setdefault(place, path)) != path:
+                raise UsageError(f"{other} and {path} would both be scored into {place}")
+            record: dict[str, Any] = {
+                "tauopt": tauopt.__version__,
+                "input": path.name,
+                "input_sha256": digests.digest(path, cache=cache)[0],
+                "model_sha256": trial.sha256,
+                "run_id": trial.run_id,
+                "working_points": sha256_json(points) if points else "",
+                "default": applied.default,
+            }
+            yield Job(path, sample, place, json.loads(json.dumps(record)))
+
+
+def _scored(jobs: Sequence[Job], applied: Applied, *, workers: int) -> Iterator[Scored]:
+    from tauopt.deploy.score import score_file
+
+    workers = min(workers, len(jobs))
+    if workers < 2:
+        for job in jobs:
+            yield score_file(job, applied)
+        return
+    # A forked process would share TensorFlow's threads, which do not survive it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting = [pool.submit(score_file, job, applied, threads=1) for job in jobs]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
