@@ -28,6 +28,9 @@ DOORS = {
     "fastjet": {"simulate"},
     "ray": {"cluster", "search"},
     "optuna": {"search"},
+    "onnx": {"deploy"},
+    "onnxruntime": {"deploy"},
+    "tf2onnx": {"deploy"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

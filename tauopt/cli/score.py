@@ -26,6 +26,10 @@ def score(
     default: Annotated[
         float, typer.Option(help="Score of candidates that are not selected or lack a feature.")
     ] = -1.0,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option("--leave-out", metavar="CUT", help="A cut of the dataset file, on truth."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
     output: Output = None,
     json: Json = False,
@@ -36,7 +40,14 @@ def score(
 
     with progress() as told:
         done = write(
-            model, files, to=to, default=default, workers=workers, output=output, progress=told
+            model,
+            files,
+            to=to,
+            default=default,
+            leave_out=leave_out or (),
+            workers=workers,
+            output=output,
+            progress=told,
         )
     if json:
         print_json([{**vars(one), "path": str(one.path), "to": str(one.to)} for one in done])

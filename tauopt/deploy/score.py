@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from tauopt.config.dataset import Dataset
 from tauopt.config.layout import EventLayout
 from tauopt.deploy.scorer import Scorer
 from tauopt.deploy.trial import Trial
@@ -29,6 +30,15 @@ class Applied:
     trial: Trial
     points: WorkingPoints | None
     default: float
+    leave_out: tuple[str, ...] = ()
+    """Names of the dataset file's `cuts` that candidates need not pass, such as those on truth."""
+
+    @property
+    def data(self) -> Dataset:
+        """How candidates are read."""
+        data = self.trial.experiment.data
+        cuts = {name: text for name, text in data.cuts.items() if name not in self.leave_out}
+        return data.model_copy(update={"cuts": cuts})
 
     @cached_property
     def key(self) -> str:
@@ -85,7 +95,7 @@ def score_file(job: Job, applied: Applied, *, threads: float | None = None) -> S
         CorruptError: the model is damaged.
     """
     limit_devices(cpus=threads)
-    data = applied.trial.experiment.data
+    data = applied.data
     sample, plan, scorer = data.samples[job.sample], make_plan(data), _scorer(applied)
     source = open_source(job.path, tree=sample.tree, friends=sample.friends, layout=data.layout)
     found = Scored(job.path, job.to)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.durable import sha256_json
-from tauopt.errors import DataError, UsageError
+from tauopt.errors import DataError, UsageError, nearest
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, make_folder, output_folder
@@ -33,6 +33,7 @@ def score(
     *,
     to: Path,
     default: float = NOT_SCORED,
+    leave_out: Sequence[str] = (),
     workers: int = 1,
     output: Path | None = None,
     cache: Path | None = None,
@@ -49,6 +50,8 @@ def score(
             clear of which sample one is. No class, weight or event number is read.
         to: folder of the friend trees, `<name>.tauopt.root` each.
         default: score of candidates that are not selected or lack a feature.
+        leave_out: names of the dataset file's `cuts` that candidates need not pass: those on truth,
+            which data have not.
         workers: files that are scored at a time, each in a process of its own.
         output: folder of searches and runs; None is `tauopt-output`.
         cache: folder of prepared datasets; None is the user's.
@@ -68,7 +71,9 @@ def score(
         trial = find_trial(client, model, folder=Path(temporary))
         with silenced_stderr():
             from tauopt.deploy.score import Applied, Scored
-        applied = Applied(trial, _points(client, trial, cache, progress), default)
+        check_cuts(leave_out, trial)
+        points = points_of(client, trial, cache, progress)
+        applied = Applied(trial, points, default, tuple(leave_out))
         jobs = [*_jobs(files, applied, make_folder(to, option="--to"), cache or cache_folder())]
         whole = [job for job in jobs if read_record(job.to) == job.record]
         left = [job for job in jobs if job not in whole]
@@ -82,7 +87,18 @@ def score(
     return sorted(done, key=lambda one: order.index(one.to))
 
 
-def _points(
+def check_cuts(names: Sequence[str], trial: Trial) -> None:
+    """Check that cuts to be left out are those of a trial's dataset file."""
+    known = trial.experiment.data.cuts
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--leave-out {name}: no such cut{nearest(name, known)}; the dataset file has "
+                f"{', '.join(known) or 'none'}"
+            )
+
+
+def points_of(
     client: MlflowClient, trial: Trial, cache: Path | None, progress: Progress
 ) -> WorkingPoints | None:
     """Return a model's working points; without any, say why."""
@@ -122,6 +138,7 @@ def _jobs(files: Sequence[str], applied: Applied, to: Path, cache: Path) -> Iter
                 "run_id": trial.run_id,
                 "working_points": sha256_json(points) if points else "",
                 "default": applied.default,
+                "left_out": sorted(applied.leave_out),
             }
             yield Job(path, sample, place, json.loads(json.dumps(record)))
 

@@ -45,7 +45,6 @@ def make_trial(home: Path) -> Path:
     """Train a small network on a small sample; return the trial's folder."""
     ntuples_factory.write(home / "train" / "a.root", ntuples_factory.columns(3000))
     data = Dataset.model_validate(ntuples_factory.dataset_settings(home / "train"))
-    groups = {"tracks": {"length": LENGTH}}
     settings = Experiment(
         name="toy",
         data=data,

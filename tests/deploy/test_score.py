@@ -179,6 +179,23 @@ def test_candidates_that_lack_a_feature_are_counted_and_not_scored(home, tmp_pat
     assert set(np.asarray(read(one.to).tauopt_p_tau)[:50]) == {-1.0}
 
 
+def test_cuts_on_truth_can_be_left_out_by_name(home, tmp_path):
+    settings = ntuples_factory.dataset_settings(home)
+    (sample,) = settings["samples"].values()
+    sample["files"] = [f"{home}/train.root"]
+    settings["cuts"] = {"hard": "pt > 25000", "truth": "is_tau >= 0"}
+    data = Dataset.model_validate(settings)
+    folder = train(tmp_path / "t000", prepare(data, cache=home / "cache"), experiment(data))
+    files = [str(home / "data_0.root")]
+    with pytest.raises(DataError, match="is_tau"):
+        score(str(folder), files, to=tmp_path / "out", output=home)
+    with pytest.raises(UsageError, match=r"no such cut \(did you mean 'truth'"):
+        score(str(folder), files, to=tmp_path / "out", output=home, leave_out=["truht"])
+    (one,) = score(str(folder), files, to=tmp_path / "out", output=home, leave_out=["truth"])
+    pt = uproot.open(f"{files[0]}:candidates")["pt"].array(library="np")
+    assert one.scored == int((pt > 25_000).sum())
+
+
 EVENTS = {
     "name": "events",
     "layout": events_factory.LAYOUT,

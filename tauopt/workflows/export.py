@@ -1,0 +1,116 @@
+"""Write a model as files for other software, and check that they give the same numbers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.errors import DataError
+from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
+from tauopt.workflows.places import output_folder
+
+if TYPE_CHECKING:
+    from tauopt.deploy.export_check import Check
+    from tauopt.deploy.trial import Trial
+
+_CANDIDATES = 8192
+"""Of a batch in the comparison."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how it compares with the Keras model; None if that wasn't asked for."""
+
+    folder: Path
+    files: dict[str, Path]
+    check: Check | None
+
+
+def export(
+    model: str,
+    *,
+    to: Path | None = None,
+    check: bool = False,
+    output: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a model as ONNX and Keras files, with a description of its inputs.
+
+    Args:
+        model: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
+            folder of a trial.
+        to: folder to be made; None is `exports/<name>` in the output folder.
+        check: run the ONNX file and the Keras model over the test split and compare them.
+        output: folder of searches and runs; None is `tauopt-output`.
+        cache: folder of prepared datasets; None is the user's.
+        progress: told of every step.
+    Raises:
+        UsageError: there is no such model, the folder is there, or the extra is not installed.
+        DataError: the model can't be an ONNX file, or that gives other numbers.
+        CorruptError: the model was altered, or holds what may not be loaded.
+        ServiceError: MLflow does not answer.
+    """
+    from tauopt.deploy.reference import find_trial
+    from tauopt.tracking.client import connect
+    from tauopt.workflows.score import points_of
+
+    progress = progress or Silent()
+    client = connect(None, output=output_folder(output))
+    with tempfile.TemporaryDirectory(prefix="tauopt-export-") as temporary:
+        trial = find_trial(client, model, folder=Path(temporary))
+        points = points_of(client, trial, cache, progress)
+        with silenced_stderr():
+            from tauopt.deploy.export import export as write
+        folder = to or output_folder(output) / "exports" / trial.name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        progress.say(f"writing {folder}")
+        files = write(trial, folder, points=points)
+        compared = _compared(trial, files, cache, progress) if check else None
+    if compared is not None and not compared.passed:
+        worst = max(compared.differences, key=lambda name: compared.differences[name])
+        raise DataError(
+            f"{files['onnx']}: {worst} differs from the Keras model's by {compared.largest:.2g} on "
+            f"{compared.candidates:,} candidates of the test split; expected at most "
+            f"{compared.as_json()['limit']:g}: don't use it"
+        )
+    return Exported(folder, files, compared)
+
+
+def _compared(
+    trial: Trial, files: dict[str, Path], cache: Path | None, progress: Progress
+) -> Check:
+    """Run the ONNX file and the Keras model over the test split of the trial's dataset."""
+    from tauopt.deploy.export_check import compare
+    from tauopt.deploy.onnx_file import OnnxModel
+    from tauopt.models.saving import load_model
+    from tauopt.training.devices import limit_devices
+    from tauopt.training.prediction import AllOutputs
+
+    limit_devices(cpus=1)
+    progress.say("comparing with the Keras model on the test split")
+    keras = AllOutputs(load_model(trial.model, sha256=trial.sha256))
+    return compare(OnnxModel(files["onnx"]), keras, _test_split(trial, cache, progress))
+
+
+def _test_split(trial: Trial, cache: Path | None, progress: Progress) -> Iterator[dict[str, Any]]:
+    """Yield the inputs of all candidates of the test split, by name."""
+    from tauopt.config.networks import group_lengths
+    from tauopt.dataset.inputs import input_spec, task_labels
+    from tauopt.stream.batches import batches
+    from tauopt.workflows.promote import dataset_of
+
+    dataset, task = dataset_of(trial, cache=cache, progress=progress), trial.experiment.task
+    stored = batches(
+        dataset.sealed_test(opened_by=f"export {trial.name}"),
+        spec=input_spec(dataset.manifest, task, group_lengths(trial.experiment.model)),
+        label_map=task_labels(dataset.manifest.classes, task),
+        batch_size=_CANDIDATES,
+        shuffle=False,
+    )
+    for batch in stored:
+        yield dict(batch.inputs)
