@@ -6,14 +6,17 @@ The networks are hardly trained: what is compared is the file's own score.
 import json
 import os
 
+import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 from tauopt.config.experiment import Experiment, Objective, Task, Training
 from tauopt.config.load import read_dataset
 from tauopt.config.networks import Dense
 from tauopt.prepare.prepare import prepare
 from tauopt.workflows.evaluate import evaluate
+from tauopt.workflows.score import score
 
 from ..evaluation.toys import slow_auc, slow_background_at
 from ..prepare.test_real_events import (
@@ -67,6 +70,16 @@ def assert_reproduced(found, signal, background):
     assert set(points["curves"]) == {"t000-dense", found.reference}
 
 
+def assert_scored(trial, path, *, tree, lists, candidates, folder):
+    """The friend tree has the file's entries, a score for each candidate, -1 if not selected."""
+    (one,) = score(str(trial), [str(path)], to=folder / "scores", output=folder)
+    table = uproot.open(f"{path}:{tree}")
+    found = uproot.open(f"{one.to}:tauopt")["tauopt_p_tau"].array()
+    assert one.entries == table.num_entries == len(found)
+    assert ak.num(found).tolist() == ak.num(table[lists].array()).tolist()
+    assert (ak.sum(found >= 0), one.scored) == (candidates, candidates)
+
+
 def another(path, folder):
     """The same file with another digest, so that it is not one that the trial was trained on."""
     copy = folder / f"another_{path.name}"
@@ -109,6 +122,9 @@ def test_the_isolation_that_cms_stored_in_nanoaod_is_found_again(tmp_path):
     signal = [one for kind, one in rows if kind in ("tau", "e")]
     background = [one for kind, one in rows if kind == "mu"]
     assert min(weight for _, weight in signal + background) < 0
+    assert_scored(
+        trial, NANOAOD, tree="Events", lists="Tau_pt", candidates=len(rows), folder=tmp_path
+    )
     assert found.candidates == {"signal": len(signal), "background": len(background)}
     assert_reproduced(found, signal, background)
 
@@ -141,6 +157,10 @@ def test_the_rnn_score_that_atlas_stored_in_physlite_is_found_again(tmp_path):
         importance=0, output=tmp_path, to=tmp_path / "to",
     )  # fmt: skip
     rows = _stored_by_atlas()
+    assert_scored(
+        trial, PHYSLITE, tree="CollectionTree", lists=f"{TAU}pt", candidates=len(rows),
+        folder=tmp_path,
+    )  # fmt: skip
     signal = [one for kind, one in rows if kind in ("1p0n", "3pXn")]
     background = [one for kind, one in rows if kind == "1p1n"]
     assert found.candidates == {"signal": len(signal), "background": len(background)}

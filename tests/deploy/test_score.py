@@ -13,11 +13,16 @@ from tauopt.cli.app import build_app
 from tauopt.config.dataset import Dataset
 from tauopt.config.experiment import Experiment, Objective, Task, Training
 from tauopt.config.networks import DeepSets
+from tauopt.deploy.ntuples import OfNtuples
+from tauopt.deploy.reference import find_trial
 from tauopt.deploy.score import Applied, Job, score_file
 from tauopt.errors import DataError, UsageError
 from tauopt.models.saving import load_model
 from tauopt.ntuples.friend import TREE, read_record, write_friend
 from tauopt.prepare.prepare import prepare
+from tauopt.prepare.streamed import stream
+from tauopt.progress import Silent
+from tauopt.tracking.client import connect
 from tauopt.workflows.score import score
 
 from .. import events_factory, ntuples_factory
@@ -103,6 +108,21 @@ def test_each_entry_has_the_scores_that_the_model_gives_it(home, tmp_path):
     np.testing.assert_allclose(found.tauopt_signal_score, found.tauopt_p_tau)
     assert set(np.asarray(found.tauopt_p_tau)[~selected]) == {-1.0}
     assert not np.any(found.tauopt_passes_loose[~selected])
+
+
+def test_scores_are_those_that_evaluations_judge(home, tmp_path):
+    content = ntuples_factory.columns(900, seed=9, first_event=70_000)
+    path = ntuples_factory.write(tmp_path / "truth.root", content)
+    (one,) = scored(home, path, to=tmp_path / "out")
+    trial = find_trial(connect(None, output=home), str(home / "runs" / "t000"), folder=tmp_path)
+    data = trial.experiment.data
+    files = stream(data, [str(path)], cache=tmp_path / "cache", progress=Silent())
+    judged = OfNtuples(files, None, Silent())
+    expected = judged.run(load_model(trial.model), judged.reading(trial.experiment))
+    assert len(expected) == one.scored
+    places = expected.columns["event_numbers"] - 70_000
+    found = np.asarray(read(one.to).tauopt_p_tau)[places]
+    np.testing.assert_array_equal(found, expected.probabilities[:, 1])
 
 
 def test_working_points_pass_what_their_flattened_score_says(home, tmp_path):
@@ -219,9 +239,6 @@ def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
     data = Dataset.model_validate({**EVENTS, "samples": {"all": sample}})
     settings = experiment(data)
     folder = train(tmp_path / "t000", prepare(data, cache=tmp_path / "cache"), settings)
-    from tauopt.deploy.reference import find_trial
-    from tauopt.tracking.client import connect
-
     trial = find_trial(connect(None, output=tmp_path), str(folder), folder=tmp_path / "fetched")
     job = Job(path, "all", tmp_path / "out.root", {"of": "a test"}, step=70)
     one = score_file(job, Applied(trial, None, -1.0))
