@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.durable import sha256_json
-from tauopt.errors import DataError, UsageError, nearest
+from tauopt.errors import DataError, PromotionRefused, UsageError, nearest
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, make_folder, output_folder
@@ -111,7 +111,7 @@ def points_of(
         return working_points_of(
             client, trial, open_dataset=lambda: dataset_of(trial, cache=cache, progress=progress)
         )
-    except DataError as error:
+    except (DataError, PromotionRefused) as error:  # the latter: its dataset is gone
         progress.say(f"no working points: {error}")
         return None
 

@@ -216,6 +216,30 @@ def test_cuts_on_truth_can_be_left_out_by_name(home, tmp_path):
     assert one.scored == int((pt > 25_000).sum())
 
 
+def test_without_the_dataset_there_are_scores_but_no_working_points(home, tmp_path):
+    folder = shutil.copytree(home / "runs" / "t000", tmp_path / "t000")
+    result = json.loads((folder / "result.json").read_text())
+    gone = {"dataset_digest": "f" * 64, "dataset_folder": str(tmp_path / "gone")}
+    (folder / "result.json").write_text(json.dumps(result | gone))
+    told = Told()
+    (one,) = score(
+        str(folder), [str(home / "data_0.root")], to=tmp_path / "out", output=home, progress=told
+    )
+    assert "tauopt_flattened" not in ak.fields(read(one.to))
+    assert one.scored > 100
+    assert any(message.startswith("no working points: ") for message in told.messages)
+
+
+class Told(Silent):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.messages = []
+
+    def say(self, message):
+        self.messages.append(message)
+
+
 EVENTS = {
     "name": "events",
     "layout": events_factory.LAYOUT,
