@@ -12,7 +12,7 @@ from tauopt.config.dataset import Dataset
 from tauopt.config.inputs import CANDIDATE, Feature, mask_name
 from tauopt.config.networks import group_lengths
 from tauopt.deploy.trial import Trial
-from tauopt.evaluation.working_points import WorkingPoints
+from tauopt.evaluation.working_points.points import WorkingPoints
 
 _UNITS = re.compile(r"_(mev|gev|tev|mm|cm|um|ns|ps|rad)$", re.IGNORECASE)
 _SPELLED = {"mev": "MeV", "gev": "GeV", "tev": "TeV"}

@@ -12,7 +12,7 @@ from tauopt.deploy.onnx_file import write_onnx
 from tauopt.deploy.trial import Trial
 from tauopt.durable import new_folder, write_json
 from tauopt.errors import UsageError
-from tauopt.evaluation.working_points import FILE, WorkingPoints
+from tauopt.evaluation.working_points.points import FILE, WorkingPoints
 from tauopt.models.saving import load_model
 from tauopt.models.scores import PROBABILITIES
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from tauopt.config.working_points import EVERY
 from tauopt.deploy.working_points import Shipped
-from tauopt.evaluation.closure import Closure, ProngClosure
-from tauopt.evaluation.working_point import WorkingPoint
-from tauopt.evaluation.working_points import FILE, WorkingPoints
+from tauopt.evaluation.working_points.closure import Closure, ProngClosure
+from tauopt.evaluation.working_points.point import WorkingPoint
+from tauopt.evaluation.working_points.points import FILE, WorkingPoints
 
 
 def working_points_section(shipped: Shipped) -> str:

@@ -23,9 +23,9 @@ from tauopt.deploy.reading import READING
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import RefusedByVerdict, Verdict
 from tauopt.deploy.working_points import FOLDER, Shipped, ship, write_points
-from tauopt.evaluation.report import write_figures
-from tauopt.evaluation.style import Sample
-from tauopt.evaluation.working_points import FILE
+from tauopt.evaluation.drawing.style import Sample
+from tauopt.evaluation.performance.trial_report import write_figures
+from tauopt.evaluation.working_points.points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
 from tauopt.tracking.registry import again

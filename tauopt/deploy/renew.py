@@ -17,8 +17,8 @@ from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import Verdict
 from tauopt.deploy.working_points import FOLDER, ship, write_points
 from tauopt.errors import DataError
-from tauopt.evaluation.style import Sample
-from tauopt.evaluation.working_points import FILE
+from tauopt.evaluation.drawing.style import Sample
+from tauopt.evaluation.working_points.points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
 from tauopt.tracking.registry import again

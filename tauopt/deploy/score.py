@@ -13,7 +13,7 @@ from tauopt.config.layout import EventLayout
 from tauopt.deploy.scorer import Scorer
 from tauopt.deploy.trial import Trial
 from tauopt.durable import sha256_json
-from tauopt.evaluation.working_points import WorkingPoints
+from tauopt.evaluation.working_points.points import WorkingPoints
 from tauopt.ntuples.events import EventTree
 from tauopt.ntuples.formats import open_source
 from tauopt.ntuples.friend import write_friend

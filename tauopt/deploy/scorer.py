@@ -12,7 +12,7 @@ from tauopt.config.inputs import CANDIDATE
 from tauopt.config.networks import group_lengths
 from tauopt.deploy.ntuples import padded
 from tauopt.deploy.trial import Trial
-from tauopt.evaluation.working_points import WorkingPoints
+from tauopt.evaluation.working_points.points import WorkingPoints
 from tauopt.models.saving import load_model
 from tauopt.models.scores import MODE_SCORES, PROBABILITIES, SIGNAL_SCORE
 from tauopt.prepare.applied import Step

@@ -20,10 +20,10 @@ from tauopt.deploy.working_points import derived, recorded
 from tauopt.errors import DataError
 from tauopt.evaluation.axes import VARIABLES
 from tauopt.evaluation.contender import Contender, decided
-from tauopt.evaluation.evaluation_pages import Subject
+from tauopt.evaluation.drawing.style import Sample
+from tauopt.evaluation.performance.pages import Subject
 from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.style import Sample
-from tauopt.evaluation.working_points import WorkingPoints
+from tauopt.evaluation.working_points.points import WorkingPoints
 from tauopt.physics.expressions import Expression
 from tauopt.progress import Progress
 

@@ -16,12 +16,12 @@ from tauopt.deploy.reading import predict_split, reading
 from tauopt.deploy.trial import Trial
 from tauopt.durable import write_bytes
 from tauopt.errors import CorruptError, DataError
-from tauopt.evaluation.closure import ProngClosure, closure
-from tauopt.evaluation.closure_figure import closure_figure
+from tauopt.evaluation.drawing.save import save_figure
+from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.save import save_figure
-from tauopt.evaluation.style import Sample
-from tauopt.evaluation.working_points import FILE, WorkingPoints, derive
+from tauopt.evaluation.working_points.closure import ProngClosure, closure
+from tauopt.evaluation.working_points.closure_figure import closure_figure
+from tauopt.evaluation.working_points.points import FILE, WorkingPoints, derive
 from tauopt.models.saving import load_model
 from tauopt.tracking.registry import again
 
@@ -77,7 +77,7 @@ def derived(trial: Trial, validation: Predictions) -> WorkingPoints:
     """Derive a trial's working points from its model's predictions on the validation split.
 
     Raises:
-        DataError: see `tauopt.evaluation.working_points.derive`.
+        DataError: see `tauopt.evaluation.working_points.points.derive`.
     """
     points = derive(validation, trial.experiment.working_points)
     of = {MODEL: trial.sha256, DATASET: trial.dataset_digest, "split": "validation"}

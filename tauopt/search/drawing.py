@@ -17,7 +17,7 @@ from tauopt.search.runs import FIGURES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tauopt.evaluation.style import Sample
+    from tauopt.evaluation.drawing.style import Sample
 
 _DEFAULT = 0
 """Number of the trial of the literature's values."""
@@ -40,8 +40,8 @@ def write_fronts(
     first, *others = experiment.objective.goals
     if not others or not any(row.front for row in board):
         return []
-    from tauopt.evaluation.save import save_figure
-    from tauopt.evaluation.style import Sample
+    from tauopt.evaluation.drawing.save import save_figure
+    from tauopt.evaluation.drawing.style import Sample
 
     sample = Sample.of(experiment.data, "validation split")
     files: list[Path] = []
@@ -61,7 +61,7 @@ def draw_front(
     board: Sequence[Row], goals: tuple[Goal, Goal], *, sample: Sample, text: str
 ) -> tuple[Figure, dict[str, Any]]:
     """Draw the complete trials of a search in the plane of its first and another objective."""
-    from tauopt.evaluation.front_figure import Axis, front_figure
+    from tauopt.evaluation.search.front import Axis, front_figure
 
     shown = sorted((row for row in board if row.front), key=lambda row: row.number)
     first, other = goals

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.any_model import ordinary
 from tauopt.config.objective import Goal
 from tauopt.config.settings import Scalar
-from tauopt.evaluation.pareto import fronts
+from tauopt.evaluation.search.pareto import fronts
 from tauopt.search.plans import trial_folder
 from tauopt.search.runs import RUN_ID, delivered_run_id
 from tauopt.search.seeds import Spread

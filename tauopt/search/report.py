@@ -66,7 +66,7 @@ def write_report(facts: SearchFacts, folder: Path) -> Report:
         facts: of the search.
         folder: made if missing.
     """
-    from tauopt.evaluation.save import save_figure
+    from tauopt.evaluation.drawing.save import save_figure
     from tauopt.search.report_figures import plan
 
     files: list[Path] = []

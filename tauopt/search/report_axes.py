@@ -9,8 +9,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from tauopt.config.any_model import ordinary
-from tauopt.evaluation.parameter_axis import Axis, ChoiceAxis, NumberAxis
-from tauopt.evaluation.search_trials import Tried
+from tauopt.evaluation.search.parameter_axis import Axis, ChoiceAxis, NumberAxis
+from tauopt.evaluation.search.trials import Tried
 from tauopt.search.leaderboard import varying
 from tauopt.search.report_facts import SearchFacts
 from tauopt.search.trials import VALUES

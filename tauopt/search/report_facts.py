@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.objective import Goal
 from tauopt.dataset.manifest import read_manifest
 from tauopt.errors import TauoptError
-from tauopt.evaluation.search_trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
+from tauopt.evaluation.search.trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
 from tauopt.search.leaderboard import Row, rows
 from tauopt.search.plans import PLAN, trial_folder
 from tauopt.search.report_times import Past, Session, past_of, seconds, sessions_of

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tauopt.config.objective import Goal
-from tauopt.evaluation.search_trials import REPEATED, Tried
+from tauopt.evaluation.search.trials import REPEATED, Tried
 from tauopt.search.drawing import draw_front, front_name
 from tauopt.search.report_axes import axes_of, with_shown_params
 from tauopt.search.report_facts import SearchFacts
@@ -27,8 +27,8 @@ from tauopt.search.report_tried import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tauopt.evaluation.hyperparameter_importance import Importance
-    from tauopt.evaluation.style import Sample
+    from tauopt.evaluation.drawing.style import Sample
+    from tauopt.evaluation.search.importance import Importance
 
 Draw = Callable[[], "tuple[Figure, dict[str, Any]]"]
 _MOST_AXES, _MOST_PANELS = 12, 12
@@ -73,7 +73,7 @@ def plan(facts: SearchFacts) -> list[Planned]:
 
 
 def _progress(of: _Drawn) -> Planned:
-    from tauopt.evaluation.progress_figure import progress_figure
+    from tauopt.evaluation.search.progress import progress_figure
 
     return Planned(
         "progress",
@@ -111,7 +111,7 @@ def _fronts(of: _Drawn) -> Iterator[Planned]:
 
 
 def _learning(of: _Drawn) -> Planned:
-    from tauopt.evaluation.learning_figure import learning_figure
+    from tauopt.evaluation.search.learning import learning_figure
 
     return Planned(
         "learning",
@@ -148,7 +148,7 @@ def _of_parameters(of: _Drawn) -> Iterator[Planned]:
 def _importance(
     of: _Drawn, found: dict[str, list[Importance]], *, trials: int, judged_by: str
 ) -> Planned:
-    from tauopt.evaluation.hyperparameter_importance import importance_figure
+    from tauopt.evaluation.search.importance import importance_figure
 
     return Planned(
         "importance",
@@ -161,7 +161,7 @@ def _importance(
 
 
 def _parallel(of: _Drawn, shown: Sequence[Tried], axes: Sequence[Any]) -> Planned:
-    from tauopt.evaluation.parallel_figure import parallel_figure
+    from tauopt.evaluation.search.parallel import parallel_figure
 
     return Planned(
         "parallel",
@@ -176,7 +176,7 @@ def _parallel(of: _Drawn, shown: Sequence[Tried], axes: Sequence[Any]) -> Planne
 
 
 def _slices(of: _Drawn, shown: Sequence[Tried], axes: Sequence[Any]) -> Planned:
-    from tauopt.evaluation.slice_figure import slice_figure
+    from tauopt.evaluation.search.slices import slice_figure
 
     return Planned(
         "slices",
@@ -196,7 +196,7 @@ def _left_out(of: _Drawn, shown: int) -> str:
 
 
 def _timeline(of: _Drawn) -> Planned:
-    from tauopt.evaluation.timeline_figure import timeline_figure
+    from tauopt.evaluation.search.timeline import timeline_figure
 
     return Planned(
         "timeline",

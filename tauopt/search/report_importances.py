@@ -15,8 +15,8 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tauopt.config.objective import Goal
-from tauopt.evaluation.hyperparameter_importance import Importance
-from tauopt.evaluation.search_trials import COMPLETE, PRUNED
+from tauopt.evaluation.search.importance import Importance
+from tauopt.evaluation.search.trials import COMPLETE, PRUNED
 from tauopt.search.report_facts import SearchFacts
 
 LEAST = 10

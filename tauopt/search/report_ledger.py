@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tauopt.evaluation.search_trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
+from tauopt.evaluation.search.trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
 from tauopt.search.report_facts import SearchFacts, TrialFacts
 from tauopt.search.report_times import CUTS
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tauopt.evaluation.search_trials import FATES
+from tauopt.evaluation.search.trials import FATES
 from tauopt.search.html import Html, element, joined
 from tauopt.search.report_facts import SearchFacts
 from tauopt.search.report_ledger import Entry, Ledger

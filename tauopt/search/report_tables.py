@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tauopt.evaluation.parameter_names import short_names, text_of
+from tauopt.evaluation.search.parameter_names import short_names, text_of
 from tauopt.search.html import Html, element, joined
 from tauopt.search.leaderboard import Row, varying
 from tauopt.search.report_facts import SearchFacts

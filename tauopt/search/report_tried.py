@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
 from tauopt.config.dataset import Dataset
-from tauopt.evaluation.search_trials import REPEATED, Tried
-from tauopt.evaluation.style import Sample
-from tauopt.evaluation.timeline_figure import CUT, Bar, Driving
+from tauopt.evaluation.drawing.style import Sample
+from tauopt.evaluation.search.timeline import CUT, Bar, Driving
+from tauopt.evaluation.search.trials import REPEATED, Tried
 from tauopt.search.report_facts import SearchFacts, TrialFacts
 from tauopt.search.report_times import CUTS
 

@@ -15,11 +15,11 @@ import keras
 
 from tauopt import durable
 from tauopt.config.objective import ObjectiveName
+from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
+from tauopt.evaluation.performance.trial_report import write_figures
 from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.report import write_figures
-from tauopt.evaluation.style import Sample
 from tauopt.evaluation.summary import summary
 from tauopt.models.saving import save_model
 from tauopt.models.scores import with_scores

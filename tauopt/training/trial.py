@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tauopt import durable
 from tauopt.config.objective import parse_cost, parse_objective
 from tauopt.errors import Interrupted, TrialFailed
+from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
-from tauopt.evaluation.style import Sample
 from tauopt.prepare.direct import open_dataset
 from tauopt.training import results
 from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tauopt.config.inputs import FittedGroup
     from tauopt.dataset.manifest import Manifest
     from tauopt.dataset.prepared import PreparedDataset, SplitReader
-    from tauopt.evaluation.data_report import Candidates, Objects
-    from tauopt.evaluation.style import Sample
+    from tauopt.evaluation.data.report import Candidates, Objects
+    from tauopt.evaluation.drawing.style import Sample
 
 MOST = 100_000
 """Candidates that are drawn."""
@@ -46,8 +46,8 @@ def draw(
     Raises:
         CorruptError: a chunk is damaged.
     """
-    from tauopt.evaluation.data_report import number_of_pages, pages
-    from tauopt.evaluation.save import save_book
+    from tauopt.evaluation.data.report import number_of_pages, pages
+    from tauopt.evaluation.drawing.save import save_book
     from tauopt.prepare import spectra, validation
 
     progress = progress or Silent()
@@ -80,7 +80,7 @@ def _told(figures: Iterable[Item], progress: Progress) -> Iterator[Item]:
 
 def _sample(manifest: Manifest, *, drawn: int) -> Sample:
     from tauopt.config.dataset import Dataset
-    from tauopt.evaluation.style import Sample
+    from tauopt.evaluation.drawing.style import Sample
 
     total = manifest.splits["train"].candidates
     part = "training split"
@@ -95,7 +95,7 @@ def _read(split: SplitReader, *, most: int) -> Candidates:
     """Read candidates of all chunks of a split, evenly spread where they are too many."""
     import numpy as np
 
-    from tauopt.evaluation.data_report import Candidates
+    from tauopt.evaluation.data.report import Candidates
     from tauopt.physics.jagged import take_index
 
     share = min(1.0, most / split.candidates)
@@ -131,7 +131,7 @@ def _read(split: SplitReader, *, most: int) -> Candidates:
 def _objects(fitted: FittedGroup, physical: NDArray[Any], owner: NDArray[np.int64]) -> Objects:
     import numpy as np
 
-    from tauopt.evaluation.data_report import Objects
+    from tauopt.evaluation.data.report import Objects
     from tauopt.prepare.constants import seen_by_networks
 
     seen = np.empty(physical.shape, np.float32)

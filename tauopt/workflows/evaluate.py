@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from tauopt.deploy.trial import Trial
-    from tauopt.evaluation.evaluation_pages import Subject
     from tauopt.evaluation.judgement import Row
+    from tauopt.evaluation.performance.pages import Subject
 
 FOLDER = "evaluation"
 """Folder of the run's artifacts; a rerun replaces what is in it."""
@@ -152,9 +152,9 @@ def _written(
     """Measure, draw, write and log."""
     import numpy as np
 
-    from tauopt.evaluation.evaluation_pages import pages
+    from tauopt.evaluation.drawing.save import save_figure
     from tauopt.evaluation.judgement import as_csv, as_markdown, rows
-    from tauopt.evaluation.save import save_figure
+    from tauopt.evaluation.performance.pages import pages
 
     rng = np.random.default_rng(_SEED)
     name, *others = (one.name for one in subject.contenders)

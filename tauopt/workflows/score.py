@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tauopt.deploy.score import Applied, Job, Scored
     from tauopt.deploy.trial import Trial
-    from tauopt.evaluation.working_points import WorkingPoints
+    from tauopt.evaluation.working_points.points import WorkingPoints
 
 SUFFIX = ".tauopt.root"
 NOT_SCORED = -1.0

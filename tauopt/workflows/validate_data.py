@@ -60,9 +60,9 @@ def draw_validation(prepared: PreparedDataset, found: Validation, folder: Path) 
     Raises:
         ValueError: there are none.
     """
-    from tauopt.evaluation.save import save_figure
-    from tauopt.evaluation.style import Sample
-    from tauopt.evaluation.validation_figure import validation_figure
+    from tauopt.evaluation.data.validation import validation_figure
+    from tauopt.evaluation.drawing.save import save_figure
+    from tauopt.evaluation.drawing.style import Sample
 
     figure, points = validation_figure(found.plain(), sample=Sample(prepared.manifest.name))
     return save_figure(figure, points, folder, name="validation")

@@ -18,7 +18,7 @@ from tauopt.deploy.history import history
 from tauopt.deploy.reference import find_trial
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, roc
-from tauopt.evaluation.working_points import FILE, derive
+from tauopt.evaluation.working_points.points import FILE, derive
 from tauopt.workflows.evaluate import FOLDER, evaluate
 from tauopt.workflows.promote import promote
 

@@ -14,7 +14,7 @@ from tauopt.deploy.working_points import recorded, ship, working_points_of
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError
 from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.working_points import WorkingPoints, derive
+from tauopt.evaluation.working_points.points import WorkingPoints, derive
 from tauopt.prepare.direct import open_dataset
 from tauopt.tracking.registry import champion
 from tauopt.workflows.promote import promote

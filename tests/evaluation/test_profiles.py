@@ -7,8 +7,8 @@ import pytest
 
 from tauopt.evaluation.axes import axis_of
 from tauopt.evaluation.contender import Contender, decided, scored
-from tauopt.evaluation.flatness import flatness
-from tauopt.evaluation.profile_figures import axes_of
+from tauopt.evaluation.performance.flatness import flatness
+from tauopt.evaluation.performance.profile_figures import axes_of
 from tauopt.evaluation.profiles import profile
 
 from .toys import gaussians, several_classes

@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 from tauopt.config.objective import Goal
-from tauopt.evaluation.parameter_axis import ChoiceAxis, NumberAxis
+from tauopt.evaluation.search.parameter_axis import ChoiceAxis, NumberAxis
 from tauopt.search.report import write_report
 from tauopt.search.report_axes import axes_of, with_shown_params
 from tauopt.search.report_facts import gather

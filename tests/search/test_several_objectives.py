@@ -13,7 +13,7 @@ from tauopt.config.ranges import ChoiceRange, FloatRange
 from tauopt.search.pruners import make_pruner
 from tauopt.search.trials import Trials
 from tauopt.search.views import for_pruners, for_samplers
-from tests.evaluation.test_pareto import slow_fronts
+from tests.evaluation.search.test_pareto import slow_fronts
 
 SPACE = {"x": FloatRange(0.0, 1.0), "cost": FloatRange(0.0, 1.0)}
 BOTH = ["maximize", "minimize"]

@@ -1,0 +1,152 @@
+"""The ROC curve of an approval talk: band, working points and the ratio to a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tauopt.evaluation.cells import cells_of, columns_of, efficiencies
+from tauopt.evaluation.cells import rejections as background_rejections
+from tauopt.evaluation.contender import Contender
+from tauopt.evaluation.drawing.panels import main_and_ratio, ratio_axes, triples
+from tauopt.evaluation.drawing.style import (
+    LINES,
+    MARKERS,
+    Points,
+    Sample,
+    headroom,
+    label,
+    log_y,
+    note,
+    rounded,
+    styled,
+)
+from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.paired_curves import Paired, paired_curves
+from tauopt.evaluation.performance.trial_figures import ROC_GRID
+from tauopt.evaluation.roc import auc, rejections, roc
+
+_NAMED = 12
+"""Characters of a working point's name beside its marker."""
+_RIGHTMOST = 0.9
+"""Signal efficiency from which on names stand at the left of their markers."""
+
+
+@styled
+def roc_ratio_figure(
+    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator
+) -> tuple[Figure, Points]:
+    """Draw background rejection against signal efficiency, and the ratio to a reference.
+
+    Bands are 68 % intervals, of a curve as `roc.rejections` has them, of the ratio from a paired
+    bootstrap. Curves end where no background passes. Markers are working points, at the
+    efficiency and rejection that their decisions have.
+
+    Args:
+        contenders: the trial and, if there is one, its reference, on the same candidates.
+        sample: what they are, for the label.
+        rng: of the bootstraps.
+    Raises:
+        DataError: one class only, or not the same candidates.
+    """
+    first = contenders[0].predictions
+    figure, main, below = main_and_ratio(ratio=len(contenders) > 1)
+    points: Points = {"note": note(first, sample), "curves": {}}
+    tops, measurable = [], np.ones(len(ROC_GRID), np.bool_)
+    for number, one in enumerate(contenders):
+        curve = roc(one.predictions.score, one.predictions.is_signal, one.predictions.weights)
+        line, under = rejections(curve, ROC_GRID), auc(curve)
+        _draw(main, line, number=number, text=f"{one.name}: AUC {under}")
+        working = _markers(main, one, number=number, named=number == 0, rng=rng)
+        tops.append(line[0].high)
+        measurable &= [not value.limit for value in line]
+        points["curves"][one.name] = {
+            "auc": under.triple,
+            "signal_efficiency": rounded(ROC_GRID),
+            "rejection": columns_of(line),
+            "working_points": working,
+        }
+    if below is not None:
+        paired = paired_curves(first, contenders[1].predictions, ROC_GRID, rng=rng)
+        points["ratio"] = _ratio(below, paired, measurable, name=contenders[1].name)
+    log_y(main)
+    main.set_xlim(ROC_GRID[0], 1.0)
+    headroom(main, bottom=1.0, top=max(10.0, *tops), free=0.22)
+    (below or main).set_xlabel("Signal efficiency")
+    main.set_ylabel("Background rejection (1 / efficiency)")
+    main.legend(loc="upper right", title=points["note"], alignment="right")
+    figure.align_ylabels()
+    label(main, sample)
+    return figure, points
+
+
+def _draw(axes: Axes, line: Sequence[Measured], *, number: int, text: str) -> None:
+    style = LINES[number]
+    known = np.array([not measured.limit for measured in line])
+    value, low, high = triples(line)[known].T
+    axes.plot(ROC_GRID[known], value, label=text, **style)
+    axes.fill_between(ROC_GRID[known], low, high, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def _markers(
+    axes: Axes, one: Contender, *, number: int, named: bool, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Draw the working points, and return them by name: efficiency and rejection, with errors."""
+    predictions = one.predictions
+    if not one.passes:
+        return {}
+    passes = np.stack(list(one.passes.values()), axis=1)
+    of_signal, of_background = (
+        cells_of(passes[kind], predictions.weights[kind])
+        for kind in (predictions.is_signal, ~predictions.is_signal)
+    )
+    signal = efficiencies(of_signal, rng=rng)[0]
+    rejection = background_rejections(of_background, rng=rng)[0]
+    x, y = triples(signal), triples(rejection)
+    limit = np.array([bool(value and value.limit) for value in rejection])
+    axes.errorbar(
+        x[:, 0], y[:, 0],
+        xerr=np.abs(x[:, 1:] - x[:, :1]).T,
+        yerr=[y[:, 0] - y[:, 1], np.where(limit, y[:, 0], y[:, 2] - y[:, 0])],
+        lolims=limit, fmt=MARKERS[number], color=LINES[number]["color"],
+        markerfacecolor="white", markersize=5.5, elinewidth=1.2, zorder=4,
+    )  # fmt: skip
+    if named:
+        for name, (at, _, _), (value, _, _) in zip(one.passes, x, y, strict=True):
+            if np.isfinite(value):
+                _name(axes, name, at=at, value=value)
+    return {
+        name: {
+            "signal_efficiency": at.triple if at else None,
+            "rejection": value.triple if value else None,
+            "limit": bool(value and value.limit),
+        }
+        for name, at, value in zip(one.passes, signal, rejection, strict=True)
+    }
+
+
+def _name(axes: Axes, name: str, *, at: float, value: float) -> None:
+    """Write a working point's name beside its marker, on the side where the figure goes on."""
+    to_the_left = at > _RIGHTMOST
+    axes.annotate(
+        name[:_NAMED], (at, value), xytext=(-7, -14) if to_the_left else (7, 5),
+        textcoords="offset points", ha="right" if to_the_left else "left", fontsize=10, zorder=5,
+    )  # fmt: skip
+
+
+def _ratio(
+    axes: Axes, paired: Paired, measurable: NDArray[np.bool_], *, name: str
+) -> dict[str, Any]:
+    """Draw ratios where both rejections can be measured, and return them."""
+    ratios = [one if known else None for one, known in zip(paired.ratios, measurable, strict=True)]
+    value, low, high = triples(ratios).T
+    style = LINES[0]
+    axes.plot(paired.at, value, color=style["color"])
+    axes.fill_between(paired.at, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    ratio_axes(axes, ratios, to=name, most=(0.15, 0.75))
+    return {"signal_efficiency": rounded(paired.at), "to": name, **columns_of(ratios)}
