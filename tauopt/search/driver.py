@@ -28,7 +28,7 @@ from tauopt.search.leaderboard import LEADERBOARD, rows
 from tauopt.search.origin import Origin
 from tauopt.search.preview import first_points
 from tauopt.search.pruners import make_pruner
-from tauopt.search.report import report_in_the_end
+from tauopt.search.report.write import report_in_the_end
 from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
 from tauopt.search.seeds import OF, Repeats, enqueue_missing

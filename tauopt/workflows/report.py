@@ -11,7 +11,7 @@ from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
-    from tauopt.search.report import Report
+    from tauopt.search.report.write import Report
 
 
 def report(
@@ -28,8 +28,8 @@ def report(
         ServiceError: the studies' database can't be used.
     """
     from tauopt.search.driver import LOCK, search_folder
-    from tauopt.search.report import write_report
-    from tauopt.search.report_facts import gather
+    from tauopt.search.report.facts import gather
+    from tauopt.search.report.write import write_report
     from tauopt.search.runs import REPORT
 
     place = output_folder(output).absolute()

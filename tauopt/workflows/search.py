@@ -50,7 +50,7 @@ class SearchResult:
     @property
     def report(self) -> Path | None:
         """The page with all that is known of the search; None if none was ever written."""
-        from tauopt.search.report import PAGE
+        from tauopt.search.report.write import PAGE
         from tauopt.search.runs import REPORT
 
         page = self.folder / REPORT / PAGE

@@ -229,7 +229,7 @@ def test_a_report_that_fails_is_told_and_the_search_a_success(tmp_path, monkeypa
     def broken(*args, **kwargs):
         raise ZeroDivisionError("no facts")
 
-    monkeypatch.setattr("tauopt.search.report.gather", broken)
+    monkeypatch.setattr("tauopt.search.report.write.gather", broken)
     events = []
     assert search(tmp_path, trials=1, events=events).why == "complete"
     assert events[-1].message == "no report: ZeroDivisionError: no facts"

@@ -10,7 +10,7 @@ from tauopt.durable import locked
 from tauopt.errors import UsageError
 from tauopt.search.driver import LOCK
 from tauopt.workflows.report import report
-from tests.search.report_studies import eventful
+from tests.search.report.studies import eventful
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tauopt.evaluation.search.parameter_names import short_names, text_of
-from tauopt.search.html import Html, element, joined
 from tauopt.search.leaderboard import Row, varying
-from tauopt.search.report_facts import SearchFacts
+from tauopt.search.report.facts import SearchFacts
+from tauopt.search.report.html import Html, element, joined
 
 _NUMBER = re.compile(r"\(?-?[\d.,]+(e[+-]?\d+)?( %)?\)?")
 _PRINTED = 20

@@ -18,7 +18,7 @@ from tauopt.errors import TauoptError
 from tauopt.evaluation.search.trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
 from tauopt.search.leaderboard import Row, rows
 from tauopt.search.plans import PLAN, trial_folder
-from tauopt.search.report_times import Past, Session, past_of, seconds, sessions_of
+from tauopt.search.report.times import Past, Session, past_of, seconds, sessions_of
 from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, PARENT
 from tauopt.search.seeds import spreads_of
 from tauopt.search.study import goals_of

@@ -12,8 +12,8 @@ from tauopt.config.dataset import Dataset
 from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.search.timeline import CUT, Bar, Driving
 from tauopt.evaluation.search.trials import REPEATED, Tried
-from tauopt.search.report_facts import SearchFacts, TrialFacts
-from tauopt.search.report_times import CUTS
+from tauopt.search.report.facts import SearchFacts, TrialFacts
+from tauopt.search.report.times import CUTS
 
 _RUNGS = ("asha", "hyperband")
 """Pruners that decide at some reports only."""

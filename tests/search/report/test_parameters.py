@@ -8,14 +8,14 @@ from optuna.trial import TrialState, create_trial
 
 from tauopt.config.objective import Goal
 from tauopt.evaluation.search.parameter_axis import ChoiceAxis, NumberAxis
-from tauopt.search.report import write_report
-from tauopt.search.report_axes import axes_of, with_shown_params
-from tauopt.search.report_facts import gather
-from tauopt.search.report_importances import Ranked, importances, ranked_of
-from tauopt.search.report_tried import tried_of
+from tauopt.search.report.axes import axes_of, with_shown_params
+from tauopt.search.report.facts import gather
+from tauopt.search.report.importances import Ranked, importances, ranked_of
+from tauopt.search.report.tried import tried_of
+from tauopt.search.report.write import write_report
 from tauopt.search.trials import VALUES
-from tests.search import report_studies
-from tests.search.report_studies import OBJECTIVE, Told
+from tests.search.report import studies as report_studies
+from tests.search.report.studies import OBJECTIVE, Told
 
 ANY = {
     "model.type": CategoricalDistribution(("rnn", "deepsets")),

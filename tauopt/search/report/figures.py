@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from tauopt.config.objective import Goal
 from tauopt.evaluation.search.trials import REPEATED, Tried
 from tauopt.search.drawing import draw_front, front_name
-from tauopt.search.report_axes import axes_of, with_shown_params
-from tauopt.search.report_facts import SearchFacts
-from tauopt.search.report_importances import importances, ranked_of
-from tauopt.search.report_tried import (
+from tauopt.search.report.axes import axes_of, with_shown_params
+from tauopt.search.report.facts import SearchFacts
+from tauopt.search.report.importances import importances, ranked_of
+from tauopt.search.report.tried import (
     bars_of,
     drivings_of,
     held_of,

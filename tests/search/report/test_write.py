@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.search import report_figures
-from tauopt.search.report import report_in_the_end, write_report
-from tauopt.search.report_facts import gather
-from tests.search.report_studies import OBJECTIVE, Told, eventful, seconds_at, trained
+from tauopt.search.report import figures as report_figures
+from tauopt.search.report.facts import gather
+from tauopt.search.report.write import report_in_the_end, write_report
+from tests.search.report.studies import OBJECTIVE, Told, eventful, seconds_at, trained
 
 VOID = {"meta", "img"}
 

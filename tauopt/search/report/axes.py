@@ -12,7 +12,7 @@ from tauopt.config.any_model import ordinary
 from tauopt.evaluation.search.parameter_axis import Axis, ChoiceAxis, NumberAxis
 from tauopt.evaluation.search.trials import Tried
 from tauopt.search.leaderboard import varying
-from tauopt.search.report_facts import SearchFacts
+from tauopt.search.report.facts import SearchFacts
 from tauopt.search.trials import VALUES
 
 _WIDE = 30.0

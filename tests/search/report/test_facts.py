@@ -5,10 +5,10 @@ import pytest
 from optuna.trial import TrialState
 
 from tauopt.search.plans import HALVED
-from tauopt.search.report_facts import gather
-from tauopt.search.report_ledger import LOST, ledger_of
-from tauopt.search.report_tried import rungs_of, spent_hours, spent_of, tried_of
-from tests.search.report_studies import Told, eventful, seconds_at, trained
+from tauopt.search.report.facts import gather
+from tauopt.search.report.ledger import LOST, ledger_of
+from tauopt.search.report.tried import rungs_of, spent_hours, spent_of, tried_of
+from tests.search.report.studies import Told, eventful, seconds_at, trained
 
 CPUS, GPUS = 2.0, 0.5
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tauopt.evaluation.search.trials import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
-from tauopt.search.report_facts import SearchFacts, TrialFacts
-from tauopt.search.report_times import CUTS
+from tauopt.search.report.facts import SearchFacts, TrialFacts
+from tauopt.search.report.times import CUTS
 
 LOST = "lost by interruption"
 _MEANING = {

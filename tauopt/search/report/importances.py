@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tauopt.config.objective import Goal
 from tauopt.evaluation.search.importance import Importance
 from tauopt.evaluation.search.trials import COMPLETE, PRUNED
-from tauopt.search.report_facts import SearchFacts
+from tauopt.search.report.facts import SearchFacts
 
 LEAST = 10
 """Trials from which importances are told; fewer say nothing."""

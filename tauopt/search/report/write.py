@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from tauopt.durable import write_bytes
 from tauopt.search.events import Event, OnEvent
-from tauopt.search.report_facts import SearchFacts, gather
-from tauopt.search.report_ledger import ledger_of
-from tauopt.search.report_page import Shown, page
+from tauopt.search.report.facts import SearchFacts, gather
+from tauopt.search.report.ledger import ledger_of
+from tauopt.search.report.page import Shown, page
 from tauopt.search.runs import REPORT
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def write_report(facts: SearchFacts, folder: Path) -> Report:
         folder: made if missing.
     """
     from tauopt.evaluation.drawing.save import save_figure
-    from tauopt.search.report_figures import plan
+    from tauopt.search.report.figures import plan
 
     files: list[Path] = []
     shown: list[Shown] = []

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tauopt.evaluation.search.trials import FATES
-from tauopt.search.html import Html, element, joined
-from tauopt.search.report_facts import SearchFacts
-from tauopt.search.report_ledger import Entry, Ledger
-from tauopt.search.report_style import SCRIPT, STYLE
-from tauopt.search.report_tables import Column, board, number_text, pairs, table
+from tauopt.search.report.facts import SearchFacts
+from tauopt.search.report.html import Html, element, joined
+from tauopt.search.report.ledger import Entry, Ledger
+from tauopt.search.report.style import SCRIPT, STYLE
+from tauopt.search.report.tables import Column, board, number_text, pairs, table
 
 _TITLES = (
     "Leaderboard", "Figures", "Ledger of compute", "Dataset", "Environment", "Configuration",
