@@ -18,11 +18,15 @@ def promote(
         str, typer.Argument(metavar="RUN-ID", help="Of a trial; its first letters will do.")
     ],
     force: Annotated[
-        bool, typer.Option("--force", help="Promote though worse than the champion; recorded.")
+        bool, typer.Option("--force", help="Promote though refused for its numbers; recorded.")
     ] = False,
     working_points: Annotated[
         Path | None,
         typer.Option(help="Experiment file whose working points the model gets, the champion too."),
+    ] = None,
+    gate: Annotated[
+        Path | None,
+        typer.Option(help="File that says what a champion must do; else the experiment's."),
     ] = None,
     output: Output = None,
     json: Json = False,
@@ -35,7 +39,12 @@ def promote(
     try:
         with progress() as listener:
             verdict = judge_and_register(
-                run, force=force, working_points=working_points, output=output, progress=listener
+                run,
+                force=force,
+                working_points=working_points,
+                gate=gate,
+                output=output,
+                progress=listener,
             )
     except PromotionRefused as refusal:
         judged: Verdict | None = getattr(refusal, "verdict", None)
@@ -61,6 +70,8 @@ def _show(verdict: Verdict, json: bool) -> None:
     console.print(_table(verdict))
     if verdict.latency_told:
         console.print(verdict.latency_told, soft_wrap=True)
+    if verdict.checks:
+        console.print(_gate(verdict))
     scored = verdict.validation
     console.print(
         f"validation {verdict.objective}: {scored['found']:.6g} found again, "
@@ -90,6 +101,19 @@ def _table(verdict: Verdict) -> object:
             other = verdict.champion_test.get(name)
             row.append(shown(other) if other else "")
         table.add_row(*row, style="bold" if name == verdict.objective else "")
+    return table
+
+
+def _gate(verdict: Verdict) -> object:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    for name in ("the gate asks for", "found", "limit", "passed"):
+        table.add_column(name)
+    for check in verdict.checks:
+        style = "" if check.passed else "bold"
+        table.add_row(check.name, check.found, check.asked, check.answer, style=style)
     return table
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tauopt.config import tree
 from tauopt.config.experiment import ONE_OBJECTIVE
+from tauopt.config.gate_checks import check_gate
 from tauopt.config.inputs import CANDIDATE, mask_name
 from tauopt.config.model_checks import check_sight, seen_groups
 from tauopt.config.networks.own import is_own
@@ -86,7 +87,7 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from _model_groups(root, dataset)
     yield from check_sight(root, dataset)
     yield from _objectives(root, dataset)
-    yield from _working_points(root, task, dataset)
+    yield from _after_training(root, task, dataset)
     yield from _sampler(root)
 
 
@@ -240,18 +241,18 @@ def _objectives(root: Node, dataset: Node) -> Iterator[Problem]:
             )
 
 
-def _working_points(root: Node, task: Node, dataset: Node) -> Iterator[Problem]:
+def _after_training(root: Node, task: Node, dataset: Node) -> Iterator[Problem]:
+    """Check what is done with a trained model: its working points, and the gate before it."""
     classes, signal = task.entries.get("classes"), task.entries.get("signal")
     names = _task_class_names(classes) if classes is not None else []
     chosen = names if signal is None else [str(node.value) for node in _text_items(signal)]
     known = names and set(chosen) <= set(names)
-    yield from check_working_points(
-        root,
-        background=[name for name in names if name not in chosen] if known else None,
-        spectators=[name for name, _ in _entries(dataset, "spectators")]
-        if "candidate" in dataset.entries
-        else None,
-    )
+    background = [name for name in names if name not in chosen] if known else None
+    there = "candidate" in dataset.entries
+    spectators = [name for name, _ in _entries(dataset, "spectators")] if there else None
+    yield from check_working_points(root, background=background, spectators=spectators)
+    if gate := root.entries.get("promote"):
+        yield from check_gate(gate, background=background, spectators=spectators, above="promote.")
 
 
 def _sampler(root: Node) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from tauopt.config.dataset import Dataset
+from tauopt.config.gate import Gate
 from tauopt.config.networks import Network
 from tauopt.config.objective import Goal, parse_cost, parse_objective
 from tauopt.config.settings import Name, Settings
@@ -300,5 +301,8 @@ class Experiment(Settings):
     """How the search goes; `train` doesn't look at it."""
     working_points: WorkingPointSettings = WorkingPointSettings()
     """Cuts on the score that are derived when a model is promoted; training doesn't look at it."""
+    promote: Gate = Gate()
+    """What a model must do on the test split to become the champion; training doesn't look at
+    it."""
     tracking: Tracking = Tracking()
     """Where runs are recorded."""

@@ -25,6 +25,7 @@ _NOT_DEFINING: dict[str, Any] = {
     "search": {"trials", "budget", "resources"},
     "tracking": True,
     "working_points": True,
+    "promote": True,
 }
 """What may change between two parts of one search."""
 

@@ -48,6 +48,8 @@ Physics weights; 68 % statistical errors.
 The reloaded model gives {verdict.objective} = {verdict.validation["found"]:.6g} on the validation \
 split; the trial recorded {verdict.validation["recorded"]:.6g}.
 
+{_gate(verdict)}
+
 ## Inputs
 Physical values in the dataset's units; logarithms, clips and constants are inside the model. \
 Objects are in the dataset's order and padded with zeros; `<group>_mask` is True for real ones.
@@ -61,6 +63,16 @@ Errors are statistical only. The numbers hold for the simulation, selection and 
 dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
 The score is not calibrated as a probability, and one cut on it is not flat in momentum or pile-up.
 """
+
+
+def _gate(verdict: Verdict) -> str:
+    """Return what the promotion gate asked and found; empty if nothing."""
+    if not verdict.checks:
+        return ""
+    lines = ["| check | found | asked | passed |", "|---|---|---|---|"]
+    for check in verdict.checks:
+        lines.append(f"| {check.name} | {check.found} | {check.asked} | {check.answer} |")
+    return "\n".join(lines)
 
 
 def _use(verdict: Verdict) -> str:

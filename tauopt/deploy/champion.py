@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from tauopt.evaluation.bootstrap import Difference, paired_bootstrap
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.summary import summary
 from tauopt.models.saving import load_model
-from tauopt.tracking.registry import champion, fetch_model
+from tauopt.tracking.registry import VERDICT, champion, fetch_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,6 +47,10 @@ class Challenge:
     run_id: str = ""
     test: Mapping[str, list[float]] = field(default_factory=dict)
     difference: Difference | None = None
+    pair: tuple[Predictions, Predictions] | None = None
+    """What the trial and the champion say of the candidates that both judge."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """`name` and `digest` of the prepared dataset that the champion was judged on, where known."""
 
 
 def challenge(
@@ -55,6 +60,7 @@ def challenge(
     *,
     folder: Path,
     rng: np.random.Generator,
+    allowed: float = 0.0,
 ) -> Challenge:
     """Compare a trial with the champion of the registered model `name`.
 
@@ -67,6 +73,7 @@ def challenge(
         challenger: the trial, judged already.
         folder: for the champion's file.
         rng: for the bootstrap.
+        allowed: part of the champion's objective that may be lost.
     Raises:
         ServiceError: the registry does not answer.
     """
@@ -74,21 +81,29 @@ def challenge(
     if present is None:
         return Challenge(*compare(None))
     try:
-        found = _against(client, present, challenger, folder=folder, rng=rng)
+        mine, theirs = _pair(client, present, challenger, folder=folder)
+        found = _compared(challenger.objective, mine, theirs, rng=rng, allowed=allowed)
     except DataError as error:
         reason = f"can't be compared with the champion, version {present.version}: {error}"
         found = Challenge("not comparable", reason)
-    return replace(found, version=str(present.version), run_id=str(present.run_id))
+    return replace(
+        found, version=str(present.version), run_id=str(present.run_id), data=_data(present.tags)
+    )
 
 
-def _against(
-    client: MlflowClient,
-    present: Any,
-    challenger: Challenger,
-    *,
-    folder: Path,
-    rng: np.random.Generator,
-) -> Challenge:
+def _data(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return name and digest of the dataset that a version was judged on; less where unknown."""
+    try:
+        verdict = json.loads(tags[VERDICT])
+        return {"name": str(verdict["dataset"]), "digest": str(verdict["dataset_digest"])}
+    except (KeyError, ValueError, TypeError):
+        return {}  # registered by other means
+
+
+def _pair(
+    client: MlflowClient, present: Any, challenger: Challenger, *, folder: Path
+) -> tuple[Predictions, Predictions]:
+    """Return what the trial and the champion say of the candidates that both tasks keep."""
     path, sha256 = fetch_model(client, present, folder=folder)
     what = parse_reading(present.tags.get(READING, ""))
     of_classes = not challenger.objective.needs_background
@@ -99,10 +114,26 @@ def _against(
     kept = kept_candidates(challenger.what, dataset, split=split)
     kept_by_them = kept_candidates(what, dataset, split=split)
     mine = challenger.predictions.where(kept_by_them[kept])
-    theirs = theirs.where(kept[kept_by_them])
-    difference = paired_bootstrap(challenger.objective, mine, theirs, rng=rng, replicas=REPLICAS)
-    test = {metric: value.triple for metric, value in summary(theirs).items()}
-    return Challenge(*compare(difference), test=test, difference=difference)
+    return mine, theirs.where(kept[kept_by_them])
+
+
+def _compared(
+    objective: ObjectiveName,
+    mine: Predictions,
+    theirs: Predictions,
+    *,
+    rng: np.random.Generator,
+    allowed: float,
+) -> Challenge:
+    difference = paired_bootstrap(
+        objective, mine, theirs, rng=rng, replicas=REPLICAS, allowed=allowed
+    )
+    return Challenge(
+        *compare(difference, allowed=allowed),
+        test={metric: value.triple for metric, value in summary(theirs).items()},
+        difference=difference,
+        pair=(mine, theirs),
+    )
 
 
 def same_champion(client: MlflowClient, name: str, judged: Challenge) -> bool:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-import tauopt
 from tauopt.config.objective import CostName
 from tauopt.dataset.prepared import PreparedDataset, SplitReader
-from tauopt.deploy.champion import Challenge
 from tauopt.deploy.reading import Reading, first_inputs, predict_split, reading
 from tauopt.deploy.trial import Trial
-from tauopt.deploy.verdict import Verdict, check_reproduced, tolerance
+from tauopt.deploy.verdict import check_reproduced
 from tauopt.errors import CorruptError, PromotionRefused
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.summary import summary
 from tauopt.models.saving import load_model
 from tauopt.progress import Progress
 from tauopt.training.latency import latencies
@@ -48,12 +43,24 @@ class Judged:
     """What the objective was found from."""
     example: Mapping[str, NDArray[Any]]
     """The first candidates of the test split, as the model takes them."""
-    latencies: Mapping[str, Measured]
+    costs: Mapping[str, Measured]
+    """Latencies, and all that the gate limits, by name."""
 
 
-def judge(trial: Trial, dataset: PreparedDataset, *, progress: Progress) -> Judged:
+def judge(
+    trial: Trial,
+    dataset: PreparedDataset,
+    *,
+    progress: Progress,
+    costs: Iterable[CostName] = (),
+) -> Judged:
     """Reload a trial's model, reproduce its validation score, then open the test split.
 
+    Args:
+        trial: from `fetch_trial`.
+        dataset: that it was trained on.
+        progress: told of every step.
+        costs: to measure beside the usual latencies.
     Raises:
         PromotionRefused: the dataset is another one, the model holds what may not be loaded, or
             the score is not reproduced.
@@ -85,38 +92,15 @@ def judge(trial: Trial, dataset: PreparedDataset, *, progress: Progress) -> Judg
         test=predict_split(model, what, dataset, split=split),
         on_validation=found,
         example=example,
-        latencies=latencies(LATENCIES, model, example),
+        costs=_costs({*LATENCIES, *costs}, model, example),
     )
 
 
-def verdict_on(judged: Judged, found: Challenge, *, force: bool) -> Verdict:
-    """Return the verdict that follows from the comparison with the champion."""
-    trial, signal = judged.trial, int(np.count_nonzero(judged.test.is_signal))
-    refused = found.outcome in ("worse", "not comparable")
-    return Verdict(
-        run_id=trial.run_id,
-        run_name=trial.name,
-        model=trial.registered_model,
-        version="",
-        model_sha256=trial.sha256,
-        dataset=judged.dataset.manifest.name,
-        dataset_digest=judged.dataset.digest,
-        objective=str(trial.objective),
-        validation={
-            "recorded": trial.value,
-            "found": judged.validation.value,
-            "tolerance": tolerance(trial.value, judged.validation),
-        },
-        candidates={"signal": signal, "background": len(judged.test) - signal},
-        test={name: value.triple for name, value in summary(judged.test).items()},
-        latencies={name: value.triple for name, value in judged.latencies.items()},
-        outcome=found.outcome,
-        reason=found.reason,
-        forced=refused and force,
-        promoted=force or not refused,
-        champion={"version": found.version, "run_id": found.run_id} if found.version else {},
-        champion_test=found.test,
-        difference=asdict(found.difference) if found.difference else {},
-        time_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        tauopt_version=tauopt.__version__,
-    )
+def _costs(
+    names: Iterable[CostName], model: Any, example: Mapping[str, NDArray[Any]]
+) -> dict[str, Measured]:
+    ordered = sorted(names, key=lambda name: (name.quantity, name.batch))
+    timed = [name for name in ordered if name.quantity == "latency_us"]
+    size = float(model.count_params())
+    sizes = {str(name): Measured(size, size, size) for name in ordered if name not in timed}
+    return {**latencies(timed, model, example), **sizes}

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tauopt.config.gate import Gate
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.deploy.card import model_card
 from tauopt.deploy.champion import Challenger, challenge, same_champion
-from tauopt.deploy.judge import Judged, judge, verdict_on
+from tauopt.deploy.decision import decide
+from tauopt.deploy.gate import costs_of
+from tauopt.deploy.judge import Judged, judge
 from tauopt.deploy.reading import READING
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import RefusedByVerdict, Verdict
@@ -41,6 +44,7 @@ def promote(
     trial: Trial,
     *,
     dataset: PreparedDataset,
+    gate: Gate,
     rng: np.random.Generator,
     force: bool,
     progress: Progress,
@@ -51,27 +55,29 @@ def promote(
         client: from `tracking.client.connect`.
         trial: from `fetch_trial`; `reigning` says whether it is the champion already.
         dataset: that the trial was trained on.
+        gate: what it must do to become the champion.
         rng: for the comparison with the champion.
-        force: promote a trial that is worse than the champion or can't be compared with it;
-            recorded. Nothing else can be forced.
+        force: promote a trial that the gate refuses, that is worse than the champion or can't be
+            compared with it; recorded. Nothing else can be forced.
         progress: told of every step.
     Returns:
         the verdict, with `promoted` true.
     Raises:
-        PromotionRefused: see `judge`; or the trial is clearly worse than the champion (then a
-            `RefusedByVerdict`).
+        PromotionRefused: see `judge`; or the gate refuses the trial, or it is clearly worse than
+            the champion (then a `RefusedByVerdict`).
         ServiceError: MLflow does not answer.
     """
-    judged = judge(trial, dataset, progress=progress)
+    judged = judge(trial, dataset, progress=progress, costs=costs_of(gate))
     with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as folder:
         return _contest(
-            client, judged, folder=Path(folder), rng=rng, force=force, progress=progress
+            client, judged, gate, folder=Path(folder), rng=rng, force=force, progress=progress
         )
 
 
 def _contest(
     client: MlflowClient,
     judged: Judged,
+    gate: Gate,
     *,
     folder: Path,
     rng: np.random.Generator,
@@ -87,11 +93,13 @@ def _contest(
     challenger = Challenger(
         judged.what, judged.test, trial.objective, dataset=judged.dataset, split=judged.split
     )
-    place = folder / "champion"
+    place, allowed = folder / "champion", gate.regressions.get(str(trial.objective), 0.0)
     while True:
         progress.say("comparing with the champion")
-        found = challenge(client, trial.registered_model, challenger, folder=place, rng=rng)
-        verdict = verdict_on(judged, found, force=force)
+        found = challenge(
+            client, trial.registered_model, challenger, folder=place, rng=rng, allowed=allowed
+        )
+        verdict = decide(judged, found, gate=gate, rng=rng, force=force)
         _record(client, judged, verdict, shipped=shipped, folder=folder / FOLDER)
         if not verdict.promoted:
             raise RefusedByVerdict(verdict)
@@ -135,14 +143,14 @@ def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: S
         example=judged.example,
         output=judged.test.probabilities[: len(next(iter(judged.example.values())))],
         card=card,
-        verdict=verdict.as_json(),
+        verdict=verdict.for_tag(),
         tags=tags,
         loader="tauopt.deploy.loading",
         beside={FILE: shipped.text} if shipped.points else {},
     )
     version = str(registry.register(client, verdict.model, entry, alias="").version)
     verdict = replace(verdict, version=version)
-    tags[registry.VERDICT] = json.dumps(verdict.as_json())
+    tags[registry.VERDICT] = json.dumps(verdict.for_tag())
     for key, text in tags.items():
         again(partial(client.set_model_version_tag, verdict.model, version, key, text))
     again(partial(client.update_model_version, verdict.model, version, card))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from tauopt.deploy.check import Check
 from tauopt.errors import PromotionRefused
 from tauopt.evaluation.bootstrap import Difference
 from tauopt.evaluation.measured import Measured
@@ -22,7 +24,20 @@ ERROR_TOLERANCE = 0.1
 """... or as a part of its statistical error, whichever is more: other processors round
 differently, so a candidate at the cut may change sides."""
 
-Outcome = Literal["first", "better", "not worse", "worse", "not comparable", "champion already"]
+MAX_TAG = 90_000
+"""Characters of a registered version's tag; MLflow takes 100,000."""
+
+Outcome = Literal[
+    "first",
+    "better",
+    "not worse",
+    "worse",
+    "not comparable",
+    "refused by the gate",
+    "champion already",
+]
+REFUSED: tuple[Outcome, ...] = ("worse", "not comparable", "refused by the gate")
+"""What only force promotes."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +71,23 @@ class Verdict:
     champion_test: Mapping[str, list[float]] = field(default_factory=dict)
     difference: Mapping[str, float] = field(default_factory=dict)
     """Objective of the trial less the champion's, on the candidates that both judge."""
+    checks: tuple[Check, ...] = ()
+    """Everything that the promotion gate asked, and the comparison with the champion."""
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the gate that are not the defaults."""
     time_utc: str = ""
     tauopt_version: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON values."""
-        return asdict(self)
+        return asdict(self) | {"checks": [check.as_json() for check in self.checks]}
+
+    def for_tag(self) -> dict[str, Any]:
+        """Return the verdict as JSON values; where long, without the checks that were passed."""
+        whole = self.as_json()
+        if len(json.dumps(whole)) > MAX_TAG:
+            whole["checks"] = [check.as_json() for check in self.checks if not check.passed]
+        return whole
 
     @property
     def latency_told(self) -> str:
@@ -73,7 +99,9 @@ class Verdict:
     def from_json(cls, content: Mapping[str, Any]) -> Verdict:
         """Return the verdict that `as_json` gave; fields of a newer tauopt are left out."""
         known = cls.__dataclass_fields__
-        return cls(**{name: value for name, value in content.items() if name in known})
+        checks = tuple(Check.from_json(check) for check in content.get("checks", ()))
+        fields = {name: value for name, value in content.items() if name in known}
+        return cls(**{**fields, "checks": checks})
 
 
 class RefusedByVerdict(PromotionRefused):
@@ -108,18 +136,21 @@ def check_reproduced(recorded: float, found: Measured) -> None:
         )
 
 
-def compare(difference: Difference | None) -> tuple[Outcome, str]:
+def compare(difference: Difference | None, *, allowed: float = 0.0) -> tuple[Outcome, str]:
     """Say in a word and a sentence how a trial compares with the champion.
 
     Args:
         difference: from the paired bootstrap on the test split; None without a champion.
+        allowed: part of the champion's value that the bootstrap let the trial lose.
     """
     if difference is None:
         return "first", "there is no champion yet"
     amount = f"difference {difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}]"
     if difference.p_worse < WORSE_BELOW:
         chance = f"p = {difference.p_worse:.2g} < {WORSE_BELOW:g}"
-        return "worse", f"clearly worse than the champion on the test split ({amount}, {chance})"
+        beyond = f", by more than the {100 * allowed:g} % that may be lost" if allowed else ""
+        where = f"on the test split{beyond}"
+        return "worse", f"clearly worse than the champion {where} ({amount}, {chance})"
     if difference.p_better < WORSE_BELOW:
         return "better", f"better than the champion on the test split ({amount})"
     return "not worse", f"not clearly worse than the champion on the test split ({amount})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,11 @@ def axis_of(
     unit = " [GeV]" if name == "pt" else ""
     text = ("pT" if name == "pt" else _TEXTS.get(name, name)) + unit
     return Axis(name, text, _rounded_edges(chosen / divisor, number), divisor)
+
+
+def axis_with(name: str, edges: Sequence[float]) -> Axis:
+    """Return the bins of a variable that somebody chose, in the dataset's unit."""
+    return Axis(name, _TEXTS.get(name, name), np.asarray(edges, np.float64))
 
 
 def _by_value(name: str, distinct: Floats) -> Axis:

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 class Difference:
     """What a has more than b, with its 68 % interval.
 
-    `p_worse` is the chance that a is not worse than b, so small values say that a is worse;
-    `p_better` likewise that a is not better than b.
+    `p_worse` is the chance that a is not worse than b (by more than was allowed), so small values
+    say that a is worse; `p_better` likewise that a is not better than b.
     """
 
     value: float
@@ -39,6 +39,7 @@ def paired_bootstrap(
     *,
     rng: np.random.Generator,
     replicas: int = 200,
+    allowed: float = 0.0,
 ) -> Difference:
     """Compare two networks on the same candidates by resampling these.
 
@@ -47,6 +48,12 @@ def paired_bootstrap(
     interval is from the 16th to the 84th percentile of the differences. The chances are
     (k + 1) / (replicas + 1), k the replicas on the other side: never zero.
 
+    Args:
+        objective: what is compared.
+        a, b: the two networks' predictions of the same candidates.
+        rng: of the replicas.
+        replicas: how many.
+        allowed: part of b's value that a may lose before it is worse; `p_worse` alone uses it.
     Raises:
         DataError: the two are not about the same candidates, or can't be judged (see `measure`).
     Source:
@@ -57,23 +64,25 @@ def paired_bootstrap(
     check_same(a, b)
     whole = measure(objective, a).value - measure(objective, b).value
     values = _resampled(objective, a), _resampled(objective, b)
-    differences = np.empty(replicas)
+    found = np.empty((replicas, 2))
     for replica in range(replicas):
         times = rng.poisson(1.0, len(a)).astype(np.float64)
-        differences[replica] = values[0](times) - values[1](times)
-    return difference_of(whole, differences)
+        found[replica] = values[0](times), values[1](times)
+    return difference_of(whole, found[:, 0] - found[:, 1], spare=allowed * np.abs(found[:, 1]))
 
 
-def difference_of(value: float, differences: Floats) -> Difference:
+def difference_of(value: float, differences: Floats, *, spare: Floats | float = 0.0) -> Difference:
     """Return what a bootstrap says of a difference.
 
     Args:
         value: as measured.
         differences: (replica,); those that are not finite, for lack of candidates, are left out.
+        spare: (replica,) how much less a may have before it counts as worse.
     Raises:
         DataError: none is finite.
     """
-    known = differences[np.isfinite(differences)]
+    finite = np.isfinite(differences)
+    known, spared = differences[finite], (differences + spare)[finite]
     if not len(known):
         raise DataError("too few candidates: no replica of a bootstrap holds what is compared")
     low, high = np.percentile(known, [15.865, 84.135])
@@ -81,7 +90,7 @@ def difference_of(value: float, differences: Floats) -> Difference:
         value=value,
         low=float(min(low, value)),
         high=float(max(high, value)),
-        p_worse=float((known >= 0).sum() + 1) / (len(known) + 1),
+        p_worse=float((spared >= 0).sum() + 1) / (len(known) + 1),
         p_better=float((known <= 0).sum() + 1) / (len(known) + 1),
     )
 

@@ -26,6 +26,7 @@ def promote(
     *,
     force: bool = False,
     working_points: Path | None = None,
+    gate: Path | None = None,
     output: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -37,9 +38,11 @@ def promote(
 
     Args:
         run: id of the run, or the first letters of it.
-        force: promote although it is worse than the champion; recorded.
+        force: promote although the gate refuses it or it is worse than the champion; recorded.
         working_points: experiment file whose section of that name says which cuts the model gets;
             None takes what the trial was trained with. A champion gets them too.
+        gate: file of a promotion gate: a section `promote`, or its content; None takes that of the
+            experiment that the trial was trained with.
         output: folder of searches and runs; None is `tauopt-output`.
         cache: folder of prepared datasets; None is the user's.
         progress: told of every step.
@@ -47,13 +50,14 @@ def promote(
         the verdict, with the version that is the champion now.
     Raises:
         UsageError: no run has that id, or several begin with it.
-        ConfigError: the experiment file is wrong.
+        ConfigError: a file is wrong, or its gate asks for what the trial's dataset has not.
         DataError: the champion can't have the working points asked for.
         PromotionRefused: the trial may not become the champion; says why.
         ServiceError: MLflow does not answer.
     """
     import numpy as np
 
+    from tauopt.config.gate_file import check_fits, read_gate
     from tauopt.config.load import read_experiment
     from tauopt.deploy.trial import fetch_trial, reigning
     from tauopt.tracking.client import connect
@@ -61,6 +65,7 @@ def promote(
 
     listener = progress or Silent()
     wanted = read_experiment(working_points).base.working_points if working_points else None
+    given = read_gate(gate) if gate else None
     client = connect(None, output=output_folder(output))
     found = find_run(client, run)
     with tempfile.TemporaryDirectory(prefix="tauopt-promote-") as folder:
@@ -69,6 +74,8 @@ def promote(
         if wanted is not None:
             changed = trial.experiment.model_copy(update={"working_points": wanted})
             trial = replace(trial, experiment=changed)
+        if given is not None:
+            check_fits(given, trial.experiment)
         earlier = reigning(client, trial)
         if earlier is not None and wanted is None:
             return replace(
@@ -90,6 +97,7 @@ def promote(
             client,
             trial,
             dataset=dataset,
+            gate=given.gate if given else trial.experiment.promote,
             rng=rng,
             force=force,
             progress=listener,

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ import pytest
 from tauopt.cli import app
 from tauopt.deploy import promote as deploy
 from tauopt.deploy.reading import READING
-from tauopt.errors import PromotionRefused, UsageError
+from tauopt.deploy.verdict import Verdict
+from tauopt.errors import ConfigError, PromotionRefused, UsageError
 from tauopt.tracking.registry import CHAMPION, VERDICT, champion, versions
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 from tauopt.workflows.promote import promote
@@ -161,6 +164,81 @@ def test_a_better_trial_takes_the_champions_place_and_the_way_back_is_open(
     assert (better.outcome, better.champion["version"]) == ("better", "1")
     assert str(champion(client, name).version) == "2"
     assert better.difference["value"] > 0
+
+
+def gate(tmp_path, text):
+    path = tmp_path / "promote.yaml"
+    path.write_text(text)
+    return path
+
+
+BINNED = "{regressions: {rejection@0.6: 0.05}}"
+STRICT = f"""
+floors: {{auc: 0.3}}
+regressions: {{rejection@0.6: 0.02, auc/1p: 0.01}}
+bins: {{pt: {BINNED}, prongs: {BINNED}, mu: {BINNED}, eta: {BINNED}}}
+limits: {{latency_us@64: 10000, parameters: 5000}}
+same_data: digest
+dataset: toy
+"""
+
+
+def test_a_worse_model_is_refused_by_the_gate_in_words_and_numbers_and_the_alias_stays(
+    client, output, run, good, bad, name, capfd, monkeypatch, tmp_path
+):
+    promote(run(good), output=output)
+    asked = gate(tmp_path, "regressions: {rejection@0.6: 0.99, auc: 0.01}\nfloors: {auc/1p: 0.4}")
+    worse = run(bad)
+    code, out, err = told(capfd, monkeypatch, "promote", worse, "--gate", asked, "-o", output)
+    assert code == 6
+    assert "refused by the gate" in out
+    assert re.search(r"auc: 0\.\d+.*champion 0\.4.*p = 0\.\d+; asked: at most 1 % lost", err)
+    assert re.search(r"floor of auc/1p: 0\.\d+.*; asked: at least 0\.4 at the lower end", err)
+    assert str(champion(client, name).version) == "1"
+    path = client.download_artifacts(worse, "promotion/verdict.json", str(tmp_path))
+    verdict = Verdict.from_json(json.loads(Path(path).read_text()))
+    passed = {check.name: check.passed for check in verdict.checks}
+    assert passed == {"rejection@0.6": True, "auc": False, "floor of auc/1p": False}
+    assert verdict.gate["floors"] == {"auc/1p": 0.4}
+    by_force = promote(worse, gate=asked, force=True, output=output)
+    assert (by_force.outcome, by_force.forced) == ("refused by the gate", True)
+    card = champion(client, name).description
+    assert re.search(r"\| floor of auc/1p \| 0\.\d+ .* \| NO \|", card)
+
+
+def test_a_better_model_passes_the_strictest_gate(client, output, run, good, bad, name, tmp_path):
+    promote(run(bad), output=output)
+    better = promote(run(good), gate=gate(tmp_path, STRICT), output=output)
+    assert (better.outcome, better.forced) == ("better", False)
+    assert all(check.passed for check in better.checks)
+    names = [check.name for check in better.checks]
+    assert names[:3] == ["dataset", "the champion's dataset", "rejection@0.6"]
+    assert {"floor of auc", "auc/1p", "limit of latency_us@64", "limit of parameters"} <= {*names}
+    assert {"rejection@0.6 in prongs 1", "rejection@0.6 in prongs 3"} <= {*names}
+    assert sum("in pt" in name for name in names) >= 3
+    assert json.loads(champion(client, name).tags[VERDICT])["checks"][0]["name"] == "dataset"
+
+
+def test_the_gate_of_the_experiment_holds_where_none_is_given(output, run, good, name, tmp_path):
+    settings = json.loads((good / "result.json").read_text())["experiment"]
+    settings["promote"] = {"limits": {"parameters": 10}}
+    settings["tracking"]["model"] = name
+    with pytest.raises(PromotionRefused, match=r"limit of parameters: \d+; asked: at most 10"):
+        promote(run(good, experiment=settings), output=output)
+    assert promote(run(good), gate=gate(tmp_path, "{}"), output=output).promoted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("floors: {auk: 1}", r"promote\.yaml:1:10: floors\.auk: unknown metric 'auk'"),
+        ("bins: {mo: {regressions: {auc: 0}}}", r"1:8: bins: unknown spectator 'mo'"),
+        ("promote: {floor: {}}", r"1:11: unknown key 'promote\.floor' \(did you mean 'floors'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_gate_is_refused_at_its_place(output, run, good, tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        promote(run(good), gate=gate(tmp_path, text), output=output)
 
 
 def test_a_trial_of_another_task_is_compared_on_what_both_judge(

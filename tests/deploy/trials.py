@@ -16,7 +16,7 @@ from tauopt.tracking.spool import SPOOL, SpoolTracker
 from tauopt.training.protocols import TrialPlan
 from tauopt.training.trial import run_trial
 
-from ..prepared_factory import CLASSES, SIGNAL
+from ..prepared_factory import CLASSES, SIGNAL, SPECTATORS
 
 TAUS = Task(classes={"jet": ("jet",), "tau": SIGNAL}, signal=("tau",))
 DECAY_MODES = Task(classes={name: (name,) for name in SIGNAL})
@@ -37,6 +37,7 @@ def experiment(name="tau-id", *, task=TAUS, objective="rejection@0.6", **trainin
                 "test": "event_number % 10 > 7",
             },
             candidate={"pt": {}},
+            spectators={name: name for name in SPECTATORS},
         ),
         task=task,
         model=Dense(type="dense", layers=1, units=8),
