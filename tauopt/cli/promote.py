@@ -109,11 +109,11 @@ def _gate(verdict: Verdict) -> object:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
-    for name in ("the gate asks for", "found", "limit", "passed"):
+    table.add_column("check", no_wrap=True)
+    for name in ("this trial", "champion", "change", "p", "asked", "passed"):
         table.add_column(name)
     for check in verdict.checks:
-        style = "" if check.passed else "bold"
-        table.add_row(check.name, check.found, check.asked, check.answer, style=style)
+        table.add_row(*check.row, style="" if check.passed else "bold")
     return table
 
 

@@ -69,9 +69,8 @@ def _gate(verdict: Verdict) -> str:
     """Return what the promotion gate asked and found; empty if nothing."""
     if not verdict.checks:
         return ""
-    lines = ["| check | found | asked | passed |", "|---|---|---|---|"]
-    for check in verdict.checks:
-        lines.append(f"| {check.name} | {check.found} | {check.asked} | {check.answer} |")
+    lines = ["| check | this model | champion | change | p | asked | passed |", "|" + "---|" * 7]
+    lines += [f"| {' | '.join(check.row)} |" for check in verdict.checks]
     return "\n".join(lines)
 
 

@@ -14,26 +14,34 @@ class Check:
     name: str
     """For instance `floor of auc/1p` or `rejection@0.75 in pt 20 to 40`."""
     found: str
-    """In words, with errors."""
+    """Of the model in words, with errors."""
     asked: str
     """In words."""
     passed: bool
+    against: str = ""
+    """Of the champion on the same candidates, in words; empty where it is not compared."""
+    change: str = ""
+    """From that to the model's, in words."""
     value: tuple[float, ...] = ()
     """[value, low, high] of the model; empty where it is no number, or can't be measured."""
     champion: tuple[float, ...] = ()
-    """Likewise of the champion, on the same candidates."""
+    """Likewise of the champion."""
     limit: float | None = None
     """Least or largest value, or the part of the champion's that may be lost."""
     p: float | None = None
     """Chance that the limit holds all the same, of a comparison with the champion."""
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.found}; asked: {self.asked}"
+        champion = f", champion {self.against}, {self.change}" if self.against else ""
+        chance = f", p = {self.p:.2g}" if self.p is not None else ""
+        return f"{self.name}: {self.found}{champion}{chance}; asked: {self.asked}"
 
     @property
-    def answer(self) -> str:
-        """Whether it passed, in a word."""
-        return "yes" if self.passed else "NO"
+    def row(self) -> tuple[str, ...]:
+        """Name, found, champion, change, p, asked, answer: a row of a table."""
+        chance = "" if self.p is None else f"{self.p:.2g}"
+        answer = "yes" if self.passed else "NO"
+        return self.name, self.found, self.against, self.change, chance, self.asked, answer
 
     def as_json(self) -> dict[str, Any]:
         """Return the check as JSON values."""

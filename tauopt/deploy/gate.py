@@ -33,7 +33,7 @@ def floors(gate: Gate, test: Predictions) -> Iterator[Check]:
         test: of the model on the test split.
     """
     for name, floor in gate.floors.items():
-        asked = f"at least {floor:g} at the lower end of its 68 % interval"
+        asked = f"lower end at least {floor:g}"
         try:
             found = measure(parse_objective(name), test)
         except DataError as error:
@@ -52,9 +52,10 @@ def limits(gate: Gate, costs: Mapping[str, Measured]) -> Iterator[Check]:
     """
     for name, limit in gate.limits.items():
         found = costs[name]
-        asked, passed = f"at most {limit:g}", bool(found.value <= limit)
+        asked, passed = f"at most {limit:,g}", bool(found.value <= limit)
         triple = tuple(found.triple)
-        yield Check(f"limit of {name}", str(found), asked, passed, value=triple, limit=limit)
+        words = str(found) if found.low < found.high else f"{found.value:,.0f}"
+        yield Check(f"limit of {name}", words, asked, passed, value=triple, limit=limit)
 
 
 def stated_data(gate: Gate, *, name: str, digest: str, found: Challenge) -> Iterator[Check]:

@@ -119,12 +119,13 @@ def _check(
 ) -> Check:
     mine, theirs = pair
     p = min(1.0, found.p_worse * trials)
-    words = f"{mine}, champion {theirs}, {_change(found, theirs.value)}, p = {p:.2g}"
     return Check(
         where,
-        words,
+        str(mine),
         _asked(allowed),
         passed=p >= WORSE_BELOW,
+        against=str(theirs),
+        change=_change(found, theirs.value),
         value=tuple(mine.triple),
         champion=tuple(theirs.triple),
         limit=allowed,

@@ -193,7 +193,7 @@ def test_a_worse_model_is_refused_by_the_gate_in_words_and_numbers_and_the_alias
     assert code == 6
     assert "refused by the gate" in out
     assert re.search(r"auc: 0\.\d+.*champion 0\.4.*p = 0\.\d+; asked: at most 1 % lost", err)
-    assert re.search(r"floor of auc/1p: 0\.\d+.*; asked: at least 0\.4 at the lower end", err)
+    assert re.search(r"floor of auc/1p: 0\.\d+.*; asked: lower end at least 0\.4", err)
     assert str(champion(client, name).version) == "1"
     path = client.download_artifacts(worse, "promotion/verdict.json", str(tmp_path))
     verdict = Verdict.from_json(json.loads(Path(path).read_text()))
