@@ -21,9 +21,9 @@ import typer
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 
 VERBS = (
-    "search", "leaderboard", "status", "report", "reseed", "evaluate", "promote", "score",
-    "export", "ui", "train", "simulate", "inspect", "prepare", "validate-data", "models", "init",
-    "validate", "schema", "doctor",
+    "search", "status", "stop", "pause", "resume", "extend", "leaderboard", "report", "reseed",
+    "evaluate", "promote", "score", "export", "ui", "train", "simulate", "inspect", "prepare",
+    "validate-data", "models", "init", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
 

@@ -42,7 +42,7 @@ def search(
     if dry_run:
         _preview(file, laid, json=json)
         return
-    from tauopt.cli.console import print_json, progress
+    from tauopt.cli.console import progress
     from tauopt.cli.live import watching
     from tauopt.workflows.search import search as run
 
@@ -57,6 +57,13 @@ def search(
             progress=told,
             on_event=on_event,
         )
+    show(result, output, json=json)
+
+
+def show(result: SearchResult, output: Path | None, *, json: bool) -> None:
+    """Print what came out of a search, and what to do with it."""
+    from tauopt.cli.console import print_json
+
     if json:
         print_json(_plain(result, output))
     else:

@@ -43,11 +43,16 @@ def status_lines(stands: Status) -> list[str]:
         lines.append(f"best so far: {first} {stands.best:.6g}{also}")
     if stands.holder:
         left = "" if stands.seconds_left is None else f", about {_time(stands.seconds_left)} left"
-        lines.append(f"run by {stands.holder} for {_time(stands.seconds)} in all{left}")
+        word = "paused" if stands.paused else "run"
+        lines.append(f"{word} by {stands.holder}, {_time(stands.seconds)} in all{left}")
     else:
         unfinished = stands.running or sum(stands.counts.values()) < stands.asked
-        lines.append("nobody runs it" + ("; go on with --resume" if unfinished else ""))
-    what = "running" if stands.holder else "cut short"
+        lines.append(
+            "nobody runs it" + (f"; go on with tauopt resume {stands.name}" if unfinished else "")
+        )
+    if stands.gpu_seconds:
+        lines.append(f"GPU time so far: {stands.gpu_seconds / 3600:.2f} h")
+    what = "running" if stands.holder and not stands.paused else "cut short"
     for trial in stands.running:
         value = "" if trial.value is None else f", value {trial.value:.6g}"
         lines.append(f"  t{trial.number:03d} {what} at report {trial.report}{value}")

@@ -253,7 +253,9 @@ class Budget(Settings):
     """When the search ends, whatever comes first; trials that run then are stopped and kept."""
 
     hours: float | None = Field(default=None, gt=0)
-    """Wall time over all resumes."""
+    """Wall time over all resumes, pauses left out."""
+    gpu_hours: float | None = Field(default=None, gt=0)
+    """GPUs that its trials hold times the hours that they hold them, over all resumes."""
 
 
 class Search(Settings):

@@ -1,4 +1,4 @@
-"""Wall time of a search over all its resumes, kept in the study."""
+"""Wall time and GPU time of a search over all its resumes, kept in the study."""
 
 from __future__ import annotations
 
@@ -6,27 +6,50 @@ import time
 
 import optuna
 
-from tauopt.search.study import SECONDS
+from tauopt.config.experiment import Budget
+from tauopt.search.study import GPU_SECONDS, SECONDS
 
 _NOTE_EVERY_S = 10.0
 
 
 class Clock:
-    """Counts the seconds that a search has run, monotonic and durable to some seconds."""
+    """Counts how long a search has run, and how long it has held GPUs; durable to some seconds.
+
+    Monotonic: a clock of the machine that steps back changes nothing.
+    """
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
         self._before = float(study.user_attrs.get(SECONDS, 0.0))
-        self._start = time.monotonic()
-        self._noted = self._start
+        self.gpu_seconds = float(study.user_attrs.get(GPU_SECONDS, 0.0))
+        """GPUs held times seconds so far, in all drivers of this search."""
+        self._start = self._last = self._noted = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Seconds so far, in all drivers of this search."""
         return self._before + time.monotonic() - self._start
 
-    def note(self, *, now: bool = False) -> None:
-        """Write the seconds to the study, at once or when the last note is old."""
-        if now or time.monotonic() - self._noted > _NOTE_EVERY_S:
-            self._noted = time.monotonic()
+    def note(self, *, gpus: float = 0.0, now: bool = False) -> None:
+        """Count the time since the last call, and write it down at once or when that is long ago.
+
+        Args:
+            gpus: held since the last call.
+            now: write it down at once.
+        """
+        time_now = time.monotonic()
+        self.gpu_seconds += gpus * (time_now - self._last)
+        self._last = time_now
+        if now or time_now - self._noted > _NOTE_EVERY_S:
+            self._noted = time_now
             self._study.set_user_attr(SECONDS, round(self.seconds, 1))
+            if self.gpu_seconds:
+                self._study.set_user_attr(GPU_SECONDS, round(self.gpu_seconds, 1))
+
+    def beyond(self, budget: Budget) -> str:
+        """Say which part of a budget is used up; empty if none is."""
+        if budget.hours is not None and self.seconds > budget.hours * 3600:
+            return f"the budget of {budget.hours:g} h is used up"
+        if budget.gpu_hours is not None and self.gpu_seconds > budget.gpu_hours * 3600:
+            return f"the budget of {budget.gpu_hours:g} GPU h is used up"
+        return ""

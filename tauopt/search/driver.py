@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tauopt.config.experiment import Experiment, Search
-from tauopt.config.experiment_file import ExperimentFile
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import OwnModel, group_lengths
+from tauopt.config.experiment import Search
 from tauopt.config.networks.own import short_type
-from tauopt.config.settings import Scalar
-from tauopt.dataset.inputs import input_spec
-from tauopt.dataset.prepared import open_dataset
-from tauopt.durable import locked, write_bytes, write_json
+from tauopt.durable import locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import cluster, plans, telling
 from tauopt.search.budget import Clock
@@ -25,55 +19,28 @@ from tauopt.search.drawing import write_fronts
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
 from tauopt.search.leaderboard import LEADERBOARD, rows
-from tauopt.search.origin import Origin
-from tauopt.search.preview import first_points
-from tauopt.search.pruners import make_pruner
+from tauopt.search.order import LOCK, Order, own_space, study_of
 from tauopt.search.report.write import report_in_the_end
 from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
 from tauopt.search.samplers import check_sampler
-from tauopt.search.seeds import OF, Repeats, enqueue_missing
-from tauopt.search.storage import DATABASE_ERRORS, open_storage
-from tauopt.search.study import PARENT_RUN, TRIALS, UID, start_study
+from tauopt.search.seeds import OF
+from tauopt.search.storage import DATABASE_ERRORS
+from tauopt.search.study import PARENT_RUN, TRIALS, UID
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
+from tauopt.search.wishes import Wishes, stand
 from tauopt.tracking.client import artifact_folder, connect, store_uri
-from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import open_parent
 from tauopt.training.protocols import trial_seed
 
 if TYPE_CHECKING:
-    from tauopt.search.own import OwnSpace
+    pass
 
-LOCK = "lock"
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be searched, and where."""
-
-    name: str
-    output: Path
-    """Output folder, absolute."""
-    file: ExperimentFile
-    dataset: Path
-    """Folder of the prepared dataset, absolute."""
-    origin: Origin
-    reports: int
-    """Reports of a trial that is never stopped."""
-    resume: bool = False
-    accept_changes: bool = False
-    resume_command: str = ""
-    shown: DatasetInput | None = None
-    """The dataset as MLflow shows it."""
-    repeats: Repeats | None = None
-    """Points to be trained again, instead of a search for new ones."""
-
-    @property
-    def folder(self) -> Path:
-        """The search's folder."""
-        return search_folder(self.output, self.name)
+_REST_S = 0.5
+PAUSED = "paused"
+"""Why a search's run is not running although its driver lives."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +52,6 @@ class Ending:
     trials: tuple[FrozenTrial, ...] = field(repr=False)
     undelivered: str = ""
     """What has not reached MLflow yet, in words; empty if all has."""
-
-
-def search_folder(output: Path, name: str) -> Path:
-    """Return the folder of a search."""
-    return output / "searches" / name
 
 
 def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) -> Ending:
@@ -115,20 +77,6 @@ def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) 
             raise ServiceError(f"the study storage failed: {error}") from error
 
 
-def _own_space(order: Order) -> OwnSpace | None:
-    """Return what asks for the hyperparameters of a model of the user's own; None for ours."""
-    if not isinstance(order.file.base.model, OwnModel):
-        return None
-    from tauopt.search.own import OwnSpace
-
-    manifest = open_dataset(order.dataset).manifest
-
-    def spec_of(experiment: Experiment) -> InputSpec:
-        return input_spec(manifest, experiment.task, group_lengths(experiment.model))
-
-    return OwnSpace(order.file, spec_of)
-
-
 class _Drive:
     """One driver's life, inside the lock."""
 
@@ -136,51 +84,35 @@ class _Drive:
         self._order = order
         self._settings: Search = order.file.base.search
         self._on_event = on_event
-        self._own = _own_space(order)
-        self._study = self._open_study()
+        self._own = own_space(order)
+        self._study = study_of(order, self._own)
+        if order.repeats is not None:
+            every = len(self._study.get_trials(deepcopy=False))
+            self._settings = self._settings.model_copy(update={"trials": every})
+        self._wishes = Wishes(self._study, self._settings)
+        self._noted: set[int] = set()
+        self._stopping = False
+        self._begin_part()
+
+    def _begin_part(self) -> None:
+        """Take stock of the study: a search goes from here to its end, or to a pause."""
         self._clock = Clock(self._study)
         self._trials = Trials(
             self._study,
-            self._settings,
-            space=order.file.space,
+            self._wishes.settings,
+            space=self._order.file.space,
             own=self._own,
-            repeats=order.repeats is not None,
+            repeats=self._order.repeats is not None,
             on_event=self._tell,
         )
-        self._noted: set[int] = set()
-        self._stopping = False
+        self._allow()
 
-    def _open_study(self) -> optuna.Study:
-        order = self._order
-        study = start_study(
-            open_storage(order.output),
-            order.name,
-            origin=order.origin,
-            folder=order.folder,
-            objective=order.file.base.objective,
-            starts=self._starts(),
-            space=order.file.space,
-            resume=order.resume,
-            accept_changes=order.accept_changes,
-        )
-        if order.repeats is not None:
-            study.set_user_attr(OF, order.repeats.of)
-            enqueue_missing(study, order.repeats.points)
-            every = len(study.get_trials(deepcopy=False))
-            self._settings = self._settings.model_copy(update={"trials": every})
-        if self._own is not None:
-            self._own.learn(study)
-        if study.user_attrs.get(TRIALS) != self._settings.trials:
-            study.set_user_attr(TRIALS, self._settings.trials)
-        study.pruner = make_pruner(self._settings.pruner, reports=order.reports)
-        write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
-        return study
-
-    def _starts(self) -> list[dict[str, Scalar]]:
-        """Return the points that a search for new ones begins with."""
-        if self._order.repeats is not None:
-            return []
-        return first_points(self._order.file, self._own)[: self._settings.trials]
+    def _allow(self) -> None:
+        """Go by the limits that the search has by now."""
+        self._settings = self._wishes.settings
+        self._trials.allow(self._settings)
+        if self._study.user_attrs.get(TRIALS) != self._settings.trials:
+            self._study.set_user_attr(TRIALS, self._settings.trials)
 
     def _tell(self, event: Event) -> None:
         if event.kind == "report" and event.number not in self._noted:
@@ -197,17 +129,11 @@ class _Drive:
 
     def run(self, worker: Any) -> Ending:
         with interrupts() as signals:
-            self._runs = self._open_runs()
-            outcome, reason = "KILLED", "the driver failed"
-            try:
-                why = self._train(signals, worker)
-                outcome, reason = self._verdict(signals, why)
-            except (KeyboardInterrupt, SystemExit):
-                signals.number = signals.number or 2
-                reason = "stopped by a signal"
-            finally:
-                self._clock.note(now=True)
-                left = self._close_runs(outcome, reason)
+            while True:
+                outcome, reason, left = self._part(signals, worker)
+                if reason != PAUSED or not self._rest(signals):
+                    break
+                self._begin_part()
         if signals.number:
             raise Interrupted(
                 f"search {self._order.name!r} stopped by {signals.why}",
@@ -217,6 +143,33 @@ class _Drive:
         if outcome == "FAIL":
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
         return Ending(reason, tuple(self._study.get_trials(deepcopy=False)), left)
+
+    def _part(self, signals: Interrupts, worker: Any) -> tuple[str, str, str]:
+        """Train to the end or to a pause; returns state, reason and what MLflow has not got yet."""
+        self._runs = self._open_runs()
+        outcome, reason = "KILLED", "the driver failed"
+        try:
+            why = self._train_all(signals, worker)
+            outcome, reason = self._verdict(signals, why)
+        except (KeyboardInterrupt, SystemExit):
+            signals.number = signals.number or 2
+            reason = "stopped by a signal"
+        finally:
+            self._clock.note(now=True)
+            left = self._close_runs(outcome, reason)
+        return outcome, reason, left
+
+    def _rest(self, signals: Interrupts) -> bool:
+        """Hold the search without training until it is to go on; False if it is to stop."""
+        stand(self._study, "paused")
+        go_on = f"tauopt resume {self._order.name}"
+        self._on_event(Event("note", message=f"paused; {go_on} goes on, tauopt stop ends it"))
+        while (wish := self._wishes.now()) == "pause" and not signals.number:
+            time.sleep(_REST_S)
+        if wish == "stop":
+            signals.ask("tauopt stop")
+        stand(self._study, "")
+        return not signals.number
 
     def _open_runs(self) -> Runs:
         order, study = self._order, self._study
@@ -270,6 +223,15 @@ class _Drive:
             timeout_s=_DELIVERY_S,
         )
 
+    def _train_all(self, signals: Interrupts, worker: Any) -> str:
+        """Train until nothing is left, also of what the search is given meanwhile."""
+        while True:
+            why = self._train(signals, worker)
+            self._wishes.look()
+            self._allow()
+            if why or self._trials.gives_up() or not self._trials.is_left():
+                return why
+
     def _train(self, signals: Interrupts, worker: Any) -> str:
         """Let Ray train until nothing is left or there is a reason to stop; returns it."""
         from tauopt.search.execution import execute
@@ -320,11 +282,15 @@ class _Drive:
             best = max(t.values[0] for t in complete)
             objective = self._order.file.base.objective.first
             self._runs.measure({f"best_{objective}": best}, trials=number + 1)
-        self._clock.note()
 
     def _halt(self, signals: Interrupts) -> str:
         """Say why the search is to stop now; empty to go on."""
-        self._clock.note()
+        self._clock.note(gpus=len(self._trials.live) * self._settings.resources.gpus)
+        wish = self._wishes.now()
+        if wish == "stop":
+            signals.ask("tauopt stop")
+        if self._wishes.settings != self._settings:
+            self._allow()
         if signals.number:
             if not self._stopping:
                 self._stopping = True
@@ -333,15 +299,14 @@ class _Drive:
             return f"stopped by {signals.why}"
         if self._trials.gives_up():
             return f"{self._trials.failures_in_a_row} trials in a row failed"
-        hours = self._settings.budget.hours
-        if hours is not None and self._clock.seconds > hours * 3600:
-            return f"the budget of {hours:g} h is used up"
-        return ""
+        return PAUSED if wish == "pause" else self._clock.beyond(self._settings.budget)
 
     def _verdict(self, signals: Interrupts, why: str) -> tuple[str, str]:
         """Return the state of the search's run, and why it has it."""
         if signals.number:
             return "KILLED", f"stopped by {signals.why}"
+        if why == PAUSED:
+            return "KILLED", PAUSED
         if self._trials.gives_up():
             return "FAIL", why
         ended = [t for t in self._study.get_trials(deepcopy=False) if t.state.is_finished()]

@@ -17,11 +17,14 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.number = 0
+        self._asked = ""
         self._before: dict[int, Any] = {}
 
     @property
     def why(self) -> str:
-        """Name the signal; empty if none came."""
+        """Name the signal, or who asked; empty if none came."""
+        if self._asked:
+            return self._asked
         if not self.number:
             return ""
         return "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
@@ -30,6 +33,11 @@ class Interrupts:
     def exit_code(self) -> int:
         """The code that a process ended by the signal has: 130 or 143."""
         return 128 + self.number
+
+    def ask(self, who: str) -> None:
+        """Stop as if Ctrl-C had come, because of `who`."""
+        if not self.number:
+            self.number, self._asked = int(signal.SIGINT), who
 
     def listen(self) -> None:
         """Take the signals, also from whoever took them since; in the main thread only."""

@@ -24,6 +24,7 @@ from tauopt.search.suggest import Space, distribution
 
 UID = "tauopt.uid"
 SECONDS = "tauopt.seconds"
+GPU_SECONDS = "tauopt.gpu_seconds"
 FOLDER = "tauopt.folder"
 PARENT_RUN = "tauopt.run_id"
 TRIALS = "tauopt.trials"

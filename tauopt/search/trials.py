@@ -103,7 +103,12 @@ class Trials:
 
     def is_left(self) -> bool:
         """Say whether there may be trials to train."""
-        return bool(self._orphans) or self._asked < self._settings.trials
+        more = self._asked < self._settings.trials and not self.exhausted
+        return bool(self._orphans) or more
+
+    def allow(self, settings: Search) -> None:
+        """Go on with other limits."""
+        self._settings = settings
 
     def trial(self, number: int) -> Trial:
         """Return the study's trial of one that was given out and has not ended."""

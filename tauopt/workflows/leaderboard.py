@@ -38,8 +38,8 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.driver import search_folder
     from tauopt.search.leaderboard import rows, varying
+    from tauopt.search.order import search_folder
     from tauopt.search.seeds import spreads_of
     from tauopt.search.study import goals_of
 

@@ -27,7 +27,7 @@ def report(
         UsageError: no such search, or the folder can't be written.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.driver import LOCK, search_folder
+    from tauopt.search.order import LOCK, search_folder
     from tauopt.search.report.facts import gather
     from tauopt.search.report.write import write_report
     from tauopt.search.runs import REPORT

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from tauopt.search.driver import Order
     from tauopt.search.events import Event
+    from tauopt.search.order import Order
     from tauopt.search.seeds import Repeats, Spread
 
 
@@ -102,7 +102,7 @@ def _order(
 ) -> Order:
     """Return the order of a search that trains points of another again."""
     from tauopt.config.load import read_experiment
-    from tauopt.search.driver import Order, search_folder
+    from tauopt.search.order import Order, search_folder
     from tauopt.search.origin import from_attributes
     from tauopt.search.runs import EXPERIMENT
     from tauopt.search.seeds import name_of

@@ -65,6 +65,7 @@ def search(
     output: Path | None = None,
     resume: bool = False,
     accept_changes: bool = False,
+    command: str = "",
     progress: Progress | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> SearchResult:
@@ -77,6 +78,7 @@ def search(
         output: output folder; None means `tauopt-output`.
         resume: go on with the search of that name, whatever stopped it.
         accept_changes: resume although the file, the data or the code changed.
+        command: that goes on with it, to be told; empty means this one with `--resume`.
         progress: is told of simulation and preparation.
         on_event: is told of every trial's start, reports and end.
     Raises:
@@ -96,9 +98,10 @@ def search(
         )
     name = name or file.name
     place = make_folder(output_folder(output), option="-o").absolute()
-    from tauopt.search.driver import Order, run_search, search_folder
+    from tauopt.search.driver import run_search
     from tauopt.search.events import ignore
     from tauopt.search.leaderboard import rows
+    from tauopt.search.order import Order, search_folder
     from tauopt.search.storage import open_storage
     from tauopt.search.study import check_name_is_free, open_study
     from tauopt.search.telling import dataset_input
@@ -121,7 +124,8 @@ def search(
         resume=resume,
         accept_changes=accept_changes,
         shown=dataset_input(dataset),
-        resume_command=resume_command(path, overrides=overrides, name=name, output=output),
+        resume_command=command
+        or resume_command(path, overrides=overrides, name=name, output=output),
     )
     ending = run_search(order, on_event=on_event or ignore)
     folder = search_folder(place, name)

@@ -33,6 +33,8 @@ class Status:
     name: str
     holder: str
     """Who runs it, for instance `process 4711 on host`; empty if nobody does."""
+    paused: bool
+    """Whether who runs it has paused."""
     asked: int
     """Trials asked for when it last ran."""
     counts: dict[str, int]
@@ -46,6 +48,8 @@ class Status:
     """Complete trials that no other one surpasses."""
     seconds: float
     """Wall time so far, over all resumes."""
+    gpu_seconds: float
+    """GPUs held times seconds so far, likewise."""
     seconds_left: float | None
     """Expected wall time to the end; None while nothing is known."""
 
@@ -60,10 +64,11 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.driver import LOCK, search_folder
     from tauopt.search.leaderboard import fronts_of
-    from tauopt.search.study import SECONDS, TRIALS, goals_of
+    from tauopt.search.order import LOCK, search_folder
+    from tauopt.search.study import GPU_SECONDS, SECONDS, TRIALS, goals_of
     from tauopt.search.trials import DUPLICATE_OF
+    from tauopt.search.wishes import standing_of
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
@@ -81,7 +86,8 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
     return Status(
         name=study.study_name,
-        holder=lock_holder(folder / LOCK),
+        holder=(holder := lock_holder(folder / LOCK)),
+        paused=bool(holder) and standing_of(study) == "paused",
         asked=asked,
         counts=dict(counts),
         running=tuple(_running(t) for t in own if t.state.name == "RUNNING"),
@@ -89,6 +95,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         best=max(values, default=None),
         front=list(fronts.values()).count(1),
         seconds=seconds,
+        gpu_seconds=float(study.user_attrs.get(GPU_SECONDS, 0.0)),
         seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
     )
 

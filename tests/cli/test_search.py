@@ -125,6 +125,7 @@ def test_status_in_words_names_objectives_and_front():
     stands = Status(
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
+            paused=False, gpu_seconds=0.0,
     )  # fmt: skip
     told = "best so far: auc 0.75; the front with parameters has 2 trials"
     assert told in status_lines(stands)

@@ -3,7 +3,7 @@
 import textwrap
 
 from tauopt.config.load import read_experiment
-from tauopt.search.driver import Order
+from tauopt.search.order import Order
 from tauopt.search.origin import Origin
 from tests.prepared_factory import prepared_dataset
 

@@ -14,8 +14,9 @@ from tauopt.config.experiment import Resources
 from tauopt.config.objective import Goal
 from tauopt.errors import ConfigError
 from tauopt.search import cluster
-from tauopt.search.driver import Order, run_search
+from tauopt.search.driver import run_search
 from tauopt.search.leaderboard import rows
+from tauopt.search.order import Order
 from tauopt.search.origin import Origin, differences
 from tauopt.search.own import OwnSpace
 from tauopt.search.trials import DUPLICATE_OF, Trials, values_of

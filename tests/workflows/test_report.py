@@ -8,7 +8,7 @@ import pytest
 
 from tauopt.durable import locked
 from tauopt.errors import UsageError
-from tauopt.search.driver import LOCK
+from tauopt.search.order import LOCK
 from tauopt.workflows.report import report
 from tests.search.report.studies import eventful
 

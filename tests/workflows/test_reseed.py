@@ -64,6 +64,19 @@ def test_the_leaderboard_shows_what_the_best_trials_do_on_other_seeds(home):
         reseed("toy-seeds", output=home / "out")
 
 
+def test_a_search_is_extended_and_resumed_by_its_name_alone(home):
+    output = ["-o", str(home / "out")]
+    extended = CliRunner().invoke(build_app(), ["extend", "toy", "--trials", "3", *output])
+    assert extended.exit_code == 0, extended.output
+    assert "3 trials in all" in extended.stdout
+    assert "go on with: tauopt resume toy" in extended.stdout
+    ran = CliRunner().invoke(build_app(), ["resume", "toy", *output, "--json"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    assert found["why"] == "all points tried"  # of two choices
+    assert {trial["number"] for trial in found["trials"]} == {0, 1}
+
+
 def test_seeds_of_other_data_are_not_compared(home):
     path = home / "out" / "searches" / "toy" / "experiment.yaml"
     text = path.read_text()

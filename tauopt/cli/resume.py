@@ -1,0 +1,37 @@
+"""`tauopt resume`: go on with a search that was stopped, killed or paused."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tauopt.cli.options import Json, Output
+
+
+def resume(
+    search: Annotated[
+        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
+    ] = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Go on with a search as it was begun: one that has paused, or one that nobody runs."""
+    from tauopt.cli.console import progress
+    from tauopt.cli.controlled import print_controlled
+    from tauopt.cli.live import watching
+    from tauopt.cli.search import show
+    from tauopt.workflows.control import Controlled
+    from tauopt.workflows.control import resume as go_on
+
+    with progress() as told, watching(None) as on_event:
+        found = go_on(search, output=output, progress=told, on_event=on_event)
+    if isinstance(found, Controlled):
+        print_controlled(found, json=json)
+    else:
+        show(found, output, json=json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(resume)

@@ -1,0 +1,231 @@
+"""Stop, pause, resume or extend a search from another shell, or another machine."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tauopt.errors import ServiceError, UsageError
+from tauopt.progress import Progress, Silent
+from tauopt.workflows.leaderboard import find_study
+from tauopt.workflows.places import output_folder
+from tauopt.workflows.status import lock_holder
+
+if TYPE_CHECKING:
+    import optuna
+
+    from tauopt.search.events import Event
+    from tauopt.workflows.search import SearchResult
+
+PATIENCE_S = 60.0
+"""How long a driver may take to do what is asked: its trials write checkpoints first."""
+_LOOK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """What became of a search that was asked for something."""
+
+    name: str
+    holder: str
+    """Who runs it, or ran it until now; empty if nobody did."""
+    told: str
+    """What happened, in a sentence."""
+    resume: str
+    """The command that goes on with it."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search as it stands."""
+
+    study: optuna.Study
+    lock: Path
+    resume: str
+
+    @property
+    def name(self) -> str:
+        return str(self.study.study_name)
+
+    @property
+    def holder(self) -> str:
+        return lock_holder(self.lock)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its folder can't be seen from here, and so who runs it neither."""
+        return not self.lock.parent.is_dir()
+
+
+def _found(search: str | None, output: Path | None) -> _Search:
+    from tauopt.search.order import LOCK, search_folder
+
+    place = output_folder(output).absolute()
+    study = find_study(search, output=place)
+    words = ["tauopt", "resume", study.study_name, *(["-o", str(output)] if output else [])]
+    return _Search(study, search_folder(place, study.study_name) / LOCK, shlex.join(words))
+
+
+def stop(
+    search: str | None = None,
+    *,
+    output: Path | None = None,
+    wait_s: float = PATIENCE_S,
+    progress: Progress | None = None,
+) -> Controlled:
+    """Stop a search as Ctrl-C in its own shell does: trials write checkpoints, runs are ended.
+
+    Args:
+        search: its name; None means the latest one.
+        output: output folder; None means `tauopt-output`.
+        wait_s: how long to wait until it has stopped.
+        progress: is told what is waited for.
+    Raises:
+        UsageError: no such search, or nobody runs it.
+        ServiceError: it has not stopped in time, or the studies' database can't be used.
+    """
+    found = _found(search, output)
+    return _asked(found, "stop", wait_s=wait_s, progress=progress or Silent())
+
+
+def pause(
+    search: str | None = None,
+    *,
+    output: Path | None = None,
+    wait_s: float = PATIENCE_S,
+    progress: Progress | None = None,
+) -> Controlled:
+    """Have a search free its processors and GPUs, and wait for `resume`; its driver stays.
+
+    Arguments and errors as `stop`.
+    """
+    found = _found(search, output)
+    return _asked(found, "pause", wait_s=wait_s, progress=progress or Silent())
+
+
+def _asked(
+    found: _Search, wish: Literal["stop", "pause"], *, wait_s: float, progress: Progress
+) -> Controlled:
+    """Ask the driver of a search to stop or to pause, and wait until it has."""
+    from tauopt.search.wishes import ask, standing_of
+
+    holder = found.holder
+    if not holder and not found.is_elsewhere:
+        raise UsageError(f"nobody runs {found.name}; go on with it: {found.resume}")
+    ask(found.study, wish)
+    if found.is_elsewhere:
+        return Controlled(found.name, "", _asked_elsewhere(wish), found.resume)
+    progress.say(f"waiting for {holder} to {wish}")
+    give_up = time.monotonic() + wait_s
+    while found.holder and not (wish == "pause" and standing_of(found.study) == "paused"):
+        if time.monotonic() > give_up:
+            raise ServiceError(
+                f"{holder} was asked to {wish} and has not within {wait_s:g} s; it may still do "
+                "it. If it hangs, kill it: nothing is lost"
+            )
+        time.sleep(_LOOK_S)
+    told = "has paused" if found.holder else "has stopped"
+    return Controlled(found.name, holder, f"{holder} {told}", found.resume)
+
+
+def resume(
+    search: str | None = None,
+    *,
+    output: Path | None = None,
+    progress: Progress | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Controlled | SearchResult:
+    """Go on with a search: let its driver that has paused go on, or drive it here.
+
+    It goes on with the experiment that it recorded, its data and its overrides.
+
+    Args:
+        search: its name; None means the latest one.
+        output: output folder; None means `tauopt-output`.
+        progress: is told of preparation.
+        on_event: is told of every trial's start, reports and end, if it is driven here.
+    Returns:
+        what came of it, if it was driven here.
+    Raises:
+        UsageError: no such search, it runs already, or its record is gone.
+        Other errors as `tauopt.workflows.search.search`.
+    """
+    from tauopt.search.runs import EXPERIMENT
+    from tauopt.search.seeds import OF
+    from tauopt.search.wishes import ask, standing_of, wish_of
+    from tauopt.workflows.search import search as run
+
+    found = _found(search, output)
+    holder, asked = found.holder, wish_of(found.study)
+    if holder and not (asked == "pause" or standing_of(found.study)):
+        raise UsageError(f"{found.name} runs already: {holder}")
+    if holder or (found.is_elsewhere and asked == "pause"):
+        ask(found.study, "")
+        told = f"{holder} goes on" if holder else _asked_elsewhere("go on")
+        return Controlled(found.name, holder, told, found.resume)
+    if of := found.study.user_attrs.get(OF):
+        raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} goes on")
+    record = found.lock.parent / EXPERIMENT
+    if not record.is_file():
+        raise UsageError(
+            f"{record} is gone, which said what to search: tauopt search FILE --resume "
+            f"--name {found.name}"
+        )
+    return run(
+        record,
+        name=found.name,
+        output=output,
+        resume=True,
+        command=found.resume,
+        progress=progress,
+        on_event=on_event,
+    )
+
+
+def extend(
+    search: str | None = None,
+    *,
+    trials: int | None = None,
+    hours: float | None = None,
+    gpu_hours: float | None = None,
+    output: Path | None = None,
+) -> Controlled:
+    """Give a search more trials or a larger budget; one that runs takes it at once.
+
+    Args:
+        search: its name; None means the latest one.
+        trials: in all.
+        hours, gpu_hours: of its budget in all, if it has one.
+        output: output folder; None means `tauopt-output`.
+    Raises:
+        UsageError: no such search, or it has as much already.
+        ServiceError: the studies' database can't be used.
+    """
+    from tauopt.search.study import TRIALS
+    from tauopt.search.wishes import extend as give
+
+    limits = {"trials": trials, "hours": hours, "gpu_hours": gpu_hours}
+    wanted = {name: limit for name, limit in limits.items() if limit is not None}
+    if not wanted:
+        raise UsageError("expected --trials, --hours or --gpu-hours: in all, not in addition")
+    found = _found(search, output)
+    present = int(found.study.user_attrs.get(TRIALS, 0))
+    if trials is not None and trials <= present:
+        raise UsageError(
+            f"{found.name} has {present} trials already, expected more with --trials, got {trials}"
+        )
+    give(found.study, **wanted)
+    words = ", ".join(f"{limit:g} {name.replace('_', ' ')}" for name, limit in wanted.items())
+    holder = found.holder
+    told = f"{words} in all; " + (
+        f"{holder} takes it within seconds" if holder else "taken when it goes on"
+    )
+    return Controlled(found.name, holder, told, "" if holder else found.resume)
+
+
+def _asked_elsewhere(what: str) -> str:
+    return f"asked to {what}; its folder is not on this machine, so nobody here sees when it does"

@@ -1,0 +1,134 @@
+"""Searches with a worker without TensorFlow, controlled from another thread as from a shell."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tauopt.cli.status import status_lines
+from tauopt.config.experiment import Resources
+from tauopt.errors import Interrupted, ServiceError, UsageError
+from tauopt.search import cluster
+from tauopt.search.driver import run_search
+from tauopt.search.storage import open_storage
+from tauopt.search.study import open_study
+from tauopt.tracking.client import connect
+from tauopt.workflows.control import extend, pause, resume, stop
+from tauopt.workflows.status import status
+from tests.search.fake_worker import FakeWorker
+from tests.search.searches import make_order
+
+
+@pytest.fixture(scope="module", autouse=True)
+def services(tmp_path_factory):
+    """One Ray and one MLflow store for all searches here: each takes seconds to start."""
+    store = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TAUOPT_STORAGE", raising=False)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
+        patch.setattr(FakeWorker, "pause_s", 0.2)
+        with cluster.environment(), cluster.running_ray(Resources(concurrent=2)):
+            yield
+
+
+def driven(folder, act, *, at=("report", 1), **kwargs):
+    """Run a search and, at a kind of event of a trial, do something elsewhere; return both ends."""
+    with ThreadPoolExecutor(1) as elsewhere:
+        acted = []
+
+        def on_event(event):
+            if (event.kind, event.number) == at and not acted:
+                acted.append(elsewhere.submit(act))
+
+        try:
+            ended = run_search(make_order(folder, **kwargs), on_event=on_event, worker=FakeWorker)
+        except Interrupted as error:
+            ended = error
+        return ended, acted[0].result()
+
+
+def study_of(folder):
+    return open_study(open_storage(folder / "out"), "toy")
+
+
+def states_of_runs(folder):
+    client = connect(None, output=folder / "out")
+    uid = study_of(folder).user_attrs["tauopt.uid"]
+    places = [e.experiment_id for e in client.search_experiments()]
+    runs = [r for r in client.search_runs(places) if r.data.tags["tauopt.uid"].startswith(uid)]
+    return {run.info.run_name: run.info.status for run in runs}
+
+
+def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
+    ended, told = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=12)
+    assert isinstance(ended, Interrupted)
+    assert (ended.exit_code, str(ended)) == (130, "search 'toy' stopped by tauopt stop")
+    assert "has stopped" in told.told
+    assert told.resume == f"tauopt resume toy -o {tmp_path}/out"
+    assert states_of_runs(tmp_path)["toy"] == "KILLED"
+    assert "RUNNING" not in states_of_runs(tmp_path).values()
+    with pytest.raises(UsageError, match=r"nobody runs toy; go on with it: tauopt resume toy"):
+        stop("toy", output=tmp_path / "out")
+    ending = run_search(make_order(tmp_path, trials=12, resume=True), worker=FakeWorker)
+    assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 12
+
+
+def test_a_search_that_is_paused_holds_nothing_and_goes_on_where_it_was(tmp_path):
+    output = tmp_path / "out"
+
+    def pause_and_look():
+        told = pause("toy", output=output)
+        stands = status("toy", output=output)
+        runs = states_of_runs(tmp_path)
+        with pytest.raises(ServiceError, match="was asked to stop and has not within 0 s"):
+            stop("toy", output=output, wait_s=0)
+        from tauopt.search.wishes import ask
+
+        ask(study_of(tmp_path), "pause")
+        return told, stands, runs, resume("toy", output=output)
+
+    ended, (told, stands, runs, resumed) = driven(tmp_path, pause_and_look, trials=12)
+    assert "has paused" in told.told
+    assert stands.paused
+    assert "paused by process" in "\n".join(status_lines(stands))
+    assert set(runs.values()) <= {"KILLED", "FINISHED"}
+    assert "goes on" in resumed.told
+    assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 12
+    assert set(states_of_runs(tmp_path).values()) == {"FINISHED"}
+    for number in range(12):
+        folder = output / f"searches/toy/t{number:03d}"
+        assert (folder / "trained.txt").read_text().split() == ["1", "2", "3"]
+
+
+def test_a_search_that_runs_is_given_more_trials(tmp_path):
+    output = tmp_path / "out"
+    act = lambda: extend("toy", trials=5, output=output)  # noqa: E731
+    ended, told = driven(tmp_path, act, trials=3)
+    assert "takes it within seconds" in told.told
+    assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 5
+    with pytest.raises(UsageError, match="has 5 trials already"):
+        extend("toy", trials=5, output=output)
+    later = extend("toy", trials=6, output=output)
+    assert "taken when it goes on" in later.told
+    ending = run_search(make_order(tmp_path, trials=3, resume=True), worker=FakeWorker)
+    assert len(ending.trials) == 6
+
+
+def test_a_search_that_runs_is_not_resumed(tmp_path):
+    def try_it():
+        with pytest.raises(UsageError, match=r"toy runs already: process \d+"):
+            resume("toy", output=tmp_path / "out")
+
+    driven(tmp_path, try_it, trials=2)
+
+
+def test_nothing_is_extended_by_nothing(tmp_path):
+    with pytest.raises(UsageError, match="expected --trials, --hours or --gpu-hours"):
+        extend("toy", output=tmp_path)
+
+
+def test_a_search_whose_record_is_gone_says_how_to_go_on(tmp_path):
+    run_search(make_order(tmp_path, trials=1), worker=FakeWorker)
+    (tmp_path / "out/searches/toy/experiment.yaml").unlink()
+    with pytest.raises(UsageError, match=r"is gone.*tauopt search FILE --resume --name toy"):
+        resume("toy", output=tmp_path / "out")
