@@ -24,6 +24,10 @@ def search(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the search of that name.")
     ] = False,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(metavar="SEARCH", help="Earlier search whose best points come first."),
+    ] = None,
     output: Output = None,
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, help="Trials in all; overrides the file.")
@@ -54,6 +58,7 @@ def search(
             output=output,
             resume=resume,
             accept_changes=accept_changes,
+            warm_start=warm_start,
             progress=told,
             on_event=on_event,
         )

@@ -27,6 +27,8 @@ from tauopt.search.seeds import OF
 from tauopt.search.storage import DATABASE_ERRORS
 from tauopt.search.study import PARENT_RUN, TRIALS, UID
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
+from tauopt.search.warm import OF as WARM_OF
+from tauopt.search.warm import frozen, read_warm
 from tauopt.search.wishes import Wishes, stand
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
@@ -89,6 +91,9 @@ class _Drive:
         if order.repeats is not None:
             every = len(self._study.get_trials(deepcopy=False))
             self._settings = self._settings.model_copy(update={"trials": every})
+        warm = read_warm(order.folder)
+        self._history = frozen(warm, order.file.space) if warm else []
+        self._warm_of = warm.of if warm else ""
         self._wishes = Wishes(self._study, self._settings)
         self._noted: set[int] = set()
         self._stopping = False
@@ -103,6 +108,7 @@ class _Drive:
             space=self._order.file.space,
             own=self._own,
             repeats=self._order.repeats is not None,
+            history=self._history,
             on_event=self._tell,
         )
         self._allow()
@@ -182,6 +188,8 @@ class _Drive:
         }
         if order.repeats is not None:
             tags[OF] = order.repeats.of
+        if self._warm_of:
+            tags[WARM_OF] = self._warm_of
         experiment = order.file.base
         kind = short_type(experiment.model.type)
         names = Names(order.name, study.user_attrs[UID], kind, tags)

@@ -23,6 +23,8 @@ from tauopt.search.runs import EXPERIMENT
 from tauopt.search.seeds import OF, Repeats, enqueue_missing
 from tauopt.search.storage import open_storage
 from tauopt.search.study import start_study
+from tauopt.search.suggest import key
+from tauopt.search.warm import Warm, write_warm
 from tauopt.tracking.dataset_input import DatasetInput
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class Order:
     """The dataset as MLflow shows it."""
     repeats: Repeats | None = None
     """Points to be trained again, instead of a search for new ones."""
+    warm: Warm | None = None
+    """What it takes over from an earlier search."""
 
     @property
     def folder(self) -> Path:
@@ -105,6 +109,8 @@ def study_of(order: Order, own: OwnSpace | None) -> optuna.Study:
         enqueue_missing(study, order.repeats.points)
     if own is not None:
         own.learn(study)
+    if order.warm is not None:
+        write_warm(order.folder, order.warm)
     study.pruner = make_pruner(search.pruner, reports=order.reports)
     write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
     return study
@@ -114,4 +120,6 @@ def _starts(order: Order, own: OwnSpace | None) -> list[dict[str, Scalar]]:
     """Return the points that a search for new ones begins with."""
     if order.repeats is not None:
         return []
-    return first_points(order.file, own)[: order.file.base.search.trials]
+    points = [*first_points(order.file, own), *(order.warm.points if order.warm else ())]
+    different = {key(point): dict(point) for point in reversed(points)}
+    return list(reversed(different.values()))[: order.file.base.search.trials]

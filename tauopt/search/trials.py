@@ -63,6 +63,7 @@ class Trials:
         space: Space,
         own: OwnSpace | None = None,
         repeats: bool = False,
+        history: Sequence[FrozenTrial] = (),
         on_event: OnEvent = ignore,
     ) -> None:
         """Take the study and its settings.
@@ -73,10 +74,11 @@ class Trials:
             space: the file's ranges.
             own: asks for the hyperparameters of a model of the user's own.
             repeats: train equal points again, each with its own seed.
+            history: trials of an earlier search that the sampler learns from.
             on_event: is told of everything.
         """
         self.study = study
-        self._proposing = for_samplers(study)
+        self._proposing = for_samplers(study, history)
         self._judging = for_pruners(study)
         self._settings = settings
         self._space = space

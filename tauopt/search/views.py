@@ -1,15 +1,15 @@
-"""A study of several objectives as pruners and samplers can bear it.
+"""A study as pruners and samplers are to see it.
 
 Optuna's pruners know one objective, and its TPE fails on stopped trials where there are several.
-Each gets to see the study through a storage that shows other directions or other trials; what
-they write goes to the study itself, so that rungs survive the driver.
+A sampler may also learn from trials of an earlier study. Each gets to see the study through a
+storage that shows other directions or other trials; what they write goes to the study itself, so
+that rungs survive the driver.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Container, Sequence
-from functools import partial
 from typing import Any, cast
 
 import optuna
@@ -25,14 +25,25 @@ def for_pruners(study: optuna.Study) -> optuna.Study:
     return _seen(study, study.directions[:1], first_objective)
 
 
-def for_samplers(study: optuna.Study) -> optuna.Study:
-    """Return a study whose stopped trials look complete, and worse than those that are."""
-    show = partial(stopped_as_worst, directions=study.directions)
-    return _seen(study, study.directions, show)
+def for_samplers(study: optuna.Study, history: Sequence[FrozenTrial] = ()) -> optuna.Study:
+    """Return a study with the trials of an earlier one before its own.
+
+    Where there are several objectives, stopped trials look complete, and worse than those that
+    are.
+    """
+
+    def show(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        every = [*history, *trials]
+        several = len(study.directions) > 1
+        return stopped_as_worst(every, directions=study.directions) if several else every
+
+    return _seen(study, study.directions, show, other=bool(history))
 
 
-def _seen(study: optuna.Study, directions: Sequence[StudyDirection], show: Show) -> optuna.Study:
-    if len(study.directions) == 1:
+def _seen(
+    study: optuna.Study, directions: Sequence[StudyDirection], show: Show, *, other: bool = False
+) -> optuna.Study:
+    if len(study.directions) == 1 and not other:
         return study
     storage = cast(BaseStorage, _Seen(study._storage, directions, show))
     return optuna.load_study(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tauopt.search.events import Event
     from tauopt.search.leaderboard import Row
     from tauopt.search.origin import Origin
+    from tauopt.search.warm import Warm
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def search(
     output: Path | None = None,
     resume: bool = False,
     accept_changes: bool = False,
+    warm_start: str | None = None,
     command: str = "",
     progress: Progress | None = None,
     on_event: Callable[[Event], None] | None = None,
@@ -78,6 +80,8 @@ def search(
         output: output folder; None means `tauopt-output`.
         resume: go on with the search of that name, whatever stopped it.
         accept_changes: resume although the file, the data or the code changed.
+        warm_start: name of an earlier search whose best points are tried first and, where its
+            trials could be of this one, whose outcomes the sampler learns from.
         command: that goes on with it, to be told; empty means this one with `--resume`.
         progress: is told of simulation and preparation.
         on_event: is told of every trial's start, reports and end.
@@ -111,6 +115,11 @@ def search(
         check_name_is_free(storage, name)
     elif not search_folder(place, check_name(name, what="search name")).is_dir():
         open_study(storage, name)  # tells which searches there are
+    elif warm_start:
+        raise UsageError(
+            "a search takes over from another one when it begins (--warm-start), not when it goes "
+            "on (--resume)"
+        )
     check_in_driver(file)
     dataset = prepare(file.base.data, progress=progress or Silent())
     check_fits(file, dataset)
@@ -124,6 +133,9 @@ def search(
         resume=resume,
         accept_changes=accept_changes,
         shown=dataset_input(dataset),
+        warm=_warm(warm_start, file, dataset, output=place, progress=progress or Silent())
+        if warm_start
+        else None,
         resume_command=command
         or resume_command(path, overrides=overrides, name=name, output=output),
     )
@@ -137,6 +149,43 @@ def search(
         folder=folder,
         undelivered=ending.undelivered,
     )
+
+
+def _warm(
+    earlier: str,
+    file: ExperimentFile,
+    dataset: PreparedDataset,
+    *,
+    output: Path,
+    progress: Progress,
+) -> Warm:
+    """Return what a search takes over from an earlier one, and tell what was changed or left."""
+    from tauopt.config.load import read_experiment
+    from tauopt.search.origin import from_attributes
+    from tauopt.search.runs import EXPERIMENT
+    from tauopt.search.study import FOLDER
+    from tauopt.search.warm import warm_start
+    from tauopt.workflows.leaderboard import find_study
+
+    study = find_study(earlier, output=output)
+    record = Path(str(study.user_attrs.get(FOLDER, ""))) / EXPERIMENT
+    if not record.is_file():
+        raise UsageError(f"{record} is gone, which said what {earlier} searched")
+    warm = warm_start(
+        earlier,
+        study.get_trials(deepcopy=False),
+        read_experiment(record),
+        file,
+        same_data=from_attributes(study.user_attrs).dataset == dataset.manifest.digest,
+    )
+    points, history = len(warm.points), len(warm.history)
+    progress.say(f"from {earlier}: {points} points to try first, {history} trials to learn from")
+    for note in warm.notes:
+        progress.say(f"  {note}")
+    if not warm.points:
+        why = "; ".join(warm.notes) or "no trial of it has completed"
+        raise UsageError(f"nothing of {earlier} can be taken over: {why}")
+    return warm
 
 
 def resume_command(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import signal
 import time
@@ -14,6 +15,7 @@ from tauopt.search import cluster
 from tauopt.search.driver import run_search
 from tauopt.search.storage import open_storage
 from tauopt.search.study import OBJECTIVES, UID, open_study
+from tauopt.search.warm import Past, Warm, read_warm
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
@@ -273,6 +275,20 @@ def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
     assert "budget" in ending.why
     assert study_of(tmp_path).user_attrs["tauopt.seconds"] > seconds
     assert "COMPLETE" not in states_of(tmp_path)
+
+
+def test_a_search_that_takes_over_from_another_says_so_and_remembers_it(tmp_path):
+    point = {"model.units": 5, "training.learning_rate": 0.0042}
+    past = Past(point, "COMPLETE", [0.9], {1: 0.9})
+    warm = Warm("old", points=(point,), history=(past,))
+    order = dataclasses.replace(make_order(tmp_path, trials=2), warm=warm)
+    run_search(order, worker=FakeWorker)
+    assert study_of(tmp_path).trials[1].params == point
+    search(tmp_path, trials=3, resume=True)
+    assert read_warm(order.folder) == warm
+    runs = runs_of(tmp_path)
+    assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old"}
+    assert len(study_of(tmp_path).trials) == 3
 
 
 def test_two_drivers_cannot_run_one_search(tmp_path):

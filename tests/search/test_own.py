@@ -20,6 +20,7 @@ from tauopt.search.order import Order
 from tauopt.search.origin import Origin, differences
 from tauopt.search.own import OwnSpace
 from tauopt.search.trials import DUPLICATE_OF, Trials, values_of
+from tauopt.search.warm import frozen, warm_start
 from tauopt.tracking.client import connect
 from tauopt.workflows.own import settled, without_constants
 from tests.own_models.experiments import read_own
@@ -47,6 +48,20 @@ def proposed(trials):
         trials.complete(proposal.number, 1, 0.5, best=0.5)
         found.append({path.removeprefix(AT): v for path, v in proposal.params.items()})
     return found
+
+
+def test_a_search_takes_over_points_and_outcomes_of_an_earlier_one(towers):
+    file, study, points = towers
+    found = warm_start("old", study.get_trials(), file, file, same_data=True)
+    assert not found.notes
+    assert len(found.history) == len(points)
+    trials = frozen(found, file.space)
+    assert all(set(trial.distributions) == set(trial.params) for trial in trials)
+    again = optuna.create_study(direction="maximize")
+    for point in found.points:
+        again.enqueue_trial(dict(point))
+    first = proposed(begun(file, study=again)[0])[0]
+    assert first == points[0]
 
 
 @pytest.fixture(scope="module")

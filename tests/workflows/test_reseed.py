@@ -77,6 +77,24 @@ def test_a_search_is_extended_and_resumed_by_its_name_alone(home):
     assert {trial["number"] for trial in found["trials"]} == {0, 1}
 
 
+def test_a_new_search_begins_with_the_best_of_an_earlier_one(home):
+    ran = CliRunner().invoke(
+        build_app(),
+        ["search", str(home / "toy.yaml"), "--name", "again", "--warm-start", "toy",
+         "--set", "model.units={choice: [2, 8, 16]}", "--set", "training.epochs=1",
+         "--trials", "2", "-o", str(home / "out"), "--json"],
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    assert "from toy: 2 points to try first, 0 trials to learn from" in ran.stderr
+    assert "training.epochs was 2, is 1 now (in 2 of 2 trials)" in ran.stderr
+    found = json.loads(ran.stdout)
+    assert {trial["params"]["model.units"] for trial in found["trials"]} <= {2, 8, 16}
+    with pytest.raises(UsageError, match="when it begins"):
+        search(home / "toy.yaml", name="again", output=home / "out", resume=True, warm_start="toy")
+    with pytest.raises(UsageError, match="no search 'toi' \\(did you mean 'toy'"):
+        search(home / "toy.yaml", name="third", output=home / "out", warm_start="toi")
+
+
 def test_seeds_of_other_data_are_not_compared(home):
     path = home / "out" / "searches" / "toy" / "experiment.yaml"
     text = path.read_text()
