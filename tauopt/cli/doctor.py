@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from tauopt.cli.options import Json, Output
@@ -9,7 +11,13 @@ from tauopt.cli.options import Json, Output
 _MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
 
 
-def doctor(output: Output = None, json: Json = False) -> None:
+def doctor(
+    service: Annotated[
+        bool, typer.Option("--service", help="Check a group's service from here instead.")
+    ] = False,
+    output: Output = None,
+    json: Json = False,
+) -> None:
     """Check versions, GPUs, MLflow, study storage and disk; tell the remedy of each failure.
 
     Exits 0 if all is well, 4 if a service failed, 1 if something else did.
@@ -20,7 +28,7 @@ def doctor(output: Output = None, json: Json = False) -> None:
     from tauopt.workflows.doctor import diagnose
 
     findings = []
-    for finding in diagnose(output=output):
+    for finding in diagnose(output=output, service=service):
         findings.append(finding)
         if not json:
             typer.echo(f"{_MARKS[finding.status]} {finding.name:<14} {finding.detail}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -11,6 +12,7 @@ import optuna
 from tauopt.config.experiment import Resources
 from tauopt.errors import ServiceError
 from tauopt.search import cluster
+from tauopt.search.nodes import Sight, check_nodes
 from tauopt.search.storage import (
     is_shared,
     open_storage,
@@ -32,6 +34,23 @@ def check_ray() -> tuple[float, float]:
     with cluster.environment(), cluster.running_ray(Resources()):
         seen = ray.cluster_resources()
     return float(seen.get("CPU", 0)), float(seen.get("GPU", 0))
+
+
+def check_cluster(folders: Sequence[Path]) -> dict[str, Sight]:
+    """Join the cluster at `RAY_ADDRESS` and check every node of it.
+
+    Args:
+        folders: that all nodes must share.
+    Returns:
+        node -> what it has; at least one.
+    Raises:
+        ServiceError: it can't be joined, no node trains, or one has other code or misses a folder.
+    """
+    with cluster.environment(), cluster.running_ray(Resources()):
+        found = check_nodes(folders)
+    if not found:
+        raise ServiceError("the Ray cluster has no node with a CPU: start a worker")
+    return found
 
 
 def check_storage(*, output: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tauopt.cluster.start import ADDRESS
 from tauopt.config.experiment import Search
 from tauopt.config.networks.own import short_type
 from tauopt.durable import locked, write_json
@@ -19,6 +21,7 @@ from tauopt.search.drawing import write_fronts
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
 from tauopt.search.leaderboard import LEADERBOARD, rows
+from tauopt.search.nodes import check_nodes
 from tauopt.search.order import LOCK, Order, own_space, study_of
 from tauopt.search.report.write import report_in_the_end
 from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
@@ -249,6 +252,8 @@ class _Drive:
             return why
         with cluster.environment(), cluster.running_ray(self._settings.resources) as concurrent:
             signals.listen()  # Ray takes SIGTERM for itself when it starts
+            if os.environ.get(ADDRESS):
+                check_nodes([self._order.folder, self._order.dataset])
             return execute(
                 self._trials,
                 resources=self._settings.resources,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,33 @@ def check_mlflow(*, output: Path) -> str:
     with _beside(file.parent) as folder:
         _write(connect(f"sqlite:///{folder}/mlflow.db", output=folder), folder / "mlartifacts")
     return f"{shown(uri)} (to be made by the first search)"
+
+
+def check_closed(uri: str) -> str:
+    """Check that a server lets nobody in who has no password.
+
+    Returns:
+        What it does, in words.
+    Raises:
+        ServiceError: anybody may read it, or it does not answer.
+    """
+    address = f"{uri}/api/2.0/mlflow/experiments/search"
+    request = urllib.request.Request(
+        address, b'{"max_results": 1}', {"Content-Type": "application/json"}, method="POST"
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(request, timeout=15).close()
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return f"{shown(uri)} refuses who has none"
+        raise ServiceError(f"{shown(uri)} answers {error.code} to who has no password") from error
+    except OSError as error:
+        raise ServiceError(f"{shown(uri)} does not answer: {error}") from error
+    raise ServiceError(
+        f"{shown(uri)} lets anybody in who reaches it: start it with mlflow server "
+        "--app-name basic-auth, as docker-compose.yml does"
+    )
 
 
 def _write(client: MlflowClient, artifacts: Path | None) -> None:

@@ -42,16 +42,25 @@ class _Note(Exception):  # noqa: N818 - not an error: said, and the checks go on
     """Something worth telling that stops nothing."""
 
 
-def diagnose(*, output: Path | None = None) -> Iterator[Finding]:
+_Checks = list[tuple[str, Callable[[], str]]]
+
+
+def diagnose(*, output: Path | None = None, service: bool = False) -> Iterator[Finding]:
     """Check one thing after another; a finding as soon as it is there.
 
     Args:
         output: output folder; None means `tauopt-output`.
+        service: check a group's service from a client's side instead of this machine.
     Yields:
         Findings, the quick ones first.
     """
     place = output_folder(output)
-    checks: list[tuple[str, Callable[[], str]]] = [
+    for name, check in _of_service(place) if service else _of_machine(place):
+        yield _run(name, check)
+
+
+def _of_machine(place: Path) -> _Checks:
+    return [
         ("versions", _versions),
         ("extras", _extras),
         ("bytecode", _bytecode),
@@ -62,8 +71,16 @@ def diagnose(*, output: Path | None = None) -> Iterator[Finding]:
         ("TensorFlow", _tensorflow),
         ("Ray", _ray),
     ]
-    for name, check in checks:
-        yield _run(name, check)
+
+
+def _of_service(place: Path) -> _Checks:
+    return [
+        ("addresses", _addresses),
+        ("study storage", lambda: _storage(place)),
+        ("MLflow", lambda: _mlflow(place)),
+        ("passwords", _passwords),
+        ("Ray nodes", lambda: _nodes(place)),
+    ]
 
 
 def _run(name: str, check: Callable[[], str]) -> Finding:
@@ -185,3 +202,34 @@ def _ray() -> str:
     if where == "this machine" and _gpus_there() and not gpus:
         raise TauoptError(f"{told}, but the machine has GPUs; check CUDA_VISIBLE_DEVICES")
     return told
+
+
+def _addresses() -> str:
+    """Check that nothing of a search would be embedded without anybody noticing."""
+    from tauopt.tracking.client import shown as without_secrets
+
+    wanted = {
+        "MLFLOW_TRACKING_URI": ("http://", "https://"),
+        "TAUOPT_STORAGE": ("postgresql", "mysql"),
+        "RAY_ADDRESS": ("",),
+    }
+    for name, begins in wanted.items():
+        value = os.environ.get(name, "")
+        if not value or not value.startswith(begins):
+            expected = " or ".join(f"{begin}..." for begin in begins if begin) or "host:port"
+            found = without_secrets(value) if value else "nothing"
+            raise ServiceError(f"{name}: expected {expected}, got {found}")
+    return ", ".join(wanted)
+
+
+def _passwords() -> str:
+    from tauopt.tracking.check import check_closed
+
+    return check_closed(os.environ.get("MLFLOW_TRACKING_URI", ""))
+
+
+def _nodes(output: Path) -> str:
+    from tauopt.search.check import check_cluster
+
+    sights = check_cluster([output.absolute(), cache_folder()])
+    return f"{len(sights)}, all with tauopt {next(iter(sights.values())).code}: {', '.join(sights)}"

@@ -37,5 +37,5 @@ def make_folder(path: Path, *, option: str) -> Path:
 
 
 def output_folder(given: Path | None) -> Path:
-    """Return `given`, else `tauopt-output` in the working directory."""
-    return given or Path("tauopt-output")
+    """Return `given`, else `$TAUOPT_OUTPUT`, else `tauopt-output` in the working directory."""
+    return given or Path(os.environ.get("TAUOPT_OUTPUT") or "tauopt-output")

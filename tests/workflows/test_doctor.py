@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
 from tauopt.errors import ServiceError
+from tauopt.tracking.check import check_closed
 from tauopt.workflows import doctor
 
 
@@ -141,8 +144,56 @@ def test_exit_code_says_what_failed(monkeypatch, error, code):
     monkeypatch.setattr(
         doctor,
         "diagnose",
-        lambda output: iter([doctor._run("a", lambda: "b"), doctor._run("c", check)]),
+        lambda output, service: iter([doctor._run("a", lambda: "b"), doctor._run("c", check)]),
     )
     result = CliRunner().invoke(build_app(), ["doctor", "--json"])
     assert result.exit_code == code
     assert [found["name"] for found in json.loads(result.stdout)] == ["a", "c"]
+
+
+def test_a_service_is_checked_only_with_all_its_addresses(monkeypatch):
+    right = {
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "TAUOPT_STORAGE": "postgresql+psycopg://optuna@postgres/optuna",
+        "RAY_ADDRESS": "ray-head:6379",
+    }
+    for name, value in right.items():
+        monkeypatch.setenv(name, value)
+    assert finding("_addresses").status == "ok"
+    for name, wrong in (("TAUOPT_STORAGE", "sqlite:///x.db"), ("MLFLOW_TRACKING_URI", "")):
+        monkeypatch.setenv(name, wrong)
+        told = finding("_addresses")
+        assert (told.status, told.service) == ("failed", True)
+        assert told.detail.startswith(f"{name}: expected")
+        monkeypatch.setenv(name, right[name])
+
+
+@pytest.fixture
+def answering():
+    """A server that answers every POST with a status; returns its address."""
+    servers = []
+
+    def serve(status):
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *words):
+                pass
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+
+
+def test_a_server_that_lets_anybody_in_is_told(answering):
+    assert "refuses who has none" in check_closed(answering(401))
+    with pytest.raises(ServiceError, match="lets anybody in"):
+        check_closed(answering(200))
+    with pytest.raises(ServiceError, match="answers 500"):
+        check_closed(answering(500))

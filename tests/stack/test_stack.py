@@ -1,0 +1,106 @@
+"""Searches on the whole stack: PostgreSQL, an MLflow server with passwords, a Ray cluster."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.stack.searches import check_whole, client, search_words, study_of
+
+pytestmark = pytest.mark.service
+
+
+def test_the_doctor_finds_the_service_well_and_closed(stack):
+    told = stack.run("doctor", "--service", "-o", str(stack.folder / "out"))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "refuses who has none" in told.stdout
+    assert "Ray nodes      2, all with tauopt" in told.stdout
+
+
+def test_a_search_on_the_stack_says_what_the_same_one_embedded_would(stack):
+    ended = stack.run(*search_words(stack, "alone"))
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["why"] == "complete"
+    assert not found["undelivered"]
+    study = check_whole(stack, "alone", trials=4)
+    assert found["trials"][0]["value"] == study.best_value
+    artifacts = {file.path for file in client(stack).list_artifacts(found["best_run_id"])}
+    assert {"result.json", "model"} <= artifacts
+
+
+def begun(stack, name, *, trials=4):
+    """Start a long search; return its process once a trial has reported."""
+    longer = ["--set", "training.epochs=60", "--set", "search.pruner={type: none}"]
+    process = stack.command(*search_words(stack, name, *longer, trials=trials))
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        try:
+            if any(trial.intermediate_values for trial in study_of(stack, name).trials):
+                return process
+        except KeyError:
+            pass  # no study yet
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.5)
+    raise AssertionError("no report in time")
+
+
+def test_two_users_search_at_once_and_nothing_is_mixed_up(stack):
+    both = [begun(stack, name) for name in ("hers", "his")]
+    told = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    hers, his = (check_whole(stack, name, trials=4) for name in ("hers", "his"))
+    assert hers.user_attrs["tauopt.uid"] != his.user_attrs["tauopt.uid"]
+    for study in (hers, his):
+        for trial in study.trials:
+            run = client(stack).get_run(trial.user_attrs["mlflow_run_id"])
+            assert run.data.tags["tauopt.study"] == study.study_name
+
+
+def finished(process):
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    return json.loads(out), err
+
+
+def test_a_node_that_is_killed_loses_no_trial(stack):
+    process = begun(stack, "node")
+    stack.kill("ray-worker-0")
+    found, told = finished(process)
+    stack.start("ray-worker-0", service="ray-worker", RAY_NODE_IP="127.0.0.3")
+    assert found["why"] == "complete"
+    assert "retried" in told
+    check_whole(stack, "node", trials=4)
+
+
+def test_a_database_that_restarts_is_waited_for(stack):
+    process = begun(stack, "database")
+    stack.kill("postgres", signal.SIGINT)
+    time.sleep(5)
+    stack.start_postgres()
+    finished(process)
+    check_whole(stack, "database", trials=4)
+
+
+def test_an_mlflow_server_that_is_away_for_a_while_gets_everything_once(stack):
+    process = begun(stack, "mlflow", trials=12)
+    stack.kill("mlflow")
+    time.sleep(5)
+    stack.start("mlflow")
+    stack.wait("mlflow", lambda: stack.healthy("mlflow"))
+    found, _ = finished(process)
+    assert not found["undelivered"]
+    check_whole(stack, "mlflow", trials=12)
+
+
+def test_a_search_is_stopped_from_another_client_and_resumed_by_its_name(stack):
+    process = begun(stack, "stopped", trials=12)
+    place = ["-o", str(stack.folder / "out")]
+    told = stack.run("stop", "stopped", *place)
+    assert told.returncode == 0, told.stderr
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    ended = stack.run("resume", "stopped", *place, "--json")
+    assert ended.returncode == 0, ended.stderr
+    check_whole(stack, "stopped", trials=12)
