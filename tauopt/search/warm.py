@@ -22,6 +22,7 @@ from tauopt.config.any_model import TYPE, in_type
 from tauopt.config.conditions import value_at
 from tauopt.config.experiment import Experiment
 from tauopt.config.experiment_file import ExperimentFile
+from tauopt.config.flat import flat
 from tauopt.config.networks.own import HYPERPARAMETERS
 from tauopt.config.ranges import contains, describe_range, is_active, moved_inside
 from tauopt.config.settings import Scalar
@@ -181,17 +182,11 @@ def _short(value: Any) -> str:
 def _differences(was: Experiment, now: Experiment) -> Iterator[tuple[str, Any, Any]]:
     """Yield path and both values of each setting that differs in what defines a training."""
     for section in _DEFINING:
-        before = _flat(getattr(was, section).model_dump(mode="json"), section)
-        after = _flat(getattr(now, section).model_dump(mode="json"), section)
+        before = flat(getattr(was, section).model_dump(mode="json"), section)
+        after = flat(getattr(now, section).model_dump(mode="json"), section)
         for path in {**before, **after}:
             if before.get(path) != after.get(path):
                 yield path, before.get(path, "not there"), after.get(path, "not there")
-
-
-def _flat(plain: Any, path: str) -> dict[str, Any]:
-    if not isinstance(plain, Mapping):
-        return {path: plain}
-    return {k: v for name, part in plain.items() for k, v in _flat(part, f"{path}.{name}").items()}
 
 
 def _changes(fitted: Sequence[_Fitted]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tauopt.config.flat import flat
 from tauopt.errors import UsageError
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.protocols import TrialPlan
@@ -59,7 +60,7 @@ def identity(plan: TrialPlan, *, dataset_digest: str) -> dict[str, Any]:
     """Return all that decides a training's weights, by dotted path."""
     experiment = plan.experiment.model_dump(mode="json")
     parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
-    return _flat({**parts, "seed": plan.seed, "dataset": dataset_digest})
+    return flat({**parts, "seed": plan.seed, "dataset": dataset_digest})
 
 
 def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path) -> None:
@@ -91,13 +92,3 @@ def check_folder(plan: TrialPlan, *, dataset_digest: str) -> None:
     if checkpoint is not None:
         now = identity(plan, dataset_digest=dataset_digest)
         check_same(now, checkpoint.state["identity"], folder=plan.folder)
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted path."""
-    if not isinstance(value, dict):
-        return {path: value}
-    found: dict[str, Any] = {}
-    for key, part in value.items():
-        found |= _flat(part, f"{path}.{key}" if path else str(key))
-    return found

@@ -169,17 +169,12 @@ def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name:
 
 def params_of(experiment: Experiment) -> dict[str, bool | int | float | str]:
     """Return every setting of the network and its training by path; unset ones are left out."""
+    from tauopt.config.flat import flat
+
     found: dict[str, bool | int | float | str] = {}
-
-    def walk(path: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, part in value.items():
-                walk(f"{path}.{key}", part)
-        elif value is not None:
-            found[path] = value
-
     for section in ("model", "training"):
-        walk(section, getattr(experiment, section).model_dump(mode="json"))
+        values = flat(getattr(experiment, section).model_dump(mode="json"), section)
+        found |= {path: value for path, value in values.items() if value is not None}
     return found
 
 

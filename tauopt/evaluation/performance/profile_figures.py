@@ -25,7 +25,7 @@ from tauopt.evaluation.drawing.style import (
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.profiles import Kind, Profile, profile
 
-_TEXTS = {"efficiency": "Signal efficiency", "rejection": "Background rejection (1 / efficiency)"}
+TEXTS = {"efficiency": "Signal efficiency", "rejection": "Background rejection (1 / efficiency)"}
 _SHIFT = 0.12
 """Of a reference's points, in parts of half a bin."""
 _FREE = 0.42
@@ -64,15 +64,15 @@ def profile_figure(
     for position, one in enumerate(contenders):
         for number, (name, bins) in enumerate(found.values[one.name].items()):
             told = name if len(contenders) == 1 else f"{name}, {one.name}"
-            _series(main, axis, bins, number=number, text=told, hollow=position > 0)
+            series(main, axis, bins, number=number, text=told, hollow=position > 0)
     if below is not None:
         for number, bins in enumerate(found.ratios.values()):
-            _series(below, axis, bins, number=number, text="", hollow=False)
+            series(below, axis, bins, number=number, text="", hollow=False)
         every = [one for bins in found.ratios.values() for one in bins]
         ratio_axes(below, every, to=contenders[1].name)
-    _limits(main, found)
+    y_limits(main, found)
     x_axis(below or main, axis)
-    main.set_ylabel(_TEXTS[kind])
+    main.set_ylabel(TEXTS[kind])
     order = {"ncols": len(contenders), "columnspacing": 1.0, "handletextpad": 0.4}
     main.legend(
         loc="upper center", title=text, fontsize=9.5, frameon=True, framealpha=0.9,
@@ -83,12 +83,20 @@ def profile_figure(
     return figure, {"note": text, **found.as_json()}
 
 
-def _series(
-    axes: Axes, axis: Axis, bins: Sequence[Measured | None], *, number: int, text: str, hollow: bool
+def series(
+    axes: Axes,
+    axis: Axis,
+    bins: Sequence[Measured | None],
+    *,
+    number: int,
+    text: str,
+    hollow: bool,
+    aside: int = 1,
 ) -> None:
+    """Draw a number in bins; hollow markers stand aside, by so many steps."""
     x, half = axis.centres, np.abs(np.stack([axis.centres - axis.edges[:-1],
                                              axis.edges[1:] - axis.centres]))  # fmt: skip
-    moved = x + _SHIFT * half[1] if hollow else x
+    moved = x + aside * _SHIFT * half[1] if hollow else x
     value, low, high = triples(bins).T
     limit = np.array([bool(one and one.limit) for one in bins])
     style = LINES[(number + 1) % len(LINES)]
@@ -102,7 +110,8 @@ def _series(
     )  # fmt: skip
 
 
-def _limits(axes: Axes, found: Profile) -> None:
+def y_limits(axes: Axes, found: Profile) -> None:
+    """Let an axis hold what a profile shows, with room for a legend above it."""
     shown = [one for of in found.values.values() for bins in of.values() for one in bins if one]
     low, high = min(one.low for one in shown), max(one.high for one in shown)
     most = max(one.value for one in shown)

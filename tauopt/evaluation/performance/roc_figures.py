@@ -27,7 +27,7 @@ from tauopt.evaluation.drawing.style import (
     styled,
 )
 from tauopt.evaluation.measured import Measured
-from tauopt.evaluation.paired_curves import Paired, paired_curves
+from tauopt.evaluation.paired_curves import paired_curves
 from tauopt.evaluation.performance.trial_figures import ROC_GRID
 from tauopt.evaluation.roc import auc, rejections, roc
 
@@ -39,18 +39,19 @@ _RIGHTMOST = 0.9
 
 @styled
 def roc_ratio_figure(
-    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator
+    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator, base: int = -1
 ) -> tuple[Figure, Points]:
-    """Draw background rejection against signal efficiency, and the ratio to a reference.
+    """Draw background rejection against signal efficiency, and the ratios to one of them.
 
     Bands are 68 % intervals, of a curve as `roc.rejections` has them, of the ratio from a paired
     bootstrap. Curves end where no background passes. Markers are working points, at the
     efficiency and rejection that their decisions have.
 
     Args:
-        contenders: the trial and, if there is one, its reference, on the same candidates.
+        contenders: the trial and, if there is one, its reference, on the same candidates; or more.
         sample: what they are, for the label.
         rng: of the bootstraps.
+        base: position of the one that ratios are to: the last.
     Raises:
         DataError: one class only, or not the same candidates.
     """
@@ -72,8 +73,7 @@ def roc_ratio_figure(
             "working_points": working,
         }
     if below is not None:
-        paired = paired_curves(first, contenders[1].predictions, ROC_GRID, rng=rng)
-        points["ratio"] = _ratio(below, paired, measurable, name=contenders[1].name)
+        points["ratio"] = _ratios(below, contenders, contenders[base], measurable, rng=rng)
     log_y(main)
     main.set_xlim(ROC_GRID[0], 1.0)
     headroom(main, bottom=1.0, top=max(10.0, *tops), free=0.22)
@@ -139,14 +139,32 @@ def _name(axes: Axes, name: str, *, at: float, value: float) -> None:
     )  # fmt: skip
 
 
-def _ratio(
-    axes: Axes, paired: Paired, measurable: NDArray[np.bool_], *, name: str
+def _ratios(
+    axes: Axes,
+    contenders: Sequence[Contender],
+    base: Contender,
+    measurable: NDArray[np.bool_],
+    *,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Draw ratios where both rejections can be measured, and return them."""
-    ratios = [one if known else None for one, known in zip(paired.ratios, measurable, strict=True)]
-    value, low, high = triples(ratios).T
-    style = LINES[0]
-    axes.plot(paired.at, value, color=style["color"])
-    axes.fill_between(paired.at, low, high, color=style["color"], alpha=0.2, linewidth=0)
-    ratio_axes(axes, ratios, to=name, most=(0.15, 0.75))
-    return {"signal_efficiency": rounded(paired.at), "to": name, **columns_of(ratios)}
+    """Draw ratios to the base where rejections can be measured, and return them by name."""
+    found: dict[str, list[Measured | None]] = {}
+    for number, one in enumerate(contenders):
+        if one is not base:
+            paired = paired_curves(one.predictions, base.predictions, ROC_GRID, rng=rng)
+            found[one.name] = [
+                ratio if known else None
+                for ratio, known in zip(paired.ratios, measurable, strict=True)
+            ]
+            value, low, high = triples(found[one.name]).T
+            axes.plot(ROC_GRID, value, **LINES[number])
+            axes.fill_between(
+                ROC_GRID, low, high, color=LINES[number]["color"], alpha=0.2, linewidth=0
+            )
+    every = [ratio for of in found.values() for ratio in of]
+    ratio_axes(axes, every, to=base.name, most=(0.15, 0.75))
+    return {
+        "signal_efficiency": rounded(ROC_GRID),
+        "to": base.name,
+        "of": {name: columns_of(ratios) for name, ratios in found.items()},
+    }

@@ -1,0 +1,78 @@
+"""`tauopt compare`: what is different between trials, and is the difference real?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tauopt.cli.options import Json, Output
+
+if TYPE_CHECKING:
+    from tauopt.workflows.compare import Compared
+
+
+def compare(
+    trials: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Run ids, models:/NAME@champion, or folders."),
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Folder of the results [default: OUTPUT/comparisons/NAMES]."),
+    ] = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Compare trials with the first: settings, numbers with errors, curves, significances."""
+    from tauopt.cli.console import print_json, progress
+    from tauopt.workflows.compare import compare as run
+
+    with progress() as listener:
+        found = run(trials, to=to, output=output, progress=listener)
+    if json:
+        print_json(found.as_json())
+    else:
+        _print(found)
+
+
+def _print(found: Compared) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from tauopt.cli.console import results
+    from tauopt.workflows.compare_report import mcnemar_told, number_row, told
+
+    console = results()
+    base, *others = found.found.names
+    signal, background = found.candidates["signal"], found.candidates["background"]
+    console.print(
+        f"{found.sample}: {signal:,} signal, {background:,} background candidates; differences "
+        f"to {base}",
+        markup=False,
+        soft_wrap=True,
+    )
+    settings = Table(box=box.SIMPLE)
+    for name in ("what differs", *found.found.names):
+        settings.add_column(name)
+    for path, values in found.differences.items():
+        settings.add_row(path, *map(told, values))
+    console.print(settings)
+    numbers = Table(box=box.SIMPLE)
+    for name in ("candidates", "metric"):
+        numbers.add_column(name, no_wrap=True)
+    numbers.add_column(base, justify="right")
+    for name in others:
+        for column in (name, "difference", "p"):
+            numbers.add_column(column, justify="right")
+    for line in found.found.lines:
+        numbers.add_row(*number_row(line))
+    console.print(numbers)
+    console.print(mcnemar_told(found), markup=False, soft_wrap=True)
+    console.print(f"report and figures in {found.folder}", markup=False, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(compare)

@@ -1,0 +1,170 @@
+"""Figures of several trials on top of each other: curves, one working point in bins, training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tauopt.evaluation.axes import Axis
+from tauopt.evaluation.contender import Contender
+from tauopt.evaluation.drawing.panels import main_and_ratio, ratio_axes
+from tauopt.evaluation.drawing.style import (
+    LINES,
+    Points,
+    Sample,
+    label,
+    new_figure,
+    rounded,
+    styled,
+)
+from tauopt.evaluation.performance.profile_figures import TEXTS, axes_of, series, x_axis, y_limits
+from tauopt.evaluation.performance.roc_figures import roc_ratio_figure
+from tauopt.evaluation.plain_points import plain_points
+from tauopt.evaluation.profiles import profile
+from tauopt.evaluation.summary import PRONGS, chosen_prongs
+
+EFFICIENCY = 0.75
+"""Signal efficiency at which rejections are drawn in bins."""
+VARIABLES = ("pt", "eta", "mu")
+Page = tuple[str, Figure, dict[str, Any]]
+
+
+def pages(
+    contenders: Sequence[Contender],
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    *,
+    objective: str,
+    sample: Sample,
+    rng: np.random.Generator,
+) -> Iterator[Page]:
+    """Draw all figures of a comparison.
+
+    Args:
+        contenders: the base and the others, on the same candidates.
+        histories: name -> the trial's reports; those without any are left out.
+        objective: of the trials, by its name in the reports.
+        sample: what the candidates are.
+        rng: of the bootstraps.
+    Yields:
+        name, figure and points.
+    """
+    if contenders[0].predictions.has_background:
+        for suffix, chosen, of in _by_prongs(contenders, sample):
+            yield f"roc{suffix}", *roc_ratio_figure(chosen, sample=of, rng=rng, base=0)
+            decided = [_at_one_point(one) for one in chosen]
+            for axis in axes_of(decided[0], VARIABLES, "rejection"):
+                drawn = overlaid_profile(decided, axis, sample=of, rng=rng)
+                if drawn is not None:
+                    yield f"rejection_{axis.name}{suffix}", *drawn
+    known = {name: reports for name, reports in histories.items() if reports}
+    if known:
+        yield "training", *overlaid_training(known, objective=objective, sample=sample)
+
+
+def _by_prongs(
+    contenders: Sequence[Contender], sample: Sample
+) -> Iterator[tuple[str, list[Contender], Sample]]:
+    """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
+    first = contenders[0].predictions
+    yield "", list(contenders), sample
+    for prongs in PRONGS:
+        if chosen_prongs(first, prongs) is not None:
+            mask = first.columns["prongs"] == prongs
+            where = f"{sample.selection}, {prongs}-prong"
+            yield (
+                f"_{prongs}p",
+                [one.where(mask) for one in contenders],
+                replace(sample, selection=where),
+            )
+
+
+def _at_one_point(one: Contender) -> Contender:
+    """Give a contender one plain cut with the signal efficiency of all."""
+    wanted = {f"{100 * EFFICIENCY:g} %": EFFICIENCY}
+    points = plain_points(one.predictions, efficiencies=dict.fromkeys((0, *PRONGS), wanted))
+    passes = points.passes(one.predictions.score, dict(one.predictions.columns))
+    return replace(one, passes=passes)
+
+
+@styled
+def overlaid_profile(
+    contenders: Sequence[Contender], axis: Axis, *, sample: Sample, rng: np.random.Generator
+) -> tuple[Figure, Points] | None:
+    """Draw the background rejection of several trials in bins, and the ratios to the first.
+
+    Args:
+        contenders: each with one working point of the same signal efficiency.
+        axis: of a spectator.
+        sample: what they are.
+        rng: of the bootstrap.
+    Returns:
+        figure and points; None where there are no candidates.
+    """
+    base, *others = contenders
+    found = profile(contenders, axis, "rejection", rng=rng)
+    if found.empty:
+        return None
+    ratios = {
+        one.name: next(iter(profile([one, base], axis, "rejection", rng=rng).ratios.values()))
+        for one in others
+    }
+    (point,) = base.passes
+    text = (
+        f"N = {int(found.counts.sum()):,} background, at {point} signal efficiency\n"
+        f"{sample.weights}; errors: 68 %, statistical"
+    )
+    figure, main, below = main_and_ratio(ratio=True)
+    for number, (name, of) in enumerate(found.values.items()):
+        look: dict[str, Any] = {"number": number - 1, "hollow": number > 0, "aside": number}
+        series(main, axis, of[point], text=name, **look)
+        if below is not None and name in ratios:
+            series(below, axis, ratios[name], text="", **look)
+    if below is not None:
+        ratio_axes(below, [one for of in ratios.values() for one in of], to=base.name)
+    y_limits(main, found)
+    x_axis(below or main, axis)
+    main.set_ylabel(TEXTS["rejection"])
+    main.legend(loc="upper center", title=text, fontsize=9.5, ncols=min(3, len(contenders)))
+    figure.align_ylabels()
+    label(main, sample)
+    plain = {name: [one.triple if one else None for one in of] for name, of in ratios.items()}
+    return figure, {"note": text, **found.as_json(), "ratios": {"to": base.name, "of": plain}}
+
+
+@styled
+def overlaid_training(
+    histories: Mapping[str, Sequence[Mapping[str, float]]], *, objective: str, sample: Sample
+) -> tuple[Figure, Points]:
+    """Draw validation loss and objective of several trials against the candidates seen.
+
+    Args:
+        histories: name -> reports with `candidates_seen`, `val_loss` and perhaps the objective.
+        objective: its name in the reports.
+        sample: for the label.
+    """
+    figure, (above, below) = new_figure(rows=2)
+    points: Points = {"objective": objective, "trials": {}}
+    for number, (name, reports) in enumerate(histories.items()):
+        columns = {
+            key: np.array([float(report.get(key, np.nan)) for report in reports])
+            for key in ("candidates_seen", "val_loss", objective)
+        }
+        x = columns["candidates_seen"] / 1e3
+        above.plot(x, columns["val_loss"], label=name, **LINES[number % len(LINES)])
+        below.plot(x, columns[objective], **LINES[number % len(LINES)])
+        points["trials"][name] = {
+            key: [None if not np.isfinite(v) else v for v in rounded(values)]
+            for key, values in columns.items()
+        }
+    above.set_ylabel("Validation loss")
+    below.set_ylabel(objective)
+    below.set_xlabel("Candidates seen (thousands)")
+    above.legend(loc="upper right")
+    above.margins(x=0.03, y=0.25)
+    figure.align_ylabels()
+    label(above, replace(sample, selection="training"))
+    return figure, points

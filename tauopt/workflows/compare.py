@@ -1,0 +1,172 @@
+"""Compare trials: what differs in their settings, in their numbers, and whether it is real."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tauopt.errors import UsageError
+from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
+from tauopt.workflows.evaluated import its_dataset
+from tauopt.workflows.places import make_folder, output_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from tauopt.deploy.trial import Trial
+    from tauopt.evaluation.comparison import Comparison
+
+RESULT, TABLE, REPORT = "compare.json", "compare.csv", "report.md"
+_SEED = 1
+"""Of the bootstraps: the same comparison has the same errors."""
+MOST = 6
+"""Trials that a figure can show."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found, and where it lies."""
+
+    found: Comparison
+    differences: dict[str, list[Any]]
+    """Path of a setting, or name of a fact -> a value for each trial; only what differs."""
+    run_ids: dict[str, str]
+    sample: str
+    candidates: dict[str, int]
+    """`signal` and `background` candidates, which all trials judge."""
+    folder: Path
+    files: tuple[Path, ...] = field(default=(), repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all as JSON values."""
+        return {
+            "trials": self.run_ids,
+            "base": self.found.names[0],
+            "sample": self.sample,
+            "candidates": self.candidates,
+            "differences": self.differences,
+            **self.found.as_json(),
+            "folder": str(self.folder),
+            "files": [path.name for path in self.files],
+        }
+
+
+def compare(
+    trials: Sequence[str],
+    *,
+    to: Path | None = None,
+    output: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Compared:
+    """Compare trials on the sealed test split of the dataset that all were trained on.
+
+    Args:
+        trials: two to six: ids of runs or their first letters, `models:/NAME@champion`,
+            `models:/NAME/3`, or folders of trials. Differences are to the first.
+        to: folder of the results; None is `comparisons/<names>` in the output folder.
+        output: folder of searches and runs; None is `tauopt-output`.
+        cache: folder of prepared datasets; None is the user's.
+        progress: told of every step.
+    Raises:
+        UsageError: too few, too many or the same trial twice, or there is no such trial.
+        DataError: they have different datasets or mean different things by signal, or the dataset
+            is gone.
+        ServiceError: MLflow does not answer.
+    """
+    from tauopt.deploy.reference import find_trial
+    from tauopt.tracking.client import connect
+
+    progress = progress or Silent()
+    if not 2 <= len(trials) <= MOST:
+        raise UsageError(f"expected 2 to {MOST} trials to compare, got {len(trials)}")
+    client = connect(None, output=output_folder(output))
+    with tempfile.TemporaryDirectory(prefix="tauopt-compare-") as temporary:
+        found = [
+            find_trial(client, trial, folder=Path(temporary) / str(number))
+            for number, trial in enumerate(trials)
+        ]
+        _check_different(found)
+        with silenced_stderr():
+            from tauopt.deploy.compare import names_of
+        named = names_of(found)
+        place = to or output_folder(output) / "comparisons" / "-".join(t.name for t in found)
+        folder = make_folder(place, option="--to")
+        return _compared(client, named, folder=folder, cache=cache, progress=progress)
+
+
+def _check_different(trials: Sequence[Trial]) -> None:
+    seen: dict[str, str] = {}
+    for trial in trials:
+        if trial.sha256 in seen:
+            raise UsageError(f"{trial.name} is named twice: its model is that of the same training")
+        seen[trial.sha256] = trial.name
+
+
+def _compared(
+    client: MlflowClient,
+    trials: dict[str, Trial],
+    *,
+    folder: Path,
+    cache: Path | None,
+    progress: Progress,
+) -> Compared:
+    import numpy as np
+
+    from tauopt.deploy.candidates import OfSplit
+    from tauopt.deploy.compare import check_same_data, contenders_of, differences
+    from tauopt.deploy.history import history
+    from tauopt.errors import DataError
+    from tauopt.evaluation.comparison import compare as measured
+    from tauopt.evaluation.drawing.save import save_book
+    from tauopt.evaluation.drawing.style import Sample
+    from tauopt.evaluation.performance.overlays import pages
+
+    check_same_data(trials)
+    first = next(iter(trials.values()))
+    dataset = its_dataset(first, needed=True, cache=cache, progress=progress)
+    if dataset is None:
+        raise DataError(f"the dataset of {first.name} is gone")
+    opener = f"compare {', '.join(trial.run_id or trial.name for trial in trials.values())}"
+    candidates = OfSplit(dataset, dataset.sealed_test(opened_by=opener))
+    contenders = contenders_of(trials, candidates, progress=progress)
+    rng = np.random.default_rng(_SEED)
+    progress.say("measuring")
+    numbers = measured(contenders, rng=rng)
+    sample = Sample.of(first.experiment.data, candidates.told)
+    progress.say("drawing")
+    drawn = pages(
+        contenders,
+        {name: history(client, trial) for name, trial in trials.items()},
+        objective=first.experiment.objective.first,
+        sample=sample,
+        rng=rng,
+    )
+    files = save_book(drawn, folder, name="figures")
+    judged = contenders[0].predictions
+    signal = int(judged.is_signal.sum())
+    result = Compared(
+        found=numbers,
+        differences=differences(trials),
+        run_ids={name: trial.run_id for name, trial in trials.items()},
+        sample=f"{sample.name}, {sample.selection}",
+        candidates={"signal": signal, "background": len(judged) - signal},
+        folder=folder,
+        files=(*files, folder / TABLE, folder / REPORT),
+    )
+    return _written(result)
+
+
+def _written(result: Compared) -> Compared:
+    from tauopt.durable import write_bytes, write_json
+    from tauopt.evaluation.comparison import as_csv
+    from tauopt.workflows.compare_report import report
+
+    write_bytes(result.folder / TABLE, as_csv(result.found).encode())
+    write_bytes(result.folder / REPORT, report(result).encode())
+    write_json(result.folder / RESULT, result.as_json())
+    return result
