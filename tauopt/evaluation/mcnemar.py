@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from tauopt.evaluation.bootstrap import check_same
 from tauopt.evaluation.predictions import Predictions
+from tauopt.physics.tails import fair_coin_tails
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def mcnemar(one: Predictions, other: Predictions) -> McNemar | None:
     right, others = _right(one), _right(other)
     only_one, only_other = int((right & ~others).sum()), int((others & ~right).sum())
     both = only_one + only_other
-    chance = float(binomtest(only_one, both).pvalue) if both else 1.0
+    chance = fair_coin_tails(only_one, both)
     return McNemar(only_one, only_other, chance)
 
 
