@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 DOORS = {
     "uproot": {"ntuples"},
-    "h5py": {"ntuples"},
+    "h5py": {"ntuples", "models"},
     "pyarrow": {"ntuples"},
     "fsspec": {"ntuples"},
     "formulate": {"physics"},

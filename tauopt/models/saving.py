@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
+import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,8 @@ from tauopt.models import (
     scores,
     together,
 )
+from tauopt.models.archive import MAX_BYTES, read_config
 
-MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
-MAX_CONFIG_BYTES = 16_000_000
-MAX_WEIGHTS_BYTES = 4_000_000_000
 OUR_LAYERS = tuple(
     f"{preprocessing.PACKAGE}>{layer.__name__}"
     for layer in (
@@ -78,7 +76,12 @@ KERAS_ITSELF: dict[str | None, tuple[str, ...]] = {
     "keras.src.models.functional": ("Functional",),
 }
 """Other names that a model may hold, by module."""
-_REFUSED = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+_REFUSED = (
+    # They run code that the file brings along, ...
+    "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer",
+    # ... or read a vocabulary from any file or address that it names.
+    "StringLookup", "IntegerLookup", "TextVectorization",
+)  # fmt: skip
 
 
 def save_model(model: keras.Model, path: Path) -> str:
@@ -90,6 +93,8 @@ def save_model(model: keras.Model, path: Path) -> str:
 def load_model(path: Path, *, sha256: str | None = None) -> keras.Model:
     """Read a model that `save_model` wrote, without running anything it brings along.
 
+    The file is read once: what was checked is what Keras gets, whoever changes the file meanwhile.
+
     Args:
         path: a `.keras` file.
         sha256: digest on record; None trusts the file's integrity, never its content.
@@ -97,41 +102,39 @@ def load_model(path: Path, *, sha256: str | None = None) -> keras.Model:
         CorruptError: missing, altered, cut short, or it holds a layer that we do not know.
     """
     path = Path(path)
-    try:
-        found = durable.sha256_file(path)
-    except OSError as error:
-        raise CorruptError(f"model {path}: {error.strerror}") from error
+    data = _read(path)
+    found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise CorruptError(f"model {path}: expected SHA-256 {sha256}, got {found}")
-    check_archive(path)
+    check_data(data, told=f"model {path}")
+    with tempfile.TemporaryDirectory(prefix="tauopt-model-") as folder:
+        own = Path(folder) / "model.keras"  # only we may write there
+        own.write_bytes(data)
+        try:
+            return keras.models.load_model(own, compile=False, safe_mode=True)
+        except Exception as error:
+            raise CorruptError(f"model {path}: {type(error).__name__}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise CorruptError(f"model {path}: {error}") from error
+        if path.stat().st_size > MAX_BYTES:
+            raise CorruptError(f"model {path} is larger than {MAX_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise CorruptError(f"model {path}: {error.strerror}") from error
 
 
-def check_archive(path: Path) -> None:
+def check_data(data: bytes, *, told: str) -> None:
     """Look into a `.keras` file without loading it.
 
     Raises:
-        CorruptError: other members than Keras writes, sizes beyond reason, or a class that is
+        CorruptError: it is other than what Keras writes (see `archive`), or names a class that is
             neither Keras's own nor ours.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {member.filename: member.file_size for member in archive.infolist()}
-            limits = {"config.json": MAX_CONFIG_BYTES, "metadata.json": MAX_CONFIG_BYTES}
-            if sorted(sizes) != sorted(MEMBERS) or len(archive.infolist()) != len(MEMBERS):
-                raise CorruptError(f"model {path}: expected members {MEMBERS}, got {list(sizes)}")
-            for name, size in sizes.items():
-                if size > limits.get(name, MAX_WEIGHTS_BYTES):
-                    raise CorruptError(f"model {path}: {name} has {size} bytes")
-            config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError) as error:
-        raise CorruptError(f"model {path} is no Keras archive: {error}") from error
-    for name, module in foreign_classes(config):
+    for name, module in foreign_classes(read_config(data, told=told)):
         raise CorruptError(
-            f"model {path}: class {name!r} of module {module!r} is neither Keras's nor ours"
+            f"{told}: class {name!r} of module {module!r} is neither Keras's nor ours"
         )
 
 
@@ -171,6 +174,8 @@ def _is_known(name: Any, module: Any, registered_name: Any) -> bool:
 
 
 def _is_kerass(name: Any, module: Any) -> bool:
+    if not isinstance(module, str | None):
+        return False
     if module in KERAS_ITSELF:
         return name in KERAS_ITSELF[module]
     part = KERAS_MODULES.get(module)

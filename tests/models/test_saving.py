@@ -7,8 +7,9 @@ import keras
 import pytest
 
 from tauopt.errors import CorruptError
+from tauopt.models.archive import MEMBERS
 from tauopt.models.build import build_model
-from tauopt.models.saving import MEMBERS, load_model, save_model
+from tauopt.models.saving import load_model, save_model
 from tests.models.specs import SMALL, spec_for
 
 
