@@ -30,6 +30,9 @@ def score(
         list[str] | None,
         typer.Option("--leave-out", metavar="CUT", help="A cut of the dataset file, on truth."),
     ] = None,
+    format: Annotated[
+        str, typer.Option("--format", help="root (friend trees), hdf5 or parquet.")
+    ] = "root",
     workers: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
     output: Output = None,
     json: Json = False,
@@ -45,6 +48,7 @@ def score(
             to=to,
             default=default,
             leave_out=leave_out or (),
+            format=format,
             workers=workers,
             output=output,
             progress=told,

@@ -1,4 +1,4 @@
-"""Scores in ntuples: a friend tree for each file, written once and whole."""
+"""Scores in ntuples: a friend tree, or its like, for each file, written once and whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tauopt.durable import sha256_json
 from tauopt.evaluation.working_points.points import WorkingPoints
 from tauopt.ntuples.events import EventTree
 from tauopt.ntuples.formats import open_source
-from tauopt.ntuples.friend import write_friend
+from tauopt.ntuples.friend_formats import FORMATS
 from tauopt.ntuples.source import STEP
 from tauopt.prepare.applied import Step, branches_for, steps
 from tauopt.prepare.plan import make_plan
@@ -64,6 +64,8 @@ class Job:
     record: dict[str, Any]
     """Kept in the file that is written."""
     step: int = STEP
+    format: str = "root"
+    """Of the file that is written; see `ntuples.friend_formats`."""
 
 
 @dataclass
@@ -103,7 +105,7 @@ def score_file(job: Job, applied: Applied, *, threads: float | None = None) -> S
     if isinstance(data.layout, EventLayout) and isinstance(source, EventTree):
         counts = source.counts(branches_for(plan, scorer.spectators))
     read = steps(plan, source, spectators=scorer.spectators, step=job.step)
-    found.entries = write_friend(
+    found.entries = FORMATS[job.format].write(
         job.to,
         (scorer(step) for step in _counting(read, found)),
         columns=scorer.columns,

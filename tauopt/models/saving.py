@@ -174,9 +174,9 @@ def _is_known(name: Any, module: Any, registered_name: Any) -> bool:
 
 
 def _is_kerass(name: Any, module: Any) -> bool:
-    if not isinstance(module, str | None):
+    if not isinstance(module, str | None) or not isinstance(name, str):
         return False
     if module in KERAS_ITSELF:
         return name in KERAS_ITSELF[module]
-    part = KERAS_MODULES.get(module)
-    return isinstance(name, str) and isinstance(getattr(part, name, None), type)
+    part = KERAS_MODULES.get(module or "")
+    return isinstance(getattr(part, name, None), type)

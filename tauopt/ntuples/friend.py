@@ -1,4 +1,7 @@
-"""Writes a friend tree: more branches for the entries of another tree, in the same order."""
+"""Writes a friend tree: more branches for the entries of another tree, in the same order.
+
+`friend_hdf5` and `friend_parquet` write the same columns for readers of those formats.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def write_friend(
         nonlocal entries
         with uproot.recreate(temporary, compression=uproot.LZ4(4)) as file:
             file.mktree(TREE, _types(columns, jagged=counts is not None))
-            for part in steps if counts is None else _by_event(steps, counts, columns):
+            for part in steps if counts is None else by_event(steps, counts, columns):
                 written = {f"{TREE}_{name}": values for name, values in part.items()}
                 if counts is not None:
                     written = {TREE: ak.zip(dict(part))}
@@ -72,12 +75,20 @@ def _types(columns: Mapping[str, np.dtype[Any]], *, jagged: bool) -> dict[str, A
     return {TREE: f"var * {{{fields}}}"}
 
 
-def _by_event(
+def by_event(
     steps: Iterable[Mapping[str, Array]],
     counts: NDArray[np.int64],
     columns: Mapping[str, np.dtype[Any]],
 ) -> Iterator[dict[str, ak.Array]]:
-    """Yield lists of whole events; events without candidates go with those before them."""
+    """Yield lists of whole events; events without candidates go with those before them.
+
+    Args:
+        steps: the columns of some candidates each, in order, (candidate,).
+        counts: (event,) candidates of each.
+        columns: name and type of each column.
+    Raises:
+        DataError: there are other candidates than `counts` says.
+    """
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
     event = done = 0
@@ -108,7 +119,8 @@ def read_record(path: Path) -> dict[str, Any]:
     try:
         with uproot.open(path) as file:
             text = str(file[RECORD])
-        content = json.loads(text)
+            is_whole = file.file.fEND == path.stat().st_size
+        content = json.loads(text) if is_whole else {}
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not ours or not whole
         return {}
     return content if isinstance(content, dict) else {}

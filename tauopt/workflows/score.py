@@ -1,4 +1,4 @@
-"""Write a model's scores for ntuples, as friend trees of theirs."""
+"""Write a model's scores for ntuples, as friend trees of theirs or their likes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tauopt.deploy.trial import Trial
     from tauopt.evaluation.working_points.points import WorkingPoints
 
-SUFFIX = ".tauopt.root"
 NOT_SCORED = -1.0
 
 
@@ -34,6 +33,7 @@ def score(
     to: Path,
     default: float = NOT_SCORED,
     leave_out: Sequence[str] = (),
+    format: str = "root",
     workers: int = 1,
     output: Path | None = None,
     cache: Path | None = None,
@@ -48,10 +48,12 @@ def score(
             folder of a trial.
         files: ntuples that fit its dataset file, paths or globs, `SAMPLE=PATH` where it is not
             clear of which sample one is. No class, weight or event number is read.
-        to: folder of the friend trees, `<name>.tauopt.root` each.
+        to: folder of the friend trees, `<name>.tauopt.root` each, or of their likes.
         default: score of candidates that are not selected or lack a feature.
         leave_out: names of the dataset file's `cuts` that candidates need not pass: those on truth,
             which data have not.
+        format: `root` friend trees, `hdf5` (a dataset a column, a value a candidate) or `parquet`
+            (a row an entry).
         workers: files that are scored at a time, each in a process of its own.
         output: folder of searches and runs; None is `tauopt-output`.
         cache: folder of prepared datasets; None is the user's.
@@ -62,9 +64,13 @@ def score(
         ServiceError: MLflow does not answer.
     """
     from tauopt.deploy.reference import find_trial
-    from tauopt.ntuples.friend import read_record
+    from tauopt.ntuples.friend_formats import FORMATS
     from tauopt.tracking.client import connect
 
+    if format not in FORMATS:
+        raise UsageError(
+            f"--format {format}: expected {', '.join(FORMATS)}{nearest(format, FORMATS)}"
+        )
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-score-") as temporary:
@@ -74,8 +80,9 @@ def score(
         check_cuts(leave_out, trial)
         points = points_of(client, trial, cache, progress)
         applied = Applied(trial, points, default, tuple(leave_out))
-        jobs = [*_jobs(files, applied, make_folder(to, option="--to"), cache or cache_folder())]
-        whole = [job for job in jobs if read_record(job.to) == job.record]
+        place = make_folder(to, option="--to")
+        jobs = [*_jobs(files, applied, place, format, cache=cache or cache_folder())]
+        whole = [job for job in jobs if FORMATS[format].record(job.to) == job.record]
         left = [job for job in jobs if job not in whole]
         progress.begin(f"scoring {len(jobs)} files", len(jobs), "files")
         progress.advance(len(whole))
@@ -116,18 +123,21 @@ def points_of(
         return None
 
 
-def _jobs(files: Sequence[str], applied: Applied, to: Path, cache: Path) -> Iterator[Job]:
+def _jobs(
+    files: Sequence[str], applied: Applied, to: Path, format: str, *, cache: Path
+) -> Iterator[Job]:
     import tauopt
     from tauopt.deploy.score import Job
     from tauopt.ntuples import digests
     from tauopt.ntuples.files import expand
+    from tauopt.ntuples.friend_formats import FORMATS
     from tauopt.prepare.streamed import by_sample
 
     trial, taken = applied.trial, dict[Path, Path]()
     points = applied.points.as_json() if applied.points else None
     for sample, paths in by_sample(trial.experiment.data, files).items():
         for path in expand(paths):
-            place = to / f"{path.stem}{SUFFIX}"
+            place = to / f"{path.stem}{FORMATS[format].suffix}"
             if (other := taken.setdefault(place, path)) != path:
                 raise UsageError(f"{other} and {path} would both be scored into {place}")
             record: dict[str, Any] = {
@@ -140,7 +150,7 @@ def _jobs(files: Sequence[str], applied: Applied, to: Path, cache: Path) -> Iter
                 "default": applied.default,
                 "left_out": sorted(applied.leave_out),
             }
-            yield Job(path, sample, place, json.loads(json.dumps(record)))
+            yield Job(path, sample, place, json.loads(json.dumps(record)), format=format)
 
 
 def _scored(jobs: Sequence[Job], applied: Applied, *, workers: int) -> Iterator[Scored]:

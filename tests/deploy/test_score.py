@@ -4,7 +4,9 @@ import json
 import shutil
 
 import awkward as ak
+import h5py
 import numpy as np
+import pyarrow.parquet
 import pytest
 import uproot
 from typer.testing import CliRunner
@@ -18,7 +20,7 @@ from tauopt.deploy.reference import find_trial
 from tauopt.deploy.score import Applied, Job, score_file
 from tauopt.errors import DataError, UsageError
 from tauopt.models.saving import load_model
-from tauopt.ntuples.friend import TREE, read_record, write_friend
+from tauopt.ntuples.friend import TREE, read_record
 from tauopt.prepare.prepare import prepare
 from tauopt.prepare.streamed import stream
 from tauopt.progress import Silent
@@ -69,6 +71,19 @@ def home(tmp_path_factory):
 def surroundings(home, monkeypatch):
     monkeypatch.setenv("TAUOPT_CACHE", str(home / "cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def read_hdf5(path):
+    with h5py.File(path) as file:
+        return {f"{TREE}_{name}": one[:] for name, one in file[TREE].items()}
+
+
+def read_parquet(path):
+    table = pyarrow.parquet.read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+Readers = {"hdf5": read_hdf5, "parquet": read_parquet}
 
 
 def scored(home, *files, to, **more):
@@ -150,6 +165,21 @@ def test_what_is_there_is_not_written_again_unless_it_is_of_something_else(home,
     first.to.write_bytes(first.to.read_bytes()[:2000])  # damaged
     assert not scored(home, path, to=tmp_path / "out", default=-9.0)[0].skipped
     assert len(read(first.to)) == 1500
+
+
+@pytest.mark.parametrize("format", ["hdf5", "parquet"])
+def test_other_formats_hold_what_friend_trees_hold(home, tmp_path, format):
+    path = home / "data_0.root"
+    (tree,) = scored(home, path, to=tmp_path)
+    (other,) = scored(home, path, to=tmp_path, format=format)
+    assert (other.entries, other.scored) == (tree.entries, tree.scored)
+    expected, found = read(tree.to), Readers[format](other.to)
+    assert set(found) == set(expected.fields)
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, np.asarray(expected[name]))
+    assert scored(home, path, to=tmp_path, format=format)[0].skipped
+    with pytest.raises(UsageError, match=r"--format rot: expected root, hdf5, parquet"):
+        scored(home, path, to=tmp_path, format="rot")
 
 
 def test_two_workers_write_what_one_writes(home, tmp_path):
@@ -281,22 +311,3 @@ def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
         ak.flatten(found.tauopt_p_tau),
         atol=1e-6,
     )
-
-
-def test_lists_of_events_without_candidates_are_empty(tmp_path):
-    columns = {"p": np.dtype("float32"), "passes": np.dtype("bool")}
-    parts = [
-        {"p": np.arange(n, dtype=np.float32), "passes": np.ones(n, np.bool_)} for n in (3, 0, 4)
-    ]
-    counts = np.array([0, 2, 1, 0, 3, 0, 1, 0])
-    assert write_friend(tmp_path / "a.root", parts, columns=columns, counts=counts, record={}) == 8
-    assert read(tmp_path / "a.root").tauopt_p.tolist() == [
-        [], [0, 1], [2], [], [0, 1, 2], [], [3], []
-    ]  # fmt: skip
-    write_friend(tmp_path / "b.root", [], columns=columns, counts=np.zeros(5, np.int64), record={})
-    assert read(tmp_path / "b.root").tauopt_p.tolist() == [[]] * 5
-    with pytest.raises(DataError, match="within an event"):
-        write_friend(
-            tmp_path / "c.root", parts, columns=columns, counts=np.array([4, 3]), record={}
-        )
-    assert not (tmp_path / "c.root").exists()
