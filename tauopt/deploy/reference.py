@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def _of_folder(client: MlflowClient, folder: Path) -> Trial:
     if sha256 != expected:
         raise CorruptError(f"{model} was altered: expected sha256 {expected}, got {sha256}")
     run = _run_of(client, folder)
-    return trial_of(
+    trial = trial_of(
         result,
         model=model,
         sha256=sha256,
@@ -91,6 +92,7 @@ def _of_folder(client: MlflowClient, folder: Path) -> Trial:
         name=result.get("name", folder.name),
         ended_ms=int(run.info.end_time or 0) if run else 0,
     )
+    return replace(trial, code=run.data.tags.get("tauopt.code", "")) if run else trial
 
 
 def _run_of(client: MlflowClient, folder: Path) -> Any | None:

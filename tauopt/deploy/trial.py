@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,8 @@ class Trial:
     value: float
     """The objective on the validation split, as the trial recorded it."""
     result: Mapping[str, Any]
+    code: str = ""
+    """tauopt's version with a digest of its source, as the run has it; empty where unknown."""
 
     @property
     def objective(self) -> ObjectiveName:
@@ -100,7 +102,7 @@ def fetch_trial(client: MlflowClient, run: Any, *, folder: Path) -> Trial:
         raise PromotionRefused(
             f"run {run.info.run_id}: {RESULT} is about model {recorded}, the run holds {sha256}"
         )
-    return trial
+    return replace(trial, code=run.data.tags.get("tauopt.code", ""))
 
 
 def trial_of(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tauopt import durable
 from tauopt.errors import CorruptError
@@ -123,6 +124,15 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CorruptError(f"model {path}: {error.strerror}") from error
+
+
+def weights_apart(one: keras.Model, other: keras.Model) -> float:
+    """Return the largest difference between weights of two models; infinite if shapes differ."""
+    pairs = list(zip(one.get_weights(), other.get_weights(), strict=False))
+    same = len(one.weights) == len(other.weights) and all(a.shape == b.shape for a, b in pairs)
+    if not same:
+        return float("inf")
+    return max((float(np.max(np.abs(a - b), initial=0.0)) for a, b in pairs), default=0.0)
 
 
 def check_data(data: bytes, *, told: str) -> None:

@@ -18,5 +18,6 @@
     prediction   class probabilities of a whole split
     material     the data and the network that a trial works with
     results      what a finished trial leaves behind
+    files        names of what lies in its folder
     trial        all of it together
 """

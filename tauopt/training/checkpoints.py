@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from tauopt import durable
 from tauopt.errors import CorruptError
+from tauopt.training.files import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 KEPT = 2
 Arrays = Sequence[npt.NDArray[Any]]
 _NAME = re.compile(r"(\d{8})\.checkpoint")

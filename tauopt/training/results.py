@@ -23,9 +23,8 @@ from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.summary import summary
 from tauopt.models.saving import save_model
 from tauopt.models.scores import with_scores
+from tauopt.training.files import FIGURES, MODEL, PREDICTIONS, RESULT
 from tauopt.training.protocols import Tracker
-
-MODEL, PREDICTIONS, RESULT, FIGURES = "best.keras", "predictions.npz", "result.json", "figures"
 
 
 @dataclass(frozen=True)

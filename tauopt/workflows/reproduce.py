@@ -1,0 +1,146 @@
+"""Train a trial again from its record alone, and say whether it comes out the same."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tauopt.durable import locked
+from tauopt.errors import SearchError, TrialFailed
+from tauopt.progress import Progress, Silent
+from tauopt.quiet import silenced_stderr
+from tauopt.workflows.places import make_folder, output_folder
+
+if TYPE_CHECKING:
+    from tauopt.deploy.trial import Trial
+    from tauopt.training.protocols import TrialPlan
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A training and its repetition."""
+
+    name: str
+    run_id: str
+    objective: str
+    recorded: float
+    found: float
+    tolerance: float
+    """How far they may be apart: other processors round differently."""
+    weights_apart: float
+    """Largest difference of a weight; infinite where the networks differ in shape."""
+    code: dict[str, str]
+    """`then` and `now`: tauopt's version and digest of its source."""
+    folder: Path
+
+    @property
+    def outcome(self) -> str:
+        """`exactly`, `within tolerance` or `differs`."""
+        if self.weights_apart == 0:
+            return "exactly"
+        near = abs(self.found - self.recorded) <= self.tolerance
+        return "within tolerance" if near else "differs"
+
+
+def reproduce(
+    run: str,
+    *,
+    output: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Reproduced:
+    """Train a trial again: its settings, seed and data as its run has them.
+
+    Nothing is recorded in MLflow. An interrupted repetition is gone on with.
+
+    Args:
+        run: id of a run or its first letters, `models:/NAME@champion`, or a trial's folder.
+        output: folder of searches and runs; None is `tauopt-output`.
+        cache: folder of prepared datasets; None is the user's.
+        progress: told of every step.
+    Raises:
+        UsageError: there is no such trial.
+        DataError: it has not completed, or its data are gone and can't be prepared again.
+        SearchError: the training fails this time.
+        Interrupted: by Ctrl-C or SIGTERM.
+        ServiceError: MLflow does not answer.
+    """
+    from tauopt.deploy.reference import find_trial
+    from tauopt.tracking.client import connect
+    from tauopt.workflows.evaluated import its_dataset
+
+    progress = progress or Silent()
+    client = connect(None, output=output_folder(output))
+    with tempfile.TemporaryDirectory(prefix="tauopt-reproduce-") as temporary:
+        trial = find_trial(client, run, folder=Path(temporary))
+        dataset = its_dataset(trial, needed=True, cache=cache, progress=progress)
+        place = output_folder(output).absolute() / "reproductions" / trial.sha256[:16]
+        folder = make_folder(place, option="-o")
+        with locked(folder / "lock", what=f"reproduction of {trial.name}"):
+            from tauopt.training.protocols import TrialPlan
+
+            plan = TrialPlan(
+                trial.experiment,
+                dataset=dataset.folder.absolute() if dataset else trial.dataset,
+                folder=folder / "trial",
+                name=trial.name,
+                seed=int(trial.result["seed"]),
+            )
+            _train(plan, trial, progress=progress)
+            return _compared(trial, plan)
+
+
+def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
+    """Train anew, or go on with what was interrupted."""
+    with silenced_stderr():
+        from tauopt.training.devices import limit_devices
+        from tauopt.training.results import read_result
+        from tauopt.training.trial import run_trial
+
+        limit_devices()
+    from tauopt.search.interrupts import interrupts
+    from tauopt.tracking.spool import SpoolTracker
+
+    if read_result(plan.folder) is not None:
+        shutil.rmtree(plan.folder)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    objective = trial.experiment.objective.first
+    with interrupts() as signals:
+        try:
+            for report in run_trial(
+                plan, tracker=SpoolTracker(plan.folder), stop=lambda: bool(signals.number)
+            ):
+                progress.say(f"report {report.number}: {objective} {report.value:.6g}")
+        except TrialFailed as error:
+            raise SearchError(f"{trial.name} fails this time: {error}") from error
+
+
+def _compared(trial: Trial, plan: TrialPlan) -> Reproduced:
+    from tauopt.deploy.verdict import tolerance
+    from tauopt.evaluation.measured import Measured
+    from tauopt.models.saving import load_model, weights_apart
+    from tauopt.search.origin import code_version
+    from tauopt.training.files import MODEL
+    from tauopt.training.results import read_result
+
+    result = read_result(plan.folder)
+    if result is None:
+        raise SearchError(f"{plan.folder} holds no whole result; run the command again")
+    objective = trial.experiment.objective.first
+    value, low, high = result["metrics"][objective]
+    return Reproduced(
+        name=trial.name,
+        run_id=trial.run_id,
+        objective=objective,
+        recorded=trial.value,
+        found=float(result["value"]),
+        tolerance=tolerance(trial.value, Measured(value, low, high)),
+        weights_apart=weights_apart(
+            load_model(trial.model, sha256=trial.sha256), load_model(plan.folder / MODEL)
+        ),
+        code={"then": trial.code or "unknown", "now": code_version()},
+        folder=plan.folder,
+    )

@@ -1,0 +1,143 @@
+"""Records that can be trusted: a real search of a tiny network, reproduced, synced, collected."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tauopt.cli.app import build_app
+from tauopt.deploy.reference import find_trial
+from tauopt.durable import locked
+from tauopt.errors import DataError, LockedError
+from tauopt.tracking.client import connect
+from tauopt.tracking.replay import RUN, SHIPPED
+from tauopt.workflows.gc import gc
+from tauopt.workflows.leaderboard import leaderboard
+from tauopt.workflows.promote import promote
+from tauopt.workflows.reproduce import reproduce
+from tauopt.workflows.search import search
+from tauopt.workflows.sync import sync
+from tests import ntuples_factory
+
+EXPERIMENT = {
+    "name": "toy",
+    "data": "data.yaml",
+    "task": {"classes": ["jet", "tau"], "signal": ["tau"]},
+    "model": {"type": "dense", "layers": 1, "units": {"choice": [2, 4, 8, 16]}},
+    "training": {"batch_size": 64, "epochs": 2},
+    "objective": {"maximize": "auc"},
+    "search": {"trials": 4, "pruner": {"type": "none"}, "resources": {"cpus": 1, "concurrent": 2}},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a finished search."""
+    home = tmp_path_factory.mktemp("home")
+    ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(1500))
+    settings = ntuples_factory.dataset_settings("ntuples")
+    (home / "data.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (home / "toy.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("TAUOPT_CACHE", str(home / "cache"))
+        search(home / "toy.yaml", output=home / "out")
+        yield home
+
+
+def best(home):
+    return leaderboard("toy", output=home / "out").rows[0]
+
+
+def told(*words, home):
+    return CliRunner().invoke(build_app(), [*words, "-o", str(home / "out"), "--json"])
+
+
+def test_a_trial_comes_out_the_same_from_its_record_alone(home):
+    ran = told("reproduce", best(home).run_id, home=home)
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    assert found["outcome"] == "exactly"
+    assert found["recorded"] == found["found"] == best(home).value
+    assert found["weights_apart"] == 0
+    assert found["code"]["then"] == found["code"]["now"]
+
+
+def test_a_record_that_does_not_hold_is_told(home):
+    """The seed on record is not the one that was trained with."""
+    folder = home / "out" / "searches" / "toy" / f"t{best(home).number:03d}"
+    path = folder / "result.json"
+    text = path.read_text()
+    try:
+        path.write_text(json.dumps(json.loads(text) | {"seed": 4711}))
+        found = reproduce(str(folder), output=home / "out")
+    finally:
+        path.write_text(text)
+    assert found.weights_apart > 0
+    assert found.outcome in ("differs", "within tolerance")
+
+
+def runs_of(home):
+    client = connect(None, output=home / "out")
+    places = [e.experiment_id for e in client.search_experiments()]
+    return {run.info.run_name: run for run in client.search_runs(places)}
+
+
+def test_records_that_wait_on_disk_are_brought_once(home):
+    folder = home / "out" / "searches" / "toy" / "t001"
+    shipped = json.loads((folder / SHIPPED).read_text())
+    before = runs_of(home)
+    (folder / SHIPPED).write_text(json.dumps(shipped | {"end": 0}))
+    found = sync(output=home / "out")
+    assert (found.runs, found.undelivered) == (1, "")
+    assert found.records > 2
+    after = runs_of(home)
+    assert set(after) == set(before)
+    client = connect(None, output=home / "out")
+    for name, run in after.items():
+        points = client.get_metric_history(run.info.run_id, "auc")
+        assert len({point.step for point in points}) == len(points), name
+    assert sync(output=home / "out").records == 0
+
+
+def test_a_run_that_nobody_runs_does_not_say_so_for_ever(home):
+    folder = home / "out" / "searches" / "toy" / "run"
+    wanted = json.loads((folder / RUN).read_text())
+    (folder / RUN).write_text(json.dumps(wanted | {"state": "RUNNING"}))
+    with locked(home / "out/searches/toy/lock", what="x"):
+        assert sync(output=home / "out").busy == ("toy",)
+    ran = told("sync", home=home)
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["ended"] == ["toy"]
+    assert runs_of(home)["toy"].info.status == "KILLED"
+
+
+def test_weights_outside_the_best_are_removed_only_when_asked(home):
+    promoted = leaderboard("toy", output=home / "out").rows[2]
+    promote(promoted.run_id, output=home / "out", force=True)
+    first = gc("toy", keep=1, output=home / "out")
+    assert not first.removed
+    assert first.kept == {
+        f"t{best(home).number:03d}": "rank 1",
+        f"t{promoted.number:03d}": "registered as toy version 1",
+    }
+    assert len(first.items) == 2
+    assert all(path.exists() for item in first.items for path in item.files)
+    with locked(home / "out/searches/toy/lock", what="x"), pytest.raises(LockedError):
+        gc("toy", keep=1, output=home / "out")
+    ran = told("gc", "toy", "--keep", "1", "--remove", home=home)
+    assert ran.exit_code == 0, ran.output
+    gone = json.loads(ran.stdout)
+    assert gone["bytes"] == first.bytes > 10_000
+    assert gc("toy", keep=1, output=home / "out").items == ()
+    client = connect(None, output=home / "out")
+    for item in first.items:
+        assert not any(path.exists() for path in item.files)
+        assert "model" not in [file.path for file in client.list_artifacts(item.run_id)]
+        assert client.get_run(item.run_id).data.tags["tauopt.collected"]
+        with pytest.raises(DataError, match="has no model"):
+            find_trial(client, item.run_id, folder=home / "x")
+    assert [row.value for row in leaderboard("toy", output=home / "out").rows][:4]
+    assert find_trial(client, best(home).run_id, folder=home / "y").sha256
