@@ -1,5 +1,6 @@
 """Searches with a worker without TensorFlow, controlled from another thread as from a shell."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,12 +40,23 @@ def driven(folder, act, *, at=("report", 1), **kwargs):
         def on_event(event):
             if (event.kind, event.number) == at and not acted:
                 acted.append(elsewhere.submit(act))
+                heard(folder, acted[0])
 
         try:
             ended = run_search(make_order(folder, **kwargs), on_event=on_event, worker=FakeWorker)
         except Interrupted as error:
             ended = error
         return ended, acted[0].result()
+
+
+def heard(folder, acted):
+    """Hold the driver until the study tells it what is asked, so that it can't end before."""
+    give_up = time.monotonic() + 30
+    while not acted.done() and time.monotonic() < give_up:
+        attributes = study_of(folder).user_attrs
+        if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
+            return
+        time.sleep(0.05)
 
 
 def study_of(folder):
