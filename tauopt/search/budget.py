@@ -7,6 +7,7 @@ import time
 import optuna
 
 from tauopt.config.experiment import Budget
+from tauopt.search.storage import patient
 from tauopt.search.study import GPU_SECONDS, SECONDS
 
 _NOTE_EVERY_S = 10.0
@@ -42,9 +43,10 @@ class Clock:
         self._last = time_now
         if now or time_now - self._noted > _NOTE_EVERY_S:
             self._noted = time_now
-            self._study.set_user_attr(SECONDS, round(self.seconds, 1))
+            patient(lambda: self._study.set_user_attr(SECONDS, round(self.seconds, 1)))
             if self.gpu_seconds:
-                self._study.set_user_attr(GPU_SECONDS, round(self.gpu_seconds, 1))
+                held = round(self.gpu_seconds, 1)
+                patient(lambda: self._study.set_user_attr(GPU_SECONDS, held))
 
     def beyond(self, budget: Budget) -> str:
         """Say which part of a budget is used up; empty if none is."""

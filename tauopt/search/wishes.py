@@ -13,6 +13,7 @@ from typing import Any, Literal
 import optuna
 
 from tauopt.config.experiment import Search
+from tauopt.search.storage import patient
 
 Wish = Literal["", "stop", "pause"]
 Standing = Literal["", "paused"]
@@ -82,7 +83,7 @@ class Wishes:
 
     def look(self) -> None:
         """Ask the study now."""
-        attributes = self._study.user_attrs
+        attributes = patient(lambda: self._study.user_attrs)
         self._wish: Wish = attributes.get(_WISH, "")
         self._settings = _laid(self._given, attributes.get(_EXTENDED, {}))
         self._looked = time.monotonic()

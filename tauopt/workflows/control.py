@@ -205,6 +205,7 @@ def extend(
         UsageError: no such search, or it has as much already.
         ServiceError: the studies' database can't be used.
     """
+    from tauopt.search.seeds import OF
     from tauopt.search.study import TRIALS
     from tauopt.search.wishes import extend as give
 
@@ -213,6 +214,8 @@ def extend(
     if not wanted:
         raise UsageError("expected --trials, --hours or --gpu-hours: in all, not in addition")
     found = _found(search, output)
+    if of := found.study.user_attrs.get(OF):
+        raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} --seeds N")
     present = int(found.study.user_attrs.get(TRIALS, 0))
     if trials is not None and trials <= present:
         raise UsageError(

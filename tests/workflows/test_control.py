@@ -72,7 +72,7 @@ def states_of_runs(folder):
 
 
 def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
-    ended, told = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=12)
+    ended, told = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=4)
     assert isinstance(ended, Interrupted)
     assert (ended.exit_code, str(ended)) == (130, "search 'toy' stopped by tauopt stop")
     assert "has stopped" in told.told
@@ -81,8 +81,8 @@ def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
     assert "RUNNING" not in states_of_runs(tmp_path).values()
     with pytest.raises(UsageError, match=r"nobody runs toy; go on with it: tauopt resume toy"):
         stop("toy", output=tmp_path / "out")
-    ending = run_search(make_order(tmp_path, trials=12, resume=True), worker=FakeWorker)
-    assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 12
+    ending = run_search(make_order(tmp_path, trials=4, resume=True), worker=FakeWorker)
+    assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 4
 
 
 def test_a_search_that_is_paused_holds_nothing_and_goes_on_where_it_was(tmp_path):
@@ -99,15 +99,15 @@ def test_a_search_that_is_paused_holds_nothing_and_goes_on_where_it_was(tmp_path
         ask(study_of(tmp_path), "pause")
         return told, stands, runs, resume("toy", output=output)
 
-    ended, (told, stands, runs, resumed) = driven(tmp_path, pause_and_look, trials=12)
+    ended, (told, stands, runs, resumed) = driven(tmp_path, pause_and_look, trials=5)
     assert "has paused" in told.told
     assert stands.paused
     assert "paused by process" in "\n".join(status_lines(stands))
     assert set(runs.values()) <= {"KILLED", "FINISHED"}
     assert "goes on" in resumed.told
-    assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 12
+    assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 5
     assert set(states_of_runs(tmp_path).values()) == {"FINISHED"}
-    for number in range(12):
+    for number in range(5):
         folder = output / f"searches/toy/t{number:03d}"
         assert (folder / "trained.txt").read_text().split() == ["1", "2", "3"]
 

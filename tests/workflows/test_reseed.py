@@ -20,7 +20,11 @@ EXPERIMENT = {
     "model": {"type": "dense", "layers": 1, "units": {"choice": [2, 8]}},
     "training": {"batch_size": 64, "epochs": 2},
     "objective": {"maximize": "auc"},
-    "search": {"trials": 2, "resources": {"cpus": 1, "concurrent": 2}},
+    "search": {
+        "trials": 2,
+        "pruner": {"type": "none"},
+        "resources": {"cpus": 1, "concurrent": 2},
+    },
 }
 
 
