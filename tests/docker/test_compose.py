@@ -207,6 +207,12 @@ def test_secrets_are_made_once_and_only_for_their_owner(tmp_path):
     assert len(set(first.values())) == len(SECRETS)
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     assert made() == first
+    # What `.env` says holds for both, and what the shell says before it.
+    (copy / ".env").write_text("TAUOPT_SECRETS=elsewhere\n")
+    assert made() == first
+    del environment["TAUOPT_SECRETS"]
+    subprocess.run(["sh", "docker/up", "secrets"], cwd=copy, env=environment, check=True)
+    assert len(list((copy / "elsewhere").iterdir())) == len(SECRETS)
 
 
 def test_a_secret_that_is_missing_ends_a_service_with_a_word_on_what_to_do(tmp_path):
