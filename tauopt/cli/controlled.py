@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tauopt.workflows.control import Controlled
+
+
+def ask(
+    asked: Callable[..., Controlled], search: str | None, output: Path | None, *, json: bool
+) -> None:
+    """Ask a search for something, tell what is waited for, and print what became of it."""
+    from tauopt.cli.console import progress
+
+    with progress() as told:
+        found = asked(search, output=output, progress=told)
+    print_controlled(found, json=json)
 
 
 def print_controlled(found: Controlled, *, json: bool) -> None:

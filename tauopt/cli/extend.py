@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 
 def extend(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials in all.")] = None,
     hours: Annotated[float | None, typer.Option(min=0, help="Budget of wall time in all.")] = None,
     gpu_hours: Annotated[

@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 
 def gc(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     keep: Annotated[int, typer.Option(min=1, help="Trials that keep theirs, the best.")] = 5,
     remove: Annotated[
         bool, typer.Option("--remove", help="Do it; else it is only told what would go.")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 
 def leaderboard(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     output: Output = None,
     json: Json = False,
 ) -> None:

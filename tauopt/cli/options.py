@@ -13,6 +13,9 @@ Output = Annotated[
         "--output", "-o", help="Folder of searches, runs and studies [default: tauopt-output]."
     ),
 ]
+Search = Annotated[
+    str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override any value of the file; repeatable."),

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 
 def report(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     output: Output = None,
     to: Annotated[
         Path | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def reseed(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     top: Annotated[int, typer.Option(min=1, help="How many trials, the best first.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 5,
     output: Output = None,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 if TYPE_CHECKING:
     from tauopt.workflows.status import Status
 
 
 def status(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     output: Output = None,
     json: Json = False,
 ) -> None:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, Search
 
 
 def stop(
-    search: Annotated[
-        str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
-    ] = None,
+    search: Search = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
     """Stop a search that another shell runs, as Ctrl-C there would."""
-    from tauopt.cli.console import progress
-    from tauopt.cli.controlled import print_controlled
-    from tauopt.workflows.control import stop as ask
+    from tauopt.cli.controlled import ask
+    from tauopt.workflows.control import stop as asked
 
-    with progress() as told:
-        found = ask(search, output=output, progress=told)
-    print_controlled(found, json=json)
+    ask(asked, search, output, json=json)
 
 
 def register(app: typer.Typer) -> None:

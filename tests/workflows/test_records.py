@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
@@ -16,18 +15,12 @@ from tauopt.workflows.gc import gc
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.promote import promote
 from tauopt.workflows.reproduce import reproduce
-from tauopt.workflows.search import search
 from tauopt.workflows.sync import sync
-from tests import ntuples_factory
+from tests.workflows.tiny_search import EXPERIMENT, searched
 
-EXPERIMENT = {
-    "name": "toy",
-    "data": "data.yaml",
-    "task": {"classes": ["jet", "tau"], "signal": ["tau"]},
+FOUR = {
     "model": {"type": "dense", "layers": 1, "units": {"choice": [2, 4, 8, 16]}},
-    "training": {"batch_size": 64, "epochs": 2},
-    "objective": {"maximize": "auc"},
-    "search": {"trials": 4, "pruner": {"type": "none"}, "resources": {"cpus": 1, "concurrent": 2}},
+    "search": EXPERIMENT["search"] | {"trials": 4},
 }
 
 
@@ -35,15 +28,7 @@ EXPERIMENT = {
 def home(tmp_path_factory):
     """A folder with a finished search."""
     home = tmp_path_factory.mktemp("home")
-    ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(1500))
-    settings = ntuples_factory.dataset_settings("ntuples")
-    (home / "data.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    (home / "toy.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
-            patch.delenv(name, raising=False)
-        patch.setenv("TAUOPT_CACHE", str(home / "cache"))
-        search(home / "toy.yaml", output=home / "out")
+    with searched(home, candidates=1500, experiment=EXPERIMENT | FOUR):
         yield home
 
 

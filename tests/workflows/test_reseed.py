@@ -11,36 +11,14 @@ from tauopt.errors import DataError, UsageError
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.reseed import reseed
 from tauopt.workflows.search import search
-from tests import ntuples_factory
-
-EXPERIMENT = {
-    "name": "toy",
-    "data": "data.yaml",
-    "task": {"classes": ["jet", "tau"], "signal": ["tau"]},
-    "model": {"type": "dense", "layers": 1, "units": {"choice": [2, 8]}},
-    "training": {"batch_size": 64, "epochs": 2},
-    "objective": {"maximize": "auc"},
-    "search": {
-        "trials": 2,
-        "pruner": {"type": "none"},
-        "resources": {"cpus": 1, "concurrent": 2},
-    },
-}
+from tests.workflows.tiny_search import EXPERIMENT, searched
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder with a finished search."""
     home = tmp_path_factory.mktemp("home")
-    ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(600))
-    settings = ntuples_factory.dataset_settings("ntuples")
-    (home / "data.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    (home / "toy.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
-            patch.delenv(name, raising=False)
-        patch.setenv("TAUOPT_CACHE", str(home / "cache"))
-        search(home / "toy.yaml", output=home / "out")
+    with searched(home, candidates=600, experiment=EXPERIMENT):
         yield home
 
 
