@@ -26,6 +26,8 @@ from tests.stack.stack import Stack, running
 
 EVERY_S = 20.0
 PARTS = ("driver", "trial", "node", "postgres", "mlflow")
+LONG = ("training.epochs=200", "training.early_stopping.patience=200", "search.pruner={type: none}")
+"""Settings with which a trial takes ten seconds and more."""
 PATIENCE_S = 420.0
 """How long the search may take once nothing is killed any more."""
 
@@ -61,7 +63,8 @@ def chaos(stack: Stack, *, seed: int, seconds: float, trials: int) -> Outcome:
     """
     rng = np.random.default_rng(seed)
     name, begun, outcome = f"chaos-{seed}", time.monotonic(), Outcome(seed)
-    longer = ["--set", "training.epochs=240", "--set", f"search.sampler.seed={seed}"]
+    longer = [f"search.sampler.seed={seed}", *LONG]
+    longer = [word for setting in longer for word in ("--set", setting)]
     driver = stack.command(*search_words(stack, name, *longer, trials=trials))
     while time.monotonic() - begun < seconds:
         _wait(driver, EVERY_S)
