@@ -127,9 +127,9 @@ def test_ray_asks_for_a_token_and_has_no_dashboard():
 
 def test_nodes_and_commands_share_output_and_cache_under_one_path():
     for name in ("ray-worker", "ray-worker-gpu", "tauopt"):
-        assert "work:/work" in SERVICES[name]["volumes"]
-        assert SERVICES[name]["environment"]["TAUOPT_CACHE"].startswith("/work/")
-    assert SERVICES["tauopt"]["environment"]["TAUOPT_OUTPUT"].startswith("/work/")
+        assert "work:/srv/tauopt" in SERVICES[name]["volumes"]
+        assert SERVICES[name]["environment"]["TAUOPT_CACHE"].startswith("/srv/tauopt/")
+    assert SERVICES["tauopt"]["environment"]["TAUOPT_OUTPUT"].startswith("/srv/tauopt/")
 
 
 def test_a_gpu_worker_reserves_gpus_and_has_what_tensorflow_needs_of_cuda():

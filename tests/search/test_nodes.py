@@ -18,7 +18,7 @@ HERE = look([])
     [
         ({"code": "0.1.0+abc"}, r"node b has tauopt 0\.1\.0\+abc, this driver .*install the same"),
         ({"python": "3.9.1"}, r"node b has Python 3\.9\.1"),
-        ({"missing": ("/work/out",)}, r"node b does not see /work/out: .*TAUOPT_CACHE"),
+        ({"missing": ("/shared/out",)}, r"node b does not see /shared/out: .*TAUOPT_CACHE"),
     ],
 )
 def test_a_node_that_differs_is_named_with_what_to_do(change, message):
