@@ -55,6 +55,7 @@ def heard(folder, acted):
     while not acted.done() and time.monotonic() < give_up:
         attributes = study_of(folder).user_attrs
         if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
+            time.sleep(1.1)  # a driver looks once a second: when it goes on, it looks first
             return
         time.sleep(0.05)
 

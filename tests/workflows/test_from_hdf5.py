@@ -43,6 +43,7 @@ def tauopt(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_search_runs_on_hdf5_that_one_command_prepared(tauopt, tmp_path):
     for number in range(2):
         content = columns(400, seed=number, first_event=400 * number)
