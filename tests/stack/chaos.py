@@ -25,6 +25,7 @@ from tests.stack.searches import check_whole, search_words, write_files
 from tests.stack.stack import Stack, running
 
 EVERY_S = 20.0
+TRAINS = b"ray::TrialWorker"
 PARTS = ("driver", "trial", "node", "postgres", "mlflow")
 LONG = ("training.epochs=200", "training.early_stopping.patience=200", "search.pruner={type: none}")
 """Settings with which a trial takes ten seconds and more."""
@@ -130,12 +131,14 @@ def _kill(stack: Stack, driver: subprocess.Popen[str], part: str) -> bool:
 
 
 def _kill_trial(stack: Stack) -> bool:
-    """Kill a process that trains a trial."""
-    mark = f"TAUOPT_STACK={stack.folder}\0"
+    """Kill a process that trains a trial: Ray names it after the actor that it holds."""
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            trains = b"TrialWorker" in (place / "cmdline").read_bytes()
-            if trains and mark in (place / "environ").read_text():
+            if not (place / "cmdline").read_bytes().startswith(TRAINS):
+                continue
+            parent = (place / "stat").read_text().rpartition(")")[2].split()[1]
+            raylet = Path("/proc", parent, "cmdline").read_bytes()
+            if str(stack.folder).encode() in raylet:  # and not of another stack
                 os.kill(int(place.name), signal.SIGKILL)
                 return True
     return False
