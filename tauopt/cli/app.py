@@ -22,9 +22,9 @@ from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is
 
 VERBS = (
     "search", "status", "stop", "pause", "resume", "extend", "leaderboard", "report", "reseed",
-    "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc", "train",
-    "simulate", "inspect", "prepare", "validate-data", "models", "init", "validate", "schema",
-    "doctor",
+    "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc", "backup",
+    "restore", "import-mlruns", "train", "simulate", "inspect", "prepare", "validate-data",
+    "models", "init", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
 

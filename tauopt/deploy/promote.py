@@ -31,8 +31,8 @@ from tauopt.evaluation.performance.trial_report import write_figures
 from tauopt.evaluation.working_points.points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
+from tauopt.tracking.limits import clean
 from tauopt.tracking.registry import again
-from tauopt.tracking.replay import clean
 from tauopt.tracking.runs import log_file, log_json
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import posixpath
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +22,7 @@ from tauopt.errors import CorruptError
 from tauopt.tracking import runs
 from tauopt.tracking.client import is_rejected
 from tauopt.tracking.dataset_input import DatasetInput, log_dataset
+from tauopt.tracking.limits import METRICS, clean, parts
 from tauopt.tracking.spool import Record, read_records
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ MODEL_SHA256 = "tauopt.model_sha256"
 """Tag with the digest of the `.keras` file among the run's artifacts."""
 MODEL_PATH = "tauopt.model_path"
 """Tag with its path inside the run."""
-_METRICS, _PARAMS = 900, 90  # MLflow takes 1000 metrics, 100 params and 100 tags a batch
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class Replay:
             [RunTag(k, v) for k, v in tags.items()],
         )
         try:
-            for part in _parts(*entities):
+            for part in parts(*entities):
                 client.log_batch(self.run_id, *part)
         except Exception as error:
             self._forget(batch)
@@ -284,7 +283,7 @@ def _batches(records: Sequence[Record]) -> list[list[Record]]:
     size = 0
     for record in records:
         amount = len(record.values or {})
-        fits = groups and size + amount <= _METRICS and record.kind != "artifact"
+        fits = groups and size + amount <= METRICS and record.kind != "artifact"
         if fits and groups[-1][0].kind != "artifact":
             groups[-1].append(record)
             size += amount
@@ -292,27 +291,6 @@ def _batches(records: Sequence[Record]) -> list[list[Record]]:
             groups.append([record])
             size = amount
     return groups
-
-
-def _parts(
-    metrics: list[Any], params: list[Any], tags: list[Any]
-) -> list[tuple[list[Any], list[Any], list[Any]]]:
-    """Cut a batch into MLflow's limits: almost always one part."""
-    number = max(-(-len(metrics) // _METRICS), -(-len(params) // _PARAMS), -(-len(tags) // _PARAMS))
-    return [
-        (
-            metrics[i * _METRICS : (i + 1) * _METRICS],
-            params[i * _PARAMS : (i + 1) * _PARAMS],
-            tags[i * _PARAMS : (i + 1) * _PARAMS],
-        )
-        for i in range(number)
-    ]
-
-
-def clean(name: str) -> str:
-    """Return a name that MLflow takes: `rejection@0.75` -> `rejection_at_0.75`."""
-    allowed = re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
-    return posixpath.normpath(allowed.lstrip("/")).replace("..", "__")[:250]
 
 
 def write_wanted(folder: Path, wanted: Wanted) -> None:

@@ -51,7 +51,7 @@ class Record:
     params: Mapping[str, str] | None = None
     tags: Mapping[str, str] | None = None
     path: str = ""
-    """Of an artifact: relative to the spool's folder, or absolute where outside it."""
+    """Of an artifact: relative to the spool's folder, or absolute where far from it."""
     folder: str = ""
     """Folder of the artifact inside the run."""
     sha256: str = ""
@@ -115,7 +115,8 @@ class SpoolTracker:
         if not path.is_file():
             raise DataError(f"artifact {path}: expected a file, found none; write it first")
         here = self.folder.absolute()
-        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        # Relative within the search's folder, so that this may be moved as a whole.
+        shown = os.path.relpath(path, here) if path.is_relative_to(here.parent) else path
         self._append(
             kind="artifact",
             path=str(shown),

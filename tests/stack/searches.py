@@ -46,10 +46,13 @@ def client(stack: Stack) -> MlflowClient:
     return MlflowClient(f"http://127.0.0.1:{stack.ports['mlflow']}")
 
 
-def study_of(stack: Stack, name: str) -> optuna.Study:
+def storage_url(stack: Stack) -> str:
     password, port = stack.secret("optuna_password"), stack.ports["postgres"]
-    url = f"postgresql+psycopg://optuna:{password}@127.0.0.1:{port}/optuna"
-    return optuna.load_study(study_name=name, storage=url)
+    return f"postgresql+psycopg://optuna:{password}@127.0.0.1:{port}/optuna"
+
+
+def study_of(stack: Stack, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=storage_url(stack))
 
 
 def check_whole(stack: Stack, name: str, *, trials: int) -> optuna.Study:

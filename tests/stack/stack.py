@@ -91,6 +91,7 @@ class Stack:
             "RAY_TMPDIR": str(self.folder / "ray"),
             "RAY_CPUS": "1",
             "TAUOPT_CACHE": str(self.folder / "cache"),
+            "TAUOPT_OUTPUT": str(self.folder / "out"),
             "BACKUPS": str(self.folder / "backups"),
         }
         found = {key: here.get(key, str(value)) for key, value in given.items()}
@@ -128,20 +129,22 @@ class Stack:
             os.killpg(process.pid, number)
         process.wait()
 
-    def command(self, *words: str, **more: str) -> subprocess.Popen[str]:
-        """Run a one-off command as `docker compose run --rm tauopt WORDS` does."""
-        one_off = {**services()["tauopt"], "command": list(words)}
+    def command(self, *words: str, service: str = "tauopt", **more: str) -> subprocess.Popen[str]:
+        """Run a one-off command as `docker compose run --rm SERVICE WORDS` does."""
+        one_off = {**services()[service], **({"command": list(words)} if words else {})}
         self._drivers += 1
         more = {"RAY_NODE_IP": f"127.0.0.{100 + self._drivers}"} | more
         return subprocess.Popen(
-            argv(one_off), env=self.environment("tauopt", **more), cwd=self.folder,
+            argv(one_off), env=self.environment(service, **more), cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True, **self.user,
         )  # fmt: skip
 
-    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, service: str = "tauopt", **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a one-off command to its end."""
-        process = self.command(*words, **more)
+        process = self.command(*words, service=service, **more)
         out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 

@@ -1,12 +1,15 @@
 """Searches on the whole stack: PostgreSQL, an MLflow server with passwords, a Ray cluster."""
 
 import json
+import shutil
 import signal
 import time
+from pathlib import Path
 
+import optuna
 import pytest
 
-from tests.stack.searches import check_whole, client, search_words, study_of
+from tests.stack.searches import check_whole, client, search_words, storage_url, study_of
 
 pytestmark = pytest.mark.service
 
@@ -28,6 +31,37 @@ def test_a_search_on_the_stack_says_what_the_same_one_embedded_would(stack):
     assert found["trials"][0]["value"] == study.best_value
     artifacts = {file.path for file in client(stack).list_artifacts(found["best_run_id"])}
     assert {"result.json", "model"} <= artifacts
+
+
+def test_what_was_backed_up_comes_back(stack):
+    """Runs after the search above, whose study and artifacts are lost and restored here."""
+    made = stack.run(service="backup")
+    assert made.returncode == 0, made.stderr
+    moment = Path(made.stdout.strip()).name
+    words = ("/app/docker/restore.sh", moment)
+    assert stack.run(*words, service="backup").returncode == 4  # the server uses its database
+    stack.kill("mlflow")
+    optuna.delete_study(study_name="alone", storage=storage_url(stack))
+    shutil.rmtree(stack.folder / "artifacts")
+    shutil.rmtree(stack.folder / "out" / "searches" / "alone")
+    give_up = time.monotonic() + 30
+    while (back := stack.run(*words, service="backup")).returncode == 4:
+        assert time.monotonic() < give_up, back.stderr
+    assert back.returncode == 0, back.stderr
+    stack.start("mlflow")
+    stack.wait("mlflow", lambda: stack.healthy("mlflow"))
+    check_whole(stack, "alone", trials=4)
+    best = json.loads(stack.run("leaderboard", "alone", "--json").stdout)["trials"][0]
+    local = client(stack).download_artifacts(best["run_id"], "result.json")
+    assert json.loads(Path(local).read_text())
+
+
+def test_a_backup_that_changed_is_not_restored(stack):
+    made = Path(stack.run(service="backup").stdout.strip())
+    (made / "optuna.dump").write_bytes(b"?")
+    back = stack.run("/app/docker/restore.sh", made.name, service="backup")
+    assert back.returncode == 1
+    assert "optuna.dump" in back.stderr + back.stdout or "WARNING" in back.stderr
 
 
 def begun(stack, name, *, trials=4):

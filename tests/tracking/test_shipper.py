@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tauopt.tracking import runs
-from tauopt.tracking.replay import SHIPPED, Child, Replay, Wanted, clean
+from tauopt.tracking.limits import clean
+from tauopt.tracking.replay import SHIPPED, Child, Replay, Wanted
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SPOOL, SpoolTracker, read_records
 

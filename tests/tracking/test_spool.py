@@ -59,17 +59,20 @@ def test_numbers_that_json_does_not_know_survive(tmp_path):
 
 
 def test_artifact_is_kept_by_its_place_in_the_folder_and_its_digest(tmp_path):
-    inside, outside = tmp_path / "t000" / "figures" / "roc.png", tmp_path / "note.txt"
+    inside, beside = tmp_path / "s" / "t000" / "figures" / "roc.png", tmp_path / "s" / "note.txt"
+    outside = tmp_path / "note.txt"
     inside.parent.mkdir(parents=True)
-    for path in (inside, outside):
+    for path in (inside, beside, outside):
         path.write_bytes(path.name.encode())
-    tracker = SpoolTracker(tmp_path / "t000")
+    tracker = SpoolTracker(tmp_path / "s" / "t000")
     tracker.artifact(inside, folder="figures")
+    tracker.artifact(beside)
     tracker.artifact(outside)
-    first, second = read_records(tmp_path / "t000")
+    first, second, third = read_records(tmp_path / "s" / "t000")
     assert (first.path, first.folder) == ("figures/roc.png", "figures")
     assert first.sha256 == sha256_file(inside)
-    assert second.path == str(outside)
+    assert second.path == "../note.txt"
+    assert third.path == str(outside)
 
 
 def test_artifact_that_is_not_there_is_an_error_at_once(tmp_path):

@@ -1,0 +1,31 @@
+"""What MLflow takes: sizes of a batch, and names."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any
+
+METRICS, PARAMS = 900, 90
+"""Of a batch; MLflow takes 1000 metrics, 100 params and 100 tags."""
+
+
+def parts(
+    metrics: list[Any], params: list[Any], tags: list[Any]
+) -> list[tuple[list[Any], list[Any], list[Any]]]:
+    """Cut a batch into MLflow's limits: almost always one part."""
+    number = max(-(-len(metrics) // METRICS), -(-len(params) // PARAMS), -(-len(tags) // PARAMS))
+    return [
+        (
+            metrics[i * METRICS : (i + 1) * METRICS],
+            params[i * PARAMS : (i + 1) * PARAMS],
+            tags[i * PARAMS : (i + 1) * PARAMS],
+        )
+        for i in range(number)
+    ]
+
+
+def clean(name: str) -> str:
+    """Return a name that MLflow takes: `rejection@0.75` -> `rejection_at_0.75`."""
+    allowed = re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
+    return posixpath.normpath(allowed.lstrip("/")).replace("..", "__")[:250]
