@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,23 @@ Output = Annotated[
 Search = Annotated[
     str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
 ]
+
+
+def _set_ray_address(address: str | None) -> str | None:
+    if address:
+        os.environ["RAY_ADDRESS"] = address
+    return address
+
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        callback=_set_ray_address,
+        help="Ray cluster to join [default: RAY_ADDRESS, else this machine alone].",
+    ),
+]
+"""Is set for the whole process when it is given; nobody needs its value."""
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override any value of the file; repeatable."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Json, Output, RayAddress
 from tauopt.cli.resumable import resumable
 
 if TYPE_CHECKING:
@@ -48,9 +48,11 @@ def prepare(
         ),
     ] = False,
     output: Output = None,
+    ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
     """Prepare a dataset: select, label, split, shuffle, fit constants; a second call finds it."""
+    del ray_address
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.convert import check_format, convert
     from tauopt.workflows.data_record import present

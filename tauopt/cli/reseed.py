@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, RayAddress, Search
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,9 +19,11 @@ def reseed(
     top: Annotated[int, typer.Option(min=1, help="How many trials, the best first.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 5,
     output: Output = None,
+    ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
     """Train the best trials of a search again on other seeds: mean, spread, and ties."""
+    del ray_address
     from dataclasses import asdict
 
     from tauopt.cli.console import print_json, progress, results

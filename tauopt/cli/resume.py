@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, RayAddress, Search
 
 
 def resume(
     search: Search = None,
     output: Output = None,
+    ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
     """Go on with a search as it was begun: one that has paused, or one that nobody runs."""
+    del ray_address
     from tauopt.cli.console import progress
     from tauopt.cli.controlled import print_controlled
     from tauopt.cli.live import watching

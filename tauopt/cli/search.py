@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tauopt.cli.options import Json, Output, Overrides
+from tauopt.cli.options import Json, Output, Overrides, RayAddress
 
 if TYPE_CHECKING:
     from tauopt.workflows.dry_run import DryRun
@@ -39,9 +39,11 @@ def search(
         bool,
         typer.Option("--accept-changes", help="Resume although file, data or code changed."),
     ] = False,
+    ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
     """Search good values for an experiment's ranges: train, stop poor trials, rank the rest."""
+    del ray_address
     laid = [*(overrides or []), *([f"search.trials={trials}"] if trials else [])]
     if dry_run:
         _preview(file, laid, json=json)

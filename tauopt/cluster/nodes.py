@@ -1,55 +1,82 @@
-"""A function on every node of a Ray cluster."""
+"""A function on the nodes of a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from tauopt.errors import ServiceError
 
 WAIT_S = 180.0
 """How long a node may take: its first task imports what it needs."""
 
-R = TypeVar("R")
+
+class Node(NamedTuple):
+    """A node that trains."""
+
+    id: str
+    name: str
+    """`host (address)`."""
 
 
-def on_every_node(
-    function: Callable[..., R], *arguments: Any, wait_s: float = WAIT_S
-) -> dict[str, R]:
-    """Run a function of a module once on each node that trains, in the Ray that is running.
+def training_nodes() -> list[Node]:
+    """Return the nodes with a CPU of the Ray that is running."""
+    import ray
 
-    Args:
-        function: of a module that the nodes have too; it travels by its name.
-        arguments: of it.
-        wait_s: how long they may take together.
-    Returns:
-        node, as `host (address)` -> what the function returned there.
+    return [
+        Node(node["NodeID"], f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})")
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+    ]
+
+
+def ask(node: Node, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Let a node run a function of a module that it has too; returns Ray's promise of a result."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(node.id, soft=False)
+    remote = ray.remote(num_cpus=0, max_retries=1)(function)
+    return remote.options(scheduling_strategy=here).remote(*arguments)
+
+
+def answers(asked: Mapping[Node, Any], *, wait_s: float = WAIT_S) -> dict[Node, Any]:
+    """Return what nodes have answered within a time; those that have not are left out.
+
     Raises:
         ServiceError: a node can't run it; says which, and why.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    remote = ray.remote(num_cpus=0, max_retries=1)(function)
-    asked = {}
-    for node in ray.nodes():
-        if node["Alive"] and node["Resources"].get("CPU", 0) > 0:
-            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-            asked[name] = remote.options(scheduling_strategy=here).remote(*arguments)
-    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=wait_s)
-    return {name: _result(name, task, task in ready) for name, task in asked.items()}
+    promises = list(asked.values())
+    ready, _ = ray.wait(promises, num_returns=len(promises), timeout=wait_s)
+    return {node: _result(node, task) for node, task in asked.items() if task in ready}
 
 
-def _result(name: str, task: Any, is_ready: bool) -> Any:
+def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[Node, Any]:
+    """Run a function once on each node that trains.
+
+    Raises:
+        ServiceError: a node can't run it, or does not answer; says which.
+    """
+    asked = {node: ask(node, function, *arguments) for node in training_nodes()}
+    found = answers(asked) if asked else {}
+    for node in asked:
+        if node not in found:
+            raise ServiceError(
+                f"Ray's node {node.name} does not answer; take it out of the cluster"
+            )
+    return found
+
+
+def _result(node: Node, task: Any) -> Any:
     import ray
 
-    if not is_ready:
-        raise ServiceError(f"Ray's node {name} does not answer; take it out of the cluster")
     try:
         return ray.get(task)
     except ray.exceptions.RayError as error:
         cause = str(error.__cause__ or error).strip().splitlines()[-1]
         raise ServiceError(
-            f"Ray's node {name} can't run tauopt: {cause}; install the same tauopt on every node"
+            f"Ray's node {node.name} can't run tauopt: {cause}; install the same tauopt on every "
+            "node"
         ) from error

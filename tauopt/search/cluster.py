@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tauopt.cluster import start
@@ -31,6 +32,8 @@ _WORKER = {
     "PYTHONWARNINGS": "ignore",
 }
 
+_SLOTS_S = 2.0
+
 
 def environment() -> contextlib.AbstractContextManager[None]:
     """Set what Ray reads from the environment for the length of the block."""
@@ -38,8 +41,8 @@ def environment() -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def running_ray(resources: Resources) -> Iterator[int]:
-    """Give Ray for the length of the block, and how many trials it runs at a time.
+def running_ray(resources: Resources) -> Iterator[Callable[[], int]]:
+    """Give Ray for the length of the block, and a function that says how many trials may run now.
 
     A Ray that runs in this process already is used and left running.
 
@@ -48,7 +51,27 @@ def running_ray(resources: Resources) -> Iterator[int]:
         UsageError: GPUs are asked for and there are none.
     """
     with start.running(cpus=cpus_offered(resources), variables=_WORKER) as offered:
-        yield slots(resources, offered)
+        slots(resources, offered)
+        yield Slots(resources)
+
+
+class Slots:
+    """How many trials Ray can run now: nodes come and go."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._asked = float("-inf")
+        self._number = 0
+
+    def __call__(self) -> int:
+        """Return the number, of a few seconds ago at most."""
+        import ray
+
+        now = time.monotonic()
+        if now >= self._asked + _SLOTS_S:
+            self._asked = now
+            self._number = fitting(self._resources, ray.cluster_resources())
+        return self._number
 
 
 def cpus_offered(resources: Resources) -> int:
@@ -60,11 +83,8 @@ def cpus_offered(resources: Resources) -> int:
 
 
 def slots(resources: Resources, offered: Mapping[str, Any]) -> int:
-    """Return how many trials run at a time.
+    """Return how many trials run at a time; arguments as of `fitting`.
 
-    Args:
-        resources: what a trial takes, and the concurrency asked for.
-        offered: what Ray has: `CPU`, `GPU`.
     Raises:
         ServiceError: not even one trial fits.
         UsageError: GPUs are asked for and there are none.
@@ -75,15 +95,27 @@ def slots(resources: Resources, offered: Mapping[str, Any]) -> int:
             f"search.resources.gpus: {resources.gpus:g} a trial asked for, but Ray sees no GPU; "
             "set it to 0, or check `tauopt doctor`"
         )
+    number = fitting(resources, offered)
+    if number < 1:
+        raise ServiceError(
+            f"a trial takes {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, but Ray has "
+            f"{cpus:g} and {gpus:g}: lower search.resources"
+        )
+    return number
+
+
+def fitting(resources: Resources, offered: Mapping[str, Any]) -> int:
+    """Return how many trials fit, and not more than were asked for.
+
+    Args:
+        resources: what a trial takes, and the concurrency asked for.
+        offered: what Ray has: `CPU`, `GPU`.
+    """
+    cpus, gpus = float(offered.get("CPU", 0)), float(offered.get("GPU", 0))
     fits = math.floor(cpus / resources.cpus + 1e-9)
     if resources.gpus:
         whole = resources.gpus >= 1
         a_gpu = 1 / resources.gpus if not whole else 0.0
         on_gpus = gpus // resources.gpus if whole else gpus * math.floor(a_gpu + 1e-9)
         fits = min(fits, int(on_gpus))
-    if fits < 1:
-        raise ServiceError(
-            f"a trial takes {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, but Ray has "
-            f"{cpus:g} and {gpus:g}: lower search.resources"
-        )
     return min(resources.concurrent, fits) if resources.concurrent else fits

@@ -21,7 +21,7 @@ from tauopt.search.drawing import write_fronts
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.interrupts import Interrupts, interrupts
 from tauopt.search.leaderboard import LEADERBOARD, rows
-from tauopt.search.nodes import check_nodes
+from tauopt.search.nodes import Nodes
 from tauopt.search.order import LOCK, Order, own_space, study_of
 from tauopt.search.report.write import report_in_the_end
 from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
@@ -252,18 +252,30 @@ class _Drive:
             return why
         with cluster.environment(), cluster.running_ray(self._settings.resources) as concurrent:
             signals.listen()  # Ray takes SIGTERM for itself when it starts
-            if os.environ.get(ADDRESS):
-                check_nodes([self._order.folder, self._order.dataset])
-            return execute(
+            nodes = self._nodes() if os.environ.get(ADDRESS) else None
+            why = execute(
                 self._trials,
                 resources=self._settings.resources,
                 concurrent=concurrent,
                 scratch=self._order.folder / _SCRATCH,
                 begin=self._begin,
                 end=self._end,
-                halt=lambda: self._halt(signals),
+                halt=lambda: self._halt(signals) or (nodes.watch() if nodes else ""),
                 worker=worker,
             )
+        if nodes and nodes.fault and not signals.number:
+            raise ServiceError(f"{nodes.fault}; then: {self._order.resume_command}")
+        return why
+
+    def _nodes(self) -> Nodes:
+        """Check the nodes of the cluster that we joined; returns what watches for more."""
+        nodes = Nodes(
+            shared=self._order.folder,
+            dataset=self._order.dataset,
+            say=lambda message: self._on_event(Event("note", message=message)),
+        )
+        nodes.check()
+        return nodes
 
     def _begin(self, proposal: Proposal) -> Path:
         """Make a proposal ready to be trained: its plan in its folder, and its run."""

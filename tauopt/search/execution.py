@@ -10,11 +10,13 @@ from typing import Any
 from ray import tune
 
 from tauopt.config.experiment import Resources
+from tauopt.search.origin import code_version
 from tauopt.search.scheduler import Halt, StudyScheduler
 from tauopt.search.searcher import End, StudySearcher
-from tauopt.search.trainable import AFTER, CPUS, FOLDER, GPUS, STOP, TrialWorker
+from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, STOP, TrialWorker
 from tauopt.search.trials import Proposal, Trials
 
+_MOST = 100_000
 RETRIES = 2
 """How often a trial whose worker died is taken up again from its checkpoint."""
 
@@ -23,7 +25,7 @@ def execute(
     trials: Trials,
     *,
     resources: Resources,
-    concurrent: int,
+    concurrent: Callable[[], int],
     scratch: Path,
     begin: Callable[[Proposal], Path],
     end: End,
@@ -37,7 +39,7 @@ def execute(
     Args:
         trials: the study's bookkeeping.
         resources: what a trial takes.
-        concurrent: trials at a time.
+        concurrent: says how many trials may run now; nodes come and go.
         scratch: folder for Ray's own files, which nobody reads; removed in the end.
         begin: makes a proposal ready and returns its trial's folder.
         end: is told of each trial that ended.
@@ -49,7 +51,7 @@ def execute(
     Raises:
         Exception: what went wrong in the bookkeeping, `begin` or `end`.
     """
-    stop = scratch / STOP
+    stop, code = scratch / STOP, code_version()
 
     def configured(proposal: Proposal) -> dict[str, Any]:
         return {
@@ -58,6 +60,7 @@ def execute(
             STOP: str(stop),
             CPUS: resources.cpus,
             GPUS: resources.gpus,
+            CODE: code,
         }
 
     def reason() -> str:
@@ -66,12 +69,12 @@ def execute(
             stop.touch()
         return why
 
-    searcher = StudySearcher(trials, begin=configured, end=end)
+    searcher = StudySearcher(trials, begin=configured, end=end, concurrent=concurrent)
     halting = Halt(reason)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        _tuner(searcher, halting, resources, concurrent, scratch, worker or TrialWorker).fit()
+        _tuner(searcher, halting, resources, scratch, worker or TrialWorker).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if searcher.error is not None:
@@ -83,7 +86,6 @@ def _tuner(
     searcher: StudySearcher,
     halting: Halt,
     resources: Resources,
-    concurrent: int,
     scratch: Path,
     worker: type[tune.Trainable],
 ) -> tune.Tuner:
@@ -92,8 +94,9 @@ def _tuner(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=StudyScheduler(searcher),
-            # Without it Ray holds one pending trial: the search would run one after another.
-            max_concurrent_trials=concurrent,
+            # The searcher says when one more may begin. Without it Ray holds one pending trial:
+            # the search would run one after another.
+            max_concurrent_trials=_MOST,
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.trial_id),

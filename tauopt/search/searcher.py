@@ -23,7 +23,9 @@ End = Callable[[int], None]
 class StudySearcher(Searcher):
     """Knows which of the study's trials each of Ray's trials is."""
 
-    def __init__(self, trials: Trials, *, begin: Begin, end: End) -> None:
+    def __init__(
+        self, trials: Trials, *, begin: Begin, end: End, concurrent: Callable[[], int]
+    ) -> None:
         super().__init__()
         self.trials = trials
         self.numbers: dict[str, int] = {}
@@ -32,11 +34,14 @@ class StudySearcher(Searcher):
         self.error: Exception | None = None
         self._begin = begin
         self._end = end
+        self._concurrent = concurrent
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the configuration of the next trial, or FINISHED."""
+        """Return the configuration of the next trial, FINISHED, or None if it has no place yet."""
         if self.error is not None or self.trials.gives_up():
             return FINISHED
+        if len(self.numbers) >= self._concurrent():
+            return None
         try:
             proposal = self.trials.next_trial()
             if proposal is None:

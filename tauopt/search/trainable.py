@@ -20,12 +20,13 @@ from ray import tune
 
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
+from tauopt.search.origin import code_version
 from tauopt.search.plans import halve_batch, read_plan
 
 if TYPE_CHECKING:
     from tauopt.training.protocols import Report
 
-FOLDER, AFTER, STOP, CPUS, GPUS = "folder", "after", "stop", "cpus", "gpus"
+FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus", "code"
 """Keys of the configuration that Ray hands to a worker."""
 FAILED, TRACEBACK = "failed", "traceback"
 """Keys of a result that ends a failed trial."""
@@ -64,6 +65,7 @@ class TrialWorker(tune.Trainable):
         self._folder = Path(config[FOLDER])
         self.after: int = config[AFTER]
         self._stop = Path(config[STOP])
+        self._code: str = config[CODE]
         self._looked = 0.0
         self._held = contextlib.ExitStack()
         self._reports = None
@@ -71,6 +73,8 @@ class TrialWorker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train to the next report."""
         try:
+            if not self._fits():
+                return {"done": False}
             report = next(self._begun())
         except TrialFailed as error:
             return self._failed(str(error))
@@ -95,6 +99,21 @@ class TrialWorker(tune.Trainable):
 
     def _failed(self, reason: str, traced: str = "") -> dict[str, Any]:
         return {FAILED: reason, TRACEBACK: traced, "done": True}
+
+    def _fits(self) -> bool:
+        """Wait until this node may train the trial; False if the search stops before.
+
+        Ray gives trials to a node as soon as it joins. It may have other code, which the driver
+        will find and stop the search for, or be getting its copy of the dataset.
+        """
+        if self._reports is not None:
+            return True
+        is_ours = code_version() == self._code
+        while not is_ours or not read_plan(self._folder).dataset.is_dir():
+            if self.stops():
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     def _begun(self) -> Iterator[Report]:
         if self._reports is None:

@@ -231,5 +231,5 @@ def _passwords() -> str:
 def _nodes(output: Path) -> str:
     from tauopt.search.check import check_cluster
 
-    sights = check_cluster([output.absolute(), cache_folder()])
+    sights = check_cluster([output.absolute()])
     return f"{len(sights)}, all with tauopt {next(iter(sights.values())).code}: {', '.join(sights)}"

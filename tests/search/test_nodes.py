@@ -1,6 +1,7 @@
 """What every node of a cluster must have; nodes that really differ are no test's to make."""
 
 import dataclasses
+import time
 
 import pytest
 import ray
@@ -8,7 +9,8 @@ import ray
 from tauopt.config.experiment import Resources
 from tauopt.errors import ServiceError
 from tauopt.search import cluster
-from tauopt.search.nodes import check_nodes, check_sights, look
+from tauopt.search import nodes as search_nodes
+from tauopt.search.nodes import Nodes, check_nodes, check_sights, look
 
 HERE = look([])
 
@@ -18,7 +20,7 @@ HERE = look([])
     [
         ({"code": "0.1.0+abc"}, r"node b has tauopt 0\.1\.0\+abc, this driver .*install the same"),
         ({"python": "3.9.1"}, r"node b has Python 3\.9\.1"),
-        ({"missing": ("/shared/out",)}, r"node b does not see /shared/out: .*TAUOPT_CACHE"),
+        ({"missing": ("/shared/out",)}, r"node b does not see /shared/out: .*nodes share it"),
     ],
 )
 def test_a_node_that_differs_is_named_with_what_to_do(change, message):
@@ -39,3 +41,40 @@ def test_every_node_of_a_running_ray_is_asked(tmp_path, monkeypatch):
         assert len(found) == len(ray.nodes())
         with pytest.raises(ServiceError, match="does not see"):
             check_nodes([tmp_path / "nowhere"])
+
+
+def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(tmp_path, monkeypatch):
+    """Nobody joined really: the one node that there is was not known before."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(search_nodes, "_LOOK_S", 0.0)
+    told = []
+    with cluster.environment(), cluster.running_ray(Resources(concurrent=1)):
+        nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
+        give_up = time.monotonic() + 60
+        while not told and time.monotonic() < give_up:
+            assert nodes.watch() == ""
+        for _ in range(3):
+            assert nodes.watch() == ""
+        assert len(told) == 1
+        assert told[0].endswith("has joined")
+        strange = Nodes(shared=tmp_path / "nowhere", dataset=tmp_path, say=told.append)
+        while not strange.watch() and time.monotonic() < give_up:
+            pass
+        assert "does not see" in strange.watch()
+        nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
+        nodes.check()
+        nodes.watch()
+        assert len(told) == 2
+
+
+def test_a_trial_has_a_place_only_while_it_fits(monkeypatch):
+    offered = {"CPU": 4.0}
+    monkeypatch.setattr(ray, "cluster_resources", lambda: offered)
+    monkeypatch.setattr(cluster, "_SLOTS_S", 0.0)
+    slots = cluster.Slots(Resources(cpus=2))
+    assert slots() == 2
+    offered["CPU"] = 1.0
+    assert slots() == 0
+    offered["CPU"] = 9.0
+    assert slots() == 4
+    assert cluster.Slots(Resources(cpus=2, concurrent=3))() == 3

@@ -112,12 +112,21 @@ class Stack:
             **more,
         }
 
-    def start(self, name: str, *, service: str = "", **more: str) -> None:
-        """Start a service's command in the background; its words go to a file."""
+    def start(
+        self, name: str, *, service: str = "", within: tuple[str, ...] = (), **more: str
+    ) -> None:
+        """Start a service's command in the background; its words go to a file.
+
+        Args:
+            name: of the process.
+            service: whose command it is; empty means the one of that name.
+            within: words of a command that runs it.
+            more: variables of its environment.
+        """
         service = service or name
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                argv(services()[service]), env=self.environment(service, **more),
+                [*within, *argv(services()[service])], env=self.environment(service, **more),
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **self.user,
             )  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -64,10 +65,10 @@ def test_a_backup_that_changed_is_not_restored(stack):
     assert "optuna.dump" in back.stderr + back.stdout or "WARNING" in back.stderr
 
 
-def begun(stack, name, *, trials=4):
+def begun(stack, name, *more, trials=4):
     """Start a long search; return its process once a trial has reported."""
     longer = ["--set", "training.epochs=60", "--set", "search.pruner={type: none}"]
-    process = stack.command(*search_words(stack, name, *longer, trials=trials))
+    process = stack.command(*search_words(stack, name, *longer, *more, trials=trials))
     give_up = time.monotonic() + 120
     while time.monotonic() < give_up:
         try:
@@ -106,6 +107,29 @@ def test_a_node_that_is_killed_loses_no_trial(stack):
     assert found["why"] == "complete"
     assert "retried" in told
     check_whole(stack, "node", trials=4)
+
+
+def test_a_node_that_joins_gets_its_copy_of_the_dataset_and_trains(stack):
+    """The node has a disk of its own where the others share the cache."""
+    cache = stack.folder / "cache"
+    own_disk = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs own {cache} && exec "$@"', "sh")
+    if subprocess.run([*own_disk, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount")
+    more = ["--set", "search.resources.concurrent=3"]
+    process = begun(stack, "joined", *more, trials=12)
+    stack.start("ray-worker-2", service="ray-worker", within=own_disk, RAY_NODE_IP="127.0.0.5")
+    _, told = finished(process)
+    inside = Path(f"/proc/{stack.processes['ray-worker-2'].pid}/root{cache}")
+    copied = [path.name for path in inside.glob("*/*/manifest.json")] + [
+        path.name for path in inside.glob("*/manifest.json")
+    ]
+    stack.kill("ray-worker-2")
+    assert "(127.0.0.5) has joined" in told
+    assert "copying" in told
+    assert len(copied) == 1
+    trials = check_whole(stack, "joined", trials=12).trials
+    spans = [(t.datetime_start, t.datetime_complete) for t in trials]
+    assert max(sum(a <= b < c for a, c in spans) for b, _ in spans) == 3
 
 
 def test_a_database_that_restarts_is_waited_for(stack):
