@@ -21,10 +21,10 @@ import typer
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 
 VERBS = (
-    "search", "status", "stop", "pause", "resume", "extend", "leaderboard", "report", "reseed",
-    "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc", "backup",
-    "restore", "import-mlruns", "train", "simulate", "inspect", "prepare", "validate-data",
-    "models", "init", "validate", "schema", "doctor",
+    "search", "submit", "status", "stop", "pause", "resume", "extend", "leaderboard", "report",
+    "reseed", "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc",
+    "backup", "restore", "import-mlruns", "train", "simulate", "inspect", "prepare",
+    "validate-data", "models", "init", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""
 

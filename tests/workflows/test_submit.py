@@ -1,0 +1,224 @@
+"""Jobs of batch systems: what is written, and that it runs, stops and goes on."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tauopt.cli.app import build_app
+from tauopt.errors import ServiceError, UsageError
+from tauopt.workflows.leaderboard import leaderboard
+from tauopt.workflows.submit import Machines, submit
+from tests import ntuples_factory
+from tests.workflows.tiny_search import EXPERIMENT
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder (with a space in its name) that holds an experiment."""
+    for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "my work"
+    monkeypatch.setenv("TAUOPT_CACHE", str(home / "cache"))
+    ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(1500))
+    settings = ntuples_factory.dataset_settings("ntuples")
+    (home / "data.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (home / "toy.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+    return home
+
+
+GPU = ("search.resources={cpus: 2, gpus: 0.5}",)
+LARGE = Machines(nodes=3, cpus=8, gpus=2, memory_gb=64, hours=1.5)
+
+
+def placeholders(folder):
+    texts = [path.read_text() for path in folder.iterdir() if path.suffix in (".sh", ".sub")]
+    return re.findall(r"@[A-Z]+@", "\n".join(texts))
+
+
+def test_a_slurm_job_asks_for_its_nodes_and_comes_back_when_its_time_is_up(home):
+    options = ["partition=gpu", "--account=tau"]
+    found = submit(home / "toy.yaml", "slurm", machines=LARGE, overrides=GPU,
+                   output=home / "out", options=options)  # fmt: skip
+    assert found.concurrent == 12  # four on the two GPUs of each node
+    lines = (found.folder / "slurm.sh").read_text().splitlines()
+    asked = dict(
+        line.removeprefix("#SBATCH --").split("=", 1) if "=" in line else (line[10:], "")
+        for line in lines
+        if line.startswith("#SBATCH")
+    )
+    wanted = {
+        "nodes": "3", "cpus-per-task": "8", "gpus-per-node": "2", "mem": "64G", "time": "90",
+        "partition": "gpu", "account": "tau", "signal": "B:TERM@120", "requeue": "",
+    }  # fmt: skip
+    assert asked.items() >= wanted.items()
+    assert not placeholders(found.folder)
+    for script in ("slurm.sh", "job.sh"):
+        subprocess.run(["bash", "-n", str(found.folder / script)], check=True)
+    assert found.command == f"sbatch '{found.folder}/slurm.sh'"
+
+
+def test_an_htcondor_job_drives_with_one_process_and_trains_with_all(home):
+    found = submit(home / "toy.yaml", "htcondor", machines=LARGE, overrides=GPU,
+                   output=home / "out", options=['+JobFlavour="tomorrow"'])  # fmt: skip
+    lines = (found.folder / "htcondor.sub").read_text().splitlines()
+    pairs = [line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")]
+    asked = {key.strip(): value.strip() for key, value in pairs}
+    wanted = {
+        "request_cpus": "8", "request_gpus": "2", "request_memory": "64 GB", "+MaxRuntime": "5400",
+        "+JobFlavour": '"tomorrow"', "executable": f"{found.folder}/job.sh",
+        "arguments": '"$(Process) $(Cluster)"', "kill_sig": "SIGTERM",
+    }  # fmt: skip
+    assert asked.items() >= wanted.items()
+    assert lines[-1] == "queue 3"
+    assert os.access(found.folder / "job.sh", os.X_OK)
+    assert not placeholders(found.folder)
+
+
+def test_an_image_gets_the_folders_and_the_gpus(home):
+    image = home / "tauopt.sif"
+    image.touch()
+    found = submit(home / "toy.yaml", "slurm", machines=LARGE, overrides=GPU,
+                   output=home / "out", image=image)  # fmt: skip
+    (line,) = re.findall(r"^inside=.*$", (found.folder / "job.sh").read_text(), re.MULTILINE)
+    assert line.startswith("inside=(apptainer exec --nv --bind ")
+    assert str(home / "out") in line
+    assert str(home / "cache") in line
+    with pytest.raises(UsageError, match="no such image"):
+        submit(home / "toy.yaml", "slurm", machines=Machines(), image=home / "other.sif",
+               output=home / "out")  # fmt: skip
+
+
+def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
+    monkeypatch.setenv("TAUOPT_STORAGE", "postgresql+psycopg://me:hush'it@db/optuna")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush it")
+    found = submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out")
+    private = [found.folder / "environment", found.folder / "ray_token"]
+    token = private[1].read_text()
+    for path in found.folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == (0o600 if path in private else 0o755)
+        if path not in private:
+            assert "hush" not in path.read_text()
+            assert token not in path.read_text()
+    told = subprocess.run(
+        ["bash", "-c", '. "$0"; printf "%s\\n" "$TAUOPT_STORAGE" "$MLFLOW_TRACKING_PASSWORD"',
+         str(private[0])], capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert told.splitlines() == ["postgresql+psycopg://me:hush'it@db/optuna", "hush it"]
+    submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out")
+    assert private[1].read_text() == token, "a job that runs has this one"
+
+
+@pytest.mark.parametrize(
+    ("machines", "overrides", "options", "message"),
+    [
+        (Machines(cpus=1), ("search.resources.cpus=2",), (), "a node has 1 and 0"),
+        (Machines(gpus=1), (), (), "no trial would use one"),
+        (Machines(), GPU, (), "a node has 8 and 0"),
+        (Machines(), (), ("partition",), "KEY=VALUE"),
+        (Machines(), (), ("partition=gpu\nrm -rf x",), "KEY=VALUE"),
+    ],
+)
+def test_what_can_not_run_is_said_before_anything_is_written(
+    home, machines, overrides, options, message
+):
+    with pytest.raises(UsageError, match=message):
+        submit(home / "toy.yaml", "slurm", machines=machines, overrides=overrides,
+               options=options, output=home / "out")  # fmt: skip
+    assert not list(home.glob("out/batch/*/*.sh"))
+
+
+def program(folder, name, text):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_the_batch_system_is_asked_and_its_answer_told(home, monkeypatch):
+    program(home / "bin", "sbatch", 'echo "Submitted batch job 7"; echo "$1" > asked')
+    monkeypatch.setenv("PATH", f"{home / 'bin'}:{os.environ['PATH']}")
+    words = ["submit", str(home / "toy.yaml"), "--slurm", "--now", "-o", str(home / "out")]
+    told = CliRunner().invoke(build_app(), [*words, "--json"])
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout)
+    assert found["told"] == "Submitted batch job 7"
+    folder = Path(found["folder"])
+    assert (folder / "asked").read_text().strip() == str(folder / "slurm.sh")
+    program(home / "bin", "sbatch", "echo 'no such partition' >&2; exit 1")
+    with pytest.raises(ServiceError, match=r"refuses .*no such partition"):
+        submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out", now=True)
+    told = CliRunner().invoke(build_app(), [*words, "--htcondor"])
+    assert isinstance(told.exception, UsageError)
+
+
+@pytest.mark.slow
+def test_a_slurm_job_of_two_nodes_is_stopped_goes_to_the_queue_and_goes_on(home):
+    """Slurm's own programs stand in: srun starts the command once a node, on this machine."""
+    longer = (
+        "training.epochs=40",
+        "training.early_stopping.patience=40",
+        "search.trials=8",
+        "model.units={int: [2, 64]}",
+    )
+    found = submit(home / "toy.yaml", "slurm", machines=Machines(nodes=2, cpus=1, memory_gb=1),
+                   overrides=longer, output=home / "out")  # fmt: skip
+    program(home / "bin", "srun", 'while [[ $1 == --* ]]; do shift; done; SLURM_PROCID=0 exec "$@"')
+    program(home / "bin", "scontrol", f'echo "$@" >> "{home}/requeued"')
+    environment = {
+        **os.environ, "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "2",
+    }  # fmt: skip
+
+    def started():
+        with (home / "log").open("ab") as log:
+            return subprocess.Popen(
+                ["bash", str(found.folder / "slurm.sh")], env=environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def ended(job):
+        with contextlib.suppress(ProcessLookupError):  # Slurm leaves nothing of a job
+            os.killpg(job.pid, signal.SIGKILL)
+
+    job = started()
+    try:
+        give_up = time.monotonic() + 180
+        while not any(row.reports for row in _rows(home)):
+            assert job.poll() is None, (home / "log").read_text()
+            assert time.monotonic() < give_up, (home / "log").read_text()
+            time.sleep(1)
+        os.kill(job.pid, signal.SIGTERM)
+        assert job.wait(timeout=120) == 143, (home / "log").read_text()
+        assert (home / "requeued").read_text().split() == ["requeue", "7"]
+        ended(job)
+        left = [row for row in _rows(home) if row.state == "RUNNING"]
+        assert left, "it was over before it was stopped"
+        job = started()
+        assert job.wait(timeout=300) == 0, (home / "log").read_text()
+        give_up = time.monotonic() + 60
+        nodes = ["pgrep", "--pgroup", str(job.pid), "--full", "job.sh"]
+        while subprocess.run(nodes, capture_output=True, check=False).returncode == 0:
+            assert time.monotonic() < give_up, "the other node does not end by itself"
+            time.sleep(0.5)
+    finally:
+        ended(job)
+    rows = leaderboard("toy", output=home / "out").rows
+    assert len(rows) == 8
+    assert {row.state for row in rows} == {"COMPLETE"}
+    assert (found.folder / "ray.7.1.log").exists()
+
+
+def _rows(home):
+    try:
+        return leaderboard("toy", output=home / "out").rows
+    except UsageError:
+        return []
