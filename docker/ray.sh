@@ -18,7 +18,9 @@ driver)
     ray start --disable-usage-stats --address "$RAY_HOST:$RAY_PORT" \
         ${RAY_NODE_IP:+--node-ip-address "$RAY_NODE_IP"} --num-cpus 0 \
         --object-store-memory "${RAY_OBJECT_STORE_BYTES:-104857600}" > /dev/null
-    export TAUOPT_STORAGE="postgresql+psycopg://optuna:$OPTUNA_PASSWORD@$POSTGRES_HOST:$POSTGRES_PORT/optuna"
+    if [ -z "${TAUOPT_STORAGE:-}" ]; then
+        export TAUOPT_STORAGE="postgresql+psycopg://optuna:$OPTUNA_PASSWORD@$POSTGRES_HOST:$POSTGRES_PORT/optuna"
+    fi
     export RAY_ADDRESS="$RAY_HOST:$RAY_PORT"
     exec "$@"
     ;;

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tauopt.errors import InvalidNameError, LockedError
+from tauopt.errors import InvalidNameError, LockedError, ServiceError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What may become the name of a file, a study or a run."""
@@ -111,6 +111,25 @@ def new_folder(path: Path) -> Iterator[Path]:
         fsync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_space(folder: Path, needed: float, *, what: str, remedy: str) -> None:
+    """Refuse to go on when the disk can't hold what is to come.
+
+    Args:
+        folder: that it will be written to.
+        needed: bytes.
+        what: it is, for the message.
+        remedy: beside making room.
+    Raises:
+        ServiceError: fewer bytes are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ServiceError(
+            f"{folder}: {needed / 1e9:.3g} GB more are needed for {what}, {free / 1e9:.3g} GB are "
+            f"free; make room, or {remedy}"
+        )
 
 
 def sha256_file(path: Path) -> str:

@@ -6,14 +6,14 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.cluster.start import ADDRESS
 from tauopt.config.experiment import Search
 from tauopt.config.networks.own import short_type
-from tauopt.durable import locked, write_json
+from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import cluster, plans, telling
 from tauopt.search.budget import Clock
@@ -38,12 +38,11 @@ from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import open_parent
 from tauopt.training.protocols import trial_seed
 
-if TYPE_CHECKING:
-    pass
-
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
 _REST_S = 0.5
+_ROOM_BYTES = 100e6
+"""Least that a search is begun with: the files of a few small trials."""
 PAUSED = "paused"
 """Why a search's run is not running although its driver lives."""
 
@@ -75,6 +74,7 @@ def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) 
     """
     check_sampler(order.file.base.search.sampler)
     order.folder.mkdir(parents=True, exist_ok=True)
+    check_space(order.folder, _ROOM_BYTES, what="a search's trials", remedy="choose another -o")
     with locked(order.folder / LOCK, what=f"search {order.name!r}"):
         try:
             return _Drive(order, on_event).run(worker)

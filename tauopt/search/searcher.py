@@ -8,7 +8,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from tauopt.search.trainable import FAILED, TRACEBACK
+from tauopt.errors import ServiceError
+from tauopt.search.trainable import FAILED, REFUSED, TRACEBACK
 from tauopt.search.trials import Proposal, Trials
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,12 @@ class StudySearcher(Searcher):
         if number is None:
             return
         try:
-            self._tell(trial_id, number, {} if error else (result or {}))
+            told = {} if error else (result or {})
+            if REFUSED in told:  # stays RUNNING in the study: a resume takes it up again
+                raise ServiceError(
+                    f"trials can't be written, {told[REFUSED]}; make room and resume"
+                )
+            self._tell(trial_id, number, told)
             self._end(number)
         except Exception as failure:  # noqa: BLE001 - as above
             self.error = failure

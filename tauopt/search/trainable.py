@@ -8,6 +8,7 @@ search, finds the checkpoint in the trial's own folder; Ray keeps none.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import time
@@ -30,6 +31,9 @@ FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus
 """Keys of the configuration that Ray hands to a worker."""
 FAILED, TRACEBACK = "failed", "traceback"
 """Keys of a result that ends a failed trial."""
+REFUSED = "refused"
+"""Key of a result that ends the search: storage that takes no more is not the trial's fault."""
+_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LOCK_WAIT_S = 60.0
 _POLL_S = 0.2
@@ -83,6 +87,12 @@ class TrialWorker(tune.Trainable):
             return {"done": False}
         except StopIteration:
             return self._failed("training ended without its last report")
+        except OSError as error:
+            if error.errno not in _REFUSES:
+                return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+            self._leave()
+            where = error.filename or self._folder
+            return {REFUSED: f"{where}: {error.strerror}", "done": True}
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
             if out_of_memory(error) and halve_batch(self._folder):
                 self._leave()

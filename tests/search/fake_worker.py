@@ -1,5 +1,6 @@
 """A worker without TensorFlow: its curve depends on the parameters, its checkpoint is a file."""
 
+import errno
 import json
 import os
 import signal
@@ -47,6 +48,8 @@ class FakeWorker(TrialWorker):
                 raise TrialFailed("the loss is not finite at report 1")
             if trouble == "memory" and plan.experiment.training.batch_size > 128:
                 raise MemoryError("no memory for the batch")
+            if trouble == "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "state.json"))
             if trouble == "bug":
                 raise ZeroDivisionError("a bug in the model")
             history.append(1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number)

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import signal
 import time
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from optuna.trial import TrialState
 
 from tauopt.config.experiment import Resources
 from tauopt.durable import locked
-from tauopt.errors import Interrupted, LockedError, SearchError
+from tauopt.errors import Interrupted, LockedError, SearchError, ServiceError
 from tauopt.search import cluster
 from tauopt.search.driver import run_search
 from tauopt.search.storage import open_storage
@@ -155,6 +156,26 @@ def test_a_search_whose_trials_all_fail_stops_with_the_first_traceback(tmp_path)
     assert states_of(tmp_path)[:3] == ["FAIL"] * 3
     assert len(states_of(tmp_path)) <= 4
     assert runs_of(tmp_path)["toy"].info.status == "FAILED"
+
+
+def test_a_disk_that_is_nearly_full_is_noticed_before_the_first_trial(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9 - 1000, 1000))
+    with pytest.raises(ServiceError, match="for a search's trials, 1e-06 GB are free; make room"):
+        search(tmp_path)
+    assert not (tmp_path / "out" / "studies.db").exists()
+
+
+def test_a_full_disk_stops_the_search_and_costs_no_trial(tmp_path):
+    give_trouble(tmp_path, {"1": "full"})
+    with pytest.raises(ServiceError, match=r"state\.json: No space left on device; make room"):
+        search(tmp_path, trials=3, concurrent=1)
+    assert states_of(tmp_path) == ["COMPLETE", "RUNNING"]
+    assert runs_of(tmp_path)["toy"].info.status == "KILLED"
+    give_trouble(tmp_path, {})
+    search(tmp_path, trials=3, concurrent=1, resume=True)
+    assert states_of(tmp_path) == ["COMPLETE"] * 3
+    assert len(runs_of(tmp_path)) == 4
 
 
 def test_pruned_trials_are_pruned_in_the_study_and_finished_in_mlflow(tmp_path):

@@ -1,16 +1,20 @@
 """Searches on the whole stack: PostgreSQL, an MLflow server with passwords, a Ray cluster."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import optuna
 import pytest
 
+from tauopt.tracking import registry, runs
 from tests.stack.searches import check_whole, client, search_words, storage_url, study_of
+from tests.tracking.test_registry import make_entry
 
 pytestmark = pytest.mark.service
 
@@ -150,6 +154,47 @@ def test_an_mlflow_server_that_is_away_for_a_while_gets_everything_once(stack):
     found, _ = finished(process)
     assert not found["undelivered"]
     check_whole(stack, "mlflow", trials=12)
+
+
+def test_an_mlflow_server_that_hangs_holds_nothing_up_and_gets_everything_once(stack):
+    process = begun(stack, "hanging", trials=12)
+    server = stack.processes["mlflow"].pid
+    os.killpg(server, signal.SIGSTOP)
+    reported = sum(len(t.intermediate_values) for t in study_of(stack, "hanging").trials)
+    time.sleep(20)
+    later = sum(len(t.intermediate_values) for t in study_of(stack, "hanging").trials)
+    os.killpg(server, signal.SIGCONT)
+    assert later > reported
+    found, _ = finished(process)
+    assert not found["undelivered"]
+    check_whole(stack, "hanging", trials=12)
+
+
+def test_promotions_at_once_get_versions_of_their_own(stack, tmp_path):
+    """Sixteen clients register eight models, each twice, with one server and one database."""
+    server = client(stack)
+    parent = runs.open_parent(server, experiment="tau-id", name="many", uid="promotions")
+    made, errors = {}, []
+
+    def work(number):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            entry = make_entry(folder, parent, f"model {number // 2}".encode())
+            made[number] = registry.register(server, "many", entry).version
+        except Exception as error:  # noqa: BLE001 - shown below
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    held = registry.versions(server, "many")
+    assert len({version.version for version in held}) == len(held) == 8
+    assert all(made[number] == made[number + 1] for number in range(0, 16, 2))
+    assert registry.champion(server, "many").version in {version.version for version in held}
 
 
 def test_a_search_is_stopped_from_another_client_and_resumed_by_its_name(stack):

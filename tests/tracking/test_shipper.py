@@ -189,6 +189,31 @@ def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
     assert again.close(5) is None
 
 
+def test_an_outage_of_ten_minutes_is_knocked_at_seldom_and_nothing_is_lost_or_doubled(
+    client, parent, uid, trial, monkeypatch
+):
+    """A hundred times as fast: pauses, reports and the outage."""
+    from tauopt.tracking import shipper as shipping
+
+    monkeypatch.setattr(shipping, "_PAUSE_S", shipping._PAUSE_S / 100)
+    monkeypatch.setattr(shipping, "_LONGEST_PAUSE_S", shipping._LONGEST_PAUSE_S / 100)
+    flaky = Flaky(client, away=True)
+    with Shipper(flaky, poll_s=0.005) as shipper:
+        shipper.watch(f"{uid}/t000", trial, child(parent, uid))
+        tracker = SpoolTracker(trial)
+        for step in range(600):
+            tracker.metrics({"auc": step / 7}, step=step)
+            time.sleep(0.01)
+        assert len(flaky.calls) < 60
+        flaky.away = False
+        begun = time.monotonic()
+        shipper.finish(f"{uid}/t000", "COMPLETE")
+        assert shipper.drain(30)
+        assert time.monotonic() - begun < 10
+        run_id = shipper.run_id(f"{uid}/t000")
+    assert len(points(client, run_id, "auc")) == 600
+
+
 def test_resumed_run_says_running_again_and_then_its_new_end(client, parent, uid, trial):
     SpoolTracker(trial).metrics({"auc": 0.5}, step=1)
     with Shipper(client, poll_s=0.05) as shipper:
