@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
+from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tauopt.config.experiment import Search
@@ -92,7 +93,7 @@ class Trials:
         self._asked -= sum(t.state is TrialState.WAITING for t in frozen)
         self._live: dict[int, Trial] = {}
         self._followers: dict[int, list[Trial]] = {}
-        self._last: dict[int, tuple[int, float]] = {}
+        self._steps: dict[int, set[int]] = {}
         self._duplicates_in_a_row = 0
         self.failures_in_a_row = 0
         self.first_failure = ""
@@ -118,8 +119,22 @@ class Trials:
 
     def last_report(self, number: int) -> int:
         """Return the number of a trial's last report in the study; 0 if there is none."""
-        trial = self._live[number]
-        return trial.storage.get_trial(trial._trial_id).last_step or 0
+        return max(self._steps_of(self._live[number]), default=0)
+
+    def _steps_of(self, trial: Trial) -> set[int]:
+        """Return the reports of a live trial: the study is asked once, we alone add to them."""
+        if trial.number not in self._steps:
+            frozen = patient(lambda: trial.storage.get_trial(trial._trial_id))
+            self._steps[trial.number] = set(frozen.intermediate_values)
+        return self._steps[trial.number]
+
+    def _write(self, trial: Trial, step: int, value: float) -> None:
+        """Report as Optuna's `report` does, which refuses several objectives; each step once."""
+        steps = self._steps_of(trial)
+        if step not in steps:
+            set_value = trial.storage.set_trial_intermediate_value
+            patient(lambda: set_value(trial._trial_id, step, float(value)))
+            steps.add(step)
 
     def next_trial(self) -> Proposal | None:
         """Return the next trial to train, or None when none is left.
@@ -241,17 +256,17 @@ class Trials:
 
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
-            _report(trial, step, value)
+            self._write(trial, step, value)
         self._tell(trial, first.state, first.values if first.state is TrialState.COMPLETE else None)
 
     def _tell(self, trial: Trial, state: TrialState, values: Sequence[float] | None = None) -> None:
         # Told twice is told once: the answer to the first may have been lost.
         patient(lambda: self.study.tell(trial, values, state=state, skip_if_finished=True))
         self._live.pop(trial.number, None)
+        self._steps.pop(trial.number, None)
 
     def _end(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
         self._tell(self._live[number], state, values)
-        self._last.pop(number, None)
         followers = self._followers.pop(number, [])
         if followers:
             first = self.frozen(number)
@@ -272,13 +287,13 @@ class Trials:
 
     def _falls_behind(self, trial: Trial) -> bool:
         """Ask the pruner as Optuna's `should_prune` does, which refuses several objectives."""
+        if isinstance(self._judging.pruner, NopPruner):
+            return False  # without reading the trial: of all that a report costs, the most
         frozen = trial.storage.get_trial(trial._trial_id)
         return bool(self._judging.pruner.prune(self._judging, frozen))
 
     def _take(self, number: int, step: int, value: float, candidates_seen: int) -> None:
-        trial = self._live[number]
-        patient(lambda: _report(trial, step, value))
-        self._last[number] = (step, value)
+        self._write(self._live[number], step, value)
         event = Event("report", number, value=value, report=step, candidates_seen=candidates_seen)
         self._on_event(event)
 
@@ -313,8 +328,7 @@ class Trials:
 
     def prune(self, number: int) -> None:
         """End a trial that was stopped because it fell behind."""
-        step, _ = self._last[number]
-        trial = self._live[number]
+        step, trial = self.last_report(number), self._live[number]
         reports = trial.storage.get_trial(trial._trial_id).intermediate_values
         self._end(number, TrialState.PRUNED)
         self.failures_in_a_row = 0
@@ -338,12 +352,6 @@ class Trials:
     def gives_up(self) -> bool:
         """Say whether so many trials failed in a row that the search ends."""
         return self.failures_in_a_row >= self._settings.max_failures
-
-
-def _report(trial: Trial, step: int, value: float) -> None:
-    """Report as Optuna's `report` does, which refuses several objectives; once for each step."""
-    if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
-        trial.storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
 
 
 def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
