@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from ray import tune
 
+from tauopt.cluster.start import ADDRESS
 from tauopt.config.experiment import Resources
 from tauopt.search.origin import code_version
 from tauopt.search.scheduler import Halt, StudyScheduler
@@ -51,7 +53,9 @@ def execute(
     Raises:
         Exception: what went wrong in the bookkeeping, `begin` or `end`.
     """
-    stop, code = scratch / STOP, code_version()
+    stop = scratch / STOP
+    # On this machine alone, somebody who edits the code does not stop the search that runs.
+    code = code_version() if os.environ.get(ADDRESS) else ""
 
     def configured(proposal: Proposal) -> dict[str, Any]:
         return {

@@ -67,9 +67,7 @@ class StudySearcher(Searcher):
         try:
             told = {} if error else (result or {})
             if REFUSED in told:  # stays RUNNING in the study: a resume takes it up again
-                raise ServiceError(
-                    f"trials can't be written, {told[REFUSED]}; make room and resume"
-                )
+                raise ServiceError(f"{told[REFUSED]}; then resume")
             self._tell(trial_id, number, told)
             self._end(number)
         except Exception as failure:  # noqa: BLE001 - as above

@@ -32,10 +32,10 @@ FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus
 FAILED, TRACEBACK = "failed", "traceback"
 """Keys of a result that ends a failed trial."""
 REFUSED = "refused"
-"""Key of a result that ends the search: storage that takes no more is not the trial's fault."""
+"""Key of a result that ends the search: a full disk or a strange node is not the trial's fault."""
 _REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-_LOCK_WAIT_S = 60.0
+_LOCK_WAIT_S, _COPY_WAIT_S = 60.0, 600.0
 _POLL_S = 0.2
 
 
@@ -77,8 +77,8 @@ class TrialWorker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train to the next report."""
         try:
-            if not self._fits():
-                return {"done": False}
+            if reason := self._unfit():
+                return {REFUSED: reason, "done": True}
             report = next(self._begun())
         except TrialFailed as error:
             return self._failed(str(error))
@@ -92,7 +92,7 @@ class TrialWorker(tune.Trainable):
                 return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
             self._leave()
             where = error.filename or self._folder
-            return {REFUSED: f"{where}: {error.strerror}", "done": True}
+            return {REFUSED: f"{where}: {error.strerror}: make room", "done": True}
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
             if out_of_memory(error) and halve_batch(self._folder):
                 self._leave()
@@ -110,20 +110,24 @@ class TrialWorker(tune.Trainable):
     def _failed(self, reason: str, traced: str = "") -> dict[str, Any]:
         return {FAILED: reason, TRACEBACK: traced, "done": True}
 
-    def _fits(self) -> bool:
-        """Wait until this node may train the trial; False if the search stops before.
+    def _unfit(self) -> str:
+        """Say why this node can't train the trial; empty if it can.
 
-        Ray gives trials to a node as soon as it joins. It may have other code, which the driver
-        will find and stop the search for, or be getting its copy of the dataset.
+        Ray gives trials to a node as soon as it joins: it may be getting its copy of the dataset.
         """
         if self._reports is not None:
-            return True
-        is_ours = code_version() == self._code
-        while not is_ours or not read_plan(self._folder).dataset.is_dir():
+            return ""
+        if self._code and (ours := code_version()) != self._code:
+            return f"node {os.uname().nodename} has tauopt {ours}, the search {self._code}"
+        dataset = read_plan(self._folder).dataset
+        give_up = time.monotonic() + _COPY_WAIT_S
+        while not dataset.is_dir():
             if self.stops():
-                return False
+                raise Interrupted("the search stops")
+            if time.monotonic() > give_up:
+                return f"node {os.uname().nodename} does not see {dataset}"
             time.sleep(_POLL_S)
-        return True
+        return ""
 
     def _begun(self) -> Iterator[Report]:
         if self._reports is None:

@@ -168,7 +168,9 @@ def test_a_disk_that_is_nearly_full_is_noticed_before_the_first_trial(tmp_path, 
 
 def test_a_full_disk_stops_the_search_and_costs_no_trial(tmp_path):
     give_trouble(tmp_path, {"1": "full"})
-    with pytest.raises(ServiceError, match=r"state\.json: No space left on device; make room"):
+    with pytest.raises(
+        ServiceError, match=r"state\.json: No space left on device: make room; then resume"
+    ):
         search(tmp_path, trials=3, concurrent=1)
     assert states_of(tmp_path) == ["COMPLETE", "RUNNING"]
     assert runs_of(tmp_path)["toy"].info.status == "KILLED"

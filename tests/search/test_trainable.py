@@ -1,0 +1,63 @@
+"""A worker trains only where it is what the search began with; without Ray."""
+
+import threading
+
+import pytest
+
+from tauopt.config.load import read_experiment
+from tauopt.search import trainable
+from tauopt.search.origin import code_version
+from tauopt.search.plans import Plan, write_plan
+from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, REFUSED, STOP
+from tests.search.fake_worker import FakeWorker
+from tests.search.searches import write_experiment
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def worker(tmp_path, dataset, monkeypatch):
+    """A function that makes a worker of one planned trial, in this process."""
+    monkeypatch.setattr(trainable, "limit_process", lambda cpus, gpus: None)
+    file = read_experiment(write_experiment(tmp_path))
+    params = {"model.units": 4, "training.learning_rate": 2e-3}
+    folder = tmp_path / "out" / "searches" / "toy" / "t000"
+    plan = Plan(
+        number=0, name="t000", seed=1, dataset=dataset, experiment=file.resolve(params),
+        params=params, tags={},
+    )  # fmt: skip
+    write_plan(folder, plan)
+
+    def make(code):
+        config = {FOLDER: str(folder), AFTER: 0, STOP: str(tmp_path / "stop"), CPUS: 1, GPUS: 0}
+        return FakeWorker(config={**config, CODE: code})
+
+    return make
+
+
+def test_other_code_on_a_node_ends_the_search_not_the_trial(worker, dataset):
+    dataset.mkdir()
+    told = worker("0.0.1+other").step()
+    assert told["done"]
+    assert f"has tauopt {code_version()}, the search 0.0.1+other" in told[REFUSED]
+    assert worker(code_version()).step()["number"] == 1
+
+
+def test_a_dataset_that_is_on_its_way_is_waited_for(worker, dataset):
+    timer = threading.Timer(0.5, dataset.mkdir)
+    timer.start()
+    assert worker("").step()["number"] == 1
+    assert dataset.is_dir()
+
+
+def test_a_dataset_that_does_not_come_is_said(worker, dataset, monkeypatch):
+    monkeypatch.setattr(trainable, "_COPY_WAIT_S", 0.0)
+    assert f"does not see {dataset}" in worker("").step()[REFUSED]
+
+
+def test_a_search_that_stops_is_not_held_up_by_a_copy(worker, tmp_path):
+    (tmp_path / "stop").touch()
+    assert worker("").step() == {"done": False}
