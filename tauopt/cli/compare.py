@@ -10,7 +10,7 @@ import typer
 from tauopt.cli.options import Json, Output
 
 if TYPE_CHECKING:
-    from tauopt.workflows.compare import Compared
+    from tauopt.workflows.compare_report import Compared
 
 
 def compare(

@@ -16,17 +16,13 @@ def restore(
     json: Json = False,
 ) -> None:
     """Bring a backup back into an output folder that is not there yet."""
-    from tauopt.cli.console import print_json, progress, results
-    from tauopt.workflows.backup import as_json
+    from tauopt.cli.backup import show
+    from tauopt.cli.console import progress
     from tauopt.workflows.backup import restore as bring
 
     with progress() as told:
         saved = bring(folder, output=output, progress=told)
-    if json:
-        print_json(as_json(saved))
-        return
-    line = f"{saved.files} files, {saved.bytes / 1e6:.1f} MB of {saved.folder} in {saved.output}"
-    results().print(line, markup=False, soft_wrap=True)
+    show(saved, of=saved.folder, at=saved.output, json=json)
 
 
 def register(app: typer.Typer) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
+from tauopt.workflows.compare_report import Compared, report
 from tauopt.workflows.evaluated import its_dataset
 from tauopt.workflows.places import make_folder, output_folder
 
@@ -18,41 +18,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from tauopt.deploy.trial import Trial
-    from tauopt.evaluation.comparison import Comparison
 
 RESULT, TABLE, REPORT = "compare.json", "compare.csv", "report.md"
 _SEED = 1
 """Of the bootstraps: the same comparison has the same errors."""
 MOST = 6
 """Trials that a figure can show."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What a comparison found, and where it lies."""
-
-    found: Comparison
-    differences: dict[str, list[Any]]
-    """Path of a setting, or name of a fact -> a value for each trial; only what differs."""
-    run_ids: dict[str, str]
-    sample: str
-    candidates: dict[str, int]
-    """`signal` and `background` candidates, which all trials judge."""
-    folder: Path
-    files: tuple[Path, ...] = field(default=(), repr=False)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all as JSON values."""
-        return {
-            "trials": self.run_ids,
-            "base": self.found.names[0],
-            "sample": self.sample,
-            "candidates": self.candidates,
-            "differences": self.differences,
-            **self.found.as_json(),
-            "folder": str(self.folder),
-            "files": [path.name for path in self.files],
-        }
 
 
 def compare(
@@ -164,7 +135,6 @@ def _compared(
 def _written(result: Compared) -> Compared:
     from tauopt.durable import write_bytes, write_json
     from tauopt.evaluation.comparison import as_csv
-    from tauopt.workflows.compare_report import report
 
     write_bytes(result.folder / TABLE, as_csv(result.found).encode())
     write_bytes(result.folder / REPORT, report(result).encode())

@@ -1,13 +1,42 @@
-"""A comparison in Markdown: settings, numbers, significances, figures."""
+"""A comparison's outcome, and in Markdown: settings, numbers, significances, figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tauopt.evaluation.comparison import Against, Line
-    from tauopt.workflows.compare import Compared
+    from tauopt.evaluation.comparison import Against, Comparison, Line
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found, and where it lies."""
+
+    found: Comparison
+    differences: dict[str, list[Any]]
+    """Path of a setting, or name of a fact -> a value for each trial; only what differs."""
+    run_ids: dict[str, str]
+    sample: str
+    candidates: dict[str, int]
+    """`signal` and `background` candidates, which all trials judge."""
+    folder: Path
+    files: tuple[Path, ...] = field(default=(), repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all as JSON values."""
+        return {
+            "trials": self.run_ids,
+            "base": self.found.names[0],
+            "sample": self.sample,
+            "candidates": self.candidates,
+            "differences": self.differences,
+            **self.found.as_json(),
+            "folder": str(self.folder),
+            "files": [path.name for path in self.files],
+        }
 
 
 def report(result: Compared) -> str:

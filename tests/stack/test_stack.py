@@ -38,6 +38,21 @@ def test_a_search_on_the_stack_says_what_the_same_one_embedded_would(stack):
     assert {"result.json", "model"} <= artifacts
 
 
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [("MLFLOW_TRACKING_PASSWORD", ["sync"]), ("OPTUNA_PASSWORD", ["leaderboard", "alone"])],
+)
+def test_a_wrong_password_is_said_and_not_shown(stack, secret, words):
+    wrong = stack.folder / "secrets" / "wrong"
+    wrong.write_text("not-the-password")
+    wrong.chmod(0o644)
+    told = stack.run(*words, **{f"{secret}_FILE": str(wrong)})
+    assert told.returncode == 4, told.stdout + told.stderr
+    assert "127.0.0.1" in told.stderr
+    assert "not-the-password" not in told.stdout + told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_what_was_backed_up_comes_back(stack):
     """Runs after the search above, whose study and artifacts are lost and restored here."""
     made = stack.run(service="backup")
