@@ -58,6 +58,23 @@ class SearchResult:
         return page if page.is_file() else None
 
 
+def read_search(path: Path | str, *, overrides: Sequence[str] = ()) -> ExperimentFile:
+    """Read an experiment file that has something to search.
+
+    Raises:
+        ConfigError: the file is wrong.
+        UsageError: it has no ranges.
+    """
+    from tauopt.config.load import read_experiment
+
+    file = read_experiment(path, overrides=overrides)
+    if not file.space and not is_own(file):
+        raise UsageError(
+            f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
+        )
+    return file
+
+
 def search(
     path: Path | str,
     *,
@@ -93,13 +110,7 @@ def search(
         SearchError: every trial failed.
         Interrupted: by Ctrl-C or SIGTERM; says how to go on.
     """
-    from tauopt.config.load import read_experiment
-
-    file = read_experiment(path, overrides=overrides)
-    if not file.space and not is_own(file):
-        raise UsageError(
-            f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
-        )
+    file = read_search(path, overrides=overrides)
     name = name or file.name
     place = make_folder(output_folder(output), option="-o").absolute()
     from tauopt.search.driver import run_search

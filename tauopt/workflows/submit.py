@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from tauopt.config.experiment_file import ExperimentFile
-from tauopt.config.load import read_experiment
 from tauopt.durable import check_name, write_bytes
 from tauopt.errors import ServiceError, UsageError
 from tauopt.workflows.places import cache_folder, make_folder, output_folder
+from tauopt.workflows.search import read_search
 
 System = Literal["slurm", "htcondor"]
 _SCRIPT: Mapping[str, str] = {"slurm": "slurm.sh", "htcondor": "htcondor.sub"}
@@ -87,23 +87,29 @@ def submit(
         now: submit it too.
     Raises:
         ConfigError: the file is wrong.
-        UsageError: nothing to search, or a trial fits on no node.
+        UsageError: a trial fits on no node, or another search has that name.
         ServiceError: the batch system refuses it, or is not there.
     """
     from tauopt.search.order import search_folder
     from tauopt.search.runs import EXPERIMENT
 
-    file = read_experiment(path, overrides=overrides)
+    file = read_search(path, overrides=overrides)
     name = check_name(name or file.name, what="name of the search")
     concurrent = _concurrent(file, machines)
     place = make_folder(output_folder(output), option="-o").absolute()
+    record = search_folder(place, name) / EXPERIMENT
+    if record.exists() and record.read_text() != file.text:
+        raise UsageError(
+            f"search {name!r} was begun with another file ({record}), and a job would go on with "
+            "that one: give this search another --name"
+        )
     folder = make_folder(place / "batch" / name, option="-o")
     if image is not None and not image.exists():
         raise UsageError(f"{image}: no such image; README says how one is built")
     words = [str(path.absolute()), "--name", name, "-o", str(place)]
     words += [word for override in overrides for word in ("--set", override)]
     filled = _common(name, machines) | {
-        "RECORD": shlex.quote(str(search_folder(place, name) / EXPERIMENT)),
+        "RECORD": shlex.quote(str(record)),
         "RESUME": shlex.join([name, "-o", str(place)]),
         "SEARCH": shlex.join(words),
         "INSIDE": _inside(image, gpus=machines.gpus, bind=[place, path.absolute().parent]),

@@ -15,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
+from tauopt.config.load import read_experiment
 from tauopt.errors import ServiceError, UsageError
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.submit import Machines, submit
@@ -124,6 +125,7 @@ def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
         (Machines(cpus=1), ("search.resources.cpus=2",), (), "a node has 1 and 0"),
         (Machines(gpus=1), (), (), "no trial would use one"),
         (Machines(), GPU, (), "a node has 8 and 0"),
+        (Machines(), ("model.units=8",), (), "nothing to search"),
         (Machines(), (), ("partition",), "KEY=VALUE"),
         (Machines(), (), ("partition=gpu\nrm -rf x",), "KEY=VALUE"),
     ],
@@ -135,6 +137,16 @@ def test_what_can_not_run_is_said_before_anything_is_written(
         submit(home / "toy.yaml", "slurm", machines=machines, overrides=overrides,
                options=options, output=home / "out")  # fmt: skip
     assert not list(home.glob("out/batch/*/*.sh"))
+
+
+def test_a_search_that_was_begun_with_another_file_is_not_gone_on_with(home):
+    record = home / "out" / "searches" / "toy" / "experiment.yaml"
+    record.parent.mkdir(parents=True)
+    record.write_text(read_experiment(home / "toy.yaml").text)
+    submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out")
+    with pytest.raises(UsageError, match="another --name"):
+        submit(home / "toy.yaml", "slurm", machines=Machines(), overrides=("search.trials=9",),
+               output=home / "out")  # fmt: skip
 
 
 def program(folder, name, text):
