@@ -31,6 +31,7 @@ def test_the_trees_are_no_straw_men(tmp_path):
     assert np.isfinite(found.score).all()
 
 
+@pytest.mark.slow
 def test_trees_on_all_inputs_see_more_than_those_on_variables(tmp_path):
     dataset = open_dataset(prepared_dataset(tmp_path, candidates=3000))
     names = dataset.manifest.classes

@@ -67,6 +67,7 @@ def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(tmp_
         assert len(steps) <= 3 + len(MOMENTS), "more than a rung repeated for each kill"
 
 
+@pytest.mark.slow
 def test_rungs_of_several_objectives_outlive_a_killed_driver(tmp_path, ray_cluster):
     """One trial at a time: a search cut short stops the very trials that an untouched one does."""
     both = {

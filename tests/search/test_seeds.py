@@ -124,6 +124,7 @@ def test_equal_points_are_trained_each_with_its_own_seed_and_more_can_be_added(t
     assert json.loads((folder / "t005" / "trial.json").read_text())["seed"] not in seeds
 
 
+@pytest.mark.slow
 def test_a_stopped_repetition_goes_on_with_what_is_missing(tmp_path):
     order = make_order(tmp_path, trials=3)
     run_search(order, worker=FakeWorker)

@@ -70,6 +70,7 @@ def assert_same_state(a, b, purposes):
             np.testing.assert_array_equal(x, y, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [[2, 5], [1, 9, 4]])
 def test_resumed_anywhere_a_cycle_with_growth_and_averages_is_the_same(
     finished, dataset, tmp_path, batches
@@ -92,6 +93,7 @@ def test_resumed_anywhere_a_cycle_with_growth_and_averages_is_the_same(
     assert_same_state(reference.folder, tmp_path, KEPT)
 
 
+@pytest.mark.slow
 def test_killed_a_cycle_with_growth_and_averages_goes_on_the_same(finished, dataset, tmp_path):
     reference, expected = finished
     train_and_be_killed(dataset, tmp_path, after=500, network="deepsets", **CYCLE)

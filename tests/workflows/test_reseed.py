@@ -59,6 +59,7 @@ def test_a_search_is_extended_and_resumed_by_its_name_alone(home):
     assert {trial["number"] for trial in found["trials"]} == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_new_search_begins_with_the_best_of_an_earlier_one(home):
     ran = CliRunner().invoke(
         build_app(),
