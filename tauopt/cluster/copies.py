@@ -62,7 +62,8 @@ def copy_to_node(folder: Path, node_id: str) -> None:
     waiting: list[Any] = []
     try:
         for name, piece in _pieces(folder):
-            digests.setdefault(name, sha256_file(folder / name))
+            if name not in digests:
+                digests[name] = sha256_file(folder / name)
             waiting.append(receiver.write.remote(name, piece))
             if len(waiting) == _UNDER_WAY:
                 ray.get(waiting.pop(0))
