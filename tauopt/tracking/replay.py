@@ -180,7 +180,7 @@ class Replay:
             self.run_id,
             state=wanted.state,  # type: ignore[arg-type]
             reason=wanted.reason,
-            time_ms=wanted.state_ms,
+            time_ms=max(wanted.state_ms, wanted.began_ms),  # the clock may have stepped back
         )
         self._note(state=wanted.state, state_ms=wanted.state_ms, doubtful=False)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -212,6 +214,35 @@ def test_an_outage_of_ten_minutes_is_knocked_at_seldom_and_nothing_is_lost_or_do
         assert time.monotonic() - begun < 10
         run_id = shipper.run_id(f"{uid}/t000")
     assert len(points(client, run_id, "auc")) == 600
+
+
+def test_a_clock_that_steps_back_changes_neither_order_nor_the_last_value(
+    client, parent, uid, trial, monkeypatch
+):
+    """Each record is an hour older than the one before, and so is the end."""
+    from tauopt.tracking import shipper as shipping
+    from tauopt.tracking import spool
+
+    hours = itertools.count(400_000, -1)
+
+    def now_ns():
+        return next(hours) * 3600 * 10**9
+
+    monkeypatch.setattr(spool, "time", SimpleNamespace(time_ns=now_ns))
+    monkeypatch.setattr(shipping, "now_ms", lambda: now_ns() // 10**6)
+    with Shipper(client, poll_s=0.05) as shipper:
+        shipper.watch(f"{uid}/t000", trial, child(parent, uid))
+        tracker = SpoolTracker(trial)
+        for step in (1, 2, 3):
+            tracker.metrics({"auc": step / 4}, step=step)
+        shipper.finish(f"{uid}/t000", "COMPLETE")
+        assert shipper.drain(20)
+        run = client.get_run(shipper.run_id(f"{uid}/t000"))
+    assert [record.number for record in read_records(trial)] == [1, 2, 3]
+    assert sorted(points(client, run.info.run_id, "auc")) == [(1, 0.25), (2, 0.5), (3, 0.75)]
+    assert run.data.metrics["auc"] == 0.75
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time >= run.info.start_time
 
 
 def test_resumed_run_says_running_again_and_then_its_new_end(client, parent, uid, trial):
