@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tauopt.errors import ServiceError
 
 WAIT_S = 180.0
 """How long a node may take: its first task imports what it needs."""
+
+
+R = TypeVar("R")
 
 
 class Node(NamedTuple):
@@ -40,7 +44,7 @@ def ask(node: Node, function: Callable[..., Any], *arguments: Any) -> Any:
     return remote.options(scheduling_strategy=here).remote(*arguments)
 
 
-def answers(asked: Mapping[Node, Any], *, wait_s: float = WAIT_S) -> dict[Node, Any]:
+def answers(asked: Mapping[Node, Any], *, wait_s: float) -> dict[Node, Any]:
     """Return what nodes have answered within a time; those that have not are left out.
 
     Raises:
@@ -53,19 +57,27 @@ def answers(asked: Mapping[Node, Any], *, wait_s: float = WAIT_S) -> dict[Node, 
     return {node: _result(node, task) for node, task in asked.items() if task in ready}
 
 
-def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[Node, Any]:
+def on_every_node(function: Callable[..., R], *arguments: Any) -> dict[Node, R]:
     """Run a function once on each node that trains.
+
+    Ray takes half a minute to see that a node has died: one that is gone by then is left out.
 
     Raises:
         ServiceError: a node can't run it, or does not answer; says which.
     """
     asked = {node: ask(node, function, *arguments) for node in training_nodes()}
-    found = answers(asked) if asked else {}
-    for node in asked:
-        if node not in found:
-            raise ServiceError(
-                f"Ray's node {node.name} does not answer; take it out of the cluster"
-            )
+    found: dict[Node, R] = {}
+    give_up = time.monotonic() + WAIT_S
+    for node, task in asked.items():
+        try:
+            found |= answers({node: task}, wait_s=max(0.0, give_up - time.monotonic()))
+            if node not in found:
+                raise ServiceError(
+                    f"Ray's node {node.name} does not answer; take it out of the cluster"
+                )
+        except ServiceError:
+            if node in training_nodes():
+                raise
     return found
 
 

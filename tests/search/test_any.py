@@ -160,6 +160,7 @@ def test_the_live_table_names_settings_without_their_architecture():
     assert view._trials[0].params == "type=rnn tracks.units=8"
 
 
+@pytest.mark.slow
 def test_both_architectures_are_trained_and_judged_together(services, tmp_path):
     order = make_order(
         tmp_path, trials=2, epochs=1, overrides=ALL,

@@ -48,7 +48,7 @@ def searched(tmp_path_factory):
     return home, dataset, made
 
 
-@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize("which", [0, pytest.param(-1, marks=pytest.mark.slow)])
 def test_a_search_goes_on_from_a_backup_made_under_it(searched, tmp_path, which):
     home, dataset, made = searched
     restore(made[which], output=tmp_path / "out")
