@@ -54,8 +54,11 @@ def running(*, cpus: int, variables: Mapping[str, str]) -> Iterator[dict[str, fl
         ServiceError: the cluster at `RAY_ADDRESS` can't be joined.
     """
     import ray
+    from ray._private import worker
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # It would print what becomes of nodes to stdout, between our results; there is no option.
+    worker._worker_logs_enabled = False
     if ray.is_initialized():
         yield ray.cluster_resources()
         return

@@ -84,14 +84,15 @@ def test_a_backup_that_changed_is_not_restored(stack):
     assert "optuna.dump" in back.stderr + back.stdout or "WARNING" in back.stderr
 
 
-def begun(stack, name, *more, trials=4):
-    """Start a long search; return its process once a trial has reported."""
+def begun(stack, name, *more, trials=4, reporting=1):
+    """Start a long search; return its process once so many trials have reported."""
     longer = ["--set", "training.epochs=60", "--set", "search.pruner={type: none}"]
     process = stack.command(*search_words(stack, name, *longer, *more, trials=trials))
     give_up = time.monotonic() + 120
     while time.monotonic() < give_up:
         try:
-            if any(trial.intermediate_values for trial in study_of(stack, name).trials):
+            found = study_of(stack, name).trials
+            if sum(bool(trial.intermediate_values) for trial in found) >= reporting:
                 return process
         except KeyError:
             pass  # no study yet
@@ -119,7 +120,7 @@ def finished(process):
 
 
 def test_a_node_that_is_killed_loses_no_trial(stack):
-    process = begun(stack, "node")
+    process = begun(stack, "node", reporting=2)  # one of them on the node
     stack.kill("ray-worker-0")
     found, told = finished(process)
     stack.start("ray-worker-0", service="ray-worker", RAY_NODE_IP="127.0.0.3")
