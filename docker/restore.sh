@@ -8,7 +8,7 @@ if [ ! -s "$folder/SHA256SUMS" ]; then
     echo "restore.sh: $folder is no backup; there are: $(ls "$BACKUPS" | tr '\n' ' ')" >&2
     exit 2
 fi
-(cd "$folder" && sha256sum -c SHA256SUMS) > /dev/null
+(cd "$folder" && sha256sum -c SHA256SUMS) >&2 # names the file that has changed
 used=$(PGPASSWORD="$MLFLOW_PASSWORD" psql --host "$POSTGRES_HOST" --port "$POSTGRES_PORT" \
     --username mlflow --dbname mlflow_users --tuples-only --no-align --command \
     "SELECT count(*) FROM pg_stat_activity WHERE datname IN ('mlflow', 'mlflow_users', 'optuna')
@@ -24,14 +24,20 @@ load() {
         "$folder/$3.dump"
 }
 unpack() {
+    rm -rf "$1.new"
     mkdir "$1.new"
     tar -C "$1.new" -xzf "$folder/$2"
+}
+put() {
     [ ! -e "$1" ] || mv "$1" "$(dirname "$1")/before-$(date -u +%Y%m%dT%H%M%SZ)-$(basename "$1")"
     mv "$1.new" "$1"
 }
+# Files first, beside those that are there: what a full disk ends has replaced nothing.
+unpack "$TAUOPT_OUTPUT" output.tar.gz
+unpack "$MLFLOW_ARTIFACTS" artifacts.tar.gz
 load optuna "$OPTUNA_PASSWORD" optuna
 load mlflow "$MLFLOW_PASSWORD" mlflow
 load mlflow "$MLFLOW_PASSWORD" mlflow_users
-unpack "$TAUOPT_OUTPUT" output.tar.gz
-unpack "$MLFLOW_ARTIFACTS" artifacts.tar.gz
+put "$TAUOPT_OUTPUT"
+put "$MLFLOW_ARTIFACTS"
 echo "$folder"

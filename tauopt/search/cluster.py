@@ -51,7 +51,7 @@ def running_ray(resources: Resources) -> Iterator[Callable[[], int]]:
         UsageError: GPUs are asked for and there are none.
     """
     with start.running(cpus=cpus_offered(resources), variables=_WORKER) as offered:
-        slots(resources, offered)
+        check_fits(resources, offered)
         yield Slots(resources)
 
 
@@ -82,8 +82,8 @@ def cpus_offered(resources: Resources) -> int:
     return max(machine_cpus(), math.ceil(max(resources.concurrent, 1) * resources.cpus))
 
 
-def slots(resources: Resources, offered: Mapping[str, Any]) -> int:
-    """Return how many trials run at a time; arguments as of `fitting`.
+def check_fits(resources: Resources, offered: Mapping[str, Any]) -> None:
+    """Check that a trial fits; arguments as of `fitting`.
 
     Raises:
         ServiceError: not even one trial fits.
@@ -95,13 +95,11 @@ def slots(resources: Resources, offered: Mapping[str, Any]) -> int:
             f"search.resources.gpus: {resources.gpus:g} a trial asked for, but Ray sees no GPU; "
             "set it to 0, or check `tauopt doctor`"
         )
-    number = fitting(resources, offered)
-    if number < 1:
+    if fitting(resources, offered) < 1:
         raise ServiceError(
             f"a trial takes {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, but Ray has "
             f"{cpus:g} and {gpus:g}: lower search.resources"
         )
-    return number
 
 
 def fitting(resources: Resources, offered: Mapping[str, Any]) -> int:

@@ -104,7 +104,8 @@ class Nodes:
         for node, sight in on_every_node(look, self._folders()).items():
             self._known.add(node.id)
             if self._lacks_data(node, sight):
-                self._copy(node)
+                self._say(f"copying {self._dataset.name} to node {node.name}")
+                copy_to_node(self._dataset, node.id)
 
     def watch(self) -> str:
         """Look for nodes that have joined; returns what is wrong with one, else nothing.
@@ -157,7 +158,3 @@ class Nodes:
         others = tuple(folder for folder in sight.missing if folder != data)
         check_sights({node.name: replace(sight, missing=others)}, self._here)
         return data in sight.missing
-
-    def _copy(self, node: Node) -> None:
-        self._say(f"copying {self._dataset.name} to node {node.name}")
-        copy_to_node(self._dataset, node.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import gc
 import os
 import time
@@ -33,7 +34,7 @@ FAILED, TRACEBACK = "failed", "traceback"
 """Keys of a result that ends a failed trial."""
 REFUSED = "refused"
 """Key of a result that ends the search: a full disk or a strange node is not the trial's fault."""
-_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LOCK_WAIT_S, _COPY_WAIT_S = 60.0, 600.0
 _POLL_S = 0.2
@@ -87,16 +88,14 @@ class TrialWorker(tune.Trainable):
             return {"done": False}
         except StopIteration:
             return self._failed("training ended without its last report")
-        except OSError as error:
-            if error.errno not in _REFUSES:
-                return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
-            self._leave()
-            where = error.filename or self._folder
-            return {REFUSED: f"{where}: {error.strerror}: make room", "done": True}
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
             if out_of_memory(error) and halve_batch(self._folder):
                 self._leave()
                 return self.step()
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                self._leave()
+                where = error.filename or self._folder
+                return {REFUSED: f"{where}: {error.strerror}: make room", "done": True}
             return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
         return {
             "number": report.number,
@@ -117,7 +116,7 @@ class TrialWorker(tune.Trainable):
         """
         if self._reports is not None:
             return ""
-        if self._code and (ours := code_version()) != self._code:
+        if self._code and (ours := _own_code()) != self._code:
             return f"node {os.uname().nodename} has tauopt {ours}, the search {self._code}"
         dataset = read_plan(self._folder).dataset
         give_up = time.monotonic() + _COPY_WAIT_S
@@ -163,6 +162,12 @@ class TrialWorker(tune.Trainable):
             return False
         self._looked = now
         return self._stop.exists()
+
+
+@functools.cache
+def _own_code() -> str:
+    """Return the code version that this process began with: a worker reads its source once."""
+    return code_version()
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -51,6 +51,7 @@ def backup(to: Path, *, output: Path | None = None, progress: Progress | None = 
         progress: is told of each part.
     Raises:
         UsageError: nothing is there, or it lies in services, which have backups of their own.
+        DataError: a database is none.
     """
     progress = progress or Silent()
     place = output_folder(output).absolute()

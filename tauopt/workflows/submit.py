@@ -87,7 +87,8 @@ def submit(
         now: submit it too.
     Raises:
         ConfigError: the file is wrong.
-        UsageError: a trial fits on no node, or another search has that name.
+        UsageError: nothing to search, a trial fits on no node, a node would lie idle, or the name
+            is another search's.
         ServiceError: the batch system refuses it, or is not there.
     """
     from tauopt.search.order import search_folder
@@ -131,7 +132,7 @@ def _concurrent(file: ExperimentFile, machines: Machines) -> int:
     """Return how many trials run at a time.
 
     Raises:
-        UsageError: none fits on a node, or GPUs would lie idle.
+        UsageError: none fits on a node, or nodes or GPUs would lie idle.
     """
     from tauopt.search.cluster import fitting
 
@@ -148,6 +149,12 @@ def _concurrent(file: ExperimentFile, machines: Machines) -> int:
             f"a trial takes {resources.cpus:g} CPUs and {resources.gpus:g} GPUs "
             f"(search.resources), a node has {machines.cpus} and {machines.gpus}: ask for larger "
             "nodes (--cpus, --gpus), or lower search.resources"
+        )
+    if 0 < resources.concurrent < machines.nodes:
+        raise UsageError(
+            f"--nodes {machines.nodes}: {resources.concurrent} trials run at a time "
+            "(search.resources.concurrent), so nodes would lie idle; ask for fewer, or for as many "
+            "trials as fit with --set search.resources.concurrent=0"
         )
     number = a_node * machines.nodes
     return min(number, resources.concurrent) if resources.concurrent else number

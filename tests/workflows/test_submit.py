@@ -125,6 +125,7 @@ def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
         (Machines(cpus=1), ("search.resources.cpus=2",), (), "a node has 1 and 0"),
         (Machines(gpus=1), (), (), "no trial would use one"),
         (Machines(), GPU, (), "a node has 8 and 0"),
+        (Machines(nodes=3), (), (), "nodes would lie idle"),
         (Machines(), ("model.units=8",), (), "nothing to search"),
         (Machines(), (), ("partition",), "KEY=VALUE"),
         (Machines(), (), ("partition=gpu\nrm -rf x",), "KEY=VALUE"),
