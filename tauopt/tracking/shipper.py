@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_IN_DRAIN_S = 0.5, 30.0, 2.0
+_RESTS_PER_ROUND, _LONGEST_REST_S = 3.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,19 @@ class Shipper:
     def _work(self) -> None:
         pause = _PAUSE_S
         while not self._stop.is_set():
+            begun = time.monotonic()
             if self._round_of_all():
                 pause = _PAUSE_S
-                self._wake.wait(self._poll_s)
+                self._wake.wait(self._rest_s(time.monotonic() - begun))
                 self._wake.clear()
             else:
                 self._back_off(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _rest_s(self, took: float) -> float:
+        """Return how long to rest after a round: of many runs, more gathers for each request."""
+        busy = min(_RESTS_PER_ROUND * took, _LONGEST_REST_S)
+        return self._poll_s if self._draining else max(self._poll_s, busy)
 
     def _back_off(self, pause: float) -> None:
         begun = time.monotonic()

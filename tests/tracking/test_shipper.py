@@ -394,3 +394,10 @@ def test_driver_killed_again_and_again_loses_and_doubles_nothing(
     assert len(runs.with_uid(client, place, f"{uid}/t000")) == 1
     assert points(client, run_id, "auc") == [(s, s / 7) for s in range(step)]
     assert json.loads((trial / SHIPPED).read_text())["run_id"] == run_id
+
+
+def test_the_more_a_round_takes_the_longer_records_gather_but_not_when_the_search_ends(client):
+    with Shipper(client, poll_s=0.5) as shipper:
+        assert [shipper._rest_s(took) for took in (0.01, 1.0, 60.0)] == [0.5, 3.0, 5.0]
+        shipper._draining = True
+        assert shipper._rest_s(60.0) == 0.5
