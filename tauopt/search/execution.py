@@ -19,8 +19,6 @@ from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, STOP, Trial
 from tauopt.search.trials import Proposal, Trials
 
 _MOST = 100_000
-RETRIES = 2
-"""How often a trial whose worker died is taken up again from its checkpoint."""
 
 
 def execute(
@@ -81,6 +79,7 @@ def execute(
         _tuner(searcher, halting, resources, scratch, worker or TrialWorker).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        trials.settle()
     if searcher.error is not None:
         raise searcher.error
     return halting.why or halt()
@@ -109,7 +108,7 @@ def _tuner(
             name="tune",
             storage_path=str(scratch.resolve()),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher's `died` decides
             stop=halting,
             verbose=0,
         ),

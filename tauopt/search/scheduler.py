@@ -54,14 +54,13 @@ class StudyScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP)
 
     def on_trial_error(self, controller: Any, trial: RayTrial) -> None:
-        """Keep why a worker died: for the retry's message, or the trial's failure."""
+        """Give a trial whose worker died back to the study; at half the batch if memory failed."""
         reason = _last_error(trial)
-        self._searcher.deaths[trial.trial_id] = reason
-        number = self._searcher.numbers.get(trial.trial_id)
-        if number is not None and trial.should_recover():
-            if _OUT_OF_MEMORY.search(reason):
+        try:
+            if self._searcher.died(trial.trial_id, reason) and _OUT_OF_MEMORY.search(reason):
                 halve_batch(Path(trial.config[FOLDER]))
-            self._searcher.trials.retry(number, reason)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._searcher.error = self._searcher.error or error
 
 
 def _last_error(trial: RayTrial) -> str:

@@ -15,6 +15,11 @@ from tauopt.search.trials import Proposal, Trials
 logger = logging.getLogger(__name__)
 
 FINISHED = str(Searcher.FINISHED)
+RETRIES = 2
+"""How often a trial whose worker dies, at no new report, is taken up again from its checkpoint.
+
+Deaths before its last report do not count: on nodes that come and go a long trial dies often.
+"""
 Begin = Callable[[Proposal], dict[str, Any]]
 """Makes a proposal ready to be trained and returns the configuration for the worker."""
 End = Callable[[int], None]
@@ -31,11 +36,12 @@ class StudySearcher(Searcher):
         self.trials = trials
         self.numbers: dict[str, int] = {}
         self.stopped: set[str] = set()
-        self.deaths: dict[str, str] = {}
         self.error: Exception | None = None
         self._begin = begin
         self._end = end
         self._concurrent = concurrent
+        self._deaths: dict[int, tuple[int, int]] = {}
+        self._last_words: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the configuration of the next trial, FINISHED, or None if it has no place yet."""
@@ -45,14 +51,34 @@ class StudySearcher(Searcher):
             return None
         try:
             proposal = self.trials.next_trial()
-            if proposal is None:
-                return FINISHED
+            if proposal is None:  # one of those that run may come back
+                return None if self.numbers else FINISHED
             config = self._begin(proposal)
         except Exception as error:  # noqa: BLE001 - told by the driver, after Ray has wound up
             self.error = error
             return FINISHED
         self.numbers[trial_id] = proposal.number
         return config
+
+    def died(self, trial_id: str, reason: str) -> bool:
+        """Take note that a trial's worker died; True if the trial is taken up again.
+
+        Ray's own retries would not do: it gives up a trial at once whose worker, kept warm from
+        the trial before, dies before it begins.
+        """
+        number = self.numbers.get(trial_id)
+        if number is None:
+            return False
+        self._last_words[trial_id] = reason
+        report = self.trials.last_report(number)
+        before, deaths = self._deaths.get(number, (report, 0))
+        deaths = deaths + 1 if report == before else 1
+        self._deaths[number] = (report, deaths)
+        if deaths > RETRIES:
+            return False
+        del self.numbers[trial_id]
+        self.trials.retry(number, reason)
+        return True
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -71,7 +97,7 @@ class StudySearcher(Searcher):
             self._tell(trial_id, number, told)
             self._end(number)
         except Exception as failure:  # noqa: BLE001 - as above
-            self.error = failure
+            self.error = self.error or failure
 
     def _tell(self, trial_id: str, number: int, result: dict[str, Any]) -> None:
         if trial_id in self.stopped:
@@ -88,7 +114,7 @@ class StudySearcher(Searcher):
                 candidates_seen=result["candidates_seen"],
             )
         else:
-            self.trials.fail(number, self.deaths.get(trial_id, "its worker died"))
+            self.trials.fail(number, self._last_words.get(trial_id, "its worker died"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Ray nothing to pickle: it writes a Tuner to a file, which nobody reads."""

@@ -1,8 +1,8 @@
 """One warm worker: a Ray Tune class trainable that trains trial after trial.
 
 A step trains to the next report. What goes wrong inside a trial comes back as a result, so
-that Ray retries only what is worth retrying: a worker that died. The retry, like a resumed
-search, finds the checkpoint in the trial's own folder; Ray keeps none.
+that only what is worth it is tried again: a worker that died. The retry, like a resumed search,
+finds the checkpoint in the trial's own folder; Ray keeps none.
 """
 
 from __future__ import annotations

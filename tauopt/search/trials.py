@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
-from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tauopt.config.experiment import Search
 from tauopt.config.ranges import is_active
 from tauopt.config.settings import Scalar
 from tauopt.search.events import Event, OnEvent, ignore
+from tauopt.search.mirror import Mirror
 from tauopt.search.samplers import make_sampler
 from tauopt.search.storage import DATABASE_ERRORS, patient
 from tauopt.search.suggest import Space, all_points, is_finite, key, random_point, suggest
@@ -78,7 +77,8 @@ class Trials:
             history: trials of an earlier search that the sampler learns from.
             on_event: is told of everything.
         """
-        self.study = study
+        self._mirror = Mirror(study)
+        self.study = study = self._mirror.study
         self._proposing = for_samplers(study, history)
         self._judging = for_pruners(study)
         self._settings = settings
@@ -87,13 +87,12 @@ class Trials:
         self._repeats = repeats
         self._on_event = on_event
         frozen = study.get_trials(deepcopy=False)
-        self._orphans = deque(t for t in frozen if t.state is TrialState.RUNNING)
+        self._orphans = {t.number: t._trial_id for t in frozen if t.state is TrialState.RUNNING}
         self._known = _first_of_each(frozen, self._is_whole)
         self._asked = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
         self._asked -= sum(t.state is TrialState.WAITING for t in frozen)
         self._live: dict[int, Trial] = {}
         self._followers: dict[int, list[Trial]] = {}
-        self._steps: dict[int, set[int]] = {}
         self._duplicates_in_a_row = 0
         self.failures_in_a_row = 0
         self.first_failure = ""
@@ -113,28 +112,28 @@ class Trials:
         """Go on with other limits."""
         self._settings = settings
 
+    def settle(self) -> None:
+        """Wait until the database has all that was reported."""
+        self._mirror.settle()
+
     def trial(self, number: int) -> Trial:
         """Return the study's trial of one that was given out and has not ended."""
         return self._live[number]
 
     def last_report(self, number: int) -> int:
         """Return the number of a trial's last report in the study; 0 if there is none."""
-        return max(self._steps_of(self._live[number]), default=0)
+        return max(self._reports(self._live[number]), default=0)
 
-    def _steps_of(self, trial: Trial) -> set[int]:
-        """Return the reports of a live trial: the study is asked once, we alone add to them."""
-        if trial.number not in self._steps:
-            frozen = patient(lambda: trial.storage.get_trial(trial._trial_id))
-            self._steps[trial.number] = set(frozen.intermediate_values)
-        return self._steps[trial.number]
+    def _reports(self, trial: Trial) -> Mapping[int, float]:
+        known = patient(lambda: trial.storage.get_trial(trial._trial_id))
+        reports: Mapping[int, float] = known.intermediate_values
+        return reports
 
     def _write(self, trial: Trial, step: int, value: float) -> None:
         """Report as Optuna's `report` does, which refuses several objectives; each step once."""
-        steps = self._steps_of(trial)
-        if step not in steps:
+        if step not in self._reports(trial):
             set_value = trial.storage.set_trial_intermediate_value
             patient(lambda: set_value(trial._trial_id, step, float(value)))
-            steps.add(step)
 
     def next_trial(self) -> Proposal | None:
         """Return the next trial to train, or None when none is left.
@@ -189,7 +188,9 @@ class Trials:
         )
 
     def _orphan(self) -> Trial | None:
-        return Trial(self._proposing, self._orphans.popleft()._trial_id) if self._orphans else None
+        if not self._orphans:
+            return None
+        return Trial(self._proposing, self._orphans.pop(min(self._orphans)))
 
     def _ask(self) -> Trial | None:
         if self._asked >= self._settings.trials or self._is_exhausted():
@@ -245,7 +246,7 @@ class Trials:
             self._asked -= 1
         self._duplicates_in_a_row += 1
         self._on_event(Event("duplicate", trial.number, message=f"equal to t{first:03d}"))
-        if first in self._live or first in {t.number for t in self._orphans}:
+        if first in self._live or first in self._orphans:
             self._followers.setdefault(first, []).append(trial)
         else:
             self._end_like(trial, self.frozen(first))
@@ -263,7 +264,6 @@ class Trials:
         # Told twice is told once: the answer to the first may have been lost.
         patient(lambda: self.study.tell(trial, values, state=state, skip_if_finished=True))
         self._live.pop(trial.number, None)
-        self._steps.pop(trial.number, None)
 
     def _end(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
         self._tell(self._live[number], state, values)
@@ -287,8 +287,6 @@ class Trials:
 
     def _falls_behind(self, trial: Trial) -> bool:
         """Ask the pruner as Optuna's `should_prune` does, which refuses several objectives."""
-        if isinstance(self._judging.pruner, NopPruner):
-            return False  # without reading the trial: of all that a report costs, the most
         frozen = trial.storage.get_trial(trial._trial_id)
         return bool(self._judging.pruner.prune(self._judging, frozen))
 
@@ -328,11 +326,10 @@ class Trials:
 
     def prune(self, number: int) -> None:
         """End a trial that was stopped because it fell behind."""
-        step, trial = self.last_report(number), self._live[number]
-        reports = trial.storage.get_trial(trial._trial_id).intermediate_values
+        reports = self._reports(self._live[number])
         self._end(number, TrialState.PRUNED)
         self.failures_in_a_row = 0
-        self._on_event(Event("pruned", number, value=max(reports.values()), report=step))
+        self._on_event(Event("pruned", number, value=max(reports.values()), report=max(reports)))
 
     def fail(self, number: int, reason: str, *, traceback: str = "") -> None:
         """End a trial that failed; it is never best, and the sampler does not learn from it."""
@@ -346,7 +343,8 @@ class Trials:
         self._on_event(Event("failed", number, message=reason))
 
     def retry(self, number: int, reason: str) -> None:
-        """Tell that a trial's worker died and that it is taken up again."""
+        """Take a trial back whose worker died; it is the next to be given out."""
+        self._orphans[number] = self._live.pop(number)._trial_id
         self._on_event(Event("retried", number, message=reason))
 
     def gives_up(self) -> bool:

@@ -3,10 +3,11 @@
     python -m tests.benchmarks.bench_service [trials, 64] [seconds, 300]
 
 The stack's own PostgreSQL and MLflow server, and a real driver with Ray, run on this machine; the
-trials are real workers that sleep where others train. Each report is written to the trial's
-spool, told to the driver, kept in the study (PostgreSQL) and brought to MLflow. What a report
-costs a trial is the time until it goes on: the spool alone, and with the driver's answer. At the
-end every point must be in the study and in MLflow, once.
+trials are real workers that sleep where others train; they begin when all have started, each at
+its own part of the second. Each report is written to the trial's spool, told to the driver, kept
+in the study (PostgreSQL) and brought to MLflow, under the pruner that a search has by default.
+What a report costs a trial is the time until it goes on: the spool alone, and with the driver's
+answer. At the end every point must be in the study and in MLflow, once.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from tests.stack.stack import Stack, running
 
 LIMIT_MS = 20.0
 METRICS = 12
-COSTS = "costs.json"
+COSTS, STARTED = "costs.json", "started"
 
 
 class ReportingWorker(TrialWorker):
@@ -47,7 +48,8 @@ class ReportingWorker(TrialWorker):
         tracker = SpoolTracker(folder)
         tracker.start(params=plan.params, tags=plan.tags)
         costs: list[tuple[float, float, float]] = []
-        due = time.monotonic()
+        trials = plan.experiment.search.trials
+        due = _when_all_have_started(folder, trials) + plan.number / trials
         for number in range(self.after + 1, reports + 1):
             due += 1.0
             time.sleep(max(0.0, due - time.monotonic()))
@@ -64,6 +66,14 @@ class ReportingWorker(TrialWorker):
             costs.append((spooled - begun, answered - spooled, begun - due))
 
 
+def _when_all_have_started(folder: Path, trials: int) -> float:
+    """Wait for the trials beside this one; returns the time."""
+    (folder / STARTED).touch()
+    while len(list(folder.parent.glob(f"*/{STARTED}"))) < trials:
+        time.sleep(1.0)
+    return time.monotonic()
+
+
 def measure(stack: Stack, *, trials: int, seconds: int) -> dict[str, float]:
     """Run the search on the stack; returns what is printed, and checks that all has come."""
     _use(stack)
@@ -71,7 +81,7 @@ def measure(stack: Stack, *, trials: int, seconds: int) -> dict[str, float]:
     folder.mkdir()
     dataset = prepared_dataset(folder, candidates=200, groups=())
     order = make_order(
-        folder, dataset=dataset, trials=trials, epochs=seconds, concurrent=trials,
+        folder, dataset=dataset, trials=trials, epochs=seconds, concurrent=trials, pruner="asha",
         overrides=("search.resources.cpus=0.03",),
     )  # fmt: skip
     cpu, begun = _processor(), time.monotonic()

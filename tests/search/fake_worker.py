@@ -6,11 +6,12 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
 from tauopt.search.plans import read_plan
-from tauopt.search.trainable import TrialWorker
+from tauopt.search.trainable import FOLDER, TrialWorker
 from tauopt.tracking.spool import SpoolTracker
 
 
@@ -30,6 +31,12 @@ class FakeWorker(TrialWorker):
 
     reports = 3
     pause_s = 0.0
+
+    def reset_config(self, new_config):
+        folder = Path(new_config[FOLDER])
+        if _trouble(folder).get(str(read_plan(folder).number)) == "die warm" and not died(folder):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().reset_config(new_config)
 
     def train_trial(self, folder):
         plan = read_plan(folder)

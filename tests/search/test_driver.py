@@ -112,7 +112,7 @@ def test_the_search_s_own_run_shows_how_the_best_value_grew(eventful):
 def test_a_worker_that_dies_is_taken_up_again_in_the_same_trial_from_its_checkpoint(eventful):
     folder, events, _ = eventful
     kinds = [e.kind for e in events if e.number == 1 and e.kind != "report"]
-    assert kinds == ["started", "retried", "complete"]
+    assert kinds == ["started", "retried", "resumed", "complete"]
     trained = (folder / "out/searches/toy/t001/trained.txt").read_text().split()
     assert trained == ["1", "2", "3"]
 
@@ -120,8 +120,17 @@ def test_a_worker_that_dies_is_taken_up_again_in_the_same_trial_from_its_checkpo
 def test_a_worker_that_dies_always_is_tried_three_times_and_fails_its_trial(eventful):
     folder, events, _ = eventful
     kinds = [e.kind for e in events if e.number == 2]
-    assert kinds == ["started", "retried", "retried", "failed"]
+    assert kinds == ["started", "retried", "resumed", "retried", "resumed", "failed"]
     assert "worker died" in study_of(folder).trials[2].user_attrs["reason"]
+
+
+def test_a_warm_worker_that_dies_before_its_next_trial_begins_costs_no_trial(tmp_path):
+    """Ray gives such a trial up at once."""
+    give_trouble(tmp_path, {"1": "die warm"})
+    events = []
+    search(tmp_path, events=events, trials=2, concurrent=1)
+    kinds = [e.kind for e in events if e.number == 1 and e.kind != "report"]
+    assert kinds == ["started", "retried", "resumed", "complete"]
 
 
 def test_a_trial_without_memory_begins_again_at_half_the_batch(eventful):
