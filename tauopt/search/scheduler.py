@@ -67,12 +67,10 @@ def _last_error(trial: RayTrial) -> str:
     """Return what Ray wrote of a worker's death, without its tables and hints."""
     try:
         with open(trial.error_file) as stream:
-            lines = [line.strip() for line in stream if line.strip()]
+            lines = [line.strip() for line in stream if not line.startswith("Failure #")]
     except (OSError, TypeError):
         return "its worker died"
-    failures = [i for i, line in enumerate(lines) if line.startswith("Failure #")]
-    last = lines[failures[-1] + 1 :] if failures else lines
-    return "its worker died: " + _COLOURS.sub("", " ".join(last))[:1000]
+    return "its worker died: " + _COLOURS.sub("", " ".join(filter(None, lines)))[:1000]
 
 
 class Halt(Stopper):

@@ -7,7 +7,7 @@ from tests.stack.chaos import chaos
 
 @pytest.mark.service
 def test_a_search_survives_whatever_is_killed_under_it(stack):
-    outcome = chaos(stack, seed=3, seconds=70, trials=10)
+    outcome = chaos(stack, seed=3, seconds=70, trials=10, epochs=100)
     assert sum(outcome.killed.values()) >= 1, outcome
     assert outcome.reproduced == "exactly"
 
