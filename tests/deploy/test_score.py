@@ -137,7 +137,8 @@ def test_scores_are_those_that_evaluations_judge(home, tmp_path):
     assert len(expected) == one.scored
     places = expected.columns["event_numbers"] - 70_000
     found = np.asarray(read(one.to).tauopt_p_tau)[places]
-    np.testing.assert_array_equal(found, expected.probabilities[:, 1])
+    # In batches of other sizes a processor may add in another order: the last bit.
+    np.testing.assert_array_max_ulp(found, expected.probabilities[:, 1], maxulp=4)
 
 
 def test_working_points_pass_what_their_flattened_score_says(home, tmp_path):

@@ -86,19 +86,22 @@ def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
     assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 4
 
 
+def test_who_does_not_wait_for_a_stop_is_told_that_it_was_asked_for(tmp_path):
+    def ask_only():
+        with pytest.raises(ServiceError, match="was asked to stop and has not within 0 s"):
+            stop("toy", output=tmp_path / "out", wait_s=0)
+
+    ended, _ = driven(tmp_path, ask_only, trials=4)
+    assert isinstance(ended, Interrupted)
+
+
 def test_a_search_that_is_paused_holds_nothing_and_goes_on_where_it_was(tmp_path):
     output = tmp_path / "out"
 
     def pause_and_look():
         told = pause("toy", output=output)
         stands = status("toy", output=output)
-        runs = states_of_runs(tmp_path)
-        with pytest.raises(ServiceError, match="was asked to stop and has not within 0 s"):
-            stop("toy", output=output, wait_s=0)
-        from tauopt.search.wishes import ask
-
-        ask(study_of(tmp_path), "pause")
-        return told, stands, runs, resume("toy", output=output)
+        return told, stands, states_of_runs(tmp_path), resume("toy", output=output)
 
     ended, (told, stands, runs, resumed) = driven(tmp_path, pause_and_look, trials=5)
     assert "has paused" in told.told

@@ -119,20 +119,17 @@ def test_the_proposal_of_inspect_is_what_init_goes_on_with(tmp_path):
 
 
 def test_the_verb_tells_what_comes_next_as_text_and_as_json(tmp_path):
-    done, seconds = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
+    done = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
     assert done.returncode == 0
     assert "LOADED []" in done.stderr
-    assert seconds < 1.0
     wrote, *following = done.stdout.splitlines()
     assert wrote == f"wrote {tmp_path / 'a.yaml'}: a search space of rnn"
     for line in following:
         verb, file = line.removeprefix("next: tauopt ").split()
         assert (verb in ("validate", "search"), file) == (True, str(tmp_path / "a.yaml"))
-    done, _ = command(
-        "init", "--data", DEMO, "--model", "dense", "-o", tmp_path / "b.yaml", "--json"
-    )
+    done = command("init", "--data", DEMO, "--model", "dense", "-o", tmp_path / "b.yaml", "--json")
     assert json.loads(done.stdout)["path"] == str(tmp_path / "b.yaml")
-    done, _ = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
+    done = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
     assert (done.returncode, done.stdout) == (2, "")
 
 
