@@ -1,4 +1,4 @@
-"""A study as its driver holds it in memory: it alone writes to it, and reads nothing twice.
+"""A study as its driver holds it in memory: it alone writes to it.
 
 Of all that a report cost a trial, the database was the most: a read of the trial, of every trial
 at a rung, and a write. Here the answer comes from memory, and a thread writes reports and

@@ -1,8 +1,6 @@
 """A bad configuration is refused: by the clock, and against Python with what it needs.
 
     python -m tests.benchmarks.bench_validate
-
-The limit, two seconds, is for a machine whose bare start takes a quarter of one.
 """
 
 from __future__ import annotations

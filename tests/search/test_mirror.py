@@ -136,7 +136,7 @@ def test_what_others_wrote_before_is_known_and_trials_of_now_come_behind(slow, t
     assert [t.number for t in again.study.get_trials()] == [0, 1, 2]
 
 
-def test_a_database_that_goes_away_is_waited_for_and_then_named(slow, monkeypatch, tmp_path):
+def test_a_database_that_goes_away_is_waited_for(slow, monkeypatch, tmp_path):
     mirror, counting, (first, _) = slow
     monkeypatch.setattr(storage, "_PAUSE_S", 0.01)
     counting.broken = True
