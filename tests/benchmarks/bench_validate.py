@@ -1,6 +1,6 @@
 """A bad configuration is refused: by the clock, and against Python with what it needs.
 
-    python -m tests.benchmarks.bench_validate
+python -m tests.benchmarks.bench_validate
 """
 
 from __future__ import annotations
