@@ -18,10 +18,10 @@ wants a loop, does not matter."""
 class Lstm(keras.layers.LSTM):
     """Keras's LSTM, with TensorFlow's kernel for whole sequences where there is no GPU.
 
-    The same weights and results as `keras.layers.LSTM(return_sequences=True)`. The graph of a
-    training step is a quarter as large, so a trial begins in a third of the time, and steps of
-    small batches are a fifth faster. Set `whole_sequences` to False to run Keras's own steps, for
-    instance to export the model.
+    The same weights, results and gradients as `keras.layers.LSTM(return_sequences=True)`. The
+    graph of a training step is a quarter as large, so a trial begins in under half of the time;
+    steps of 256 candidates are a seventh faster, of 4,096 a tenth slower. Set `whole_sequences`
+    to False to run Keras's own steps, for instance to export the model.
     """
 
     whole_sequences = True
@@ -38,20 +38,31 @@ class Lstm(keras.layers.LSTM):
             return super().call(
                 sequences, initial_state=initial_state, mask=mask, training=training
             )
+        cell = self.cell
         nothing = tf.zeros((tf.shape(sequences)[0], self.units))
         no_peephole = tf.zeros((self.units,))
-        states = tf.raw_ops.BlockLSTMV2(
+        # BlockLSTM and not BlockLSTMV2, whose gates are in Keras's order: TensorFlow (2.21)
+        # registers the gradient of the former for both, where forget and cell gate are exchanged.
+        states = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.cast(tf.shape(sequences)[1], tf.int64),
             x=tf.transpose(sequences, (1, 0, 2)),
             cs_prev=nothing,
             h_prev=nothing,
-            w=tf.concat([self.cell.kernel, self.cell.recurrent_kernel], axis=0),
+            w=_cell_before_forget(tf.concat([cell.kernel, cell.recurrent_kernel], axis=0)),
             wci=no_peephole,
             wcf=no_peephole,
             wco=no_peephole,
-            b=tf.convert_to_tensor(self.cell.bias),
+            b=_cell_before_forget(tf.convert_to_tensor(cell.bias)),
+            forget_bias=0.0,
+            cell_clip=0.0,
         )
         return tf.transpose(states.h, (1, 0, 2))
+
+
+def _cell_before_forget(gates: Any) -> Any:
+    """Reorder (..., 4 * unit) from Keras's input, forget, cell, output to BlockLSTM's gates."""
+    of_input, forget, of_cell, output = tf.split(gates, 4, axis=-1)
+    return tf.concat([of_input, of_cell, forget, output], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
