@@ -42,6 +42,13 @@ def reproduce(
         )
         if found.code["then"] != found.code["now"]:
             say(f"tauopt was {found.code['then']}, is {found.code['now']}", markup=False)
+        if found.method["then"] != found.method["now"]:
+            say(
+                f"its training method was {found.method['then']}, is {found.method['now']}: "
+                "other weights are expected, see the changelog",
+                markup=False,
+                soft_wrap=True,
+            )
     if found.outcome == "differs":
         raise typer.Exit(DataError.exit_code)
 

@@ -153,7 +153,8 @@ class Training(Settings):
     class_weights: dict[Name, ClassWeight] = {}
     """Task class -> a factor on its weights, behind `class_balance`; 1 where none is named."""
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
-    """Candidates a step, at the beginning."""
+    """Candidates a step, at the beginning; what an epoch leaves over is completed from the next,
+    and a step of more than an epoch is an epoch."""
     batch_growth: float = Field(default=1.0, ge=1, le=16)
     """Batches become this many times larger, again and again; 1 keeps their size."""
     batch_growth_every: float = Field(default=0.25, ge=0.001, le=1)
@@ -161,7 +162,7 @@ class Training(Settings):
     max_batch_size: int = Field(default=65_536, ge=1, le=1_000_000)
     """Batches grow no larger than this."""
     epochs: int = Field(default=100, ge=1, le=100_000)
-    """Passes over the training split, at most."""
+    """Passes over the training split, at most; the last batch is completed."""
     report_every: int = Field(default=0, ge=0)
     """Candidates between reports (rungs); 0 reports once an epoch."""
     early_stopping: EarlyStopping | None = EarlyStopping()
@@ -173,8 +174,8 @@ class Training(Settings):
     """`mixed` trains in float16 with float32 weights and a scaled loss, on a GPU; without one it
     is float32. What is saved computes in float32."""
     jit_compile: bool = False
-    """Compile the training step with XLA, which takes seconds for each size of batch (an epoch's
-    last one too) and pays on a GPU, if at all."""
+    """Compile the training step with XLA, which takes seconds for each size of batch and pays on a
+    GPU, if at all."""
 
 
 class Objective(Settings):

@@ -21,7 +21,7 @@ NOT_THERE = "-"
 _SECTIONS = ("task", "model", "training", "objective")
 """Of an experiment, that make a training what it is."""
 _FACTS = ("tauopt_version", "dataset_digest", "seed", "parameters", "candidates_seen", "reports",
-          "best_report", "ended", "seconds", "precision")  # fmt: skip
+          "best_report", "ended", "seconds", "precision", "training_method")  # fmt: skip
 """Of a trial's result that a reader of a comparison asks for."""
 
 

@@ -28,6 +28,8 @@ class Origin:
     """Git commit of the working directory, empty if there is none; told, not compared."""
     model: str = ""
     """Digest of the source of a model of the user's own; empty for ours."""
+    method: str = ""
+    """Of training, by its number; empty before there were several."""
 
     def attributes(self) -> dict[str, str]:
         """Return what is written to the study, by attribute name."""
@@ -53,6 +55,11 @@ def differences(before: Origin, now: Origin) -> list[str]:
         lines += [f"tauopt changed: {before.code} -> {now.code}"]
         if before.commit != now.commit:
             lines += [f"  git commit {before.commit[:12] or '?'} -> {now.commit[:12] or '?'}"]
+    if before.method != now.method:
+        lines += [
+            f"tauopt trains in another way: method {before.method or '1'} -> {now.method or '1'}; "
+            "values of the trials before can't be compared with those to come"
+        ]
     return lines
 
 

@@ -83,6 +83,7 @@ def warm_start(
     file: ExperimentFile,
     *,
     same_data: bool,
+    same_method: bool,
 ) -> Warm:
     """Say what a search takes over from an earlier one.
 
@@ -92,6 +93,7 @@ def warm_start(
         before: its experiment.
         file: the new experiment.
         same_data: whether both have the same prepared dataset; else no outcome is learned from.
+        same_method: whether both are trained in the same way; likewise.
     """
     ended = [
         trial
@@ -101,14 +103,13 @@ def warm_start(
     ]
     fitted, lost = _fit_all(ended, before, file)
     same_goals = before.base.objective == file.base.objective
-    learns = same_data and same_goals
     exact = [one for one in fitted if not one.changes]
-    notes = [*lost, *_changes(fitted), *_why_not(same_data, same_goals)]
+    reasons = list(_why_not(same_data, same_goals, same_method))
     return Warm(
         of=of,
         points=tuple(_best(fitted)),
-        history=tuple(_past(one) for one in exact) if learns else (),
-        notes=tuple(notes),
+        history=() if reasons else tuple(_past(one) for one in exact),
+        notes=(*lost, *_changes(fitted), *reasons),
     )
 
 
@@ -195,13 +196,16 @@ def _changes(fitted: Sequence[_Fitted]) -> list[str]:
     return [f"{change} (in {count} of {len(fitted)} trials)" for change, count in counted.items()]
 
 
-def _why_not(same_data: bool, same_goals: bool) -> list[str]:
-    reasons = {"its dataset is another": not same_data, "its objectives are others": not same_goals}
-    return [
-        f"{reason}: its points are tried, its values not learned from"
-        for reason, holds in reasons.items()
-        if holds
-    ]
+def _why_not(same_data: bool, same_goals: bool, same_method: bool) -> Iterator[str]:
+    """Say why the outcomes of an earlier search are not learned from."""
+    same = {
+        "its dataset is another": same_data,
+        "its objectives are others": same_goals,
+        "tauopt trained in another way then": same_method,
+    }
+    for reason, holds in same.items():
+        if not holds:
+            yield f"{reason}: its points are tried, its values not learned from"
 
 
 def _best(fitted: Sequence[_Fitted]) -> Iterator[Mapping[str, Scalar]]:

@@ -1,16 +1,16 @@
-"""A split of a prepared dataset -> padded batches, from any batch of an epoch on.
+"""A split of a prepared dataset -> padded batches, epoch behind epoch, from any of them on.
 
-What an epoch's batches hold depends on the seed, the epoch and the batch size alone, not on the
-number of readers nor on where reading began. Memory: the chunks in use are mapped (of a direct
-dataset they are held, with the next few that are read ahead), and each reader holds one block of
-batches.
+An epoch's order depends on the seed, its number, the batch size and where its first batch begins,
+not on the number of readers nor on the batch at which reading began. Memory: the chunks in use are
+mapped (of a direct dataset they are held, with the next few that are read ahead), and each reader
+holds one block of batches.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -86,6 +86,7 @@ def batches(
     spec: InputSpec,
     label_map: Labels,
     batch_size: int,
+    next_size: int = 0,
     seed: int = 0,
     epoch: int = 0,
     shuffle: bool = True,
@@ -94,52 +95,59 @@ def batches(
     readers: int = 1,
     joined: bool = False,
 ) -> Iterator[Batch]:
-    """Iterate over the batches of one epoch, or of a part of it.
+    """Iterate over the batches of one epoch or several; each candidate comes once in each.
+
+    A batch that begins near the end of an epoch is completed from the next one.
 
     Args:
         split: of a prepared dataset.
         spec: groups and lengths wanted.
         label_map: (class) int16, dataset class -> task class or -1 for those left out.
-        batch_size: candidates a batch; the epoch's last one may be shorter.
+        batch_size: candidates a batch; the last one is shorter if an epoch ends in it.
+        next_size: of the batches behind `stop`; 0 is the same. An epoch's order is made for the
+            batches that begin in it.
         seed: of the trial; not negative.
-        epoch: epochs before this one; each has an order of its own.
+        epoch: epochs before the first; each has an order of its own.
         shuffle: False keeps the stored order.
-        start: kept candidates of this epoch that are skipped; whole batches.
-        stop: where to end, counted likewise; None is the end of the epoch.
+        start: where the first batch begins, in kept candidates behind the first epoch's beginning.
+        stop: where the last batch ends, counted likewise; None is the first epoch's end.
         readers: threads that assemble batches; 1 works in the caller's thread.
         joined: give successive batches in one piece of about `BLOCK` candidates.
     Raises:
-        ValueError: start or stop is not at a batch boundary, or sizes are not positive.
+        ValueError: start is negative, stop is the end neither of a batch nor of an epoch, or sizes
+            are not positive.
         CorruptError: a chunk is not what the manifest says.
     """
     total = kept(split, label_map)
-    stop = total if stop is None else min(stop, total)
+    stop = total if stop is None else stop
+    start, stop = start + epoch * total, stop + epoch * total
     if batch_size < 1 or readers < 1:
         raise ValueError(f"expected batch_size and readers of 1 or more: {batch_size}, {readers}")
-    if start < 0 or start % batch_size or (stop % batch_size and stop != total):
+    if start < epoch * total or ((stop - start) % batch_size and (not total or stop % total)):
         raise ValueError(
-            f"start {start} and stop {stop} are not at boundaries of batches of {batch_size}"
+            f"from {start} to {stop} are neither whole batches of {batch_size} nor whole epochs"
         )
-    order = np.arange(len(split.chunks))
-    if shuffle:
-        order = chunk_order(len(split.chunks), seed=seed, epoch=epoch)
+
+    last_begins = stop - (stop - start - 1) % batch_size - 1
 
     def piece(part: _Part) -> _Piece:
         chunk = split.chunks[part.chunk]
         source = _open(chunk, spec, label_map)
         rows = np.flatnonzero(source.labels >= 0)
         if shuffle:
+            begins = part.epoch * total <= last_begins
+            begun, size = (start, batch_size) if begins else (stop, next_size or batch_size)
             rows = shuffle_rows(
                 rows,
-                batch_size=batch_size,
-                rng=chunk_generator(part.chunk, seed=seed, epoch=epoch),
-                first=-part.position % batch_size,
+                batch_size=size,
+                rng=chunk_generator(part.chunk, seed=seed, epoch=part.epoch),
+                first=(begun - part.position) % size,
                 block=1 if chunk.is_direct else NEIGHBOURS,
             )
         return source, rows[part.begin : part.end]
 
-    counts = [_kept(split.chunks[index], label_map) for index in order.tolist()]
-    parts = _parts(order.tolist(), counts, start=start, stop=stop)
+    counts = [_kept(chunk, label_map) for chunk in split.chunks]
+    parts = _parts(counts, start=start, stop=stop, seed=seed if shuffle else None)
     threads = readers if readers > 1 else 0
     openers = _openers(split) or min(threads, 1)
     block = batch_size * max(1, BLOCK // batch_size)
@@ -160,22 +168,33 @@ def _openers(split: SplitReader) -> int:
 class _Part(NamedTuple):
     """What of a chunk is wanted: its candidates in an epoch's order, from `begin` to `end`."""
 
+    epoch: int
     chunk: int
     position: int
-    """Kept candidates of the epoch before this chunk."""
+    """Kept candidates before this chunk, since the beginning of the first epoch."""
     begin: int
     end: int
 
 
-def _parts(
-    order: Iterable[int], counts: Iterable[int], *, start: int, stop: int
-) -> Iterator[_Part]:
-    position = 0
-    for chunk, count in zip(order, counts, strict=True):
-        begin, end = max(start - position, 0), min(stop - position, count)
-        if begin < end:
-            yield _Part(chunk, position, begin, end)
-        position += count
+def _parts(counts: Sequence[int], *, start: int, stop: int, seed: int | None) -> Iterator[_Part]:
+    """Yield the parts of chunks between two positions, in their order.
+
+    Args:
+        counts: kept candidates of each chunk.
+        start, stop: positions.
+        seed: of each epoch's order of chunks; None keeps the stored one.
+    """
+    total = sum(counts)
+    for epoch in range(start // total, -(-stop // total)) if total else ():
+        order = np.arange(len(counts))
+        if seed is not None:
+            order = chunk_order(len(counts), seed=seed, epoch=epoch)
+        position = epoch * total
+        for chunk in order.tolist():
+            begin, end = max(start - position, 0), min(stop - position, counts[chunk])
+            if begin < end:
+                yield _Part(epoch, chunk, position, begin, end)
+            position += counts[chunk]
 
 
 def _open(chunk: Chunk, spec: InputSpec, label_map: Labels) -> _Source:

@@ -36,7 +36,7 @@ def feed(
 ) -> tf.data.Dataset:
     """Give batches to Keras: the same ones, in the same order, each time the dataset is iterated.
 
-    The first axis has no fixed length, so that a short last batch does not compile a graph anew.
+    The first axis has no fixed length, so that batches of another size do not compile a graph anew.
     The dataset is for one iteration at a time; faults while reading come as `tf.errors.OpError`
     that hold the fault's own name and message.
 

@@ -76,7 +76,7 @@ class Data:
         return kept(self.dataset.train, self.label_map)
 
     def train(self, segment: Segment) -> Any:
-        """Return a part of an epoch as Keras wants it, in the epoch's order."""
+        """Return some batches as Keras wants them, each epoch in an order of its own."""
 
         def make() -> Iterator[Batch]:
             return batches(
@@ -84,8 +84,8 @@ class Data:
                 spec=self.spec,
                 label_map=self.label_map,
                 batch_size=segment.batch_size,
+                next_size=segment.next_size,
                 seed=self.seed,
-                epoch=segment.epoch,
                 start=segment.start,
                 stop=segment.stop,
                 joined=True,
@@ -95,7 +95,7 @@ class Data:
             make,
             spec=self.spec,
             batch_size=segment.batch_size,
-            steps=-(-(segment.stop - segment.start) // segment.batch_size),
+            steps=(segment.stop - segment.start) // segment.batch_size,
             class_weights=self.class_weights,
         )
 

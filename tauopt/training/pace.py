@@ -1,7 +1,7 @@
 """The learning rate as a function of the candidates seen, set inside the training step.
 
 Nothing is done in Python between steps, and nothing depends on the number of steps: batches may
-grow or be short, and a resumed training goes on at the rate where it was.
+grow, and a resumed training goes on at the rate where it was.
 """
 
 from __future__ import annotations

@@ -1,27 +1,32 @@
 """Where in the data reports fall. All positions count candidates seen since the start.
 
-A trial sees `candidates` in each epoch, in batches that do not cross an epoch's end. A rung ends
-at the first end of a batch at or behind a multiple of `every`, so that trials of different batch
-sizes report after nearly the same number of candidates.
+Every batch is full: what an epoch leaves over is completed from the next one's first candidates,
+since a batch of two candidates would make a step as large as any other, just before a report. A
+rung ends at the first end of a batch at or behind a multiple of `every`, so that trials of
+different batch sizes report after nearly the same number of candidates, and the training at the
+first behind its last epoch.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from tauopt.config.experiment import Training
 
 
 class Segment(NamedTuple):
-    """A part of one epoch: what one call of `fit` trains on."""
+    """Whole batches of one size, one behind the other: what one call of `fit` trains on."""
 
-    epoch: int
     start: int
     stop: int
     batch_size: int
+    next_size: int
+    """Candidates of the batch behind."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Rungs:
 
     Attributes:
         candidates: in an epoch.
-        batch_size: candidates a batch at the beginning; an epoch's last one may be shorter.
+        batch_size: candidates a batch at the beginning; one of more than an epoch is that epoch.
         epochs: in all.
         report_every: candidates between rungs; 0 means an epoch.
         growth: of batches; none by default.
@@ -92,33 +97,53 @@ class Rungs:
         """Candidates between rungs."""
         return self.report_every or self.candidates
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Candidates seen at the end."""
-        return self.epochs * self.candidates
+        return self.boundary(self.epochs * self.candidates)
 
     def next(self, seen: int) -> int:
         """Return where the next rung behind `seen` ends."""
-        return self.boundary(min((seen // self.every + 1) * self.every, self.total))
+        return min(self.boundary((seen // self.every + 1) * self.every), self.total)
 
     def boundary(self, seen: int) -> int:
         """Return the first end of a batch at or behind `seen`."""
-        epoch, offset = divmod(seen, self.candidates)
-        size = self.batch_size_of(epoch)
-        return epoch * self.candidates + min(-(-offset // size) * size, self.candidates)
+        return _aligned(seen, *self._sizes[self._size_at(seen)])
 
     def batch_size_of(self, epoch: int) -> int:
-        """Return candidates a batch in an epoch; 0 is the first one."""
-        return self.growth.batch_size(self.batch_size, epoch=epoch, epochs=self.epochs)
+        """Return the candidates of batches that begin in an epoch; 0 is the first one."""
+        size = self.growth.batch_size(self.batch_size, epoch=epoch, epochs=self.epochs)
+        return min(size, self.candidates)
+
+    @cached_property
+    def _sizes(self) -> list[tuple[int, int]]:
+        """Where batches of each size begin, and that size: at the first one of an epoch."""
+        sizes = [(0, self.batch_size_of(0))]
+        for epoch in range(1, self.epochs if self.growth.factor > 1 else 1):
+            size = self.batch_size_of(epoch)
+            if size != sizes[-1][1]:
+                sizes.append((_aligned(epoch * self.candidates, *sizes[-1]), size))
+        return sizes
+
+    def _size_at(self, seen: int) -> int:
+        """Return the place in `_sizes` of the batch that begins at or holds `seen`."""
+        return bisect_right(self._sizes, seen, key=lambda size: size[0]) - 1
 
     def number(self, seen: int, previous: int) -> int:
         """Return the number of the rung that ends at `seen`, behind rung `previous`."""
-        return max(seen // self.every, previous + 1)
+        return max(min(seen, self.epochs * self.candidates) // self.every, previous + 1)
 
     def segments(self, seen: int, target: int) -> Iterator[Segment]:
-        """Yield the parts of epochs between two ends of batches."""
+        """Yield the batches between two ends of batches, those of one size together."""
         while seen < target:
-            epoch, start = divmod(seen, self.candidates)
-            stop = min(self.candidates, start + target - seen)
-            yield Segment(epoch, start, stop, self.batch_size_of(epoch))
-            seen += stop - start
+            place = self._size_at(seen)
+            last = place + 1 == len(self._sizes)
+            stop = target if last else min(target, self._sizes[place + 1][0])
+            size, next_size = (self._sizes[at][1] for at in (place, self._size_at(stop)))
+            yield Segment(seen, stop, size, next_size)
+            seen = stop
+
+
+def _aligned(seen: int, begin: int, size: int) -> int:
+    """Return the first end of a batch at or behind `seen`, where batches of a size have begun."""
+    return begin + -(-(seen - begin) // size) * size

@@ -13,6 +13,11 @@ from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.protocols import TrialPlan
 from tauopt.training.schedules import Patience
 
+METHOD = 2
+"""How trials are trained; raised whenever the same settings, seed and data give other weights.
+2: LSTMs follow their right gradient, and every batch is full."""
+METHOD_KEY = "training_method"
+
 
 @dataclass
 class State:
@@ -60,7 +65,12 @@ def identity(plan: TrialPlan, *, dataset_digest: str) -> dict[str, Any]:
     """Return all that decides a training's weights, by dotted path."""
     experiment = plan.experiment.model_dump(mode="json")
     parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
-    return flat({**parts, "seed": plan.seed, "dataset": dataset_digest})
+    return flat({**parts, "seed": plan.seed, "dataset": dataset_digest, METHOD_KEY: METHOD})
+
+
+def method_of(record: Mapping[str, Any]) -> int:
+    """Return the method that an identity, or a trial's result, names; older ones name none."""
+    return int(record.get(METHOD_KEY, 1))
 
 
 def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path) -> None:
@@ -69,6 +79,12 @@ def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path)
     Raises:
         UsageError: names each difference.
     """
+    if METHOD_KEY in now and method_of(now) != method_of(then):
+        raise UsageError(
+            f"{folder} holds a checkpoint of tauopt's training method {method_of(then)}, this "
+            f"version has method {method_of(now)}, which gives other weights: begin anew in "
+            "another folder or under another name, or go on with the version that began it"
+        )
     changed = [
         f"{key}: was {then.get(key)!r}, is {now.get(key)!r}"
         for key in sorted({*now, *then})

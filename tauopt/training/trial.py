@@ -28,7 +28,7 @@ from tauopt.training.material import Data, Machine
 from tauopt.training.protocols import Report, Tracker, TrialPlan
 from tauopt.training.rungs import Rungs
 from tauopt.training.schedules import on_plateau, stops
-from tauopt.training.state import State, check_same, identity
+from tauopt.training.state import METHOD, METHOD_KEY, State, check_same, identity
 
 logger = logging.getLogger(__name__)
 
@@ -131,15 +131,14 @@ class _Trial:
             segment = next(self.rungs.segments(state.seen, state.target))
             begun = time.monotonic()
             stretch = fit(self.machine.trainee, self.data.train(segment), should_stop=should_stop)
-            size = segment.stop - segment.start
-            done = min(stretch.batches * segment.batch_size, size)
+            done = stretch.batches * segment.batch_size
             if not done:
                 raise TrialFailed(f"no training candidates in {segment}")
             state.seen += done
             state.loss_sum += stretch.loss * done
             state.loss_count += done
             state.rung_seconds += time.monotonic() - begun
-            if done < size:
+            if state.seen < segment.stop:
                 self.save()
                 saved = time.monotonic()
             self._heed()
@@ -289,6 +288,7 @@ class _Trial:
             "ended": state.ended,
             "seconds": state.seconds,
             "precision": self.machine.precision,
+            METHOD_KEY: METHOD,
         }
 
 

@@ -34,6 +34,8 @@ class Reproduced:
     """Largest difference of a weight; infinite where the networks differ in shape."""
     code: dict[str, str]
     """`then` and `now`: tauopt's version and digest of its source."""
+    method: dict[str, int]
+    """`then` and `now`: number of the way in which tauopt trains; weights differ where it does."""
     folder: Path
 
     @property
@@ -70,12 +72,18 @@ def reproduce(
     """
     from tauopt.deploy.reference import find_trial
     from tauopt.tracking.client import connect
+    from tauopt.training.state import METHOD, method_of
     from tauopt.workflows.evaluated import its_dataset
 
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-reproduce-") as temporary:
         trial = find_trial(client, run, folder=Path(temporary))
+        if (then := method_of(trial.result)) != METHOD:
+            progress.say(
+                f"{trial.name} was trained by tauopt's training method {then}; this version has "
+                f"method {METHOD}, which gives other weights from the same settings"
+            )
         dataset = its_dataset(trial, needed=True, cache=cache, progress=progress)
         place = output_folder(output).absolute() / "reproductions" / trial.sha256[:16]
         folder = make_folder(place, option="-o")
@@ -125,6 +133,7 @@ def _compared(trial: Trial, plan: TrialPlan) -> Reproduced:
     from tauopt.search.origin import code_version
     from tauopt.training.files import MODEL
     from tauopt.training.results import read_result
+    from tauopt.training.state import METHOD, method_of
 
     result = read_result(plan.folder)
     if result is None:
@@ -142,5 +151,6 @@ def _compared(trial: Trial, plan: TrialPlan) -> Reproduced:
             load_model(trial.model, sha256=trial.sha256), load_model(plan.folder / MODEL)
         ),
         code={"then": trial.code or "unknown", "now": code_version()},
+        method={"then": method_of(trial.result), "now": METHOD},
         folder=plan.folder,
     )

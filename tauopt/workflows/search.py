@@ -182,12 +182,14 @@ def _warm(
     record = Path(str(study.user_attrs.get(FOLDER, ""))) / EXPERIMENT
     if not record.is_file():
         raise UsageError(f"{record} is gone, which said what {earlier} searched")
+    before = from_attributes(study.user_attrs)
     warm = warm_start(
         earlier,
         study.get_trials(deepcopy=False),
         read_experiment(record),
         file,
-        same_data=from_attributes(study.user_attrs).dataset == dataset.manifest.digest,
+        same_data=before.dataset == dataset.manifest.digest,
+        same_method=before.method == origin_of(file, dataset).method,
     )
     points, history = len(warm.points), len(warm.history)
     progress.say(f"from {earlier}: {points} points to try first, {history} trials to learn from")
@@ -243,6 +245,7 @@ def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Origin:
     """Return what a study is made from."""
     from tauopt.search.origin import Origin, code_version
     from tauopt.tracking.environment import git_commit
+    from tauopt.training.state import METHOD
 
     return Origin(
         experiment=file.digest,
@@ -251,4 +254,5 @@ def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Origin:
         code=code_version(),
         commit=git_commit(file.path.absolute().parent),
         model=source_of(file),
+        method=str(METHOD),
     )

@@ -52,7 +52,7 @@ def proposed(trials):
 
 def test_a_search_takes_over_points_and_outcomes_of_an_earlier_one(towers):
     file, study, points = towers
-    found = warm_start("old", study.get_trials(), file, file, same_data=True)
+    found = warm_start("old", study.get_trials(), file, file, same_data=True, same_method=True)
     assert not found.notes
     assert len(found.history) == len(points)
     trials = frozen(found, file.space)

@@ -43,7 +43,9 @@ def before(tmp_path):
 
 
 def warm(trials, before, file, **more):
-    return warm_start("old", numbered(trials), before, file, **{"same_data": True} | more)
+    return warm_start(
+        "old", numbered(trials), before, file, **{"same_data": True, "same_method": True} | more
+    )
 
 
 def test_the_best_points_come_first_and_every_outcome_is_learned_from(before):
@@ -89,11 +91,13 @@ def test_other_settings_data_or_objectives_give_points_and_no_values(before, tmp
     longer = warm(trials, before, read(tmp_path, "training.epochs=9"))
     assert longer.notes == ("training.epochs was 2, is 9 now (in 1 of 1 trials)",)
     other_data = warm(trials, before, before, same_data=False)
+    other_method = warm(trials, before, before, same_method=False)
     goal = warm(trials, before, read(tmp_path, "objective.maximize=rejection@0.75"))
-    for found in (longer, other_data, goal):
+    for found in (longer, other_data, other_method, goal):
         assert len(found.points) == 1
         assert not found.history
     assert "its dataset is another" in other_data.notes[0]
+    assert "trained in another way" in other_method.notes[0]
     assert any("its objectives are others" in note for note in goal.notes)
 
 
@@ -107,7 +111,7 @@ def test_a_search_of_several_architectures_takes_over_those_it_has(before, tmp_p
         params=point,
         distributions={path: distribution(rnn.space[path]) for path in point},
     )
-    found = warm_start("old", [trial], rnn, several, same_data=True)
+    found = warm_start("old", [trial], rnn, several, same_data=True, same_method=True)
     assert found.points[0]["model.type"] == "rnn"
     assert set(found.points[0]) <= set(several.space)
     nothing = warm([done(before, 0.9)], before, several)

@@ -13,6 +13,7 @@ from tauopt.dataset.inputs import input_spec, task_labels
 from tauopt.dataset.prepared import PreparedDataset, open_dataset
 from tauopt.errors import CorruptError
 from tauopt.stream.batches import Batch, batches, kept
+from tauopt.training.rungs import Growth, Rungs
 from tests.prepared_factory import CLASSES, prepared_dataset
 from tests.stream.test_padding import slow_pad
 
@@ -143,7 +144,7 @@ def test_joined_batches_are_the_same_ones_where_tensorflow_takes_them_without_a_
 def test_any_batch_boundary_gives_the_identical_continuation(dataset, shuffle):
     whole = epoch(dataset, shuffle=shuffle)
     for cut in range(len(whole) + 1):
-        before = epoch(dataset, shuffle=shuffle, stop=cut * 64)
+        before = epoch(dataset, shuffle=shuffle, stop=min(cut * 64, kept(dataset.train, LABEL_MAP)))
         after = epoch(dataset, shuffle=shuffle, start=cut * 64)
         assert same(whole, before + after)
 
@@ -163,11 +164,52 @@ def test_chunks_come_in_another_order_each_epoch(dataset):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"start": 3}, {"stop": 65}, {"start": -64}, {"batch_size": 0}, {"readers": 0}]
+    "wrong",
+    [{"stop": 65}, {"start": 3, "stop": 64}, {"start": -64}, {"batch_size": 0}, {"readers": 0}],
 )
-def test_place_that_is_no_batch_boundary_is_an_error(dataset, wrong):
-    with pytest.raises(ValueError, match=r"boundar|expected batch_size"):
+def test_places_that_are_no_whole_batches_apart_are_an_error(dataset, wrong):
+    with pytest.raises(ValueError, match=r"whole batches|expected batch_size"):
         epoch(dataset, **wrong)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_batch_is_completed_from_the_next_epoch_and_none_is_short(dataset, shuffle):
+    total = kept(dataset.train, LABEL_MAP)
+    stop = -(-3 * total // 64) * 64
+    assert total % 64
+    got = epoch(dataset, shuffle=shuffle, stop=stop)
+    assert {len(batch.labels) for batch in got} == {64}
+    stored = np.unique(fingerprints(epoch(dataset, shuffle=False)), axis=0)
+    seen = fingerprints(got)
+    for number in range(3):
+        once = seen[number * total : (number + 1) * total]
+        np.testing.assert_array_equal(np.unique(once, axis=0), stored)
+    assert same(got[:-1], epoch(dataset, shuffle=shuffle, stop=stop - 64))
+    for cut in range(0, len(got), 5):
+        assert same(got[cut:], epoch(dataset, shuffle=shuffle, start=cut * 64, stop=stop))
+
+
+@pytest.mark.parametrize(("batch_size", "report_every"), [(64, 0), (50, 333), (700, 0), (9999, 0)])
+def test_each_candidate_comes_once_an_epoch_however_batches_grow(dataset, batch_size, report_every):
+    """Epochs begin within batches, and so do the larger batches that a growth brings."""
+    total = kept(dataset.train, LABEL_MAP)
+    rungs = Rungs(
+        candidates=total, batch_size=batch_size, epochs=4, report_every=report_every,
+        growth=Growth(1.7, 0.25, 600),
+    )  # fmt: skip
+    segments, at = [], 0
+    while at < rungs.total:
+        segments += rungs.segments(at, rungs.next(at))
+        at = rungs.next(at)
+    got = [batch for s in segments for batch in epoch(dataset, **s._asdict())]
+    seen = fingerprints(got)
+    stored = np.unique(fingerprints(epoch(dataset, shuffle=False)), axis=0)
+    for number in range(4):
+        once = seen[number * total : (number + 1) * total]
+        np.testing.assert_array_equal(np.unique(once, axis=0), stored)
+    sizes = [len(batch.labels) for batch in got]
+    assert sizes == sorted(sizes)
+    assert sum(sizes) == rungs.total < 4 * total + sizes[-1]
 
 
 def test_labels_that_were_not_counted_are_an_error(tmp_path: Path):

@@ -14,6 +14,7 @@ from tauopt.evaluation.predictions import Predictions
 from tauopt.models.saving import load_model
 from tauopt.prepare.prepare import prepare
 from tauopt.stream.batches import batches
+from tauopt.training import state
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.material import Data
 from tauopt.training.trial import run_trial
@@ -77,7 +78,7 @@ def assert_same_training(a: Path, b: Path) -> None:
 def test_reports_come_by_candidates_seen_and_the_last_is_done(finished):
     _, reports, _ = finished
     assert [r.number for r in reports] == [1, 2, 3, 4, 5]
-    assert [r.candidates_seen for r in reports] == [256, 448, 608, 800, 960]
+    assert [r.candidates_seen for r in reports] == [256, 448, 640, 832, 960]
     assert [r.done for r in reports] == [False] * 4 + [True]
     assert [r.best for r in reports] == list(np.maximum.accumulate([r.value for r in reports]))
     for report in reports:
@@ -241,6 +242,15 @@ def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(dataset, 
         first_report(plan(dataset, tmp_path, learning_rate=0.1))
 
 
+def test_a_checkpoint_of_another_training_method_is_refused(dataset, tmp_path, monkeypatch):
+    """Such as those from before LSTMs had their right gradient, which name no method."""
+    monkeypatch.setattr(state, "METHOD", 1)
+    first_report(plan(dataset, tmp_path))
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match=r"training method 1, this version has method 2"):
+        first_report(plan(dataset, tmp_path))
+
+
 def test_trials_in_one_process_do_not_touch_each_other(dataset, tmp_path):
     """The same trial gives the same numbers whatever ran before it, and seeds differ."""
     values = []
@@ -290,7 +300,7 @@ def test_a_trial_trains_straight_from_the_ntuples(tmp_path):
     task = Task(classes={"jet": ("jet",), "tau": ("tau",)}, signal=("tau",))
     experiment = the_plan.experiment.model_copy(update={"task": task})
     reports = list(run_trial(replace(the_plan, experiment=experiment), tracker=Recorder()))
-    assert [report.candidates_seen for report in reports] == [540, 1080]
+    assert [report.candidates_seen for report in reports] == [576, 1088]
     assert result(tmp_path / "trial")["dataset_digest"] == open_dataset(folder).digest
 
 
