@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 NEVER = -3e4
 """Added to the logits of padding; its exponential is 0, and it is finite in any precision."""
@@ -60,7 +60,7 @@ class AttentionBias(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
 
     def call(self, real: Any, pairs: Any = None) -> Any:
         """Return the bias."""
@@ -137,7 +137,7 @@ class PairFeatures(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
 
     def call(self, angles: Any, pt: Any, real: Any) -> Any:
         """Return the features, and the mask (N * object * object,) bool."""

@@ -15,7 +15,7 @@ from tauopt.config.networks import NetworkSettings, Tower
 from tauopt.config.networks.seen import dropped, kept
 from tauopt.models.normalization import Normalize
 from tauopt.models.objects import KeepFeatures, Rows
-from tauopt.models.preprocessing import PACKAGE, Preprocess
+from tauopt.models.preprocessing import PACKAGE, Preprocess, full_precision
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -195,7 +195,7 @@ class TwoClasses(layers.Layer):
     """
 
     def __init__(self, index: int, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.index = index
 
     def call(self, p: Any) -> Any:
@@ -222,7 +222,7 @@ class NestedClasses(layers.Layer):
     """
 
     def __init__(self, order: Sequence[int], **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.order = tuple(order)
 
     def call(self, outer: Any, inner: Any) -> Any:
@@ -269,6 +269,6 @@ def _head(x: Any, units: int, make: Layers, *, name: str) -> Any:
         units,
         activation="sigmoid" if units == 1 else "softmax",
         kernel_initializer=make.kernel(),
-        dtype="float32",
+        dtype=full_precision(),
         name=name,
     )(x)

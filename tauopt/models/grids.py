@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 ON_EDGE = 1e-4
 """An object so little below a cell's edge, in cells, is on it: float32 can't tell."""
@@ -31,7 +31,7 @@ class LeadingInCell(keras.layers.Layer):
     """
 
     def __init__(self, cells: int, size: float, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.cells, self.size = cells, size
 
     def call(self, angles: Any, real: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 FAR = 1e30
 """Squared distance to padding and to oneself: beyond that of any two objects."""
@@ -26,7 +26,7 @@ class NearestNeighbours(keras.layers.Layer):
     """
 
     def __init__(self, count: int, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.count = count
 
     def call(self, x: Any, real: Any) -> Any:

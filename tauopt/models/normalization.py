@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 EPSILON = 1e-3
 MOMENTUM = 0.99
@@ -31,7 +31,7 @@ class Normalize(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
 
     def build(self, x_shape: Any, real_shape: Any = None) -> None:
         """Make scale, offset and moving mean and variance for each unit."""
@@ -53,11 +53,11 @@ class Normalize(keras.layers.Layer):
             scale = gamma * tf.math.rsqrt(variance + EPSILON)
             return x * scale + (beta - mean * scale)
         if real is None:
-            count = tf.cast(tf.shape(x)[0], tf.float32)
+            count = tf.cast(tf.shape(x)[0], x.dtype)
             weights = tf.ones_like(x[:, :1]) / tf.maximum(count, 1.0)
         else:
-            count = tf.math.count_nonzero(real, dtype=tf.float32)
-            weights = tf.cast(real[:, None], tf.float32) / tf.maximum(count, 1.0)
+            count = tf.math.count_nonzero(real, dtype=x.dtype)
+            weights = tf.cast(real[:, None], x.dtype) / tf.maximum(count, 1.0)
         y, statistics = _normalized(x, gamma, beta, weights)
         self._remember(statistics, any_real=tf.minimum(count, 1.0))
         return y
@@ -99,6 +99,6 @@ def _normalized(x: Any, gamma: Any, beta: Any, weights: Any) -> Any:
     return (unit * gamma + beta, tf.concat([mean, variance], axis=0)), gradient
 
 
-def _start(shape: Any, dtype: Any = None) -> Any:
+def _start(shape: Any, dtype: Any) -> Any:
     """Return the statistics before any batch: mean 0, variance 1."""
-    return tf.constant([[0.0], [1.0]], dtype=dtype or tf.float32) * tf.ones(shape, dtype)
+    return tf.constant([[0.0], [1.0]], dtype) * tf.ones(shape, dtype)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -93,7 +93,7 @@ class KeepFeatures(keras.layers.Layer):
     """
 
     def __init__(self, columns: Sequence[int], **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.columns = list(columns)
 
     def call(self, x: Any) -> Any:

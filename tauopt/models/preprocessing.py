@@ -23,6 +23,14 @@ LARGEST = 1e9
 """What a network sees is clipped to +-this, so that its sums stay finite in float32."""
 
 
+def full_precision() -> str:
+    """Return the dtype of layers that compute at no less than it, whatever the network does.
+
+    Keras's `floatx`: float32, unless a program sets another.
+    """
+    return str(keras.config.floatx())
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Preprocess(keras.layers.Layer):
     """Turn raw features into what a network likes: (clip(transform(x)) - shift) / spread, masked.
@@ -48,7 +56,7 @@ class Preprocess(keras.layers.Layer):
         Raises:
             ValueError: a spread is zero, or there are no features.
         """
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.features = tuple(FittedFeature.model_validate(feature) for feature in features)
         if not self.features:
             raise ValueError("expected at least one feature, got none")
@@ -71,8 +79,8 @@ class Preprocess(keras.layers.Layer):
         return x if real is None else ops.where(ops.expand_dims(real, -1), x, 0.0)
 
     def _per_feature(self, value: Callable[[FittedFeature], float]) -> Any:
-        """Return a constant (feature) float32."""
-        return np.array([value(feature) for feature in self.features], np.float32)
+        """Return a constant (feature)."""
+        return np.array([value(feature) for feature in self.features], self.compute_dtype)
 
     def _clip(self, x: Any, bounds: Callable[[FittedFeature], Bounds]) -> Any:
         return ops.clip(

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 PROBABILITIES, SIGNAL_SCORE, MODE_SCORES = "probabilities", "signal_score", "mode_scores"
 AGAINST = "against_"
@@ -31,7 +31,7 @@ class _OfClasses(layers.Layer):
 
     def __init__(self, classes: Sequence[int], **kwargs: Any) -> None:
         """Take the positions of the classes that it is about."""
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.classes = tuple(classes)
 
     def _of(self, p: Any) -> Any:

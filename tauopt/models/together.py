@@ -12,7 +12,7 @@ from keras import layers, ops
 from tauopt.config.networks.seen import first_of
 from tauopt.models.blocks import Group
 from tauopt.models.objects import Objects, Rows
-from tauopt.models.preprocessing import PACKAGE
+from tauopt.models.preprocessing import PACKAGE, full_precision
 
 LARGEST_ANGLE = 1e3
 """Coordinates are clipped to +-this: far outside any detector, and finite in products."""
@@ -31,7 +31,7 @@ class RawFeatures(keras.layers.Layer):
     """
 
     def __init__(self, columns: Sequence[int], low: float, high: float, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**{**kwargs, "dtype": full_precision()})
         self.columns, self.low, self.high = list(columns), low, high
 
     def call(self, x: Any, real: Any) -> Any:
@@ -117,4 +117,4 @@ def raw_features(
         ]
         take = RawFeatures(columns, *bounds, name=f"{group}_{name}_raw")
         rows[group] = take(objects.raw, objects.real_rows)
-    return joined(rows, groups, name=name, dtype="float32")
+    return joined(rows, groups, name=name, dtype=full_precision())
