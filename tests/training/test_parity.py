@@ -1,0 +1,356 @@
+"""A training ends at the weights at which plain Keras ends with the same batches and start.
+
+Forward passes that agree say nothing about gradients, optimizers and weights of candidates. So each
+knob is trained with, once by tauopt's machine and once by `plain_steps` with Keras's optimizers,
+or with formulas written out from the settings' descriptions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tauopt.config.experiment import Experiment
+from tauopt.dataset.prepared import open_dataset
+from tauopt.stream import batches as stream
+from tauopt.stream.memory import Recycled
+from tauopt.training import precision
+from tauopt.training.material import Data, Machine
+from tauopt.training.rungs import Rungs, Segment
+from tests.prepared_factory import CLASSES, SIGNAL, prepared_dataset
+from tests.training.plain_steps import (
+    AdamW,
+    crossentropy,
+    in_parts,
+    named,
+    plain_batches,
+    plain_network,
+    plain_training,
+    whole,
+)
+from tests.training.toys import DATA, NETWORKS
+
+SAME, FAR = 1e-4, 1e-2
+"""Differences, as fractions of the largest change of the weights beside: sums that are made in
+another order come to 1e-5 in ten steps; without the knob that is tested they must be far."""
+MOVED = 0.01
+"""How far training must move weights at least: 1e-4 of that is ten roundings of a weight of 1."""
+RATE, CLIP, DECAY = 0.05, 0.05, 0.5
+SMOOTH = {"activation": "swish", "dropout": 0.0}
+"""No random masks, and no kinks: where one rounding makes a unit's ReLU give and the other doesn't,
+weights differ by what a candidate does to them."""
+NORMALIZED = {**NETWORKS["dense"], **SMOOTH, "batch_normalization": True}
+TAUS = {"classes": {"jet": ("jet",), "tau": SIGNAL}, "signal": ("tau",)}
+MODES = {
+    "classes": {"jet": ("jet",), "1p0n": ("1p0n",), "1p": ("1p1n", "1pXn"), "3p": SIGNAL[3:]},
+    "signal": ("1p0n", "1p", "3p"),
+}
+CYCLE = {"optimizer": "sgd", "schedule": "one_cycle", "momentum_dip": 0.3, "final_rate": 0.1}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A training by tauopt that is over, and what plain Keras needs to do the same.
+
+    Attributes:
+        start: network of Keras's layers with the weights before training.
+        segments, batches: trained on; with physics weights.
+        before, found: weights by name, before and after training by tauopt; the latter as judged.
+    """
+
+    machine: Machine
+    data: Data
+    start: keras.Model
+    segments: list[Segment]
+    batches: list[Any]
+    before: dict[str, np.ndarray]
+    found: dict[str, np.ndarray]
+
+    def plain(self, optimizer: Any = None, *, loss=crossentropy, pace=None, factors=None) -> list:
+        """Return the steps of plain Keras, by default Adam's with classes of equal weight."""
+        factors = balanced(self.data) if factors is None else factors
+        weighted = [b._replace(weights=b.weights * (b.one_hot @ factors)) for b in self.batches]
+        network = plain_network(self.start)
+        optimizer = optimizer or keras.optimizers.Adam(RATE)
+        return plain_training(network, weighted, optimizer=optimizer, loss=loss, pace=pace)
+
+    def difference(self, expected: dict[str, np.ndarray]) -> float:
+        """Return the largest difference from what was found, in units of a weight's change."""
+        assert expected.keys() == self.found.keys()
+        each = [
+            abs(self.found[name] - x).max() / abs(x - self.before[name]).max()
+            for name, x in expected.items()
+        ]
+        return float(np.max(each))
+
+    def check(self, expected, *, idle=None, same=SAME) -> None:
+        """Found is what is expected, all weights moved, and without the knob it is otherwise."""
+        moved = {name: abs(x - self.before[name]).max() for name, x in expected.items()}
+        assert min(moved.values()) > MOVED, moved
+        assert self.difference(expected) < same
+        if idle is not None:
+            assert self.difference(idle) > FAR
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=800, chunk_size=170)
+
+
+def trained(dataset, *, model=NORMALIZED, task=TAUS, **training) -> Pair:
+    """Train by tauopt."""
+    settings = {"batch_size": 48, "epochs": 1, "learning_rate": RATE, **training}
+    experiment = Experiment(name="toy", data=DATA, task=task, model=model, training=settings)
+    data = Data(open_dataset(dataset), experiment, 1)
+    rungs = Rungs.of(experiment.training, candidates=data.candidates)
+    machine = Machine(data.spec, experiment, seed=1, candidates=rungs.total)
+    segments = list(rungs.segments(0, rungs.total))
+    start = plain_network(machine.network)
+    before = named(machine.network, machine.judged_weights())
+    for segment in segments:
+        machine.trainee.fit(data.train(segment), verbose=0, shuffle=False)
+    found = named(machine.network, machine.judged_weights())
+    return Pair(machine, data, start, segments, plain_batches(data, segments), before, found)
+
+
+def balanced(data: Data, balance: str = "equal", **factors: float) -> np.ndarray:
+    """Return the factor on the weights of each task class; the mean candidate weighs 1."""
+    columns = data.dataset.train.columns(["labels", "weights"])
+    names = np.array(CLASSES)[columns["labels"]]
+    sums = {
+        task_class: columns["weights"][np.isin(names, members)].sum(dtype=float)
+        for task_class, members in data.experiment.task.classes.items()
+    }
+    jets = sums["jet"]
+    taus = sum(sums.values()) - jets
+    shared = {
+        "equal": sums,
+        "signal": {name: jets if name == "jet" else taus for name in sums},
+        "none": dict.fromkeys(sums, 1.0),
+    }[balance]
+    each = np.array([factors.get(name, 1.0) / shared[name] for name in sums])
+    return each * len(names) / (each @ list(sums.values()))
+
+
+def sgd(rate=RATE, *, nesterov=True, **settings):
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=nesterov, **settings)
+
+
+def decayed_sgd():
+    optimizer = sgd(weight_decay=DECAY)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+RULES = {
+    "adam": ({}, lambda: keras.optimizers.Adam(RATE)),
+    "clipped adam": (
+        {"clip_norm": CLIP},
+        lambda: keras.optimizers.Adam(RATE, global_clipnorm=CLIP),
+    ),
+    "adamw": ({"optimizer": "adamw", "weight_decay": DECAY}, lambda: AdamW(RATE, decay=DECAY)),
+    "nadam": ({"optimizer": "nadam"}, lambda: keras.optimizers.Nadam(RATE)),
+    "sgd": ({"optimizer": "sgd", "momentum": 0}, lambda: keras.optimizers.SGD(RATE)),
+    "momentum": ({"optimizer": "sgd", "nesterov": False}, lambda: sgd(nesterov=False)),
+    "nesterov": ({"optimizer": "sgd"}, sgd),
+    "clipped sgd": (
+        {"optimizer": "sgd", "clip_norm": CLIP, "learning_rate": 4 * RATE},
+        lambda: sgd(4 * RATE, global_clipnorm=CLIP),
+    ),
+    "decayed sgd": ({"optimizer": "sgd", "weight_decay": DECAY}, decayed_sgd),
+}
+"""Settings, and the optimizer of Keras that they mean."""
+NOT_MEANT = {
+    "adamw of all weights": lambda: keras.optimizers.AdamW(RATE, weight_decay=DECAY),
+    "sgd with all weights decayed": lambda: sgd(weight_decay=DECAY),
+}
+"""Biases and normalisation are to be left alone."""
+
+
+@pytest.fixture(scope="module")
+def by_rule(dataset):
+    """Rule -> the steps of plain Keras, all from one start."""
+    pair = trained(dataset)
+    meant = {rule: make for rule, (_, make) in RULES.items()}
+    return {rule: pair.plain(make()) for rule, make in (meant | NOT_MEANT).items()}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_optimizer_follows_keras_and_no_other_one(dataset, by_rule, rule):
+    pair = trained(dataset, **RULES[rule][0])
+    pair.check(by_rule[rule][-1].weights)
+    for other in by_rule.keys() - {rule}:
+        assert pair.difference(by_rule[other][-1].weights) > FAR, other
+
+
+@pytest.mark.parametrize("rule", ["clipped adam", "clipped sgd"])
+def test_the_gradient_is_clipped_in_every_step_of_these_tests(by_rule, rule):
+    assert min(step.gradient_norm for step in by_rule[rule]) > CLIP
+
+
+def cosine(optimizer, progress, *, warm_up, final=0.0):
+    falling = (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))) / 2
+    falling = final + (1 - final) * falling
+    optimizer.learning_rate = RATE * (progress / warm_up if progress < warm_up else falling)
+
+
+def one_cycle(optimizer, progress, *, dip=0.3):
+    """Peak at 0.3, as the settings' default says; final rate 0.1."""
+    rises = progress < 0.3
+    part = progress / 0.3 if rises else (1 - progress) / 0.7
+    height = (1 - math.cos(math.pi * part)) / 2
+    low = 1 / 25 if rises else 0.1
+    optimizer.learning_rate = RATE * (low + (1 - low) * height)
+    optimizer.momentum = 0.9 - dip * height
+
+
+@pytest.mark.parametrize(
+    ("settings", "warm_up", "final"),
+    [
+        ({"warm_up": 0.3}, 0.3, 0.0),
+        ({"warm_up": 200, "final_rate": 0.2}, 200 / 480, 0.2),  # 10 batches of 48 candidates
+    ],
+)
+def test_cosine_with_warm_up_is_the_rate_of_a_batchs_middle(dataset, settings, warm_up, final):
+    pair = trained(dataset, schedule="cosine", **settings)
+    expected = pair.plain(pace=lambda o, p: cosine(o, p, warm_up=warm_up, final=final))
+    late = pair.plain(pace=lambda o, p: cosine(o, p + 1 / 20, warm_up=warm_up, final=final))
+    pair.check(expected[-1].weights, idle=late[-1].weights)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_momentum_falls_while_the_rate_of_a_cycle_rises(dataset, nesterov):
+    pair = trained(dataset, nesterov=nesterov, **CYCLE)
+    expected = pair.plain(sgd(nesterov=nesterov), pace=one_cycle)
+    constant = pair.plain(sgd(nesterov=nesterov), pace=lambda o, p: one_cycle(o, p, dip=0.0))
+    pair.check(expected[-1].weights, idle=constant[-1].weights)
+
+
+def test_a_cycle_over_growing_batches_goes_by_candidates(dataset):
+    growth = {"batch_size": 64, "epochs": 3, "batch_growth": 1.5, "batch_growth_every": 0.3}
+    pair = trained(dataset, **growth, **CYCLE)
+    assert [len(b.weights) for b in pair.batches] == [64] * 8 + [96] * 5 + [144] * 4
+    batches_seen = iter(np.arange(0.5, 17) / 17)
+    by_steps = pair.plain(sgd(), pace=lambda o, _: one_cycle(o, next(batches_seen)))
+    pair.check(pair.plain(sgd(), pace=one_cycle)[-1].weights, idle=by_steps[-1].weights)
+
+
+def averaged(pair: Pair, steps: list) -> dict[str, np.ndarray]:
+    """Return the average that keeps 0.8 of itself at each step, and less in the first ones."""
+    average = pair.before
+    for number, step in enumerate(steps):
+        kept = min(0.8, (1 + number) / (10 + number))
+        average = {n: kept * x + (1 - kept) * step.weights[n] for n, x in average.items()}
+    return average
+
+
+def test_averaged_weights_are_judged_while_the_others_train_on(dataset):
+    pair = trained(dataset, ema=0.8)
+    steps = pair.plain()
+    pair.check(averaged(pair, steps), idle=steps[-1].weights)
+    raw = named(pair.machine.network, pair.machine.arrays()["network"])
+    replace(pair, found=raw).check(steps[-1].weights)
+
+
+@pytest.mark.parametrize(
+    ("balance", "factors"),
+    [("equal", {}), ("signal", {}), ("none", {}), ("signal", {"1p": 3.0, "jet": 0.5})],
+)
+def test_classes_have_the_weights_that_the_settings_say(dataset, balance, factors):
+    """By SGD: a common factor on all weights is nothing to Adam."""
+    knobs = {"class_balance": balance, "class_weights": factors}
+    pair = trained(dataset, task=MODES, optimizer="sgd", **knobs)
+
+    def plain(balance, factors):
+        return pair.plain(sgd(), factors=balanced(pair.data, balance, **factors))[-1].weights
+
+    other = "none" if balance == "equal" else "equal"
+    pair.check(plain(balance, factors), idle=plain(other, {}))
+
+
+FOCAL = {"loss": "focal", "focal_gamma": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("heads", "training", "loss", "shape"),
+    [
+        ("one", FOCAL, whole, {"gamma": 1.5}),
+        ("one", {"label_smoothing": 0.2}, whole, {"smoothing": 0.2}),
+        ("one", {"mode_weight": 0.3}, in_parts, {"mode_weight": 0.3}),
+        ("two", {"mode_weight": 3.0}, in_parts, {"mode_weight": 3.0}),
+        (
+            "two",
+            {**FOCAL, "label_smoothing": 0.2},
+            in_parts,
+            {"mode_weight": 1.0, "gamma": 1.5, "smoothing": 0.2},
+        ),
+    ],
+)
+def test_each_loss_is_followed_down_the_gradient_of_its_formula(
+    dataset, heads, training, loss, shape
+):
+    pair = trained(dataset, task={**MODES, "heads": heads}, **training)
+    expected = pair.plain(loss=lambda *batch: loss(*batch, **shape))
+    pair.check(expected[-1].weights, idle=pair.plain()[-1].weights)
+
+
+@pytest.mark.parametrize("network", ["rnn", "deepsets"])
+def test_networks_of_objects_follow_the_gradients_of_keras_layers(dataset, network):
+    pair = trained(dataset, model={**NETWORKS[network], **SMOOTH})
+    pair.check(pair.plain()[-1].weights)
+
+
+PATHS = {
+    "adam": ({}, {}),
+    "cycle": (CYCLE, {"pace": one_cycle}),
+}
+"""Settings, and how plain Keras does them."""
+
+
+def plain_path(pair, rule):
+    optimizer = keras.optimizers.Adam(RATE) if rule == "adam" else sgd()
+    return averaged(pair, pair.plain(optimizer, **PATHS[rule][1]))
+
+
+@pytest.mark.parametrize("rule", PATHS)
+def test_a_compiled_training_ends_where_one_that_is_not_does(dataset, rule):
+    pair = trained(dataset, jit_compile=True, ema=0.8, **PATHS[rule][0])
+    assert pair.machine.trainee.jit_compile
+    pair.check(plain_path(pair, rule))
+
+
+@pytest.mark.parametrize("rule", PATHS)
+def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, rule):
+    """Float16 has three digits. The number of steps says that none was skipped as out of range."""
+    monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
+    pair = trained(dataset, precision="mixed", ema=0.8, **PATHS[rule][0])
+    assert isinstance(pair.machine.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert "float16" in {layer.compute_dtype for layer in pair.machine.trainee.layers}
+    assert int(pair.machine.optimizer.iterations) == len(pair.batches)
+    pair.check(plain_path(pair, rule), same=0.01)
+
+
+def test_memory_that_is_used_again_trains_as_copies_do(dataset, monkeypatch):
+    memory = Recycled()
+    monkeypatch.setattr(stream, "BLOCK", 48)
+    monkeypatch.setattr(stream, "_MEMORY", memory)
+    pair = trained(dataset, model={**NETWORKS["deepsets"], **SMOOTH}, epochs=3)
+    assert max(map(len, memory._known.values())) < len(pair.batches) / 2
+
+    monkeypatch.setattr(stream, "_MEMORY", SimpleNamespace(empty=np.empty))
+    copies = plain_batches(pair.data, pair.segments)
+    inputs = {name: np.concatenate([b.inputs[name] for b in copies]) for name in pair.start.input}
+    one_hot = np.concatenate([b.one_hot for b in copies])
+    weights = np.concatenate([b.weights for b in copies]) * (one_hot @ pair.data.class_weights)
+    machine = Machine(pair.data.spec, pair.data.experiment, seed=1, candidates=len(weights))
+    fed = tf.data.Dataset.from_tensor_slices((inputs, one_hot, weights)).batch(48)
+    machine.trainee.fit(fed, verbose=0, shuffle=False)
+    for found, same in zip(pair.machine.judged_weights(), machine.judged_weights(), strict=True):
+        np.testing.assert_array_equal(found, same)
