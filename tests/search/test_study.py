@@ -75,6 +75,7 @@ def test_a_search_that_stopped_before_its_first_trial_does_not_hold_its_name(tmp
         ({"experiment": "e2", "text": "units: 16\n"}, r"-units: 8\n\s+\+units: 16"),
         ({"dataset": "d2"}, "prepared dataset changed: d1 -> d2"),
         ({"code": "0.2+bb", "commit": "c2"}, "tauopt changed"),
+        ({"method": "2"}, "tauopt trains in another way: method 1 -> 2"),
     ],
 )
 def test_a_resume_with_something_changed_shows_the_difference(tmp_path, change, told):

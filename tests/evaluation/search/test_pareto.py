@@ -1,4 +1,5 @@
 import numpy as np
+import optuna
 import pytest
 
 from tauopt.evaluation.search.pareto import fronts
@@ -28,6 +29,16 @@ def test_fronts_are_what_is_left_when_the_best_are_taken_away(seed, objectives):
     values = rng.integers(0, 12, (60, objectives))  # with ties and equal points
     larger = tuple(rng.random(objectives) < 0.5)
     assert fronts(values, larger=larger).tolist() == slow_fronts(values.tolist(), larger=larger)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_front_is_that_of_optuna(seed):
+    rng = np.random.default_rng(seed)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    values = rng.integers(0, 9, (40, 2)).astype(float)
+    study.add_trials([optuna.trial.create_trial(values=pair.tolist()) for pair in values])
+    first = np.flatnonzero(fronts(values, larger=(True, False)) == 1)
+    assert first.tolist() == [trial.number for trial in study.best_trials]
 
 
 def test_equal_points_lie_on_the_same_front():
