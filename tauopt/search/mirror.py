@@ -82,6 +82,14 @@ class Mirror:
     def get_trial(self, trial_id: int) -> FrozenTrial:  # noqa: D102
         return self._trials()[trial_id]
 
+    def get_trial_user_attrs(self, trial_id: int) -> dict[str, Any]:  # noqa: D102
+        attributes: dict[str, Any] = self.get_trial(trial_id).user_attrs
+        return attributes
+
+    def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:  # noqa: D102
+        attributes: dict[str, Any] = self.get_trial(trial_id).system_attrs
+        return attributes
+
     def get_all_trials(  # noqa: D102
         self,
         study_id: int,

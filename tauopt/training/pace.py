@@ -23,7 +23,8 @@ class Pace:
     """Sets an optimizer's learning rate, batch by batch, as a schedule says.
 
     A batch is trained at the rate of its middle: whatever the size of batches, neither the first
-    nor the last is lost to a rate of zero, and the rates of an epoch add up to the same.
+    nor the last is lost to a rate of zero, and the rates of an epoch, each times its batch's
+    candidates, add up to nearly the same.
 
     Attributes:
         variables: what a checkpoint keeps: candidates seen, and the schedule's peak.

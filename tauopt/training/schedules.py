@@ -41,8 +41,9 @@ def on_plateau(
 ) -> tuple[Patience, float]:
     """Return the state after a report, and the factor on the learning rate.
 
-    As Keras's ReduceLROnPlateau does, but with its state in our hands, so that a resumed
-    training goes on waiting where it was.
+    As Keras's ReduceLROnPlateau with `min_delta=0` does (by default it overlooks improvements
+    below 1e-4), but with its state in our hands, so that a resumed training goes on waiting where
+    it was.
     """
     if settings is None:
         return plateau, 1.0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tauopt.config.networks import Transformer
 from tauopt.models.attention import Attend, AttentionBias, ClassToken, PairFeatures
@@ -42,6 +43,63 @@ def test_attention_agrees_with_a_slow_reference(first_only):
         seen = [True, *real[number]]
         expected = slow_attention(x[number * tokens :][:tokens], seen, heads)
         np.testing.assert_allclose(got[number], expected[: len(got[number])], rtol=1e-4, atol=1e-5)
+
+
+def gradients(network, x, weights):
+    """Return what a network gives, and gradients of inputs and weights of a loss in all of it."""
+    x = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        y = network(x)
+        slopes = tf.cos(tf.reshape(tf.range(tf.size(y), dtype=tf.float32), tf.shape(y)))
+        loss = tf.reduce_sum(y * slopes)
+    return [np.asarray(y), *map(np.asarray, tape.gradient(loss, [x, *weights]))]
+
+
+def keras_attention(kernel, bias, mixing, *, heads):
+    """Return `MultiHeadAttention` whose queries, keys and values are thirds of one kernel."""
+    dim, units = kernel.shape[0], kernel.shape[1] // 3
+    layer = keras.layers.MultiHeadAttention(heads, units // heads)
+    layer.build((None, None, dim), (None, None, dim))
+    parts = []
+    for third, offset in zip(np.split(kernel, 3, axis=1), np.split(bias, 3), strict=True):
+        parts += [third.reshape(dim, heads, -1), offset.reshape(heads, -1)]
+    layer.set_weights([*parts, mixing[0].reshape(heads, -1, dim), mixing[1]])
+    return layer
+
+
+def thirds_joined(of_keras):
+    """Return gradients of `keras_attention`'s weights as those of kernel, bias and mixing."""
+    *parts, mixing, offset = of_keras
+    kernel = np.concatenate([part.reshape(len(part), -1) for part in parts[::2]], axis=1)
+    bias = np.concatenate([part.reshape(-1) for part in parts[1::2]])
+    return [kernel, bias, mixing.reshape(-1, mixing.shape[-1]), offset]
+
+
+@pytest.mark.parametrize("first_only", [False, True])
+def test_attention_has_the_values_and_gradients_of_keras(first_only):
+    count, tokens, heads, dim, units = 6, 5, 3, 4, 6
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(count, tokens, dim)).astype(np.float32)
+    real = np.arange(tokens - 1) < rng.integers(0, tokens, count)[:, None]
+    seen = np.concatenate([np.ones((count, 1), bool), real], axis=1)
+    shapes = (dim, 3 * units), (3 * units,), (units, dim), (dim,)
+    weights = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    kernel, bias, *mixing = map(tf.constant, weights)
+    theirs = keras_attention(*weights[:2], weights[2:], heads=heads)
+
+    def by_rows(x):
+        rows = tf.reshape(x, (-1, dim)) @ kernel + bias
+        y = Attend(heads, tokens, first_only)(rows, AttentionBias()(real))
+        return tf.reshape(y @ mixing[0] + mixing[1], (count, -1, dim))
+
+    def by_keras(x):
+        return theirs(x[:, :1] if first_only else x, x, attention_mask=seen[:, None, :])
+
+    found = gradients(by_rows, x, [kernel, bias, *mixing])
+    y, dx, *dw = gradients(by_keras, x, [weight.value for weight in theirs.weights])
+    for a, b in zip(found, [y, dx, *thirds_joined(dw)], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
 
 
 def test_pairs_are_added_between_objects_and_not_to_the_class_token():
@@ -99,12 +157,16 @@ def test_defaults_have_tau_ml_tools_sizes():
     )
 
 
-def test_gelu_is_keras_gelu():
+def test_gelu_is_keras_gelu_and_so_is_its_slope():
     network = Transformer(type="transformer", groups=OBJECTS, layers=1, dim=8, heads=2)
     model = build_model(spec_for(network), network, seed=1)
     x = np.linspace(-4, 4, 50, dtype=np.float32)[:, None]
-    ours = model.get_layer("block_1_forward_1_activate")(x)
-    np.testing.assert_allclose(ours, keras.activations.gelu(x), rtol=1e-5, atol=1e-6)
+    found, expected = (
+        gradients(function, x, [])
+        for function in (model.get_layer("block_1_forward_1_activate"), keras.activations.gelu)
+    )
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_pairwise_needs_its_features():

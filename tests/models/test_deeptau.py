@@ -3,14 +3,17 @@ from __future__ import annotations
 from fractions import Fraction
 from math import floor
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
 from tauopt.config.networks import DeepTau, DeepTauGroup, Tower
-from tauopt.models.build import describe
+from tauopt.models.build import build_model, describe
 from tauopt.models.deeptau import windows
 from tauopt.models.grids import FillGrid, LeadingInCell
-from tests.models.specs import spec_of
+from tests.models.specs import SMALL, batch, spec_for, spec_of
 
 RNG = np.random.default_rng(0)
 
@@ -91,3 +94,44 @@ def test_the_published_inputs_give_the_published_size():
     assert total == 1_161_286  # "about 1.16 M"
     ours = describe(spec, network).parameters
     assert abs(ours / total - 1) < 0.01
+
+
+def test_layers_before_the_grid_are_the_published_convolutions_of_one_cell_on_it():
+    """At each cell that holds an object: values, and gradients of a loss in these cells."""
+    changed = {"batch_normalization": False, "dropout": 0.0, "activation": "relu"}
+    network = SMALL["deeptau"].model_copy(update=changed)
+    spec = spec_for(network)
+    model = build_model(spec, network, seed=1)
+    names = ("preprocess", "inner_leading", "inner_grid", "inner_dense_1", "inner_dense_2")
+    preprocess, leading, grid, *dense = (model.get_layer(f"tracks_{name}") for name in names)
+    parts = keras.Model(model.inputs, [preprocess.output, *leading.output])
+    rows, cell, leads = parts(batch(spec, size=200))
+    filled = np.asarray(grid(tf.ones_like(rows[:, :1]), cell, leads))[:, 0] > 0
+    assert 50 < filled.sum() < len(filled) / 2
+    convolutions = []
+    for layer in dense:
+        layer.bias.assign(RNG.normal(size=layer.units))
+        convolution = layers.Conv2D(layer.units, 1, activation="relu")
+        convolution.build((None, 4, 4, layer.kernel.shape[0]))
+        convolution.set_weights([layer.kernel.numpy()[None, None], layer.bias.numpy()])
+        convolutions.append(convolution)
+    slopes = RNG.normal(size=(filled.sum(), dense[-1].units)).astype(np.float32)
+
+    def on_objects(x):
+        return grid(dense[1](dense[0](x)), cell, leads)
+
+    def on_cells(x):
+        x = tf.reshape(grid(x, cell, leads), (-1, 4, 4, x.shape[-1]))
+        return tf.reshape(convolutions[1](convolutions[0](x)), (-1, dense[1].units))
+
+    results = []
+    for way, chain in ((on_objects, dense), (on_cells, convolutions)):
+        weights = [weight.value for layer in chain for weight in layer.weights]
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            y = tf.boolean_mask(way(rows), filled)
+            loss = tf.reduce_sum(y * slopes)
+        results.append([y, *tape.gradient(loss, [rows, *weights])])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, tf.reshape(b, a.shape), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(tf.boolean_mask(on_objects(rows), ~filled), 0)

@@ -2,9 +2,19 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tauopt.models.build import build_model
-from tauopt.models.objects import FirstObject, FlatObjects, KeepFeatures, Objects, Rows
+from tauopt.models.objects import (
+    FirstObject,
+    FlatObjects,
+    KeepFeatures,
+    LastObject,
+    Objects,
+    ReverseObjects,
+    Rows,
+    SumObjects,
+)
 from tests.models.specs import SMALL, batch, spec_for
 from tests.models.test_neighbours import slow_neighbours
 
@@ -26,6 +36,41 @@ def test_objects_laid_flat_say_whether_they_are_there():
     flat = np.asarray(FlatObjects()(X, REAL))
     np.testing.assert_array_equal(flat[:, :12], X.reshape(2, 12))
     np.testing.assert_array_equal(flat[:, 12:], REAL)
+
+
+def jagged(rng, count=20, length=5, units=3):
+    """Return objects of candidates of which each has some, and noise where padded."""
+    real = np.arange(length) < rng.integers(0, length + 1, count)[:, None]
+    return rng.normal(size=(count, length, units)).astype(np.float32), real
+
+
+def test_sum_last_and_reversal_pass_gradients_to_the_objects_that_they_take():
+    """Each is linear, so its gradient is what it does to unit vectors, found here by loops."""
+    rng = np.random.default_rng(0)
+    x, real = jagged(rng)
+    slopes = rng.normal(size=x.shape).astype(np.float32)
+    expected = {kind: np.zeros_like(x) for kind in (SumObjects, LastObject, ReverseObjects)}
+    for n, objects in enumerate(real.sum(axis=1)):
+        for i in range(len(real[n])):
+            behind = objects - 1 - i if i < objects else i
+            expected[ReverseObjects][n, i] = slopes[n, behind]
+            if i < objects:
+                expected[SumObjects][n, i] = slopes[n, 0]
+            if i == objects - 1:
+                expected[LastObject][n, i] = slopes[n, 0]
+    for kind, gradient in expected.items():
+        tensor = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            y = kind()(tensor, real)
+            loss = tf.reduce_sum(y * (slopes if kind is ReverseObjects else slopes[:, 0]))
+        np.testing.assert_allclose(tape.gradient(loss, tensor), gradient, rtol=1e-6)
+
+
+def test_sums_are_those_of_the_ragged_objects():
+    x, real = jagged(np.random.default_rng(1))
+    expected = tf.reduce_sum(tf.RaggedTensor.from_tensor(x, real.sum(axis=1)), axis=1)
+    np.testing.assert_allclose(SumObjects()(x, real), expected, rtol=1e-5, atol=1e-6)
 
 
 def relu(x):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from tauopt.config.networks import DecayModeRnn, Dense, Rnn, RnnGroup, Tower
@@ -52,6 +53,61 @@ def test_reversed_reads_the_leading_object_last():
     outputs = [np.asarray(models[0](turned)), np.asarray(models[1](inputs))]
     np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-6)
     assert not np.allclose(outputs[0], np.asarray(models[0](inputs)), atol=1e-3)
+
+
+def branches(cell, *, rnn_layers):
+    """Return a network's branch over tracks, its layers, and Keras's with the same weights.
+
+    Ours runs without a mask over padding, turns the real objects by itself, and reads the state
+    after the last one; Keras's masks, and turns with `Bidirectional`.
+    """
+    group = RnnGroup(length=5, units=4, dense=Tower(layers=0), rnn_layers=rnn_layers)
+    network = Rnn(
+        type="rnn", cell=cell, bidirectional=True, groups={"tracks": group}, inputs="tracks",
+        merge=Tower(layers=0),
+    )  # fmt: skip
+    model = build_model(spec_for(network), network, seed=1)
+    kind, theirs = {"lstm": layers.LSTM, "gru": layers.GRU}[cell], []
+    mine: list[keras.Layer] = []
+    rng = np.random.default_rng(3)
+    for number in range(1, rnn_layers + 1):
+        both = layers.Bidirectional(kind(4, return_sequences=number < rnn_layers))
+        both.build((None, 5, 4 if number == 1 else 8))
+        both.set_weights([rng.normal(0, 0.5, w.shape) for w in both.get_weights()])
+        for end, layer in (("", both.forward_layer), ("_back", both.backward_layer)):
+            mine.append(model.get_layer(f"tracks_{cell}_{number}{end}"))
+            mine[-1].set_weights(layer.get_weights())
+        theirs.append(both)
+    seen = [model.get_layer("tracks_objects").output, model.input["tracks_mask"]]
+    return keras.Model(seen, model.get_layer("tracks_directions").output), mine, theirs
+
+
+@pytest.mark.parametrize("rnn_layers", [1, 2])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_branch_without_a_mask_has_values_and_gradients_of_keras_with_one(cell, rnn_layers):
+    ours, mine, theirs = branches(cell, rnn_layers=rnn_layers)
+    rng = np.random.default_rng(0)
+    x, slopes = (tf.constant(rng.normal(size=s).astype(np.float32)) for s in ((16, 5, 4), (16, 8)))
+    mask = np.arange(5) < rng.integers(0, 6, 16)[:, None]
+    mask[0] = False
+
+    def by_keras(x):
+        for layer in theirs:
+            x = layer(x, mask=mask)
+        return x
+
+    results = []
+    ways = (lambda x: ours([x, tf.constant(mask)]), mine), (by_keras, theirs)
+    for network, parts in ways:
+        weights = [w.value for layer in parts for w in layer.trainable_weights]
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = network(x)
+            loss = tf.reduce_sum(y * slopes)
+        results.append([y, *tape.gradient(loss, [x, *weights])])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
+    assert not np.asarray(results[0][1])[~mask].any()
 
 
 @pytest.mark.parametrize("cell", [layers.LSTM, layers.GRU])

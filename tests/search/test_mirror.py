@@ -2,6 +2,8 @@
 
 import threading
 
+import numpy as np
+import optuna
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
@@ -84,6 +86,62 @@ def test_who_has_read_a_trial_keeps_it_as_it_was(slow):
     now = mirror.study.get_trials()[0]
     assert (now.intermediate_values, now.user_attrs) == ({1: 0.5}, {"mark": 1})
     assert now.system_attrs == {"rung": 2}
+
+
+def test_attributes_are_read_as_they_were_set_though_the_database_has_them_later(slow):
+    mirror, counting, (first, _) = slow
+    there = mirror.study._storage
+    counting.go_on.clear()
+    report(mirror, first, 1, 0.5)  # holds up what is written behind it
+    there.set_trial_user_attr(first._trial_id, "mark", 1)
+    there.set_trial_system_attr(first._trial_id, "rung", 2)
+    found = there.get_trial_user_attrs(first._trial_id)
+    rungs = there.get_trial_system_attrs(first._trial_id)
+    counting.go_on.set()
+    assert (found, rungs) == ({"mark": 1}, {"rung": 2})
+
+
+def lived(study, seed):
+    """Let trials live at random in a study; yield what it shows after some of the steps."""
+    rng, live = np.random.default_rng(seed), []
+    for _ in range(120):
+        what = rng.choice(["ask", "report", "attribute", "enqueue", "tell"])
+        trial = live[rng.integers(len(live))] if live else None
+        if what == "ask" or trial is None:
+            live.append(study.ask())
+            live[-1].suggest_float("x", 0.0, 1.0)
+            live[-1].suggest_categorical("kind", ["a", "b"])
+        elif what == "report":
+            trial.report(rng.random(), int(rng.integers(1, 9)))
+        elif what == "attribute":
+            trial.set_user_attr(str(rng.integers(3)), float(rng.random()))
+        elif what == "enqueue":
+            study.enqueue_trial({"x": rng.random()})
+        else:
+            live.remove(trial)
+            state = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL][rng.integers(3)]
+            study.tell(trial, rng.random() if state is TrialState.COMPLETE else None, state=state)
+        if rng.random() < 0.6:
+            continue  # several trials change before they are looked at
+        yield [
+            (t.number, t.state, t.values, t.params, t.distributions, t.intermediate_values,
+             t.user_attrs, t.system_attrs)
+            for t in study.get_trials()
+        ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The reported value is ignored")
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_the_mirror_shows_what_optuna_s_own_storage_does(seed):
+    sampler = optuna.samplers.RandomSampler
+    plain = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    mirrored = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    mirror = Mirror(mirrored)
+    for expected, found in zip(lived(plain, seed), lived(mirror.study, seed), strict=True):
+        assert found == expected
+    mirror.settle()
+    assert [t.user_attrs for t in mirrored.trials] == [t.user_attrs for t in plain.trials]
+    assert mirror.study.best_trial.params == plain.best_trial.params
 
 
 def test_what_follows_a_report_is_written_after_it(slow, tmp_path):

@@ -6,13 +6,14 @@ import numpy as np
 import optuna
 import pytest
 from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
 from tauopt.config.experiment import Pruner, Sampler, Search
 from tauopt.config.ranges import ChoiceRange, FloatRange
 from tauopt.search.pruners import make_pruner
 from tauopt.search.trials import Trials
-from tauopt.search.views import for_pruners, for_samplers
+from tauopt.search.views import for_pruners, for_samplers, stopped_as_worst
 from tests.evaluation.search.test_pareto import slow_fronts
 
 SPACE = {"x": FloatRange(0.0, 1.0), "cost": FloatRange(0.0, 1.0)}
@@ -220,6 +221,23 @@ def test_samplers_see_stopped_trials_as_worse_than_complete_ones_in_optuna_s_ord
     fronts = [found[t.number] for t in further]
     assert fronts == sorted(set(fronts))
     assert max(complete) < min(fronts)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_stopped_trials_is_the_one_by_which_optuna_s_tpe_takes_them(seed):
+    rng, study = np.random.default_rng(seed), make_study(directions=["maximize"])
+    for _ in range(12):
+        trial = study.ask()
+        for step in range(1, 1 + rng.integers(0, 4)):
+            trial.report(float(rng.normal()), step)
+        study.tell(trial, state=TrialState.PRUNED)
+    seen = stopped_as_worst(study.get_trials(), directions=study.directions)
+    ours = [t.number for t in sorted(seen, key=lambda t: -t.values[0])]
+    for taken in range(1, 12):
+        better, _ = _split_trials(study, study.get_trials(), taken)
+        silent = [t for t in better if not t.intermediate_values]  # all alike to Optuna
+        assert {t.number for t in better if t not in silent} <= set(ours[:taken])
+        assert len(better) == taken
 
 
 def test_stopped_trials_alone_have_an_order_too():

@@ -30,6 +30,23 @@ def test_an_average_is_that_of_the_recursion(momentum):
         np.testing.assert_allclose(averages.variables[0].numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("momentum", [0.3, 0.99])
+def test_an_average_is_that_of_tensorflow(momentum):
+    weights = np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
+    ours, theirs, steps = keras.Variable(weights[0]), tf.Variable(weights[0]), tf.Variable(0)
+    averages = Averages([ours], momentum=momentum)
+    moving = tf.train.ExponentialMovingAverage(momentum, num_updates=steps)
+    moving.apply([theirs])  # begins with the weight as it is
+    for number, weight in enumerate(weights[1:]):
+        ours.assign(weight)
+        theirs.assign(weight)
+        steps.assign(number)
+        averages.update(tf.constant(number))
+        moving.apply([theirs])
+        found, expected = averages.variables[0], moving.average(theirs)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_averaging_leaves_the_weights():
     variable = keras.Variable(np.ones(3, np.float32))
     averages = Averages([variable], momentum=0.9)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from scipy.special import softmax
 
 from tauopt.config.experiment import Training
 from tauopt.training.losses import keras_loss, mean_loss
@@ -27,6 +29,29 @@ def test_the_loss_in_numpy_is_that_of_keras(training):
     expected = np.asarray(each(np.eye(4, dtype=np.float32)[labels], p))
     expected = np.sum(expected * weights) / weights.sum()
     assert mean_loss(p, labels, weights, training=training) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("training", SETTINGS)
+def test_the_gradient_that_is_trained_on_is_that_of_the_loss_in_numpy(training):
+    """Central differences of `mean_loss`, in logits, so that probabilities add up to one."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 2, (12, 4)), rng.integers(0, 4, 12)
+    weights = rng.uniform(0.2, 2, 12)
+
+    def loss(z):
+        return mean_loss(softmax(z, axis=1), labels, weights, training=training)
+
+    expected = np.zeros_like(logits)
+    for place in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[place] = 1e-5
+        expected[place] = (loss(logits + step) - loss(logits - step)) / 2e-5
+    z = tf.constant(logits, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        value = keras_loss(training)(tf.one_hot(labels, 4), tf.nn.softmax(z), sample_weight=weights)
+    found = tape.gradient(value, z) * (len(labels) / weights.sum())
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_focal_loss_without_gamma_is_crossentropy():

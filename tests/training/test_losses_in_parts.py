@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 
 from tauopt.config.experiment import Training
 from tauopt.config.inputs import InputSpec
@@ -103,6 +104,40 @@ def test_certain_and_wrong_is_finite_with_finite_gradients(settings):
             value = loss.call(tf.one_hot([label] * 5, 5), p)
         assert np.isfinite(value).all()
         assert np.isfinite(tf.convert_to_tensor(tape.gradient(value, p))).all()
+
+
+def gradient_of(loss, labels, logits):
+    """Return the gradient in the logits, (candidate, class), of the sum of losses."""
+    z = tf.constant(logits, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        value = tf.reduce_sum(loss.call(tf.one_hot(labels, logits.shape[1]), tf.nn.softmax(z)))
+    return np.asarray(tape.gradient(value, z))
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_gradient_is_that_of_differences_of_the_slow_reference(settings):
+    rng, training = np.random.default_rng(7), Training(**settings)
+    logits, labels = rng.normal(0, 2, (15, 5)), np.arange(15) % 5
+
+    def slow(z, label):
+        return slow_loss(softmax(z), label, classes=CLASSES, signal=SIGNAL, training=training)
+
+    expected = np.zeros_like(logits)
+    for n, i in np.ndindex(logits.shape):
+        step = 1e-5 * np.eye(5)[i]
+        ahead, back = (slow(logits[n] + sign * step, labels[n]) for sign in (1, -1))
+        expected[n, i] = (ahead - back) / 2e-5
+    found = gradient_of(keras_loss(training, spec=spec()), labels, logits)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_crossentropy_in_parts_has_the_gradient_of_keras_s_over_all_classes():
+    rng = np.random.default_rng(8)
+    logits, labels = rng.normal(0, 2, (40, 5)), rng.integers(0, 5, 40)
+    parts = gradient_of(keras_loss(Training(), spec=spec("two")), labels, logits)
+    whole = gradient_of(keras.losses.CategoricalCrossentropy(), labels, logits)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
 
 
 def gradients(labels, **settings) -> dict[str, np.ndarray]:

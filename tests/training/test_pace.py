@@ -56,6 +56,18 @@ def test_the_rate_agrees_with_a_slow_reference(progress, training):
     assert found == pytest.approx(slow_rate(progress, training), abs=1e-9)
 
 
+@pytest.mark.parametrize("final_rate", [0.0, 0.2])
+def test_cosine_is_that_of_keras_also_behind_a_warm_up(final_rate):
+    for warm_up in (0, 3000):
+        theirs = keras.optimizers.schedules.CosineDecay(
+            0.0 if warm_up else 1.0, TOTAL - warm_up, alpha=final_rate,
+            warmup_target=1.0 if warm_up else None, warmup_steps=warm_up,
+        )  # fmt: skip
+        for seen in range(0, TOTAL + 1, 250):
+            found = rate(seen / TOTAL, schedule="cosine", warm_up=warm_up, final_rate=final_rate)
+            assert found == pytest.approx(float(theirs(seen)), abs=1e-6)
+
+
 def test_cosine_falls_from_its_peak_through_the_middle_to_the_final_rate():
     points = [rate(p, schedule="cosine", final_rate=0.2) for p in (0, 1 / 3, 0.5, 1)]
     assert points == pytest.approx([1.0, 0.8, 0.6, 0.2])

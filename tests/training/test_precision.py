@@ -135,6 +135,24 @@ def test_recurrent_layers_take_steps_that_xla_knows(name):
     np.testing.assert_allclose(found, build()(inputs, training=False), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["rnn", "gru"])
+def test_the_steps_that_xla_knows_have_the_gradients_of_the_network(name):
+    spec = spec_for(SMALL[name])
+
+    def build():
+        return build_model(spec, SMALL[name], seed=1)
+
+    inputs = {key: tf.constant(x) for key, x in batch(spec).items()}
+    results = []
+    for model in (build(), precision.twin(build, Training(jit_compile=True), precision="float32")):
+        with tf.GradientTape() as tape:
+            p = model(inputs, training=False)
+            loss = tf.reduce_mean(tf.math.log(p[:, 1]))
+        results.append(tape.gradient(loss, [w.value for w in model.trainable_weights]))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
+
+
 def test_recurrent_layers_within_layers_are_made_fit_too():
     x = keras.Input((3, 2))
     both_ways = keras.layers.Bidirectional(keras.layers.LSTM(2))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import keras
+import numpy as np
 import pytest
 
 from tauopt.config.experiment import EarlyStopping, ReduceOnPlateau
@@ -41,6 +43,36 @@ def test_the_learning_rate_falls_on_each_plateau_and_not_before():
         plateau, factor = on_plateau(settings, plateau, loss)
         factors.append(factor)
     assert factors == [1, 1, 1, 0.5, 1, 0.5, 1]
+
+
+def rates_of_keras(losses, *, patience, factor):
+    """Return the learning rate after each report by Keras's own callback."""
+    callback = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss", patience=patience, factor=factor, min_delta=0.0
+    )
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0))
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = []
+    for epoch, loss in enumerate(losses):
+        callback.on_epoch_end(epoch, {"val_loss": loss})
+        rates.append(float(model.optimizer.learning_rate))
+    return rates
+
+
+@pytest.mark.parametrize("patience", [1, 2, 5])
+def test_the_learning_rate_falls_where_it_does_with_keras_s_callback_without_min_delta(patience):
+    rng = np.random.default_rng(patience)
+    losses = np.round(1.0 - 0.01 * np.arange(80) + rng.normal(0, 0.2, 80), 2).tolist()
+    settings, plateau = ReduceOnPlateau(patience=patience, factor=0.5), Patience()
+    rate, rates = 1.0, []
+    for loss in losses:
+        plateau, factor = on_plateau(settings, plateau, loss)
+        rate *= factor
+        rates.append(rate)
+    assert rates == rates_of_keras(losses, patience=patience, factor=0.5)
+    assert rate < 1
 
 
 def test_no_plateau_settings_leave_the_learning_rate():

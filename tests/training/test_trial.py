@@ -17,6 +17,7 @@ from tauopt.stream.batches import batches
 from tauopt.training import state
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.material import Data
+from tauopt.training.rungs import Rungs
 from tauopt.training.trial import run_trial
 from tests.ntuples_factory import columns, write
 from tests.ntuples_factory import dataset as ntuple_dataset
@@ -32,12 +33,12 @@ RESUMABLE = {
     "reduce_on_plateau": {"patience": 1, "factor": 0.5},
     "early_stopping": None,
 }
-"""Five rungs, some of them across the end of an epoch of 480 candidates."""
+"""Five rungs, some of them across the end of an epoch of 450 candidates: seven batches and two."""
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=800, chunk_size=170)
+    return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=750, chunk_size=170)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,22 @@ def test_reports_come_by_candidates_seen_and_the_last_is_done(finished):
     for report in reports:
         assert report.value == report.metrics["rejection@0.75"]
         assert all(np.isfinite(list(report.metrics.values())))
+
+
+def test_what_an_epoch_leaves_over_makes_no_step_of_its_own(finished, dataset):
+    """Two candidates over, and no batch but of 64: none has more than its share in a step."""
+    the_plan, _, _ = finished
+    data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
+    assert data.candidates == 7 * 64 + 2
+    rungs = Rungs.of(the_plan.experiment.training, candidates=data.candidates)
+    sizes, seen = [], 0
+    while seen < rungs.total:
+        for segment in rungs.segments(seen, rungs.next(seen)):
+            sizes += [len(weights) for _, _, weights in data.train(segment)]
+        seen = rungs.next(seen)
+    assert sizes == [64] * 15
+    steps = load_checkpoint(the_plan.folder).arrays["optimizer"][0]
+    assert steps == len(sizes)
 
 
 def test_the_network_learns(finished):

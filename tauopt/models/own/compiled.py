@@ -92,7 +92,7 @@ def compiled(model: keras.Model, *, of_two: int | None) -> Compiled | None:
         of_two: index of the class of which a single output is the probability; None for one
             output a class.
     Raises:
-        WrongModelError: it has no loss, several, or one of logits.
+        WrongModelError: it has no loss, several, one of logits, or a weight of its loss.
     """
     if not model.compiled:
         return None
@@ -102,6 +102,11 @@ def compiled(model: keras.Model, *, of_two: int | None) -> Compiled | None:
         raise WrongModelError(
             "it is compiled with from_logits=True; its output must be probabilities: end it in "
             "softmax or sigmoid"
+        )
+    if (model.get_compile_config() or {}).get("loss_weights") is not None:
+        raise WrongModelError(
+            "it is compiled with loss_weights, which on one loss only scale its gradient: leave "
+            "them out, and scale the learning rate where the optimizer minds"
         )
     return Compiled(model.optimizer, OwnLoss(model.loss, of_two=of_two))
 

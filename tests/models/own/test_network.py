@@ -3,14 +3,17 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
 from tauopt.config.networks import ObjectGroup, OwnModel
 from tauopt.errors import TrialFailed
 from tauopt.models import blocks
 from tauopt.models.build import build_model, build_trainable
 from tauopt.models.own.asking import default, heeding
-from tauopt.models.own.compiled import Compiled, OwnLoss
+from tauopt.models.own.compiled import Compiled, OwnLoss, compiled
 from tauopt.models.own.inputs import flat, flat_features
+from tauopt.models.own.loading import WrongModelError
 from tauopt.models.own.network import build
 from tauopt.models.own.recorded import settle
 from tauopt.models.saving import load_model, save_model
@@ -111,6 +114,13 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
     assert build_trainable(spec, settled(own("Towers"))[0], seed=1)[1] is None
 
 
+def test_a_factor_on_the_loss_is_refused_and_not_forgotten():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "mse", loss_weights=3.0)
+    with pytest.raises(WrongModelError, match="loss_weights"):
+        compiled(model, of_two=None)
+
+
 LOSSES = {
     "sparse": ("sparse_categorical_crossentropy", None),
     "categorical": (keras.losses.CategoricalCrossentropy(label_smoothing=0.1), None),
@@ -144,6 +154,31 @@ def test_labels_are_turned_into_the_form_of_the_models_loss(name):
     )
     found = Compiled(None, loss).mean_loss(p, index, weights)
     assert found == pytest.approx(np.average(expected, weights=weights), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_has_the_gradient_of_keras_with_labels_in_the_models_form(name):
+    """Keras's own way: the loss of a compiled model, given labels as its author would."""
+    inner, of_two = LOSSES[name]
+    rng = np.random.default_rng(4)
+    p = rng.dirichlet([1, 1], 32).astype(np.float32)
+    labels, weights = one_hot(spec_for(own("Towers"))), rng.uniform(0.5, 2, 32).astype(np.float32)
+    output = tf.constant(p if of_two is None else p[:, of_two : of_two + 1])
+    natural = labels if of_two is None else labels[:, of_two : of_two + 1]
+    natural = labels.argmax(axis=1) if "sparse" in name else natural
+    model = keras.Sequential([keras.Input((output.shape[1],)), layers.Identity()])
+    model.compile("sgd", inner)
+    results = []
+    for way in (
+        lambda: OwnLoss(inner, of_two=of_two)(labels, output, sample_weight=weights),
+        lambda: model.compute_loss(None, natural, output, sample_weight=tf.constant(weights)),
+    ):
+        with tf.GradientTape() as tape:
+            tape.watch(output)
+            value = way()
+        results.append([value, tape.gradient(value, output)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_a_model_that_is_another_one_than_recorded_fails_its_trial():
