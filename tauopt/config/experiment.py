@@ -89,7 +89,8 @@ class Task(Settings):
 
 
 class EarlyStopping(Settings):
-    """Stop when the objective has not improved for some reports."""
+    """Stop when the objective has not improved for some reports; where its value is the same, a
+    lower validation loss is an improvement."""
 
     patience: int = Field(default=10, ge=1)
     """Reports without improvement before training ends."""

@@ -15,7 +15,7 @@ from tauopt.training.schedules import Patience
 
 METHOD = 2
 """How trials are trained; raised whenever the same settings, seed and data give other weights.
-2: LSTMs follow their right gradient, and every batch is full."""
+2: LSTMs follow their right gradient, every batch is full, of equal values the lower loss counts."""
 METHOD_KEY = "training_method"
 
 
@@ -28,7 +28,8 @@ class State:
         target: where the present rung ends.
         loss_sum, loss_count: of the present rung, for its mean loss.
         objective, plateau: patience of early stopping and of the learning rate.
-        best, best_report: largest value of the objective, and the report that had it.
+        best, best_loss, best_report: largest value of the objective, the validation loss beside
+            it, and the report that had both; of equal values that with the lowest loss.
         seconds: spent in training and validation, over all resumes.
         rung_seconds: spent in training on the present rung.
         history: metrics of each report, with `number` and `candidates_seen`.
@@ -42,6 +43,7 @@ class State:
     objective: Patience = field(default_factory=Patience)
     plateau: Patience = field(default_factory=Patience)
     best: float | None = None
+    best_loss: float | None = None
     best_report: int = 0
     seconds: float = 0.0
     rung_seconds: float = 0.0

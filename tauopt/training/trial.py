@@ -27,7 +27,7 @@ from tauopt.training.latency import latencies
 from tauopt.training.material import Data, Machine
 from tauopt.training.protocols import Report, Tracker, TrialPlan
 from tauopt.training.rungs import Rungs
-from tauopt.training.schedules import on_plateau, stops
+from tauopt.training.schedules import is_lower, on_plateau, stops
 from tauopt.training.state import METHOD, METHOD_KEY, State, check_same, identity
 
 logger = logging.getLogger(__name__)
@@ -154,18 +154,17 @@ class _Trial:
         begun = time.monotonic()
         probabilities = self.machine.predict(self.data, alive=self._heed)
         entry = self._measure(probabilities)
-        state, value = self.state, entry[str(self.name)]
-        if state.best is None or value > state.best:
-            state.best, state.best_report = value, int(entry["number"])
+        state, value, loss = self.state, entry[str(self.name)], entry["val_loss"]
+        tie = value == state.best and is_lower(loss, state.best_loss)
+        if state.best is None or value > state.best or tie:
+            state.best, state.best_loss, state.best_report = value, loss, int(entry["number"])
             self.best_weights = self.machine.judged_weights()
             self.best_probabilities = probabilities
         early = self.training.early_stopping
         state.objective = state.objective.after(
-            value, min_delta=0.0 if early is None else early.min_delta
+            value, min_delta=0.0 if early is None else early.min_delta, loss=loss
         )
-        state.plateau, factor = on_plateau(
-            self.training.reduce_on_plateau, state.plateau, entry["val_loss"]
-        )
+        state.plateau, factor = on_plateau(self.training.reduce_on_plateau, state.plateau, loss)
         if factor != 1.0:
             self.machine.scale_learning_rate(factor)
         if state.seen >= self.rungs.total:

@@ -10,11 +10,13 @@ import pytest
 from tauopt.config.experiment import Task
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import CorruptError, DataError, Interrupted, TrialFailed, UsageError
+from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
 from tauopt.models.saving import load_model
 from tauopt.prepare.prepare import prepare
 from tauopt.stream.batches import batches
-from tauopt.training import state
+from tauopt.training import state, trial
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.material import Data
 from tauopt.training.rungs import Rungs
@@ -290,6 +292,23 @@ def test_early_stopping_ends_the_trial_and_the_best_network_is_kept(dataset, tmp
     assert len(reports) == 3
     assert reports[-1].done
     assert result(tmp_path)["ended"] == "early stopping"
+
+
+def test_of_equal_values_the_weights_with_the_lowest_loss_are_kept(dataset, tmp_path, monkeypatch):
+    """An objective that few candidates decide stands still while the network learns."""
+
+    def still(name, predictions):
+        found = measure(name, predictions)
+        return found if name.metric == "auc" else Measured(2660.0, 836.0, 8471.0)
+
+    monkeypatch.setattr(trial, "measure", still)
+    patient = {"patience": 1, "min_delta": 0.0}
+    the_plan = plan(dataset, tmp_path, epochs=4, learning_rate=0.003, early_stopping=patient)
+    reports = list(run_trial(the_plan, tracker=Recorder()))
+    losses = [report.metrics["val_loss"] for report in reports]
+    assert losses == sorted(losses, reverse=True)
+    assert len(losses) == 4
+    assert result(tmp_path)["best_report"] == 4
 
 
 def test_a_plateau_lowers_the_learning_rate(dataset, tmp_path):
