@@ -236,7 +236,8 @@ def training_figure(
     below.plot(x, values, marker=MARKERS[0], markersize=size, **LINES[0])
     low, high = _series(history, f"{objective}_low"), _series(history, f"{objective}_high")
     below.fill_between(x, low, high, color="black", alpha=0.18, linewidth=0)
-    best = int(np.nanargmax(values))
+    ties = np.flatnonzero(values == np.nanmax(values))
+    best = ties[np.argmin(_series(history, "val_loss")[ties])]  # as the trial keeps them
     below.plot(
         x[best], values[best], "*", color="#d55e00", markersize=12, zorder=4,
         label=f"best: {values[best]:.4g}",

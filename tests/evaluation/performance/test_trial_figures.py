@@ -152,6 +152,15 @@ def test_training_curves_need_neither_errors_nor_many_reports(reports, errors):
     assert points["auc"] == pytest.approx([row["auc"] for row in rows])
 
 
+def test_of_equal_values_the_star_stands_at_the_lowest_loss():
+    rows = [row | {"auc": 0.9} for row in history(5)]
+    rows[3] |= {"val_loss": 0.01}
+    figure, _ = training_figure(rows, objective="auc", sample=SAMPLE)
+    (star,) = (line for line in figure.axes[1].lines if line.get_marker() == "*")
+    curve = figure.axes[1].lines[0].get_xdata()
+    assert star.get_xdata() == curve[3]
+
+
 def test_figures_are_files_with_their_points_beside_them(predictions, tmp_path):
     files = write_figures(
         predictions, tmp_path / "figures", sample=SAMPLE, history=history(3), objective="auc"

@@ -1,0 +1,88 @@
+"""What the tests cost: `--costs` prints the costliest files, which several workers take first."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Generator
+
+import pytest
+
+COSTLIEST = (
+    "search/test_driver.py",
+    "deploy/test_promote.py",
+    "test_readme.py",
+    "workflows/test_control.py",
+    "models/test_contract.py",
+    "models/test_gradients.py",
+    "search/test_kill.py",
+    "deploy/test_score.py",
+    "deploy/test_evaluate.py",
+    "deploy/test_export.py",
+)
+"""A worker that began one of these last would leave the others waiting for it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--costs", type=int, default=0, metavar="N", help="print the N costliest files of tests"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if count := config.getoption("costs"):
+        config.pluginmanager.register(_Costs(count))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {file: place for place, file in enumerate(COSTLIEST)}
+
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0].removeprefix("tests/")
+        return order.get(file, len(order))
+
+    items.sort(key=place)
+
+
+class _Costs:
+    """Adds up what the tests of each file take, with what they set up.
+
+    Processor time counts this process and what it waited for, so it is little touched by what else
+    the machine does; Ray's workers are not in it.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.clock: Counter[str] = Counter()
+        self.processor: Counter[str] = Counter()
+        self.before = 0.0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        self.before = _processor_time()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        before, self.before = self.before, _processor_time()
+        report.processor_s = self.before - before
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        file = report.nodeid.partition("::")[0]
+        self.clock[file] += report.duration
+        self.processor[file] += getattr(report, "processor_s", 0.0)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section(f"the {self.count} costliest of {len(self.clock)} files")
+        terminalreporter.write_line("by the clock, processor")
+        for file, seconds in self.clock.most_common(self.count):
+            terminalreporter.write_line(f"{seconds:8.1f} s {self.processor[file]:8.1f} s  {file}")
+        total, processor = self.clock.total(), self.processor.total()
+        terminalreporter.write_line(f"{total:8.1f} s {processor:8.1f} s  all")
+
+
+def _processor_time() -> float:
+    return sum(os.times()[:4])
