@@ -260,6 +260,10 @@ class Budget(Settings):
     """GPUs that its trials hold times the hours that they hold them, over all resumes."""
 
 
+def _never_if_null(pruner: Any) -> Any:
+    return {"type": "none"} if pruner is None else pruner
+
+
 class Search(Settings):
     """How the search goes."""
 
@@ -267,8 +271,10 @@ class Search(Settings):
     """Trials in all, over all resumes."""
     sampler: Sampler = Sampler()
     """How trials are proposed."""
-    pruner: Pruner = Pruner()
-    """How trials that fall behind are stopped."""
+    pruner: Annotated[
+        Pruner, BeforeValidator(_never_if_null, json_schema_input_type=Pruner | None)
+    ] = Pruner()
+    """How trials that fall behind are stopped; `null` never stops one."""
     resources: Resources = Resources()
     """What a trial takes, and how many run at a time."""
     budget: Budget = Budget()

@@ -266,6 +266,7 @@ def test_a_list_of_classes_means_each_by_itself():
     [
         ("training.learning_rate=1e-3", "training.learning_rate", 1e-3),
         ("training.early_stopping=null", "training.early_stopping", None),
+        ("search.pruner=null", "search.pruner.type", "none"),
         ("training.early_stopping.patience=3", "training.early_stopping.patience", 3),
         ("training.reduce_on_plateau.factor=0.5", "training.reduce_on_plateau.factor", 0.5),
         ("model.groups.tracks.dense.layers=2", "model.groups.tracks.dense.layers", 2),
