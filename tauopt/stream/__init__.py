@@ -5,7 +5,6 @@
     compiled    numba with a cache that may be missing
     padding     jagged rows -> (candidate, length, feature) and a mask
     order       the order of candidates in an epoch
-    memory      memory of batches, used again
     batches     a split -> batches, from any batch of an epoch on
     feed        batches -> tf.data
 

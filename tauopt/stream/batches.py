@@ -8,6 +8,7 @@ holds one block of batches.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,6 @@ import numpy.typing as npt
 from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.dataset.prepared import Chunk, SplitReader
 from tauopt.errors import CorruptError
-from tauopt.stream.memory import Recycled
 from tauopt.stream.order import BLOCK as NEIGHBOURS
 from tauopt.stream.order import chunk_generator, chunk_order, shuffle_rows
 from tauopt.stream.padding import pad_into, take_into
@@ -32,11 +32,12 @@ Labels = npt.NDArray[np.int16]
 BLOCK = 4096
 """Candidates, about, that are assembled at once and then cut into batches: small batches would
 cost more in calls than in copying, and larger blocks more in fresh memory than in calls."""
+ALIGNMENT = 64
+"""Bytes, a cache line: TensorFlow takes arrays that begin there as they are, and copies others."""
 OPENERS = 2
 """Threads that read the chunks of a direct dataset ahead."""
 AHEAD = 4
 """Blocks that a reader thread assembles in one go, so that handing over costs little."""
-_MEMORY = Recycled()
 
 
 class Batch(NamedTuple):
@@ -230,11 +231,11 @@ def _several(items: Iterator[_Item], count: int) -> Iterator[list[_Item]]:
 def _assemble(plan: list[_Piece], spec: InputSpec) -> Batch:
     count = sum(len(rows) for _, rows in plan)
     inputs: dict[str, npt.NDArray[Any]] = {
-        CANDIDATE: _MEMORY.empty((count, len(spec.candidate.features)), np.float32)
+        CANDIDATE: _empty((count, len(spec.candidate.features)), np.float32)
     }
     for name, length in spec.lengths.items():
-        inputs[name] = _MEMORY.empty((count, length, len(spec.group(name).features)), np.float32)
-        inputs[mask_name(name)] = _MEMORY.empty((count, length), np.bool_)
+        inputs[name] = _empty((count, length, len(spec.group(name).features)), np.float32)
+        inputs[mask_name(name)] = _empty((count, length), np.bool_)
     end = 0
     for source, rows in plan:
         part = slice(end, end := end + len(rows))
@@ -246,6 +247,17 @@ def _assemble(plan: list[_Piece], spec: InputSpec) -> Batch:
         labels=np.concatenate([source.labels[rows] for source, rows in plan]),
         weights=np.concatenate([source.weights[rows] for source, rows in plan]),
     )
+
+
+def _empty(shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
+    """Return an aligned array of its own memory, C-ordered, whose content is arbitrary.
+
+    Memory that is used again would be no faster (1.0 of the speed): the C library does that.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _split(whole: Batch, batch_size: int) -> Iterator[Batch]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -20,7 +19,6 @@ import tensorflow as tf
 from tauopt.config.experiment import Experiment
 from tauopt.dataset.prepared import open_dataset
 from tauopt.stream import batches as stream
-from tauopt.stream.memory import Recycled
 from tauopt.training import precision
 from tauopt.training.material import Data, Machine
 from tauopt.training.rungs import Rungs, Segment
@@ -337,15 +335,11 @@ def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, 
     pair.check(plain_path(pair, rule), same=0.01)
 
 
-def test_memory_that_is_used_again_trains_as_copies_do(dataset, monkeypatch):
-    memory = Recycled()
+def test_streamed_blocks_train_as_copies_in_memory_do(dataset, monkeypatch):
+    """TensorFlow looks at the blocks' own memory while later ones are filled."""
     monkeypatch.setattr(stream, "BLOCK", 48)
-    monkeypatch.setattr(stream, "_MEMORY", memory)
     pair = trained(dataset, model={**NETWORKS["deepsets"], **SMOOTH}, epochs=3)
-    assert max(map(len, memory._known.values())) < len(pair.batches) / 2
-
-    monkeypatch.setattr(stream, "_MEMORY", SimpleNamespace(empty=np.empty))
-    copies = plain_batches(pair.data, pair.segments)
+    copies = pair.batches
     inputs = {name: np.concatenate([b.inputs[name] for b in copies]) for name in pair.start.input}
     one_hot = np.concatenate([b.one_hot for b in copies])
     weights = np.concatenate([b.weights for b in copies]) * (one_hot @ pair.data.class_weights)
