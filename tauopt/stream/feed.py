@@ -8,8 +8,8 @@ would pay.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +26,7 @@ PREFETCH = 4
 """Batches that wait ready for the network."""
 
 
+@contextlib.contextmanager
 def feed(
     make_blocks: Callable[[], Iterator[Batch]],
     *,
@@ -33,8 +34,11 @@ def feed(
     batch_size: int,
     steps: int,
     class_weights: npt.NDArray[np.float32] | None = None,
-) -> tf.data.Dataset:
-    """Give batches to Keras: the same ones, in the same order, each time the dataset is iterated.
+) -> Iterator[tf.data.Dataset]:
+    """Give batches to Keras for the length of the block, the same ones in each iteration.
+
+    TensorFlow keeps every function given to `numpy_function` until the process ends. So chunks and
+    the batches made of them are let go of when the block is left: nothing is read after it.
 
     The first axis has no fixed length, so that batches of another size do not compile a graph anew.
     The dataset is for one iteration at a time; faults while reading come as `tf.errors.OpError`
@@ -47,17 +51,17 @@ def feed(
         batch_size: candidates a batch.
         steps: batches in an iteration; fewer made are an error, further ones are left.
         class_weights: (task class) float32, factors on the weights of candidates; None means 1.
-    Returns:
-        Elements (inputs by name, one-hot labels (N, class) float32, weights (N,) float32).
+    Yields:
+        A dataset; its elements are (inputs by name, one-hot labels (N, class) float32, weights (N,)
+        float32).
     """
     signature = _signature(spec)
     flat = tf.nest.flatten(signature)
     blocks = _Blocks(make_blocks, _Columns(spec, class_weights))
-    bring = _weakly(blocks)
 
     def cut(number: tf.Tensor) -> tf.data.Dataset:
         """Bring one block from Python and cut it into its batches."""
-        arrays = tf.numpy_function(bring, [number], [s.dtype for s in flat])
+        arrays = tf.numpy_function(blocks, [number], [s.dtype for s in flat])
         for array, expected in zip(arrays, flat, strict=True):
             array.set_shape(expected.shape)
         block = tf.nest.pack_sequence_as(signature, arrays)
@@ -68,26 +72,10 @@ def feed(
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     options = tf.data.Options()
     options.autotune.enabled = False  # it stalls at the end of each iterator (TF 2.21)
-    dataset = dataset.prefetch(PREFETCH).with_options(options)
-    dataset.blocks = blocks  # see `_weakly`
-    return dataset
-
-
-def _weakly(blocks: _Blocks) -> Callable[[np.int64], Arrays]:
-    """Call `blocks` as long as somebody else holds it.
-
-    TensorFlow keeps every function given to `numpy_function` until the process ends, which would
-    keep each report's mapped chunk and last block. The dataset holds `blocks` instead.
-    """
-    held = weakref.ref(blocks)
-
-    def bring(number: np.int64) -> Arrays:
-        alive = held()
-        if alive is None:
-            raise RuntimeError("a fed dataset is iterated after it was dropped")
-        return alive(number)
-
-    return bring
+    try:
+        yield dataset.prefetch(PREFETCH).with_options(options)
+    finally:
+        blocks.close()
 
 
 class _Columns:
@@ -108,15 +96,22 @@ class _Blocks:
     """Answers TensorFlow's call for block 0, 1, 2, ...; block 0 begins an iteration."""
 
     def __init__(self, make_blocks: Callable[[], Iterator[Batch]], columns: _Columns) -> None:
-        self.make_blocks = make_blocks
+        self.make_blocks: Callable[[], Iterator[Batch]] | None = make_blocks
         self.columns = columns
         self.blocks: Iterator[Batch] = iter(())
         self.expected = 0
         self.lock = threading.Lock()
         """Of two iterations at once, which are an error, none reads in the midst of the other."""
 
+    def close(self) -> None:
+        """Let go of all that is read from; a block that is being made is waited for."""
+        with self.lock:
+            self.make_blocks, self.blocks = None, iter(())
+
     def __call__(self, number: np.int64) -> Arrays:
         with self.lock:
+            if self.make_blocks is None:
+                raise RuntimeError("a fed dataset is iterated after the block that it was made for")
             if number == 0:
                 self.blocks, self.expected = self.make_blocks(), 0
             if number != self.expected:

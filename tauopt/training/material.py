@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,8 +76,8 @@ class Data:
         """Candidates of an epoch."""
         return kept(self.dataset.train, self.label_map)
 
-    def train(self, segment: Segment) -> Any:
-        """Return some batches as Keras wants them, each epoch in an order of its own."""
+    def train(self, segment: Segment) -> contextlib.AbstractContextManager[Any]:
+        """Give some batches as Keras wants them, each epoch in an order of its own; see `feed`."""
 
         def make() -> Iterator[Batch]:
             return batches(

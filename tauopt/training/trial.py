@@ -130,7 +130,8 @@ class _Trial:
         while state.seen < state.target:
             segment = next(self.rungs.segments(state.seen, state.target))
             begun = time.monotonic()
-            stretch = fit(self.machine.trainee, self.data.train(segment), should_stop=should_stop)
+            with self.data.train(segment) as fed:
+                stretch = fit(self.machine.trainee, fed, should_stop=should_stop)
             done = stretch.batches * segment.batch_size
             if not done:
                 raise TrialFailed(f"no training candidates in {segment}")

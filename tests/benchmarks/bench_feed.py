@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ class Candidates:
         self.dataset = dataset
         self.spec = spec_of(dataset, group_lengths(network))
 
-    def fed(self, steps: int, batch_size: int) -> tf.data.Dataset:
-        """Return some batches."""
+    def fed(self, steps: int, batch_size: int) -> AbstractContextManager[tf.data.Dataset]:
+        """Give some batches."""
 
         def make():
             return batches(
@@ -103,7 +104,8 @@ def enough_steps(model: keras.Model, candidates: Candidates, batch_size: int) ->
     """Trace the training step, and return how many batches take some seconds."""
     few = max(2048 // batch_size, 2)
     for _ in range(2):
-        seconds = timed_fit(model, candidates.fed(few, batch_size), batch_size)
+        with candidates.fed(few, batch_size) as fed:
+            seconds = timed_fit(model, fed, batch_size)
     return int(np.clip(few * SECONDS / seconds, few, CANDIDATES // batch_size))
 
 
@@ -114,11 +116,12 @@ def compare(dataset: PreparedDataset, name: str, batch_size: int) -> str:
     model = build_model(candidates.spec, network, seed=1)
     model.compile("adam", "categorical_crossentropy")
     steps = enough_steps(model, candidates, batch_size)
-    fed = candidates.fed(steps, batch_size)
-    ways = (fed, in_memory(fed), as_arrays(fed))
-    for data in ways:
-        timed_fit(model, data, batch_size)
-    times = np.array([[timed_fit(model, data, batch_size) for data in ways] for _ in range(TURNS)])
+    with candidates.fed(steps, batch_size) as fed:
+        ways = (fed, in_memory(fed), as_arrays(fed))
+        for data in ways:
+            timed_fit(model, data, batch_size)
+        turns = [[timed_fit(model, data, batch_size) for data in ways] for _ in range(TURNS)]
+    times = np.array(turns)
     speeds = steps * batch_size / np.median(times, axis=0) / 1e3
     ratios = np.median(times / times[:, :1], axis=0)
     return (

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+import threading
 import weakref
 
 import numpy as np
@@ -51,14 +53,13 @@ def test_fed_batches_are_those_made_whatever_the_block(
     stop = 20 if batch_size == 1 else None
     arguments = {"batch_size": batch_size, "stop": stop}
     made = make(dataset, spec, (0, 1), **arguments, joined=False)
-    fed = feed(
+    factors = np.array([2, 3], np.float32)
+    with feed(
         make(dataset, spec, (0, 1), **arguments),
-        spec=spec,
-        batch_size=batch_size,
-        steps=len(list(made())),
-        class_weights=(factors := np.array([2, 3], np.float32)),
-    )
-    for batch, (inputs, labels, weights) in zip(made(), fed.as_numpy_iterator(), strict=True):
+        spec=spec, batch_size=batch_size, steps=len(list(made())), class_weights=factors,
+    ) as fed_dataset:  # fmt: skip
+        fed = list(fed_dataset.as_numpy_iterator())
+    for batch, (inputs, labels, weights) in zip(made(), fed, strict=True):
         assert inputs.keys() == batch.inputs.keys()
         for name, array in inputs.items():
             np.testing.assert_array_equal(array, batch.inputs[name])
@@ -107,14 +108,13 @@ def test_batches_are_never_overwritten_however_tensors_are_held(
         {name: array.copy() for name, array in batch.inputs.items()}
         for batch in make(dataset, spec, epochs, joined=False)()
     ]
-    fed = feed(
-        make(dataset, spec, epochs, readers=readers), spec=spec, batch_size=64, steps=len(copies)
-    )
+    made = make(dataset, spec, epochs, readers=readers)
     tensors, packed, views = [], [], []
-    for inputs, _, _ in fed:
-        tensors.append(inputs)
-        packed.append(tf.experimental.dlpack.to_dlpack(tf.identity(inputs["tracks"])))
-        views.append(np.asarray(memoryview(inputs["candidate"])))
+    with feed(made, spec=spec, batch_size=64, steps=len(copies)) as fed:
+        for inputs, _, _ in fed:
+            tensors.append(inputs)
+            packed.append(tf.experimental.dlpack.to_dlpack(tf.identity(inputs["tracks"])))
+            views.append(np.asarray(memoryview(inputs["candidate"])))
     for inputs, capsule, view, copy in zip(tensors, packed, views, copies, strict=True):
         for name, array in copy.items():
             np.testing.assert_array_equal(inputs[name].numpy(), array)
@@ -144,8 +144,8 @@ def fed_epoch(dataset, spec):
 
 
 def test_each_iteration_begins_anew(dataset, spec):
-    fed = fed_epoch(dataset, spec)
-    first, second = ([weights for _, _, weights in fed.as_numpy_iterator()] for _ in range(2))
+    with fed_epoch(dataset, spec) as fed:
+        first, second = ([weights for _, _, weights in fed.as_numpy_iterator()] for _ in range(2))
     for left, right in zip(first, second, strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -158,42 +158,66 @@ def test_short_last_batch_traces_no_graph_anew(dataset, spec):
         for _, labels, _ in fed:
             in_graph.append(labels.shape.as_list())
 
-    loop(fed_epoch(dataset, spec))
+    with fed_epoch(dataset, spec) as fed:
+        loop(fed)
     assert in_graph == [[None, 2]]
 
 
 def test_autotune_is_off_since_it_stalls_at_the_end_of_each_iterator(dataset, spec):
-    assert fed_epoch(dataset, spec).options().autotune.enabled is False
+    with fed_epoch(dataset, spec) as fed:
+        assert fed.options().autotune.enabled is False
 
 
 def test_number_of_steps_is_known_and_kept(dataset, spec):
     made = make(dataset, spec)
     steps = sum(-(-len(block.labels) // 64) for block in made())
-    assert fed_epoch(dataset, spec).cardinality() == steps
-    assert len(list(feed(made, spec=spec, batch_size=64, steps=2))) == 2
-    with pytest.raises(tf.errors.OpError, match="fewer batches were made"):
-        list(feed(made, spec=spec, batch_size=64, steps=steps + 1))
+    with fed_epoch(dataset, spec) as fed:
+        assert fed.cardinality() == steps
+    with feed(made, spec=spec, batch_size=64, steps=2) as fed:
+        assert len(list(fed)) == 2
+    with (
+        feed(made, spec=spec, batch_size=64, steps=steps + 1) as fed,
+        pytest.raises(tf.errors.OpError, match="fewer batches were made"),
+    ):
+        list(fed)
 
 
 def test_two_iterations_at_once_are_an_error_and_never_mixed(dataset, spec, monkeypatch):
     monkeypatch.setattr("tauopt.stream.batches.BLOCK", 1)
-    fed = feed(make(dataset, spec, batch_size=1), spec=spec, batch_size=1, steps=100)
-    first = iter(fed)
-    next(first)
-    second = iter(fed)
-    next(second)
-    with pytest.raises(tf.errors.OpError, match="one iteration at a time"):
-        list(zip(first, second, strict=True))
+    made = make(dataset, spec, batch_size=1)
+    with feed(made, spec=spec, batch_size=1, steps=100) as fed:
+        first = iter(fed)
+        next(first)
+        second = iter(fed)
+        next(second)
+        with pytest.raises(tf.errors.OpError, match="one iteration at a time"):
+            list(zip(first, second, strict=True))
 
 
-def test_abandoned_feed_is_forgotten_with_its_data(dataset, spec):
-    made = make(dataset, spec)
+@pytest.mark.parametrize("raises", [False, True])
+def test_after_its_block_a_feed_holds_no_data_nor_threads_though_it_is_held(
+    dataset, spec, raises, monkeypatch
+):
+    monkeypatch.setattr("tauopt.stream.batches.BLOCK", 64)
+    made = make(dataset, spec, range(20), readers=3)
     alive = weakref.ref(made)
-    fed = feed(made, spec=spec, batch_size=64, steps=2)
-    next(iter(fed))
-    del fed, made
+    with (
+        contextlib.suppress(KeyError),
+        feed(made, spec=spec, batch_size=64, steps=100) as fed,
+    ):
+        begun = iter(fed)
+        next(begun)
+        assert [t for t in threading.enumerate() if t.name.startswith("tauopt-reader")]
+        if raises:
+            raise KeyError
+    del made
     gc.collect()
     assert alive() is None
+    assert not [t for t in threading.enumerate() if t.name.startswith("tauopt-reader")]
+    with pytest.raises(tf.errors.OpError, match="iterated after the block"):
+        list(begun)
+    with pytest.raises(tf.errors.OpError, match="iterated after the block"):
+        list(fed)
 
 
 def test_fault_while_reading_is_told_with_its_own_words(spec):
@@ -201,8 +225,11 @@ def test_fault_while_reading_is_told_with_its_own_words(spec):
         raise CorruptError("train-00000/labels.npy: is damaged")
         yield
 
-    with pytest.raises(tf.errors.OpError, match=r"CorruptError: train-00000/labels\.npy"):
-        list(feed(broken, spec=spec, batch_size=64, steps=1))
+    with (
+        feed(broken, spec=spec, batch_size=64, steps=1) as fed,
+        pytest.raises(tf.errors.OpError, match=r"CorruptError: train-00000/labels\.npy"),
+    ):
+        list(fed)
 
 
 def test_keras_trains_on_it(dataset, spec):
@@ -216,5 +243,6 @@ def test_keras_trains_on_it(dataset, spec):
     hidden = keras.layers.Rescaling(1e-5)(inputs["candidate"])
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
     model.compile("sgd", "categorical_crossentropy")
-    history = model.fit(fed_epoch(dataset, spec), verbose=0)
+    with fed_epoch(dataset, spec) as fed:
+        history = model.fit(fed, verbose=0)
     assert np.isfinite(history.history["loss"][0])

@@ -55,7 +55,8 @@ def trained(dataset):
         if str(training) not in known:
             made, data, rungs = machine(dataset, epochs=1, learning_rate=0.05, **training)
             (segment,) = rungs.segments(0, rungs.total)
-            made.trainee.fit(data.train(segment), verbose=0, shuffle=False)
+            with data.train(segment) as fed:
+                made.trainee.fit(fed, verbose=0, shuffle=False)
             known[str(training)] = made.network.get_weights()
         return known[str(training)]
 
@@ -134,9 +135,9 @@ def test_batches_grow_without_a_graph_traced_anew(dataset, monkeypatch):
     made, data, rungs = machine(dataset, **CYCLE)
     sizes = []
     for segment in rungs.segments(0, rungs.total):
-        fed = data.train(segment)
-        sizes += [len(weights) for _, _, weights in fed.as_numpy_iterator()]
-        made.trainee.fit(fed, verbose=0, shuffle=False)
+        with data.train(segment) as fed:
+            sizes += [len(weights) for _, _, weights in fed.as_numpy_iterator()]
+            made.trainee.fit(fed, verbose=0, shuffle=False)
     assert sizes == [64] * 8 + [96] * 5 + [144] * 4
     assert len(traces) == 1
     assert int(made.trainee.pace.variables[0]) == sum(sizes) == rungs.total
@@ -146,12 +147,12 @@ def test_every_batch_has_the_rate_that_the_schedule_says(dataset):
     made, data, rungs = machine(dataset, **CYCLE)
     watch, seen, expected = Rates(), 0, []
     for segment in rungs.segments(0, rungs.total):
-        fed = data.train(segment)
-        for _, _, weights in fed.as_numpy_iterator():
-            middle = (seen + len(weights) / 2) / rungs.total
-            expected.append(0.05 * slow_rate(middle, data.experiment.training))
-            seen += len(weights)
-        made.trainee.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
+        with data.train(segment) as fed:
+            for _, _, weights in fed.as_numpy_iterator():
+                middle = (seen + len(weights) / 2) / rungs.total
+                expected.append(0.05 * slow_rate(middle, data.experiment.training))
+                seen += len(weights)
+            made.trainee.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
     np.testing.assert_allclose(watch.rates, expected, rtol=1e-5)
 
 
@@ -173,7 +174,8 @@ def test_averaged_weights_are_judged_and_the_raw_ones_go_on(dataset):
     made, data, rungs = machine(dataset, network="dense", ema=0.8, learning_rate=0.05, epochs=1)
     (segment,) = rungs.segments(0, rungs.total)
     watch = Weights()
-    made.trainee.fit(data.train(segment), verbose=0, shuffle=False, callbacks=[watch])
+    with data.train(segment) as fed:
+        made.trainee.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
     average = watch.kept[0]
     for steps, weights in enumerate(watch.kept[1:]):
         kept = min(0.8, (1 + steps) / (10 + steps))

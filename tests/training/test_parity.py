@@ -113,7 +113,8 @@ def trained(dataset, *, model=NORMALIZED, task=TAUS, **training) -> Pair:
     start = plain_network(machine.network)
     before = named(machine.network, machine.judged_weights())
     for segment in segments:
-        machine.trainee.fit(data.train(segment), verbose=0, shuffle=False)
+        with data.train(segment) as fed:
+            machine.trainee.fit(fed, verbose=0, shuffle=False)
     found = named(machine.network, machine.judged_weights())
     return Pair(machine, data, start, segments, plain_batches(data, segments), before, found)
 

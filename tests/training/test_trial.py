@@ -98,7 +98,8 @@ def test_what_an_epoch_leaves_over_makes_no_step_of_its_own(finished, dataset):
     sizes, seen = [], 0
     while seen < rungs.total:
         for segment in rungs.segments(seen, rungs.next(seen)):
-            sizes += [len(weights) for _, _, weights in data.train(segment)]
+            with data.train(segment) as fed:
+                sizes += [len(weights) for _, _, weights in fed]
         seen = rungs.next(seen)
     assert sizes == [64] * 15
     steps = load_checkpoint(the_plan.folder).arrays["optimizer"][0]
