@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tauopt.search.plans import halve_batch
 from tauopt.search.searcher import StudySearcher
-from tauopt.search.trainable import FOLDER
+from tauopt.search.trainable import FOLDER, INTERRUPTED
 
 _OUT_OF_MEMORY = re.compile(r"OutOfMemory|out of memory|running low on memory", re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -34,9 +34,13 @@ class StudyScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
-        """Report to the study; STOP where it prunes."""
+        """Report to the study; STOP where it prunes.
+
+        Ray acts on a stopped search before it looks at results that came since, in 2.60. Of an
+        interrupted trial there is nothing to report, in whichever order.
+        """
         number = self._searcher.numbers.get(trial.trial_id)
-        if number is None or self._searcher.error is not None:
+        if number is None or self._searcher.error is not None or INTERRUPTED in result:
             return str(TrialScheduler.CONTINUE)
         try:
             stopped = self._searcher.trials.report(

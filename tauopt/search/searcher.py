@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tauopt.errors import ServiceError
-from tauopt.search.trainable import FAILED, REFUSED, TRACEBACK
+from tauopt.search.trainable import FAILED, INTERRUPTED, REFUSED, TRACEBACK
 from tauopt.search.trials import Proposal, Trials
 
 logger = logging.getLogger(__name__)
@@ -85,6 +85,8 @@ class StudySearcher(Searcher):
     ) -> None:
         """End a trial: the last report comes here only, the scheduler never sees it.
 
+        An interrupted trial has not ended: it stays RUNNING in the study, for the next driver.
+
         Ray only logs what is raised here, so errors are kept for the driver.
         """
         number = self.numbers.pop(trial_id, None)
@@ -92,6 +94,8 @@ class StudySearcher(Searcher):
             return
         try:
             told = {} if error else (result or {})
+            if INTERRUPTED in told:
+                return
             if REFUSED in told:  # stays RUNNING in the study: a resume takes it up again
                 raise ServiceError(f"{told[REFUSED]}; then resume")
             self._tell(trial_id, number, told)

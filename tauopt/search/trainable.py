@@ -34,6 +34,8 @@ FAILED, TRACEBACK = "failed", "traceback"
 """Keys of a result that ends a failed trial."""
 REFUSED = "refused"
 """Key of a result that ends the search: a full disk or a strange node is not the trial's fault."""
+INTERRUPTED = "interrupted"
+"""Key of a result without a report: the search stops, and its next driver has the trial."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LOCK_WAIT_S, _COPY_WAIT_S = 60.0, 600.0
@@ -72,20 +74,23 @@ class TrialWorker(tune.Trainable):
         self._stop = Path(config[STOP])
         self._code: str = config[CODE]
         self._looked = 0.0
+        self._interrupted = ""
         self._held = contextlib.ExitStack()
         self._reports = None
 
     def step(self) -> dict[str, Any]:
         """Train to the next report."""
+        if self._interrupted:  # to begin the training anew would only hold up the stop
+            return self._stopped()
         try:
             if reason := self._unfit():
                 return {REFUSED: reason, "done": True}
             report = next(self._begun())
         except TrialFailed as error:
             return self._failed(str(error))
-        except Interrupted:
-            # Only after the driver has stopped the search: it does not listen any more.
-            return {"done": False}
+        except Interrupted as error:
+            self._interrupted = f"{error}" or "the search stops"
+            return self._stopped()
         except StopIteration:
             return self._failed("training ended without its last report")
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
@@ -105,6 +110,9 @@ class TrialWorker(tune.Trainable):
             "candidates_seen": report.candidates_seen,
             "done": report.done,
         }
+
+    def _stopped(self) -> dict[str, Any]:
+        return {INTERRUPTED: self._interrupted, "done": False}
 
     def _failed(self, reason: str, traced: str = "") -> dict[str, Any]:
         return {FAILED: reason, TRACEBACK: traced, "done": True}

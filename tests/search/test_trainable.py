@@ -5,11 +5,12 @@ import threading
 import pytest
 
 from tauopt.config.load import read_experiment
+from tauopt.errors import Interrupted
 from tauopt.search import trainable
 from tauopt.search.origin import code_version
 from tauopt.search.plans import Plan, write_plan
-from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, REFUSED, STOP
-from tests.search.fake_worker import FakeWorker
+from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, INTERRUPTED, REFUSED, STOP
+from tests.search.fake_worker import FakeWorker, Report
 from tests.search.searches import write_experiment
 
 
@@ -60,4 +61,21 @@ def test_a_dataset_that_does_not_come_is_said(worker, dataset, monkeypatch):
 
 def test_a_search_that_stops_is_not_held_up_by_a_copy(worker, tmp_path):
     (tmp_path / "stop").touch()
-    assert worker("").step() == {"done": False}
+    assert worker("").step() == {INTERRUPTED: "the search stops", "done": False}
+
+
+def test_an_interrupted_training_says_so_however_often_it_is_asked_and_never_fails(
+    worker, dataset, monkeypatch
+):
+    def interrupted(self, folder):
+        yield Report(1, 1000, 0.5, 0.5, False)
+        raise Interrupted("t000 stopped after 1500 candidates")
+
+    dataset.mkdir()
+    monkeypatch.setattr(FakeWorker, "train_trial", interrupted)
+    one = worker("")
+    assert one.step()["number"] == 1
+    for _ in range(3):
+        told = one.step()
+        assert told == {INTERRUPTED: "t000 stopped after 1500 candidates", "done": False}
+        told["done"] = True  # Ray writes into what it is given
