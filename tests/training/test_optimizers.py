@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from tauopt.config.experiment import Training
+from tauopt.training import optimizers
 from tauopt.training.optimizers import make_optimizer
 from tauopt.training.protocols import trial_seed
 
@@ -40,15 +44,38 @@ def test_the_settings_reach_the_optimizer(name):
 )
 def test_our_kernels_do_what_keras_does(ours, kerass):
     gradients = np.random.default_rng(0).normal(size=(5, 3, 2)).astype(np.float32)
-    results = []
+    results, names = [], []
     for optimizer in (make_optimizer(ours), kerass):
-        weight = keras.Variable(np.ones((3, 2), np.float32), name="kernel")
-        optimizer.build([weight])
-        for gradient in gradients:
-            optimizer.apply([keras.ops.convert_to_tensor(gradient)])
-        results.append([weight.numpy(), *(v.numpy() for v in optimizer.variables)])
+        # The first has no gradient, and the others come in another order than they were built.
+        weights = [
+            keras.Variable(np.full((3, 2), value, np.float32), name=name)
+            for name, value in (("idle", 0.0), ("kernel", 1.0), ("other", 2.0))
+        ]
+        optimizer.build(weights)
+        for gradient in map(keras.ops.convert_to_tensor, gradients):
+            optimizer.apply([2 * gradient, gradient], [weights[2], weights[1]])
+        results.append([v.numpy() for v in (*weights, *optimizer.variables)])
+        names.append([v.name for v in optimizer.variables])
+    assert names[0] == names[1]
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
+
+
+def test_our_optimizers_stand_on_public_names_of_keras_alone():
+    """Private ones are where Keras's own optimizers differ between minor versions."""
+    source = ast.parse(Path(optimizers.__file__).read_text())
+    used = {node.attr for node in ast.walk(source) if isinstance(node, ast.Attribute)}
+    defined = {node.name for node in ast.walk(source) if isinstance(node, ast.FunctionDef)}
+    ours = defined | {"_shared"}
+    assert {name for name in used if name.startswith("_")} <= ours
+    for name in ("build", "apply", "update_step", "add_variable", "add_optimizer_variables"):
+        assert callable(getattr(keras.optimizers.Optimizer, name))
+
+
+def test_constants_of_adam_are_those_of_keras():
+    ours, kerass = make_optimizer(Training()), keras.optimizers.Adam()
+    for name in ("beta_1", "beta_2", "epsilon"):
+        assert getattr(ours, name) == getattr(kerass, name)
 
 
 def test_zero_neither_clips_nor_decays():
