@@ -6,4 +6,5 @@
     tasks       a function on many tasks, each in one of Ray's processes
     nodes       a function once on each node
     copies      a folder to a node that does not see it
+    _internals  private parts of Ray that are set
 """

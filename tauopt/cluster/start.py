@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tauopt.cluster._internals import loopback_only, nodes_not_printed
 from tauopt.errors import ServiceError
 
 ADDRESS = "RAY_ADDRESS"
+NICENESS = "RAY_worker_niceness"
+_LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 100 * 2**20
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+_DEFAULTS = {NICENESS: "0"}
+"""What anybody may set otherwise. Ray's own 15 comes on top of the caller's niceness: beside other
+work its processes would starve, also those that are to stop."""
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 """Makes each fresh worker import TensorFlow in twice the time."""
 
@@ -27,7 +33,8 @@ _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set what Ray and its workers read from the environment for the length of the block."""
-    wanted = {**_QUIET, **variables}
+    defaults = {name: os.environ.get(name, value) for name, value in _DEFAULTS.items()}
+    wanted = {**_QUIET, **defaults, **variables}
     before = {name: os.environ.get(name) for name in (*wanted, *_UNWANTED)}
     os.environ.update(wanted)
     for name in _UNWANTED:
@@ -51,30 +58,29 @@ def running(*, cpus: int, variables: Mapping[str, str]) -> Iterator[dict[str, fl
         cpus: that Ray is told of if it is started here.
         variables: environment of the workers; of a Ray started here it is this process's.
     Raises:
-        ServiceError: the cluster at `RAY_ADDRESS` can't be joined.
+        ServiceError: the cluster at `RAY_ADDRESS` can't be joined, or this Ray can't be kept on the
+            loopback.
     """
     import ray
-    from ray._private import worker
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # It would print what becomes of nodes to stdout, between our results; there is no option.
-    worker._worker_logs_enabled = False
-    if ray.is_initialized():
-        yield ray.cluster_resources()
-        return
-    session, before = None, signal.getsignal(signal.SIGTERM)
-    try:
-        if os.environ.get(ADDRESS):
-            _join(variables)
-        else:
-            session = _start(cpus)
-        _on_sigterm(before)  # Ray takes it for itself when it starts, and would exit with 15
-        yield ray.cluster_resources()
-    finally:
-        ray.shutdown()
-        _on_sigterm(before)  # Ray leaves it to the system in the end, unknown to Python
-        if session is not None:
-            shutil.rmtree(session, ignore_errors=True)
+    with nodes_not_printed():
+        if ray.is_initialized():
+            yield ray.cluster_resources()
+            return
+        session, before = None, signal.getsignal(signal.SIGTERM)
+        try:
+            if os.environ.get(ADDRESS):
+                _join(variables)
+            else:
+                session = _start(cpus)
+            _on_sigterm(before)  # Ray takes it for itself when it starts, and would exit with 15
+            yield ray.cluster_resources()
+        finally:
+            ray.shutdown()
+            _on_sigterm(before)  # Ray leaves it to the system in the end, unknown to Python
+            if session is not None:
+                shutil.rmtree(session, ignore_errors=True)
 
 
 def _on_sigterm(handler: Any) -> None:
@@ -117,22 +123,25 @@ def _join(variables: Mapping[str, str]) -> None:
 def _start(cpus: int) -> Path | None:
     """Start Ray on this machine alone; returns its session's folder."""
     import ray
-    from ray._private import ray_constants
 
-    # Listen on the loopback only, as Ray does by itself on macOS and Windows.
-    ray_constants.ENABLE_RAY_CLUSTER = False
     # Ray lets in only who knows a token (unless RAY_AUTH_MODE says otherwise), and would write
     # a new one into the home folder: one of our own in the environment is enough.
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    context = ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with loopback_only():
+        context = ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+        if (address := ray.util.get_node_ip_address()) != _LOOPBACK:
+            raise ServiceError(
+                f"Ray {ray.__version__} listens at {address}, which others may reach, not "
+                f"{_LOOPBACK} alone; pip install --upgrade tauopt brings one that is known not to"
+            )
     folder = context.address_info.get("session_dir")
     return Path(folder) if folder else None
 

@@ -105,13 +105,13 @@ def test_data_error_of_a_file_arrives_as_from_one_process(tmp_path):
 JOINED = """
 import sys
 from pathlib import Path
-from ray._private import ray_constants
+from tauopt.cluster._internals import loopback_only
 from tauopt.prepare.prepare import prepare
 from tauopt.workflows.readers import readers
 from tests.ntuples_factory import dataset
 
-ray_constants.ENABLE_RAY_CLUSTER = False  # the test's Ray listens on the loopback only
-print(prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]), parallel=readers()))
+with loopback_only():  # there is the test's Ray
+    print(prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]), parallel=readers()))
 """
 
 

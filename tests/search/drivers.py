@@ -4,8 +4,7 @@ import multiprocessing
 import os
 import signal
 
-from ray._private import ray_constants
-
+from tauopt.cluster._internals import loopback_only
 from tauopt.search.driver import run_search
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
@@ -29,10 +28,10 @@ class Death:
 
 def drive(folder, death, *, fake=True, **kwargs):
     """Run or resume the search in `folder`, up to `death` (a kind of event and its count)."""
-    ray_constants.ENABLE_RAY_CLUSTER = False  # the test's Ray listens on the loopback only
     on_event = Death(*death) if death else lambda event: None
     worker = FakeWorker if fake else None
-    run_search(make_order(folder, resume=True, **kwargs), on_event=on_event, worker=worker)
+    with loopback_only():  # there is the test's Ray
+        run_search(make_order(folder, resume=True, **kwargs), on_event=on_event, worker=worker)
 
 
 def driven(folder, death, **kwargs):
