@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tauopt.config.layout import RESERVED, EventLayout, Objects
 from tauopt.errors import nearest
 from tauopt.ntuples.root_files import is_jagged
+from tauopt.physics.branch_names import nearest_branch
 from tauopt.physics.expressions import parse
 
 KEY, INDEX = "m_persKey", "m_persIndex"
@@ -125,7 +126,7 @@ def _add(
         return
     if branch not in available:
         also = f" (branch {branch!r})" if called != branch else ""
-        needed.problems[f"no branch {called!r}{also}{nearest(called, known)}"] = None
+        needed.problems[f"no branch {called!r}{also}{nearest_branch(called, known)}"] = None
         return
     needed.types[branch] = str(available[branch].typename)
     depth = depth_of(available[branch])

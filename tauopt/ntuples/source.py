@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.errors import DataError, TauoptError, nearest
+from tauopt.errors import DataError, TauoptError
+from tauopt.physics.branch_names import nearest_branch
 from tauopt.physics.jagged import Array, Jagged
 
 STEP = 50_000
@@ -150,7 +151,7 @@ def check(
     for name in branches:
         column = columns.get(name)
         if column is None:
-            problems.append(f"no branch {name!r}{nearest(name, columns)}")
+            problems.append(f"no branch {name!r}{nearest_branch(name, columns)}")
         elif column.jagged is None:
             problems.append(
                 f"branch {name!r} is {column.type}, expected numbers or one list of them"

@@ -3,7 +3,8 @@
 ROOT's:   `TauJets.pt > 20000 && TauJets.nTracks == 1`
 numexpr's: `(TauJets_pt > 20000) & (TauJets_nTracks == 1)`
 
-formulate parses both into one tree; the tree is evaluated here, without `eval`.
+formulate parses both into one tree; the tree is evaluated here, without `eval`. Branches whose
+names are no identifiers stand in backticks, see `branch_names`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,29 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
-from tauopt.physics.jagged import Jagged, from_array, to_awkward
+from tauopt.physics.branch_names import (
+    BARE_CONSTANTS,
+    HINT,
+    QuoteError,
+    Unquoted,
+    unquote,
+)
+from tauopt.physics.jagged import Jagged, to_awkward
 from tauopt.physics.operators import (
     FUNCTIONS,
     LOGIC_NUMEXPR,
     LOGIC_ROOT,
     OPERATORS,
     REDUCTIONS,
-    element,
     truth,
-    widen,
 )
+from tauopt.physics.steps import Step, entries_of, run
 
 if TYPE_CHECKING:
     import awkward as ak
@@ -39,29 +46,22 @@ Dialect = Literal["root", "numexpr"]
 MAX_LENGTH = 20_000
 """Characters of an expression; a longer one is no expression but an accident."""
 
-_BARE_CONSTANTS = {"true", "false", "pi", "inf", "nan"}
 _COMPARISONS = {"lt", "gt", "lte", "gte"}
 
 
 class ExpressionError(ValueError):
     """A text that is no expression.
 
-    `text` is the whole text, `position` the column where it fails (from 1; 0 = unknown).
+    `text` is the whole text, `position` the column where it fails (from 1; 0 = unknown),
+    `message` what is wrong there.
     """
 
     def __init__(self, message: str, *, text: str, position: int = 0) -> None:
         self.text = text
         self.position = position
+        self.message = message
         where = f" at column {position}" if position else ""
         super().__init__(f"expression {_shorten(text)!r}{where}: {message}")
-
-
-class Step(NamedTuple):
-    """One step of the evaluation on a stack: push a value, or replace `arity` of them."""
-
-    kind: Literal["value", "branch", "operator", "function", "index"]
-    value: Any
-    arity: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class Expression:
     branches: tuple[str, ...]
     dialect: Dialect
     steps: tuple[Step, ...]
+
+    @property
+    def lone_branch(self) -> str:
+        """The branch that the expression is; empty if it is more than a branch."""
+        return self.branches[0] if len(self.steps) == 1 and self.branches else ""
 
     def evaluate(
         self, columns: Mapping[str, Array | ak.Array], *, entries: int | None = None
@@ -105,13 +110,13 @@ class Expression:
         """
         try:
             with np.errstate(all="ignore"):
-                result: Any = _run(self.steps, functools.partial(_branch, columns))
+                result: Any = run(self.steps, columns)
         except (DataError, OverflowError, TypeError) as error:
             raise DataError(f"expression {_shorten(self.text)!r}: {error}") from error
         if isinstance(result, Jagged) or np.ndim(result):
             return cast("Array | Jagged", result)
         if entries is None and columns:
-            entries = _entries(next(iter(columns.values())))
+            entries = entries_of(next(iter(columns.values())))
         return np.full(() if entries is None else entries, result)
 
     def mask(self, columns: Mapping[str, Any], *, entries: int | None = None) -> NDArray[np.bool_]:
@@ -140,7 +145,8 @@ def parse(text: str) -> Expression:
     `%` has the sign of C++. `/` never cuts to integers. `min` and `max` take two arguments, or
     one jagged branch.
     Names are branches, except `pi`, `true`, `false`, `inf` and `nan`; other constants need
-    ROOT's call form (`TMath::TwoPi()`), so that a branch may be called `tau`.
+    ROOT's call form (`TMath::TwoPi()`), so that a branch may be called `tau`. In backticks any
+    name is a branch.
 
     Raises:
         ExpressionError: neither dialect knows it; says where and why.
@@ -149,22 +155,40 @@ def parse(text: str) -> Expression:
         raise ExpressionError("is empty", text=text)
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"longer than {MAX_LENGTH} characters", text=text)
-    _check_characters(text)
-    dialect, tree, names = _tree(text)
-    steps = tuple(_steps(tree, text=text, dialect=dialect, names=names))
+    shielded = _unquoted(text)
+    try:
+        dialect, tree, names = _tree(shielded)
+        steps = tuple(_steps(tree, text=text, dialect=dialect, names=names))
+    except ExpressionError as error:
+        raise _of_original(error, text, shielded) from None
     branches = dict.fromkeys(step.value for step in steps if step.kind == "branch")
     return Expression(text=text, branches=tuple(branches), dialect=dialect, steps=steps)
 
 
-def _check_characters(text: str) -> None:
-    for position, character in enumerate(text, start=1):
+def _unquoted(text: str) -> Unquoted:
+    """Put placeholders for names in backticks, and check the characters of all else."""
+    try:
+        shielded = unquote(text)
+    except QuoteError as error:
+        raise ExpressionError(str(error), text=text, position=error.position) from None
+    for position, character in enumerate(shielded.text, start=1):
+        message = ""
         if character == "^":
             message = "^ is a power to ROOT and exclusive or to numexpr: write ** or !="
-            raise ExpressionError(message, text=text, position=position)
-        if not (character.isascii() and (character.isprintable() or character.isspace())):
+        elif not (character.isascii() and (character.isprintable() or character.isspace())):
             # look-alike letters would name another branch
             message = f"unexpected character {character!r}"
-            raise ExpressionError(message, text=text, position=position)
+            message += f"; {HINT}" if character.isprintable() else ""
+        if message:
+            raise ExpressionError(message, text=text, position=shielded.column(position))
+    return shielded
+
+
+def _of_original(error: ExpressionError, text: str, shielded: Unquoted) -> ExpressionError:
+    """Tell an error of a text with placeholders in terms of the text as it was written."""
+    return ExpressionError(
+        shielded.original(error.message), text=text, position=shielded.column(error.position)
+    )
 
 
 def branches_of(expressions: Sequence[Expression]) -> tuple[str, ...]:
@@ -172,10 +196,11 @@ def branches_of(expressions: Sequence[Expression]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in expressions for name in one.branches))
 
 
-def _tree(text: str) -> tuple[Dialect, Any, dict[str, str]]:
-    """Parse with formulate; `names` maps placeholders back to branches named like constants."""
+def _tree(unquoted: Unquoted) -> tuple[Dialect, Any, dict[str, str]]:
+    """Parse with formulate; the names are those of branches by placeholder."""
     import formulate
 
+    text = unquoted.text
     failures: list[ExpressionError] = []
     parsers: tuple[tuple[Dialect, Callable[[str], Any]], ...] = (
         ("root", formulate.from_root),
@@ -185,7 +210,7 @@ def _tree(text: str) -> tuple[Dialect, Any, dict[str, str]]:
         try:
             parser(text)
             shielded, names = _shield_branches(text)
-            return dialect, parser(shielded), names
+            return dialect, parser(shielded), names | dict(unquoted.names)
         except formulate.ParseError as error:
             failures.append(_syntax_error(text, error))
         except (ValueError, SyntaxError) as error:  # a name or number it does not know
@@ -202,7 +227,7 @@ def _shield_branches(text: str) -> tuple[str, dict[str, str]]:
     def shield(match: re.Match[str]) -> str:
         name = match.group()
         canonical = CONSTANTS_ALIASES.get(name, name)
-        if canonical not in CONSTANTS or canonical in _BARE_CONSTANTS:
+        if canonical not in CONSTANTS or name in BARE_CONSTANTS:
             return name
         placeholder = f"tauopt_branch_{name}"
         names[placeholder] = name
@@ -216,15 +241,26 @@ def _syntax_error(text: str, error: Any) -> ExpressionError:
     position = getattr(cause, "column", 0) or 0
     token = getattr(cause, "token", None)
     if token is not None and token.type == "$END":
-        return ExpressionError("ends too early", text=text)
+        hint = f"; {HINT}" if _may_be_of_a_name(text, 0) else ""
+        return ExpressionError(f"ends too early{hint}", text=text)
     found = str(token) if token is not None else text[position - 1 : position]
     hints = re.findall(r"^- (.*)$", str(error), flags=re.MULTILINE)
     message = f"unexpected {found!r}"
     if found in ("and", "or", "not"):
         hints = ["Write &&, || and !, or &, | and ~."]
+    elif _may_be_of_a_name(text, position):
+        hints = [HINT]
     if hints:
         message += "; " + " ".join(hints)
     return ExpressionError(message, text=text, position=max(position, 0))
+
+
+def _may_be_of_a_name(text: str, position: int) -> bool:
+    """Say whether what is unexpected is no operator, follows a digit (`6dVec`) or a `::`."""
+    character, before = text[position - 1 : position], text[: max(position - 1, 0)]
+    follows = bool(re.search(r"(?<![\w.])\d+$", before)) and character.isidentifier()
+    spaced = bool(re.search(r"::\w+\b(?!\s*[(:])", text))
+    return character in {*"#@:\\'\";{}?$"} or follows or spaced
 
 
 def _unknown(message: str) -> str:
@@ -232,7 +268,7 @@ def _unknown(message: str) -> str:
 
     match = re.search(r'Unknown function or constant "(.*)"', message)
     if not match:
-        return message[0].lower() + message[1:]
+        return f"{message[0].lower()}{message[1:].rstrip('.')}; {HINT}"
     known = {*FUNCTIONS, *REDUCTIONS, *FUNCTION_ALIASES} - {"tmath_min", "tmath_max"}
     name = match.group(1)
     suggestion = " (did you mean 'abs'?)" if name == "fabs" else nearest(name, known)
@@ -285,7 +321,7 @@ def _operation(node: Any, *, text: str, dialect: Dialect) -> tuple[Step, Sequenc
     logic = LOGIC_ROOT if dialect == "root" else LOGIC_NUMEXPR
     function = logic.get(node.operator) or OPERATORS.get(node.operator)
     if function is None:
-        raise ExpressionError("':' joins several expressions, expected one", text=text)
+        raise ExpressionError(f"':' joins several expressions, expected one; {HINT}", text=text)
     return Step("operator", function, len(operands)), operands
 
 
@@ -306,71 +342,6 @@ def _call(node: Any, *, text: str) -> Step:
     if given != arity:
         raise ExpressionError(f"{name} takes {arity} arguments, got {given}", text=text)
     return Step("operator", function, arity)
-
-
-def _run(steps: Sequence[Step], read: Callable[[str], Any]) -> Any:
-    if len(steps) == 1 and steps[0].kind == "branch":
-        return read(steps[0].value)
-    stack: list[Any] = []
-    for step in steps:
-        if step.kind == "value":
-            stack.append(step.value)
-        elif step.kind == "branch":
-            stack.append(widen(read(step.value)))
-        else:
-            operands = stack[len(stack) - step.arity :]
-            del stack[len(stack) - step.arity :]
-            stack.append(_apply(step, operands))
-    return stack.pop()
-
-
-def _apply(step: Step, operands: Sequence[Any]) -> Any:
-    if step.kind == "operator":
-        return _elementwise(step.value, operands)
-    if not isinstance(operands[0], Jagged):
-        what = "an index" if step.kind == "index" else f"{step.value} of one argument"
-        raise DataError(f"{what} needs a branch with several values a candidate")
-    if step.kind == "index":
-        return element(operands[0], operands[1])
-    return REDUCTIONS[step.value](operands[0])
-
-
-def _elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
-    jagged = [operand for operand in operands if isinstance(operand, Jagged)]
-    columns = [operand for operand in operands if isinstance(operand, Jagged) or np.ndim(operand)]
-    lengths = {_entries(column) for column in columns}
-    if len(lengths) > 1:
-        raise DataError(f"columns of different lengths: {sorted(lengths)}")
-    if not jagged:
-        return function(*operands)
-    offsets = jagged[0].offsets
-    for other in jagged[1:]:
-        if not np.array_equal(offsets, other.offsets):
-            row = int(np.flatnonzero(offsets[1:] != other.offsets[1:])[0])
-            raise DataError(
-                f"branches of different objects: candidate {row} has {jagged[0].counts[row]} "
-                f"of the one and {other.counts[row]} of the other"
-            )
-    flat = [_spread(operand, offsets) for operand in operands]
-    return Jagged(function(*flat), offsets)
-
-
-def _spread(operand: Any, offsets: NDArray[np.int64]) -> Any:
-    if isinstance(operand, Jagged):
-        return operand.content
-    return np.repeat(operand, np.diff(offsets)) if np.ndim(operand) else operand
-
-
-def _entries(column: Any) -> int:
-    return len(column.offsets) - 1 if isinstance(column, Jagged) else len(column)
-
-
-def _branch(columns: Mapping[str, Any], name: str) -> Array | Jagged:
-    try:
-        values = columns[name]
-    except KeyError:
-        raise DataError(f"no branch {name!r}{nearest(name, columns)}") from None
-    return values if isinstance(values, Jagged) else from_array(values, name=f"branch {name!r}")
 
 
 def _shorten(text: str) -> str:

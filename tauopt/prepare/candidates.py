@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,15 +69,16 @@ def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -
         selected &= cut.mask(columns, entries=entries)
     labels = _classes(plan, columns, selected, where=where)
     of_sample = np.isin(labels, [i for i, name in enumerate(plan.classes) if name in allowed])
-    numbers = event_numbers(plan.event_number, columns, entries=entries, where=where)
-    splits = _splits(plan, numbers, selected & of_sample, where=where)
-    keep = selected & of_sample & (splits >= 0)
+    relevant = selected & of_sample
+    numbers = event_numbers(plan.event_number, columns, relevant, where=where)
+    splits = _splits(plan, numbers, relevant, where=where)
+    keep = relevant & (splits >= 0)
     rows = np.flatnonzero(keep)
     dropped = Counter(
         {
             NOT_SELECTED: int((~selected).sum()),
             OTHER_CLASS: int((selected & ~of_sample).sum()),
-            NO_SPLIT: int((selected & of_sample & (splits < 0)).sum()),
+            NO_SPLIT: int((relevant & (splits < 0)).sum()),
         }
     )
     return Labels(entries, rows, labels[rows], splits[rows], numbers[rows], dropped)
@@ -114,35 +115,61 @@ def _examples(rows: NDArray[np.bool_]) -> str:
 
 
 def event_numbers(
-    expression: Expression, columns: Columns, *, entries: int, where: str
+    expression: Expression, columns: Columns, relevant: NDArray[np.bool_], *, where: str
 ) -> NDArray[np.int64]:
     """Return event numbers as int64.
 
+    Args:
+        expression: of the event number.
+        columns: branches of some entries.
+        relevant: (entry) those whose numbers are looked at; the others get zero.
+        where: file and first entry, for messages.
     Raises:
         DataError: they are jagged, not whole, or too large to be exact.
     """
-    values = expression.evaluate_flat(columns, entries=entries)
+    values = expression.evaluate_flat(columns, entries=len(relevant))
     if isinstance(values, Jagged):
         raise DataError(f"{where}: event number {expression.text!r} has several values a candidate")
-    exact = np.ones(len(values), dtype=np.bool_)
+    result = np.zeros(len(values), dtype=np.int64)
+    for problem, bad in _inexact(values, expression.text):
+        bad &= relevant
+        if bad.any():
+            raise DataError(
+                f"{where}: event number {expression.text!r} ({values.dtype}) of {_examples(bad)} "
+                f"{problem}"
+            )
+    result[relevant] = values[relevant]
+    return result
+
+
+_LARGEST_PART = 2**62
+
+
+def _inexact(values: NDArray[Any], text: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield what may keep a number from being an int64, and the entries of which it is true."""
     if values.dtype.kind == "u":
-        exact = values <= np.uint64(2**63 - 1)
-    elif values.dtype.kind == "f":
-        largest = 2.0**53 if values.dtype.itemsize == 8 else 2.0**24
-        with np.errstate(invalid="ignore"):
-            exact = (values == np.floor(values)) & (np.abs(values) < largest)
-    if not exact.all():
-        raise DataError(
-            f"{where}: event number {expression.text!r} ({values.dtype}) is not whole, or too "
-            f"large to be exact, for {int((~exact).sum())} entries; expected an integer branch"
+        part = f"{text if text.isidentifier() else f'({text})'} % {_LARGEST_PART}"
+        yield (
+            "is 2^63 or more, which event numbers must not be (they are kept with a sign); take "
+            f"the lower bits, `event_number: {part}`",
+            values > np.uint64(2**63 - 1),
         )
-    return values.astype(np.int64)
+    if values.dtype.kind == "f":
+        bits = np.finfo(values.dtype).nmant + 1
+        yield "is NaN or infinite", ~np.isfinite(values)
+        with np.errstate(invalid="ignore"):
+            yield (
+                f"is 2^{bits} or more, of which a float does not tell neighbours apart; expected "
+                "an integer branch",
+                np.abs(values) >= 2.0**bits,
+            )
+            yield "is not whole; expected an integer branch", values != np.floor(values)
 
 
 def _splits(
     plan: Plan, numbers: NDArray[np.int64], relevant: NDArray[np.bool_], *, where: str
 ) -> NDArray[np.int8]:
-    columns = {EVENT_NUMBER: numbers, plan.event_number.text: numbers}
+    columns = {EVENT_NUMBER: numbers, plan.event_number.lone_branch or EVENT_NUMBER: numbers}
     splits = np.full(len(numbers), -1, dtype=np.int8)
     for index, (name, expression) in enumerate(plan.splits.items()):
         inside = expression.mask(columns, entries=len(numbers))

@@ -127,6 +127,11 @@ class Constants:
             features=tuple(self._fit(i, feature) for i, feature in enumerate(self._features)),
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no feature has had a value."""
+        return not np.any(self._moments.count)
+
     def summaries(self) -> list[Summary]:
         """Return what is known of each feature that has a value."""
         moments, group = self._moments, self.fitted()

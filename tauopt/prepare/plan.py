@@ -85,7 +85,7 @@ def make_plan(dataset: Dataset) -> Plan:
         selection=tuple(_selection(dataset)),
         classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
         event_number=event_number,
-        splits=_splits(dataset.split, dataset.event_number),
+        splits=_splits(dataset.split, event_number),
         candidate=_features(CANDIDATE, dataset.candidate),
         groups=tuple(_group(name, group) for name, group in dataset.groups.items()),
         spectators={n: read(text, f"spectators.{n}") for n, text in dataset.spectators.items()},
@@ -96,17 +96,17 @@ def make_plan(dataset: Dataset) -> Plan:
     )
 
 
-def _splits(split: Split, event_number: str) -> dict[SplitName, SplitRule]:
+def _splits(split: Split, event_number: Expression) -> dict[SplitName, SplitRule]:
     if split.folds is not None:
         return fold_rules(split.folds, split.fold)
     rules: dict[SplitName, SplitRule] = {}
     for name in SPLITS:
         expression = read(getattr(split, name), f"split.{name}")
-        others = set(expression.branches) - {EVENT_NUMBER, event_number}
+        others = set(expression.branches) - {EVENT_NUMBER, event_number.lone_branch}
         if others:
             raise DataError(
                 f"split.{name}: {expression.text!r} reads {', '.join(sorted(others))}; a split may "
-                f"depend on the event number only ({EVENT_NUMBER!r} or {event_number!r})"
+                f"depend on the event number only ({EVENT_NUMBER!r} or {event_number.text!r})"
             )
         rules[name] = expression
     return rules

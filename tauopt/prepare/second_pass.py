@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,9 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
             del block  # before the next one is read
     shutil.rmtree(folder / DRAWN, ignore_errors=True)
     reports = writing.finish(folder, name=work.dataset.name)
+    _warn_of_empty_groups(found.constants)
+    if work.dataset.split.folds is None:
+        _warn_of_negative_numbers(writing.negative)
     return _manifest(work, found, chunks, reports=reports, resampled=resampled)
 
 
@@ -92,6 +97,8 @@ class _Writing:
     spectra: list[Spectra]
     sources: NDArray[np.int64]
     """(file) its index among the manifest's sources."""
+    negative: Counter[SplitName] = field(default_factory=Counter)
+    """Split -> candidates of negative event number."""
 
     @classmethod
     def begin(cls, work: Work, found: Collected, arranged: Arrangement) -> _Writing:
@@ -161,6 +168,7 @@ class _Writing:
     ) -> None:
         final = raw.with_weights(weights)
         self.reports.count(split, final, weights=raw.weights, times=times)
+        self.negative[split] += int((raw.event_numbers < 0).sum())
         if split == "train":
             for axis, one in enumerate(self.spectra):
                 values = raw.spectrum[:, axis]
@@ -186,6 +194,34 @@ class _Writing:
         if self.spectra:
             written[REPORT] = write_report(folder, REPORT, [one.plain() for one in self.spectra])
         return written
+
+
+_FEW = 10
+"""Candidates of negative event number that may be in one split by chance."""
+
+
+def _warn_of_negative_numbers(negative: Mapping[SplitName, int]) -> None:
+    """Warn if all candidates of negative event number went into one split."""
+    holding = [split for split, count in negative.items() if count]
+    if len(holding) == 1 and negative[holding[0]] > _FEW:
+        logger.warning(
+            "all %d candidates of negative event number are in the %s split: %% keeps the sign, "
+            "as in C++ (-7 %% 10 is -7); write abs(event_number) %% 10 in `split`, or give "
+            "`folds` there; if numbers ran over, look at the branch",
+            negative[holding[0]],
+            holding[0],
+        )
+
+
+def _warn_of_empty_groups(constants: Mapping[str, Constants]) -> None:
+    """Warn of groups that no training candidate has an object of."""
+    for name, group in constants.items():
+        if name != CANDIDATE and group.is_empty:
+            logger.warning(
+                "groups.%s: no candidate of the training split has an object; look at its "
+                "branches and its `select`",
+                name,
+            )
 
 
 def _check_splits(plan: Plan, counts: NDArray[np.int64]) -> None:

@@ -160,4 +160,4 @@ def test_unsigned_event_number_beyond_64_bits_with_sign_is_refused(tmp_path):
     content = columns(100)
     content["event_number"] = content["event_number"].astype(np.uint64) + np.uint64(2**63)
     write(tmp_path / "in" / "a.root", content)
-    assert "too large" in _refused(dataset(tmp_path / "in"), tmp_path)
+    assert "is 2^63 or more" in _refused(dataset(tmp_path / "in"), tmp_path)
