@@ -28,16 +28,14 @@ def inspect(
     """Show branches, types, ranges, NaNs and first rows; `--init` proposes a dataset file."""
     from tauopt.cli.console import print_json
     from tauopt.workflows.inspect import inspect_files, raise_all
-    from tauopt.workflows.proposal import propose
+    from tauopt.workflows.proposal import choose, propose
 
     found, problems = inspect_files(files, tree=tree, sample=entries)
     if init:
         raise_all(problems)
-        largest = {
-            path: max((t for t in found if t.path == path), key=_readable)
-            for path in dict.fromkeys(table.path for table in found)
-        }
-        typer.echo(propose(list(largest.values())), nl=False)
+        chosen = choose(found)
+        others = [table for table in found if table not in chosen]
+        typer.echo(propose(chosen, others=others), nl=False)
         return
     if json:
         print_json([_plain(table) for table in found])
@@ -45,11 +43,6 @@ def inspect(
         for table in found:
             _print(table)
     raise_all(problems)
-
-
-def _readable(table: Table) -> tuple[bool, int]:
-    """Prefer tables that can be read, and of these the one with most branches."""
-    return bool(table.sampled), len(table.branches)
 
 
 def _plain(table: Table) -> dict[str, Any]:
@@ -68,6 +61,7 @@ def _plain_branch(branch: Branch) -> dict[str, Any]:
     counts = branch.objects
     return {
         **plain,
+        "expression": branch.expression,
         "objects": {"minimum": min(counts), "maximum": max(counts)} if counts else None,
         "first": [_finite(value) for value in branch.first],
     }
@@ -104,11 +98,11 @@ def _escaped(text: str) -> str:
 
 def _row(branch: Branch) -> tuple[str, ...]:
     counts = f"{min(branch.objects)} to {max(branch.objects)}" if branch.objects else ""
-    if branch.jagged is None:
-        return branch.name, branch.type, "", "", "", "", "not numbers: can't be read"
+    if branch.problem:
+        return branch.expression, branch.type, "", "", "", "", branch.problem
     ends = [f"{end:g}" if end is not None else "" for end in (branch.minimum, branch.maximum)]
     first = "; ".join(_short(value) for value in branch.first)
-    return branch.name, branch.type, counts, *ends, str(branch.nans or ""), first
+    return branch.expression, branch.type, counts, *ends, str(branch.nans or ""), first
 
 
 def _short(value: Any) -> str:

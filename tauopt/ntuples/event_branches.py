@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tauopt.config.layout import RESERVED, EventLayout, Objects
 from tauopt.errors import nearest
-from tauopt.ntuples.root_files import is_jagged
+from tauopt.ntuples.root_files import is_jagged, typename
 from tauopt.physics.branch_names import nearest_branch
 from tauopt.physics.expressions import parse
 
@@ -128,7 +128,7 @@ def _add(
         also = f" (branch {branch!r})" if called != branch else ""
         needed.problems[f"no branch {called!r}{also}{nearest_branch(called, known)}"] = None
         return
-    needed.types[branch] = str(available[branch].typename)
+    needed.types[branch] = typename(available[branch])
     depth = depth_of(available[branch])
     if depth is None:
         needed.problems[

@@ -26,7 +26,7 @@ from tauopt.ntuples.event_branches import (
 )
 from tauopt.ntuples.event_columns import Event, is_one
 from tauopt.ntuples.nested import Nested
-from tauopt.ntuples.root_files import available_branches, open_tree, read_steps
+from tauopt.ntuples.root_files import available_branches, open_tree, read_steps, typename
 from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, reading
 from tauopt.ntuples.xaod import find_keys, link_keys
 from tauopt.physics.jagged import Array, Jagged
@@ -50,7 +50,7 @@ class EventTree:
         with open_tree(self.path, self.tree) as opened, reading(self.path):
             self._check_kind(opened)
             return {
-                name: Column(str(branch.typename), self._own_kind(name, branch), branch.num_entries)
+                name: Column(typename(branch), self._own_kind(name, branch), branch.num_entries)
                 for name, branch in opened.iteritems(recursive=True)
             }
 

@@ -44,7 +44,8 @@ class Joined:
         """List all branches, those of friends with the friend's name; see `Source`."""
         found = self.main.columns()
         for name, friend in self.friends:
-            found |= {f"{name}.{branch}": column for branch, column in friend.columns().items()}
+            columns = friend.columns()
+            found |= {f"{name}.{n}": column._replace(short="") for n, column in columns.items()}
         return found
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
@@ -122,12 +123,9 @@ class JoinedReader:
 
 
 def _names(source: Source) -> dict[str, Column]:
-    """Return the branches of a tree by their paths, and by their last names where unique."""
+    """Return the branches of a tree by their paths, and by their shorter names."""
     columns = source.columns()
-    last: dict[str, list[str]] = {}
-    for path in columns:
-        last.setdefault(path.rpartition("/")[2], []).append(path)
-    return {n: columns[paths[0]] for n, paths in last.items() if len(paths) == 1} | columns
+    return {column.short: column for column in columns.values() if column.short} | columns
 
 
 def _renamed(source: Source, wanted: Mapping[str, str], *, step: int) -> Iterator[Columns]:

@@ -14,21 +14,25 @@ CLASS = "ROOT::RNTuple"
 _NUMBER = r"(?:bool|float|double|char|(?:std::)?u?int(?:8|16|32|64)_t)"
 _LIST = re.compile(
     rf"(?:std::vector|ROOT::VecOps::RVec|ROOT::RVec)<{_NUMBER}>|std::array<{_NUMBER},\s*\d+>"
+    r"|std::bitset<\d+>"
 )
-_ONE = re.compile(_NUMBER)
+_ONE = re.compile(rf"{_NUMBER}|std::atomic<{_NUMBER}>|ROOT::RNTupleCardinality<{_NUMBER}>")
 _CHECKSUM = 8
 """Bytes of the XXH3 checksum at the end of an envelope, of which page lists are one kind."""
 
 
 def column(field: Any) -> Column:
     """Say what a field holds; fields inside of others are told, but not read."""
-    kind = str(field.typename)
+    kind, entries = str(field.typename), int(field.num_entries)
+    if not field.top_level:
+        problem = "is inside of another field of an RNTuple, of which only whole fields are read"
+        return Column(kind, None, entries, problem=problem)
     jagged = None
-    if field.top_level and _ONE.fullmatch(kind):
+    if _ONE.fullmatch(kind):
         jagged = False
-    elif field.top_level and _LIST.fullmatch(kind):
+    elif _LIST.fullmatch(kind):
         jagged = True
-    return Column(kind, jagged, int(field.num_entries))
+    return Column(kind, jagged, entries)
 
 
 def check_page_lists(ntuple: Any) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tauopt.ntuples.root_files import column, look, open_tree
+from tauopt.ntuples.root_files import column_or_problem, look, open_tree
 from tauopt.ntuples.source import STEP, Column, Columns, TableInfo, reading
 from tauopt.ntuples.tree_reader import TreeReader
 
@@ -21,8 +22,14 @@ class RootTree:
     def columns(self) -> dict[str, Column]:
         """List all branches; see `Source`."""
         with open_tree(self.path, self.tree) as opened, reading(self.path):
-            branches = dict(opened.iteritems(recursive=True))
-            return {name: column(branch) for name, branch in branches.items()}
+            paths = dict(opened.iteritems(recursive=True))
+            names = Counter(branch.name for branch in paths.values())
+            columns = {}
+            for path, branch in paths.items():
+                is_short = branch.name not in paths and names[branch.name] == 1
+                short = branch.name if is_short else ""
+                columns[path] = column_or_problem(branch)._replace(short=short)
+            return columns
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
         """Look at the header; see `Source`."""

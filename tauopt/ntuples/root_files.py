@@ -14,13 +14,30 @@ from tauopt.errors import DataError, nearest
 from tauopt.ntuples import rntuple
 from tauopt.ntuples.source import BadFileError, Column, TableInfo, check, reading
 
-_TREES = ("TTree", rntuple.CLASS)
+_TREES = ("TTree", "TNtuple", "TNtupleD", rntuple.CLASS)
+_TOLD = 5
+"""Objects of a file that are named where it holds no tree."""
 
 
 def list_trees(path: Path) -> tuple[str, ...]:
-    """Name all TTrees and RNTuples of a file; raises as `open_tree`."""
+    """Name all TTrees and RNTuples of a file.
+
+    Raises:
+        BadFileError: the file can't be read, or was never closed.
+        DataError: it holds none.
+    """
     with _open_file(path) as (_, keys):
-        return tuple(name for name, kind in keys.items() if kind in _TREES)
+        trees = tuple(name for name, kind in keys.items() if kind in _TREES)
+    if not trees:
+        raise DataError(f"{path}: {_no_tree(keys)}")
+    return trees
+
+
+def _no_tree(keys: Mapping[str, str]) -> str:
+    """Say what a file without trees has instead."""
+    told = ", ".join(f"{name!r} ({kind})" for name, kind in [*keys.items()][:_TOLD])
+    more = f" and {len(keys) - _TOLD} more" if len(keys) > _TOLD else ""
+    return f"holds no TTree or RNTuple; it has {told}{more}"
 
 
 @contextlib.contextmanager
@@ -56,9 +73,11 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
     with _open_file(path) as (file, keys):
         if tree not in keys:
             trees = [name for name, kind in keys.items() if kind in _TREES]
+            if not trees:
+                raise DataError(f"{path}: {_no_tree(keys)}")
             raise DataError(
                 f"{path}: no tree {tree!r}{nearest(tree, trees)}; it has "
-                f"{', '.join(map(repr, trees)) or 'no trees'}"
+                f"{', '.join(map(repr, trees))}"
             )
         if keys[tree] not in _TREES:
             raise DataError(f"{path}: {tree!r} is a {keys[tree]}, expected a TTree or RNTuple")
@@ -92,7 +111,24 @@ def column(branch: Any) -> Column:
     """Say what a branch holds."""
     if not hasattr(branch, "interpretation"):
         return rntuple.column(branch)
-    return Column(str(branch.typename), is_jagged(branch), int(branch.num_entries))
+    return Column(typename(branch), is_jagged(branch), int(branch.num_entries))
+
+
+def column_or_problem(branch: Any) -> Column:
+    """Say what a branch holds, or why that can't be told."""
+    try:
+        return column(branch)
+    except Exception as error:  # noqa: BLE001 - streamers that uproot can't follow fail in many ways
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        return Column("unknown", None, int(branch.num_entries), problem=f"can't be read: {told}")
+
+
+def typename(branch: Any) -> str:
+    """Return the type of a branch or field in ROOT's words, or uproot's where it has none."""
+    try:
+        return str(branch.typename)
+    except KeyError:  # structures with arrays
+        return str(branch.interpretation)
 
 
 def available_branches(tree: Any) -> dict[str, Any]:
@@ -112,14 +148,18 @@ def is_jagged(branch: Any) -> bool | None:
     import uproot
 
     interpretation = branch.interpretation
-    if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
-        inner = interpretation.content
-        plain = type(inner) is uproot.interpretation.numerical.AsDtype and not inner.inner_shape
-        return True if plain and inner.to_dtype.kind in "biuf" else None
-    if type(interpretation) is uproot.interpretation.numerical.AsDtype:
-        base, shape = interpretation.to_dtype.base, interpretation.inner_shape
-        return bool(shape) if base.kind in "biuf" and len(shape) <= 1 else None
-    return None
+    is_list = isinstance(interpretation, uproot.interpretation.jagged.AsJagged)
+    numbers = interpretation.content if is_list else interpretation
+    of_numbers = uproot.interpretation.numerical
+    if type(numbers) is not of_numbers.AsDtype and not isinstance(
+        numbers,
+        of_numbers.TruncatedNumerical,  # Double32_t and Float16_t
+    ):
+        return None
+    base, shape = numbers.to_dtype.base, numbers.to_dtype.shape
+    if base.kind not in "biuf" or len(shape) + is_list > 1:
+        return None
+    return is_list or bool(shape)
 
 
 def read_steps(

@@ -36,8 +36,12 @@ class Column(NamedTuple):
     type: str
     """In the words of the file's format."""
     jagged: bool | None
-    """Whether it holds a list of numbers a candidate, or one; None if it holds something else."""
+    """Whether it holds a list of numbers a candidate, or one; None if it can't be read as such."""
     entries: int
+    short: str = ""
+    """A shorter name that means this branch and no other; empty if there is none."""
+    problem: str = ""
+    """Why it can't be read; empty if it can, or if its type says enough."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +157,8 @@ def check(
         if column is None:
             problems.append(f"no branch {name!r}{nearest_branch(name, columns)}")
         elif column.jagged is None:
-            problems.append(
-                f"branch {name!r} is {column.type}, expected numbers or one list of them"
-            )
+            told = column.problem or f"is {column.type}, expected numbers or one list of them"
+            problems.append(f"branch {name!r} {told}")
     if problems:
         raise DataError(f"{where}: {'; '.join(problems)}")
     chosen = {name: columns[name] for name in branches}

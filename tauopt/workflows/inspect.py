@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from tauopt.errors import DataError
 from tauopt.ntuples.formats import open_source, tables
-from tauopt.ntuples.source import BadFileError, Column, Source
+from tauopt.ntuples.source import BadFileError, Column, Columns, Source
+from tauopt.physics.branch_names import written
 from tauopt.physics.jagged import Array, Jagged
 
 SAMPLE = 1000
@@ -40,6 +41,20 @@ class Branch:
     """Of a list, the numbers of objects in the entries seen."""
     first: tuple[Any, ...] = ()
     """Values of the first entries; of a list, its first objects."""
+    short: str = ""
+    """As `Column.short`."""
+    problem: str = ""
+    """Why there are no values; empty if there are, or if the table has no entries."""
+
+    @property
+    def expression(self) -> str:
+        """How an expression calls it."""
+        return written(self.short or self.name)
+
+    @property
+    def constant(self) -> bool:
+        """Whether no two of its values differ; of a single value that can't be said."""
+        return self.minimum is None or (self.values > 1 and self.minimum == self.maximum)
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Table:
     """Entries whose values were looked at."""
     branches: tuple[Branch, ...]
     problem: str = ""
-    """Why values could not be read; empty if they could."""
+    """Why no value at all could be read; empty if some could."""
 
 
 def inspect_file(path: Path, *, tree: str = "", sample: int = SAMPLE) -> list[Table]:
@@ -73,21 +88,61 @@ def inspect_file(path: Path, *, tree: str = "", sample: int = SAMPLE) -> list[Ta
 def _table(source: Source, name: str, sample: int) -> Table:
     columns = source.columns()
     entries = _common_length(columns)
-    branches = [Branch(n, column.type, column.jagged) for n, column in columns.items()]
+    branches = [_branch(n, column, entries) for n, column in columns.items()]
     table = Table(source.path, name, entries, 0, tuple(branches))
-    readable = [
-        n
-        for n, column in columns.items()
-        if column.jagged is not None and column.entries == entries
-    ]
+    readable = [branch.name for branch in branches if not branch.problem]
     if not readable or not entries:
         return table
-    try:
-        values = next(source.iterate(readable, step=min(sample, entries)))
-    except DataError as error:  # what is there is told all the same
-        return replace(table, problem=str(error))
-    described = tuple(_describe(b, values[b.name]) if b.name in values else b for b in branches)
-    return replace(table, sampled=min(sample, entries), branches=described)
+    sampled = min(sample, entries)
+    taken = _Sample(source, sampled)
+    taken.read(readable)
+    problem = "" if taken.values else next(iter(taken.problems.values()))
+    described = tuple(
+        _describe(b, taken.values[b.name])
+        if b.name in taken.values
+        else replace(b, problem=b.problem or taken.problems[b.name])
+        for b in branches
+    )
+    return replace(
+        table, sampled=sampled if taken.values else 0, branches=described, problem=problem
+    )
+
+
+def _branch(name: str, column: Column, entries: int) -> Branch:
+    problem = column.problem
+    if column.jagged is None:
+        problem = problem or "is no number and no list of numbers"
+    elif column.entries != entries:
+        problem = f"has {column.entries} entries, others {entries}"
+    return Branch(name, column.type, column.jagged, short=column.short, problem=problem)
+
+
+_HOPELESS = 16
+"""Branches that are tried one by one while none can be read."""
+
+
+@dataclass
+class _Sample:
+    """The first entries of a table: what can be read of them, and why the rest can't."""
+
+    source: Source
+    entries: int
+    values: Columns = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Branch -> why it can't be read."""
+
+    def read(self, names: Sequence[str]) -> None:
+        """Read branches together, and in halves where one of them fails."""
+        try:
+            self.values |= next(self.source.iterate(names, step=self.entries))
+        except DataError as error:
+            if len(names) == 1 or (not self.values and len(self.problems) >= _HOPELESS):
+                told = str(error).removeprefix(f"{self.source.path}: ")
+                self.problems |= dict.fromkeys(names, told)
+                return
+            middle = len(names) // 2
+            self.read(names[:middle])
+            self.read(names[middle:])
 
 
 def _common_length(columns: Mapping[str, Column]) -> int:

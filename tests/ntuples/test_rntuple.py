@@ -25,6 +25,10 @@ from tests.ntuples_factory import columns, write_rntuple
         ("std::vector<float>", True),
         ("ROOT::VecOps::RVec<std::int32_t>", True),
         ("std::array<double,3>", True),
+        ("ROOT::RNTupleCardinality<std::uint32_t>", False),
+        ("std::atomic<std::int32_t>", False),
+        ("std::bitset<42>", True),
+        ("ROOT::RNTupleCardinality<Jet>", None),
         ("std::string", None),
         ("std::vector<std::string>", None),
         ("std::vector<std::vector<float>>", None),
@@ -78,3 +82,9 @@ def test_a_damaged_list_of_pages_is_noticed_before_it_asks_for_memory(tmp_path):
         path.write_bytes(changed)
         with pytest.raises(BadFileError, match=r"a\.root: .* list of its pages .* checksum"):
             RootTree(path, "candidates").inspect(["pt"])
+
+
+def test_a_field_inside_of_another_says_so():
+    column = rntuple.column(SimpleNamespace(typename="float", top_level=False, num_entries=3))
+    assert column.jagged is None
+    assert "is inside of another field" in column.problem

@@ -174,6 +174,44 @@ def test_five_thousand_mutated_files_give_an_error_or_every_entry(written, tmp_p
     assert _damage(written[0].read_bytes(), tmp_path, files=5000, seed=2) > 1500
 
 
+def test_truncated_numbers_are_numbers_alone_and_in_lists():
+    from uproot.interpretation.jagged import AsJagged
+    from uproot.interpretation.numerical import AsDouble32, AsDtype, AsFloat16
+
+    def jagged(interpretation):
+        return root_files.is_jagged(SimpleNamespace(interpretation=interpretation))
+
+    assert jagged(AsDouble32(-1, 1, 12)) is False
+    assert jagged(AsFloat16(0, 0, 10)) is False
+    assert jagged(AsDouble32(0, 0, 32, to_dims=(3,))) is True
+    assert jagged(AsDouble32(0, 0, 32, to_dims=(3, 2))) is None
+    assert jagged(AsJagged(AsFloat16(0, 0, 12))) is True
+    assert jagged(AsJagged(AsDouble32(0, 0, 32, to_dims=(3,)))) is None
+    assert jagged(AsDtype([("x", ">f4"), ("y", ">i4")])) is None
+
+
+def test_a_branch_that_uproot_can_not_follow_is_told_beside_the_others():
+    class Broken:
+        num_entries = 7
+
+        @property
+        def interpretation(self):
+            raise ValueError("no streamer\nfor this")
+
+    column = root_files.column_or_problem(Broken())
+    assert (column.jagged, column.entries) == (None, 7)
+    assert column.problem == "can't be read: no streamer for this"
+
+
+def test_a_name_with_a_slash_has_no_shorter_one(tmp_path):
+    values = columns(5)
+    path = write(tmp_path / "a.root", {"evt/mass": values["pt"], "pt": values["pt"]})
+    source = RootTree(path, "candidates")
+    assert [column.short for column in source.columns().values()] == ["", ""]
+    (step,) = source.iterate(["evt/mass"])
+    np.testing.assert_array_equal(step["evt/mass"], values["pt"])
+
+
 REAL = os.environ.get("TAUOPT_REAL_DATA", "")
 
 
@@ -191,3 +229,29 @@ def test_real_files_are_read_whole(name, tree, branches):
     with root_files.open_tree(path, tree) as opened:
         for branch in branches:
             assert to_awkward_or_same(columns[branch]).tolist() == opened[branch].array().tolist()
+
+
+def _file(name):
+    return Path(REAL) / "testdata" / name
+
+
+@pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
+def test_branches_of_split_objects_have_their_short_names():
+    source = RootTree(_file("uproot-small-evnt-tree-fullsplit.root"), "tree")
+    found = source.columns()
+    assert found["evt/I16"].short == "I16"
+    assert found["evt/P3/P3.Px"].short == "P3.Px"
+    short, full = (next(source.iterate([name]))[name] for name in ("I16", "evt/I16"))
+    np.testing.assert_array_equal(short, full)
+
+
+@pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
+def test_truncated_numbers_and_cardinalities_have_their_values():
+    source = RootTree(_file("uproot-double32-float16.root"), "tree")
+    found = next(source.iterate(["double32_32", "array_30"]))
+    first = [-1.9999999994342215, -1.4999999998277052, -1.000000000221189]
+    assert found["double32_32"][:3].tolist() == first
+    assert found["array_30"].counts.tolist() == [3] * 17
+    path = _file("Run2012BC_DoubleMuParked_Muons_1000evts_rntuple_v1-0-0-0.root")
+    muons = next(RootTree(path, "Events").iterate(["nMuon", "Muon_pt"]))
+    np.testing.assert_array_equal(muons["nMuon"], muons["Muon_pt"].counts)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
@@ -12,9 +13,9 @@ from tauopt.config.load import read_dataset
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import ConfigError, DataError
 from tauopt.ntuples.files import expand
-from tauopt.workflows.inspect import inspect_file
+from tauopt.workflows.inspect import Branch, Table, _Sample, inspect_file
 from tauopt.workflows.prepare import prepare
-from tauopt.workflows.proposal import FILL_IN, propose
+from tauopt.workflows.proposal import FILL_IN, choose, propose
 from tauopt.workflows.validate import validate
 from tests import ntuples_factory as factory
 
@@ -82,8 +83,12 @@ def test_what_can_not_be_read_is_told_all_the_same(tmp_path, content):
     data[seek + 80 : seek + 200] = bytes(range(120))
     whole.write_bytes(data)
     (table,) = inspect_file(whole)
-    assert "branch 'pt'" in table.problem
-    assert by_leaf(table)["pt"].type == "float"
+    branches = by_leaf(table)
+    assert "branch 'pt'" in branches["pt"].problem
+    assert (branches["pt"].type, branches["pt"].values) == ("float", 0)
+    assert branches["eta"].maximum == content["eta"].max()
+    assert table.problem == ""
+    assert "#   pt: float, branch 'pt' can't be read" in propose([table])
 
 
 def filled_in(text):
@@ -139,7 +144,8 @@ def test_names_that_need_care_give_a_valid_file(tmp_path):
     file.write_text(filled_in(text))
     assert validate(file).kind == "dataset"
     assert expand(read_dataset(file).samples["it-s-100-ok"].files) == (path,)
-    assert "#   a-b" in text
+    assert 'a_b: {expression: "`a-b`", scale: standard}' in text
+    assert '_1st: {expression: "`1st`", scale: standard}' in text
     assert "# constant: {scale: standard}  # 1 to 1, constant: left out" in text
 
 
@@ -149,7 +155,145 @@ def test_several_files_become_samples_of_what_they_have_in_common(tmp_path, cont
     text = propose([*inspect_file(more), *inspect_file(fewer)])
     assert "  tau:\n" in text
     assert "  jet:\n" in text
-    assert "#   extra" in text
+    assert "#   extra: not in jet.root" in text
+
+
+def test_a_branch_that_can_not_be_read_does_not_hide_the_others(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table(
+        {
+            "pt": pyarrow.array([1.0, 2.0, 3.0]),
+            "mode": pyarrow.array([1, None, 3]),
+            "flag": pyarrow.array([True, False, None]),
+            "hits": pyarrow.array([[1.0], None, []]),
+            "name": pyarrow.array(["a", "b", "c"]),
+            "event": pyarrow.array([1, 2, 3]),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    (table,) = inspect_file(tmp_path / "a.parquet")
+    found = {branch.name: branch for branch in table.branches}
+    assert (found["pt"].maximum, found["event"].first) == (3, (1, 2, 3))
+    for name in ("mode", "flag", "hits"):
+        assert "holds 1 missing values" in found[name].problem
+    assert (table.sampled, table.problem) == (3, "")
+    text = propose([table])
+    assert "  pt: {scale: standard}" in text
+    assert "#   mode: int64, branch 'mode'" in text
+    assert "#   name: string, is no number and no list of numbers" in text
+
+
+def test_a_table_of_which_nothing_can_be_read_is_tried_a_few_times(tmp_path):
+    source = Unreadable(tmp_path / "a.root", 200)
+    taken = _Sample(source, 5)
+    taken.read([f"b{i}" for i in range(200)])
+    assert set(taken.problems.values()) == {"the disk is gone"}
+    assert len(taken.problems) == 200
+    assert source.calls < 60
+
+
+class Unreadable:
+    """A source of which no branch can be read."""
+
+    def __init__(self, path, branches):
+        self.path, self.branches, self.calls = path, branches, 0
+
+    def iterate(self, branches, *, step):
+        self.calls += 1
+        raise DataError(f"{self.path}: the disk is gone")
+        yield
+
+
+def table_of(name="candidates", *, entries=5, path="/data/a.root", **branches):
+    """Make a table of numbers: one a candidate, or lists where a branch is a pair."""
+    made = tuple(
+        Branch(
+            name=branch.replace("__", "/"),
+            type="float",
+            jagged=isinstance(ends, tuple),
+            values=entries,
+            minimum=0.0,
+            maximum=1.0 if ends else 0.0,
+            objects=(2,) * entries if isinstance(ends, tuple) else (),
+            short=branch.rpartition("__")[2] if "__" in branch else "",
+        )
+        for branch, ends in branches.items()
+    )
+    return Table(Path(path), name, entries, entries, made)
+
+
+def test_short_names_are_proposed_where_they_are_unique():
+    text = propose([table_of(evt__pt=1, evt__I16=1, x__y__mass=1)])
+    assert "  pt: {scale: standard}" in text
+    assert "  I16: {scale: standard}" in text
+    names = [branch.expression for branch in table_of(**{"a__b": 1}).branches]
+    assert names == ["b"]
+    assert Branch("evt/pt", "float", False).expression == "`evt/pt`"
+
+
+def test_the_table_with_candidates_is_chosen_not_the_one_with_most_branches():
+    many = {f"m{i}": 1 for i in range(20)}
+    metadata = table_of("MetaData", entries=1, **many)
+    candidates = table_of("tau", entries=500, pt=1)
+    constant = table_of("flat", entries=900, one=0)
+    assert choose([metadata, constant, candidates]) == [candidates]
+    text = propose([candidates], others=[metadata])
+    assert "# Other trees, of which --tree chooses one: 'MetaData' (1 entries)" in text
+
+
+def test_several_files_take_the_table_that_all_have():
+    first = [table_of("tau", entries=10, pt=1), table_of("a", entries=900, x=1)]
+    second = [table_of("tau", entries=10, pt=1, path="/data/b.root")]
+    assert choose([*first, *second]) == [first[0], second[0]]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (table_of(one=0), "that is not the same in the first 5 entries"),
+        (table_of(entries=0), "'candidates' holds no entries"),
+        (table_of(Tau_pt=(1,), Jet_pt=(1,)), r"layout: {type: events, candidates: Tau_}"),
+        (
+            Table(Path("a.h5"), "t", 9, 0, (Branch("x", "f", False, problem="gone"),), "gone"),
+            "a.h5: gone; the file also has 'other'",
+        ),
+        (
+            Table(Path("a.h5"), "t", 9, 9, (Branch("x", "string", None, problem="is no number"),)),
+            "left out are 'x': string, is no number",
+        ),
+    ],
+)
+def test_where_nothing_can_be_a_feature_the_true_reason_is_told(table, message):
+    with pytest.raises(DataError, match=message):
+        propose([table], others=[table_of("other", x=1)])
+
+
+def test_a_file_of_events_is_told_of_the_layout():
+    text = propose([table_of(met=1, Jet_pt=(1,), Jet_eta=(1,), Tau_pt=(1,))])
+    assert "# layout: {type: events, candidates: Tau_}" in text
+    assert "layout" not in propose([table_of(pt=1, track_pt=(1,))])
+
+
+def test_one_entry_does_not_make_its_values_constant(tmp_path):
+    text = propose(inspect_file(factory.write(tmp_path / "a.root", factory.columns(1))))
+    assert "constant" not in text
+
+
+def test_a_file_without_a_table_says_what_it_has(tmp_path):
+    import uproot
+
+    path = tmp_path / "h.root"
+    with uproot.recreate(path) as file:
+        file["one"] = np.histogram([1.0, 2.0])
+        file["two"] = "text"
+    with pytest.raises(
+        DataError, match=r"holds no TTree or RNTuple; it has 'one' \(TH1\w\), 'two'"
+    ):
+        inspect_file(path)
+    with pytest.raises(DataError, match="holds no TTree"):
+        inspect_file(path, tree="tau")
 
 
 def run(*arguments):
