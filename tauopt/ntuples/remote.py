@@ -6,7 +6,6 @@ network once, and the next preparation finds it.
 
 from __future__ import annotations
 
-import glob
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +46,7 @@ def fetch(address: str, *, cache: Path) -> Path:
     scheme, _, rest = address.partition("://")
     if scheme not in SCHEMES:
         raise DataError(f"{address}: expected an address that begins with {', '.join(SCHEMES)}")
-    if glob.has_magic(rest) or "%d" in rest:
+    if "*" in rest.partition("?")[0] or "%d" in rest:
         raise DataError(f"{address}: servers don't expand patterns; name each file")
     files, path = _file_system(address)
     told = _patiently(address, lambda: files.info(path))

@@ -133,6 +133,8 @@ def reading(path: Path, what: str = "") -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise BadFileError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise BadFileError(f"{path}: is a folder, expected a file") from error
     except Exception as error:
         message = " ".join(str(error).split())[:300] or type(error).__name__
         raise BadFileError(f"{path}: {what}can't be read whole: {message}") from error

@@ -1,5 +1,6 @@
 """Globs and digests of input files."""
 
+import glob
 import os
 
 import pytest
@@ -46,6 +47,56 @@ def test_glob_without_a_file_is_an_error(tmp_path, pattern, message):
     _make(tmp_path, "a.root")
     with pytest.raises(DataError, match=message):
         files.expand([f"{tmp_path}/a.root", pattern.format(tmp_path)])
+
+
+def test_a_name_with_brackets_that_exists_is_taken_as_it_stands(tmp_path):
+    folder = tmp_path / "user[2].x"
+    folder.mkdir()
+    _make(folder, "a[1].root", "b?.root", "c[x]_1.root", "c[x]_2.root")
+    for name in ("a[1].root", "b?.root", "a[[]1].root"):
+        (path,) = files.expand([f"{folder}/{name}"])
+        assert path.name == name.replace("[[]", "[")
+    assert len(files.expand([f"{folder}/*.root"])) == 4
+    assert len(files.expand([f"{tmp_path}/user*/c[[]x]_%d.root"])) == 2
+    assert len(files.expand([f"{glob.escape(str(folder))}/a[1].root"])) == 1
+    assert len(files.expand([f"{tmp_path}/*/a[1].root"])) == 1
+
+
+def test_brackets_are_a_class_of_characters_where_no_file_has_them(tmp_path):
+    _make(tmp_path, "a1.root", "a2.root", "a3.root")
+    names = [path.name for path in files.expand([f"{tmp_path}/a[12].root"])]
+    assert names == ["a1.root", "a2.root"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{}/x.root", r"x.root: is a folder, expected files; name those in it, .*/x.root/\*"),
+        ("{}/jet_*.root", r"no such file; the folder holds 'b\[1\]_1.root', 'tau_12.root', "),
+        ("{}/b[1]_*.root", r"write 'b\[\[\]1\]_\*.root'"),
+        ("{}/jet_%d.root", "no such file; the folder holds"),
+        ("{}/x.root/*.root", "no such file; the folder holds nothing"),
+        ("{}/tau_13.root", r"did you mean 'tau_12.root'"),
+        ("{}/no*/a.root", "there is no folder"),
+    ],
+)
+def test_what_matches_nothing_is_told_with_a_remedy_and_no_wrong_file(tmp_path, pattern, message):
+    _make(tmp_path, "tau_12.root", "b[1]_1.root")
+    (tmp_path / "x.root").mkdir()
+    with pytest.raises(DataError, match=message) as caught:
+        files.expand([pattern.format(tmp_path)])
+    if "jet_" in pattern:
+        assert "did you mean" not in str(caught.value)
+
+
+def test_relative_names_are_looked_for_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _make(tmp_path, "a[1].root")
+    assert files.expand(["a[1].root"]) == (tmp_path / "a[1].root",)
+    with pytest.raises(DataError, match=r"the folder holds 'a\[1\].root'"):
+        files.expand(["a[2].root"])
+    with pytest.raises(DataError, match="did you mean"):
+        files.expand(["a1.root"])
 
 
 def test_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):

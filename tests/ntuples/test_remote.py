@@ -56,6 +56,13 @@ def test_a_remote_file_is_copied_once_and_again_when_it_changes(server, tmp_path
     assert second.read_bytes() == b"second one"
 
 
+def test_brackets_and_queries_of_an_address_are_no_patterns(server, tmp_path):
+    (server.folder / "a[1].root").write_bytes(b"first")
+    for address in ("a[1].root", "a[1].root?token=x*y"):
+        copy = remote.fetch(f"{server.address}/{address}", cache=tmp_path / "cache")
+        assert (copy.name, copy.read_bytes()) == ("a[1].root", b"first")
+
+
 def test_three_failures_are_waited_out(server, tmp_path):
     (server.folder / "a.root").write_bytes(b"first")
     server.failures = 3

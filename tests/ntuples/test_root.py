@@ -203,6 +203,11 @@ def test_a_branch_that_uproot_can_not_follow_is_told_beside_the_others():
     assert column.problem == "can't be read: no streamer for this"
 
 
+def test_a_folder_is_told_to_be_one(tmp_path):
+    with pytest.raises(BadFileError, match="is a folder, expected a file"):
+        root_files.list_trees(tmp_path)
+
+
 def test_a_name_with_a_slash_has_no_shorter_one(tmp_path):
     values = columns(5)
     path = write(tmp_path / "a.root", {"evt/mass": values["pt"], "pt": values["pt"]})
