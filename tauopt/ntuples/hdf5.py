@@ -6,7 +6,7 @@ Three layouts are known, and a file may mix them:
                                      (candidate, object), such as `tracks`, where the boolean
                                      field `valid` tells objects from padding
     a dataset a variable (rnn-tauid) `TauJets/pt` (candidate,), `TauTracks/pt` (candidate, slot)
-                                     padded with NaN
+                                     padded with NaN, or (candidate,) of variable length
     pandas tables                    the numbers of `DataFrame.to_hdf`, both its formats
 
 Branches are called `jets.pt`, `TauTracks.pt`; the prefix may be left out for the candidates' own
@@ -16,6 +16,7 @@ dataset or group, and wherever only one branch has the name.
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,18 +106,28 @@ class _Table:
     """By full names."""
     names: Mapping[str, tuple[str, str]]
     """Every usable name -> part, and name in it."""
+    elsewhere: Mapping[str, Column]
+    """Datasets and groups that are kept in other files, by full names."""
 
     def check(self, branches: Sequence[str]) -> TableInfo:
         """Do as `Source.inspect`, and notice datasets that were not written whole."""
         columns = {
             name: self.columns[_full(part, inner)] for name, (part, inner) in self.names.items()
         }
+        columns |= {name: away for name in branches if (away := self._away(name))}
         entries = self.parts[self.main].entries if self.main else None
         found = check(columns, branches, entries=entries, where=str(self.path))
         for part, wanted in self._by_part(branches).items():
             with reading(self.path, f"{part!r} "):
                 self.parts[part].check_written(list(wanted.values()))
         return found
+
+    def _away(self, name: str) -> Column | None:
+        """Return what is known of a branch that is behind a link into another file."""
+        if name in self.names:
+            return None
+        found = (c for n, c in self.elsewhere.items() if f"{name}.".startswith(f"{n}."))
+        return next(found, None)
 
     def read(self, branches: Sequence[str], start: int, stop: int) -> Columns:
         """Read the entries from `start` to `stop`, each part once."""
@@ -158,21 +169,27 @@ def _opened(path: Path, tree: str) -> Iterator[_Table]:
             _refuse_family(path)
             file = stack.enter_context(h5py.File(path, "r", locking=False))
             parts = _find_parts(file)
+            aliases, elsewhere = _find_links(file)
         if not parts:
-            raise DataError(f"{path}: holds no dataset with one row a candidate")
-        main = _main(path, parts, tree)
+            told = [f"{name!r} {column.problem}" for name, column in elsewhere.items()][:_TOLD]
+            why = f": {'; '.join(told)}" if told else ""
+            raise DataError(f"{path}: holds no dataset with one row a candidate{why}")
+        main = _main(path, parts, aliases.get(dotted := _dotted(tree), dotted), tree)
         columns = {
             _full(part, name): column
             for part, found in parts.items()
             for name, column in found.columns.items()
         }
-        yield _Table(path, parts, main, columns, _names(parts, main))
+        names = _names(parts, main, aliases)
+        yield _Table(path, parts, main, columns | elsewhere, names, elsewhere)
 
 
 def _full(part: str, name: str) -> str:
     return f"{part}.{name}" if part else name  # datasets at the root have no prefix
 
 
+_TOLD = 5
+"""Links that a message names."""
 _FAMILY = b"NCSAfami"
 
 
@@ -196,7 +213,7 @@ def _find_parts(file: Any) -> dict[str, Part]:
     def visit(name: str, item: Any) -> None:
         if any(name.startswith(prefix) for prefix in inside):
             return
-        dotted = name.replace("/", ".")
+        dotted = _dotted(name)
         if isinstance(item, h5py.Group):
             part = pandas_part(item)
             if part:
@@ -214,9 +231,31 @@ def _find_parts(file: Any) -> dict[str, Part]:
     return parts
 
 
-def _main(path: Path, parts: Mapping[str, Part], tree: str) -> str:
+def _find_links(file: Any) -> tuple[dict[str, str], dict[str, Column]]:
+    """Return the soft links, dotted name -> target, and what links into other files lead to."""
+    import h5py
+
+    aliases: dict[str, str] = {}
+    elsewhere: dict[str, Column] = {}
+
+    def visit(name: str, link: Any) -> None:
+        if isinstance(link, h5py.SoftLink):
+            folder = "" if link.path.startswith("/") else name.rpartition("/")[0]
+            aliases[_dotted(name)] = _dotted(posixpath.normpath(f"{folder}/{link.path}"))
+        elif isinstance(link, h5py.ExternalLink):
+            problem = f"is kept in {link.filename}; name that in `files` instead"
+            elsewhere[_dotted(name)] = Column("link into another file", None, 0, problem=problem)
+
+    file.visititems_links(visit)
+    return aliases, elsewhere
+
+
+def _dotted(name: str) -> str:
+    return name.strip("/").replace("/", ".")
+
+
+def _main(path: Path, parts: Mapping[str, Part], asked: str, tree: str) -> str:
     """Choose the part that holds the candidates' own variables."""
-    asked = tree.strip("/").replace("/", ".")
     if asked in parts:
         return asked
     own = [name for name, part in parts.items() if part.one_row]
@@ -228,7 +267,9 @@ def _main(path: Path, parts: Mapping[str, Part], tree: str) -> str:
     return own[0] if len(own) == 1 else ""
 
 
-def _names(parts: Mapping[str, Part], main: str) -> dict[str, tuple[str, str]]:
+def _names(
+    parts: Mapping[str, Part], main: str, aliases: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
     """Return every name that a branch may be called by."""
     short: dict[str, tuple[str, str]] = {}
     twice = set()
@@ -241,4 +282,10 @@ def _names(parts: Mapping[str, Part], main: str) -> dict[str, tuple[str, str]]:
             short[name] = (part, name)
     unique = {name: home for name, home in short.items() if name not in twice}
     own = {name: (main, name) for name in parts[main].columns} if main else {}
-    return unique | own | full
+    linked: dict[str, tuple[str, str]] = {}
+    for alias, target in aliases.items():
+        if target in parts:
+            linked |= {f"{alias}.{name}": (target, name) for name in parts[target].columns}
+        elif target in full:
+            linked[alias] = full[target]
+    return unique | own | linked | full

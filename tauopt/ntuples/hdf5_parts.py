@@ -100,6 +100,8 @@ class CompoundPart:
 
     def _column(self, name: str) -> Column:
         kind = self._dataset.dtype[name]
+        if (inner := list_type(kind)) is not None and self.one_row:
+            return _list_column(inner, self.entries)
         axes = len(kind.shape) + self._dataset.ndim - 1
         text = f"{kind.base}{[*self._dataset.shape[1:], *kind.shape] if axes else ''}"
         numeric = kind.base.kind in "biuf" and axes <= 1
@@ -114,7 +116,7 @@ class CompoundPart:
         """See `Part`."""
         if self.one_row:
             return {
-                name: from_array(values, name=name)
+                name: lists(values) if list_type(values.dtype) else from_array(values, name=name)
                 for name, values in self._fields(names, start, stop).items()
             }
         pieces = []
@@ -151,7 +153,7 @@ class CompoundPart:
 
 
 class GroupPart:
-    """Plain datasets of one group: (candidate,), or (candidate, slot) padded with NaN.
+    """Plain datasets of one group: (candidate,), lists, or (candidate, slot) padded with NaN.
 
     A slot is padding where all float datasets of its shape are NaN, from there to the end of the
     row; so a NaN of a real object stays as long as something of it or behind it is known. All of
@@ -171,6 +173,8 @@ class GroupPart:
         return {name: self._column(dataset) for name, dataset in self._datasets.items()}
 
     def _column(self, dataset: Any) -> Column:
+        if (inner := list_type(dataset.dtype)) is not None and dataset.ndim == 1:
+            return _list_column(inner, int(dataset.shape[0]))
         text = f"{dataset.dtype}{list(dataset.shape[1:]) if dataset.ndim > 1 else ''}"
         numeric = dataset.dtype.kind in "biuf" and dataset.ndim <= 2
         return Column(text, dataset.ndim == 2 if numeric else None, int(dataset.shape[0]))
@@ -183,7 +187,9 @@ class GroupPart:
     def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Array | Jagged]:
         """See `Part`."""
         values = {name: native(self._datasets[name][start:stop]) for name in names}
-        result: dict[str, Array | Jagged] = {n: v for n, v in values.items() if v.ndim == 1}
+        result: dict[str, Array | Jagged] = {
+            name: lists(v) if list_type(v.dtype) else v for name, v in values.items() if v.ndim == 1
+        }
         for shape in {self._datasets[name].shape for name, v in values.items() if v.ndim == 2}:
             padded = {n: v for n, v in values.items() if self._datasets[n].shape == shape}
             real = self._real(padded, start, stop)
@@ -215,6 +221,34 @@ class GroupPart:
 
 def native(values: Array) -> Array:
     """Return numbers in this machine's byte order; half precision becomes single."""
+    if values.dtype.kind == "O":
+        return values
     if values.dtype.kind == "f" and values.dtype.itemsize == 2:
         return values.astype(np.float32)
     return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+
+
+def list_type(kind: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return what the lists of a variable-length type hold; None if it is no type of numbers."""
+    import h5py
+
+    inner = h5py.check_vlen_dtype(kind)
+    return inner if isinstance(inner, np.dtype) and inner.kind in "biuf" else None
+
+
+def _list_column(inner: np.dtype[Any], entries: int) -> Column:
+    if inner.isnative:
+        return Column(f"list of {inner}", True, entries)
+    wanted = inner.newbyteorder("=").str
+    problem = (
+        f"is a list in another byte order ({inner.str}), which h5py gets wrong; write {wanted}"
+    )
+    return Column(f"list of {inner}", None, entries, problem=problem)
+
+
+def lists(rows: Array) -> Jagged:
+    """Join the lists of a variable-length type, (candidate,) of arrays."""
+    inner = list_type(rows.dtype)
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return Jagged(native(np.concatenate([np.empty(0, inner), *rows])), offsets)

@@ -167,6 +167,85 @@ def test_data_in_other_files_is_refused_since_nobody_would_notice_their_changes(
             Hdf5(tmp_path / "virtual.h5").inspect([branch])
 
 
+LISTS = [[1.0, 2.0], [], [3.0], [4.0, 5.0, 6.0]]
+
+
+def varying(kind, rows):
+    values = np.empty(len(rows), dtype=h5py.vlen_dtype(kind))
+    for i, row in enumerate(rows):
+        values[i] = np.array(row, dtype=kind)
+    return values
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "i4", "u1"])
+def test_arrays_of_variable_length_are_lists(tmp_path, kind):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["pt"] = np.arange(4.0)
+        file.create_dataset("hits", data=varying(kind, LISTS), chunks=(2,), compression="gzip")
+        file["none"] = varying(kind, [[]] * 4)
+    source = Hdf5(path)
+    assert source.columns()["hits"].jagged is True
+    found = read(source, "pt", "hits", "none")
+    assert found["hits"] == LISTS
+    assert found["none"] == [[]] * 4
+    steps = [step["hits"].content.tolist() for step in source.iterate(["hits"], step=3)]
+    assert steps == [[1, 2, 3], [4, 5, 6]]
+    assert source.open(["hits"]).read(2, 4)["hits"].content.tolist() == [3, 4, 5, 6]
+
+
+def test_lists_in_another_byte_order_are_refused_since_h5py_reads_other_values(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["hits"] = varying(">f8", LISTS)
+        file["pt"] = np.arange(4.0)
+    with pytest.raises(DataError, match="'hits' is a list in another byte order"):
+        Hdf5(path).inspect(["pt", "hits"])
+    with h5py.File(path) as file:
+        wrong = file["hits"][0].tolist()
+    assert wrong != LISTS[0], "h5py is mended: read such lists"
+
+
+def test_fields_of_variable_length_are_lists_too(tmp_path):
+    path = tmp_path / "a.h5"
+    fields = [("pt", "f4"), ("hits", h5py.vlen_dtype("f4")), ("name", h5py.string_dtype())]
+    with h5py.File(path, "w") as file:
+        data = np.zeros(4, dtype=fields)
+        for i, row in enumerate(LISTS):
+            data[i] = (i, np.array(row, "f4"), "a")
+        file["jets"] = data
+    found = read(Hdf5(path), "pt", "jets.hits")
+    assert found == {"pt": [0, 1, 2, 3], "jets.hits": LISTS}
+    assert Hdf5(path).columns()["jets.name"].jagged is None
+
+
+def test_what_is_linked_from_another_file_says_where_it_is(tmp_path):
+    make(tmp_path / "data.h5", jets=jets(), tracks=tracks(1, 1, 1))
+    path = make(tmp_path / "a.h5", jets=jets())
+    with h5py.File(path, "a") as file:
+        file["tracks"] = h5py.ExternalLink("data.h5", "/tracks")
+    source = Hdf5(path)
+    assert "is kept in data.h5; name that in `files`" in source.columns()["tracks"].problem
+    assert read(source, "pt") == {"pt": [0, 1, 2]}
+    with pytest.raises(DataError, match=r"'tracks.pt' is kept in data.h5"):
+        source.inspect(["pt", "tracks.pt"])
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["jets"] = h5py.ExternalLink("data.h5", "/jets")
+    with pytest.raises(DataError, match=r"candidate: 'jets' is kept in data.h5"):
+        Hdf5(tmp_path / "b.h5").columns()
+
+
+def test_a_link_within_a_file_is_another_name(tmp_path):
+    path = make(tmp_path / "a.h5", raw__jets=jets(), raw__mu=np.arange(3.0))
+    with h5py.File(path, "a") as file:
+        file["taus"] = h5py.SoftLink("/raw/jets")
+        file["raw/pileup"] = h5py.SoftLink("mu")
+        file["gone"] = h5py.SoftLink("/nowhere")
+    found = read(Hdf5(path), "taus.pt", "raw.pileup", "raw.jets.pt")
+    assert found == {"taus.pt": [0, 1, 2], "raw.pileup": [0, 1, 2], "raw.jets.pt": [0, 1, 2]}
+    assert read(Hdf5(path, "taus"), "pt") == {"pt": [0, 1, 2]}
+
+
 def test_one_piece_of_a_family_is_refused_with_the_remedy(tmp_path):
     with h5py.File(tmp_path / "a_%d.h5", "w", driver="family", memb_size=2**20) as file:
         file["jets/pt"] = np.zeros(3)
