@@ -111,7 +111,9 @@ def column(branch: Any) -> Column:
     """Say what a branch holds."""
     if not hasattr(branch, "interpretation"):
         return rntuple.column(branch)
-    return Column(typename(branch), is_jagged(branch), int(branch.num_entries))
+    reason = getattr(branch.interpretation, "reason", "")  # of what uproot can't interpret
+    problem = f"can't be read: {reason}" if reason else ""
+    return Column(typename(branch), is_jagged(branch), int(branch.num_entries), problem=problem)
 
 
 def column_or_problem(branch: Any) -> Column:

@@ -26,15 +26,18 @@ _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 def choose(tables: Sequence[Table]) -> list[Table]:
     """Choose the table of the candidates in each file.
 
-    That is the one with most entries among those that hold numbers; where all files have a table
-    of the same name, it is the same in all.
+    That is the one with most entries among those that hold numbers. Where all files have a table
+    of one name, with more than one entry as metadata have, it is the same in all.
     """
     files = list(dict.fromkeys(table.path for table in tables))
     names = {name: [t for t in tables if t.name == name] for name in (t.name for t in tables)}
+    best = [max((t for t in tables if t.path == path), key=_rank) for path in files]
     shared = [found for found in names.values() if len(found) == len(files)]
     if shared:
-        return max(shared, key=lambda found: tuple(map(sum, zip(*map(_rank, found), strict=True))))
-    return [max((t for t in tables if t.path == path), key=_rank) for path in files]
+        same = max(shared, key=lambda found: tuple(map(sum, zip(*map(_rank, found), strict=True))))
+        if max(t.entries for t in same) > 1 or max(t.entries for t in best) < 2:
+            return same
+    return best
 
 
 def _rank(table: Table) -> tuple[int, int, int]:

@@ -247,6 +247,9 @@ def test_several_files_take_the_table_that_all_have():
     first = [table_of("tau", entries=10, pt=1), table_of("a", entries=900, x=1)]
     second = [table_of("tau", entries=10, pt=1, path="/data/b.root")]
     assert choose([*first, *second]) == [first[0], second[0]]
+    metadata = [table_of("m", entries=1, a=1), table_of("m", entries=1, a=1, path="/data/b.root")]
+    other = table_of("jet", entries=10, pt=1, path="/data/b.root")
+    assert choose([metadata[0], first[0], metadata[1], other]) == [first[0], other]
 
 
 @pytest.mark.parametrize(
