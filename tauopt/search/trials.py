@@ -12,6 +12,7 @@ import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tauopt.config.experiment import Search
 from tauopt.config.ranges import is_active
 from tauopt.config.settings import Scalar
+from tauopt.search.decisions import complete_decisions
 from tauopt.search.events import Event, OnEvent, ignore
 from tauopt.search.mirror import Mirror
 from tauopt.search.samplers import make_sampler
@@ -86,6 +88,8 @@ class Trials:
         self._own = own
         self._repeats = repeats
         self._on_event = on_event
+        for stopped in complete_decisions(study):
+            self._tell_pruned(stopped)
         frozen = study.get_trials(deepcopy=False)
         self._orphans = {t.number: t._trial_id for t in frozen if t.state is TrialState.RUNNING}
         self._known = _first_of_each(frozen, self._is_whole)
@@ -282,16 +286,18 @@ class Trials:
             value: the first objective, finite.
             candidates_seen: how far the trial has come.
         """
-        self._take(number, step, value, candidates_seen)
-        return patient(lambda: self._falls_behind(self._live[number]))
+        trial = self._live[number]
+        judge = partial(self._falls_behind, trial)
+        stop = patient(lambda: self._mirror.decide(trial._trial_id, step, float(value), judge))
+        self._tell_report(number, step, value, candidates_seen)
+        return stop
 
     def _falls_behind(self, trial: Trial) -> bool:
         """Ask the pruner as Optuna's `should_prune` does, which refuses several objectives."""
         frozen = trial.storage.get_trial(trial._trial_id)
         return bool(self._judging.pruner.prune(self._judging, frozen))
 
-    def _take(self, number: int, step: int, value: float, candidates_seen: int) -> None:
-        self._write(self._live[number], step, value)
+    def _tell_report(self, number: int, step: int, value: float, candidates_seen: int) -> None:
         event = Event("report", number, value=value, report=step, candidates_seen=candidates_seen)
         self._on_event(event)
 
@@ -319,17 +325,22 @@ class Trials:
             also = "".join(f", {other}" for other in others)
             self.fail(number, f"an objective is not finite: {value} (best {best}{also})")
             return
-        self._take(number, step, value, candidates_seen)
+        self._write(self._live[number], step, value)
+        self._tell_report(number, step, value, candidates_seen)
         self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
         self._on_event(Event("complete", number, value=best, report=step, others=tuple(others)))
 
     def prune(self, number: int) -> None:
         """End a trial that was stopped because it fell behind."""
-        reports = self._reports(self._live[number])
         self._end(number, TrialState.PRUNED)
         self.failures_in_a_row = 0
-        self._on_event(Event("pruned", number, value=max(reports.values()), report=max(reports)))
+        self._tell_pruned(self.frozen(number))
+
+    def _tell_pruned(self, trial: FrozenTrial) -> None:
+        reports = trial.intermediate_values
+        value, last = max(reports.values()), max(reports)
+        self._on_event(Event("pruned", trial.number, value=value, report=last))
 
     def fail(self, number: int, reason: str, *, traceback: str = "") -> None:
         """End a trial that failed; it is never best, and the sampler does not learn from it."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Container, Sequence
-from typing import Any, cast
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from tauopt.search.forwarding import ForwardingStorage
 
 Show = Callable[[list[FrozenTrial]], list[FrozenTrial]]
 
@@ -45,34 +46,45 @@ def _seen(
 ) -> optuna.Study:
     if len(study.directions) == 1 and not other:
         return study
-    storage = cast(BaseStorage, _Seen(study._storage, directions, show))
+    storage = Seen(study._storage, study._study_id, directions=directions, show=show)
     return optuna.load_study(
         study_name=study.study_name, storage=storage, sampler=study.sampler, pruner=study.pruner
     )
 
 
-class _Seen:
-    """A storage that shows other directions and trials; all else, and all writing, is its own."""
+class Seen(ForwardingStorage):
+    """A storage that shows a study with other directions and trials; all writing goes through."""
 
     def __init__(
-        self, storage: BaseStorage, directions: Sequence[StudyDirection], show: Show
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        *,
+        directions: Sequence[StudyDirection],
+        show: Show,
     ) -> None:
-        self._storage = storage
+        super().__init__(storage)
+        self._study_id = study_id
         self._directions = list(directions)
         self._show = show
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:  # noqa: D102
+        ours = study_id == self._study_id
+        return list(self._directions) if ours else super().get_study_directions(study_id)
 
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._directions
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:  # noqa: D102
+        # Not by its place among the trials shown: others may stand before it.
+        by_number = self._storage.get_trial_id_from_study_id_trial_number
+        return int(by_number(study_id, trial_number))
 
-    def get_all_trials(
+    def get_all_trials(  # noqa: D102
         self,
         study_id: int,
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
+        if study_id != self._study_id:
+            return super().get_all_trials(study_id, deepcopy, states)
         trials = self._show(self._storage.get_all_trials(study_id, deepcopy=False))
         chosen = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
