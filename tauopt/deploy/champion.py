@@ -134,9 +134,3 @@ def _compared(
         difference=difference,
         pair=(mine, theirs),
     )
-
-
-def same_champion(client: MlflowClient, name: str, judged: Challenge) -> bool:
-    """Tell whether the champion is still the one that was compared with."""
-    present = champion(client, name)
-    return (str(present.version) if present else "") == judged.version

@@ -18,7 +18,7 @@ import numpy as np
 from tauopt.config.gate import Gate
 from tauopt.dataset.prepared import PreparedDataset
 from tauopt.deploy.card import model_card
-from tauopt.deploy.champion import Challenger, challenge, same_champion
+from tauopt.deploy.champion import Challenger, challenge
 from tauopt.deploy.decision import decide
 from tauopt.deploy.gate import costs_of
 from tauopt.deploy.judge import Judged, judge
@@ -94,6 +94,7 @@ def _contest(
         judged.what, judged.test, trial.objective, dataset=judged.dataset, split=judged.split
     )
     place, allowed = folder / "champion", gate.regressions.get(str(trial.objective), 0.0)
+    registered = ""
     while True:
         progress.say("comparing with the champion")
         found = challenge(
@@ -102,12 +103,16 @@ def _contest(
         verdict = decide(judged, found, gate=gate, rng=rng, force=force)
         _record(client, judged, verdict, shipped=shipped, folder=folder / FOLDER)
         if not verdict.promoted:
+            if registered:
+                _describe(client, judged, replace(verdict, version=registered), shipped)
             raise RefusedByVerdict(verdict)
         progress.say(f"registering {verdict.model}")
         verdict = _register(client, judged, verdict, shipped)
-        if same_champion(client, verdict.model, found):
-            _crown(client, verdict)
+        registered = verdict.version
+        moved = registry.move_alias(client, verdict.model, verdict.version, expected=found.version)
+        if moved:
             return verdict
+        progress.say("there is another champion by now")
 
 
 def _record(
@@ -130,39 +135,36 @@ def _record(
 
 def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:
     """Make the version, or complete the one that an earlier promotion of the same file made."""
-    card = model_card(judged.trial, judged.what, verdict, shipped=shipped)
-    tags = {
-        READING: judged.what.model_dump_json(),
-        "tauopt.dataset_digest": verdict.dataset_digest,
-        "tauopt.forced": str(verdict.forced).lower(),
-    }
     entry = registry.Entry(
         run_id=verdict.run_id,
         model=judged.trial.model,
         sha256=verdict.model_sha256,
         example=judged.example,
         output=judged.test.probabilities[: len(next(iter(judged.example.values())))],
-        card=card,
+        card=model_card(judged.trial, judged.what, verdict, shipped=shipped),
         verdict=verdict.for_tag(),
-        tags=tags,
+        tags=_tags(judged, verdict),
         loader="tauopt.deploy.loading",
         beside={FILE: shipped.text} if shipped.points else {},
     )
-    version = str(registry.register(client, verdict.model, entry, alias="").version)
+    version = str(registry.register(client, verdict.model, entry).version)
     verdict = replace(verdict, version=version)
-    tags[registry.VERDICT] = json.dumps(verdict.for_tag())
-    for key, text in tags.items():
-        again(partial(client.set_model_version_tag, verdict.model, version, key, text))
-    again(partial(client.update_model_version, verdict.model, version, card))
+    _describe(client, judged, verdict, shipped)
     return verdict
 
 
-def _crown(client: MlflowClient, verdict: Verdict) -> None:
-    again(
-        partial(
-            client.set_registered_model_alias,
-            verdict.model,
-            registry.CHAMPION,
-            verdict.version,
-        )
-    )
+def _describe(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> None:
+    """Let a version say what the last verdict on it was."""
+    tags = {**_tags(judged, verdict), registry.VERDICT: json.dumps(verdict.for_tag())}
+    for key, text in tags.items():
+        again(partial(client.set_model_version_tag, verdict.model, verdict.version, key, text))
+    card = model_card(judged.trial, judged.what, verdict, shipped=shipped)
+    again(partial(client.update_model_version, verdict.model, verdict.version, card))
+
+
+def _tags(judged: Judged, verdict: Verdict) -> dict[str, str]:
+    return {
+        READING: judged.what.model_dump_json(),
+        "tauopt.dataset_digest": verdict.dataset_digest,
+        "tauopt.forced": str(verdict.forced).lower(),
+    }

@@ -1,11 +1,13 @@
 """The registry: versions of a model, one a digest, and the alias `champion`.
 
 Registering the same file twice gives the same version; a registration that was cut short is
-completed by the next one; several at once end with unique versions. The alias is moved last.
+completed by the next one; several at once end with unique versions. The alias is moved last, and
+only from where it was when the decision fell.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import tempfile
@@ -17,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tauopt.durable import check_name, sha256_file
+from tauopt.durable import check_name, locked, sha256_file
 from tauopt.errors import CorruptError, DataError, ServiceError
-from tauopt.tracking.client import is_rejected, set_environment
+from tauopt.tracking.client import is_rejected, set_environment, sqlite_file
 from tauopt.tracking.packing import MODEL_FILE, pack_model
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 
@@ -30,6 +32,10 @@ CHAMPION = "champion"
 VERDICT = "tauopt.verdict"
 """Tag of a version: the verdict as JSON."""
 _ATTEMPTS = 8
+_LOCK = ".mlflow-alias.lock"
+"""File beside the embedded store's database that is held while an alias moves."""
+_OTHERS_S = 2.0
+"""Many times what a server takes to answer two requests."""
 T = TypeVar("T")
 
 
@@ -62,14 +68,13 @@ class Entry:
     beside: Mapping[str, str] = field(default_factory=dict)
 
 
-def register(client: MlflowClient, name: str, entry: Entry, *, alias: str = CHAMPION) -> Any:
-    """Make a model file the version of a registered model, and move the alias to it.
+def register(client: MlflowClient, name: str, entry: Entry) -> Any:
+    """Make a model file the version of a registered model.
 
     Args:
         client: from `connect`.
         name: registered model; made if missing.
         entry: the file and what is told of it.
-        alias: moved when all else is done; empty moves none.
     Returns:
         The `mlflow.entities.model_registry.ModelVersion`: an earlier one if the registry holds
         this digest already.
@@ -84,11 +89,46 @@ def register(client: MlflowClient, name: str, entry: Entry, *, alias: str = CHAM
         raise CorruptError(f"{entry.model}: expected sha256 {entry.sha256}, got another one")
     again(lambda: _make_model(client, name))
     again(lambda: _make_version(client, name, entry))
-    version = again(lambda: _only_version(client, name, entry.sha256))
-    if alias:
-        again(lambda: client.set_registered_model_alias(name, alias, version.version))
-        version = again(lambda: client.get_model_version(name, version.version))
-    return version
+    return again(lambda: _only_version(client, name, entry.sha256))
+
+
+def move_alias(
+    client: MlflowClient, name: str, version: str, *, expected: str, alias: str = CHAMPION
+) -> bool:
+    """Move an alias, unless it points elsewhere by now than it is expected to.
+
+    In the embedded store looking and moving are one, under a lock. A server has no request that
+    does both. There the alias is looked at again, late enough for others who looked at the same
+    moment to have moved it: the last of them has it, and is who the others are to contest.
+
+    Args:
+        client: from `connect`.
+        name: registered model.
+        version: that the alias is to point to.
+        expected: that it points to before; empty where there is no such alias.
+        alias: to be moved.
+    Returns:
+        whether it points to `version`, moved by this call or pointing there as expected.
+    Raises:
+        ServiceError: the registry does not answer.
+    """
+    file = sqlite_file(client.tracking_uri)
+    with contextlib.ExitStack() as stack:
+        if file is not None:
+            stack.enter_context(locked(file.with_name(_LOCK), what=f"alias {alias}", wait=True))
+        if _version_at(client, name, alias) != expected:
+            return False
+        if version != expected:
+            again(lambda: client.set_registered_model_alias(name, alias, version))
+        if file is not None or version == expected:
+            return True
+    time.sleep(_OTHERS_S)
+    return _version_at(client, name, alias) == version
+
+
+def _version_at(client: MlflowClient, name: str, alias: str) -> str:
+    present = champion(client, name, alias=alias)
+    return str(present.version) if present else ""
 
 
 def champion(client: MlflowClient, name: str, *, alias: str = CHAMPION) -> Any | None:

@@ -8,15 +8,19 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 from tauopt.cli import app
+from tauopt.config.gate import Gate
 from tauopt.deploy import promote as deploy
 from tauopt.deploy.reading import READING
-from tauopt.deploy.verdict import Verdict
+from tauopt.deploy.verdict import RefusedByVerdict, Verdict
 from tauopt.errors import ConfigError, PromotionRefused, UsageError
+from tauopt.progress import Silent
 from tauopt.tracking.registry import CHAMPION, VERDICT, champion, versions
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 from tauopt.workflows.promote import promote
@@ -123,9 +127,9 @@ def test_a_promotion_that_was_killed_is_completed_by_the_next(
     client, output, run, good, name, monkeypatch
 ):
     run_id = run(good)
-    for step in ("_register", "_crown"):
+    for module, step in ((deploy, "_register"), (deploy.registry, "move_alias")):
         with monkeypatch.context() as patch:
-            patch.setattr(deploy, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(module, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 promote(run_id, output=output)
         assert champion(client, name) is None
@@ -302,6 +306,43 @@ def test_another_champion_in_the_meantime_is_compared_with_too(
     monkeypatch.setattr(deploy, "_register", overtaken)
     assert promote(first, output=output).outcome == "first"
     assert str(champion(client, name).version) == "2"
+
+
+ANY_VERDICT = Verdict(
+    run_id="r", run_name="t000", model="tau-id", version="", model_sha256="0", dataset="d",
+    dataset_digest="0", objective="auc", validation={}, candidates={}, test={}, outcome="first",
+    reason="", promoted=True,
+)  # fmt: skip
+
+
+def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypatch):
+    """Two promotions at once: the other one's trial is the champion when ours is to be it."""
+    verdicts = iter([ANY_VERDICT, replace(ANY_VERDICT, promoted=False, outcome="worse")])
+    met, described = iter(["", "2"]), []
+
+    def move_alias(*args, expected):
+        return expected != ""
+
+    challenges = (SimpleNamespace(version=version) for version in met)
+    for name, stand_in in {
+        "ship": lambda *args, **kwargs: SimpleNamespace(reason=""),
+        "Challenger": lambda *args, **kwargs: None,
+        "challenge": lambda *args, **kwargs: next(challenges),
+        "decide": lambda *args, **kwargs: next(verdicts),
+        "_record": lambda *args, **kwargs: None,
+        "_register": lambda client, judged, verdict, shipped: replace(verdict, version="1"),
+        "_describe": lambda client, judged, verdict, shipped: described.append(verdict),
+    }.items():
+        monkeypatch.setattr(deploy, name, stand_in)
+    monkeypatch.setattr(deploy.registry, "move_alias", move_alias)
+    judged = MagicMock()
+    judged.trial.objective = "auc"
+    with pytest.raises(RefusedByVerdict):
+        deploy._contest(
+            None, judged, Gate(), folder=Path(), rng=np.random.default_rng(1), force=False,
+            progress=Silent(),
+        )  # fmt: skip
+    assert [(v.version, v.promoted) for v in described] == [("1", False)]
 
 
 @pytest.mark.parametrize(

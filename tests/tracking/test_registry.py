@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import uuid
@@ -45,12 +46,21 @@ def make_entry(folder, run_id, content=b"a model", **changes):
     return registry.Entry(**(facts | changes))
 
 
+def crowned(client, name, entry):
+    """Register, and make it the champion whoever was it before."""
+    version = registry.register(client, name, entry)
+    now = registry.champion(client, name)
+    expected = str(now.version) if now else ""
+    assert registry.move_alias(client, name, str(version.version), expected=expected)
+    return version
+
+
 def test_same_digest_is_the_same_version_and_another_one_the_next(client, parent, tmp_path, name):
     assert registry.champion(client, name) is None
-    first = registry.register(client, name, make_entry(tmp_path, parent))
-    assert registry.register(client, name, make_entry(tmp_path, parent)).version == first.version
+    first = crowned(client, name, make_entry(tmp_path, parent))
+    assert crowned(client, name, make_entry(tmp_path, parent)).version == first.version
     assert registry.champion(client, name).version == first.version
-    other = registry.register(client, name, make_entry(tmp_path, parent, b"another"))
+    other = crowned(client, name, make_entry(tmp_path, parent, b"another"))
     assert [v.version for v in registry.versions(client, name)] == [first.version, other.version]
     assert registry.champion(client, name).version == other.version
     assert json.loads(other.tags[registry.VERDICT]) == {"better": True}
@@ -115,10 +125,10 @@ def test_registration_killed_half_way_is_completed_by_the_next(
 ):
     entry = make_entry(tmp_path, parent)
     with pytest.raises(KeyboardInterrupt):
-        registry.register(Dies(client, last), name, entry)
+        crowned(Dies(client, last), name, entry)
     if last != "set_registered_model_alias":
         assert registry.champion(client, name) is None
-    version = registry.register(client, name, entry)
+    version = crowned(client, name, entry)
     assert [v.version for v in registry.versions(client, name)] == [version.version]
     assert registry.champion(client, name).version == version.version
     registry.fetch_model(client, version, folder=tmp_path / "got")
@@ -180,7 +190,63 @@ def test_concurrent_registrations_end_with_unique_versions(client, parent, tmp_p
     assert made[2].version == made[3].version
     held = registry.versions(client, name)
     assert len({v.tags["tauopt.model_sha256"] for v in held}) == len(held) == 3
-    assert registry.champion(client, name).version in {v.version for v in held}
+
+
+class Meets:
+    """A client whose first look at an alias waits for that of the other one."""
+
+    def __init__(self, client, barrier, *, address=None):
+        self._client, self._barrier = client, barrier
+        self.tracking_uri = address or client.tracking_uri
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def get_model_version_by_alias(self, *args):
+        try:
+            return self._client.get_model_version_by_alias(*args)
+        finally:
+            barrier, self._barrier = self._barrier, None
+            if barrier is not None:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    barrier.wait(0.5)
+
+
+@pytest.mark.parametrize("reigning", ["", "3"], ids=["no champion", "a champion"])
+@pytest.mark.parametrize("address", [None, "https://mlflow.example"], ids=["embedded", "server"])
+def test_of_two_who_move_the_alias_at_the_same_moment_one_wins_and_the_other_knows(
+    client, name, monkeypatch, address, reigning
+):
+    monkeypatch.setattr(registry, "_OTHERS_S", 0.3)
+    client.create_registered_model(name)
+    for _ in range(3):
+        client.create_model_version(name, source=client.get_experiment("0").artifact_location)
+    if reigning:
+        assert registry.move_alias(client, name, reigning, expected="")
+    barrier, won = threading.Barrier(2), {}
+
+    def move(version):
+        mine = Meets(client, barrier, address=address)
+        won[version] = registry.move_alias(mine, name, version, expected=reigning)
+
+    threads = [threading.Thread(target=move, args=(version,)) for version in "12"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    present = str(registry.champion(client, name).version)
+    assert won == {"1": present == "1", "2": present == "2"}
+    loser = "12".replace(present, "")
+    assert not registry.move_alias(client, name, loser, expected=reigning)
+    assert registry.move_alias(client, name, present, expected=present)
+    assert registry.move_alias(client, name, loser, expected=present)
+
+
+def test_an_alias_that_is_gone_is_not_the_one_that_was_expected(client, name):
+    client.create_registered_model(name)
+    client.create_model_version(name, source=client.get_experiment("0").artifact_location)
+    assert not registry.move_alias(client, name, "1", expected="1")
+    assert registry.champion(client, name) is None
 
 
 def test_model_of_a_run_is_fetched_and_checked(client, parent, uid, trial, tmp_path):
