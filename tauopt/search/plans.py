@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tauopt.config.experiment import Experiment
 from tauopt.config.settings import Scalar
 from tauopt.durable import write_json
 from tauopt.errors import CorruptError
-from tauopt.training.checkpoints import FOLDER as CHECKPOINTS
 
 PLAN = "trial.json"
 """Name of the file in the trial's folder."""
-HALVED = "tauopt.batch_halved"
-"""Tag with the batch size of a trial that ran out of memory with the one it was given."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +49,6 @@ def write_plan(folder: Path, plan: Plan) -> None:
         "tags": dict(plan.tags),
     }
     write_json(folder / PLAN, content)
-
-
-def halve_batch(folder: Path) -> int:
-    """Let a trial that ran out of memory begin again with half its batches; once only.
-
-    What it trained so far is another training's then, so its checkpoints go.
-
-    Returns:
-        the new batch size; 0 if it has been halved before, or can't be.
-    """
-    plan = read_plan(folder)
-    training = plan.experiment.training
-    if HALVED in plan.tags or training.batch_size < 2:
-        return 0
-    sizes = {"batch_size": training.batch_size, "max_batch_size": training.max_batch_size}
-    half = training.model_copy(update={name: max(1, size // 2) for name, size in sizes.items()})
-    experiment = plan.experiment.model_copy(update={"training": half})
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    tags = {**plan.tags, HALVED: str(half.batch_size)}
-    write_plan(folder, replace(plan, experiment=experiment, tags=tags))
-    return half.batch_size
 
 
 def read_plan(folder: Path) -> Plan:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Stopper
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tauopt.search.plans import halve_batch
+from tauopt.search.memory import ADVICE, out_of_memory_kills
 from tauopt.search.searcher import StudySearcher
-from tauopt.search.trainable import FOLDER, INTERRUPTED
+from tauopt.search.trainable import INTERRUPTED
 
-_OUT_OF_MEMORY = re.compile(r"OutOfMemory|out of memory|running low on memory", re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -28,6 +26,7 @@ class StudyScheduler(FIFOScheduler):
     def __init__(self, searcher: StudySearcher) -> None:
         super().__init__()
         self._searcher = searcher
+        self._kills = out_of_memory_kills()
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Ray nothing to pickle."""
@@ -58,11 +57,17 @@ class StudyScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP)
 
     def on_trial_error(self, controller: Any, trial: RayTrial) -> None:
-        """Give a trial whose worker died back to the study; at half the batch if memory failed."""
+        """Give a trial whose worker died back to the study; say so if the kernel killed for memory.
+
+        Which worker it killed is not known, so that the trial is tried again like any other.
+        """
         reason = _last_error(trial)
+        kills = out_of_memory_kills()
+        if kills > self._kills:
+            reason += f"; the kernel has killed for lack of memory here meanwhile: {ADVICE}"
+            self._kills = kills
         try:
-            if self._searcher.died(trial.trial_id, reason) and _OUT_OF_MEMORY.search(reason):
-                halve_batch(Path(trial.config[FOLDER]))
+            self._searcher.died(trial.trial_id, reason)
         except Exception as error:  # noqa: BLE001 - as above
             self._searcher.error = self._searcher.error or error
 

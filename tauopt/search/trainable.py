@@ -22,8 +22,9 @@ from ray import tune
 
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
+from tauopt.search.memory import ADVICE, is_out_of_memory
 from tauopt.search.origin import code_version
-from tauopt.search.plans import halve_batch, read_plan
+from tauopt.search.plans import read_plan
 
 if TYPE_CHECKING:
     from tauopt.training.protocols import Report
@@ -94,14 +95,18 @@ class TrialWorker(tune.Trainable):
         except StopIteration:
             return self._failed("training ended without its last report")
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
-            if out_of_memory(error) and halve_batch(self._folder):
+            traced = traceback.format_exc()
+            if is_out_of_memory(error):
                 self._leave()
-                return self.step()
+                size = read_plan(self._folder).experiment.training.batch_size
+                what = str(error).partition("\n")[0][:300] or type(error).__name__
+                reason = f"out of memory with batches of {size}: {what}; {ADVICE}"
+                return self._failed(reason, traced)
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 self._leave()
                 where = error.filename or self._folder
                 return {REFUSED: f"{where}: {error.strerror}: make room", "done": True}
-            return self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+            return self._failed(f"{type(error).__name__}: {error}", traced)
         return {
             "number": report.number,
             "value": report.value,
@@ -176,11 +181,6 @@ class TrialWorker(tune.Trainable):
 def _own_code() -> str:
     """Return the code version that this process began with: a worker reads its source once."""
     return code_version()
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Say whether an error is TensorFlow's, or Python's, lack of memory."""
-    return type(error).__name__ in ("ResourceExhaustedError", "MemoryError")
 
 
 def _close(reports: Iterator[Report]) -> None:

@@ -53,8 +53,6 @@ class FakeWorker(TrialWorker):
                 os.kill(os.getpid(), signal.SIGKILL)
             if trouble == "diverge":
                 raise TrialFailed("the loss is not finite at report 1")
-            if trouble == "memory" and plan.experiment.training.batch_size > 128:
-                raise MemoryError("no memory for the batch")
             if trouble == "full":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "state.json"))
             if trouble == "bug":

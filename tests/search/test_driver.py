@@ -63,9 +63,9 @@ def runs_of(folder):
 
 @pytest.fixture(scope="module")
 def eventful(services, tmp_path_factory):
-    """A search in which a worker dies once, one one always, a trial diverges, one lacks memory."""
+    """A search in which a worker dies once, one one always, a trial diverges."""
     folder = tmp_path_factory.mktemp("eventful")
-    give_trouble(folder, {"1": "die once", "2": "die", "4": "diverge", "5": "memory"})
+    give_trouble(folder, {"1": "die once", "2": "die", "4": "diverge"})
     events = []
     ending = search(folder, events=events, trials=6)
     return folder, events, ending
@@ -130,14 +130,6 @@ def test_a_warm_worker_that_dies_before_its_next_trial_begins_costs_no_trial(tmp
     search(tmp_path, events=events, trials=2, concurrent=1)
     kinds = [e.kind for e in events if e.number == 1 and e.kind != "report"]
     assert kinds == ["started", "retried", "resumed", "complete"]
-
-
-def test_a_trial_without_memory_begins_again_at_half_the_batch(eventful):
-    folder, _, _ = eventful
-    plan = json.loads((folder / "out/searches/toy/t005/trial.json").read_text())
-    assert plan["experiment"]["training"]["batch_size"] == 128
-    assert plan["experiment"]["training"]["max_batch_size"] == 65_536 // 2
-    assert runs_of(folder)["t005-dense"].data.tags["tauopt.batch_halved"] == "128"
 
 
 def test_two_trials_run_at_the_same_time(eventful):

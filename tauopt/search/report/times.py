@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
-from tauopt.search.plans import HALVED
 from tauopt.tracking.spool import Record
 
 CUTS = ("stopped", "killed", "died")
 """Endings of a stretch that did not end its trial: by the driver, with it, or the worker alone."""
 SEEN, PACE = "candidates_seen", "candidates_per_s"
+HALVED = "tauopt.batch_halved"
+"""Tag of a trial that an earlier tauopt, when memory failed, began anew with half its batches."""
 
 
 @dataclass(frozen=True)

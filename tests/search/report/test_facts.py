@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.search.plans import HALVED
 from tauopt.search.report.facts import gather
 from tauopt.search.report.ledger import LOST, ledger_of
+from tauopt.search.report.times import HALVED
 from tauopt.search.report.tried import rungs_of, spent_hours, spent_of, tried_of
 from tests.search.report.studies import Told, eventful, seconds_at, trained
 

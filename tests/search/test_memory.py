@@ -1,0 +1,97 @@
+"""Lack of memory is told by types and by the kernel's counter, whatever words are used."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tauopt.search import memory, scheduler
+from tauopt.search.scheduler import StudyScheduler
+from tests.search.test_trainable import dataset, worker  # noqa: F401
+
+
+class ResourceExhaustedError(Exception):
+    """A user's own, of TensorFlow's name."""
+
+
+def test_errors_are_told_by_their_types_and_not_by_names_or_words(monkeypatch):
+    class Ours(MemoryError):
+        pass
+
+    class OfTensorFlow(Exception):
+        pass
+
+    errors = SimpleNamespace(ResourceExhaustedError=OfTensorFlow)
+    monkeypatch.setitem(memory.sys.modules, "tensorflow", SimpleNamespace(errors=errors))
+    assert memory.is_out_of_memory(MemoryError())
+    assert memory.is_out_of_memory(Ours("no room"))
+    assert memory.is_out_of_memory(OfTensorFlow("OOM when allocating tensor"))
+    assert not memory.is_out_of_memory(ResourceExhaustedError("out of memory"))
+    assert not memory.is_out_of_memory(RuntimeError("CUDA out of memory"))
+    monkeypatch.delitem(memory.sys.modules, "tensorflow")
+    assert not memory.is_out_of_memory(OfTensorFlow("out of memory"))
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "file", "text"),
+    [
+        ("0::/user.slice/job\n", "user.slice/job/memory.events", "low 0\noom 3\noom_kill 2\n"),
+        ("0::/\n", "memory.events", "oom_kill 2\noom_group_kill 0\n"),
+        ("0::/of/the/host\n", "memory.events", "oom_kill 2\n"),
+        ("9:pids:/a\n4:memory:/job/7\n0::/\n", "memory/job/7/memory.oom_control",
+         "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+        ("4:cpu,memory:/gone\n", "memory/memory.oom_control", "under_oom 0\noom_kill 2\n"),
+    ],
+    ids=["v2", "v2 root", "v2 in a container", "v1", "v1 in a container"],
+)  # fmt: skip
+def test_the_kernel_s_counter_is_found(tmp_path, cgroups, file, text):
+    write(tmp_path / "cgroup", cgroups)
+    write(tmp_path / "mount" / file, text)
+    found = memory.out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount")
+    assert found == 2
+
+
+@pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "low 0\n"])
+def test_where_nothing_is_counted_nothing_was_killed(tmp_path, text):
+    write(tmp_path / "cgroup", "0::/job\n")
+    write(tmp_path / "mount/job/memory.events", text)
+    assert memory.out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount") == 0
+    assert memory.out_of_memory_kills(process=tmp_path / "none", mount=tmp_path) == 0
+
+
+def test_a_dead_worker_s_words_decide_nothing_and_the_counter_is_told_once(tmp_path, monkeypatch):
+    """Its log may hold anything, also of another's memory; it is tried again as it was."""
+    kills, said = [7], []
+    monkeypatch.setattr(scheduler, "out_of_memory_kills", lambda: kills[0])
+    searcher = SimpleNamespace(died=lambda trial_id, reason: said.append(reason), error=None)
+    told = StudyScheduler(searcher)
+    (tmp_path / "error.txt").write_text("Failure # 1\nRaised OutOfMemory: it ran out of memory\n")
+    died = SimpleNamespace(trial_id="a", error_file=tmp_path / "error.txt", config={})
+    for now in (7, 8, 8):
+        kills[0] = now
+        told.on_trial_error(None, died)
+    words = "its worker died: Raised OutOfMemory: it ran out of memory"
+    assert said[0] == said[2] == words
+    assert said[1].startswith(words + "; the kernel has killed for lack of memory here meanwhile:")
+    assert searcher.error is None
+
+
+def test_a_worker_goes_on_after_a_trial_that_lacked_memory(worker, dataset, monkeypatch):  # noqa: F811
+    dataset.mkdir()
+    made = worker("")
+
+    def lacks(folder):
+        raise MemoryError
+        yield
+
+    monkeypatch.setattr(made, "train_trial", lacks)
+    told = made.step()
+    assert told["done"]
+    assert told["failed"].startswith("out of memory with batches of 256: MemoryError; give ")
+    monkeypatch.undo()
+    assert made.reset_config(made.config)
+    assert made.step()["number"] == 1
