@@ -169,6 +169,19 @@ def locked(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
         yield
 
 
+def holders(path: Path) -> list[str]:
+    """Return the other processes of this machine that have a file open, as far as we may see."""
+    found, place = [], str(path.resolve())
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if place in map(os.readlink, (process / "fd").iterdir()):
+                name = (process / "comm").read_text().strip()
+                found.append(f"process {process.name} ({name})")
+    return sorted(found)
+
+
 @contextlib.contextmanager
 def locked_in_turn(
     path: Path, *, what: str, say: Callable[[str], None] | None = None

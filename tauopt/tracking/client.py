@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import random
 import re
+import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tauopt.durable import locked
+from tauopt.durable import holders, locked
 from tauopt.errors import ServiceError, UsageError
+from tauopt.tracking.addresses import ROOT, follow_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,7 +56,7 @@ def store_uri(uri: str | None, *, output: Path) -> str:
 def artifact_folder(uri: str) -> Path | None:
     """Return where a SQLite store keeps its artifacts (beside it); None for other stores."""
     file = sqlite_file(uri)
-    return file.parent / "mlartifacts" if file else None
+    return file.parent / ROOT if file else None
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -98,12 +100,50 @@ def connect(uri: str | None, *, output: Path, wait_s: float = WAIT_S) -> MlflowC
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with locked(file.with_name(".mlflow.lock"), what=str(file), wait=True):
+            follow(file)
             return _answering(address, wait_s)
     except OSError as error:
         raise ServiceError(
             f"the MLflow store {file} can't be written ({error}); "
             "choose another output folder with -o or make this one writable"
         ) from error
+
+
+def follow(file: Path) -> None:
+    """Let a SQLite store find its artifacts where it was moved to.
+
+    Raises:
+        ServiceError: another program holds it, or it can't be written.
+    """
+    try:
+        follow_artifacts(file)
+    except sqlite3.DatabaseError as error:
+        if _is_locked(error):
+            raise _locked(file) from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise ServiceError(f"the MLflow store {file} can't be used: {error}") from error
+        # No database: what MLflow says of it is told as of any other.
+
+
+def _locked(file: Path) -> ServiceError:
+    held = holders(file)
+    who = f", it is open in {', '.join(held)}" if held else ""
+    return ServiceError(
+        f"the MLflow store {file} is locked: another program is writing to it{who}; "
+        "wait for it, or stop it"
+    )
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Tell whether SQLite, below all that wraps it, waited in vain for another's lock."""
+    cause: BaseException | None = error
+    while cause is not None:
+        cause_of = getattr(cause, "orig", None) or cause
+        if isinstance(cause_of, sqlite3.Error):
+            code = getattr(cause_of, "sqlite_errorcode", None)
+            return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _check_scheme(address: str) -> None:
@@ -236,6 +276,9 @@ def _refusal(address: str, error: Exception) -> ServiceError:
             f"the MLflow server at {where} refuses us ({status}); set MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
+    file = sqlite_file(address)
+    if file is not None and _is_locked(error):
+        return _locked(file)
     if "No module named" in text:
         return ServiceError(
             f"MLflow at {where} needs a database driver ({text}); "

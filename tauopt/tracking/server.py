@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from tauopt.errors import ServiceError
-from tauopt.tracking.client import artifact_folder, set_environment, shown
+from tauopt.tracking.client import artifact_folder, follow, set_environment, shown, sqlite_file
 
 WAIT_S = 180.0
 """How long the server may take to answer; it imports for some 10 s on a quiet machine."""
@@ -81,8 +81,9 @@ def _start(uri: str, host: str, port: int, log: IO[bytes]) -> subprocess.Popen[b
         "--host", host, "--port", str(port), "--workers", "1",
         "--uvicorn-opts", "--log-level warning",
     ]  # fmt: skip
-    artifacts = artifact_folder(uri)
-    if artifacts:
+    artifacts, file = artifact_folder(uri), sqlite_file(uri)
+    if artifacts and file:
+        follow(file)
         command += ["--artifacts-destination", str(artifacts)]
     if host not in _LOOPBACK:
         command += ["--allowed-hosts", ",".join(_allowed(host, port))]

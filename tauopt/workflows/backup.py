@@ -22,6 +22,7 @@ import tauopt
 from tauopt.durable import new_folder, sha256_file, write_json
 from tauopt.errors import DataError, UsageError
 from tauopt.progress import Progress, Silent
+from tauopt.tracking.addresses import move_addresses
 from tauopt.workflows.places import make_folder, output_folder
 
 MANIFEST = "backup.json"
@@ -103,7 +104,7 @@ def restore(folder: Path, *, output: Path | None = None, progress: Progress | No
                 progress.say(f"bringing back {name}")
                 _copy(folder / name, made / name)
         if (made / "mlflow.db").exists():
-            _move_addresses(made / "mlflow.db", record["output"], str(place))
+            move_addresses(made / "mlflow.db", Path(record["output"]), place)
     size = sum(path.stat().st_size for path in _files(folder))
     return Saved(folder, len(record["files"]), size, place)
 
@@ -176,20 +177,6 @@ def _check(folder: Path, files: dict[str, str]) -> None:
             f"{folder}: {len(wrong)} files are missing or changed and {len(more)} came to it "
             f"since it was made ({names}); take an earlier backup"
         )
-
-
-def _move_addresses(database: Path, old: str, new: str) -> None:
-    """Let all addresses of files under `old` be those under `new`, in whatever table they are."""
-    with closing(sqlite3.connect(database)) as connection, connection:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        for (table,) in tables.fetchall():
-            for column in connection.execute(f'PRAGMA table_info("{table}")').fetchall():
-                for before, after in ((f"file://{old}/", f"file://{new}/"), (f"{old}/", f"{new}/")):
-                    connection.execute(
-                        f'UPDATE "{table}" SET "{column[1]}" = ? || substr("{column[1]}", ?) '
-                        f'WHERE substr("{column[1]}", 1, ?) = ?',
-                        (after, len(before) + 1, len(before), before),
-                    )
 
 
 def as_json(saved: Saved) -> dict[str, Any]:
