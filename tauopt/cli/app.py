@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from tauopt.cli.streams import prepare_streams
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 
 VERBS = (
@@ -88,6 +89,7 @@ def _tell_bug() -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that the outcome has."""
+    prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     # The libraries below talk on stderr about their own insides unless told not to.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
