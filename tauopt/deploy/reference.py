@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tauopt.deploy.trial import MODEL, RESULT, Trial, fetch_trial, trial_of
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError, PromotionRefused, UsageError
-from tauopt.tracking.registry import again, champion, version_of, versions
+from tauopt.tracking.registry import again, champion, run_or_none, version_of, versions
 from tauopt.tracking.replay import MODEL_SHA256
 from tauopt.tracking.runs import UID, find_run
 
@@ -59,7 +59,12 @@ def _of_version(client: MlflowClient, reference: str, folder: Path) -> Trial:
         known = ", ".join(str(one.version) for one in versions(client, name)) or "none"
         what = f"version {number}" if number else f"alias {alias!r}"
         raise UsageError(f"{reference}: model {name!r} has no {what}; versions there are: {known}")
-    trial = fetch_trial(client, again(lambda: client.get_run(version.run_id)), folder=folder)
+    run = run_or_none(client, version.run_id)
+    if run is None:
+        raise DataError(
+            f"{reference} was made by run {version.run_id}, which is gone from MLflow (mlflow gc)"
+        )
+    trial = fetch_trial(client, run, folder=folder)
     if version.tags.get(MODEL_SHA256) != trial.sha256:
         raise CorruptError(
             f"{reference} is of a model with sha256 {version.tags.get(MODEL_SHA256)}, its run "

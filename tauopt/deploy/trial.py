@@ -17,7 +17,7 @@ from tauopt.config.experiment import Experiment
 from tauopt.config.objective import ObjectiveName, parse_objective
 from tauopt.deploy.verdict import Verdict
 from tauopt.errors import CorruptError, DataError, PromotionRefused
-from tauopt.tracking.registry import VERDICT, again, champion, fetch_model
+from tauopt.tracking.registry import VERDICT, again, champion, fetch_model, has_model
 from tauopt.tracking.replay import MODEL_SHA256
 
 if TYPE_CHECKING:
@@ -77,18 +77,20 @@ def fetch_trial(client: MlflowClient, run: Any, *, folder: Path) -> Trial:
         folder: where the files shall lie; made if missing.
     Raises:
         PromotionRefused: it has not completed, has no model, or a file of it was altered.
+        DataError: the model's file, or the result's, is gone.
         ServiceError: MLflow does not answer.
     """
     _check_complete(run)
     folder.mkdir(parents=True, exist_ok=True)
+    if not has_model(run):
+        raise PromotionRefused(
+            f"run {run.info.run_id} has no model: expected the tag {MODEL_SHA256}; a search's own "
+            "run has none, its trials have: see tauopt leaderboard"
+        )
     try:
         model, sha256 = fetch_model(client, run, folder=folder)
     except CorruptError as error:
         raise PromotionRefused(str(error)) from error
-    except DataError as error:
-        raise PromotionRefused(
-            f"{error}; a search's own run has none, its trials have: see tauopt leaderboard"
-        ) from error
     trial = trial_of(
         _read_result(client, run, folder),
         model=model,
@@ -153,7 +155,10 @@ def _read_result(client: MlflowClient, run: Any, folder: Path) -> Mapping[str, A
     run_id = run.info.run_id
     names = again(lambda: [file.path for file in client.list_artifacts(run_id)])
     if RESULT not in names:
-        raise PromotionRefused(f"run {run_id} has no {RESULT} among {', '.join(names) or 'none'}")
+        raise DataError(
+            f"run {run_id} has no {RESULT} among {', '.join(names) or 'none'}: bring it back from "
+            "a backup (tauopt restore)"
+        )
     path = again(lambda: client.download_artifacts(run_id, RESULT, str(folder)))
     try:
         result = json.loads(Path(path).read_text())

@@ -149,6 +149,15 @@ def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
     return again(lambda: _or_none(lambda: client.get_model_version(name, version)))
 
 
+def run_or_none(client: MlflowClient, run_id: str) -> Any | None:
+    """Return a run (`mlflow.entities.Run`), also a deleted one; None if it is gone for good.
+
+    Raises:
+        ServiceError: MLflow does not answer.
+    """
+    return again(lambda: _or_none(lambda: client.get_run(run_id)))
+
+
 def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Path, str]:
     """Copy the `.keras` file of a run or of a version into `folder`, and check its digest.
 
@@ -168,7 +177,7 @@ def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Pat
     is_run = hasattr(source, "data")
     tags = source.data.tags if is_run else source.tags
     what = f"run {source.info.run_id}" if is_run else f"{source.name} version {source.version}"
-    if MODEL_SHA256 not in tags or (is_run and MODEL_PATH not in tags):
+    if not has_model(source):
         raise DataError(f"{what} has no model: expected the tag {MODEL_SHA256}")
     folder.mkdir(parents=True, exist_ok=True)
     root = source.info.artifact_uri if is_run else source.source
@@ -182,13 +191,24 @@ def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Pat
             )
         )
     except (MlflowException, OSError) as error:
-        raise DataError(f"the model of {what} can't be fetched: {error}") from error
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise DataError(
+            f"the model of {what} can't be fetched from {root}/{inside}: {cause}; bring the file "
+            "back from a backup (tauopt restore), or train it again (tauopt reproduce)"
+        ) from error
     found = sha256_file(path)
     if found != tags[MODEL_SHA256]:
         raise CorruptError(
             f"the model of {what} was altered: expected sha256 {tags[MODEL_SHA256]}, got {found}"
         )
     return path, found
+
+
+def has_model(source: Any) -> bool:
+    """Say whether a run or a version has the record of a model; its file may be gone."""
+    is_run = hasattr(source, "data")
+    tags = source.data.tags if is_run else source.tags
+    return MODEL_SHA256 in tags and (MODEL_PATH in tags or not is_run)
 
 
 def versions(client: MlflowClient, name: str, sha256: str = "") -> list[Any]:

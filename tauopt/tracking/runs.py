@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tauopt
 from tauopt.errors import ServiceError, UsageError
+from tauopt.tracking.client import shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,7 +63,7 @@ def experiment_id(client: MlflowClient, name: str, *, artifacts: Path | None = N
     if found.lifecycle_stage != "active":
         raise UsageError(
             f"MLflow experiment {name!r} was deleted; bring it back with: "
-            f"mlflow experiments restore --experiment-id {found.experiment_id}, "
+            f"{_restore(client, 'experiments', found.experiment_id)}, "
             "or name another one in tracking.experiment"
         )
     return str(found.experiment_id)
@@ -234,23 +236,57 @@ def find_run(client: MlflowClient, prefix: str) -> Any:
     """
     if not re.fullmatch(r"[0-9a-zA-Z_-]{1,64}", prefix):
         raise UsageError(f"run id {prefix!r}: expected the first letters and digits of a run id")
-    # MLflow's filters know LIKE for run ids on some stores only: ask exactly, then walk.
-    places = [experiment.experiment_id for experiment in client.search_experiments()]
-    found, token = [], None
-    while True:
-        page = client.search_runs(places, max_results=5000, page_token=token)
-        found += [run for run in page if run.info.run_id.startswith(prefix)]
-        token = page.token
-        if not token:
-            break
+    found = _runs(client, prefix)
     exact = [run for run in found if run.info.run_id == prefix]
     if len(exact or found) == 1:
         return (exact or found)[0]
     if not found:
-        raise UsageError(f"no run id begins with {prefix!r}; see: tauopt leaderboard")
+        raise UsageError(_deleted(client, prefix) or _unknown(prefix))
     listed = ", ".join(f"{run.info.run_id[:12]} ({run.info.run_name})" for run in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     raise UsageError(f"run id {prefix!r} is ambiguous: {listed}{more}; give more letters")
+
+
+def _runs(client: MlflowClient, prefix: str, *, deleted: bool = False) -> list[Any]:
+    """Return the runs whose ids begin with `prefix`; `deleted` adds what was deleted."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    # MLflow's filters know LIKE for run ids on some stores only: ask exactly, then walk.
+    places = [one.experiment_id for one in client.search_experiments(view_type=view)]
+    found, token = [], None
+    while True:
+        page = client.search_runs(places, run_view_type=view, max_results=5000, page_token=token)
+        found += [run for run in page if run.info.run_id.startswith(prefix)]
+        token = page.token
+        if not token:
+            return found
+
+
+def _unknown(prefix: str) -> str:
+    return f"no run id begins with {prefix!r}; see: tauopt leaderboard"
+
+
+def _deleted(client: MlflowClient, prefix: str) -> str:
+    """Say which run of that id was deleted, and how it comes back; empty if none was."""
+    found = _runs(client, prefix, deleted=True)
+    if not found:
+        return ""
+    run = found[0]
+    what = f"run {run.info.run_id} ({run.info.run_name})"
+    place = client.get_experiment(run.info.experiment_id)
+    if place.lifecycle_stage != "active":
+        how = _restore(client, "experiments", place.experiment_id)
+        return f"{what} was deleted in MLflow with its experiment {place.name!r}; back with: {how}"
+    how = _restore(client, "runs", run.info.run_id)
+    return f"{what} was deleted in MLflow; bring it back with: {how}"
+
+
+def _restore(client: MlflowClient, kind: str, identity: str) -> str:
+    """Return the command that brings a deleted run or experiment back."""
+    option = "run" if kind == "runs" else "experiment"
+    store = shlex.quote(shown(client.tracking_uri))
+    return f"MLFLOW_TRACKING_URI={store} mlflow {kind} restore --{option}-id {identity}"
 
 
 def children(client: MlflowClient, parent: str) -> list[Any]:

@@ -39,7 +39,7 @@ class Undelivered:
         why = f" ({self.trouble})" if self.trouble else ""
         return (
             f"{self.records} records of {self.runs} runs have not reached MLflow{why}; they are "
-            "safe on disk, and the next `tauopt search ... --resume` delivers them"
+            "safe on disk; bring them with: tauopt sync"
         )
 
 

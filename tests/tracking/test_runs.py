@@ -107,3 +107,30 @@ def test_dataset_is_an_input_of_the_run_once(client, parent):
 def test_malformed_uid_is_refused(client):
     with pytest.raises(UsageError, match="uid"):
         runs.open_parent(client, experiment="tau-id", name="x", uid="a' OR '1'='1")
+
+
+def test_a_deleted_run_and_a_run_of_a_deleted_experiment_say_how_they_come_back(client, uid):
+    place = client.create_experiment(f"gone-{uid}")
+    run_id = client.create_run(place, run_name="t003-rnn").info.run_id
+    client.delete_run(run_id)
+    command = f"MLFLOW_TRACKING_URI={client.tracking_uri} mlflow"
+    for given in (run_id, run_id[:12]):
+        with pytest.raises(UsageError) as caught:
+            runs.find_run(client, given)
+        assert f"run {run_id} (t003-rnn) was deleted in MLflow; bring it back" in str(caught.value)
+        assert str(caught.value).endswith(f"{command} runs restore --run-id {run_id}")
+    client.restore_run(run_id)
+    assert runs.find_run(client, run_id[:12]).info.run_id == run_id
+    client.delete_experiment(place)
+    with pytest.raises(UsageError) as caught:
+        runs.find_run(client, run_id)
+    assert f"with its experiment 'gone-{uid}'" in str(caught.value)
+    assert str(caught.value).endswith(f"{command} experiments restore --experiment-id {place}")
+    with pytest.raises(UsageError) as caught:
+        runs.experiment_id(client, f"gone-{uid}")
+    assert f"{command} experiments restore --experiment-id {place}" in str(caught.value)
+
+
+def test_what_never_was_is_not_said_to_be_deleted(client):
+    with pytest.raises(UsageError, match="no run id begins with 'ffff0000ffff'"):
+        runs.find_run(client, "ffff0000ffff")
