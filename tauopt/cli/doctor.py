@@ -27,8 +27,11 @@ def doctor(
     from tauopt.cli.console import print_json
     from tauopt.workflows.doctor import diagnose
 
+    def say_wait(name: str) -> None:
+        typer.echo(f"       waiting for {name} ...", err=True)
+
     findings = []
-    for finding in diagnose(output=output, service=service):
+    for finding in diagnose(output=output, service=service, on_wait=say_wait):
         findings.append(finding)
         if not json:
             typer.echo(f"{_MARKS[finding.status]} {finding.name:<14} {finding.detail}")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from tauopt.cluster.start import NICENESS
 from tauopt.errors import ServiceError, TauoptError
 from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, output_folder
@@ -24,6 +29,9 @@ _EXTRAS = {
     "xrootd": ("fsspec-xrootd",),
     "postgres": ("psycopg",),
 }
+_SLOW = ("MLflow", "TensorFlow", "Ray", "Ray nodes")
+"""Checks of two to six seconds of imports each. The study storage has one, beside them."""
+_REINSTALL = "reinstall: pip install --force-reinstall tauopt"
 _LITTLE_GB, _TOO_LITTLE_GB = 10.0, 1.0
 
 
@@ -45,18 +53,38 @@ class _Note(Exception):  # noqa: N818 - not an error: said, and the checks go on
 _Checks = list[tuple[str, Callable[[], str]]]
 
 
-def diagnose(*, output: Path | None = None, service: bool = False) -> Iterator[Finding]:
-    """Check one thing after another; a finding as soon as it is there.
+def diagnose(
+    *,
+    output: Path | None = None,
+    service: bool = False,
+    on_wait: Callable[[str], None] = lambda name: None,
+) -> Iterator[Finding]:
+    """Check everything; a finding as soon as it and those before it are there.
+
+    What imports for seconds is checked at the same time, each in a process of its own.
 
     Args:
         output: output folder; None means `tauopt-output`.
         service: check a group's service from a client's side instead of this machine.
+        on_wait: is told the name of a check that is waited for.
     Yields:
         Findings, the quick ones first.
     """
     place = output_folder(output)
-    for name, check in _of_service(place) if service else _of_machine(place):
-        yield _run(name, check)
+    checks = _of_service(place) if service else _of_machine(place)
+    with contextlib.ExitStack() as begun:
+        slow = {
+            name: begun.enter_context(_begun(name, place, service=service))
+            for name, _ in checks
+            if name in _SLOW
+        }
+        for name, check in checks:
+            if name not in slow:
+                yield _run(name, check)
+                continue
+            if slow[name].poll() is None:
+                on_wait(name)
+            yield _finding(name, slow[name])
 
 
 def _of_machine(place: Path) -> _Checks:
@@ -83,6 +111,41 @@ def _of_service(place: Path) -> _Checks:
     ]
 
 
+@contextlib.contextmanager
+def _begun(name: str, place: Path, *, service: bool) -> Iterator[subprocess.Popen[str]]:
+    """Begin a check in a process of its own, which writes its finding to stdout as JSON."""
+    command = [sys.executable, "-m", "tauopt.workflows.doctor", name, str(place), str(int(service))]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C is ours to handle; what it has started ends with it
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _finding(name: str, process: subprocess.Popen[str]) -> Finding:
+    """Wait for the finding of another process; that it died is one."""
+    answer, _ = process.communicate()
+    if answer:
+        return Finding(**json.loads(answer))
+    return Finding(name, "failed", f"it ended with exit code {process.returncode}; {_REINSTALL}")
+
+
+def _answer(name: str, place: str, service: str) -> None:
+    """Do one check for another process; what libraries print must not get into the finding."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with os.fdopen(os.dup(1), "w") as answer:
+        os.dup2(2, 1)
+        checks = _of_service(Path(place)) if int(service) else _of_machine(Path(place))
+        json.dump(asdict(_run(name, dict(checks)[name])), answer)
+
+
 def _run(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, "ok", check())
@@ -91,8 +154,7 @@ def _run(name: str, check: Callable[[], str]) -> Finding:
     except TauoptError as error:
         return Finding(name, "failed", str(error), isinstance(error, ServiceError))
     except Exception as error:  # noqa: BLE001 - a broken part is what a doctor is asked about
-        text = f"{type(error).__name__}: {error}"
-        return Finding(name, "failed", f"{text}; reinstall: pip install --force-reinstall tauopt")
+        return Finding(name, "failed", f"{type(error).__name__}: {error}; {_REINSTALL}")
 
 
 def _versions() -> str:
@@ -198,10 +260,20 @@ def _ray() -> str:
 
     cpus, gpus = check_ray()
     where = os.environ.get("RAY_ADDRESS") or "this machine"
-    told = f"{where}: {cpus:g} CPUs, {gpus:g} GPUs"
+    told = f"{where}: {cpus:g} CPUs, {gpus:g} GPUs; {_niceness(where)}"
     if where == "this machine" and _gpus_there() and not gpus:
         raise TauoptError(f"{told}, but the machine has GPUs; check CUDA_VISIBLE_DEVICES")
     return told
+
+
+def _niceness(where: str) -> str:
+    """Say how much trials give way to other work: at Ray's own niceness they starve beside it."""
+    if where != "this machine":
+        return f"trials give way to other work unless its nodes were started with {NICENESS}=0"
+    nice = os.environ.get(NICENESS, "0")
+    if nice == "0":
+        return "trials run at the niceness of their search"
+    return f"trials give way to other work by {NICENESS}={nice}"
 
 
 def _addresses() -> str:
@@ -233,3 +305,7 @@ def _nodes(output: Path) -> str:
 
     sights = check_cluster([output.absolute()])
     return f"{len(sights)}, all with tauopt {next(iter(sights.values())).code}: {', '.join(sights)}"
+
+
+if __name__ == "__main__":
+    _answer(*sys.argv[1:])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -132,6 +134,71 @@ def test_broken_part_is_a_finding_rather_than_a_traceback():
     assert "libcuda" in told.detail
 
 
+def slow_checks(monkeypatch, checks):
+    """Let doctor begin each of these sources of a Python program in place of its slow checks."""
+    begin = subprocess.Popen
+
+    def stand_in(command, **arguments):
+        program = checks.get(command[3])
+        return begin([sys.executable, "-c", program] if program else command, **arguments)
+
+    monkeypatch.setattr(doctor, "_SLOW", tuple(checks))
+    monkeypatch.setattr(doctor, "_of_machine", lambda _: [(n, str) for n in ("quick", *checks)])
+    monkeypatch.setattr(doctor.subprocess, "Popen", stand_in)
+
+
+def test_slow_checks_run_at_once_and_are_waited_for_by_name(monkeypatch, tmp_path):
+    meet = """
+import pathlib, sys, time
+mine, other = pathlib.Path({0!r}), pathlib.Path({1!r})
+mine.touch()
+while not other.exists():
+    time.sleep(0.01)
+print('{{"name": "x", "status": "ok", "detail": "met"}}')
+"""
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    slow_checks(monkeypatch, {"A": meet.format(a, b), "B": meet.format(b, a)})
+    waited = []
+    told = list(doctor.diagnose(output=tmp_path, on_wait=waited.append))
+    assert [finding.detail for finding in told] == ["", "met", "met"]
+    assert waited[:1] == ["A"]
+
+
+def test_a_check_that_takes_its_process_with_it_is_a_finding(monkeypatch, tmp_path):
+    slow_checks(monkeypatch, {"A": "import os; os.abort()"})
+    told = list(doctor.diagnose(output=tmp_path))[-1]
+    assert (told.name, told.status) == ("A", "failed")
+    assert "exit code -6; reinstall" in told.detail
+
+
+def test_checks_end_with_whoever_does_not_wait_for_them(monkeypatch, tmp_path):
+    begun = []
+    slow_checks(monkeypatch, {"A": "import time; time.sleep(600)"})
+    begin = doctor.subprocess.Popen
+    monkeypatch.setattr(
+        doctor.subprocess, "Popen", lambda *a, **k: begun.append(begin(*a, **k)) or begun[-1]
+    )
+    findings = doctor.diagnose(output=tmp_path)
+    next(findings)
+    findings.close()
+    assert begun[0].poll() == -15
+
+
+def test_a_check_in_a_process_of_its_own_tells_its_finding_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "_SLOW", ("output folder",))
+    monkeypatch.setattr(doctor, "_of_machine", lambda _: [("output folder", str)])
+    (told,) = doctor.diagnose(output=tmp_path)
+    assert told.name == "output folder"
+    assert told.detail.startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize(("nice", "said"), [("0", "at the niceness of"), ("15", "niceness=15")])
+def test_how_trials_give_way_to_other_work_is_said(monkeypatch, nice, said):
+    monkeypatch.setenv("RAY_worker_niceness", nice)
+    monkeypatch.setattr("tauopt.search.check.check_ray", lambda: (2.0, 0.0))
+    assert said in finding("_ray").detail
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(None, 0), (ServiceError("away"), 4), (ImportError("broken"), 1)]
 )
@@ -144,7 +211,9 @@ def test_exit_code_says_what_failed(monkeypatch, error, code):
     monkeypatch.setattr(
         doctor,
         "diagnose",
-        lambda output, service: iter([doctor._run("a", lambda: "b"), doctor._run("c", check)]),
+        lambda output, service, on_wait: iter(
+            [doctor._run("a", lambda: "b"), doctor._run("c", check)]
+        ),
     )
     result = CliRunner().invoke(build_app(), ["doctor", "--json"])
     assert result.exit_code == code
