@@ -25,7 +25,7 @@ def ui(
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    say("starting the MLflow UI ...")
+    say("starting MLflow's server, which imports for some 8 s on a quiet machine ...")
     try:
         with serve(output=output, host=host, port=port) as (address, here):
             typer.echo(address)
