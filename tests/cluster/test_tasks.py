@@ -122,7 +122,7 @@ def test_cluster_at_the_address_reads_the_files(tmp_path):
     told = subprocess.run(
         [sys.executable, "-c", JOINED, str(tmp_path / "in"), str(tmp_path / "cache")],
         env=os.environ | {"RAY_ADDRESS": address},
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=60,
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=240,
     )  # fmt: skip
     folder = Path(told.stdout.strip().splitlines()[-1])
     assert content(folder) == content(prepare(dataset(tmp_path / "in"), cache=tmp_path / "here"))
