@@ -10,7 +10,7 @@
       root_files      uproot, opened and looked into
       tree_reader     an open tree, read by ranges of entries
       baskets         the numbers of TTrees without uproot, and basket_headers
-      rntuple         what differs in RNTuples
+      rntuple         what differs in RNTuples, and rntuple_internals
     friends         several trees, joined entry by entry
     events          trees of events, by
       event_branches, event_columns, nested, associate, xaod

@@ -12,6 +12,7 @@ from typing import Any
 
 from tauopt.errors import DataError, nearest
 from tauopt.ntuples import rntuple
+from tauopt.ntuples.rntuple_internals import find_children
 from tauopt.ntuples.source import BadFileError, Column, TableInfo, check, reading
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", rntuple.CLASS)
@@ -85,6 +86,7 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
             opened = file[tree]
             if keys[tree] == rntuple.CLASS:
                 rntuple.check_page_lists(opened)
+                find_children(opened)
         yield opened
 
 
