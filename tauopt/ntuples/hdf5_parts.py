@@ -103,7 +103,7 @@ class CompoundPart:
         if (inner := list_type(kind)) is not None and self.one_row:
             return _list_column(inner, self.entries)
         axes = len(kind.shape) + self._dataset.ndim - 1
-        text = f"{kind.base}{[*self._dataset.shape[1:], *kind.shape] if axes else ''}"
+        text = f"{_word(kind.base)}{[*self._dataset.shape[1:], *kind.shape] if axes else ''}"
         numeric = kind.base.kind in "biuf" and axes <= 1
         return Column(text, bool(axes) if numeric else None, self.entries)
 
@@ -175,7 +175,7 @@ class GroupPart:
     def _column(self, dataset: Any) -> Column:
         if (inner := list_type(dataset.dtype)) is not None and dataset.ndim == 1:
             return _list_column(inner, int(dataset.shape[0]))
-        text = f"{dataset.dtype}{list(dataset.shape[1:]) if dataset.ndim > 1 else ''}"
+        text = f"{_word(dataset.dtype)}{list(dataset.shape[1:]) if dataset.ndim > 1 else ''}"
         numeric = dataset.dtype.kind in "biuf" and dataset.ndim <= 2
         return Column(text, dataset.ndim == 2 if numeric else None, int(dataset.shape[0]))
 
@@ -234,6 +234,18 @@ def list_type(kind: np.dtype[Any]) -> np.dtype[Any] | None:
 
     inner = h5py.check_vlen_dtype(kind)
     return inner if isinstance(inner, np.dtype) and inner.kind in "biuf" else None
+
+
+def _word(kind: np.dtype[Any]) -> str:
+    """Return the name of a type; h5py calls all that numpy has none for objects."""
+    import h5py
+
+    if kind.kind != "O":
+        return str(kind)
+    if h5py.check_string_dtype(kind):
+        return "string"
+    inner = h5py.check_vlen_dtype(kind)
+    return f"list of {inner}" if inner else "reference"
 
 
 def _list_column(inner: np.dtype[Any], entries: int) -> Column:

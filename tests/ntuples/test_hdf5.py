@@ -219,6 +219,16 @@ def test_fields_of_variable_length_are_lists_too(tmp_path):
     assert Hdf5(path).columns()["jets.name"].jagged is None
 
 
+def test_what_numpy_has_no_type_for_is_called_by_its_name(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["name"] = np.array(["a", "b"], dtype=h5py.string_dtype())
+        file["names"] = varying("f4", [[1], []])[:, None]
+        file["to"] = np.array([file["name"].ref], dtype=h5py.ref_dtype)
+    types = {name: column.type for name, column in Hdf5(path).columns().items()}
+    assert types == {"name": "string", "names": "list of float32[1]", "to": "reference"}
+
+
 def test_what_is_linked_from_another_file_says_where_it_is(tmp_path):
     make(tmp_path / "data.h5", jets=jets(), tracks=tracks(1, 1, 1))
     path = make(tmp_path / "a.h5", jets=jets())

@@ -81,7 +81,7 @@ class Independent:
 def differs(ours, theirs):
     """Say how what a reader gives differs from an independent reading; empty if it does not."""
     if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "biuf" and theirs.ndim == 1:
-        theirs = ak.Array(theirs)
+        theirs = ak.Array(theirs.astype(theirs.dtype.newbyteorder("=")))
     counts, content = None, theirs
     if isinstance(ours, Jagged):
         counts, content, ours = ak.num(theirs), ak.flatten(theirs), (ours.counts, ours.content)
@@ -123,7 +123,7 @@ def filled_in(text, table):
     most = max(scalars, key=lambda branch: len(np.unique(values[branch.name])))
     median = float(np.nanmedian(values[most.name].astype(np.float64)))
     is_large = f"{most.expression} > {median!r}"
-    digits = f"{1e5 / max(abs(most.minimum), abs(most.maximum)):.3g}"
+    digits = f"{1e5 / (max(abs(most.minimum), abs(most.maximum)) or 1):.3g}"
     lines = []
     for line in text.splitlines():
         if line.startswith("  background: "):
