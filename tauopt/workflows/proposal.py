@@ -20,6 +20,7 @@ _WEIGHTS = ("weight", "eventweight", "mceventweight", "genweight", "mcweight")
 _TRUTH = re.compile(r"truth|label|^is_?[a-z]|class|flavou?r|match|^gen|pdgid", re.IGNORECASE)
 _TOLD = 5
 """Tables and branches that a message names."""
+_NOT_RECONSTRUCTED = re.compile(r"truth|gen|hlt|trig", re.IGNORECASE)
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
@@ -168,7 +169,8 @@ def _layout(lists: Sequence[Branch]) -> list[str]:
         "",
         "# An entry is taken for a candidate, and its lists for the candidate's objects. If it is",
         "# an event, and one of the lists holds the candidates, say which one; its branches are",
-        "# features then, other lists belong to candidates by `objects` (nanoaod.yaml shows how):",
+        "# features then, other lists belong to candidates by `objects` (see nanoaod.yaml and",
+        "# physlite.yaml of search_spaces/data):",
         f"# layout: {{type: events, candidates: {_quoted(_collection(lists))}}}",
         "",
     ]
@@ -177,8 +179,9 @@ def _layout(lists: Sequence[Branch]) -> list[str]:
 def _collection(lists: Sequence[Branch]) -> str:
     """Return how the branches of the likeliest list of candidates begin."""
     heads = Counter(_head(b) for b in lists)
-    taus = {head: count for head, count in heads.items() if "tau" in head.lower()}
-    return max(taus or heads, key=lambda head: heads[head])
+    taus = [head for head in heads if "tau" in head.lower()]
+    reconstructed = [head for head in taus if not _NOT_RECONSTRUCTED.search(head)]
+    return max(reconstructed or taus or heads, key=lambda head: heads[head])
 
 
 def _head(branch: Branch) -> str:

@@ -276,6 +276,9 @@ def test_where_nothing_can_be_a_feature_the_true_reason_is_told(table, message):
 def test_a_file_of_events_is_told_of_the_layout():
     text = propose([table_of(met=1, Jet_pt=(1,), Jet_eta=(1,), Tau_pt=(1,))])
     assert "# layout: {type: events, candidates: Tau_}" in text
+    truth = {"TruthTausAux.pt": (1,), "TruthTausAux.m": (1,), "AnalysisTauJetsAux.pt": (1,)}
+    text = propose([table_of(met=1, **truth)])
+    assert "# layout: {type: events, candidates: AnalysisTauJetsAux.}" in text
     assert "layout" not in propose([table_of(pt=1, track_pt=(1,))])
 
 
