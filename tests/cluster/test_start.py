@@ -92,7 +92,7 @@ def no_ray(monkeypatch):
 
 def test_private_parts_of_ray_are_as_before_in_the_end_also_if_it_does_not_start(no_ray):
     before = [getattr(module, name) for module, name in PRIVATE]
-    with pytest.raises(OSError, match="no room"), start.running(cpus=1, variables={}):
+    with pytest.raises(ServiceError, match="no room"), start.running(cpus=1, variables={}):
         pass
     assert no_ray == [[False, False], "shutdown"]
     assert [getattr(module, name) for module, name in PRIVATE] == before

@@ -1,0 +1,90 @@
+"""Ray starts whatever folder the environment names, and leaves nothing behind."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import ray
+
+from tauopt.cluster import start
+from tauopt.errors import ServiceError
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def long(tmp_path):
+    """A folder as batch systems give it to jobs."""
+    folder = tmp_path / "scratch" / "slurm" / "username" / "job.12345678-0001"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(monkeypatch, long):
+    monkeypatch.setenv("TMPDIR", str(long))
+    with start.environment({}), start.running(cpus=1, variables={}):
+        session = Path(ray._private.worker._global_node.get_session_dir_path())
+        assert session.is_dir()
+        assert not session.is_relative_to(long)
+        assert stat.S_IMODE(session.parents[1].stat().st_mode) == 0o700
+    assert not session.parents[1].exists()
+    assert list(long.iterdir()) == []
+
+
+def test_a_place_that_will_do_is_left_to_ray(monkeypatch):
+    with start.own_place() as place:
+        assert place is None
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    with start.own_place() as place:
+        assert place is None
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
+@pytest.mark.parametrize("given", ["/proc/x", "/no/such/place", "scratch", "", "/tmp/" + "t" * 36])
+def test_where_the_environment_s_place_will_not_do_there_is_a_short_one(monkeypatch, name, given):
+    monkeypatch.setenv(name, given)
+    with start.own_place() as place:
+        assert place.parent.is_dir()
+        assert len(os.fsencode(place)) <= 40
+        assert not place.is_relative_to(given or "/none")
+    assert not place.parent.exists()
+
+
+def test_bytes_count_and_not_characters(monkeypatch, tmp_path):
+    assert start._unfit(Path("/" + "t" * 39)) == "does not exist or can't be written"
+    assert "longer than the 40 bytes" in start._unfit(Path("/" + "t" * 38 + "ä"))
+
+
+def test_no_place_anywhere_is_said_in_a_line(monkeypatch, long):
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    monkeypatch.setattr(start, "_SHORT", (Path("/proc/x"), Path("/proc/y")))
+    with pytest.raises(ServiceError, match=r"longer than the 40 bytes.*RAY_TMPDIR"):
+        start.own_place().__enter__()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("Failed to start\nthe rest"),
+              ValueError("bad"), TimeoutError("the GCS"), ConnectionError("refused")],
+)  # fmt: skip
+def test_whatever_ray_raises_when_it_is_started_is_one_line_with_a_remedy(monkeypatch, long, error):
+    monkeypatch.setenv("TMPDIR", str(long))
+    places = []
+
+    def init(**settings):
+        places.append(Path(settings["_temp_dir"]))
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ServiceError) as caught, start.running(cpus=1, variables={}):
+        pass
+    assert "Ray does not start on this machine: " in str(caught.value)
+    assert str(error).partition("\n")[0] in str(caught.value)
+    assert "RAY_TMPDIR" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 4
+    assert not places[0].parent.exists()
