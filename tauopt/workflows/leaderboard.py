@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.places import BATCH, output_folder
 
 if TYPE_CHECKING:
     import optuna
@@ -69,8 +69,26 @@ def find_study(search: str | None, *, output: Path) -> optuna.Study:
     from tauopt.search.storage import open_storage
     from tauopt.search.study import latest_study, open_study
 
-    storage = open_storage(output, create=False)
-    name = search or latest_study(storage)
-    if name is None:
-        raise UsageError(f"no searches yet in {output}; begin one: tauopt search FILE")
-    return open_study(storage, name)
+    try:
+        storage = open_storage(output, create=False)
+        name = search or latest_study(storage)
+        if name is None:
+            raise UsageError(f"no searches yet in {output}; begin one: tauopt search FILE")
+        return open_study(storage, name)
+    except UsageError as error:
+        if job := _job(search, output=output):
+            raise UsageError(f"{error}; {job}") from None
+        raise
+
+
+def _job(search: str | None, *, output: Path) -> str:
+    """Say which job was written for a search that is not there; empty if none was."""
+    scripts = (output / BATCH).glob("*/job.sh")
+    jobs = [path for path in scripts if search in (None, path.parent.name)]
+    if not jobs:
+        return ""
+    folder = max(jobs, key=lambda path: path.stat().st_mtime).parent
+    return (
+        f"there is a job for {folder.name} in {folder}: if it was submitted it waits in the queue "
+        "(squeue, condor_q) or has just begun; its log is in that folder"
+    )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from tauopt.errors import UsageError
 
+BATCH = "batch"
+"""Folder in the output folder with the job of each search that was submitted."""
+
 
 def cache_folder() -> Path:
     """Return `$TAUOPT_CACHE`, else `$XDG_CACHE_HOME/tauopt`, else `~/.cache/tauopt`."""

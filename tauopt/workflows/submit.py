@@ -15,7 +15,7 @@ from typing import Literal
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.durable import check_name, write_bytes
 from tauopt.errors import ServiceError, UsageError
-from tauopt.workflows.places import cache_folder, make_folder, output_folder
+from tauopt.workflows.places import BATCH, cache_folder, make_folder, output_folder
 from tauopt.workflows.search import read_search
 
 System = Literal["slurm", "htcondor"]
@@ -104,7 +104,7 @@ def submit(
             f"search {name!r} was begun with another file ({record}), and a job would go on with "
             "that one: give this search another --name"
         )
-    folder = make_folder(place / "batch" / name, option="-o")
+    folder = make_folder(place / BATCH / name, option="-o")
     if image is not None and not image.exists():
         raise UsageError(f"{image}: no such image; README says how one is built")
     words = [str(path.absolute()), "--name", name, "-o", str(place)]
