@@ -34,8 +34,9 @@ VERDICT = "tauopt.verdict"
 _ATTEMPTS = 8
 _LOCK = ".mlflow-alias.lock"
 """File beside the embedded store's database that is held while an alias moves."""
-_OTHERS_S = 2.0
-"""Many times what a server takes to answer two requests."""
+_OTHERS_S, _TIMES_OURS = 2.0, 5.0
+"""How long others may take from looking at an alias to moving it: seconds at least, and how many
+times what it took us."""
 T = TypeVar("T")
 
 
@@ -112,7 +113,7 @@ def move_alias(
     Raises:
         ServiceError: the registry does not answer.
     """
-    file = sqlite_file(client.tracking_uri)
+    file, begun = sqlite_file(client.tracking_uri), time.monotonic()
     with contextlib.ExitStack() as stack:
         if file is not None:
             stack.enter_context(locked(file.with_name(_LOCK), what=f"alias {alias}", wait=True))
@@ -122,7 +123,7 @@ def move_alias(
             again(lambda: client.set_registered_model_alias(name, alias, version))
         if file is not None or version == expected:
             return True
-    time.sleep(_OTHERS_S)
+    time.sleep(max(_OTHERS_S, _TIMES_OURS * (time.monotonic() - begun)))
     return _version_at(client, name, alias) == version
 
 
