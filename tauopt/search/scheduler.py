@@ -13,7 +13,7 @@ from ray.tune import Stopper
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tauopt.search.memory import ADVICE, out_of_memory_kills
+from tauopt.search.out_of_memory import ADVICE, out_of_memory_kills
 from tauopt.search.searcher import StudySearcher
 from tauopt.search.trainable import INTERRUPTED
 

@@ -22,8 +22,8 @@ from ray import tune
 
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
-from tauopt.search.memory import ADVICE, is_out_of_memory
 from tauopt.search.origin import code_version
+from tauopt.search.out_of_memory import ADVICE, is_out_of_memory
 from tauopt.search.plans import read_plan
 
 if TYPE_CHECKING:

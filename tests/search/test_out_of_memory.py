@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tauopt.search import memory, scheduler
+from tauopt.search import out_of_memory, scheduler
+from tauopt.search.out_of_memory import out_of_memory_kills
 from tauopt.search.scheduler import StudyScheduler
 from tests.search.test_trainable import dataset, worker  # noqa: F401
 
@@ -21,14 +22,14 @@ def test_errors_are_told_by_their_types_and_not_by_names_or_words(monkeypatch):
         pass
 
     errors = SimpleNamespace(ResourceExhaustedError=OfTensorFlow)
-    monkeypatch.setitem(memory.sys.modules, "tensorflow", SimpleNamespace(errors=errors))
-    assert memory.is_out_of_memory(MemoryError())
-    assert memory.is_out_of_memory(Ours("no room"))
-    assert memory.is_out_of_memory(OfTensorFlow("OOM when allocating tensor"))
-    assert not memory.is_out_of_memory(ResourceExhaustedError("out of memory"))
-    assert not memory.is_out_of_memory(RuntimeError("CUDA out of memory"))
-    monkeypatch.delitem(memory.sys.modules, "tensorflow")
-    assert not memory.is_out_of_memory(OfTensorFlow("out of memory"))
+    monkeypatch.setitem(out_of_memory.sys.modules, "tensorflow", SimpleNamespace(errors=errors))
+    assert out_of_memory.is_out_of_memory(MemoryError())
+    assert out_of_memory.is_out_of_memory(Ours("no room"))
+    assert out_of_memory.is_out_of_memory(OfTensorFlow("OOM when allocating tensor"))
+    assert not out_of_memory.is_out_of_memory(ResourceExhaustedError("out of memory"))
+    assert not out_of_memory.is_out_of_memory(RuntimeError("CUDA out of memory"))
+    monkeypatch.delitem(out_of_memory.sys.modules, "tensorflow")
+    assert not out_of_memory.is_out_of_memory(OfTensorFlow("out of memory"))
 
 
 def write(path, text):
@@ -51,7 +52,7 @@ def write(path, text):
 def test_the_kernel_s_counter_is_found(tmp_path, cgroups, file, text):
     write(tmp_path / "cgroup", cgroups)
     write(tmp_path / "mount" / file, text)
-    found = memory.out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount")
+    found = out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount")
     assert found == 2
 
 
@@ -59,8 +60,8 @@ def test_the_kernel_s_counter_is_found(tmp_path, cgroups, file, text):
 def test_where_nothing_is_counted_nothing_was_killed(tmp_path, text):
     write(tmp_path / "cgroup", "0::/job\n")
     write(tmp_path / "mount/job/memory.events", text)
-    assert memory.out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount") == 0
-    assert memory.out_of_memory_kills(process=tmp_path / "none", mount=tmp_path) == 0
+    assert out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount") == 0
+    assert out_of_memory_kills(process=tmp_path / "none", mount=tmp_path) == 0
 
 
 def test_a_dead_worker_s_words_decide_nothing_and_the_counter_is_told_once(tmp_path, monkeypatch):
