@@ -64,7 +64,7 @@ class Normalize(keras.layers.Layer):
 
     def _remember(self, statistics: Any, *, any_real: Any) -> None:
         batches = tf.convert_to_tensor(self.batches) + any_real
-        rate = any_real * tf.maximum(1.0 - MOMENTUM, 1.0 / tf.maximum(batches, 1.0))
+        rate = any_real * tf.maximum(1.0 / tf.maximum(batches, 1.0), 1.0 - MOMENTUM)
         self.batches.assign(batches)
         self.moving.assign_add(rate * (statistics - tf.convert_to_tensor(self.moving)))
 

@@ -17,12 +17,18 @@ NETWORKS = {
 }
 
 
+SLOW = ("decay_mode_rnn", "deepsets")
+"""Both are trained beside plain Keras in `training/test_parity.py` too, or are much like `rnn`."""
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=1000)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", ["rnn", "dense", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)]
+)
 def test_a_trial_goes_the_way_of_a_script_in_plain_keras(name, dataset, tmp_path, monkeypatch):
     """Thirty steps, of which batches cross the ends of epochs: 600 candidates, 64 at a time."""
     monkeypatch.setitem(toys.NETWORKS, name, {"type": name, **NETWORKS[name]})

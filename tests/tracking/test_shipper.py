@@ -176,7 +176,7 @@ def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
     with caplog.at_level(logging.WARNING):
         left = shipper.close(1)
     assert (left.records, left.runs) == (11, 1)
-    assert "--resume" in str(left)
+    assert "bring them with: tauopt sync" in str(left)
     assert "MLflow is away" in str(left)
     assert str(left) in caplog.text
 
