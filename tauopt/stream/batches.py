@@ -104,7 +104,7 @@ def batches(
         split: of a prepared dataset.
         spec: groups and lengths wanted.
         label_map: (class) int16, dataset class -> task class or -1 for those left out.
-        batch_size: candidates a batch; the last one is shorter if an epoch ends in it.
+        batch_size: candidates a batch; the last one is shorter where `stop` leaves no whole one.
         next_size: of the batches behind `stop`; 0 is the same. An epoch's order is made for the
             batches that begin in it.
         seed: of the trial; not negative.
