@@ -30,7 +30,7 @@ def dataset(tmp_path_factory):
     "name", ["rnn", "dense", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)]
 )
 def test_a_trial_goes_the_way_of_a_script_in_plain_keras(name, dataset, tmp_path, monkeypatch):
-    """Thirty steps, of which batches cross the ends of epochs: 600 candidates, 64 at a time."""
+    """Twenty-nine steps; batches cross the ends of epochs: 600 candidates, 64 at a time."""
     monkeypatch.setitem(toys.NETWORKS, name, {"type": name, **NETWORKS[name]})
     settings = {**ALIKE, "batch_size": 64, "epochs": 3, "learning_rate": 0.005}
     plan = toys.plan(dataset, tmp_path, network=name, objective="auc", **settings)

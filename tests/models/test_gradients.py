@@ -23,7 +23,7 @@ from tauopt.training.precision import twin
 from tests.models.specs import EIGHT, MERGE, MODES, SMALL, batch, one_hot, spec_for
 
 STEP = 1e-6
-"""Of the differences, in units of a weight; their error is then about 1e-9 of the loss."""
+"""Of the differences, along a random direction of a weight."""
 SIZE = 24
 PATTERNS = ("any", "none", "one", "all")
 
