@@ -7,6 +7,7 @@ and folders are others. PostgreSQL is this machine's own, its image's script of 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import pwd
 import secrets
@@ -25,6 +26,8 @@ from tests.stack.compose import ROOT, argv, interpolated, services
 
 HEAD = "127.0.0.2"
 """Ray takes 127.0.0.1 for a name of this machine's other address; its neighbours are as local."""
+DRIVERS = "127.0.1.0"
+"""What follows are the addresses of one-off commands, however many there are."""
 SECRETS = (
     "postgres_password", "mlflow_password", "optuna_password", "mlflow_admin_password",
     "mlflow_secret_key", "ray_token",
@@ -142,7 +145,7 @@ class Stack:
         """Run a one-off command as `docker compose run --rm SERVICE WORDS` does."""
         one_off = {**services()[service], **({"command": list(words)} if words else {})}
         self._drivers += 1
-        more = {"RAY_NODE_IP": f"127.0.0.{100 + self._drivers}"} | more
+        more = {"RAY_NODE_IP": str(ipaddress.ip_address(DRIVERS) + self._drivers)} | more
         return subprocess.Popen(
             argv(one_off), env=self.environment(service, **more), cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

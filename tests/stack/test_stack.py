@@ -67,12 +67,16 @@ def test_what_was_backed_up_comes_back(stack):
     give_up = time.monotonic() + 30
     while (back := stack.run(*words, service="backup")).returncode == 4:
         assert time.monotonic() < give_up, back.stderr
+        time.sleep(0.5)
     assert back.returncode == 0, back.stderr
     stack.start("mlflow")
     stack.wait("mlflow", lambda: stack.healthy("mlflow"))
     check_whole(stack, "alone", trials=4)
-    best = json.loads(stack.run("leaderboard", "alone", "--json").stdout)["trials"][0]
-    local = client(stack).download_artifacts(best["run_id"], "result.json")
+    board = stack.run("leaderboard", "alone", "--json")
+    assert board.returncode == 0, board.stderr
+    local = client(stack).download_artifacts(
+        json.loads(board.stdout)["trials"][0]["run_id"], "result.json"
+    )
     assert json.loads(Path(local).read_text())
 
 
