@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Generator
+from contextlib import closing
+from typing import Any
 
 import pytest
+
+from tauopt.tracking import client
 
 COSTLIEST = (
     "search/test_driver.py",
@@ -86,3 +91,41 @@ class _Costs:
 
 def _processor_time() -> float:
     return sum(os.times()[:4])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores_from_a_template(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """MLflow makes the tables of one SQLite store; the others of this process are copies of it.
+
+    It takes a second of processor time for the sixty migrations of each new one.
+    """
+    template = tmp_path_factory.mktemp("mlflow") / "template.db"
+    really = client._try
+
+    def make_tables(engine: Any) -> None:
+        file = engine.url.database
+        if engine.dialect.name != "sqlite" or file in (None, "", ":memory:"):
+            migrate(engine)
+        elif template.exists():
+            _copy_database(template, file)
+        else:
+            migrate(engine)
+            _copy_database(file, template)
+
+    def try_address(address: str) -> Any:
+        from mlflow.store.db import utils
+
+        nonlocal migrate
+        if utils._initialize_tables is not make_tables:
+            migrate, utils._initialize_tables = utils._initialize_tables, make_tables
+        return really(address)
+
+    migrate: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "_try", try_address)
+        yield
+
+
+def _copy_database(old: Any, new: Any) -> None:
+    with closing(sqlite3.connect(old)) as source, closing(sqlite3.connect(new)) as target:
+        source.backup(target)
