@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import yaml
 from mlflow import MlflowClient
+from sqlalchemy.pool import NullPool
 
 from tests import ntuples_factory
 from tests.stack.stack import Stack
@@ -51,8 +52,16 @@ def storage_url(stack: Stack) -> str:
     return f"postgresql+psycopg://optuna:{password}@127.0.0.1:{port}/optuna"
 
 
+def storage(stack: Stack) -> optuna.storages.RDBStorage:
+    """Return the stack's storage of studies, of which no connection stays open in between.
+
+    A restore refuses while there is one.
+    """
+    return optuna.storages.RDBStorage(storage_url(stack), engine_kwargs={"poolclass": NullPool})
+
+
 def study_of(stack: Stack, name: str) -> optuna.Study:
-    return optuna.load_study(study_name=name, storage=storage_url(stack))
+    return optuna.load_study(study_name=name, storage=storage(stack))
 
 
 def check_whole(stack: Stack, name: str, *, trials: int) -> optuna.Study:

@@ -155,9 +155,11 @@ class Stack:
     def run(
         self, *words: str, service: str = "tauopt", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a one-off command to its end."""
+        """Run a one-off command to its end, which is that of its container too."""
         process = self.command(*words, service=service, **more)
+        address = str(ipaddress.ip_address(DRIVERS) + self._drivers)
         out, err = process.communicate(timeout=300)
+        self._kill_all(f"RAY_NODE_IP={address}\0")
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def healthy(self, service: str) -> bool:
@@ -241,9 +243,14 @@ class Stack:
     def close(self) -> None:
         for name in list(self.processes):
             self.kill(name, signal.SIGINT if name == "postgres" else signal.SIGKILL)
-        for place in Path("/proc").glob("[0-9]*"):  # what Ray has put into the background
+        self._kill_all("")
+
+    def _kill_all(self, mark: str) -> None:
+        """Kill what Ray has put into the background, of all whose environment holds a mark."""
+        for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if f"TAUOPT_STACK={self.folder}\0" in (place / "environ").read_text():
+                environment = (place / "environ").read_text()
+                if f"TAUOPT_STACK={self.folder}\0" in environment and mark in environment:
                     os.kill(int(place.name), signal.SIGKILL)
 
 

@@ -5,6 +5,7 @@ import pytest
 from tests.stack.chaos import chaos
 
 
+@pytest.mark.slow
 @pytest.mark.service
 def test_a_search_survives_whatever_is_killed_under_it(stack):
     outcome = chaos(stack, seed=3, seconds=70, trials=10, epochs=100)

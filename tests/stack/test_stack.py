@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from tauopt.tracking import registry, runs
-from tests.stack.searches import check_whole, client, search_words, storage_url, study_of
+from tests.stack.searches import check_whole, client, search_words, storage, study_of
 from tests.tracking.test_registry import make_entry
 
 pytestmark = pytest.mark.service
@@ -61,7 +61,7 @@ def test_what_was_backed_up_comes_back(stack):
     words = ("/app/docker/restore.sh", moment)
     assert stack.run(*words, service="backup").returncode == 4  # the server uses its database
     stack.kill("mlflow")
-    optuna.delete_study(study_name="alone", storage=storage_url(stack))
+    optuna.delete_study(study_name="alone", storage=storage(stack))
     shutil.rmtree(stack.folder / "artifacts")
     shutil.rmtree(stack.folder / "out" / "searches" / "alone")
     give_up = time.monotonic() + 30
@@ -88,27 +88,45 @@ def test_a_backup_that_changed_is_not_restored(stack):
     assert "optuna.dump: FAILED" in back.stderr
 
 
-def begun(stack, name, *more, trials=4, reporting=1):
+def begun(stack, name, *more, trials=4, reporting=1, epochs=60):
     """Start a long search; return its process once so many trials have reported."""
-    longer = ["--set", "training.epochs=60", "--set", "search.pruner={type: none}"]
+    longer = ["--set", f"training.epochs={epochs}", "--set", "search.pruner={type: none}"]
     process = stack.command(*search_words(stack, name, *longer, *more, trials=trials))
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up:
-        try:
-            found = study_of(stack, name).trials
-            if sum(bool(trial.intermediate_values) for trial in found) >= reporting:
-                return process
-        except KeyError:
-            pass  # no study yet
+    until(lambda: reporting_trials(stack, name) >= reporting, process)
+    return process
+
+
+def until(come, process, wait_s=120):
+    """Wait for what a search that runs will bring about."""
+    give_up = time.monotonic() + wait_s
+    while not come():
         assert process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up, "not in time"
         time.sleep(0.5)
-    raise AssertionError("no report in time")
 
 
-def test_two_users_search_at_once_and_nothing_is_mixed_up(stack):
-    both = [begun(stack, name) for name in ("hers", "his")]
-    told = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
+def reporting_trials(stack, name):
+    try:
+        trials = study_of(stack, name).trials
+    except KeyError:  # no study yet
+        return 0
+    return sum(bool(trial.intermediate_values) for trial in trials)
+
+
+def reports(stack, name):
+    return sum(len(trial.intermediate_values) for trial in study_of(stack, name).trials)
+
+
+def test_two_users_search_at_once_one_is_stopped_and_resumed_and_nothing_is_mixed_up(stack):
+    place = ["-o", str(stack.folder / "out")]
+    hers, his = begun(stack, "hers"), begun(stack, "his", epochs=100)
+    told = stack.run("stop", "his", *place)  # from another client
+    assert told.returncode == 0, told.stderr
+    his.communicate(timeout=60)
+    assert his.returncode == 130
+    told = stack.run("resume", "his", *place, "--json")
+    assert told.returncode == 0, told.stderr
+    finished(hers)
     hers, his = (check_whole(stack, name, trials=4) for name in ("hers", "his"))
     assert hers.user_attrs["tauopt.uid"] != his.user_attrs["tauopt.uid"]
     for study in (hers, his):
@@ -123,14 +141,33 @@ def finished(process):
     return json.loads(out), err
 
 
-def test_a_node_that_is_killed_loses_no_trial(stack):
-    process = begun(stack, "node", reporting=2)  # one of them on the node
+def test_a_search_outlives_a_node_a_database_and_an_mlflow_server_that_go_away(stack):
+    """One after another, in one search; MLflow also hangs, and gets everything once."""
+    name = "trouble"
+    process = begun(stack, name, trials=8, reporting=2, epochs=100)  # one of them on the node
     stack.kill("ray-worker-0")
-    found, told = finished(process)
+    stack.kill("postgres", signal.SIGINT)
+    time.sleep(3)
+    stack.start_postgres()
     stack.start("ray-worker-0", service="ray-worker", RAY_NODE_IP="127.0.0.3")
+    reported = reports(stack, name)
+    until(lambda: reports(stack, name) > reported, process)
+
+    os.killpg(stack.processes["mlflow"].pid, signal.SIGSTOP)
+    time.sleep(2)  # what was on its way has come
+    reported = reports(stack, name)
+    until(lambda: reports(stack, name) > reported, process, wait_s=10)  # or training is held up
+    stack.kill("mlflow")
+    time.sleep(3)
+    stack.start("mlflow")
+    stack.wait("mlflow", lambda: stack.healthy("mlflow"))
+
+    found, told = finished(process)
     assert found["why"] == "complete"
     assert "retried" in told
-    check_whole(stack, "node", trials=4)
+    brought = stack.run("sync", "-o", str(stack.folder / "out"))  # what the end came too early for
+    assert brought.returncode == 0, brought.stderr
+    check_whole(stack, name, trials=8)
 
 
 def test_a_node_that_joins_gets_its_copy_of_the_dataset_and_trains(stack):
@@ -154,36 +191,6 @@ def test_a_node_that_joins_gets_its_copy_of_the_dataset_and_trains(stack):
     trials = check_whole(stack, "joined", trials=12).trials
     spans = [(t.datetime_start, t.datetime_complete) for t in trials]
     assert max(sum(a <= b < c for a, c in spans) for b, _ in spans) == 3
-
-
-def test_a_database_that_restarts_is_waited_for(stack):
-    process = begun(stack, "database")
-    stack.kill("postgres", signal.SIGINT)
-    time.sleep(5)
-    stack.start_postgres()
-    finished(process)
-    check_whole(stack, "database", trials=4)
-
-
-def test_an_mlflow_server_that_hangs_and_then_is_away_gets_everything_once(stack):
-    process = begun(stack, "mlflow", trials=12)
-    server = stack.processes["mlflow"].pid
-    os.killpg(server, signal.SIGSTOP)
-    reported = reports(stack, "mlflow")
-    time.sleep(15)
-    assert reports(stack, "mlflow") > reported, "training was held up"
-    stack.kill("mlflow")
-    time.sleep(5)
-    stack.start("mlflow")
-    stack.wait("mlflow", lambda: stack.healthy("mlflow"))
-    finished(process)
-    brought = stack.run("sync", "-o", str(stack.folder / "out"))  # what the end came too early for
-    assert brought.returncode == 0, brought.stderr
-    check_whole(stack, "mlflow", trials=12)
-
-
-def reports(stack, name):
-    return sum(len(trial.intermediate_values) for trial in study_of(stack, name).trials)
 
 
 def test_promotions_at_once_get_versions_of_their_own(stack, tmp_path):
@@ -218,15 +225,3 @@ def test_promotions_at_once_get_versions_of_their_own(stack, tmp_path):
     assert {made[number] for number in won if won[number]} == {
         registry.champion(server, "many").version
     }
-
-
-def test_a_search_is_stopped_from_another_client_and_resumed_by_its_name(stack):
-    process = begun(stack, "stopped", trials=12)
-    place = ["-o", str(stack.folder / "out")]
-    told = stack.run("stop", "stopped", *place)
-    assert told.returncode == 0, told.stderr
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    ended = stack.run("resume", "stopped", *place, "--json")
-    assert ended.returncode == 0, ended.stderr
-    check_whole(stack, "stopped", trials=12)
