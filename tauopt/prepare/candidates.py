@@ -211,8 +211,8 @@ def make_block(
     Returns:
         the candidates; what was dropped, by reason; what is to be imputed, by feature.
     Raises:
-        DataError: a weight is not finite, a group's branches disagree about its objects, or
-            features are missing and the policy is `error`.
+        DataError: a weight is not finite or too large, a group's branches disagree about its
+            objects, or features are missing and the policy is `error`.
     """
     rows = labels.rows
     candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)
@@ -222,7 +222,7 @@ def make_block(
         entries=first + rows,
         splits=labels.splits,
         labels=labels.labels,
-        weights=_finite(weight, columns, rows, where=f"{where}: weight"),
+        weights=_weights(weight, columns, rows, where=f"{where}: weight"),
         event_numbers=labels.event_numbers,
         spectrum=_spectrum(plan, columns, rows, where=where),
         spectators=_stack([_flat(e, columns, rows) for e in plan.spectators.values()], len(rows)),
@@ -278,6 +278,28 @@ def _spectrum(
     return values
 
 
+MAX_WEIGHT = 1e30
+"""Largest weight: the sum of a hundred million of them is still a number in single precision."""
+
+
+def _weights(
+    expression: Expression, columns: Columns, rows: NDArray[np.int64], *, where: str
+) -> NDArray[np.float64]:
+    values = _finite(expression, columns, rows, where=where)
+    bad = np.abs(values) > MAX_WEIGHT
+    if bad.any():
+        raise DataError(
+            f"{where} {expression.text!r} is larger than {MAX_WEIGHT:g} for {int(bad.sum())} "
+            f"candidates ({_entries(rows[bad])}), so that sums of weights would overflow; look at "
+            "the branch, or divide all samples' weights by one number: only their ratios count"
+        )
+    return values
+
+
+def _entries(rows: NDArray[np.int64]) -> str:
+    return f"entries {', '.join(map(str, np.sort(rows)[:3]))}, ..."
+
+
 def _finite(
     expression: Expression, columns: Columns, rows: NDArray[np.int64], *, where: str
 ) -> NDArray[np.float64]:
@@ -286,7 +308,7 @@ def _finite(
     if bad.any():
         raise DataError(
             f"{where} {expression.text!r} is NaN or infinite for {int(bad.sum())} candidates "
-            f"(entries {', '.join(map(str, np.sort(rows[bad])[:3]))}, ...)"
+            f"({_entries(rows[bad])})"
         )
     return values
 

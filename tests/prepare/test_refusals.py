@@ -62,17 +62,30 @@ def test_candidate_that_is_not_selected_may_be_of_no_class(ntuples, contents, tm
     assert sum(split.candidates for split in manifest.splits.values()) == selected
 
 
-def test_weight_that_is_not_finite_is_refused(ntuples, tmp_path):
-    samples = {
-        "all": {
-            "files": [f"{ntuples}/*.root"],
-            "classes": ["jet", "tau"],
-            "weight": "1 / (event_number != 5)",
-        }
-    }
-    assert "weight '1 / (event_number != 5)' is NaN or infinite for 1 candidates" in _refused(
-        dataset(ntuples, samples=samples), tmp_path
-    )
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("weight", "fault"),
+    [
+        ("1 / (event_number != 5)", "is NaN or infinite for 1 candidates (entries 5, ...)"),
+        ("1 + 1e300 * (event_number == 5)", "is larger than 1e+30 for 1 candidates (entries 5"),
+        ("-1e300 * (event_number < 7)", "is larger than 1e+30 for 7 candidates (entries 0, 1, 2"),
+    ],
+)
+def test_weight_that_is_not_finite_or_overflows_in_sums_is_refused(
+    ntuples, tmp_path, weight, fault
+):
+    files = [f"{ntuples}/*.root"]
+    samples = {"all": {"files": files, "classes": ["jet", "tau"], "weight": weight}}
+    message = _refused(dataset(ntuples, samples=samples), tmp_path)
+    assert f"weight {weight!r} {fault}" in message
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_the_largest_weights_are_summed_without_overflow(ntuples, tmp_path):
+    samples = {"all": {"files": [f"{ntuples}/*.root"], "weight": "1e30 * (1 - 2 * (pt < 21000))"}}
+    samples["all"]["classes"] = ["jet", "tau"]
+    weights = open_dataset(prepare(dataset(ntuples, samples=samples), cache=tmp_path)).manifest
+    assert all(1e31 < total < 1e33 for total in weights.splits["train"].weights.values())
 
 
 def test_missing_branch_of_any_file_is_told_before_anything_is_read(tmp_path, monkeypatch):
