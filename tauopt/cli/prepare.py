@@ -13,7 +13,7 @@ from tauopt.cli.resumable import resumable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tauopt.dataset.manifest import Resampled
+    from tauopt.dataset.manifest import Manifest, Resampled
     from tauopt.dataset.prepared import PreparedDataset
 
 
@@ -97,6 +97,7 @@ def _plain(prepared: PreparedDataset) -> dict[str, Any]:
             for name, split in manifest.splits.items()
         },
         "dropped": manifest.dropped,
+        "left_out": manifest.left_out,
         "imputed": manifest.imputed,
         "negative_weights": manifest.negative_weights,
         "resampled": manifest.resampled and manifest.resampled.model_dump(),
@@ -129,14 +130,25 @@ def _print(prepared: PreparedDataset) -> None:
         compared = prepared.report("validation.json")
         tests, smallest = compared["tests"], compared["smallest_adjusted_p"]
         console.print(f"chunks compared: {tests} tests, smallest p {smallest:.2g} after Holm")
-    for what, reasons in (("left out", manifest.dropped), ("imputed", manifest.imputed)):
-        for reason, count in reasons.items():
-            console.print(f"{what}: {count} {reason}", markup=False)
+    _print_left_out(manifest, console)
+    for reason, count in manifest.imputed.items():
+        console.print(f"imputed: {count} {reason}", markup=False)
     for label, count in manifest.negative_weights.items():
         if count:
             console.print(f"negative weights: {count} of class {label}", markup=False)
     for problem in manifest.bad_files:
         console.print(f"file left out: {problem}", markup=False)
+
+
+def _print_left_out(manifest: Manifest, console: Console) -> None:
+    """Show what was left out by sample, and of older datasets, and missing features, in all."""
+    from tauopt.prepare.left_out import MISSING, lines
+
+    for line in lines(manifest.left_out):
+        console.print(f"left out of {line}", markup=False, soft_wrap=True)
+    for reason, count in manifest.dropped.items():
+        if not manifest.left_out or reason.startswith(f"{MISSING} "):
+            console.print(f"left out: {count} {reason}", markup=False)
 
 
 def _print_samples(columns: dict[str, list[Any]], console: Console) -> None:

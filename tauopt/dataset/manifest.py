@@ -97,6 +97,9 @@ class Manifest(Settings):
     sources: tuple[Source, ...] = ()
     dropped: dict[str, int] = Field(default={})
     """Reason -> candidates left out."""
+    left_out: dict[str, dict[str, dict[str, int]]] = Field(default={})
+    """Sample -> cause -> class -> candidates left out. A candidate counts for the first cut that it
+    fails; the class is empty where it is of none. Older manifests lack it."""
     imputed: dict[str, int] = Field(default={})
     """Feature -> values replaced by the training mean."""
     negative_weights: dict[str, int] = Field(default={})

@@ -129,6 +129,9 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
 }
 """Operators by formulate's canonical names."""
 
+COMPARISONS = tuple(OPERATORS[name] for name in ("lt", "gt", "lte", "gte", "eq", "neq"))
+"""Those that are true or false."""
+
 FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {
     "abs": (1, _arithmetic(np.abs)),
     "pow": (2, _power),

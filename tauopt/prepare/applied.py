@@ -41,7 +41,7 @@ class Step:
 
 def branches_for(plan: Plan, spectators: Sequence[str]) -> tuple[str, ...]:
     """Return the branches that a file must have to be applied on; none of the truth."""
-    wanted = [*plan.selection, *(feature.expression for feature in plan.candidate)]
+    wanted = [*plan.selection.values(), *(feature.expression for feature in plan.candidate)]
     for group in plan.groups:
         wanted += [feature.expression for feature in group.features]
         wanted += [part for part in (group.select, group.order_by) if part]
@@ -70,7 +70,7 @@ def _step(plan: Plan, columns: Columns, spectators: Sequence[str]) -> Step:
     first = next(iter(columns.values()))
     entries = len(first.offsets) - 1 if isinstance(first, Jagged) else len(first)
     selected = np.ones(entries, np.bool_)
-    for cut in plan.selection:
+    for cut in plan.selection.values():
         selected &= cut.mask(columns, entries=entries)
     rows = np.flatnonzero(selected)
     candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)

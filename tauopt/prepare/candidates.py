@@ -14,18 +14,19 @@ from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
 from tauopt.physics.jagged import Jagged, descending, take_index
 from tauopt.prepare.blocks import Block, Objects
+from tauopt.prepare.left_out import (
+    MISSING,
+    NO_SPLIT,
+    NOT_SELECTED,
+    OTHER_CLASS,
+    Causes,
+    by_class,
+)
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 from tauopt.prepare.plan import GroupPlan, Plan
 from tauopt.prepare.split import EVENT_NUMBER
 
 Columns = Mapping[str, Any]
-NOT_SELECTED, OTHER_CLASS, NO_SPLIT, MISSING = (
-    "not selected",
-    "class not of its sample",
-    "in no split",
-    "missing feature",
-)
-"""Reasons for which a candidate is left out, as the manifest counts them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Labels:
     splits: NDArray[np.int8]
     event_numbers: NDArray[np.int64]
     dropped: Counter[str]
+    causes: Causes
+    """The same in full."""
 
     def take(self, order: NDArray[np.int64]) -> Labels:
         """Return the kept entries in another order."""
@@ -64,24 +67,29 @@ def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -
             number is not an integer. Counts them, with entries as examples.
     """
     entries = _length(columns)
-    selected = np.ones(entries, dtype=np.bool_)
-    for cut in plan.selection:
-        selected &= cut.mask(columns, entries=entries)
+    selected, causes = np.ones(entries, dtype=np.bool_), {}
+    for name, cut in plan.selection.items():  # a candidate counts for the first that it fails
+        passes = cut.mask(columns, entries=entries)
+        causes[name] = selected & ~passes
+        selected &= passes
     labels = _classes(plan, columns, selected, where=where)
     of_sample = np.isin(labels, [i for i, name in enumerate(plan.classes) if name in allowed])
     relevant = selected & of_sample
     numbers = event_numbers(plan.event_number, columns, relevant, where=where)
     splits = _splits(plan, numbers, relevant, where=where)
-    keep = relevant & (splits >= 0)
-    rows = np.flatnonzero(keep)
-    dropped = Counter(
-        {
-            NOT_SELECTED: int((~selected).sum()),
-            OTHER_CLASS: int((selected & ~of_sample).sum()),
-            NO_SPLIT: int((relevant & (splits < 0)).sum()),
-        }
+    causes |= {OTHER_CLASS: selected & ~of_sample, NO_SPLIT: relevant & (splits < 0)}
+    dropped = Counter({reason: int(causes[reason].sum()) for reason in (OTHER_CLASS, NO_SPLIT)})
+    dropped[NOT_SELECTED] = int((~selected).sum())
+    rows = np.flatnonzero(relevant & (splits >= 0))
+    return Labels(
+        entries,
+        rows,
+        labels[rows],
+        splits[rows],
+        numbers[rows],
+        dropped,
+        by_class(causes, labels, tuple(plan.classes)),
     )
-    return Labels(entries, rows, labels[rows], splits[rows], numbers[rows], dropped)
 
 
 def _length(columns: Columns) -> int:

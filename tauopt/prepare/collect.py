@@ -15,6 +15,7 @@ from tauopt.prepare import identity
 from tauopt.prepare.constants import Constants, no_constants
 from tauopt.prepare.extract import Counted, Extract, open_extract
 from tauopt.prepare.first_pass import Done, Task, ignore, make_extract
+from tauopt.prepare.left_out import Causes, plain
 from tauopt.prepare.plan import Plan
 from tauopt.prepare.sources import InputFile, look
 from tauopt.prepare.space import check_space
@@ -68,6 +69,14 @@ class Collected:
     """Of all these files."""
     constants: dict[str, Constants]
     """Group -> constants of training features that are not kept."""
+
+    @property
+    def left_out(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Sample -> cause -> class -> candidates that are left out."""
+        causes = {file.sample: Causes() for file in self.files}
+        for number, extract in self.extracts.items():
+            causes[self.files[number].sample] += extract.counted.causes
+        return {sample: plain(of) for sample, of in sorted(causes.items())}
 
 
 def extract_folder(dataset: Dataset, *, sample: str, sha256: str, cache: Path) -> Path:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from tauopt import durable
 from tauopt.dataset.manifest import SPLITS
+from tauopt.prepare import left_out
 from tauopt.prepare.constants import Constants
+from tauopt.prepare.left_out import Causes
 from tauopt.prepare.parts import Part
 
 SUMMARY, CONSTANTS = "extract.json", "constants.npz"
@@ -35,6 +37,8 @@ class Counted:
     """(class) candidates of negative weight."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Reason -> candidates left out."""
+    causes: Causes = field(default_factory=Causes)
+    """The same by cut and class."""
     imputed: Counter[str] = field(default_factory=Counter)
     """Feature -> values to be imputed."""
 
@@ -47,6 +51,7 @@ class Counted:
         self.counts += other.counts
         self.negative += other.negative
         self.dropped += other.dropped
+        self.causes += other.causes
         self.imputed += other.imputed
 
 
@@ -108,6 +113,7 @@ def write_extract(
             "counts": counted.counts.tolist(),
             "negative": counted.negative.tolist(),
             "dropped": counted.dropped,
+            "causes": left_out.plain(counted.causes),
             "imputed": counted.imputed,
             "parts": [
                 {"name": p.path.name, "rows": p.rows, "widths": p.widths, "groups": p.groups}
@@ -133,6 +139,7 @@ def _from_plain(folder: Path, plain: dict[str, Any]) -> Extract:
     counted.counts[:] = plain["counts"]
     counted.negative[:] = plain["negative"]
     counted.dropped.update(plain["dropped"])
+    counted.causes.update(left_out.from_plain(plain["causes"]))
     counted.imputed.update(plain["imputed"])
     parts = tuple(
         Part(

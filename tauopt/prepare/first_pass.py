@@ -20,10 +20,11 @@ from tauopt.prepare.blocks import Block
 from tauopt.prepare.candidates import label, make_block
 from tauopt.prepare.constants import fit, no_constants
 from tauopt.prepare.extract import Counted, open_extract, write_extract
+from tauopt.prepare.left_out import MISSING, NEGATIVE, lost
 from tauopt.prepare.parts import PartWriter
 from tauopt.prepare.plan import Plan, make_plan, read
 from tauopt.prepare.space import check_space
-from tauopt.prepare.weights import NEGATIVE, treat_negative
+from tauopt.prepare.weights import treat_negative
 from tauopt.prepare.writer import one_writer
 
 
@@ -164,11 +165,13 @@ def read_blocks(task: Task, plan: Plan, counted: Counted) -> Iterator[tuple[Bloc
             missing=dataset.missing,
             where=where,
         )
-        policy, before = dataset.negative_weights, len(block)
-        block, negative = treat_negative(block, policy, classes=len(plan.classes))
-        dropped[NEGATIVE] += before - len(block)
+        policy, before, classes = dataset.negative_weights, block.labels, tuple(plan.classes)
+        block, negative = treat_negative(block, policy, classes=len(classes))
+        dropped[NEGATIVE] += len(before) - len(block)
         counted.negative += negative
         counted.dropped += labels.dropped + dropped
+        counted.causes += labels.causes + lost(MISSING, labels.labels, before, classes=classes)
+        counted.causes += lost(NEGATIVE, before, block.labels, classes=classes)
         counted.imputed += imputed
         yield block, labels.entries
         start += labels.entries

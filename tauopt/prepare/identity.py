@@ -14,7 +14,7 @@ from tauopt.prepare.sources import InputFile
 
 ALGORITHM = 2
 """Raised whenever the same settings and files would give other chunks."""
-EXTRACTION = 1
+EXTRACTION = 2
 """Raised whenever the same settings and file would give another extract."""
 
 

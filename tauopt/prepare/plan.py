@@ -9,6 +9,7 @@ from tauopt.config.dataset import Dataset, Group, Split
 from tauopt.config.inputs import CANDIDATE, Feature, Transform
 from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.errors import DataError
+from tauopt.physics.conjuncts import conjuncts
 from tauopt.physics.expressions import Expression, ExpressionError, branches_of, parse
 from tauopt.prepare.split import EVENT_NUMBER, SplitRule, fold_rules
 
@@ -37,8 +38,8 @@ class GroupPlan:
 class Plan:
     """All expressions of a dataset, but the weights of its samples."""
 
-    selection: tuple[Expression, ...]
-    """All must hold."""
+    selection: dict[str, Expression]
+    """Conditions by what the dataset file calls them, a conjunction in its parts; all must hold."""
     classes: dict[str, Expression]
     event_number: Expression
     splits: dict[SplitName, SplitRule]
@@ -51,7 +52,7 @@ class Plan:
     @property
     def labelling(self) -> tuple[Expression, ...]:
         """Expressions that say whether, what and in which split a candidate is."""
-        return (*self.selection, *self.classes.values(), self.event_number)
+        return (*self.selection.values(), *self.classes.values(), self.event_number)
 
     @property
     def values(self) -> tuple[Expression, ...]:
@@ -82,7 +83,7 @@ def make_plan(dataset: Dataset) -> Plan:
     if not event_number.branches:
         raise DataError(f"event_number: {event_number.text!r} reads no branch")
     return Plan(
-        selection=tuple(_selection(dataset)),
+        selection=dict(_selection(dataset)),
         classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
         event_number=event_number,
         splits=_splits(dataset.split, event_number),
@@ -112,11 +113,12 @@ def _splits(split: Split, event_number: Expression) -> dict[SplitName, SplitRule
     return rules
 
 
-def _selection(dataset: Dataset) -> Iterator[Expression]:
-    if dataset.selection:
-        yield read(dataset.selection, "selection")
-    for name, text in dataset.cuts.items():
-        yield read(text, f"cuts.{name}")
+def _selection(dataset: Dataset) -> Iterator[tuple[str, Expression]]:
+    texts = {"selection": dataset.selection} if dataset.selection else {}
+    texts |= {f"cuts.{name}": text for name, text in dataset.cuts.items()}
+    for name, text in texts.items():
+        for part in conjuncts(read(text, name)):
+            yield f"{name}: {part.text}", part
 
 
 def read(text: str, where: str) -> Expression:

@@ -27,7 +27,7 @@ from tauopt.dataset.manifest import (
 )
 from tauopt.dataset.write import chunk_name, write_chunk, write_report
 from tauopt.errors import DataError
-from tauopt.prepare import resample
+from tauopt.prepare import left_out, resample
 from tauopt.prepare.arrange import Arrangement
 from tauopt.prepare.blocks import Block, rechunk
 from tauopt.prepare.collect import Collected, Work
@@ -59,8 +59,7 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
         DataError: a split can't be learned from, the balance can't be reached, or chunks are no
             random samples of their splits.
     """
-    counts = found.counted.counts
-    _check_splits(work.plan, counts)
+    _check_splits(work.plan, found)
     writing = _Writing.begin(work, found, arranged)
     train, resampled = writing.training(work, found, arranged, folder / DRAWN)
     sizes = {split: (train if split == "train" else arranged).sizes(split) for split in SPLITS}
@@ -224,21 +223,22 @@ def _warn_of_empty_groups(constants: Mapping[str, Constants]) -> None:
             )
 
 
-def _check_splits(plan: Plan, counts: NDArray[np.int64]) -> None:
+def _check_splits(plan: Plan, found: Collected) -> None:
     """Check that every split can be learned from or judged on.
 
     Raises:
         DataError: a split is empty or holds one class only.
     """
-    classes = list(plan.classes)
+    classes, counts = list(plan.classes), found.counted.counts
     for index, split in enumerate(SPLITS):
         held = [name for name, n in zip(classes, counts[index], strict=True) if n]
         if len(held) < 2:
+            why = "".join(f"\nleft out of {line}" for line in left_out.lines(found.left_out))
             what = f"only candidates of class {held[0]!r}" if held else "no candidate"
             raise DataError(
                 f"the {split} split ({plan.splits[split].text!r}) holds {what}; expected "
                 f"two or more of {', '.join(classes)}: look at the split, the selection and "
-                "the classes of the samples"
+                f"the classes of the samples{why}"
             )
         if split == "train" and len(held) < len(classes):
             absent = [name for name in classes if name not in held]
@@ -274,6 +274,7 @@ def _manifest(
             if not file.problem
         ),
         dropped=dict(sorted(found.counted.dropped.items())),
+        left_out=found.left_out,
         imputed=dict(sorted(found.counted.imputed.items())),
         negative_weights=dict(zip(classes, found.counted.negative.tolist(), strict=True)),
         resampled=resampled,

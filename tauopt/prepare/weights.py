@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from tauopt.prepare.blocks import Block
 
 NegativeWeights = Literal["keep", "drop", "absolute"]
-NEGATIVE = "negative weight"
-"""Reason for which a candidate is left out, as the manifest counts it."""
 
 
 def treat_negative(

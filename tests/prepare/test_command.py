@@ -55,6 +55,22 @@ def test_prints_json_for_machines(file, cache):
     assert told["splits"]["train"]["candidates"] == 720
     assert sum(told["splits"]["test"]["counts"].values()) == 240
     assert told["dropped"] == {}
+    assert told["left_out"] == {"all": {}}
+
+
+def test_tells_by_which_cut_candidates_of_each_sample_were_left_out(file, cache, contents):
+    file.write_text(file.read_text() + "cuts: {central: abs(eta) < 1 && pt > 0}\n")
+    taus, jets = (
+        sum(int(((abs(c["eta"]) >= 1) & (c["is_tau"] == tau)).sum()) for c in contents)
+        for tau in (1, 0)
+    )
+    cut = "cuts.central: abs(eta) < 1"
+    largest = sorted([(taus, "tau"), (jets, "jet")], reverse=True)
+    of = ", ".join(f"{count} {name}" for count, name in largest)
+    lines = run(file).stdout.splitlines()
+    assert [one for one in lines if one.startswith("left out")] == [
+        f"left out of all, {taus + jets} in all: {taus + jets} by {cut} ({of})"
+    ]
 
 
 def test_tells_what_is_kept_of_the_files_and_discards_it_where_asked(file, cache):

@@ -74,6 +74,7 @@ def test_policy_drop_leaves_candidates_out_and_counts_them(folder, tmp_path):
         "missing feature candidate.log_pt": 3,
         "missing feature tracks.d0": 1,
     }
+    assert sum(found.manifest.left_out["all"]["missing feature"].values()) == 4
 
 
 def test_policy_impute_puts_the_training_mean_and_counts_values(folder, tmp_path):

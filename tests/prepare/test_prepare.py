@@ -93,6 +93,14 @@ def test_selections_of_candidates_and_objects_agree_with_a_slow_reference(
     assert candidates(found) == expected
     kept = sum(len(split) for split in expected.values())
     assert found.manifest.dropped == {"not selected": 1200 - kept}
+    cuts = {"selection: abs(eta) < 1.5": {}, "selection: prongs == 1": {}}
+    for content in contents:  # a candidate counts for the first cut that it fails
+        rows = (content[name].tolist() for name in ("eta", "prongs", "is_tau"))
+        for eta, prongs, tau in zip(*rows, strict=True):
+            if (wide := abs(eta) >= 1.5) or prongs != 1:
+                counts = cuts[f"selection: {'abs(eta) < 1.5' if wide else 'prongs == 1'}"]
+                counts[("jet", "tau")[tau]] = counts.get(("jet", "tau")[tau], 0) + 1
+    assert found.manifest.left_out == {"all": cuts}
 
 
 def test_splits_share_no_event_and_hold_what_the_event_number_says(prepared):
@@ -209,6 +217,9 @@ def test_sample_keeps_only_its_classes_and_its_weight(ntuples, contents, tmp_pat
     weights = 2 * contents[2]["weight"][contents[2]["is_tau"] == 0].sum()
     assert sum(s.weights["jet"] for s in manifest.splits.values()) == pytest.approx(weights)
     assert manifest.dropped == {"class not of its sample": 1200 - taus - jets}
+    out = manifest.left_out
+    assert out["jets"] == {"class not of its sample": {"tau": int(contents[2]["is_tau"].sum())}}
+    assert out["taus"] == {"class not of its sample": {"jet": int(800 - taus)}}
 
 
 def test_candidate_in_no_split_is_left_out_and_counted(ntuples, tmp_path):
@@ -219,6 +230,7 @@ def test_candidate_in_no_split_is_left_out_and_counted(ntuples, tmp_path):
     }
     manifest = open_dataset(prepare(dataset(ntuples, split=split), cache=tmp_path)).manifest
     assert manifest.dropped == {"in no split": 360}
+    assert sum(manifest.left_out["all"]["in no split"].values()) == 360
 
 
 def test_settings_and_sources_are_on_record(prepared, ntuples):

@@ -36,6 +36,7 @@ def _refused(settings, tmp_path, *, kind=DataError):
         ({"event_number": "7"}, "reads no branch"),
         ({"selection": "is_tau"}, "only candidates of class 'tau'"),
         ({"selection": "pt < 0"}, "holds no candidate"),
+        ({"selection": "pt < 0"}, "left out of all, 1200 in all: 1200 by selection: pt < 0"),
         ({"selection": "track_pt > 0"}, "a value for each object"),
         ({"selection": "ptt > 0"}, "no branch 'ptt' (did you mean 'pt'?)"),
         ({"candidate": {"track_pt": {}}}, "a value for each object"),

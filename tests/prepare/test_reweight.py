@@ -246,7 +246,11 @@ def test_negative_weights_are_counted_and_treated_as_the_policy_says(tmp_path, p
     found = open_dataset(prepare(settings, cache=tmp_path))
     taus = int(content["is_tau"][::10].sum())
     assert found.manifest.negative_weights == {"jet": 90 - taus, "tau": taus}
-    assert found.manifest.dropped == ({"negative weight": 90} if policy == "drop" else {})
+    dropped, of_class = found.manifest.dropped, {"tau": taus, "jet": 90 - taus}
+    assert dropped == ({"negative weight": 90} if policy == "drop" else {})
+    assert found.manifest.left_out["all"] == (
+        {"negative weight": of_class} if policy == "drop" else {}
+    )
     held = found.train.columns(["weights", "event_numbers"])
     was = content["weight"][held["event_numbers"]]
     expected = was if policy == "keep" else np.abs(was)
