@@ -7,7 +7,6 @@ network needs is values of the order of one, not an unbiased mean of the physica
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +20,6 @@ from tauopt.prepare.blocks import Block
 from tauopt.prepare.moments import Moments
 from tauopt.prepare.plan import FeaturePlan, Plan
 from tauopt.prepare.sampled import Sample
-
-logger = logging.getLogger(__name__)
 
 
 def before_log(values: NDArray[Any], transform: Transform) -> NDArray[np.float64]:
@@ -70,6 +67,8 @@ class Summary:
     max: float
     quantiles: NDArray[np.float64]
     """At `QUANTILES`, from a sample (see `sampled`)."""
+    constant: bool
+    """Single precision does not tell its values apart; the spread is 1."""
 
 
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
@@ -88,15 +87,23 @@ class Constants:
     ) -> None:
         self.name, self._features = name, tuple(features)
         self._moments = moments or Moments(len(self._features))
-        self._sample = sample or Sample(len(self._features))
+        self._sample = sample or Sample(len(self._features) + 1)  # the label is the last column
 
-    def update(self, values: NDArray[np.float32], numbers: NDArray[np.uint64]) -> None:
-        """Add training values (row, feature), physical, without NaN, with `sampled.numbers`."""
+    def update(
+        self, values: NDArray[np.float32], numbers: NDArray[np.uint64], labels: NDArray[np.int16]
+    ) -> None:
+        """Add training values (row, feature), physical, without NaN.
+
+        Args:
+            values: of candidates or objects.
+            numbers: (row,) of their candidates, see `sampled.numbers`.
+            labels: (row,) classes of their candidates.
+        """
         columns = [
             transformed(values[:, i], feature.transform) for i, feature in enumerate(self._features)
         ]
         self._moments.update(np.column_stack(columns))
-        self._sample.update(values, numbers)
+        self._sample.update(np.column_stack((values, labels)), numbers)
 
     def merge(self, other: Constants) -> None:
         """Add what was added to the constants of the same features elsewhere."""
@@ -124,8 +131,13 @@ class Constants:
         """
         return FittedGroup(
             name=self.name,
-            features=tuple(self._fit(i, feature) for i, feature in enumerate(self._features)),
+            features=tuple(self._fit(i, feature)[0] for i, feature in enumerate(self._features)),
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What features are called in messages."""
+        return tuple(feature.label for feature in self._features)
 
     @property
     def is_empty(self) -> bool:
@@ -134,40 +146,59 @@ class Constants:
 
     def summaries(self) -> list[Summary]:
         """Return what is known of each feature that has a value."""
-        moments, group = self._moments, self.fitted()
         return [
-            Summary(
-                plan=feature,
-                fitted=group.features[i],
-                count=int(moments.count[i]),
-                mean=float(moments.mean[i]),
-                deviation=float(moments.deviation[i]),
-                min=float(moments.min[i]),
-                max=float(moments.max[i]),
-                quantiles=np.quantile(self._sampled(i, feature), QUANTILES),
-            )
+            self._summary(i, feature)
             for i, feature in enumerate(self._features)
-            if moments.count[i]
+            if self._moments.count[i]
         ]
+
+    def _summary(self, column: int, feature: FeaturePlan) -> Summary:
+        moments, (fitted, constant) = self._moments, self._fit(column, feature)
+        return Summary(
+            plan=feature,
+            fitted=fitted,
+            count=int(moments.count[column]),
+            mean=float(moments.mean[column]),
+            deviation=float(moments.deviation[column]),
+            min=float(moments.min[column]),
+            max=float(moments.max[column]),
+            quantiles=np.quantile(self._sampled(column, feature), QUANTILES),
+            constant=constant,
+        )
+
+    def labelled(self, most: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return what networks see of some candidates, or of the first object of each.
+
+        Args:
+            most: candidates.
+        Returns:
+            (candidate, feature), and the classes, (candidate,); in random order.
+        """
+        rows = self._sample.one_each(most)
+        seen = [
+            seen_by_networks(rows[:, i], feature)
+            for i, feature in enumerate(self.fitted().features)
+        ]
+        return np.column_stack(seen), rows[:, -1].astype(np.int64)
 
     def _sampled(self, column: int, feature: FeaturePlan) -> NDArray[np.float64]:
         return transformed(self._sample.values[:, column], feature.transform)
 
-    def _fit(self, column: int, feature: FeaturePlan) -> FittedFeature:
+    def _fit(self, column: int, feature: FeaturePlan) -> tuple[FittedFeature, bool]:
+        """Return the feature with its constants, and whether it is constant."""
         clip, shift, spread = None, 0.0, 1.0
         if self._moments.count[column]:
             clip = self._clip(column, feature)
             shift, spread = self._scale(column, feature, clip)
-        if spread <= 1e-7 * abs(shift):  # float32 can't tell such values apart
-            logger.warning("%s is constant in the training split", feature.label)
-            spread = 1.0
-        return FittedFeature(
+        constant = spread <= 1e-7 * abs(shift)  # float32 can't tell such values apart
+        fitted = FittedFeature(
             name=feature.name,
             transform=feature.transform,
             clip=clip,
             shift=float(shift),
-            spread=float(spread),
+            spread=1.0 if constant else float(spread),
         )
+        return fitted, constant or self._moments.min[column] == self._moments.max[column]
 
     def _clip(self, column: int, feature: FeaturePlan) -> tuple[float, float] | None:
         wanted = feature.transform.clip_quantiles
@@ -179,7 +210,10 @@ class Constants:
     def _scale(
         self, column: int, feature: FeaturePlan, clip: tuple[float, float] | None
     ) -> tuple[float, float]:
-        """Return shift and spread, of the clipped values where there are bounds."""
+        """Return shift and spread, of the clipped values where there are bounds.
+
+        A robust spread of which half of the values are equal is the standard one.
+        """
         scale, moments = feature.transform.scale, self._moments
         if scale == "none":
             return 0.0, 1.0
@@ -196,11 +230,6 @@ class Constants:
             low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
             if high > low:
                 return median, (high - low) / NORMAL_QUARTILES
-            logger.warning(
-                "%s: half of its values are equal, so that it has no robust spread; it gets "
-                "mean and standard deviation",
-                feature.label,
-            )
         return values.mean(), values.std()
 
 
@@ -212,7 +241,8 @@ def no_constants(plan: Plan) -> dict[str, Constants]:
 
 def fit(constants: Mapping[str, Constants], block: Block) -> None:
     """Add training candidates, without missing features, to the constants of all groups."""
-    numbers = sampled.numbers(block.event_numbers, block.entries)
-    constants[CANDIDATE].update(block.candidate, numbers)
+    numbers, labels = sampled.numbers(block.event_numbers, block.entries), block.labels
+    constants[CANDIDATE].update(block.candidate, numbers, labels)
     for name, (values, offsets) in block.groups.items():
-        constants[name].update(values, np.repeat(numbers, np.diff(offsets)))
+        counts = np.diff(offsets)
+        constants[name].update(values, np.repeat(numbers, counts), np.repeat(labels, counts))

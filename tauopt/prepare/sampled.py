@@ -91,3 +91,13 @@ class Sample:
         """All rows that are kept, (row, column)."""
         self._reduce()
         return self._values[0]
+
+    def one_each(self, most: int) -> NDArray[np.float32]:
+        """Return the first row of each number, of the `most` smallest numbers, in random order."""
+        self._reduce()
+        (values,), (numbers,) = self._values, self._numbers
+        first = np.flatnonzero(np.diff(numbers, prepend=~numbers[:1]))  # rows of one are together
+        if len(first) > most:
+            first = first[np.argpartition(numbers[first], most)[:most]]
+        _, index = np.unique(numbers[first], return_index=True)
+        return values[first[index]]

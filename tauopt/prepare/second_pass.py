@@ -32,6 +32,7 @@ from tauopt.prepare.arrange import Arrangement
 from tauopt.prepare.blocks import Block, rechunk
 from tauopt.prepare.collect import Collected, Work
 from tauopt.prepare.constants import Constants, fit
+from tauopt.prepare.doubts import doubts
 from tauopt.prepare.missing import Means
 from tauopt.prepare.plan import Plan
 from tauopt.prepare.redraw import arrange_draws, count_draws
@@ -77,7 +78,6 @@ def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> 
             del block  # before the next one is read
     shutil.rmtree(folder / DRAWN, ignore_errors=True)
     reports = writing.finish(folder, name=work.dataset.name)
-    _warn_of_empty_groups(found.constants)
     if work.dataset.split.folds is None:
         _warn_of_negative_numbers(writing.negative)
     return _manifest(work, found, chunks, reports=reports, resampled=resampled)
@@ -187,11 +187,14 @@ class _Writing:
         )
 
     def finish(self, folder: Path, *, name: str) -> dict[str, ChunkFile]:
-        """Write the reports and constants; returns their entries in the manifest."""
+        """Write reports and constants, and warn of features; returns entries of the manifest."""
         written = self.reports.write(folder, name=name)
-        written |= write_constants(folder, self.constants.values())
+        summaries = {group: one.summaries() for group, one in self.constants.items()}
+        written |= write_constants(folder, summaries)
         if self.spectra:
             written[REPORT] = write_report(folder, REPORT, [one.plain() for one in self.spectra])
+        for doubt in doubts(self.constants, summaries, classes=self.classes):
+            logger.warning("%s", doubt)
         return written
 
 
@@ -210,17 +213,6 @@ def _warn_of_negative_numbers(negative: Mapping[SplitName, int]) -> None:
             negative[holding[0]],
             holding[0],
         )
-
-
-def _warn_of_empty_groups(constants: Mapping[str, Constants]) -> None:
-    """Warn of groups that no training candidate has an object of."""
-    for name, group in constants.items():
-        if name != CANDIDATE and group.is_empty:
-            logger.warning(
-                "groups.%s: no candidate of the training split has an object; look at its "
-                "branches and its `select`",
-                name,
-            )
 
 
 def _check_splits(plan: Plan, found: Collected) -> None:

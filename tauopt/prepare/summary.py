@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tauopt import durable
 from tauopt.config.yaml_text import plain_text
 from tauopt.dataset.manifest import ChunkFile
-from tauopt.prepare.constants import QUANTILES, Constants, Summary
+from tauopt.prepare.constants import QUANTILES, Summary
 
 YAML, CSV = "constants.yaml", "constants.csv"
 _HEAD = """\
@@ -22,7 +22,7 @@ _HEAD = """\
 _COLUMNS = ("group", "feature", "objects", "mean", "standard_deviation", "min", "max")
 
 
-def write_constants(folder: Path, groups: Iterable[Constants]) -> dict[str, ChunkFile]:
+def write_constants(folder: Path, found: Mapping[str, Sequence[Summary]]) -> dict[str, ChunkFile]:
     """Write `constants.yaml` and `constants.csv` into a folder that is being prepared.
 
     The first has expression, transform and constants of each feature; the second, one row a
@@ -30,10 +30,12 @@ def write_constants(folder: Path, groups: Iterable[Constants]) -> dict[str, Chun
     and quantiles of its transformed values in the training split, unweighted. Features without
     a value are in neither.
 
+    Args:
+        folder: of the dataset.
+        found: group -> summaries of its features.
     Returns:
         size and digest of the files, by name.
     """
-    found = {group.name: group.summaries() for group in groups}
     tree = {
         name: {summary.plan.name: _described(summary) for summary in summaries}
         for name, summaries in found.items()
