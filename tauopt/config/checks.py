@@ -167,6 +167,7 @@ def _without_background(root: Node, task: Node) -> Iterator[Problem]:
     signal, given = task.entries.get("signal"), tree.get(root, ("objective", "maximize"))
     why = "all task classes are signal" + (" as task.signal is left out" if signal is None else "")
     instead = "expected accuracy or balanced_accuracy"
+    instead += ", or classes in task.signal" if signal is None else ""
     if given is None:
         place = signal.place if signal is not None else root.keys.get("task", task.place)
         yield place.problem(

@@ -10,7 +10,14 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from tauopt.config.inputs import Feature
 from tauopt.config.layout import CandidateLayout, Layout
-from tauopt.config.settings import Expression, Name, OptionalExpression, Settings, Variable
+from tauopt.config.settings import (
+    Expression,
+    Name,
+    OptionalExpression,
+    Settings,
+    Variable,
+    filled_in,
+)
 
 
 class Simulation(Settings):
@@ -31,6 +38,8 @@ class Simulation(Settings):
 class Sample(Settings):
     """Files of one process."""
 
+    model_config = filled_in("classes")
+
     files: tuple[str, ...] = Field(min_length=1)
     """Path globs, expanded and sorted; relative to the dataset file, or to the simulated sample.
     ROOT, HDF5, Parquet or Feather, told by the files; `%d` in a name stands for any number.
@@ -44,7 +53,8 @@ class Sample(Settings):
     weight: Expression = "1"
     """Expression of the physics weight of a candidate."""
     classes: tuple[Name, ...] = Field(min_length=1)
-    """The classes that this sample may hold; a candidate of another class is left out."""
+    """The classes that this sample may hold; a candidate of another class is left out. Where no
+    sample says which, each may hold all of them."""
 
 
 class Split(Settings):

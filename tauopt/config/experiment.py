@@ -16,7 +16,7 @@ from tauopt.config.dataset import Dataset
 from tauopt.config.gate import Gate
 from tauopt.config.networks import Network
 from tauopt.config.objective import Goal, parse_cost, parse_objective
-from tauopt.config.settings import Name, Settings
+from tauopt.config.settings import Name, Settings, filled_in
 from tauopt.config.working_points import WorkingPointSettings
 
 
@@ -58,6 +58,8 @@ _OneOrSeveral = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 class Task(Settings):
     """The classes that the network tells apart, and which of them are signal."""
 
+    model_config = filled_in("classes")
+
     classes: Annotated[
         dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]],
         Field(min_length=2),
@@ -66,7 +68,8 @@ class Task(Settings):
         ),
     ]
     """Task class -> the dataset's classes in it; a plain list means each by itself. Order is
-    the order of the network's outputs. Candidates of classes in no task class are left out."""
+    the order of the network's outputs. Candidates of classes in no task class are left out. Of a
+    dataset of two classes, these are the default."""
     signal: tuple[Name, ...] = Field(default=(), min_length=1)
     """Task classes that are signal; the others are background. Left out, all are signal: decay
     modes of true taus, for instance."""

@@ -11,6 +11,7 @@ from typing import Literal
 from tauopt.config.any_file import joined
 from tauopt.config.any_model import is_any, split, told_in_type
 from tauopt.config.checks import check_dataset, check_experiment
+from tauopt.config.class_defaults import with_sample_classes, with_task_classes
 from tauopt.config.compose import read_tree, with_absolute_files, with_dataset
 from tauopt.config.conditions import build_space
 from tauopt.config.dataset import Dataset
@@ -67,7 +68,7 @@ def read_dataset(path: Path | str, *, overrides: Sequence[str] = ()) -> Dataset:
         raise ConfigError([*problems, root.place.problem(message)])
     root, more = override(root, Dataset, overrides)
     problems += more
-    root = with_absolute_files(root)
+    root = with_sample_classes(with_absolute_files(root))
     root, more = refuse_ranges(root, Dataset)
     dataset, wrong = check(Dataset, root.plain(), root=root)
     problems += [*more, *wrong, *islice(check_dataset(root), MAX_PROBLEMS)]
@@ -149,13 +150,17 @@ def _of_any(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem
 
 
 def _with_dataset(root: Node) -> tuple[Node, list[Problem]]:
-    """Put the dataset in its place; one that can't be read is a problem among the others."""
+    """Put the dataset in its place, and its classes where they need not be repeated.
+
+    One that can't be read is a problem among the others.
+    """
     try:
         root, problems = with_dataset(root)
     except ConfigError as error:
         return root, list(error.problems)
     if (data := root.entries.get("data")) is not None:
-        root = Node({**root.entries, "data": with_absolute_files(data)}, root.place, root.keys)
+        data = with_sample_classes(with_absolute_files(data))
+        root = with_task_classes(Node({**root.entries, "data": data}, root.place, root.keys))
     return root, problems
 
 

@@ -18,6 +18,15 @@ class Settings(BaseModel):
     )
 
 
+def filled_in(key: str) -> ConfigDict:
+    """Return what keeps the JSON Schema from asking for `key`, which reading a file fills in."""
+
+    def not_required(schema: dict[str, Any]) -> None:
+        schema["required"] = [name for name in schema["required"] if name != key]
+
+    return ConfigDict(json_schema_extra=not_required)
+
+
 def _number_as_text(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)

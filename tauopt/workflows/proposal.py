@@ -201,7 +201,6 @@ def _samples(tables: Sequence[Table], weight: str) -> list[str]:
             f"    files: [{path}]  # globs: *, ?, %d",
             f"    tree: {_quoted(table.name)}",
             f"    weight: {_quoted(weight)}  # with cross-section and luminosity, if known",
-            "    classes: [background, signal]  # which of the classes below these files may hold",
         ]
     return lines
 
@@ -213,6 +212,7 @@ def _classes(truth: Sequence[str]) -> list[str]:
         "",
         "# Every candidate must be of exactly one class, for instance `is_tau == 1`:",
         f"# {hint}",
+        "# Which of them a sample may hold, `classes: [signal]` in each sample says; without, all.",
         "classes:",
         f"  background: {FILL_IN}",
         f"  signal: {FILL_IN}",

@@ -261,6 +261,48 @@ def test_a_list_of_classes_means_each_by_itself():
     assert file.base.task.classes == {"jet": ("jet",), "1p0n": ("1p0n",)}
 
 
+TWO = """
+name: two
+data:
+  name: two
+  samples:
+    z: {files: [z.root]}
+    jj: {files: [jj.root]}
+  classes: {jet: "!tau", tau: tau}
+  split: {folds: 5}
+  candidate: {pt: {}}
+task: {signal: [tau]}
+model: {type: dense, groups: {}}
+"""
+
+
+def test_samples_may_hold_all_classes_and_the_task_has_both_of_two(folder):
+    file = read_experiment(write(folder, TWO))
+    assert file.base.task.classes == {"jet": ("jet",), "tau": ("tau",)}
+    assert file.base.task.background == ("jet",)
+    assert [one.classes for one in file.base.data.samples.values()] == [("jet", "tau")] * 2
+    said = TWO.replace("root]}", "root], classes: [jet, tau]}")
+    said = said.replace("{signal", "{classes: [jet, tau], signal")
+    assert read_experiment(write(folder, said)).digest == file.digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[z.root]}", "[z.root], classes: [tau]}", "7:5: data.samples.jj.classes is missing"),
+        ("tau: tau}", "tau: tau, e: e}", "11:1: task.classes is missing"),
+        ("[tau]", "[tauu]", "11:17: task.signal: 'tauu' is no task class (did you mean 'tau'?)"),
+        ("{signal: [tau]}", "{}", "or balanced_accuracy, or classes in task.signal"),
+        ('{jet: "!tau", tau: tau}', "[jet, tau]", "data.classes: expected a mapping"),
+        ("{files: [z.root]}", "z.root", "data.samples.z: expected a mapping"),
+    ],
+)
+def test_what_a_file_must_say_of_classes_is_told_at_its_place(folder, old, new, told):
+    assert old in TWO
+    found = problems(write(folder, TWO.replace(old, new)))
+    assert any(told in f"{one.line}:{one.column}: {one.message}" for one in found), found
+
+
 @pytest.mark.parametrize(
     ("override", "path", "value"),
     [
