@@ -46,7 +46,8 @@ def test_a_default_moved_into_a_range_is_in_it_and_nearest(range_, value):
     moved = moved_inside(range_, value)
     assert contains(range_, moved)
     if value is not None and contains(range_, value):
-        assert math.isclose(moved, value) if isinstance(value, float) else moved == value
+        is_real = isinstance(range_, FloatRange) or isinstance(value, float)
+        assert math.isclose(moved, value) if is_real else moved == value
     if isinstance(range_, IntRange) and isinstance(value, (int, float)) and value is not True:
         every = range(range_.low, range_.high + 1, range_.step)
         if not isinstance(value, bool):

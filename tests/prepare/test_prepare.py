@@ -30,14 +30,15 @@ def candidates(prepared):
         for chunk in split.chunks:
             features = chunk.features(["tracks"])
             values, offsets = features.groups["tracks"]
+            labels, weights, spectators = chunk.labels, chunk.weights, chunk.spectators
             for i, number in enumerate(chunk.event_numbers.tolist()):
                 assert number not in found[name]
                 found[name][number] = (
-                    int(chunk.labels[i]),
-                    float(chunk.weights[i]),
+                    int(labels[i]),
+                    float(weights[i]),
                     features.candidate[i].tolist(),
                     values[offsets[i] : offsets[i + 1]].tolist(),
-                    chunk.spectators[i].tolist(),
+                    spectators[i].tolist(),
                 )
     return found
 

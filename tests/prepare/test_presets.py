@@ -29,7 +29,7 @@ GROUPS = {
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    settings = Simulation(taus=900, jets=400, seed=2)
+    settings = Simulation(taus=500, jets=250, seed=2)
     return simulate(settings, folder=tmp_path_factory.mktemp("simulated") / "sample", processes=2)
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import uproot
 
+from tauopt.cli import app
 from tauopt.config.dataset import Simulation
 from tauopt.durable import locked
 from tauopt.errors import CorruptError, TauoptError, UsageError
@@ -200,21 +201,24 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(tmp_path):
     assert json.loads((folder / "simulation.json").read_text())["taus"] == 20000
 
 
-def test_command_prints_folder_and_counts(folder):
-    command = [
-        sys.executable, "-m", "tauopt", "simulate", "--taus", "3", "--jets", "2", "--seed", "3",
-        "-o", str(folder),
-    ]  # fmt: skip
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    first, taus, jets = printed.splitlines()
+def ended(monkeypatch, *words):
+    """Run the command line in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["tauopt", "simulate", *words])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    return end.value.code or 0
+
+
+def test_command_prints_folder_and_counts(folder, monkeypatch, capsys):
+    words = ["--taus", "3", "--jets", "2", "--seed", "3", "-o", str(folder)]
+    assert ended(monkeypatch, *words) == 0
+    first, taus, jets = capsys.readouterr().out.splitlines()
     assert first == str(folder)
     assert taus.startswith("gammatautau: ")
     assert jets.startswith("dijet: ")
 
 
 @pytest.mark.parametrize("arguments", [["--tau-decays", "2"], ["--taus", "0"], ["--seed", "0"]])
-def test_wrong_arguments_are_usage_errors(arguments, tmp_path):
-    command = [sys.executable, "-m", "tauopt", "simulate", *arguments, "-o", str(tmp_path / "x")]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 2
+def test_wrong_arguments_are_usage_errors(arguments, tmp_path, monkeypatch):
+    assert ended(monkeypatch, *arguments, "-o", str(tmp_path / "x")) == 2
     assert not (tmp_path / "x").exists()
