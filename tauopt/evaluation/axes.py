@@ -14,9 +14,15 @@ Floats = NDArray[np.float64]
 VARIABLES = ("pt", "eta", "mu", "prongs", "decay_mode")
 """Spectators by which a trial is judged where nobody says otherwise, if the dataset has them."""
 _TEXTS = {"eta": "η", "mu": "Interactions a bunch crossing", "prongs": "Prongs",
-          "decay_mode": "True decay mode"}  # fmt: skip
-_MODES = ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
-"""Names of the codes 0 to 4 of a decay mode."""
+          "decay_mode": "Decay mode", "true_decay_mode": "True decay mode"}  # fmt: skip
+_MODES = ("decay_mode", "true_decay_mode")
+"""Variables whose values are codes of decay modes."""
+_PANTAU = ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
+"""Names of ATLAS's codes, 0 to 4 (PanTau)."""
+_HPS = ("1p0n", "1p1n", *["1pXn"] * 3, *["2p"] * 5, "3p0n", *["3pXn"] * 4)
+"""Names of CMS's codes, 0 to 14: 5 x (prongs - 1) + neutral pions (JINST 13 (2018) P10005)."""
+_LEAST_HPS = 10
+"""A code from here on is none of PanTau's."""
 _MOST, _FEWEST = 10, 3
 """Bins of a variable."""
 _WORTH = 250
@@ -59,9 +65,14 @@ class Axis:
         return bool(not self.names and self.edges[0] > 0 and widths[-1] > _WIDE * np.median(widths))
 
     @property
+    def drawn(self) -> Floats:
+        """Where the ends of bins are drawn, (bin + 1): of values, all of the same width."""
+        return np.asarray(np.arange(self.bins + 1) - 0.5) if self.names else self.edges
+
+    @property
     def centres(self) -> Floats:
         """Where a bin's point is drawn, (bin)."""
-        low, high = self.edges[:-1], self.edges[1:]
+        low, high = self.drawn[:-1], self.drawn[1:]
         return np.asarray(np.sqrt(low * high) if self.log else (low + high) / 2)
 
     def index(self, values: NDArray[Any]) -> NDArray[np.intp]:
@@ -120,13 +131,16 @@ def axis_with(name: str, edges: Sequence[float]) -> Axis:
 
 
 def _by_value(name: str, distinct: Floats) -> Axis:
-    middles = (distinct[1:] + distinct[:-1]) / 2
-    ends = 2 * distinct[0] - middles[0], 2 * distinct[-1] - middles[-1]
-    names = tuple(f"{value:g}" for value in distinct)
-    if name == "decay_mode" and set(distinct.tolist()) <= set(range(len(_MODES))):
-        names = tuple(_MODES[int(value)] for value in distinct)
+    """Return a bin for each value; codes of decay modes with one name share theirs."""
+    codes = _HPS if distinct[-1] >= _LEAST_HPS else _PANTAU
+    known = dict(enumerate(codes)) if name in _MODES else {}
+    every = [known.get(value, f"{value:g}") for value in distinct.tolist()]
+    first = [i for i, text in enumerate(every) if i == 0 or text != every[i - 1]]
+    middles = [(distinct[i] + distinct[i - 1]) / 2 for i in first[1:]]
+    steps = np.diff(distinct)
+    ends = distinct[0] - steps[0] / 2, distinct[-1] + steps[-1] / 2
     edges = np.array([ends[0], *middles, ends[1]])
-    return Axis(name, _TEXTS.get(name, name), edges, names=names)
+    return Axis(name, _TEXTS.get(name, name), edges, names=tuple(every[i] for i in first))
 
 
 def _rounded_edges(values: Floats, number: float) -> Floats:

@@ -22,6 +22,18 @@ def test_few_values_are_bins_of_their_own_and_others_are_outside():
     assert axis.index(np.array([0, 1, 3, -1, 9])).tolist() == [0, 1, 2, -1, -1]
 
 
+def test_decay_modes_have_one_naming_whichever_code_says_them():
+    cms = np.array([0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0])
+    axis = axis_of("decay_mode", np.repeat(cms, 700), of=np.ones(4900, bool))
+    assert axis.names == ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
+    assert axis.index(cms).tolist() == [0, 1, 2, 2, 3, 4, 4]
+    assert np.ptp(np.diff(axis.drawn)) == 0
+    atlas = axis_of("true_decay_mode", np.repeat(np.arange(5.0), 1000), of=ALL)
+    assert atlas.names == axis.names
+    other = axis_of("decay_mode", np.repeat([-1.0, 0.0, 10.0, 15.0], 1250), of=ALL)
+    assert other.names == ("-1", "1p0n", "3p0n", "15")
+
+
 def test_a_variable_of_one_value_has_no_axis():
     assert axis_of("prongs", np.ones(5000), of=ALL) is None
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from tauopt.evaluation.drawing.panels import PLAIN, pair_of_panels, title
+from tauopt.evaluation.drawing.panels import PLAIN, legend_above, pair_of_panels, title
 from tauopt.evaluation.drawing.style import (
-    LINES,
     Points,
     Sample,
+    curve_style,
     label,
     log_y,
     new_figure,
@@ -207,7 +207,7 @@ def _histograms(
     if bins.log:
         _log_x(axes, bins)
     for number, (name, one) in enumerate(shown.items()):
-        style = LINES[number % len(LINES)]
+        style = curve_style(number)
         if name in drawn:
             # Empty bins are gaps of a logarithmic axis, not lines down to its end.
             values = np.where(one.values > 0, one.values, np.nan) if log_fractions else one.values
@@ -254,18 +254,8 @@ def _mark_ends(axes: Axes, bins: Binning, *, underflow: bool) -> None:
 
 def _finish(figure: Figure, panels: Sequence[Axes], *, note: str, sample: Sample) -> None:
     """Put one legend above the panels, and say of what they are."""
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        names,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.935),
-        ncols=7,
-        title=f"{note}; bands: 68 %, statistical; shaded: beyond the range",
-        fontsize=10.5 if len(panels) > 1 else 9,
-        title_fontsize=9.5 if len(panels) > 1 else 8.5,
-        columnspacing=1.2,
-        handlelength=2.4,
-    )
+    text = f"{note}; bands: 68 %, statistical; shaded: beyond the range"
+    size = 10.5 if len(panels) > 1 else 9.0
+    legend_above(figure, panels, text=text, size=size)
     where = ", ".join(part for part in (sample.name, sample.selection) if part)
     title(figure, panels, where=where)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.legend import Legend
+from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
-from tauopt.evaluation.drawing.style import DPI, FIGURE_SIZE, new_figure
+from tauopt.evaluation.drawing.style import DPI, FIGURE_SIZE, new_figure, power_of_ten
 from tauopt.evaluation.measured import Measured
 
 RATIO_SIZE = (6.4, 6.4)
@@ -20,7 +23,45 @@ PAIR_SIZE = (10.5, 5.4)
 """Inches, of two panels side by side."""
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
 """Numbers at ticks, without a common power of ten, which would lie over the label."""
+_LETTER = 0.53
+"""Width of a letter in a line of text, over the size of its letters."""
 _MARGINS = {"left": 0.14, "right": 0.965, "bottom": 0.105, "top": 0.935, "hspace": 0.07}
+
+
+_LONG, _SHORT = 1e5, 1e-3
+"""Largest values from which on, or below which, ticks leave out a power of ten."""
+
+
+def plain_ticks(axes: Axes, which: Literal["x", "y"], *, most: float, text: str) -> None:
+    """Label a linear axis; a power of ten, where ticks need one, stands in the label.
+
+    Matplotlib would write it at the end of the axis, over the frame or over other text.
+
+    Args:
+        axes: of a panel.
+        which: of its axes.
+        most: largest absolute value that it shows.
+        text: what it shows.
+    """
+    power = 0 if _SHORT <= most < _LONG or not most > 0 else 3 * int(np.log10(most) // 3)
+    ticks = ScalarFormatter(useOffset=False)
+    if power:
+        ticks.set_powerlimits((power, power))
+    else:
+        ticks.set_scientific(False)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(ticks)
+    axis.get_offset_text().set_visible(False)
+    label = f"{text} / {power_of_ten(power)}" if power else text
+    (axes.set_xlabel if which == "x" else axes.set_ylabel)(label)
+
+
+def seen_unit(most: float) -> tuple[str, float]:
+    """Return the label of an axis of candidates seen, and what they are divided by there."""
+    for name, divisor in (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3)):
+        if most >= divisor:
+            return f"Candidates seen ({name})", divisor
+    return "Candidates seen", 1.0
 
 
 def main_and_ratio(*, ratio: bool) -> tuple[Figure, Axes, Axes | None]:
@@ -68,13 +109,60 @@ def triples(values: Sequence[Measured | None]) -> NDArray[np.float64]:
     return np.array([one.triple if one else nothing for one in values], np.float64).reshape(-1, 3)
 
 
+def top_of(line: Sequence[Measured]) -> float:
+    """Return up to where an axis shows rejections: their ends, and the arrows of limits.
+
+    An end may be far away where almost no background passes; it counts up to three times the
+    largest value.
+    """
+    known = triples([one for one in line if not one.limit])
+    arrows = [2.0 * one.value for one in line if one.limit]
+    most = known[:, 0].max(initial=1.0)
+    return float(max([min(known[:, 2].max(initial=1.0), 3.0 * most), *arrows]))
+
+
+def free_for(legend: Legend) -> float:
+    """Return what part of its axes a legend at their top takes, with some room below it."""
+    axes = legend.axes
+    box = legend.get_window_extent(FigureCanvasAgg(axes.figure).get_renderer())
+    return min(float(axes.bbox.y1 - box.y0) / float(axes.bbox.height) + 0.02, 0.6)
+
+
 def pair_of_panels() -> tuple[Figure, list[Axes]]:
     """Return a figure of two panels side by side, with room for a legend above them."""
     figure, axes = new_figure(size=PAIR_SIZE)
     axes.remove()
     panels = list(figure.subplots(1, 2))
-    figure.subplots_adjust(left=0.085, right=0.975, bottom=0.125, top=0.765, wspace=0.2)
+    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.125, top=0.765, wspace=0.29)
     return figure, panels
+
+
+def legend_above(figure: Figure, panels: Sequence[Axes], *, text: str, size: float) -> None:
+    """Put one legend of all panels above them, in as many columns as fit, and the panels below it.
+
+    Args:
+        figure: with a title; see `title`.
+        panels: the first one has the curves.
+        text: title of the legend.
+        size: of its letters.
+    """
+    handles, names = panels[0].get_legend_handles_labels()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    room = 0.97 * figure.bbox.width
+    letters = int(72 * figure.get_figwidth() / (_LETTER * (size - 1.0)))
+    lines = [part for one in text.split("\n") for part in wrap(one, letters)]
+    for columns in range(min(7, max(len(names), 1)), 0, -1):
+        legend = figure.legend(
+            handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.935), ncols=columns,
+            title="\n".join(lines), fontsize=size, title_fontsize=size - 1.0, columnspacing=1.2,
+            handlelength=2.4,
+        )  # fmt: skip
+        box = legend.get_window_extent(renderer)
+        if box.width <= room or columns == 1:
+            break
+        legend.remove()
+    lowest = box.y0 / figure.bbox.height - 0.01
+    figure.subplots_adjust(top=min(figure.subplotpars.top, max(lowest, 0.4)))
 
 
 def title(figure: Figure, panels: Sequence[Axes], *, where: str) -> None:

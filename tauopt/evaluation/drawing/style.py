@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 Points = dict[str, Any]
 """What a figure shows, as numbers that JSON knows."""
 
-LINES = (
+LINES: tuple[dict[str, Any], ...] = (
     {"color": "#000000", "linestyle": "-"},
     {"color": "#d55e00", "linestyle": "--"},
     {"color": "#0072b2", "linestyle": "-."},
@@ -35,7 +35,15 @@ LINES = (
     {"color": "#e69f00", "linestyle": (0, (3, 1))},
 )
 """Okabe and Ito's colours, for colour-blind people; in grey the dashes tell them apart."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def curve_style(number: int) -> dict[str, Any]:
+    """Return the look of a curve, by its number; colour and dashes repeat after 49 together."""
+    turn, place = divmod(number, len(LINES))
+    return LINES[place] | {"linestyle": LINES[(place + turn) % len(LINES)]["linestyle"]}
+
 
 FIGURE_SIZE = (6.4, 5.2)
 """Inches."""
@@ -85,6 +93,7 @@ def _style() -> dict[str, Any]:
         "xtick.minor.visible": False,
         "ytick.minor.visible": False,
         "axes.formatter.use_mathtext": False,
+        "axes.unicode_minus": True,
     }
 
 
@@ -123,15 +132,26 @@ def label(axes: Axes, sample: Sample) -> None:
     where = ", ".join(part for part in (sample.name, sample.selection) if part)
     place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom"}
     axes.text(0.0, 1.015, "tauopt", weight="bold", style="italic", size=15, ha="left", **place)
-    axes.text(1.0, 1.015, _shortened(where, 52), size=11.5, ha="right", **place)
+    axes.text(1.0, 1.015, shortened(where, 52), size=11.5, ha="right", **place)
 
 
 def log_y(axes: Axes) -> None:
-    """Make the y axis logarithmic, with plain numbers at its ticks: quicker than powers of ten."""
+    """Make the y axis logarithmic, with numbers at its ticks, short ones as they are."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _decade(value)))
     axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _decade(value: float) -> str:
+    """Return a power of ten in few letters, and quicker than Matplotlib's text of formulae."""
+    short = 1e-4 <= value < 1e5 or value <= 0
+    return f"{value:g}" if short else power_of_ten(round(float(np.log10(value))))
+
+
+def power_of_ten(power: int) -> str:
+    """Return for instance `10⁻³`."""
+    return "10" + str(power).translate(_RAISED)
 
 
 def headroom(axes: Axes, *, bottom: float, top: float, free: float) -> None:
@@ -149,7 +169,8 @@ def note(predictions: Predictions, sample: Sample) -> str:
     return f"N = {signal:,}{background}\n{sample.weights}; errors: 68 %, statistical"
 
 
-def _shortened(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
+    """Return a text of so many letters at most."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -152,7 +152,7 @@ def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
 
 
 def _draw(panel: Axes, axis: Axis, found: dict[str, Flatness], *, title: str) -> None:
-    half = [axis.centres - axis.edges[:-1], axis.edges[1:] - axis.centres]
+    half = [axis.centres - axis.drawn[:-1], axis.drawn[1:] - axis.centres]
     for number, (name, one) in enumerate(found.items()):
         value, low, high = triples(one.bins).T
         style = LINES[(number + 1) % len(LINES)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tauopt.evaluation.cells import columns_of
-from tauopt.evaluation.drawing.panels import PLAIN, triples
-from tauopt.evaluation.drawing.style import DPI, Points, Sample, label, note, styled
+from tauopt.evaluation.drawing.panels import plain_ticks, triples
+from tauopt.evaluation.drawing.style import DPI, Points, Sample, note, shortened, styled
 from tauopt.evaluation.importance import Importance, metric_of
 from tauopt.evaluation.predictions import Predictions
 
@@ -18,6 +20,10 @@ _HOW = (
     "exchanged among candidates; a feature of objects with all its objects, among candidates with "
     "the same number of them; a group with its mask, among all; mean of five permutations"
 )
+_LETTERS = 44
+"""Letters of a name that are shown; both ends of a longer one."""
+_LINE = 0.18
+"""Inches of a line of the note."""
 MOST = 30
 """Features that are drawn, the most important ones."""
 
@@ -35,11 +41,10 @@ def importance_figure(
     """
     ordered = sorted(found, key=lambda one: -one.lost.value)
     shown = ordered[:MOST]
-    height = 1.6 + 0.24 * len(shown)
-    figure = Figure(figsize=(7.2, height), dpi=DPI)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    figure.subplots_adjust(left=0.34, right=0.965, bottom=0.72 / height, top=1 - 0.42 / height)
+    text = note(predictions, sample)
+    left_out = len(ordered) - len(shown)
+    text += f"\n{left_out} less important ones not shown" if left_out else ""
+    figure, axes = _panel(len(shown), lines=text.count("\n") + 1)
     value, low, high = triples([one.lost for one in shown]).T
     places = np.arange(len(shown))
     axes.barh(places, value, height=0.62, color="#9ecae1", edgecolor="#0072b2", linewidth=0.8)
@@ -47,18 +52,14 @@ def importance_figure(
         value, places, xerr=[value - low, high - value], fmt="none", color="black", elinewidth=1.1
     )
     axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [one.name for one in shown], fontsize=10)
+    axes.set_yticks(places, [_both_ends(one.name) for one in shown], fontsize=10)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_formatter(PLAIN)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     metric = {"auc": "AUC"}.get(metric_of(predictions).metric, metric_of(predictions).metric)
-    axes.set_xlabel(f"{metric} lost when permuted")
-    text = note(predictions, sample)
-    left_out = len(ordered) - len(shown)
-    text += f"\n{left_out} less important ones not shown" if left_out else ""
-    axes.text(0.975, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=9.5,
-              linespacing=1.35)  # fmt: skip
-    label(axes, sample)
+    most = float(np.abs([low, high]).max())
+    plain_ticks(axes, "x", most=most, text=f"{metric} lost when permuted")
+    _finish(figure, axes, text=text, sample=sample)
     return figure, {
         "note": text,
         "metric": metric,
@@ -66,3 +67,34 @@ def importance_figure(
         "names": [one.name for one in ordered],
         "lost": columns_of([one.lost for one in ordered]),
     }
+
+
+def _panel(rows: int, *, lines: int) -> tuple[Figure, Axes]:
+    """Return a figure with room for rows of bars, and for lines of a note below them."""
+    below = 0.72 + _LINE * lines
+    height = 0.42 + 0.46 + 0.24 * rows + below
+    figure = Figure(figsize=(7.2, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.34, right=0.965, bottom=below / height, top=1 - 0.42 / height)
+    return figure, axes
+
+
+def _finish(figure: Figure, axes: Axes, *, text: str, sample: Sample) -> None:
+    """Give names of bars the room that they need, and write title and note."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    widest = max(tick.get_window_extent(renderer).width for tick in axes.get_yticklabels())
+    figure.subplots_adjust(left=min((widest / DPI + 0.25) / figure.get_figwidth(), 0.6))
+    height, right = figure.get_figheight(), axes.get_position().x1
+    figure.text(right, 0.1 / height, text, ha="right", va="bottom", multialignment="right",
+                fontsize=9.5)  # fmt: skip
+    where = ", ".join(part for part in (sample.name, sample.selection) if part)
+    figure.text(0.03, 1 - 0.34 / height, "tauopt", weight="bold", style="italic", size=15)
+    figure.text(right, 1 - 0.34 / height, shortened(where, 60), size=11.5, ha="right")
+
+
+def _both_ends(name: str) -> str:
+    if len(name) <= _LETTERS:
+        return name
+    half = _LETTERS // 2
+    return f"{name[: half - 1]}…{name[-half:]}"

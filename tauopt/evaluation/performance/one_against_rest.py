@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from tauopt.evaluation.cells import columns_of
 from tauopt.evaluation.contender import Contender
-from tauopt.evaluation.drawing.panels import main_and_ratio, ratio_axes, triples
+from tauopt.evaluation.drawing.panels import free_for, main_and_ratio, ratio_axes, top_of, triples
 from tauopt.evaluation.drawing.style import (
-    LINES,
     Points,
     Sample,
+    curve_style,
     headroom,
     label,
     log_y,
@@ -24,6 +24,9 @@ from tauopt.evaluation.paired_curves import paired_curves
 from tauopt.evaluation.performance.trial_figures import ROC_GRID
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, rejections, roc
+
+_FEW = 6
+"""Classes up to which letters of the legend are of the usual size."""
 
 
 def against_rest(predictions: Predictions, name: str) -> Predictions | None:
@@ -73,14 +76,14 @@ def one_against_rest_figure(
         one = against_rest(first, name)
         if one is None:
             continue
-        style = LINES[number % len(LINES)]
+        style = curve_style(number)
         curve = roc(one.score, one.is_signal, one.weights)
         line = rejections(curve, ROC_GRID)
         known = np.array([not measured.limit for measured in line])
         value, low, high = triples(line)[known].T
         main.plot(ROC_GRID[known], value, label=f"{name}: AUC {auc(curve)}", **style)
         main.fill_between(ROC_GRID[known], low, high, color=style["color"], alpha=0.13, linewidth=0)
-        tops.append(float(high.max(initial=1.0)))
+        tops.append(top_of(line))
         points["classes"][name] = {
             "auc": auc(curve).triple,
             "signal_efficiency": rounded(ROC_GRID),
@@ -97,10 +100,13 @@ def one_against_rest_figure(
         ratio_axes(below, ratios, to=contenders[1].name, most=(0.2, 0.75))
     log_y(main)
     main.set_xlim(ROC_GRID[0], 1.0)
-    headroom(main, bottom=1.0, top=max(tops), free=0.3)
     (below or main).set_xlabel("Efficiency of the class")
     main.set_ylabel("Rejection of all others")
-    main.legend(loc="upper right", title=text, alignment="right", fontsize=10)
+    legend = main.legend(
+        loc="upper right", title=text, alignment="right",
+        fontsize=10 if len(points["classes"]) <= _FEW else 8,
+    )  # fmt: skip
+    headroom(main, bottom=1.0, top=max(tops), free=free_for(legend))
     figure.align_ylabels()
     label(main, sample)
     return figure, points

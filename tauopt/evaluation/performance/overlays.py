@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tauopt.evaluation.axes import Axis
 from tauopt.evaluation.contender import Contender
-from tauopt.evaluation.drawing.panels import main_and_ratio, ratio_axes
+from tauopt.evaluation.drawing.panels import main_and_ratio, plain_ticks, ratio_axes, seen_unit
 from tauopt.evaluation.drawing.style import (
     LINES,
     Points,
@@ -148,23 +148,30 @@ def overlaid_training(
     """
     figure, (above, below) = new_figure(rows=2)
     points: Points = {"objective": objective, "trials": {}}
+    most = {key: _largest(histories, key) for key in ("candidates_seen", "val_loss", objective)}
+    unit, divisor = seen_unit(most["candidates_seen"])
     for number, (name, reports) in enumerate(histories.items()):
         columns = {
             key: np.array([float(report.get(key, np.nan)) for report in reports])
             for key in ("candidates_seen", "val_loss", objective)
         }
-        x = columns["candidates_seen"] / 1e3
-        above.plot(x, columns["val_loss"], label=name, **LINES[number % len(LINES)])
-        below.plot(x, columns[objective], **LINES[number % len(LINES)])
+        x = columns["candidates_seen"] / divisor
+        above.plot(x, columns["val_loss"], label=name, **LINES[number])
+        below.plot(x, columns[objective], **LINES[number])
         points["trials"][name] = {
             key: [None if not np.isfinite(v) else v for v in rounded(values)]
             for key, values in columns.items()
         }
-    above.set_ylabel("Validation loss")
-    below.set_ylabel(objective)
-    below.set_xlabel("Candidates seen (thousands)")
+    plain_ticks(above, "y", most=most["val_loss"], text="Validation loss")
+    plain_ticks(below, "y", most=most[objective], text=objective)
+    plain_ticks(below, "x", most=most["candidates_seen"] / divisor, text=unit)
     above.legend(loc="upper right")
     above.margins(x=0.03, y=0.25)
     figure.align_ylabels()
     label(above, replace(sample, selection="training"))
     return figure, points
+
+
+def _largest(histories: Mapping[str, Sequence[Mapping[str, float]]], name: str) -> float:
+    every = [abs(report.get(name, 0.0)) for reports in histories.values() for report in reports]
+    return max((value for value in every if np.isfinite(value)), default=0.0)

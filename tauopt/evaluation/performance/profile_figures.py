@@ -94,8 +94,8 @@ def series(
     aside: int = 1,
 ) -> None:
     """Draw a number in bins; hollow markers stand aside, by so many steps."""
-    x, half = axis.centres, np.abs(np.stack([axis.centres - axis.edges[:-1],
-                                             axis.edges[1:] - axis.centres]))  # fmt: skip
+    x, half = axis.centres, np.abs(np.stack([axis.centres - axis.drawn[:-1],
+                                             axis.drawn[1:] - axis.centres]))  # fmt: skip
     moved = x + aside * _SHIFT * half[1] if hollow else x
     value, low, high = triples(bins).T
     limit = np.array([bool(one and one.limit) for one in bins])
@@ -127,7 +127,7 @@ def y_limits(axes: Axes, found: Profile) -> None:
 def x_axis(axes: Axes, axis: Axis) -> None:
     """Label the axis of a variable, with names where its bins are values."""
     axes.set_xlabel(axis.text)
-    axes.set_xlim(axis.edges[0], axis.edges[-1])
+    axes.set_xlim(axis.drawn[0], axis.drawn[-1])
     if axis.names:
         axes.set_xticks(axis.centres, axis.names)
     if axis.log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from tauopt.evaluation.cells import cells_of, columns_of, efficiencies
 from tauopt.evaluation.cells import rejections as background_rejections
 from tauopt.evaluation.contender import Contender
-from tauopt.evaluation.drawing.panels import main_and_ratio, ratio_axes, triples
+from tauopt.evaluation.drawing.panels import (
+    free_for,
+    main_and_ratio,
+    ratio_axes,
+    top_of,
+    triples,
+)
+from tauopt.evaluation.drawing.point_names import name_points
 from tauopt.evaluation.drawing.style import (
     LINES,
     MARKERS,
@@ -33,8 +40,6 @@ from tauopt.evaluation.roc import auc, rejections, roc
 
 _NAMED = 12
 """Characters of a working point's name beside its marker."""
-_RIGHTMOST = 0.9
-"""Signal efficiency from which on names stand at the left of their markers."""
 
 
 @styled
@@ -58,13 +63,14 @@ def roc_ratio_figure(
     first = contenders[0].predictions
     figure, main, below = main_and_ratio(ratio=len(contenders) > 1)
     points: Points = {"note": note(first, sample), "curves": {}}
-    tops, measurable = [], np.ones(len(ROC_GRID), np.bool_)
+    tops: list[float] = []
+    measurable = np.ones(len(ROC_GRID), np.bool_)
     for number, one in enumerate(contenders):
         curve = roc(one.predictions.score, one.predictions.is_signal, one.predictions.weights)
         line, under = rejections(curve, ROC_GRID), auc(curve)
         _draw(main, line, number=number, text=f"{one.name}: AUC {under}")
-        working = _markers(main, one, number=number, named=number == 0, rng=rng)
-        tops.append(line[0].high)
+        working = _markers(main, one, number=number, rng=rng)
+        tops.append(top_of(line))
         measurable &= [not value.limit for value in line]
         points["curves"][one.name] = {
             "auc": under.triple,
@@ -76,10 +82,11 @@ def roc_ratio_figure(
         points["ratio"] = _ratios(below, contenders, contenders[base], measurable, rng=rng)
     log_y(main)
     main.set_xlim(ROC_GRID[0], 1.0)
-    headroom(main, bottom=1.0, top=max(10.0, *tops), free=0.22)
     (below or main).set_xlabel("Signal efficiency")
     main.set_ylabel("Background rejection (1 / efficiency)")
-    main.legend(loc="upper right", title=points["note"], alignment="right")
+    legend = main.legend(loc="upper right", title=points["note"], alignment="right")
+    headroom(main, bottom=1.0, top=max(10.0, *tops), free=free_for(legend))
+    _name_working_points(main, points["curves"][contenders[0].name]["working_points"])
     figure.align_ylabels()
     label(main, sample)
     return figure, points
@@ -94,7 +101,7 @@ def _draw(axes: Axes, line: Sequence[Measured], *, number: int, text: str) -> No
 
 
 def _markers(
-    axes: Axes, one: Contender, *, number: int, named: bool, rng: np.random.Generator
+    axes: Axes, one: Contender, *, number: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Draw the working points, and return them by name: efficiency and rejection, with errors."""
     predictions = one.predictions
@@ -116,10 +123,6 @@ def _markers(
         lolims=limit, fmt=MARKERS[number], color=LINES[number]["color"],
         markerfacecolor="white", markersize=5.5, elinewidth=1.2, zorder=4,
     )  # fmt: skip
-    if named:
-        for name, (at, _, _), (value, _, _) in zip(one.passes, x, y, strict=True):
-            if np.isfinite(value):
-                _name(axes, name, at=at, value=value)
     return {
         name: {
             "signal_efficiency": at.triple if at else None,
@@ -130,13 +133,14 @@ def _markers(
     }
 
 
-def _name(axes: Axes, name: str, *, at: float, value: float) -> None:
-    """Write a working point's name beside its marker, on the side where the figure goes on."""
-    to_the_left = at > _RIGHTMOST
-    axes.annotate(
-        name[:_NAMED], (at, value), xytext=(-7, -14) if to_the_left else (7, 5),
-        textcoords="offset points", ha="right" if to_the_left else "left", fontsize=10, zorder=5,
-    )  # fmt: skip
+def _name_working_points(axes: Axes, points: Mapping[str, Any]) -> None:
+    """Write the names of working points, from `_markers`, beside their markers."""
+    known = {
+        name[:_NAMED]: (one["signal_efficiency"][0], one["rejection"][0])
+        for name, one in points.items()
+        if one["signal_efficiency"] and one["rejection"]
+    }
+    name_points(axes, known, size=10)
 
 
 def _ratios(

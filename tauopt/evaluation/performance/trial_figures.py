@@ -12,11 +12,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tauopt.evaluation.drawing.panels import free_for, plain_ticks, seen_unit, top_of
 from tauopt.evaluation.drawing.style import (
     LINES,
     MARKERS,
     Points,
     Sample,
+    curve_style,
     headroom,
     label,
     log_y,
@@ -35,6 +37,8 @@ ROC_GRID = np.linspace(0.2, 1.0, 161)
 """Signal efficiencies of the drawn curve."""
 _LETTERS = 66
 """Letters of a label that fit below a figure."""
+_FLAT = 1e-3
+"""Part of a value that its curve's axis spans at least: ticks of a flat curve stay short."""
 SCORE_BINS = np.linspace(0.0, 1.0, 31)
 
 
@@ -58,10 +62,12 @@ def roc_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Poi
         if (part := chosen_prongs(predictions, prongs)) is not None
     }
     points: Points = {"note": note(predictions, sample), "curves": {}}
+    tops: list[float] = []
     for number, (name, part) in enumerate(chosen.items()):
         curve = roc(part.score, part.is_signal, part.weights)
         line = rejections(curve, ROC_GRID)
         working = rejections(curve, np.array(EFFICIENCIES))
+        tops.append(top_of([*line, *working]))
         under = auc(curve)
         _draw_curve(axes, line, working, number=number, text=f"{name}: AUC {under}")
         points["curves"][name] = {
@@ -71,11 +77,10 @@ def roc_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Poi
         }
     log_y(axes)
     axes.set_xlim(ROC_GRID[0], 1.0)
-    tops = [curve["high"][0] for curve in points["curves"].values()]
-    headroom(axes, bottom=1.0, top=max(10.0, *tops), free=0.25)
     axes.set_xlabel("Signal efficiency")
     axes.set_ylabel("Background rejection (1 / efficiency)")
-    axes.legend(loc="upper right", title=points["note"], alignment="right")
+    legend = axes.legend(loc="upper right", title=points["note"], alignment="right")
+    headroom(axes, bottom=1.0, top=max(10.0, *tops), free=free_for(legend))
     label(axes, sample)
     return figure, points
 
@@ -130,7 +135,7 @@ def score_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, P
         points["classes"][name] = {"density": rounded(density), "error": rounded(error)}
         if not density.any():
             continue
-        style = LINES[index % len(LINES)]
+        style = curve_style(index)
         if name not in predictions.signal:
             axes.stairs(density, SCORE_BINS, fill=True, color="#bbbbbb", alpha=0.6)
         axes.stairs(density, SCORE_BINS, label=name, linewidth=1.6, **style)
@@ -139,10 +144,11 @@ def score_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, P
         largest = max(largest, density.max())
     log_y(axes)
     axes.set_xlim(0.0, 1.0)
-    headroom(axes, bottom=max(smallest / 2, largest / 1e5), top=2 * largest, free=0.27)
     axes.set_xlabel("Score: probability of " + _signal_name(predictions))
     axes.set_ylabel("Density")
-    axes.legend(loc="upper center", ncols=3, title=points["note"], columnspacing=1.2)
+    legend = axes.legend(loc="upper center", ncols=3, title=points["note"], columnspacing=1.2)
+    least = max(smallest / 2, largest / 1e5)
+    headroom(axes, bottom=least, top=2 * largest, free=free_for(legend))
     label(axes, sample)
     return figure, points
 
@@ -224,7 +230,7 @@ def training_figure(
     """
     figure, (above, below) = new_figure(rows=2)
     seen = _series(history, "candidates_seen")
-    unit, divisor = ("million ", 1e6) if seen.max() >= 1e6 else ("thousand ", 1e3)
+    unit, divisor = seen_unit(float(seen.max()))
     x = seen / divisor
     size = 4 if len(x) <= 40 else 0
     for number, (name, of) in enumerate({"loss": "training", "val_loss": "validation"}.items()):
@@ -240,19 +246,21 @@ def training_figure(
     best = ties[np.argmin(_series(history, "val_loss")[ties])]  # as the trial keeps them
     below.plot(
         x[best], values[best], "*", color="#d55e00", markersize=12, zorder=4,
-        label=f"best: {values[best]:.4g}",
+        label=f"best: {float(f'{values[best]:.4g}'):,g}",
     )  # fmt: skip
-    above.set_ylabel("Loss")
-    below.set_ylabel(objective)
-    below.set_xlabel(f"Candidates seen ({unit.strip()}s)")
+    plain_ticks(below, "x", most=float(x.max()), text=unit)
     above.margins(x=0.03)
     above.legend(loc="upper right", title=text, alignment="right")
     below.legend(loc="upper left")
     losses = _series(history, "loss"), _series(history, "val_loss")
-    for axes, shown, free in ((above, losses, 0.4), (below, (values, low, high), 0.2)):
+    for axes, name, shown, free in (
+        (above, "Loss", losses, 0.4), (below, objective, (values, low, high), 0.2),
+    ):  # fmt: skip
         least, most = np.nanmin(shown), np.nanmax(shown)
-        height = (most - least) or abs(most) or 1.0
+        largest = max(abs(least), abs(most))
+        height = max(most - least, _FLAT * largest) or 1.0
         axes.set_ylim(least - 0.06 * height, most + free / (1 - free) * height)
+        plain_ticks(axes, "y", most=largest, text=name)
     figure.align_ylabels()
     label(above, sample)
     names = ("candidates_seen", "loss", "val_loss", objective)

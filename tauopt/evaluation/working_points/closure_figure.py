@@ -106,7 +106,7 @@ def _series(
     """Draw one working point; shifted by a part of half a bin, it has no bars along x."""
     value, low, high = triples(bins).T
     limit = np.array([bool(one and one.limit) for one in bins])
-    before, after = axis.centres - axis.edges[:-1], axis.edges[1:] - axis.centres
+    before, after = axis.centres - axis.drawn[:-1], axis.drawn[1:] - axis.centres
     axes.errorbar(
         axis.centres + (shift or 0.0) * np.minimum(before, after), value,
         xerr=[before, after] if shift is None else None,

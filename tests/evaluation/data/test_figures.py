@@ -96,6 +96,29 @@ def test_all_text_lies_inside_the_figure(physical):
         assert box.y1 <= height
 
 
+@pytest.mark.parametrize("classes", [2, 18])
+def test_panels_labels_and_legend_lie_beside_each_other(classes):
+    rng = np.random.default_rng(4)
+    many = {f"a_class_named_{n}": Values(rng.normal(size=50), np.ones(50)) for n in range(classes)}
+    sums = {"sums": [1e9] + [1.0] * 41, "squares": [1.0] * 42}
+    wide = {
+        "variable": "pt",
+        "edges": np.geomspace(20, 500, 41).tolist(),
+        "classes": {name: {"candidates": 50, "before": sums, "after": sums} for name in many},
+    }
+    for figure, _ in (
+        feature_figure(many, many, name="tracks.pt", transform="x", sample=SAMPLE),
+        spectrum_figure(wide, sample=SAMPLE),
+    ):
+        figure.canvas.draw()
+        left, right = figure.axes
+        assert right.yaxis.get_tightbbox().x0 > left.get_window_extent().x1 + 5
+        legend = figure.legends[0].get_window_extent()
+        assert legend.y0 > left.get_window_extent().y1
+        assert legend.width < figure.bbox.width
+        assert figure.get_tightbbox().x0 >= 0
+
+
 def test_points_of_a_feature_are_fractions_with_both_overflows(physical):
     _, points = feature_figure(
         physical, physical, name="tracks.pt", transform="x", sample=SAMPLE

@@ -10,6 +10,7 @@ from tauopt.evaluation.contender import Contender, decided, scored
 from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.importance import Importance
 from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.performance.importance_figure import importance_figure
 from tauopt.evaluation.performance.pages import Subject, pages
 from tauopt.evaluation.performance.roc_figures import roc_ratio_figure
 
@@ -109,6 +110,47 @@ def test_working_points_lie_on_the_curve():
             assert point["signal_efficiency"][0] == pytest.approx(float(name[:2]) / 100, abs=0.02)
             near = np.interp(point["signal_efficiency"][0], at, rejection)
             assert point["rejection"][0] == pytest.approx(near, rel=0.25)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("sigma", [0.05, 0.5])
+def test_names_of_working_points_lie_on_no_curve_and_within_the_frame(order, sigma):
+    first, _ = contenders()
+    noise = sigma * np.random.default_rng(2).normal(size=len(first.predictions))
+    other = scored("stored RNN", first.predictions.score + noise, first.predictions)
+    shown = decided([Contender("trial", first.predictions), other][::order], None)
+    figure, _ = roc_ratio_figure(shown, sample=SAMPLE, rng=np.random.default_rng(1))
+    figure.canvas.draw()
+    main = figure.axes[0]
+    names = [text for text in main.texts if text.get_text().endswith("%")]
+    assert len(names) == 4
+    for number, text in enumerate(names):
+        box = text.get_window_extent()
+        for line in main.lines:
+            x, y = line.get_xdata(), line.get_ydata()
+            grid = np.linspace(x.min(), x.max(), 2000)
+            dense = np.column_stack([grid, np.interp(grid, x, y)])
+            assert not box.count_contains(main.transData.transform(dense)), text.get_text()
+        assert main.bbox.contains(box.x0, box.y0)
+        assert main.bbox.contains(box.x1, box.y1)
+        assert not box.overlaps(main.get_legend().get_window_extent())
+        assert not box.count_overlaps([one.get_window_extent() for one in names[:number]])
+
+
+@pytest.mark.parametrize("value", [0.2, -0.2, 2e-6])
+def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
+    names = ["candidate", "particle_flow_candidates_in_the_isolation_cone_of_the_tau", "tracks"]
+    lost = Measured(value, value - 0.1 * abs(value), value + 0.1 * abs(value))
+    found = [Importance(name, lost, True) for name in names]
+    predictions = contenders(reference=False)[0].predictions
+    figure, points = importance_figure(found, predictions, sample=SAMPLE)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    (note,) = [text for text in figure.texts if text.get_text() == points["note"]]
+    assert note.get_window_extent().y1 < axes.xaxis.get_tightbbox().y0
+    assert figure.get_tightbbox().x0 >= 0
+    assert not axes.xaxis.get_offset_text().get_visible()
+    assert points["names"][1] == names[1]
 
 
 def test_scores_of_other_candidates_are_not_compared():

@@ -8,7 +8,8 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.evaluation.drawing.save import save_figure
-from tauopt.evaluation.drawing.style import FIGURE_SIZE, LINES, Sample
+from tauopt.evaluation.drawing.style import FIGURE_SIZE, LINES, Sample, curve_style
+from tauopt.evaluation.performance.overlays import overlaid_training
 from tauopt.evaluation.performance.trial_figures import (
     confusion_figure,
     roc_figure,
@@ -98,8 +99,9 @@ def test_legends_do_not_cover_curves(predictions, reports):
                 assert not legend.count_contains(shown)
 
 
-def test_lines_differ_in_grey_too():
+def test_lines_differ_in_grey_too_and_those_of_many_classes_somehow():
     assert len({str(line["linestyle"]) for line in LINES}) == len(LINES)
+    assert len({str(curve_style(number)) for number in range(len(LINES) ** 2)}) == len(LINES) ** 2
 
 
 def test_roc_points_are_the_numbers_of_the_summary(predictions):
@@ -150,6 +152,43 @@ def test_training_curves_need_neither_errors_nor_many_reports(reports, errors):
     figure, points = training_figure(rows, objective="auc", sample=SAMPLE)
     figure.canvas.draw()
     assert points["auc"] == pytest.approx([row["auc"] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("loss", "seen", "labels"),
+    [
+        (1.0, 1e2, ("Loss", "Candidates seen (thousands)")),
+        (1e6, 1e6, ("Loss / 10⁶", "Candidates seen (millions)")),
+        (1e-6, 1e9, ("Loss / 10⁻⁶", "Candidates seen (billions)")),
+    ],
+)
+def test_no_power_of_ten_lies_over_the_frame_of_training_curves(loss, seen, labels):
+    rows = [
+        row | {"loss": loss * row["loss"], "val_loss": loss * row["val_loss"],
+               "candidates_seen": seen * n, "auc": 1e4 * row["auc"]}
+        for n, row in enumerate(history(20, errors=False), 1)
+    ]  # fmt: skip
+    alone, _ = training_figure(rows, objective="auc", sample=SAMPLE)
+    several, _ = overlaid_training({"a": rows, "b": rows}, objective="auc", sample=SAMPLE)
+    for figure, before in ((alone, ""), (several, "Validation ")):
+        figure.canvas.draw()
+        above, below = figure.axes
+        told = above.get_ylabel().lower(), below.get_xlabel()
+        assert told == ((before + labels[0]).lower(), labels[1])
+        for axis in (above.yaxis, below.yaxis, below.xaxis):
+            assert not axis.get_offset_text().get_visible()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(box.x0, box.y0) >= 0
+        assert (box.x1, box.y1) <= (width, height)
+
+
+def test_a_flat_loss_has_short_numbers_at_its_axis():
+    rows = [row | {"loss": 0.6931471, "val_loss": 0.6931472} for row in history(9)]
+    figure, _ = training_figure(rows, objective="auc", sample=SAMPLE)
+    figure.canvas.draw()
+    ticks = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert len(set(ticks)) == len(ticks)
+    assert max(map(len, ticks)) <= 6
 
 
 def test_of_equal_values_the_star_stands_at_the_lowest_loss():
