@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tauopt.evaluation.measured import equation, shown_chance
+
 
 @dataclass(frozen=True)
 class Check:
@@ -30,16 +32,18 @@ class Check:
     """Least or largest value, or the part of the champion's that may be lost."""
     p: float | None = None
     """Chance that the limit holds all the same, of a comparison with the champion."""
+    p_limit: bool = False
+    """Whether that is an upper bound: no replica of the bootstrap says that it holds."""
 
     def __str__(self) -> str:
         champion = f", champion {self.against}, {self.change}" if self.against else ""
-        chance = f", p = {self.p:.2g}" if self.p is not None else ""
+        chance = f", {equation(self.p, bound=self.p_limit)}" if self.p is not None else ""
         return f"{self.name}: {self.found}{champion}{chance}; asked: {self.asked}"
 
     @property
     def row(self) -> tuple[str, ...]:
         """Name, found, champion, change, p, asked, answer: a row of a table."""
-        chance = "" if self.p is None else f"{self.p:.2g}"
+        chance = "" if self.p is None else shown_chance(self.p, bound=self.p_limit)
         answer = "yes" if self.passed else "NO"
         return self.name, self.found, self.against, self.change, chance, self.asked, answer
 

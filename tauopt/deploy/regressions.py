@@ -130,6 +130,7 @@ def _check(
         champion=tuple(theirs.triple),
         limit=allowed,
         p=p,
+        p_limit=found.worse_is_bound and p < 1.0,
     )
 
 

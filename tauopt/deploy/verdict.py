@@ -12,7 +12,7 @@ import numpy as np
 from tauopt.deploy.check import Check
 from tauopt.errors import PromotionRefused
 from tauopt.evaluation.bootstrap import Difference
-from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.measured import Measured, equation
 
 WORSE_BELOW = 0.05
 """A trial is clearly worse than the champion if the chance that it is not is below this."""
@@ -147,7 +147,8 @@ def compare(difference: Difference | None, *, allowed: float = 0.0) -> tuple[Out
         return "first", "there is no champion yet"
     amount = f"difference {difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}]"
     if difference.p_worse < WORSE_BELOW:
-        chance = f"p = {difference.p_worse:.2g} < {WORSE_BELOW:g}"
+        p = equation(difference.p_worse, bound=difference.worse_is_bound)
+        chance = f"{p}, less than {WORSE_BELOW:g}"
         beyond = f", by more than the {100 * allowed:g} % that may be lost" if allowed else ""
         where = f"on the test split{beyond}"
         return "worse", f"clearly worse than the champion {where} ({amount}, {chance})"

@@ -30,6 +30,18 @@ class Difference:
     high: float
     p_worse: float
     p_better: float
+    least: float = 0.0
+    """Least chance that the replicas can tell; one at it is an upper bound."""
+
+    @property
+    def worse_is_bound(self) -> bool:
+        """Whether no replica says that a is not worse, so that `p_worse` is an upper bound."""
+        return self.p_worse <= self.least
+
+    @property
+    def better_is_bound(self) -> bool:
+        """Likewise of `p_better`."""
+        return self.p_better <= self.least
 
 
 def paired_bootstrap(
@@ -92,6 +104,7 @@ def difference_of(value: float, differences: Floats, *, spare: Floats | float = 
         high=float(max(high, value)),
         p_worse=float((spared >= 0).sum() + 1) / (len(known) + 1),
         p_better=float((known <= 0).sum() + 1) / (len(known) + 1),
+        least=1.0 / (len(known) + 1),
     )
 
 

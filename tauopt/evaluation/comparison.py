@@ -30,6 +30,8 @@ class Against:
     """Chance of such a difference, either way, between equals."""
     p_holm: float | None = None
     """Corrected for the number of trials that the base is compared with."""
+    p_limit: bool = False
+    """Whether both are upper bounds: no replica of the bootstrap is on the other side."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _against(row: Row, corrected: Iterator[float]) -> Against:
     if row.difference is None:
         return Against(row.value)
     there = row.difference
-    return Against(row.value, there.value, there.low, there.high, row.p_value, next(corrected))
+    ends = there.value, there.low, there.high
+    return Against(row.value, *ends, row.p_value, next(corrected), row.p_limit)
 
 
 def as_csv(found: Comparison) -> str:
@@ -106,12 +109,15 @@ def as_csv(found: Comparison) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     head = ["candidates", "metric", "trial", *parts]
-    writer.writerow([*head, "difference", "difference_low", "difference_high", "p", "p_holm"])
+    writer.writerow(
+        [*head, "difference", "difference_low", "difference_high", "p", "p_holm", "p_limit"]
+    )
     for line in found.lines:
         every = (Against(line.base), *line.others)
         for name, one in zip(found.names, every, strict=True):
             cells = [getattr(one.value, part) for part in parts]
             cells += [one.difference, one.low, one.high, one.p_value, one.p_holm]
+            cells.append(None if one.difference is None else one.p_limit)
             told = ["" if c is None else f"{c:.6g}" if isinstance(c, float) else c for c in cells]
             writer.writerow([line.candidates, line.metric, name, *told])
     return text.getvalue()

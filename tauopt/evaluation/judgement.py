@@ -14,9 +14,9 @@ from tauopt.config.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.evaluation.bootstrap import Difference, paired_bootstrap
 from tauopt.evaluation.contender import Contender
-from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.measured import Measured, equation
 from tauopt.evaluation.metrics import measure
-from tauopt.evaluation.paired_curves import paired_curves
+from tauopt.evaluation.paired_curves import number_of_replicas, paired_curves
 from tauopt.evaluation.summary import EFFICIENCIES, PRONGS
 from tauopt.evaluation.working_rows import working_numbers
 
@@ -46,13 +46,15 @@ class Row:
         return min(1.0, 2 * min(self.difference.p_worse, self.difference.p_better))
 
     @property
+    def p_limit(self) -> bool:
+        """Whether the chance is an upper bound: no replica is on the other side."""
+        there = self.difference
+        return there is not None and (there.worse_is_bound or there.better_is_bound)
+
+    @property
     def p_told(self) -> str:
-        """The chance in words: `p = 0.3`, or `p < 0.005` where no replica is on the other side."""
-        if self.difference is None:
-            return ""
-        none = max(self.difference.p_worse, self.difference.p_better) == 1.0
-        sign = "<" if none and self.p_value != 1.0 else "="
-        return f"p {sign} {self.p_value:.2g}"
+        """The chance in words: `p = 0.3`, or `p < 0.005`."""
+        return "" if self.p_value is None else equation(self.p_value, bound=self.p_limit)
 
     @property
     def sigma(self) -> float | None:
@@ -123,7 +125,8 @@ def _accuracies(name: str, chosen: Sequence[Contender], rng: np.random.Generator
             yield Row(name, str(objective), value)
             continue
         other = alike[0].predictions
-        difference = paired_bootstrap(objective, one.predictions, other, rng=rng)
+        replicas = number_of_replicas(len(other))
+        difference = paired_bootstrap(objective, one.predictions, other, rng=rng, replicas=replicas)
         yield Row(name, str(objective), value, measure(objective, other), difference)
 
 
@@ -137,6 +140,7 @@ def as_json(table: Sequence[Row]) -> list[dict[str, Any]]:
             "reference": asdict(row.reference) if row.reference else None,
             "difference": asdict(row.difference) if row.difference else None,
             "p_value": row.p_value,
+            "p_limit": row.p_limit,
             "sigma": row.sigma,
         }
         for row in table
@@ -151,13 +155,14 @@ def as_csv(table: Sequence[Row]) -> str:
     head += [f"reference_{part}" for part in parts] + [f"difference_{end}" for end in ends]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*head, "p_value", "sigma"])
+    writer.writerow([*head, "p_value", "p_limit", "sigma"])
     for row in table:
         cells: list[Any] = [row.candidates, row.metric]
         for measured in (row.value, row.reference):
             cells += [getattr(measured, part) if measured else "" for part in parts]
         cells += [getattr(row.difference, end) if row.difference else "" for end in ends]
-        cells += ["" if one is None else one for one in (row.p_value, row.sigma)]
+        chance = [row.p_value, row.p_limit, row.sigma] if row.difference else [""] * 3
+        cells += chance
         writer.writerow([f"{c:.6g}" if isinstance(c, float) else c for c in cells])
     return text.getvalue()
 

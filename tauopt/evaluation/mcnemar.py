@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.evaluation.bootstrap import check_same
+from tauopt.evaluation.measured import equation
 from tauopt.evaluation.predictions import Predictions
 from tauopt.physics.tails import fair_coin_tails
 
@@ -23,7 +24,7 @@ class McNemar:
     """Two-sided, exact: binomial with probability 1/2 for each of these candidates."""
 
     def __str__(self) -> str:
-        return f"{self.only_one:,} against {self.only_other:,}, p = {self.p_value:.2g}"
+        return f"{self.only_one:,} against {self.only_other:,}, {equation(self.p_value)}"
 
 
 def mcnemar(one: Predictions, other: Predictions) -> McNemar | None:

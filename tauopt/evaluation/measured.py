@@ -46,6 +46,23 @@ def shown(triple: Sequence[float]) -> str:
     return str(Measured(value, low, high, limit=low == value == high))
 
 
+_TINY = 1e-300
+"""Chances below this are told as a bound: some are too small for floating point."""
+
+
+def shown_chance(p: float, *, bound: bool = False) -> str:
+    """Return a chance as text: `0.031`, or `< 0.005` where it is an upper bound."""
+    if p < _TINY:
+        return f"< {_TINY:g}"
+    return f"< {p:.2g}" if bound else f"{p:.2g}"
+
+
+def equation(p: float, *, bound: bool = False) -> str:
+    """Return a chance as `p = 0.031`, or `p < 0.005`."""
+    text = shown_chance(p, bound=bound)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def wilson(fraction: float, variance: float, number: float) -> tuple[float, float]:
     """Return the 68 % interval of a weighted fraction.
 

@@ -52,6 +52,11 @@ class Paired:
         return difference_of(value, self.replicas[:, 0, number] - self.replicas[:, 1, number])
 
 
+def number_of_replicas(candidates: int) -> int:
+    """Return how often so many candidates are resampled, for errors and chances down to 0.005."""
+    return int(np.clip(_WORK / max(candidates, 1), _FEWEST, REPLICAS))
+
+
 def paired_curves(
     a: Predictions, b: Predictions, at: Floats, *, rng: np.random.Generator
 ) -> Paired:
@@ -65,8 +70,7 @@ def paired_curves(
     check_same(a, b)
     numbers = curve_numbers(a, at), curve_numbers(b, at)
     once = np.ones(len(a))
-    count = int(np.clip(_WORK / max(len(a), 1), _FEWEST, REPLICAS))
-    replicas = np.empty((count, 2, 1 + len(at)))
+    replicas = np.empty((number_of_replicas(len(a)), 2, 1 + len(at)))
     for replica in replicas:
         times = rng.poisson(1.0, len(a)).astype(np.float64)
         replica[0], replica[1] = numbers[0](times), numbers[1](times)

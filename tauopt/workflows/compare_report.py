@@ -49,7 +49,8 @@ def report(result: Compared) -> str:
 
 On the {result.sample}: {counts} candidates, which all of these trials judge. Differences are to \
 {base}, with 68 % statistical errors, from a paired bootstrap of the candidates; p is the chance \
-of such a difference, either way, between equals{_corrected(many)}.
+of such a difference, either way, between equals{_corrected(many)}; "<" stands where no replica \
+is on the other side, so that the chance is known to be smaller and no more.
 
 ## Settings that differ
 
@@ -105,9 +106,12 @@ def number_row(line: Line) -> list[str]:
 
 
 def _difference(one: Against) -> list[str]:
-    if one.difference is None or one.low is None or one.high is None:
+    from tauopt.evaluation.measured import shown_chance
+
+    if one.difference is None or one.low is None or one.high is None or one.p_holm is None:
         return ["", ""]
-    return [f"{one.difference:+.3g} [{one.low:+.3g}, {one.high:+.3g}]", f"{one.p_holm:.2g}"]
+    ends = f"{one.difference:+.3g} [{one.low:+.3g}, {one.high:+.3g}]"
+    return [ends, shown_chance(one.p_holm, bound=one.p_limit)]
 
 
 def mcnemar_told(result: Compared) -> str:

@@ -1,6 +1,7 @@
 """The promotion gate on made-up predictions: needs no network."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,8 @@ from tauopt.deploy.check import Check
 from tauopt.deploy.gate import costs_of, floors, limits, stated_data
 from tauopt.deploy.regressions import regressions
 from tauopt.deploy.verdict import MAX_TAG, Verdict
-from tauopt.evaluation.bootstrap import paired_bootstrap
+from tauopt.deploy.verdict import compare as verdict_of
+from tauopt.evaluation.bootstrap import Difference, paired_bootstrap
 from tauopt.evaluation.measured import Measured
 from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
@@ -142,6 +144,15 @@ def test_a_loss_in_a_single_bin_is_found_there_although_the_whole_is_as_good():
     failed = checks["auc in pt 27 to 30"]
     assert failed.value[0] < 0.9 * failed.champion[0]
     assert "at most 2 % lost" in str(failed)
+    assert failed.p_limit
+    assert failed.row[4] == f"< {failed.p:.2g}"
+    assert f"p < {failed.p:.2g};" in str(failed)
+
+
+def test_the_reason_of_a_refusal_tells_a_chance_at_its_least_as_a_bound():
+    whole = Difference(-3.0, -4.0, -2.0, p_worse=1 / 1001, p_better=1.0, least=1 / 1001)
+    assert "p < 0.001, less than 0.05" in verdict_of(whole)[1]
+    assert "p = 0.02, less than 0.05" in verdict_of(replace(whole, p_worse=0.02))[1]
 
 
 def test_many_bins_of_equal_networks_are_not_refused_by_chance():

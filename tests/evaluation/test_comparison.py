@@ -7,6 +7,7 @@ import pytest
 from tauopt.evaluation.comparison import as_csv, compare
 from tauopt.evaluation.contender import Contender
 from tauopt.evaluation.metrics import ObjectiveName, measure
+from tauopt.workflows.compare_report import number_row
 
 from .test_bootstrap import smeared, with_prongs
 
@@ -45,6 +46,20 @@ def test_a_worse_trial_is_found_and_an_equal_one_not(found):
     assert found.mcnemar[0].only_other > found.mcnemar[0].only_one
     assert found.mcnemar[0].p_value < 0.01
     assert found.mcnemar[1].p_value == 1
+
+
+def test_a_chance_below_what_the_replicas_can_tell_is_a_bound_wherever_it_is_told(found):
+    of_auc = line(found, "all", "auc")
+    bad, same = of_auc.others
+    assert (bad.p_limit, same.p_limit) == (True, False)
+    assert number_row(of_auc)[5] == f"< {bad.p_holm:.2g}" == "< 0.01"
+    assert number_row(of_auc)[8] == f"{same.p_holm:.2g}"
+    told = next(x for x in found.as_json()["lines"] if x["metric"] == "auc")
+    assert [one["p_limit"] for one in told["others"]] == [True, False]
+    rows = [row for row in csv.DictReader(io.StringIO(as_csv(found))) if row["metric"] == "auc"]
+    assert [row["p_limit"] for row in rows[:3]] == ["", "True", "False"]
+    # As many replicas for accuracies as for the rest: all have the same least chance.
+    assert number_row(line(found, "all", "accuracy"))[5] == "< 0.01"
 
 
 def test_the_table_has_a_line_a_number_and_trial(found):

@@ -87,6 +87,8 @@ def test_a_chance_below_what_the_replicas_can_tell_is_told_as_a_bound():
     assert auc.p_told == "p < 0.005"
     same = rows([Contender("a", good), Contender("b", good)], rng=rng)
     assert {row.p_told for row in same} == {"p = 1"}
+    assert as_json([auc])[0]["p_limit"]
+    assert not any(one["p_limit"] for one in as_json(same))
 
 
 def test_files_hold_what_the_table_holds(predictions, stored):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
-from tauopt.evaluation.mcnemar import holm, mcnemar
+from tauopt.evaluation.mcnemar import McNemar, holm, mcnemar
 
 from .toys import several_classes
 
@@ -49,6 +49,10 @@ def test_equal_networks_are_refused_as_often_as_the_chance_says():
         chances.append(mcnemar(*networks(rng, right=drawn[0], others=drawn[1])).p_value)
     assert np.mean(np.array(chances) < 0.1) < 0.14
     assert np.mean(chances) > 0.45
+
+
+def test_a_chance_too_small_for_a_number_is_told_as_a_bound():
+    assert str(McNemar(0, 5000, 0.0)) == "0 against 5,000, p < 1e-300"
 
 
 def test_unequal_weights_are_no_matter_for_it_and_equal_ones_are():
