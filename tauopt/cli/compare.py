@@ -18,6 +18,14 @@ def compare(
         list[str],
         typer.Argument(metavar="RUN RUN...", help="Run ids, models:/NAME@champion, or folders."),
     ],
+    efficiency: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--efficiency",
+            metavar="E,...",
+            help="Signal efficiencies of rejections [default: 0.6,0.75,0.85,0.95].",
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", help="Folder of the results [default: OUTPUT/comparisons/NAMES]."),
@@ -28,9 +36,16 @@ def compare(
     """Compare trials with the first: settings, numbers with errors, curves, significances."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.compare import compare as run
+    from tauopt.workflows.evaluated import efficiencies_of
 
     with progress() as listener:
-        found = run(trials, to=to, output=output, progress=listener)
+        found = run(
+            trials,
+            efficiencies=efficiencies_of(efficiency or ()),
+            to=to,
+            output=output,
+            progress=listener,
+        )
     if json:
         print_json(found.as_json())
     else:

@@ -39,6 +39,14 @@ def evaluate(
             help="Spectators to draw against [default: pt,eta,mu,prongs,decay_mode].",
         ),
     ] = "",
+    efficiency: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--efficiency",
+            metavar="E,...",
+            help="Signal efficiencies of working points [default: 0.6,0.75,0.85,0.95].",
+        ),
+    ] = None,
     reference: Annotated[
         str,
         typer.Option(
@@ -66,6 +74,7 @@ def evaluate(
     """Draw and measure a trial on the sealed test split or other ntuples, against a reference."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.evaluate import evaluate as run
+    from tauopt.workflows.evaluated import efficiencies_of
 
     with progress() as listener:
         found = run(
@@ -73,6 +82,7 @@ def evaluate(
             files=files or (),
             select=select,
             bins=[name.strip() for name in bins.split(",") if name.strip()],
+            efficiencies=efficiencies_of(efficiency or ()),
             reference=reference,
             importance=importance,
             to=to,

@@ -22,7 +22,9 @@ from tauopt.evaluation.axes import VARIABLES
 from tauopt.evaluation.contender import Contender, decided
 from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.performance.pages import Subject
+from tauopt.evaluation.plain_points import named
 from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.summary import EFFICIENCIES
 from tauopt.evaluation.working_points.points import WorkingPoints
 from tauopt.physics.expressions import Expression
 from tauopt.progress import Progress
@@ -41,6 +43,7 @@ class Wish:
     Attributes:
         select: expression on spectators that keeps a candidate; empty keeps all.
         bins: spectators that efficiencies are drawn against; none are the usual ones.
+        efficiencies: of the signal, of working points and rejections; none are the usual ones.
         other: the trial that it is compared with, ...
         stored: ... or the spectator whose score it is, ...
         stored_name: what figures call that.
@@ -50,6 +53,7 @@ class Wish:
 
     select: str = ""
     bins: Sequence[str] = ()
+    efficiencies: Sequence[float] = ()
     other: Trial | None = None
     stored: str = ""
     stored_name: str = ""
@@ -100,12 +104,16 @@ def subject_of(
         mask[mask] = kept
         told += f", {wish.select}"
     if contenders[0].predictions.has_background:
-        contenders = decided(contenders, _points(client, ran, own, progress=progress))
+        points = _points(client, ran, own, progress=progress)
+        if points is not None and wish.efficiencies:
+            points = points.at_efficiencies(named(wish.efficiencies))
+        contenders = decided(contenders, points, efficiencies=wish.efficiencies or EFFICIENCIES)
     data = trial.experiment.data
     subject = Subject(
         contenders,
         Sample.of(data, told) if candidates.balanced else Sample(data.name, told),
         bins=wish.bins or VARIABLES,
+        efficiencies=wish.efficiencies or EFFICIENCIES,
         train=_learned(ran, own.train, cut, progress=progress) if own else None,
         history=history(client, trial),
         objective=trial.experiment.objective.first,

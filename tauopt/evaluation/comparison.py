@@ -14,6 +14,7 @@ from tauopt.evaluation.contender import Contender
 from tauopt.evaluation.judgement import Row, rows
 from tauopt.evaluation.mcnemar import McNemar, holm, mcnemar
 from tauopt.evaluation.measured import Measured
+from tauopt.evaluation.summary import EFFICIENCIES
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,26 @@ class Comparison:
         return asdict(self)
 
 
-def compare(contenders: Sequence[Contender], *, rng: np.random.Generator) -> Comparison:
+def compare(
+    contenders: Sequence[Contender],
+    *,
+    rng: np.random.Generator,
+    efficiencies: Sequence[float] = EFFICIENCIES,
+) -> Comparison:
     """Measure trials on the same candidates and compare each with the first.
 
     Args:
         contenders: at least two.
         rng: of the bootstraps.
+        efficiencies: of the signal, at which rejections are measured.
     Raises:
         DataError: one class only, or not the same candidates.
     """
     base, *others = contenders
-    tables = [{(r.candidates, r.metric): r for r in rows([one, base], rng=rng)} for one in others]
+    tables = [
+        {(r.candidates, r.metric): r for r in rows([one, base], rng=rng, efficiencies=efficiencies)}
+        for one in others
+    ]
     common = [key for key in tables[0] if all(key in table for table in tables)]
     lines = [_line(key, [table[key] for table in tables]) for key in common]
     return Comparison(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.evaluation.plain_points import Points, plain_points, reached
+from tauopt.evaluation.plain_points import Points, named, plain_points, reached
 from tauopt.evaluation.predictions import Predictions
+from tauopt.evaluation.summary import EFFICIENCIES, PRONGS
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,18 @@ def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> 
     return Contender(name, own, of_scores=True)
 
 
-def decided(contenders: Sequence[Contender], points: Points | None) -> list[Contender]:
+def decided(
+    contenders: Sequence[Contender],
+    points: Points | None,
+    *,
+    efficiencies: Sequence[float] = EFFICIENCIES,
+) -> list[Contender]:
     """Give the contenders their working points.
 
     Args:
         contenders: the trial, then those that it is compared with.
         points: of the trial's model; None takes plain cuts (see `plain_points`).
+        efficiencies: of the signal, of plain cuts.
     Returns:
         the trial with its own; the others with plain cuts of the same signal efficiencies, for
         each number of prongs, so that their rejections compare.
@@ -66,7 +73,8 @@ def decided(contenders: Sequence[Contender], points: Points | None) -> list[Cont
         DataError: one class only.
     """
     first, *others = contenders
-    used = points or plain_points(first.predictions)
+    plain = dict.fromkeys((0, *PRONGS), named(efficiencies))
+    used = points or plain_points(first.predictions, efficiencies=plain)
     wanted = reached(used, first.predictions)
     found = [(first, used)] + [
         (one, plain_points(one.predictions, efficiencies=wanted)) for one in others

@@ -21,8 +21,6 @@ from tauopt.evaluation.summary import EFFICIENCIES, PRONGS
 from tauopt.evaluation.working_rows import working_numbers
 
 ALL = "all"
-_RATES = tuple(ObjectiveName("rejection", at) for at in EFFICIENCIES)
-_CURVES = (ObjectiveName("auc"), *_RATES)
 _ACCURACIES = (ObjectiveName("accuracy"), ObjectiveName("balanced_accuracy"))
 
 
@@ -65,12 +63,18 @@ class Row:
         return self.difference.value / half if half > 0 else 0.0
 
 
-def rows(contenders: Sequence[Contender], *, rng: np.random.Generator) -> list[Row]:
+def rows(
+    contenders: Sequence[Contender],
+    *,
+    rng: np.random.Generator,
+    efficiencies: Sequence[float] = EFFICIENCIES,
+) -> list[Row]:
     """Measure a trial on all candidates and by prongs, against a reference if there is one.
 
     Args:
         contenders: the trial and perhaps its reference, on the same candidates.
         rng: of the bootstraps.
+        efficiencies: of the signal, at which rejections are measured.
     Raises:
         DataError: one class only, or not the same candidates.
     """
@@ -83,7 +87,7 @@ def rows(contenders: Sequence[Contender], *, rng: np.random.Generator) -> list[R
         chosen = [one.where(mask) for one in contenders]
         found += _accuracies(name, chosen, rng)
         if first.has_background and (name == ALL or _has_both(chosen[0])):
-            found += _curves(name, chosen, rng)
+            found += _curves(name, chosen, rng, efficiencies)
             if contenders[0].passes:
                 found += [Row(name, *number) for number in working_numbers(chosen, rng=rng)]
     return found
@@ -95,12 +99,18 @@ def _has_both(one: Contender) -> bool:
     return bool(min(sums) > 0)
 
 
-def _curves(name: str, chosen: Sequence[Contender], rng: np.random.Generator) -> Iterator[Row]:
+def _curves(
+    name: str,
+    chosen: Sequence[Contender],
+    rng: np.random.Generator,
+    efficiencies: Sequence[float],
+) -> Iterator[Row]:
     paired = None
     if len(chosen) > 1:
         one, other = (contender.predictions for contender in chosen[:2])
-        paired = paired_curves(one, other, np.array(EFFICIENCIES), rng=rng)
-    for number, objective in enumerate(_CURVES):
+        paired = paired_curves(one, other, np.array(efficiencies), rng=rng)
+    wanted = (ObjectiveName("auc"), *(ObjectiveName("rejection", at) for at in efficiencies))
+    for number, objective in enumerate(wanted):
         values = [measure(objective, contender.predictions) for contender in chosen[:2]]
         reference = values[1] if paired else None
         difference = paired.difference(number) if paired else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,6 +56,11 @@ class PlainPoints:
         return {name: score >= least[:, i] for i, name in enumerate(self.names)}
 
 
+def named(efficiencies: Sequence[float]) -> dict[str, float]:
+    """Return signal efficiencies by the names of their working points, such as `75 %`."""
+    return {f"{100 * at:g} %": at for at in efficiencies}
+
+
 def plain_points(
     predictions: Predictions,
     *,
@@ -70,7 +75,7 @@ def plain_points(
     Raises:
         DataError: one class only.
     """
-    standard = {f"{100 * at:g} %": at for at in EFFICIENCIES}
+    standard = named(EFFICIENCIES)
     wanted = efficiencies or {}
     names = tuple(next(iter(wanted.values()), standard))
     chosen = {_ALL: predictions} | {

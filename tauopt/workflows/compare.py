@@ -11,7 +11,7 @@ from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.quiet import silenced_stderr
 from tauopt.workflows.compare_report import Compared, report
-from tauopt.workflows.evaluated import its_dataset
+from tauopt.workflows.evaluated import check_efficiencies, check_has_background, its_dataset
 from tauopt.workflows.places import make_folder, output_folder
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ MOST = 6
 def compare(
     trials: Sequence[str],
     *,
+    efficiencies: Sequence[float] = (),
     to: Path | None = None,
     output: Path | None = None,
     cache: Path | None = None,
@@ -39,12 +40,15 @@ def compare(
     Args:
         trials: two to six: ids of runs or their first letters, `models:/NAME@champion`,
             `models:/NAME/3`, or folders of trials. Differences are to the first.
+        efficiencies: of the signal, at which rejections are measured, and drawn in bins; none are
+            0.6, 0.75, 0.85 and 0.95, and 0.75 in bins.
         to: folder of the results; None is `comparisons/<names>` in the output folder.
         output: folder of searches and runs; None is `tauopt-output`.
         cache: folder of prepared datasets; None is the user's.
         progress: told of every step.
     Raises:
-        UsageError: too few, too many or the same trial twice, or there is no such trial.
+        UsageError: too few, too many or the same trial twice, there is no such trial, or an
+            efficiency is out of range.
         DataError: they have different datasets or mean different things by signal, or the dataset
             is gone.
         ServiceError: MLflow does not answer.
@@ -55,6 +59,7 @@ def compare(
     progress = progress or Silent()
     if not 2 <= len(trials) <= MOST:
         raise UsageError(f"expected 2 to {MOST} trials to compare, got {len(trials)}")
+    wanted = check_efficiencies(efficiencies)
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-compare-") as temporary:
         found = [
@@ -62,12 +67,15 @@ def compare(
             for number, trial in enumerate(trials)
         ]
         _check_different(found)
+        check_has_background(found, wanted)
         with silenced_stderr():
             from tauopt.deploy.compare import names_of
         named = names_of(found)
         place = to or output_folder(output) / "comparisons" / "-".join(t.name for t in found)
         folder = make_folder(place, option="--to")
-        return _compared(client, named, folder=folder, cache=cache, progress=progress)
+        return _compared(
+            client, named, efficiencies=wanted, folder=folder, cache=cache, progress=progress
+        )
 
 
 def _check_different(trials: Sequence[Trial]) -> None:
@@ -82,6 +90,7 @@ def _compared(
     client: MlflowClient,
     trials: dict[str, Trial],
     *,
+    efficiencies: Sequence[float],
     folder: Path,
     cache: Path | None,
     progress: Progress,
@@ -95,7 +104,8 @@ def _compared(
     from tauopt.evaluation.comparison import compare as measured
     from tauopt.evaluation.drawing.save import save_book
     from tauopt.evaluation.drawing.style import Sample
-    from tauopt.evaluation.performance.overlays import pages
+    from tauopt.evaluation.performance.overlays import EFFICIENCY, pages
+    from tauopt.evaluation.summary import EFFICIENCIES
 
     check_same_data(trials)
     first = next(iter(trials.values()))
@@ -107,7 +117,7 @@ def _compared(
     contenders = contenders_of(trials, candidates, progress=progress)
     rng = np.random.default_rng(_SEED)
     progress.say("measuring")
-    numbers = measured(contenders, rng=rng)
+    numbers = measured(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
     sample = Sample.of(first.experiment.data, candidates.told)
     progress.say("drawing")
     drawn = pages(
@@ -116,6 +126,7 @@ def _compared(
         objective=first.experiment.objective.first,
         sample=sample,
         rng=rng,
+        efficiencies=efficiencies or (EFFICIENCY,),
     )
     files = save_book(drawn, folder, name="figures")
     judged = contenders[0].predictions

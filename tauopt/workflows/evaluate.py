@@ -16,6 +16,8 @@ from tauopt.workflows.evaluated import (
     against,
     candidates_of,
     check_bins,
+    check_efficiencies,
+    check_has_background,
     its_dataset,
     own_splits,
     spectators_of,
@@ -53,6 +55,8 @@ class Evaluation:
     sample: str
     candidates: dict[str, int]
     """`signal` and `background` candidates."""
+    efficiencies: tuple[float, ...]
+    """Of the signal, at which rejections are measured."""
     rows: tuple[Row, ...]
     folder: Path
     files: tuple[Path, ...]
@@ -67,6 +71,7 @@ class Evaluation:
             "reference": self.reference,
             "sample": self.sample,
             "candidates": self.candidates,
+            "efficiencies": list(self.efficiencies),
             "metrics": as_json(self.rows),
             "folder": str(self.folder),
             "files": [path.name for path in self.files],
@@ -79,6 +84,7 @@ def evaluate(
     files: Sequence[str] = (),
     select: str = "",
     bins: Sequence[str] = (),
+    efficiencies: Sequence[float] = (),
     reference: str = "",
     importance: int = IMPORTANCE,
     to: Path | None = None,
@@ -96,6 +102,8 @@ def evaluate(
             made of, only candidates of the test split are taken.
         select: expression on spectators that keeps a candidate; empty keeps all.
         bins: spectators that efficiencies are drawn against; none are the usual ones.
+        efficiencies: of the signal, in place of 0.6, 0.75, 0.85 and 0.95: at these rejections are
+            measured and working points set, with the model's cuts flat in momentum if it has some.
         reference: what it is compared with: another trial, a spectator that holds a score, a CSV
             file (see `deploy.score_file`), or with `files` an expression on their branches.
         importance: candidates that features are permuted among; 0 leaves importances out.
@@ -106,7 +114,8 @@ def evaluate(
     Returns:
         the numbers, and the files that were written and logged to the run.
     Raises:
-        UsageError: there is no such trial, reference or spectator, or `select` is no expression.
+        UsageError: there is no such trial, reference or spectator, `select` is no expression, or
+            an efficiency is out of range.
         DataError: the candidates can't be judged, or the dataset is gone.
         ServiceError: MLflow does not answer.
     """
@@ -114,9 +123,11 @@ def evaluate(
     from tauopt.tracking.client import connect
 
     progress = progress or Silent()
+    wanted = check_efficiencies(efficiencies)
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-evaluate-") as temporary:
         found = find_trial(client, trial, folder=Path(temporary) / "trial")
+        check_has_background([found], wanted)
         place = to or output_folder(output) / "evaluations" / found.name
         folder = make_folder(place, option="--to")
         dataset = its_dataset(found, needed=not files, cache=cache, progress=progress)
@@ -134,6 +145,7 @@ def evaluate(
         wish = Wish(
             select=select,
             bins=bins,
+            efficiencies=wanted,
             other=compared.trial,
             stored=compared.spectator,
             stored_name=compared.branch or compared.spectator,
@@ -160,7 +172,7 @@ def _written(
     name, *others = (one.name for one in subject.contenders)
     reference = others[0] if others else ""
     progress.say("measuring")
-    table = rows(subject.contenders, rng=rng)
+    table = rows(subject.contenders, rng=rng, efficiencies=subject.efficiencies)
     _clear(folder)
     files: list[Path] = []
     for page, figure, points in pages(subject, rng=rng):
@@ -177,6 +189,7 @@ def _written(
         reference=reference,
         sample=f"{subject.sample.name}, {subject.sample.selection}",
         candidates={"signal": signal, "background": len(subject.first) - signal},
+        efficiencies=tuple(subject.efficiencies),
         rows=tuple(table),
         folder=folder,
         files=(*files, folder / RESULT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 LEARNED = 200_000
 """Training candidates whose scores are drawn, about."""
+MOST_EFFICIENCIES = 7
+"""Working points that a figure can tell apart."""
+LEAST_EFFICIENCY, LARGEST_EFFICIENCY = 0.01, 0.999
+"""Signal efficiencies that figures show."""
+_RANGE = f"expected signal efficiencies from {LEAST_EFFICIENCY:g} to {LARGEST_EFFICIENCY:g}"
 STORED = "reference"
 """Spectator that a branch of the files becomes."""
 _RUN = re.compile(r"[0-9a-f]{4,32}")
@@ -94,6 +99,53 @@ def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
             raise UsageError(
                 f"--bins: {name!r} is no spectator of the dataset{nearest(name, spectators)}; "
                 f"there are {', '.join(spectators) or 'none'}"
+            )
+
+
+def efficiencies_of(texts: Sequence[str]) -> list[float]:
+    """Read signal efficiencies, several in a text with commas between them.
+
+    Raises:
+        UsageError: one is no number.
+    """
+    found = []
+    for text in [one.strip() for given in texts for one in given.split(",")]:
+        try:
+            found.append(float(text))
+        except ValueError:
+            raise UsageError(f"--efficiency {text!r}: {_RANGE}") from None
+    return found
+
+
+def check_efficiencies(efficiencies: Sequence[float]) -> tuple[float, ...]:
+    """Return signal efficiencies in rising order, each once.
+
+    Raises:
+        UsageError: one is not in the range, or there are more than figures can show.
+    """
+    for at in efficiencies:
+        if not LEAST_EFFICIENCY <= at <= LARGEST_EFFICIENCY:
+            percent = f"; {at:g} % is {at / 100:g}" if 1.0 < at < 100.0 else ""
+            raise UsageError(f"--efficiency {at:g}: {_RANGE}{percent}")
+    found = tuple(sorted(set(efficiencies)))
+    if len(found) > MOST_EFFICIENCIES:
+        raise UsageError(
+            f"--efficiency: expected at most {MOST_EFFICIENCIES}, which a figure can show, got "
+            f"{len(found)}"
+        )
+    return found
+
+
+def check_has_background(trials: Iterable[Trial], efficiencies: Sequence[float]) -> None:
+    """Check that signal efficiencies mean something for the tasks of trials.
+
+    Raises:
+        UsageError: efficiencies are given, and a task has no background.
+    """
+    for trial in trials if efficiencies else ():
+        if not trial.experiment.task.background:
+            raise UsageError(
+                f"--efficiency: the task of {trial.name} has no background, and so no rejections"
             )
 
 

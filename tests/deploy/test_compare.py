@@ -68,12 +68,19 @@ def test_the_same_comparison_has_the_same_numbers(found, folders, output, tmp_pa
 
 def test_the_command_line_prints_what_it_found(folders, output, tmp_path, monkeypatch, capfd):
     words = ["tauopt", "compare", folders["good"], folders["bad"], "-o", str(output)]
-    monkeypatch.setattr(sys, "argv", [*words, "--to", str(tmp_path), "--json"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [*words, "--to", str(tmp_path), "--json", "--efficiency", "0.5,0.9", "--efficiency", "0.5"],
+    )
     with pytest.raises(SystemExit) as ended:
         app.main()
     assert not ended.value.code
     told = json.loads(capfd.readouterr().out)
     assert told["differences"]["training.learning_rate"] == [0.01, 1e-9]
+    rates = {line["metric"] for line in told["lines"]} - {"auc", "accuracy", "balanced_accuracy"}
+    assert rates == {"rejection@0.5", "rejection@0.9"}
+    assert {"rejection_mu_at_0.5_1p.png", "rejection_mu_at_0.9.json"} <= set(told["files"])
     assert told["lines"][0]["others"][0]["p_holm"] == told["lines"][0]["others"][0]["p_value"]
 
 
@@ -82,6 +89,8 @@ def test_what_can_not_be_compared_is_refused_with_the_reason(
 ):
     with pytest.raises(UsageError, match="expected 2 to 6 trials to compare, got 1"):
         compare([folders["good"]], output=output)
+    with pytest.raises(UsageError, match="--efficiency 70: expected"):
+        compare([folders["good"], folders["bad"]], output=output, efficiencies=[70])
     with pytest.raises(UsageError, match="named twice"):
         compare([folders["good"], folders["good"]], output=output)
     with pytest.raises(UsageError, match="no run"):

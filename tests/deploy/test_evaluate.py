@@ -16,6 +16,7 @@ from tauopt.deploy.candidates import OfSplit
 from tauopt.deploy.evaluate import run_on
 from tauopt.deploy.history import history
 from tauopt.deploy.reference import find_trial
+from tauopt.errors import UsageError
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.roc import auc, roc
 from tauopt.evaluation.working_points.points import FILE, derive
@@ -121,13 +122,25 @@ def test_a_worse_reference_is_found_worse(found):
 
 
 def test_a_spectator_is_a_reference_too(good, output, tmp_path, dataset):
-    found = evaluate(str(good), reference="pt", to=tmp_path / "here", output=output, **FEW)
+    more = {"efficiencies": [0.8, 0.3], **FEW}
+    found = evaluate(str(good), reference="pt", to=tmp_path / "here", output=output, **more)
     assert found.folder == tmp_path / "here"
     assert not found.run_id
     split = open_dataset(dataset).sealed_test(opened_by="the test")
     columns = split.columns(["labels", "weights", "pt"])
     curve = roc(columns["pt"], columns["labels"] > 0, columns["weights"].astype(np.float64))
     assert number(found, "auc").reference.value == pytest.approx(auc(curve).value)
+    # Working points and rejections are at the efficiencies asked for, flat as the model's own are.
+    told = {row["metric"] for row in found.as_json()["metrics"]}
+    rates = {one for one in told if "@" in one or one.startswith("efficiency of")}
+    assert rates == {"rejection@0.3", "rejection@0.8", "efficiency of 30 %", "efficiency of 80 %"}
+    assert number(found, "efficiency of 30 %").value.value == pytest.approx(0.3, abs=0.06)
+    assert found.as_json()["efficiencies"] == [0.3, 0.8]
+    for figure in ("roc", "efficiency_mu_1p"):
+        drawn = json.loads((found.folder / f"{figure}.json").read_text())
+        points = drawn["curves"] if figure == "roc" else drawn["values"]
+        for one in points.values():
+            assert list(one.get("working_points", one)) == ["30 %", "80 %"]
 
 
 def test_scores_of_a_file_are_a_reference_for_the_candidates_that_they_know(
@@ -204,6 +217,8 @@ def test_a_task_without_background_has_accuracies_only(tmp_path, dataset, output
     found = evaluate(str(modes), output=output, to=tmp_path / "to")
     assert {row.metric for row in found.rows} == {"accuracy", "balanced_accuracy"}
     assert found.candidates["background"] == 0
+    with pytest.raises(UsageError, match="has no background, and so no rejections"):
+        evaluate(str(modes), output=output, to=tmp_path / "to", efficiencies=[0.5])
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tauopt.progress import Silent
 from tauopt.stream.batches import Batch
 from tauopt.training.prediction import Predictor
 from tauopt.workflows.evaluate import evaluate
-from tauopt.workflows.evaluated import Against, against
+from tauopt.workflows.evaluated import Against, against, check_efficiencies, efficiencies_of
 
 from .. import ntuples_factory
 from .trials import train
@@ -224,3 +224,18 @@ def test_a_file_that_lacks_a_branch_is_refused_by_name(home, trial, tmp_path):
     ntuples_factory.write(home / "short.root", content)
     with pytest.raises(DataError, match="track_d0"):
         judged(trial, tmp_path, f"taus={home}/short.root")
+
+
+def test_signal_efficiencies_are_read_checked_and_put_in_order():
+    assert check_efficiencies(efficiencies_of(["0.7, .5", "0.7"])) == (0.5, 0.7)
+    assert check_efficiencies(()) == ()
+    for texts, message in {
+        ("0.5,half",): "'half': expected signal efficiencies from 0.01 to 0.999",
+        ("0.5,",): "'': expected",
+        ("1",): r"--efficiency 1: expected signal efficiencies from 0\.01 to 0\.999$",
+        ("nan",): "--efficiency nan: expected",
+        ("85",): "85 % is 0.85",
+        tuple(f"0.{n}" for n in range(1, 9)): "at most 7, which a figure can show, got 8",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            check_efficiencies(efficiencies_of(texts))

@@ -23,12 +23,12 @@ from tauopt.evaluation.drawing.style import (
 )
 from tauopt.evaluation.performance.profile_figures import TEXTS, axes_of, series, x_axis, y_limits
 from tauopt.evaluation.performance.roc_figures import roc_ratio_figure
-from tauopt.evaluation.plain_points import plain_points
+from tauopt.evaluation.plain_points import named, plain_points
 from tauopt.evaluation.profiles import profile
 from tauopt.evaluation.summary import PRONGS, chosen_prongs
 
 EFFICIENCY = 0.75
-"""Signal efficiency at which rejections are drawn in bins."""
+"""Signal efficiency at which rejections are drawn in bins where none is asked for."""
 VARIABLES = ("pt", "eta", "mu")
 Page = tuple[str, Figure, dict[str, Any]]
 
@@ -40,6 +40,7 @@ def pages(
     objective: str,
     sample: Sample,
     rng: np.random.Generator,
+    efficiencies: Sequence[float] = (EFFICIENCY,),
 ) -> Iterator[Page]:
     """Draw all figures of a comparison.
 
@@ -49,17 +50,19 @@ def pages(
         objective: of the trials, by its name in the reports.
         sample: what the candidates are.
         rng: of the bootstraps.
+        efficiencies: of the signal, at which rejections are drawn in bins.
     Yields:
         name, figure and points.
     """
     if contenders[0].predictions.has_background:
         for suffix, chosen, of in _by_prongs(contenders, sample):
-            yield f"roc{suffix}", *roc_ratio_figure(chosen, sample=of, rng=rng, base=0)
-            decided = [_at_one_point(one) for one in chosen]
-            for axis in axes_of(decided[0], VARIABLES, "rejection"):
-                drawn = overlaid_profile(decided, axis, sample=of, rng=rng)
-                if drawn is not None:
-                    yield f"rejection_{axis.name}{suffix}", *drawn
+            least = min(efficiencies)
+            drawn = roc_ratio_figure(chosen, sample=of, rng=rng, base=0, least=least)
+            yield f"roc{suffix}", *drawn
+            for at in efficiencies:
+                which = f"_at_{at:g}" if len(efficiencies) > 1 else ""
+                for name, figure, points in _in_bins(chosen, at, sample=of, rng=rng):
+                    yield f"{name}{which}{suffix}", figure, points
     known = {name: reports for name, reports in histories.items() if reports}
     if known:
         yield "training", *overlaid_training(known, objective=objective, sample=sample)
@@ -82,10 +85,21 @@ def _by_prongs(
             )
 
 
-def _at_one_point(one: Contender) -> Contender:
-    """Give a contender one plain cut with the signal efficiency of all."""
-    wanted = {f"{100 * EFFICIENCY:g} %": EFFICIENCY}
-    points = plain_points(one.predictions, efficiencies=dict.fromkeys((0, *PRONGS), wanted))
+def _in_bins(
+    contenders: Sequence[Contender], at: float, *, sample: Sample, rng: np.random.Generator
+) -> Iterator[Page]:
+    """Draw rejections at one signal efficiency against every variable that there is."""
+    decided = [_at_one_point(one, at) for one in contenders]
+    for axis in axes_of(decided[0], VARIABLES, "rejection"):
+        drawn = overlaid_profile(decided, axis, sample=sample, rng=rng)
+        if drawn is not None:
+            yield f"rejection_{axis.name}", *drawn
+
+
+def _at_one_point(one: Contender, at: float) -> Contender:
+    """Give a contender one plain cut with this signal efficiency for each number of prongs."""
+    wanted = dict.fromkeys((0, *PRONGS), named((at,)))
+    points = plain_points(one.predictions, efficiencies=wanted)
     passes = points.passes(one.predictions.score, dict(one.predictions.columns))
     return replace(one, passes=passes)
 

@@ -23,7 +23,7 @@ from tauopt.evaluation.performance.roc_figures import roc_ratio_figure
 from tauopt.evaluation.performance.trial_figures import confusion_figure, training_figure
 from tauopt.evaluation.predictions import Predictions
 from tauopt.evaluation.profiles import Kind
-from tauopt.evaluation.summary import PRONGS, chosen_prongs
+from tauopt.evaluation.summary import EFFICIENCIES, PRONGS, chosen_prongs
 
 _OF_ALL = ("prongs", "decay_mode")
 """Variables that go with prongs, drawn for all candidates together."""
@@ -41,6 +41,7 @@ class Subject:
         contenders: the trial and perhaps its reference, decided, on the same candidates.
         sample: what these are.
         bins: spectators that efficiencies are drawn against; those that are lacking are left out.
+        efficiencies: of the signal, at which rejections are measured.
         train: candidates of the training split, chosen alike.
         history: the trial's reports.
         objective: of the trial, by its name in `history`.
@@ -51,6 +52,7 @@ class Subject:
     contenders: Sequence[Contender]
     sample: Sample
     bins: Sequence[str] = VARIABLES
+    efficiencies: Sequence[float] = EFFICIENCIES
     train: Predictions | None = None
     history: Sequence[Mapping[str, float]] = ()
     objective: str = ""
@@ -84,7 +86,10 @@ def pages(subject: Subject, *, rng: np.random.Generator) -> Iterator[Page]:
 
 def _curves(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
     for suffix, chosen, sample in _by_prongs(subject):
-        yield f"roc{suffix}", *roc_ratio_figure(chosen, sample=sample, rng=rng)
+        yield (
+            f"roc{suffix}",
+            *roc_ratio_figure(chosen, sample=sample, rng=rng, least=min(subject.efficiencies)),
+        )
     if subject.train is not None:
         drawn = overtraining_figure(subject.train, subject.first, sample=subject.sample)
         yield "scores", *drawn

@@ -44,7 +44,12 @@ _NAMED = 12
 
 @styled
 def roc_ratio_figure(
-    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator, base: int = -1
+    contenders: Sequence[Contender],
+    *,
+    sample: Sample,
+    rng: np.random.Generator,
+    base: int = -1,
+    least: float = 1.0,
 ) -> tuple[Figure, Points]:
     """Draw background rejection against signal efficiency, and the ratios to one of them.
 
@@ -57,6 +62,7 @@ def roc_ratio_figure(
         sample: what they are, for the label.
         rng: of the bootstraps.
         base: position of the one that ratios are to: the last.
+        least: signal efficiency that is shown in any case.
     Raises:
         DataError: one class only, or not the same candidates.
     """
@@ -64,24 +70,25 @@ def roc_ratio_figure(
     figure, main, below = main_and_ratio(ratio=len(contenders) > 1)
     points: Points = {"note": note(first, sample), "curves": {}}
     tops: list[float] = []
-    measurable = np.ones(len(ROC_GRID), np.bool_)
+    grid = _grid(least)
+    measurable = np.ones(len(grid), np.bool_)
     for number, one in enumerate(contenders):
         curve = roc(one.predictions.score, one.predictions.is_signal, one.predictions.weights)
-        line, under = rejections(curve, ROC_GRID), auc(curve)
-        _draw(main, line, number=number, text=f"{one.name}: AUC {under}")
+        line, under = rejections(curve, grid), auc(curve)
+        _draw(main, grid, line, number=number, text=f"{one.name}: AUC {under}")
         working = _markers(main, one, number=number, rng=rng)
         tops.append(top_of(line))
         measurable &= [not value.limit for value in line]
         points["curves"][one.name] = {
             "auc": under.triple,
-            "signal_efficiency": rounded(ROC_GRID),
+            "signal_efficiency": rounded(grid),
             "rejection": columns_of(line),
             "working_points": working,
         }
     if below is not None:
-        points["ratio"] = _ratios(below, contenders, contenders[base], measurable, rng=rng)
+        points["ratio"] = _ratios(below, contenders, contenders[base], grid, measurable, rng=rng)
     log_y(main)
-    main.set_xlim(ROC_GRID[0], 1.0)
+    main.set_xlim(grid[0], 1.0)
     (below or main).set_xlabel("Signal efficiency")
     main.set_ylabel("Background rejection (1 / efficiency)")
     legend = main.legend(loc="upper right", title=points["note"], alignment="right")
@@ -92,12 +99,25 @@ def roc_ratio_figure(
     return figure, points
 
 
-def _draw(axes: Axes, line: Sequence[Measured], *, number: int, text: str) -> None:
+def _grid(least: float) -> NDArray[np.float64]:
+    """Return signal efficiencies of curves, with `least` and some room to its left among them."""
+    start = 0.05 * np.floor(least / 0.05 - 0.5)
+    return ROC_GRID if start >= ROC_GRID[0] else np.linspace(max(start, 0.005), 1.0, len(ROC_GRID))
+
+
+def _draw(
+    axes: Axes,
+    grid: NDArray[np.float64],
+    line: Sequence[Measured],
+    *,
+    number: int,
+    text: str,
+) -> None:
     style = LINES[number]
     known = np.array([not measured.limit for measured in line])
     value, low, high = triples(line)[known].T
-    axes.plot(ROC_GRID[known], value, label=text, **style)
-    axes.fill_between(ROC_GRID[known], low, high, color=style["color"], alpha=0.2, linewidth=0)
+    axes.plot(grid[known], value, label=text, **style)
+    axes.fill_between(grid[known], low, high, color=style["color"], alpha=0.2, linewidth=0)
 
 
 def _markers(
@@ -147,6 +167,7 @@ def _ratios(
     axes: Axes,
     contenders: Sequence[Contender],
     base: Contender,
+    grid: NDArray[np.float64],
     measurable: NDArray[np.bool_],
     *,
     rng: np.random.Generator,
@@ -155,20 +176,18 @@ def _ratios(
     found: dict[str, list[Measured | None]] = {}
     for number, one in enumerate(contenders):
         if one is not base:
-            paired = paired_curves(one.predictions, base.predictions, ROC_GRID, rng=rng)
+            paired = paired_curves(one.predictions, base.predictions, grid, rng=rng)
             found[one.name] = [
                 ratio if known else None
                 for ratio, known in zip(paired.ratios, measurable, strict=True)
             ]
             value, low, high = triples(found[one.name]).T
-            axes.plot(ROC_GRID, value, **LINES[number])
-            axes.fill_between(
-                ROC_GRID, low, high, color=LINES[number]["color"], alpha=0.2, linewidth=0
-            )
+            axes.plot(grid, value, **LINES[number])
+            axes.fill_between(grid, low, high, color=LINES[number]["color"], alpha=0.2, linewidth=0)
     every = [ratio for of in found.values() for ratio in of]
     ratio_axes(axes, every, to=base.name, most=(0.15, 0.75))
     return {
-        "signal_efficiency": rounded(ROC_GRID),
+        "signal_efficiency": rounded(grid),
         "to": base.name,
         "of": {name: columns_of(ratios) for name, ratios in found.items()},
     }

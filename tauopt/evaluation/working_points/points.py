@@ -10,7 +10,7 @@ A sequential working point has a map of its own, of signal that passes those tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,15 @@ class WorkingPoints:
             DataError: a column is missing, or a value is not finite.
         """
         return passing(self.points, self.maps, score=score, columns=columns)
+
+    def at_efficiencies(self, efficiencies: Mapping[str, float]) -> WorkingPoints:
+        """Return other working points with the same cuts: name -> signal efficiency."""
+        cuts = self.maps[map_key(SIGNAL_SCORE)]
+        points = []
+        for name, at in efficiencies.items():
+            of = dict.fromkeys(cuts.grids, at)
+            points.append(WorkingPoint(name, SIGNAL_SCORE, (), of, "efficiency", of))
+        return replace(self, points=tuple(points), maps={map_key(SIGNAL_SCORE): cuts})
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as values that JSON knows; `from_json` gives the same back."""

@@ -153,6 +153,17 @@ def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
     assert points["names"][1] == names[1]
 
 
+def test_a_curve_shows_the_least_efficiency_that_is_asked_for():
+    predictions = several_classes(np.random.default_rng(1), negative=0.05)
+    wanted = [0.03, 0.5]
+    (one,) = decided([Contender("trial", predictions)], None, efficiencies=wanted)
+    assert list(one.passes) == ["3 %", "50 %"]
+    rng = np.random.default_rng(1)
+    figure, points = roc_ratio_figure([one], sample=SAMPLE, rng=rng, least=min(wanted))
+    assert figure.axes[0].get_xlim()[0] < 0.03
+    assert points["curves"]["trial"]["signal_efficiency"][0] < 0.03
+
+
 def test_scores_of_other_candidates_are_not_compared():
     first, second = contenders()
     mask = np.arange(len(first.predictions)) % 2 == 0
