@@ -8,6 +8,7 @@ from tauopt.deploy.reading import Reading
 from tauopt.deploy.trial import Trial
 from tauopt.deploy.verdict import Verdict
 from tauopt.deploy.working_points import Shipped
+from tauopt.evaluation.drawing.style import weights_of
 from tauopt.evaluation.measured import shown
 
 
@@ -35,7 +36,7 @@ training split, chosen on its validation split, judged on its test split \
 candidates), which no search sees. Splits are by event number.
 
 ## Numbers on the test split
-Physics weights; 68 % statistical errors.
+{_sentence(weights_of(trial.experiment.data))}; 68 % statistical errors.
 
 {_table(verdict)}
 
@@ -63,6 +64,10 @@ Errors are statistical only. The numbers hold for the simulation, selection and 
 dataset; on data, or outside its range of momentum and pile-up, they have to be measured again. \
 The score is not calibrated as a probability, and one cut on it is not flat in momentum or pile-up.
 """
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _gate(verdict: Verdict) -> str:

@@ -20,7 +20,7 @@ from tauopt.deploy.working_points import derived, recorded
 from tauopt.errors import DataError
 from tauopt.evaluation.axes import VARIABLES
 from tauopt.evaluation.contender import Contender, decided
-from tauopt.evaluation.drawing.style import Sample
+from tauopt.evaluation.drawing.style import Sample, weights_of
 from tauopt.evaluation.performance.pages import Subject
 from tauopt.evaluation.plain_points import named
 from tauopt.evaluation.predictions import Predictions
@@ -111,7 +111,7 @@ def subject_of(
     data = trial.experiment.data
     subject = Subject(
         contenders,
-        Sample.of(data, told) if candidates.balanced else Sample(data.name, told),
+        Sample(data.name, told, weights_of(data, balanced=candidates.balanced)),
         bins=wish.bins or VARIABLES,
         efficiencies=wish.efficiencies or EFFICIENCIES,
         train=_learned(ran, own.train, cut, progress=progress) if own else None,

@@ -73,6 +73,7 @@ def test_the_version_keeps_the_points_beside_its_model(client, run_id, tmp_path)
 
 def test_the_card_tells_cuts_efficiencies_and_closure(client, run_id):
     card = champion(client, NAME).description
+    assert "Unweighted; 68 % statistical errors." in card  # as its dataset file says
     section = card.split("## Working points")[1].split("## Verdict")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + 4 * 2  # a head, then four points for 1 and 3 prongs

@@ -45,6 +45,8 @@ def curve_style(number: int) -> dict[str, Any]:
     return LINES[place] | {"linestyle": LINES[(place + turn) % len(LINES)]["linestyle"]}
 
 
+_ONES = ("1", "1.0")
+"""Expressions of a weight that is none."""
 FIGURE_SIZE = (6.4, 5.2)
 """Inches."""
 DPI = 110
@@ -62,11 +64,25 @@ class Sample:
     @classmethod
     def of(cls, data: Dataset, selection: str) -> Sample:
         """Return part of the sample that a dataset file describes."""
-        if data.reweight is None:
-            return cls(data.name, selection)
+        return cls(data.name, selection, weights_of(data))
+
+
+def weights_of(data: Dataset, *, balanced: bool = True) -> str:
+    """Say what the weights of candidates are.
+
+    Args:
+        data: the dataset file.
+        balanced: whether they were balanced as it says.
+    """
+    plain = all(sample.weight.strip() in _ONES for sample in data.samples.values())
+    text = "unweighted" if plain else "physics weights"
+    if balanced and data.reweight is not None:
         axes = data.reweight.axes
         variables = " and ".join(axis.expression or name for name, axis in axes.items())
-        return cls(data.name, selection, f"weighted to one spectrum of {variables}")
+        text = f"weighted to one spectrum of {variables}"
+    shares = ", classes in set proportions" if balanced and data.proportions else ""
+    sign = ", signs left out" if data.negative_weights == "absolute" and not plain else ""
+    return text + shares + sign
 
 
 @lru_cache(maxsize=1)

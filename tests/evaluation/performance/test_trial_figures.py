@@ -6,9 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from tauopt.config.dataset import Dataset
 from tauopt.errors import DataError
 from tauopt.evaluation.drawing.save import save_figure
-from tauopt.evaluation.drawing.style import FIGURE_SIZE, LINES, Sample, curve_style
+from tauopt.evaluation.drawing.style import FIGURE_SIZE, LINES, Sample, curve_style, weights_of
 from tauopt.evaluation.performance.overlays import overlaid_training
 from tauopt.evaluation.performance.trial_figures import (
     confusion_figure,
@@ -62,6 +63,33 @@ def test_every_figure_states_sample_selection_weights_and_number(predictions):
     for figure, _ in figures(predictions):
         for part in ("tauopt", "demo, validation split", "reweighted in pT", "N = "):
             assert part in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("weight", "changes", "balanced", "told"),
+    [
+        ("1", {}, True, "unweighted"),
+        ("genWeight", {}, True, "physics weights"),
+        ("genWeight", {"negative_weights": "absolute"}, True, "physics weights, signs left out"),
+        ("1", {"proportions": {"jet": 0.5}}, True, "unweighted, classes in set proportions"),
+        ("w", {"reweight": {"variable": "pt"}}, True,
+         "weighted to one spectrum of pt"),
+        ("w", {"reweight": {"variable": "pt"}}, False,
+         "physics weights"),
+    ],
+)  # fmt: skip
+def test_figures_and_cards_say_what_the_weights_are(weight, changes, balanced, told):
+    data = Dataset.model_validate(
+        {
+            "name": "toy",
+            "samples": {"a": {"files": ["x.root"], "classes": ["jet", "tau"], "weight": weight}},
+            "classes": {"jet": "!is_tau", "tau": "is_tau"},
+            "split": {"folds": 5},
+            "candidate": {"pt": {}},
+            **changes,
+        }
+    )
+    assert weights_of(data, balanced=balanced) == told
 
 
 def test_figures_are_the_same_whatever_the_callers_style(predictions, tmp_path):
