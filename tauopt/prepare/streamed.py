@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from tauopt.config.dataset import Dataset, Split
 from tauopt.dataset.manifest import SPLITS
-from tauopt.errors import DataError, UsageError
+from tauopt.errors import DataError, UsageError, nearest
 from tauopt.ntuples.digests import check_unchanged
 from tauopt.ntuples.files import expand
 from tauopt.ntuples.source import STEP
@@ -137,27 +137,45 @@ def stream(
     return Streamed(chosen, tuple(file for file in found if file.entries), learned)
 
 
-def by_sample(dataset: Dataset, given: Sequence[str]) -> Mapping[str, list[str]]:
+def by_sample(
+    dataset: Dataset, given: Sequence[str], *, truth: bool = True
+) -> Mapping[str, list[str]]:
     """Say of which sample each file is.
 
     It is the one that is named (`dijet=new/*.root`), the only one there is, or the only one whose
     own files' names are alike, but for numbers (`new/dijet_7.root` by `dijet_*.root`).
 
+    Args:
+        dataset: with the samples.
+        given: paths or globs.
+        truth: whether classes and weights are read. Where they are not, no more of a sample counts
+            than its tree and friends: of samples with the same ones, any stands for data of none.
     Raises:
-        UsageError: it is not clear.
+        UsageError: it is not clear, or no sample has that name.
         DataError: there is no such file.
     """
     found: dict[str, list[str]] = {}
     for text in given:
         name, equals, path = text.partition("=")
         named = bool(equals) and name in dataset.samples
+        if equals and not named:
+            _check_name(name, text, path, dataset=dataset)
         for file in expand([path if named else text]):
-            sample = name if named else _alike(dataset, file)
+            sample = name if named else _alike(dataset, file, truth=truth)
             found.setdefault(sample, []).append(glob.escape(str(file)))
     return found
 
 
-def _alike(dataset: Dataset, path: Path) -> str:
+def _check_name(name: str, text: str, path: str, *, dataset: Dataset) -> None:
+    """Check that a text with `=` is a file's name, and not that of a sample which is not there."""
+    if path and not glob.glob(text) and (glob.glob(path) or glob.glob(glob.escape(path))):
+        raise UsageError(
+            f"{text}: there is no sample {name!r}{nearest(name, dataset.samples)}; the dataset "
+            f"file has {', '.join(dataset.samples)}"
+        )
+
+
+def _alike(dataset: Dataset, path: Path, *, truth: bool) -> str:
     if len(dataset.samples) == 1:
         return next(iter(dataset.samples))
     alike: list[str] = []
@@ -169,9 +187,13 @@ def _alike(dataset: Dataset, path: Path) -> str:
         ]
         if len(alike) == 1:
             return alike[0]
+    left = alike or list(dataset.samples)
+    trees = {name: (dataset.samples[name].tree, dataset.samples[name].friends) for name in left}
+    if not truth and len(set(trees.values())) == 1:
+        return left[0]
+    why = "" if truth else "; no more is read of a sample than its tree and friends, which differ"
     raise UsageError(
-        f"{path}: of which sample is it, {' or '.join(alike or dataset.samples)}? Say so, as "
-        f"{next(iter(alike or dataset.samples))}={path}"
+        f"{path}: of which sample is it, {' or '.join(left)}? Say so, as {left[0]}={path}{why}"
     )
 
 

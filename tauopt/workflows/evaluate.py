@@ -120,6 +120,7 @@ def evaluate(
         ServiceError: MLflow does not answer.
     """
     from tauopt.deploy.reference import find_trial
+    from tauopt.prepare.streamed import by_sample
     from tauopt.tracking.client import connect
 
     progress = progress or Silent()
@@ -128,6 +129,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="tauopt-evaluate-") as temporary:
         found = find_trial(client, trial, folder=Path(temporary) / "trial")
         check_has_background([found], wanted)
+        by_sample(found.experiment.data, files)
         place = to or output_folder(output) / "evaluations" / found.name
         folder = make_folder(place, option="--to")
         dataset = its_dataset(found, needed=not files, cache=cache, progress=progress)

@@ -46,8 +46,9 @@ def score(
     Args:
         model: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
             folder of a trial.
-        files: ntuples that fit its dataset file, paths or globs, `SAMPLE=PATH` where it is not
-            clear of which sample one is. No class, weight or event number is read.
+        files: ntuples that fit its dataset file, paths or globs; `SAMPLE=PATH` where samples have
+            different trees and it is not clear which one is that of the file, which may be real
+            data, of no sample. No class, weight or event number is read.
         to: folder of the friend trees, `<name>.tauopt.root` each, or of their likes.
         default: score of candidates that are not selected or lack a feature.
         leave_out: names of the dataset file's `cuts` that candidates need not pass: those on truth,
@@ -75,13 +76,14 @@ def score(
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-score-") as temporary:
         trial = find_trial(client, model, folder=Path(temporary))
-        with silenced_stderr():
-            from tauopt.deploy.score import Applied, Scored
         check_cuts(leave_out, trial)
+        inputs = [*_inputs(files, trial, to=to, format=format)]
+        make_folder(to, option="--to")
+        with silenced_stderr():  # TensorFlow takes seconds: what can be refused was, by here
+            from tauopt.deploy.score import Applied, Scored
         points = points_of(client, trial, cache, progress)
         applied = Applied(trial, points, default, tuple(leave_out))
-        place = make_folder(to, option="--to")
-        jobs = [*_jobs(files, applied, place, format, cache=cache or cache_folder())]
+        jobs = [*_jobs(inputs, applied, format, cache=cache or cache_folder())]
         whole = [job for job in jobs if FORMATS[format].record(job.to) == job.record]
         left = [job for job in jobs if job not in whole]
         progress.begin(f"scoring {len(jobs)} files", len(jobs), "files")
@@ -123,34 +125,44 @@ def points_of(
         return None
 
 
-def _jobs(
-    files: Sequence[str], applied: Applied, to: Path, format: str, *, cache: Path
-) -> Iterator[Job]:
-    import tauopt
-    from tauopt.deploy.score import Job
-    from tauopt.ntuples import digests
+def _inputs(
+    files: Sequence[str], trial: Trial, *, to: Path, format: str
+) -> Iterator[tuple[str, Path, Path]]:
+    """Yield sample, file, and where its scores go; nothing is opened."""
     from tauopt.ntuples.files import expand
     from tauopt.ntuples.friend_formats import FORMATS
     from tauopt.prepare.streamed import by_sample
 
-    trial, taken = applied.trial, dict[Path, Path]()
-    points = applied.points.as_json() if applied.points else None
-    for sample, paths in by_sample(trial.experiment.data, files).items():
+    taken: dict[Path, Path] = {}
+    for sample, paths in by_sample(trial.experiment.data, files, truth=False).items():
         for path in expand(paths):
             place = to / f"{path.stem}{FORMATS[format].suffix}"
             if (other := taken.setdefault(place, path)) != path:
                 raise UsageError(f"{other} and {path} would both be scored into {place}")
-            record: dict[str, Any] = {
-                "tauopt": tauopt.__version__,
-                "input": path.name,
-                "input_sha256": digests.digest(path, cache=cache)[0],
-                "model_sha256": trial.sha256,
-                "run_id": trial.run_id,
-                "working_points": sha256_json(points) if points else "",
-                "default": applied.default,
-                "left_out": sorted(applied.leave_out),
-            }
-            yield Job(path, sample, place, json.loads(json.dumps(record)), format=format)
+            yield sample, path, place
+
+
+def _jobs(
+    inputs: Sequence[tuple[str, Path, Path]], applied: Applied, format: str, *, cache: Path
+) -> Iterator[Job]:
+    import tauopt
+    from tauopt.deploy.score import Job
+    from tauopt.ntuples import digests
+
+    trial = applied.trial
+    points = applied.points.as_json() if applied.points else None
+    for sample, path, place in inputs:
+        record: dict[str, Any] = {
+            "tauopt": tauopt.__version__,
+            "input": path.name,
+            "input_sha256": digests.digest(path, cache=cache)[0],
+            "model_sha256": trial.sha256,
+            "run_id": trial.run_id,
+            "working_points": sha256_json(points) if points else "",
+            "default": applied.default,
+            "left_out": sorted(applied.leave_out),
+        }
+        yield Job(path, sample, place, json.loads(json.dumps(record)), format=format)
 
 
 def _scored(jobs: Sequence[Job], applied: Applied, *, workers: int) -> Iterator[Scored]:

@@ -239,3 +239,24 @@ def test_signal_efficiencies_are_read_checked_and_put_in_order():
     }.items():
         with pytest.raises(UsageError, match=message):
             check_efficiencies(efficiencies_of(texts))
+
+
+def test_where_no_truth_is_read_files_of_no_sample_are_read_as_any_with_the_same_trees(
+    home, tmp_path
+):
+    data = tmp_path / "run2024C.root"
+    data.touch()
+    two = dataset(home)
+    with pytest.raises(UsageError, match="of which sample is it, taus or jets"):
+        streamed.by_sample(two, [str(data)])
+    assert streamed.by_sample(two, [str(data)], truth=False) == {"taus": [str(data)]}
+    other = two.samples["jets"].model_copy(update={"tree": "Events"})
+    apart = two.model_copy(update={"samples": {**two.samples, "jets": other}})
+    with pytest.raises(UsageError, match=r"Say so, as taus=.*; no more is read .* which differ"):
+        streamed.by_sample(apart, [str(data)], truth=False)
+    assert streamed.by_sample(apart, [f"jets={data}"], truth=False) == {"jets": [str(data)]}
+    with pytest.raises(UsageError, match=r"there is no sample 'tau' \(did you mean 'taus'"):
+        streamed.by_sample(two, [f"tau={data}"])
+    named = tmp_path / "pt=20.root"
+    named.touch()
+    assert streamed.by_sample(two, [str(named)], truth=False) == {"taus": [str(named)]}

@@ -254,6 +254,14 @@ def test_without_the_dataset_there_are_scores_but_no_working_points(home, tmp_pa
     gone = {"dataset_digest": "f" * 64, "dataset_folder": str(tmp_path / "gone")}
     (folder / "result.json").write_text(json.dumps(result | gone))
     told = Told()
+    twin = shutil.copy(home / "data_0.root", tmp_path / "data_0.root")
+    for files, message in {
+        (str(home / "data_0.root"), str(twin)): "would both be scored into",
+        (f"real={twin}",): "there is no sample 'real'",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            score(str(folder), files, to=tmp_path / "out", output=home, progress=told)
+    assert not told.messages  # refused before the dataset was looked for
     (one,) = score(
         str(folder), [str(home / "data_0.root")], to=tmp_path / "out", output=home, progress=told
     )
