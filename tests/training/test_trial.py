@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.trial import create_trial
 
 from tauopt.config.experiment import Task
+from tauopt.config.objective import Goal
 from tauopt.dataset.prepared import open_dataset
 from tauopt.errors import CorruptError, DataError, Interrupted, TrialFailed, UsageError
 from tauopt.evaluation.measured import Measured
@@ -15,6 +17,8 @@ from tauopt.evaluation.metrics import measure
 from tauopt.evaluation.predictions import Predictions
 from tauopt.models.saving import load_model
 from tauopt.prepare.prepare import prepare
+from tauopt.search import leaderboard
+from tauopt.search.plans import trial_folder
 from tauopt.stream.batches import batches
 from tauopt.training import state, trial
 from tauopt.training.checkpoints import load_checkpoint
@@ -165,6 +169,23 @@ def test_the_tracker_gets_parameters_every_report_and_the_files(finished):
     for name in ("roc", "score", "confusion", "training"):
         assert {f"figures/{name}.png", f"figures/{name}.json"} <= set(tracker.files)
     assert ("best/auc", 960) in tracker.points
+
+
+def test_report_result_record_and_leaderboard_tell_one_interval_of_the_best_network(finished):
+    the_plan, reports, tracker = finished
+    name = "rejection@0.75"
+    best = next(r for r in reports if r.number == result(the_plan.folder)["best_report"])
+    told = [best.metrics[key] for key in (name, f"{name}_low", f"{name}_high")]
+    assert told == pytest.approx(result(the_plan.folder)["metrics"][name], rel=1e-9)
+    last = reports[-1].candidates_seen
+    keys = (f"best/{name}", f"best/{name}_low", f"best/{name}_high")
+    assert [tracker.points[key, last] for key in keys] == result(the_plan.folder)["metrics"][name]
+    search = the_plan.folder.parent / f"{the_plan.folder.name}-search"
+    search.mkdir()
+    done = create_trial(value=result(the_plan.folder)["value"])
+    trial_folder(search, done.number).symlink_to(the_plan.folder)
+    (row,) = leaderboard.rows([done], search, goals=[Goal(name, "maximize")])
+    assert [row.value, row.low, row.high] == result(the_plan.folder)["metrics"][name]
 
 
 def test_the_test_split_stays_sealed(dataset, tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def importance_figure(
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     metric = {"auc": "AUC"}.get(metric_of(predictions).metric, metric_of(predictions).metric)
-    most = float(np.abs([low, high]).max())
+    most = float(np.abs([low, high]).max(initial=0.0))
     plain_ticks(axes, "x", most=most, text=f"{metric} lost when permuted")
     _finish(figure, axes, text=text, sample=sample)
     return figure, {
@@ -83,7 +83,8 @@ def _panel(rows: int, *, lines: int) -> tuple[Figure, Axes]:
 def _finish(figure: Figure, axes: Axes, *, text: str, sample: Sample) -> None:
     """Give names of bars the room that they need, and write title and note."""
     renderer = FigureCanvasAgg(figure).get_renderer()
-    widest = max(tick.get_window_extent(renderer).width for tick in axes.get_yticklabels())
+    widths = [tick.get_window_extent(renderer).width for tick in axes.get_yticklabels()]
+    widest = max(widths, default=0.0)
     figure.subplots_adjust(left=min((widest / DPI + 0.25) / figure.get_figwidth(), 0.6))
     height, right = figure.get_figheight(), axes.get_position().x1
     figure.text(right, 0.1 / height, text, ha="right", va="bottom", multialignment="right",

@@ -72,9 +72,9 @@ def test_every_figure_states_sample_selection_weights_and_number(predictions):
         ("genWeight", {}, True, "physics weights"),
         ("genWeight", {"negative_weights": "absolute"}, True, "physics weights, signs left out"),
         ("1", {"proportions": {"jet": 0.5}}, True, "unweighted, classes in set proportions"),
-        ("w", {"reweight": {"variable": "pt"}}, True,
+        ("w", {"reweight": {"variable": "pt", "to": ["tau"]}}, True,
          "weighted to one spectrum of pt"),
-        ("w", {"reweight": {"variable": "pt"}}, False,
+        ("w", {"reweight": {"variable": "pt", "to": ["tau"]}}, False,
          "physics weights"),
     ],
 )  # fmt: skip
