@@ -20,7 +20,7 @@ A map of the code, from the top; each line imports only lines below it::
     physics      expressions and kinematics on arrays
     durable      atomic writes, digests, locks
     progress     how long work tells of itself
-    quiet        C++ libraries kept from talking while they are imported
+    quiet        TensorFlow kept from talking while it is imported
     errors       the tree of errors and their exit codes
 """
 

@@ -46,6 +46,7 @@ def tauopt(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
+    assert not re.findall(r"^[IWE]\d{4} |absl::|oneDNN|cudart", ended.stderr, flags=re.MULTILINE)
     return ended
 
 

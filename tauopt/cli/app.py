@@ -20,6 +20,7 @@ import typer
 
 from tauopt.cli.streams import prepare_streams
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
+from tauopt.quiet import quiet_tensorflow
 
 VERBS = (
     "search", "submit", "status", "stop", "pause", "resume", "extend", "leaderboard", "report",
@@ -91,8 +92,7 @@ def main() -> NoReturn:
     """Run the command line and exit with the code that the outcome has."""
     prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
-    # The libraries below talk on stderr about their own insides unless told not to.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_tensorflow()
     try:
         build_app()()
     except TauoptError as error:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.compare_report import Compared, report
 from tauopt.workflows.evaluated import check_efficiencies, check_has_background, its_dataset
 from tauopt.workflows.places import make_folder, output_folder
@@ -68,8 +67,8 @@ def compare(
         ]
         _check_different(found)
         check_has_background(found, wanted)
-        with silenced_stderr():
-            from tauopt.deploy.compare import names_of
+        from tauopt.deploy.compare import names_of
+
         named = names_of(found)
         place = to or output_folder(output) / "comparisons" / "-".join(t.name for t in found)
         folder = make_folder(place, option="--to")

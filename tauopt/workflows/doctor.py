@@ -19,7 +19,6 @@ from typing import Literal
 
 from tauopt.cluster.start import NICENESS
 from tauopt.errors import ServiceError, TauoptError
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, output_folder
 
 Status = Literal["ok", "note", "failed"]
@@ -232,8 +231,7 @@ def _mlflow(output: Path) -> str:
 
 
 def _tensorflow() -> str:
-    with silenced_stderr():
-        from tauopt.models.devices import gpus
+    from tauopt.models.devices import gpus
 
     seen, there = gpus(), _gpus_there()
     if there and not seen:

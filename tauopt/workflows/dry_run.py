@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.own import hyperparameters, own_space, settled, without_constants
 from tauopt.workflows.prepare import survey
 
@@ -55,9 +54,7 @@ def dry_run(
     """
     from tauopt.config.load import read_experiment
     from tauopt.config.ranges import describe_range
-
-    with silenced_stderr():
-        from tauopt.models.build import describe
+    from tauopt.models.build import describe
 
     file = read_experiment(path, overrides=overrides)
     experiment = settled(file)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.durable import write_bytes, write_json
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.evaluated import (
     against,
     candidates_of,
@@ -137,8 +136,7 @@ def evaluate(
         check_bins(bins, spectators)
         find = partial(find_trial, client, folder=Path(temporary) / "reference")
         compared = against(reference, spectators, of_files=bool(files), find=find)
-        with silenced_stderr():
-            from tauopt.deploy.subject import Wish, subject_of
+        from tauopt.deploy.subject import Wish, subject_of
 
         place = cache or cache_folder()
         candidates = candidates_of(

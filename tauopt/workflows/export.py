@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.errors import DataError
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import output_folder
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ def export(
     with tempfile.TemporaryDirectory(prefix="tauopt-export-") as temporary:
         trial = find_trial(client, model, folder=Path(temporary))
         points = points_of(client, trial, cache, progress)
-        with silenced_stderr():
-            from tauopt.deploy.export import export as write
+        from tauopt.deploy.export import export as write
+
         folder = to or output_folder(output) / "exports" / trial.name
         folder.parent.mkdir(parents=True, exist_ok=True)
         progress.say(f"writing {folder}")

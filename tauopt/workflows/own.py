@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tauopt.config.networks import OwnModel
-from tauopt.quiet import silenced_stderr
 
 if TYPE_CHECKING:
     from tauopt.config.experiment import Experiment
@@ -35,8 +34,8 @@ def settled(file: ExperimentFile, spec: InputSpec | None = None) -> Experiment:
     experiment = file.base
     if not isinstance(experiment.model, OwnModel):
         return experiment
-    with silenced_stderr():
-        from tauopt.models.own.check import check_own
+    from tauopt.models.own.check import check_own
+
     model = check_own(file, experiment.model, spec or without_constants(experiment))
     return experiment.model_copy(update={"model": model})
 
@@ -47,8 +46,7 @@ def check_in_driver(file: ExperimentFile) -> None:
     Raises as `settled`.
     """
     if is_own(file):
-        with silenced_stderr():
-            from tauopt.models.devices import hide_gpus
+        from tauopt.models.devices import hide_gpus
 
         hide_gpus()
         settled(file)

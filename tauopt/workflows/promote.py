@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, output_folder
 
 if TYPE_CHECKING:
@@ -86,9 +85,8 @@ def promote(
             )
         dataset = dataset_of(trial, cache=cache, progress=listener)
 
-        with silenced_stderr():
-            from tauopt.deploy.promote import promote as judge_and_register
-            from tauopt.deploy.renew import renew_points
+        from tauopt.deploy.promote import promote as judge_and_register
+        from tauopt.deploy.renew import renew_points
 
         rng = np.random.default_rng(_SEED)
         if earlier is not None:

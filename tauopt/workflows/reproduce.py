@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from tauopt.durable import locked
 from tauopt.errors import SearchError, TrialFailed
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import make_folder, output_folder
 
 if TYPE_CHECKING:
@@ -103,15 +102,13 @@ def reproduce(
 
 def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
     """Train anew, or go on with what was interrupted."""
-    with silenced_stderr():
-        from tauopt.training.devices import limit_devices
-        from tauopt.training.results import read_result
-        from tauopt.training.trial import run_trial
-
-        limit_devices()
     from tauopt.search.interrupts import interrupts
     from tauopt.tracking.spool import SpoolTracker
+    from tauopt.training.devices import limit_devices
+    from tauopt.training.results import read_result
+    from tauopt.training.trial import run_trial
 
+    limit_devices()
     if read_result(plan.folder) is not None:
         shutil.rmtree(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)

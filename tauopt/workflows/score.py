@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from tauopt.durable import sha256_json
 from tauopt.errors import DataError, PromotionRefused, UsageError, nearest
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.places import cache_folder, make_folder, output_folder
 
 if TYPE_CHECKING:
@@ -79,8 +78,9 @@ def score(
         check_cuts(leave_out, trial)
         inputs = [*_inputs(files, trial, to=to, format=format)]
         make_folder(to, option="--to")
-        with silenced_stderr():  # TensorFlow takes seconds: what can be refused was, by here
-            from tauopt.deploy.score import Applied, Scored
+        # This imports TensorFlow, which takes seconds: what can be refused was, by here.
+        from tauopt.deploy.score import Applied, Scored
+
         points = points_of(client, trial, cache, progress)
         applied = Applied(trial, points, default, tuple(leave_out))
         jobs = [*_jobs(inputs, applied, format, cache=cache or cache_folder())]

@@ -14,7 +14,6 @@ from tauopt.config.networks.own import HYPERPARAMETERS
 from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.quiet import silenced_stderr
 from tauopt.workflows.fits import check_fits
 from tauopt.workflows.own import is_own, settled
 from tauopt.workflows.places import make_folder, output_folder
@@ -117,11 +116,9 @@ def _settled_to_train(file: ExperimentFile, dataset: PreparedDataset | None = No
         return file.base
     from tauopt.config.networks import group_lengths
     from tauopt.dataset.inputs import input_spec
+    from tauopt.training.devices import limit_devices
 
-    with silenced_stderr():
-        from tauopt.training.devices import limit_devices
-
-        limit_devices()
+    limit_devices()
     if dataset is None:
         return settled(file)
     lengths = group_lengths(file.base.model)
@@ -262,12 +259,10 @@ class _Training:
 
     def _train(self, *, stop: Callable[[], bool]) -> None:
         from tauopt.tracking.spool import SpoolTracker
+        from tauopt.training.devices import limit_devices
+        from tauopt.training.trial import run_trial
 
-        with silenced_stderr():
-            from tauopt.training.devices import limit_devices
-            from tauopt.training.trial import run_trial
-
-            limit_devices()
+        limit_devices()
         tracker = SpoolTracker(self._plan.folder)
         tracker.artifact(self._plan.folder / EXPERIMENT)
         self._progress.say(f"training {self._plan.name}")
