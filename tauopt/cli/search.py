@@ -46,7 +46,7 @@ def search(
     del ray_address
     laid = [*(overrides or []), *([f"search.trials={trials}"] if trials else [])]
     if dry_run:
-        _preview(file, laid, json=json)
+        _preview(file, laid, output=output, warm_start=warm_start, json=json)
         return
     from tauopt.cli.console import progress
     from tauopt.cli.live import watching
@@ -77,7 +77,9 @@ def show(result: SearchResult, output: Path | None, *, json: bool) -> None:
         _print(result, output)
 
 
-def _preview(file: Path, overrides: list[str], *, json: bool) -> None:
+def _preview(
+    file: Path, overrides: list[str], *, output: Path | None, warm_start: str | None, json: bool
+) -> None:
     import os
 
     from tauopt.cli.console import print_json, progress
@@ -87,11 +89,13 @@ def _preview(file: Path, overrides: list[str], *, json: bool) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     with progress() as told:
-        preview = dry_run(file, overrides=overrides, progress=told)
+        preview = dry_run(
+            file, overrides=overrides, output=output, warm_start=warm_start, progress=told
+        )
     if json:
         print_json(vars(preview))
     else:
-        _print_preview(preview)
+        _print_preview(preview, warm_start or "")
 
 
 def _promote(result: SearchResult, output: Path | None) -> str:
@@ -146,7 +150,7 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
     return [*lines, f"promote: {promote}"] if promote else lines
 
 
-def _print_preview(preview: DryRun) -> None:
+def _print_preview(preview: DryRun, earlier: str) -> None:
     from tauopt.cli.console import results
     from tauopt.config.yaml_text import plain_text
 
@@ -168,9 +172,13 @@ def _print_preview(preview: DryRun) -> None:
     )
     for split, counts in preview.counts.items():
         say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    if preview.warm_start:
+        say("# warm start")
+    for line in preview.warm_start:
+        say(line)
+    kinds = ["the defaults"] * preview.defaults + [f"from {earlier}"] * preview.taken
     for number, trial in enumerate(preview.trials):
-        kind = "the defaults" if number < preview.defaults else "sampled"
-        say(f"# trial {number} ({kind})")
+        say(f"# trial {number} ({kinds[number] if number < len(kinds) else 'sampled'})")
         say(plain_text(dict(trial)).rstrip())
     say(f"# network of trial 0: {preview.parameters} parameters")
     say(preview.summary)

@@ -78,6 +78,22 @@ def prepare(
     return folder
 
 
+def known_digest(dataset: Dataset, *, cache: Path) -> str:
+    """Return the digest that a dataset has once it is prepared; reads no file and writes nothing.
+
+    Args:
+        dataset: with absolute globs.
+        cache: as `prepare`.
+    Returns:
+        the digest; empty where a file was never read before.
+    Raises:
+        DataError: as `prepare`, as far as it can be known.
+    """
+    files = sources.find_files(dataset, make_plan(dataset))
+    files = sources.with_remembered_digests(files, cache=cache / "digests")
+    return identity.of_dataset(dataset, files) if all(file.sha256 for file in files) else ""
+
+
 def _prepare(work: Work, files: Sequence[InputFile], folder: Path) -> None:
     sources.check_bad_files(files, tolerated=work.dataset.bad_files)
     if work.dataset.stream == "direct":

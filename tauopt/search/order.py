@@ -12,18 +12,16 @@ from tauopt.config.experiment import Experiment
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.inputs import InputSpec
 from tauopt.config.networks import OwnModel, group_lengths
-from tauopt.config.settings import Scalar
 from tauopt.dataset.inputs import input_spec
 from tauopt.dataset.prepared import open_dataset
 from tauopt.durable import write_bytes
 from tauopt.search.origin import Origin
-from tauopt.search.preview import first_points
+from tauopt.search.preview import starting_points
 from tauopt.search.pruners import make_pruner
 from tauopt.search.runs import EXPERIMENT
 from tauopt.search.seeds import OF, Repeats, enqueue_missing
 from tauopt.search.storage import open_storage
 from tauopt.search.study import start_study
-from tauopt.search.suggest import key
 from tauopt.search.warm import Warm, write_warm
 from tauopt.tracking.dataset_input import DatasetInput
 
@@ -99,7 +97,7 @@ def study_of(order: Order, own: OwnSpace | None) -> optuna.Study:
         origin=order.origin,
         folder=order.folder,
         objective=order.file.base.objective,
-        starts=_starts(order, own),
+        starts=[] if order.repeats else starting_points(order.file, own, order.warm),
         space=order.file.space,
         resume=order.resume,
         accept_changes=order.accept_changes,
@@ -114,12 +112,3 @@ def study_of(order: Order, own: OwnSpace | None) -> optuna.Study:
     study.pruner = make_pruner(search.pruner, reports=order.reports)
     write_bytes(order.folder / EXPERIMENT, order.file.text.encode())
     return study
-
-
-def _starts(order: Order, own: OwnSpace | None) -> list[dict[str, Scalar]]:
-    """Return the points that a search for new ones begins with."""
-    if order.repeats is not None:
-        return []
-    points = [*first_points(order.file, own), *(order.warm.points if order.warm else ())]
-    different = {key(point): dict(point) for point in reversed(points)}
-    return list(reversed(different.values()))[: order.file.base.search.trials]

@@ -10,16 +10,18 @@ import optuna
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings import Scalar
 from tauopt.search.samplers import check_sampler
+from tauopt.search.suggest import key
 from tauopt.search.trials import Trials
+from tauopt.search.warm import Warm, frozen
 
 if TYPE_CHECKING:
     from tauopt.search.own import OwnSpace
 
 
 def preview(
-    file: ExperimentFile, *, count: int, own: OwnSpace | None = None
+    file: ExperimentFile, *, count: int, own: OwnSpace | None = None, warm: Warm | None = None
 ) -> list[Mapping[str, Any]]:
-    """Return the parameters of the first trials, the defaults, and of `count` more.
+    """Return the parameters of the first trials, where the search begins, and of `count` more.
 
     Proposed by the file's sampler in a study in memory; a sampler that models begins at random.
 
@@ -27,8 +29,9 @@ def preview(
         file: the experiment.
         count: sampled trials.
         own: asks for the hyperparameters of a model of the user's own.
+        warm: what the search takes over from an earlier one.
     """
-    starts = first_points(file, own)
+    starts = starting_points(file, own, warm)
     settings = file.base.search.model_copy(update={"trials": len(starts) + count})
     check_sampler(settings.sampler)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -36,12 +39,19 @@ def preview(
     study = optuna.create_study(directions=directions)
     for point in starts:
         study.enqueue_trial(point)
-    trials = Trials(study, settings, space=file.space, own=own)
+    history = frozen(warm, file.space) if warm else []
+    trials = Trials(study, settings, space=file.space, own=own, history=history)
     proposals = (trials.next_trial() for _ in range(settings.trials))
     return [dict(proposal.params) for proposal in proposals if proposal is not None]
 
 
-def first_points(file: ExperimentFile, own: OwnSpace | None) -> list[dict[str, Scalar]]:
-    """Return the points that a search begins with, as its study has them: the defaults."""
+def starting_points(
+    file: ExperimentFile, own: OwnSpace | None, warm: Warm | None
+) -> list[dict[str, Scalar]]:
+    """Return the points that a search begins with: the defaults, then those of an earlier one."""
     first = own.first() if own else {}
-    return [{**point, **first} for point in file.starts()]
+    points = [*({**point, **first} for point in file.starts()), *(warm.points if warm else ())]
+    different: dict[str, dict[str, Scalar]] = {}
+    for point in points:
+        different.setdefault(key(point), dict(point))
+    return list(different.values())[: file.base.search.trials]

@@ -51,6 +51,8 @@ class Past:
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Of parameters that are no ranges of the file (a model of the user's own asks for them): what
     they may be, as Optuna writes it."""
+    number: int = -1
+    """Of the trial in the earlier search; -1 where it was not kept."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,22 @@ class Warm:
     of: str
     points: tuple[Mapping[str, Scalar], ...] = ()
     """Tried first, the best one first."""
+    numbers: tuple[int, ...] = ()
+    """Of the trials of these points in the earlier search."""
     history: tuple[Past, ...] = ()
     """What the sampler learns from."""
     notes: tuple[str, ...] = ()
     """What was changed or left out, in words."""
+
+    def lines(self) -> Iterator[str]:
+        """Say what is taken over from which trials, and what was changed or left out."""
+        counts = f"{len(self.points)} points to try first, {len(self.history)} trials to learn from"
+        yield f"from {self.of}: {counts}"
+        learned = [past.number for past in self.history if past.number >= 0]
+        for what, numbers in (("tried first", self.numbers), ("learned from", sorted(learned))):
+            if numbers:
+                yield f"  {what}: {', '.join(f't{number:03d}' for number in numbers)}"
+        yield from (f"  {note}" for note in self.notes)
 
 
 @dataclass(frozen=True)
@@ -95,22 +109,38 @@ def warm_start(
         same_data: whether both have the same prepared dataset; else no outcome is learned from.
         same_method: whether both are trained in the same way; likewise.
     """
-    ended = [
-        trial
-        for trial in trials
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        and DUPLICATE_OF not in trial.user_attrs
-    ]
+    ended, others = [], Counter[str]()
+    for trial in trials:
+        if why := _unfit(trial):
+            others[why] += 1
+        else:
+            ended.append(trial)
     fitted, lost = _fit_all(ended, before, file)
     same_goals = before.base.objective == file.base.objective
     exact = [one for one in fitted if not one.changes]
     reasons = list(_why_not(same_data, same_goals, same_method))
+    best = _best(fitted)
     return Warm(
         of=of,
-        points=tuple(_best(fitted)),
+        points=tuple(one.point for one in best),
+        numbers=tuple(one.trial.number for one in best),
         history=() if reasons else tuple(_past(one) for one in exact),
-        notes=(*lost, *_changes(fitted), *reasons),
+        notes=(
+            *(f"{count} trials left out: {why}" for why, count in others.items()),
+            *lost,
+            *_changes(fitted),
+            *reasons,
+        ),
     )
+
+
+def _unfit(trial: FrozenTrial) -> str:
+    """Say why nothing can be taken from a trial, whatever its point is; empty if it can."""
+    if DUPLICATE_OF in trial.user_attrs:
+        return "they are duplicates"
+    if trial.state is TrialState.FAIL:
+        return "they failed"
+    return "" if trial.state.is_finished() else "they have not ended"
 
 
 def _fit_all(
@@ -208,12 +238,14 @@ def _why_not(same_data: bool, same_goals: bool, same_method: bool) -> Iterator[s
             yield f"{reason}: its points are tried, its values not learned from"
 
 
-def _best(fitted: Sequence[_Fitted]) -> Iterator[Mapping[str, Scalar]]:
-    """Yield the best different points of complete trials, in the first objective."""
+def _best(fitted: Sequence[_Fitted]) -> list[_Fitted]:
+    """Return the complete trials of the best different points, in the first objective."""
     complete = [one for one in fitted if one.trial.state is TrialState.COMPLETE]
     ordered = sorted(complete, key=lambda one: (-one.trial.values[0], one.trial.number))
-    different = {key(one.point): one.point for one in reversed(ordered)}
-    yield from list(reversed(different.values()))[:POINTS]
+    different: dict[str, _Fitted] = {}
+    for one in ordered:
+        different.setdefault(key(one.point), one)
+    return list(different.values())[:POINTS]
 
 
 def _past(one: _Fitted) -> Past:
@@ -223,7 +255,14 @@ def _past(one: _Fitted) -> Past:
         for name in one.point
         if name.startswith(HYPERPARAMETERS)
     }
-    return Past(one.point, trial.state.name, trial.values, dict(trial.intermediate_values), kinds)
+    return Past(
+        params=one.point,
+        state=trial.state.name,
+        values=trial.values,
+        reports=dict(trial.intermediate_values),
+        kinds=kinds,
+        number=trial.number,
+    )
 
 
 def frozen(warm: Warm, space: Space) -> list[FrozenTrial]:
@@ -272,10 +311,16 @@ def read_warm(folder: Path) -> Warm | None:
                 values=past["values"],
                 reports={int(step): value for step, value in past["reports"].items()},
                 kinds=past["kinds"],
+                number=past.get("number", -1),
             )
             for past in content["history"]
         ]
-        points, notes = tuple(content["points"]), tuple(content["notes"])
-        return Warm(content["of"], points, tuple(history), notes)
+        return Warm(
+            of=content["of"],
+            points=tuple(content["points"]),
+            numbers=tuple(content.get("numbers", ())),
+            history=tuple(history),
+            notes=tuple(content["notes"]),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptError(f"{path}: expected what the search began with: {error}") from error

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.own import hyperparameters, own_space, settled, without_constants
-from tauopt.workflows.prepare import survey
+from tauopt.workflows.places import output_folder
+from tauopt.workflows.prepare import known_digest, survey
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
+    from tauopt.search.warm import Warm
 
 SAMPLES = 3
 
@@ -32,33 +34,50 @@ class DryRun:
     parameters: int
     """Of the network of the first trial."""
     trials: tuple[Mapping[str, Any], ...]
-    """The first trials, which take the defaults, and sampled ones."""
+    """The first trials, which take the defaults or points of an earlier search, and sampled ones.
+    """
     defaults: int
     """How many take the defaults: one for each architecture."""
+    taken: int
+    """How many behind them take points of an earlier search."""
+    warm_start: tuple[str, ...]
+    """What is taken over from an earlier search and what is not, in lines."""
     summary: str
     """Keras's table of the first trial's layers."""
 
 
 def dry_run(
-    path: Path | str, *, overrides: Sequence[str] = (), progress: Progress | None = None
+    path: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    output: Path | None = None,
+    warm_start: str | None = None,
+    progress: Progress | None = None,
 ) -> DryRun:
-    """Say what a search would do; writes nothing, and opens no database.
+    """Say what a search would do; writes nothing, and opens a database only for a warm start.
 
     Args:
         path: experiment file.
         overrides: `path=value` each, laid on the file in order.
+        output: output folder of the earlier search; None means `tauopt-output`.
+        warm_start: name of an earlier search that is taken over from.
         progress: is told while candidates are counted.
     Raises:
         ConfigError: the file is wrong.
         DataError: the ntuples are wrong.
+        UsageError: there is no such earlier search, or nothing of it can be taken over.
+        ServiceError: the studies' database can't be used.
     """
     from tauopt.config.load import read_experiment
     from tauopt.config.ranges import describe_range
     from tauopt.models.build import describe
+    from tauopt.search.preview import preview, starting_points
 
     file = read_experiment(path, overrides=overrides)
+    warm = _warm(warm_start, file, output) if warm_start else None
     experiment = settled(file)
     counted = survey(experiment.data, progress=progress or Silent())
+    own = own_space(file)
     described = describe(without_constants(experiment), experiment.model)
     return DryRun(
         configuration=experiment.model_dump(mode="json"),
@@ -69,14 +88,16 @@ def dry_run(
         branches=counted.branches if counted else (),
         counts={split: dict(of) for split, of in counted.counts.items()} if counted else {},
         parameters=described.parameters,
-        trials=tuple(sampled(file)),
+        trials=tuple(preview(file, count=SAMPLES, own=own, warm=warm)),
         defaults=len(file.starts()),
+        taken=len(starting_points(file, own, warm)) - len(file.starts()) if warm else 0,
+        warm_start=tuple(warm.lines()) if warm else (),
         summary=described.summary,
     )
 
 
-def sampled(file: ExperimentFile) -> list[Mapping[str, Any]]:
-    """Return the trials of the defaults and some that the sampler proposes, not trained."""
-    from tauopt.search.preview import preview
+def _warm(earlier: str, file: ExperimentFile, output: Path | None) -> Warm:
+    from tauopt.workflows.warm_start import taken_over
 
-    return preview(file, count=SAMPLES, own=own_space(file))
+    place = output_folder(output).absolute()
+    return taken_over(earlier, file, output=place, dataset=known_digest(file.base.data))

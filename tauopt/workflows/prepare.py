@@ -90,18 +90,37 @@ def survey(
     Returns:
         the counts, or None if the sample is still to be simulated, or is on a server.
     """
-    from tauopt.ntuples.remote import is_remote
     from tauopt.prepare.survey import survey as count
 
-    settings = _read(dataset)
+    settings = _present(_read(dataset), cache=cache or cache_folder())
+    return None if settings is None else count(settings, progress=progress)
+
+
+def known_digest(dataset: Dataset, *, cache: Path | None = None) -> str:
+    """Return the digest of a dataset that was prepared before; writes nothing.
+
+    Args and errors as `prepare`.
+
+    Returns:
+        the digest; empty where it is known only after preparation.
+    """
+    from tauopt.prepare.prepare import known_digest as digest
+
+    cache = cache or cache_folder()
+    settings = _present(dataset, cache=cache)
+    return "" if settings is None else digest(settings, cache=cache)
+
+
+def _present(settings: Dataset, *, cache: Path) -> Dataset | None:
+    """Return a dataset whose files are here; None if they are to be simulated, or on a server."""
+    from tauopt.ntuples.remote import is_remote
+
     if any(is_remote(file) for sample in settings.samples.values() for file in sample.files):
         return None
-    if settings.simulate is not None:
-        folder = simulated_folder(settings, cache=cache or cache_folder())
-        if not folder.is_dir():
-            return None
-        settings = with_folder(settings, folder)
-    return count(settings, progress=progress)
+    if settings.simulate is None:
+        return settings
+    folder = simulated_folder(settings, cache=cache)
+    return with_folder(settings, folder) if folder.is_dir() else None
 
 
 def simulated_folder(settings: Dataset, *, cache: Path) -> Path:

@@ -17,6 +17,7 @@ from tauopt.workflows.fits import check_fits
 from tauopt.workflows.own import check_in_driver, is_own, source_of
 from tauopt.workflows.places import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
+from tauopt.workflows.warm_start import taken_over
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tauopt.search.events import Event
     from tauopt.search.leaderboard import Row
     from tauopt.search.origin import Origin
-    from tauopt.search.warm import Warm
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ def search(
     check_in_driver(file)
     dataset = prepare(file.base.data, progress=progress or Silent())
     check_fits(file, dataset)
+    warm = None
+    if warm_start:
+        warm = taken_over(warm_start, file, output=place, dataset=dataset.manifest.digest)
+        for line in warm.lines():
+            (progress or Silent()).say(line)
     order = Order(
         name=name,
         output=place,
@@ -144,9 +149,7 @@ def search(
         resume=resume,
         accept_changes=accept_changes,
         shown=dataset_input(dataset),
-        warm=_warm(warm_start, file, dataset, output=place, progress=progress or Silent())
-        if warm_start
-        else None,
+        warm=warm,
         resume_command=command
         or resume_command(path, overrides=overrides, name=name, output=output),
     )
@@ -160,45 +163,6 @@ def search(
         folder=folder,
         undelivered=ending.undelivered,
     )
-
-
-def _warm(
-    earlier: str,
-    file: ExperimentFile,
-    dataset: PreparedDataset,
-    *,
-    output: Path,
-    progress: Progress,
-) -> Warm:
-    """Return what a search takes over from an earlier one, and tell what was changed or left."""
-    from tauopt.config.load import read_experiment
-    from tauopt.search.origin import from_attributes
-    from tauopt.search.runs import EXPERIMENT
-    from tauopt.search.study import FOLDER
-    from tauopt.search.warm import warm_start
-    from tauopt.workflows.leaderboard import find_study
-
-    study = find_study(earlier, output=output)
-    record = Path(str(study.user_attrs.get(FOLDER, ""))) / EXPERIMENT
-    if not record.is_file():
-        raise UsageError(f"{record} is gone, which said what {earlier} searched")
-    before = from_attributes(study.user_attrs)
-    warm = warm_start(
-        earlier,
-        study.get_trials(deepcopy=False),
-        read_experiment(record),
-        file,
-        same_data=before.dataset == dataset.manifest.digest,
-        same_method=before.method == origin_of(file, dataset).method,
-    )
-    points, history = len(warm.points), len(warm.history)
-    progress.say(f"from {earlier}: {points} points to try first, {history} trials to learn from")
-    for note in warm.notes:
-        progress.say(f"  {note}")
-    if not warm.points:
-        why = "; ".join(warm.notes) or "no trial of it has completed"
-        raise UsageError(f"nothing of {earlier} can be taken over: {why}")
-    return warm
 
 
 def resume_command(

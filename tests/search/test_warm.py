@@ -6,6 +6,7 @@ from optuna.trial import TrialState, create_trial
 
 from tauopt.config.load import read_experiment
 from tauopt.errors import CorruptError
+from tauopt.search.preview import starting_points
 from tauopt.search.samplers import make_sampler
 from tauopt.search.suggest import distribution
 from tauopt.search.trials import Trials
@@ -56,8 +57,26 @@ def test_the_best_points_come_first_and_every_outcome_is_learned_from(before):
     found = warm(trials, before, before)
     best = sorted(values, reverse=True)[:POINTS]
     assert [point[RATE] for point in found.points] == [1e-3 + 1e-3 * v for v in best]
-    assert len(found.history) == 8
-    assert not found.notes
+    assert found.numbers == (5, 1, 3, 2, 4)
+    assert [past.number for past in found.history] == [*range(8)]
+    assert found.notes == ("1 trials left out: they failed",)
+    assert [*found.lines()] == [
+        "from old: 5 points to try first, 8 trials to learn from",
+        "  tried first: t005, t001, t003, t002, t004",
+        "  learned from: t000, t001, t002, t003, t004, t005, t006, t007",
+        "  1 trials left out: they failed",
+    ]
+
+
+def test_a_point_that_was_trained_twice_stands_where_its_best_value_does(before):
+    trials = [done(before, v, model__units=u) for v, u in [(0.9, 8), (0.8, 9), (0.7, 8)]]
+    assert [point[UNITS] for point in warm(trials, before, before).points] == [8, 9]
+
+
+def test_a_search_begins_with_the_defaults_also_if_the_earlier_one_did(before):
+    trials = [done(before, 0.9, model__units=5), done(before, 0.8, **before.defaults())]
+    starts = starting_points(before, None, warm(trials, before, before))
+    assert [point[UNITS] for point in starts] == [before.defaults()[UNITS], 5]
 
 
 def test_a_point_outside_the_new_ranges_is_moved_inside_and_not_learned_from(before, tmp_path):

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
 from tauopt.errors import DataError, UsageError
+from tauopt.workflows.dry_run import dry_run
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.reseed import reseed
 from tauopt.workflows.search import search
@@ -76,6 +77,36 @@ def test_a_new_search_begins_with_the_best_of_an_earlier_one(home):
         search(home / "toy.yaml", name="again", output=home / "out", resume=True, warm_start="toy")
     with pytest.raises(UsageError, match="no search 'toi' \\(did you mean 'toy'"):
         search(home / "toy.yaml", name="third", output=home / "out", warm_start="toi")
+
+
+def test_a_dry_run_says_what_a_warm_start_would_bring(home):
+    wider = ["model.units={choice: [2, 8, 16]}", "search.trials=5"]
+    told = dry_run(home / "toy.yaml", overrides=wider, output=home / "out", warm_start="toy")
+    assert told.warm_start[0] == "from toy: 2 points to try first, 2 trials to learn from"
+    assert told.warm_start[2] == "  learned from: t000, t001"
+    assert (told.defaults, told.taken) == (1, 2)
+    best = [row.shown["model.units"] for row in leaderboard("toy", output=home / "out").rows]
+    assert [trial["model.units"] for trial in told.trials[:3]] == [16, *best]
+    shown = CliRunner().invoke(
+        build_app(),
+        ["search", str(home / "toy.yaml"), "--set", "training.epochs=1", "--dry-run",
+         "--warm-start", "toy", "-o", str(home / "out")],
+    )  # fmt: skip
+    assert "# warm start\nfrom toy: 2 points to try first, 0 trials to learn from" in shown.stdout
+    assert "training.epochs was 2, is 1 now (in 2 of 2 trials)" in shown.stdout
+    assert "# trial 1 (from toy)" in shown.stdout
+
+
+def test_a_dry_run_tells_that_the_earlier_search_is_not_there(home):
+    with pytest.raises(UsageError, match="no search 'toi' \\(did you mean 'toy'"):
+        dry_run(home / "toy.yaml", output=home / "out", warm_start="toi")
+
+
+def test_a_dry_run_says_that_other_data_may_make_a_difference(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path))  # where nothing is known of the files
+    told = dry_run(home / "toy.yaml", output=home / "out", warm_start="toy")
+    assert told.warm_start[-1].endswith("points are tried and nothing is learned from")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_seeds_of_other_data_are_not_compared(home):
