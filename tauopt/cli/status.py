@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,11 +28,11 @@ def status(
     if json:
         print_json(asdict(stands))
         return
-    for line in status_lines(stands):
+    for line in status_lines(stands, output):
         results().print(line, markup=False, soft_wrap=True)
 
 
-def status_lines(stands: Status) -> list[str]:
+def status_lines(stands: Status, output: Path | None = None) -> list[str]:
     """Say in lines how a search stands."""
     counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(stands.counts.items()))
     lines = [f"search {stands.name}: {stands.asked} trials asked for; {counts or 'none yet'}"]
@@ -43,17 +45,19 @@ def status_lines(stands: Status) -> list[str]:
         left = "" if stands.seconds_left is None else f", about {_time(stands.seconds_left)} left"
         word = "paused" if stands.paused else "run"
         lines.append(f"{word} by {stands.holder}, {_time(stands.seconds)} in all{left}")
+    elif stands.is_elsewhere:
+        lines.append("its folder is not on this machine, so who runs it is not seen here")
     else:
-        unfinished = stands.running or sum(stands.counts.values()) < stands.asked
-        lines.append(
-            "nobody runs it" + (f"; go on with tauopt resume {stands.name}" if unfinished else "")
-        )
+        unfinished = stands.interrupted or sum(stands.counts.values()) < stands.asked
+        place = [] if output is None else ["-o", str(output)]
+        resume = shlex.join(["tauopt", "resume", stands.name, *place])
+        lines.append("nobody runs it" + (f"; go on with: {resume}" if unfinished else ""))
     if stands.gpu_seconds:
         lines.append(f"GPU time so far: {stands.gpu_seconds / 3600:.2f} h")
-    what = "running" if stands.holder and not stands.paused else "cut short"
-    for trial in stands.running:
+    what = "running" if stands.running else "interrupted, will go on"
+    for trial in (*stands.running, *stands.interrupted):
         value = "" if trial.value is None else f", value {trial.value:.6g}"
-        lines.append(f"  t{trial.number:03d} {what} at report {trial.report}{value}")
+        lines.append(f"  t{trial.number:03d} {what}, at report {trial.report}{value}")
     return lines
 
 

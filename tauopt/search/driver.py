@@ -220,7 +220,8 @@ class _Drive:
         order = self._order
         experiment = order.file.base
         goals = experiment.objective.goals
-        board = rows(self._study.get_trials(deepcopy=False), order.folder, goals=goals)
+        trials = self._study.get_trials(deepcopy=False)
+        board = rows(trials, order.folder, goals=goals, is_alive=False)
         write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
         table = telling.write_table(order.folder, board, goals)
         resume = order.resume_command if state == "KILLED" else ""

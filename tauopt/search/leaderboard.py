@@ -23,6 +23,8 @@ from tauopt.search.trials import DUPLICATE_OF, REASON, values_of
 LEADERBOARD = "leaderboard.json"
 """Name of the rows' file in the search's folder."""
 RESULT = "result.json"
+INTERRUPTED = "INTERRUPTED"
+"""State of a trial that goes on when its search does."""
 _UNKNOWN = (None, None)
 _ORDER = (
     TrialState.COMPLETE,
@@ -44,7 +46,7 @@ class Row:
     and so on; 0 for a trial that did not complete."""
     number: int
     state: str
-    """COMPLETE, PRUNED, FAIL, RUNNING or WAITING."""
+    """COMPLETE, PRUNED, FAIL, RUNNING, INTERRUPTED or WAITING."""
     value: float | None
     """The first objective at its best report; of a trial that did not complete: so far."""
     best_report: int
@@ -82,21 +84,35 @@ class Row:
         return asdict(self)
 
 
-def rows(trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal]) -> list[Row]:
+def rows(
+    trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal], is_alive: bool = True
+) -> list[Row]:
     """Return a row a trial: complete ones by front and value, then the others by their best value.
 
     Args:
         trials: of the study.
         folder: of the search, where the trials' results and run ids lie.
         goals: the study's objectives.
+        is_alive: whether a trial that has not ended runs; else it is interrupted.
     """
     known = list(trials)
     found = fronts_of(known, goals)
     ordered = sorted(known, key=lambda trial: _place(trial, found))
     return [
-        _row(trial, rank, folder, front=found.get(trial.number, 0), goals=goals)
+        _row(
+            trial, rank, folder,
+            state=state_of(trial, is_alive=is_alive),
+            front=found.get(trial.number, 0),
+            goals=goals,
+        )
         for rank, trial in enumerate(ordered, start=1)
-    ]
+    ]  # fmt: skip
+
+
+def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:
+    """Return the name of a trial's state; the study holds one that was interrupted as running."""
+    is_interrupted = trial.state is TrialState.RUNNING and not is_alive
+    return INTERRUPTED if is_interrupted else str(trial.state.name)
 
 
 def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int, int]:
@@ -145,7 +161,9 @@ def best_so_far(trial: FrozenTrial) -> tuple[float | None, int]:
     return (float(reports[best]), best) if best else (None, 0)
 
 
-def _row(trial: FrozenTrial, rank: int, folder: Path, *, front: int, goals: Sequence[Goal]) -> Row:
+def _row(
+    trial: FrozenTrial, rank: int, folder: Path, *, state: str, front: int, goals: Sequence[Goal]
+) -> Row:
     complete = trial.state is TrialState.COMPLETE
     first = trial.user_attrs.get(DUPLICATE_OF)
     here = trial_folder(folder, trial.number if first is None else first)
@@ -159,7 +177,7 @@ def _row(trial: FrozenTrial, rank: int, folder: Path, *, front: int, goals: Sequ
         rank=rank if front else 0,
         front=front,
         number=trial.number,
-        state=trial.state.name,
+        state=state,
         value=value,
         best_report=best_report,
         low=low,

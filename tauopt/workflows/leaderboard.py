@@ -42,6 +42,7 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     from tauopt.search.order import search_folder
     from tauopt.search.seeds import spreads_of
     from tauopt.search.study import goals_of
+    from tauopt.workflows.status import is_at_rest
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
@@ -49,13 +50,12 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     folder = search_folder(place, study.study_name)
     trials = study.get_trials(deepcopy=False)
     spread = {one.number: one for one in spreads_of(study)}
-    board = [
-        replace(row, seeds=spread.get(row.number)) for row in rows(trials, folder, goals=goals)
-    ]
+    is_alive = not is_at_rest(study, folder)
+    board = rows(trials, folder, goals=goals, is_alive=is_alive)
     return Leaderboard(
         name=study.study_name,
         goals=tuple(goals),
-        rows=tuple(board),
+        rows=tuple(replace(row, seeds=spread.get(row.number)) for row in board),
         varying=tuple(varying(board)),
     )
 

@@ -159,7 +159,7 @@ def search(
         name=name,
         why=ending.why,
         goals=file.base.objective.goals,
-        board=tuple(rows(ending.trials, folder, goals=file.base.objective.goals)),
+        board=tuple(rows(ending.trials, folder, goals=file.base.objective.goals, is_alive=False)),
         folder=folder,
         undelivered=ending.undelivered,
     )

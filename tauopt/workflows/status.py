@@ -12,6 +12,7 @@ from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.places import output_folder
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.trial import FrozenTrial
 
 
@@ -33,6 +34,8 @@ class Status:
     name: str
     holder: str
     """Who runs it, for instance `process 4711 on host`; empty if nobody does."""
+    is_elsewhere: bool
+    """Whether its folder is not on this machine, and so who runs it is not seen."""
     paused: bool
     """Whether who runs it has paused."""
     asked: int
@@ -40,6 +43,8 @@ class Status:
     counts: dict[str, int]
     """State -> trials; duplicates by themselves as `duplicate`."""
     running: tuple[Running, ...]
+    interrupted: tuple[Running, ...]
+    """Trials that go on when the search does."""
     objectives: tuple[str, ...]
     """Their names, the first one first."""
     best: float | None
@@ -64,7 +69,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.leaderboard import fronts_of
+    from tauopt.search.leaderboard import fronts_of, state_of
     from tauopt.search.order import LOCK, search_folder
     from tauopt.search.study import GPU_SECONDS, SECONDS, TRIALS, goals_of
     from tauopt.search.trials import DUPLICATE_OF
@@ -72,25 +77,29 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
+    folder = search_folder(place, study.study_name)
+    is_alive = not is_at_rest(study, folder)
     trials = study.get_trials(deepcopy=False)
     own = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
-    counts = Counter(t.state.name for t in own)
+    counts = Counter(state_of(t, is_alive=is_alive) for t in own)
     if len(own) < len(trials):
         counts["duplicate"] = len(trials) - len(own)
-    folder = search_folder(place, study.study_name)
     goals = goals_of(study)
     fronts = fronts_of(own, goals)
     values = [t.values[0] for t in own if t.number in fronts]
     asked = int(study.user_attrs.get(TRIALS, len(own)))
     ended = sum(t.state.is_finished() for t in own)
+    begun = tuple(_running(t) for t in own if t.state.name == "RUNNING")
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
     return Status(
         name=study.study_name,
         holder=(holder := lock_holder(folder / LOCK)),
+        is_elsewhere=not folder.is_dir(),
         paused=bool(holder) and standing_of(study) == "paused",
         asked=asked,
         counts=dict(counts),
-        running=tuple(_running(t) for t in own if t.state.name == "RUNNING"),
+        running=begun if is_alive else (),
+        interrupted=() if is_alive else begun,
         objectives=tuple(goal.name for goal in goals),
         best=max(values, default=None),
         front=list(fronts.values()).count(1),
@@ -98,6 +107,15 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         gpu_seconds=float(study.user_attrs.get(GPU_SECONDS, 0.0)),
         seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
     )
+
+
+def is_at_rest(study: optuna.Study, folder: Path) -> bool:
+    """Say whether no trial of a search can be running; False where that is not seen from here."""
+    from tauopt.search.order import LOCK
+    from tauopt.search.wishes import standing_of
+
+    is_held = bool(lock_holder(folder / LOCK))
+    return folder.is_dir() and (not is_held or standing_of(study) == "paused")
 
 
 def _running(trial: FrozenTrial) -> Running:

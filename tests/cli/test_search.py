@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tauopt.config.objective import Goal
 from tauopt.errors import UsageError
 from tauopt.search.events import Event, describe
 from tauopt.workflows.search import SearchResult
-from tauopt.workflows.status import Status
+from tauopt.workflows.status import Running, Status
 from tests.cli.test_board import row
 
 
@@ -125,7 +126,22 @@ def test_status_in_words_names_objectives_and_front():
     stands = Status(
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
-            paused=False, gpu_seconds=0.0,
+            paused=False, gpu_seconds=0.0, is_elsewhere=False, interrupted=(),
     )  # fmt: skip
     told = "best so far: auc 0.75; the front with parameters has 2 trials"
     assert told in status_lines(stands)
+
+
+def test_status_names_interrupted_trials_and_the_command_that_goes_on_with_them():
+    stands = Status(
+        name="toy", holder="", asked=9, counts={"COMPLETE": 8, "INTERRUPTED": 1}, running=(),
+        objectives=("auc",), best=0.75, front=1, seconds=9.0, seconds_left=None,
+        paused=False, gpu_seconds=0.0, is_elsewhere=False,
+        interrupted=(Running(number=3, report=2, value=0.5, seconds=9.0),),
+    )  # fmt: skip
+    lines = status_lines(stands, Path("my out"))
+    assert "8 complete, 1 interrupted" in lines[0]
+    assert "nobody runs it; go on with: tauopt resume toy -o 'my out'" in lines
+    assert lines[-1] == "  t003 interrupted, will go on, at report 2, value 0.5"
+    elsewhere = status_lines(replace(stands, is_elsewhere=True))
+    assert not any("nobody runs it" in line for line in elsewhere)

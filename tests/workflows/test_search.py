@@ -1,13 +1,17 @@
 import json
 
+import optuna
 import pytest
 
 from tauopt.config.load import read_experiment
 from tauopt.dataset.prepared import open_dataset
+from tauopt.durable import locked
 from tauopt.errors import ConfigError, UsageError
+from tauopt.search.order import LOCK
 from tauopt.search.storage import open_storage
 from tauopt.search.study import TRIALS, start_study
 from tauopt.search.trials import Trials
+from tauopt.search.wishes import stand
 from tauopt.workflows.dry_run import dry_run
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.search import reports_of, resume_command, search
@@ -58,7 +62,7 @@ def studied(tmp_path):
 def test_the_leaderboard_ranks_complete_trials_with_their_errors(studied):
     board = leaderboard("toy", output=studied.output)
     assert [(row.rank, row.number, row.state) for row in board.rows] == [
-        (1, 1, "COMPLETE"), (2, 0, "COMPLETE"), (0, 3, "RUNNING"), (0, 2, "PRUNED"),
+        (1, 1, "COMPLETE"), (2, 0, "COMPLETE"), (0, 3, "INTERRUPTED"), (0, 2, "PRUNED"),
     ]  # fmt: skip
     assert (board.rows[0].value, board.rows[0].low, board.rows[0].high) == (0.7, 0.69, 0.71)
     assert board.rows[0].run_id == "run1"
@@ -122,7 +126,7 @@ def test_the_leaderboard_of_several_objectives_goes_by_front_and_then_by_the_fir
 def test_status_of_several_objectives_tells_the_best_of_the_first_and_the_front(several):
     stands = status(output=several.output)
     assert (stands.objectives, stands.best, stands.front) == (("auc", "latency_us"), 0.7, 2)
-    assert [(t.number, t.value) for t in stands.running] == [(3, 0.9)]
+    assert [(t.number, t.value) for t in stands.interrupted] == [(3, 0.9)]
 
 
 def test_the_latest_search_is_meant_where_none_is_named(studied):
@@ -132,10 +136,37 @@ def test_the_latest_search_is_meant_where_none_is_named(studied):
 
 
 def test_status_tells_what_runs_and_who_runs_it(studied):
-    stands = status(output=studied.output)
+    with locked(studied.folder / LOCK, what="toy"):
+        stands = status(output=studied.output)
+        assert leaderboard(output=studied.output).rows[2].standing == "running 2/2"
     assert stands.counts == {"COMPLETE": 2, "PRUNED": 1, "RUNNING": 1}
-    assert (stands.asked, stands.best, stands.holder) == (4, 0.7, "")
+    assert (stands.asked, stands.best) == (4, 0.7)
+    assert stands.holder.startswith("process")
     assert [(t.number, t.report, t.value) for t in stands.running] == [(3, 2, 0.5)]
+    assert not stands.interrupted
+
+
+def test_what_nobody_runs_is_interrupted(studied):
+    stands = status(output=studied.output)
+    assert stands.counts == {"COMPLETE": 2, "PRUNED": 1, "INTERRUPTED": 1}
+    assert not stands.holder
+    assert not stands.running
+    assert [(t.number, t.report, t.value) for t in stands.interrupted] == [(3, 2, 0.5)]
+
+
+def test_what_has_paused_is_interrupted_too(studied):
+    stand(optuna.load_study(study_name="toy", storage=open_storage(studied.output)), "paused")
+    with locked(studied.folder / LOCK, what="toy"):
+        stands = status(output=studied.output)
+    assert stands.paused
+    assert stands.counts["INTERRUPTED"] == 1
+
+
+def test_of_a_search_whose_folder_is_elsewhere_nobody_says_that_it_is_interrupted(studied):
+    studied.folder.rename(studied.output / "elsewhere")
+    stands = status(output=studied.output)
+    assert stands.is_elsewhere
+    assert stands.counts["RUNNING"] == 1
 
 
 def test_the_holder_of_a_lock_is_told_without_taking_it(tmp_path):

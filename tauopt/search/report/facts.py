@@ -114,7 +114,10 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: Driver) -> 
     frozen = [t for t in study.get_trials(deepcopy=False) if t.state in _FATES]
     goals = goals_of(study)
     spread = {one.number: one for one in spreads_of(study)}
-    board = [replace(r, seeds=spread.get(r.number)) for r in rows(frozen, folder, goals=goals)]
+    board = [
+        replace(r, seeds=spread.get(r.number))
+        for r in rows(frozen, folder, goals=goals, is_alive=is_alive)
+    ]
     spools = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}
     sessions = _sessions(folder, frozen, spools, now=now, driver=driver)
     by_number = {row.number: row for row in board}
