@@ -27,13 +27,15 @@ def ui(
 
     say("starting MLflow's server, which imports for some 8 s on a quiet machine ...")
     try:
-        with serve(output=output, host=host, port=port) as (address, here):
-            typer.echo(address)
-            if not here:
+        with serve(output=output, host=host, port=port) as served:
+            typer.echo(served.address)
+            if not served.is_here:
                 say("MLFLOW_TRACKING_URI points to a tracking server: open this address")
                 return
             if host not in ("127.0.0.1", "localhost", "::1"):
                 say("whoever reaches this port can read and change the runs")
+            if served.trials:
+                say(f"trials side by side, the best first: {served.trials}")
             say("open this address in a browser; Ctrl-C ends the UI")
             threading.Event().wait()
     except KeyboardInterrupt:

@@ -130,7 +130,9 @@ def _record(
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
     at = {"timestamp": judged.trial.ended_ms, "step": 0}
     for name, (value, _, _) in verdict.test.items():
-        again(partial(client.log_metric, run_id, clean(f"test_{name}"), value, **at))
+        again(
+            partial(client.log_metric, run_id, clean(f"test_{name.replace('/', '_')}"), value, **at)
+        )
 
 
 def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:

@@ -35,7 +35,8 @@ from tauopt.search.warm import frozen, read_warm
 from tauopt.search.wishes import Wishes, stand
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
-from tauopt.tracking.runs import open_parent
+from tauopt.tracking.runs import State, open_parent
+from tauopt.tracking.saved_view import save_view
 from tauopt.training.protocols import trial_seed
 
 _SCRATCH = ".ray"
@@ -153,16 +154,17 @@ class _Drive:
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
         return Ending(reason, tuple(self._study.get_trials(deepcopy=False)), left)
 
-    def _part(self, signals: Interrupts, worker: Any) -> tuple[str, str, str]:
+    def _part(self, signals: Interrupts, worker: Any) -> tuple[State, str, str]:
         """Train to the end or to a pause; returns state, reason and what MLflow has not got yet."""
         self._runs = self._open_runs()
-        outcome, reason = "KILLED", "the driver failed"
+        outcome: State = "KILLED"
+        reason = "the driver failed"
         try:
             why = self._train_all(signals, worker)
             outcome, reason = self._verdict(signals, why)
         except (KeyboardInterrupt, SystemExit):
             signals.number = signals.number or 2
-            reason = "stopped by a signal"
+            outcome, reason = "STOPPED", "stopped by a signal"
         finally:
             self._clock.note(now=True)
             left = self._close_runs(outcome, reason)
@@ -204,6 +206,8 @@ class _Drive:
             tags=tags,
             artifacts=artifact_folder(store_uri(None, output=order.output)),
         )
+        goals = experiment.objective.goals
+        save_view(client, parent, [goal.name for goal in goals], params=list(order.file.space))
         if study.user_attrs.get(PARENT_RUN) != parent:
             study.set_user_attr(PARENT_RUN, parent)
         runs = Runs(client, order.folder, names, parent_id=parent, dataset=order.shown)
@@ -216,7 +220,7 @@ class _Drive:
         )
         return runs
 
-    def _close_runs(self, state: str, reason: str) -> str:
+    def _close_runs(self, state: State, reason: str) -> str:
         order = self._order
         experiment = order.file.base
         goals = experiment.objective.goals
@@ -224,7 +228,7 @@ class _Drive:
         board = rows(trials, order.folder, goals=goals, is_alive=False)
         write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
         table = telling.write_table(order.folder, board, goals)
-        resume = order.resume_command if state == "KILLED" else ""
+        resume = order.resume_command if state in ("KILLED", "STOPPED", "PAUSED") else ""
         return self._runs.close(
             state,
             reason=reason,
@@ -327,12 +331,12 @@ class _Drive:
             return f"{self._trials.failures_in_a_row} trials in a row failed"
         return PAUSED if wish == "pause" else self._clock.beyond(self._settings.budget)
 
-    def _verdict(self, signals: Interrupts, why: str) -> tuple[str, str]:
+    def _verdict(self, signals: Interrupts, why: str) -> tuple[State, str]:
         """Return the state of the search's run, and why it has it."""
         if signals.number:
-            return "KILLED", f"stopped by {signals.why}"
+            return "STOPPED", f"stopped by {signals.why}"
         if why == PAUSED:
-            return "KILLED", PAUSED
+            return "PAUSED", PAUSED
         if self._trials.gives_up():
             return "FAIL", why
         ended = [t for t in self._study.get_trials(deepcopy=False) if t.state.is_finished()]

@@ -20,7 +20,7 @@ from tauopt.search.trials import DUPLICATE_OF, REASON
 from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.notes import table_tag
 from tauopt.tracking.replay import SHIPPED, Child, read_wanted
-from tauopt.tracking.runs import NOTE
+from tauopt.tracking.runs import NOTE, State
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
@@ -142,7 +142,7 @@ class Runs:
 
     def close(
         self,
-        state: str,
+        state: State,
         *,
         reason: str,
         note: str,
@@ -154,7 +154,7 @@ class Runs:
         """End all runs that still run and wait a while for MLflow.
 
         Args:
-            state: COMPLETE, FAIL or KILLED, of the search's own run.
+            state: COMPLETE, FAIL, KILLED, STOPPED or PAUSED, of the search's own run.
             reason: why it ended.
             note: markdown that describes the search and its result.
             files: results of the search, recorded with it; True for a table of MLflow's UI.
@@ -164,8 +164,9 @@ class Runs:
         Returns:
             What could not be delivered yet, in words; empty if nothing.
         """
+        cut: State = "KILLED" if state in ("FAIL", "KILLED") else "STOPPED"
         for number in sorted(self._running):
-            self._shipper.finish(self.names.trial_uid(number), "KILLED", reason)
+            self._shipper.finish(self.names.trial_uid(number), cut, reason)
         for file in files:
             self._parent.artifact(file)
         for file in figures:
@@ -174,6 +175,6 @@ class Runs:
         self._parent.tags({NOTE: note, **tables})
         for file in report:
             self._parent.artifact(file, folder=REPORT)
-        self._shipper.finish(self.names.uid, state, reason)  # type: ignore[arg-type]
+        self._shipper.finish(self.names.uid, state, reason)
         left = self._shipper.close(timeout_s)
         return str(left) if left else ""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 IMPORTED = "tauopt.imported"
 """Tag of a run that was brought whole; its value is the run's old id."""
 PARENT = "mlflow.parentRunId"
-_ENDED = frozenset(STATUS.values()) - {"RUNNING"}
+_ENDED = frozenset(STATUS.values()) - {"RUNNING", "SCHEDULED"}
 
 
 @dataclass(frozen=True)

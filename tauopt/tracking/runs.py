@@ -21,15 +21,18 @@ from tauopt.tracking.client import shown
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "KILLED"]
+State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "KILLED", "STOPPED", "PAUSED"]
 STATUS: Mapping[str, str] = {
     "RUNNING": "RUNNING",
     "COMPLETE": "FINISHED",
     "PRUNED": "FINISHED",
     "FAIL": "FAILED",
     "KILLED": "KILLED",
+    # What was asked to stop can go on: MLflow's list shows a clock, and not the cross of failures.
+    "STOPPED": "SCHEDULED",
+    "PAUSED": "SCHEDULED",
 }
-"""State of a trial -> status of its MLflow run."""
+"""State of a trial or a search -> status of its MLflow run."""
 
 UID = "tauopt.uid"
 """Tag that is unique to a run; what a search before creating looks for."""
@@ -186,7 +189,8 @@ def finish(
     Args:
         client: from `connect`.
         run_id: of the run.
-        state: COMPLETE and PRUNED -> FINISHED, FAIL -> FAILED, KILLED -> KILLED.
+        state: COMPLETE and PRUNED -> FINISHED, FAIL -> FAILED, KILLED (its process has gone) ->
+            KILLED, STOPPED and PAUSED (on request) -> SCHEDULED.
         reason: kept in the tag `tauopt.reason` (why it failed or was stopped).
         time_ms: when it ended (UTC); None means now.
     """
@@ -303,7 +307,7 @@ def children(client: MlflowClient, parent: str) -> list[Any]:
 
 
 def run_status(client: MlflowClient, run_id: str) -> str:
-    """Return the MLflow status of a run: RUNNING, FINISHED, FAILED or KILLED.
+    """Return the MLflow status of a run: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
 
     Raises:
         ServiceError: the run is not there.

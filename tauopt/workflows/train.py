@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tauopt.config.experiment import Experiment
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.tracking.runs import State
     from tauopt.training.protocols import Report, TrialPlan
 
 EXPERIMENT = "experiment.yaml"
@@ -229,7 +230,8 @@ class _Training:
         from tauopt.search.interrupts import interrupts
         from tauopt.training import results
 
-        state, reason = "KILLED", "the process failed"
+        state: State = "KILLED"
+        reason = "the process failed"
         left: Any = None
         with interrupts() as signals:
             try:
@@ -239,12 +241,12 @@ class _Training:
                 state, reason = "FAIL", str(error)
                 raise SearchError(f"{self._plan.name} failed: {error}") from error
             except (Interrupted, KeyboardInterrupt) as stopped:
-                reason = f"stopped by {signals.why or 'Ctrl-C'}"
+                state, reason = "STOPPED", f"stopped by {signals.why or 'Ctrl-C'}"
                 raise Interrupted(
                     f"{stopped} ({signals.why})", exit_code=signals.exit_code or 130
                 ) from None
             finally:
-                self._shipper.finish(self._uid, state, reason)  # type: ignore[arg-type]
+                self._shipper.finish(self._uid, state, reason)
                 left = self._shipper.close(_DELIVERY_S)
         result = results.read_result(self._plan.folder)
         if result is None:

@@ -5,15 +5,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tauopt.errors import UsageError
 from tauopt.workflows.places import output_folder
 
 
+class Served(NamedTuple):
+    """Where the UI is."""
+
+    address: str
+    """Of the newest search's run, if the UI is served here."""
+    trials: str
+    """Of the trials of that search's experiment side by side; empty if there is no such page."""
+    is_here: bool
+    """Whether it is served here: a tracking server at `MLFLOW_TRACKING_URI` has a UI of its own,
+    and nothing is started then."""
+
+
 @contextlib.contextmanager
 def serve(
     *, output: Path | None = None, host: str = "127.0.0.1", port: int = 5000
-) -> Iterator[tuple[str, bool]]:
+) -> Iterator[Served]:
     """Serve the UI for the length of the block.
 
     Args:
@@ -21,20 +34,20 @@ def serve(
         host: address to listen on.
         port: to listen on.
     Yields:
-        The UI's address, and whether it is served here: a tracking server at
-        `MLFLOW_TRACKING_URI` has a UI of its own, and nothing is started then.
+        Where the UI is.
     Raises:
         UsageError: there are no runs yet.
         ServiceError: the port is taken, the server does not start, or the store is another
             MLflow's.
     """
     from tauopt.tracking.client import check_schema, set_environment, shown, store_uri
+    from tauopt.tracking.pages import experiments_page, pages
     from tauopt.tracking.server import check_port, serving, store_exists
 
     set_environment()
     uri = store_uri(None, output=output_folder(output))
     if uri.startswith(("http://", "https://")):
-        yield shown(uri), False
+        yield Served(experiments_page(shown(uri)), "", is_here=False)
         return
     if not store_exists(uri):
         raise UsageError(
@@ -44,4 +57,4 @@ def serve(
     check_port(host, port)
     check_schema(uri)
     with serving(uri, host=host, port=port) as address:
-        yield f"{address}/#/experiments?workflowType=machine_learning", True
+        yield Served(*pages(address), is_here=True)

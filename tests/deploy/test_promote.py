@@ -352,6 +352,7 @@ def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypat
         ("PRUNED", "stopped early"),
         ("FAIL", "loss became nan"),
         ("KILLED", "interrupted"),
+        ("STOPPED", "interrupted"),
     ],
 )
 def test_a_trial_that_did_not_complete_is_refused(

@@ -101,6 +101,11 @@ def test_mlflow_has_one_run_a_trial_under_the_search(eventful):
 def test_the_search_s_own_run_shows_how_the_best_value_grew(eventful):
     folder, _, _ = eventful
     run = runs_of(folder)["toy"]
+    client = connect(None, output=folder / "out")
+    experiment = client.get_experiment(run.info.experiment_id)
+    view = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.tauopt-auc"])["state"])
+    assert view["orderByKey"] == "metrics.`validation_auc`"
+    assert {"params.`model.units`", "tags.`tauopt.state`"} <= set(view["selectedColumns"])
     (metric,) = run.data.metrics
     study = study_of(folder)
     assert study.user_attrs[OBJECTIVES] == ["auc"]
@@ -276,7 +281,7 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     assert "RUNNING" in states_of(tmp_path)
     runs = runs_of(tmp_path)
     assert "RUNNING" not in {r.info.status for r in runs.values()}
-    assert runs["toy"].info.status == "KILLED"
+    assert runs["toy"].info.status == "SCHEDULED"
     assert "unfinished" in report_in_mlflow(tmp_path, tmp_path)[1]
 
     search(tmp_path, resume=True)

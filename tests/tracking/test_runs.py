@@ -33,7 +33,14 @@ def test_child_is_nested_under_its_parent(client, parent, uid):
 
 @pytest.mark.parametrize(
     ("state", "status"),
-    [("COMPLETE", "FINISHED"), ("PRUNED", "FINISHED"), ("FAIL", "FAILED"), ("KILLED", "KILLED")],
+    [
+        ("COMPLETE", "FINISHED"),
+        ("PRUNED", "FINISHED"),
+        ("FAIL", "FAILED"),
+        ("KILLED", "KILLED"),
+        ("STOPPED", "SCHEDULED"),
+        ("PAUSED", "SCHEDULED"),
+    ],
 )
 def test_ended_run_has_its_status_reason_and_time(client, parent, uid, state, status):
     child = runs.open_child(client, parent=parent, name="t000", uid=f"{uid}/t000")

@@ -13,7 +13,9 @@ import pytest
 from tauopt.errors import ServiceError
 from tauopt.tracking import client as door
 from tauopt.tracking import runs
+from tauopt.tracking.pages import pages
 from tauopt.tracking.replay import Child
+from tauopt.tracking.saved_view import save_view
 from tauopt.tracking.server import serving
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
@@ -114,6 +116,22 @@ def check_all_there(client, child, steps):
     points = client.get_metric_history(run.info.run_id, "auc")
     assert [(p.step, p.value) for p in points] == [(s, s / 7) for s in range(steps)]
     return run
+
+
+def test_the_pages_of_the_newest_search_are_of_model_training(server, gate, uid):
+    client, child = opened(gate, uid)
+    client.log_param(child.parent, "objective", "rejection@0.75, latency_us")
+    address = f"http://127.0.0.1:{server}"
+    place = client.get_run(child.parent).info.experiment_id
+    top = f"{address}/#/experiments/{place}/runs"
+    assert pages(address) == (f"{top}/{child.parent}?workflowType=machine_learning", "")
+    save_view(client, child.parent, ["rejection@0.75", "latency_us"], params=["model.units"])
+    runs.open_child(client, parent=child.parent, name=child.name, uid=child.uid)
+    assert pages(address) == (
+        f"{top}/{child.parent}?workflowType=machine_learning",
+        f"{top}?workflowType=machine_learning&viewStateShareKey=tauopt-rejection-0-75",
+    )
+    client.delete_run(child.parent)
 
 
 def test_server_takes_each_point_and_file_once(gate, uid, trial):

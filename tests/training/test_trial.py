@@ -168,7 +168,8 @@ def test_the_tracker_gets_parameters_every_report_and_the_files(finished):
     assert {"model/best.keras", "result.json", "predictions.npz"} <= set(tracker.files)
     for name in ("roc", "score", "confusion", "training"):
         assert {f"figures/{name}.png", f"figures/{name}.json"} <= set(tracker.files)
-    assert ("best/auc", 960) in tracker.points
+    assert {("validation_auc", 960), ("validation_auc_1p_low", 960)} <= set(tracker.points)
+    assert not any("/" in name for name, _ in tracker.points)  # MLflow would show those first
 
 
 def test_report_result_record_and_leaderboard_tell_one_interval_of_the_best_network(finished):

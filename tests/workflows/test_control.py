@@ -78,7 +78,7 @@ def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
     assert (ended.exit_code, str(ended)) == (130, "search 'toy' stopped by tauopt stop")
     assert "has stopped" in told.told
     assert told.resume == f"tauopt resume toy -o {tmp_path}/out"
-    assert states_of_runs(tmp_path)["toy"] == "KILLED"
+    assert states_of_runs(tmp_path)["toy"] == "SCHEDULED"
     assert "RUNNING" not in states_of_runs(tmp_path).values()
     with pytest.raises(UsageError, match=r"nobody runs toy; go on with it: tauopt resume toy"):
         stop("toy", output=tmp_path / "out")
@@ -107,7 +107,7 @@ def test_a_search_that_is_paused_holds_nothing_and_goes_on_where_it_was(tmp_path
     assert "has paused" in told.told
     assert stands.paused
     assert "paused by process" in "\n".join(status_lines(stands))
-    assert set(runs.values()) <= {"KILLED", "FINISHED"}
+    assert set(runs.values()) <= {"SCHEDULED", "FINISHED"}
     assert "goes on" in resumed.told
     assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 5
     assert set(states_of_runs(tmp_path).values()) == {"FINISHED"}

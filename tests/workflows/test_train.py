@@ -60,8 +60,8 @@ def test_an_interrupted_training_goes_on_in_the_same_run_and_is_recorded_once(ho
     assert stopped.value.exit_code == 143
     assert stopped.value.resume.startswith(f"tauopt train {home / 'toy.yaml'} --name toy")
     client, (killed,) = runs(tmp_path)
-    assert killed.info.status == "KILLED"
-    assert killed.data.tags["tauopt.state"] == "KILLED"
+    assert killed.info.status == "SCHEDULED"
+    assert killed.data.tags["tauopt.state"] == "STOPPED"
 
     numbers = []
     trained = train(
