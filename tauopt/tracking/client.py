@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from tauopt.durable import holders, locked
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking.addresses import ROOT, follow_artifacts
+from tauopt.tracking.schema import is_current
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -164,7 +165,7 @@ def check_schema(address: str) -> None:
         ServiceError: it is older or newer; says how to back up and which command migrates.
     """
     file = sqlite_file(address)
-    if file is not None and (not file.exists() or file.stat().st_size == 0):
+    if file is not None and (not file.exists() or file.stat().st_size == 0 or is_current(file)):
         return
     from mlflow.store.db.utils import _get_latest_schema_revision  # no public name for it
 

@@ -12,6 +12,7 @@ import pytest
 
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking import client as door
+from tauopt.tracking.schema import is_current, newest_revisions
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +123,17 @@ def test_older_schema_is_refused_untouched_with_the_command_that_migrates(store)
     with pytest.raises(ServiceError, match=r"back it up \(cp .*mlflow db upgrade sqlite:///"):
         door.connect(None, output=store)
     assert (store / "mlflow.db").read_bytes() == before
+
+
+def test_the_newest_schema_is_known_without_importing_mlflow(store):
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    assert newest_revisions() == [_get_latest_schema_revision()]
+    assert is_current(store / "mlflow.db")
+    _set_revision(store, "451aebb31d03")
+    assert not is_current(store / "mlflow.db")
+    (store / "no.db").write_text("no database")
+    assert not is_current(store / "no.db")
 
 
 def test_newer_schema_is_refused(store):
