@@ -31,7 +31,7 @@ def newest_revisions() -> list[str]:
     spec = importlib.util.find_spec("mlflow")
     if spec is None or spec.origin is None:
         return []
-    known, followed = set(), set()
+    known, followed = set[str](), set[str]()
     for file in (Path(spec.origin).parent / _MIGRATIONS).glob("*.py"):
         for is_down, revision in _REVISION.findall(file.read_text(encoding="utf-8")):
             (followed if is_down else known).add(revision)
