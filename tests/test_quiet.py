@@ -32,7 +32,8 @@ def test_what_was_written_before_an_error_is_shown(capfd: pytest.CaptureFixture[
 def test_tensorflow_is_found_as_before(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    monkeypatch.setattr(sys, "meta_path", others)
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     quiet_tensorflow()
     quiet_tensorflow()
@@ -47,7 +48,8 @@ def test_tensorflow_is_found_as_before(
 def test_who_asks_for_all_of_tensorflows_messages_gets_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    monkeypatch.setattr(sys, "meta_path", others)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     quiet_tensorflow()
     assert not any(isinstance(finder, _Finder) for finder in sys.meta_path)
