@@ -2,13 +2,16 @@
 
 Forward passes that agree say nothing about gradients, optimizers and weights of candidates. So each
 knob is trained with, once by tauopt's machine and once by `plain_steps` with Keras's optimizers,
-or with formulas written out from the settings' descriptions.
+or with formulas written out from the settings' descriptions. By default several knobs are turned at
+once; the slow tests, which turn one each, say which of them it is, and that without it the weights
+would be others.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -41,10 +44,13 @@ another order come to 1e-5 in ten steps; without the knob that is tested they mu
 MOVED = 0.01
 """How far training must move weights at least: 1e-4 of that is ten roundings of a weight of 1."""
 RATE, CLIP, DECAY = 0.05, 0.05, 0.5
+FEW = 120
+"""Candidates of a batch where four steps say enough."""
 SMOOTH = {"activation": "swish", "dropout": 0.0}
 """No random masks, and no kinks: where one rounding makes a unit's ReLU give and the other doesn't,
 weights differ by what a candidate does to them."""
 NORMALIZED = {**NETWORKS["dense"], **SMOOTH, "batch_normalization": True}
+OBJECTS = {"groups": {"tracks": {"length": 4}}}
 TAUS = {"classes": {"jet": ("jet",), "tau": SIGNAL}, "signal": ("tau",)}
 MODES = {
     "classes": {"jet": ("jet",), "1p0n": ("1p0n",), "1p": ("1p1n", "1pXn"), "3p": SIGNAL[3:]},
@@ -142,8 +148,8 @@ def sgd(rate=RATE, *, nesterov=True, **settings):
     return keras.optimizers.SGD(rate, momentum=0.9, nesterov=nesterov, **settings)
 
 
-def decayed_sgd():
-    optimizer = sgd(weight_decay=DECAY)
+def decayed_sgd(**settings):
+    optimizer = sgd(weight_decay=DECAY, **settings)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
@@ -181,6 +187,7 @@ def by_rule(dataset):
     return {rule: pair.plain(make()) for rule, make in (meant | NOT_MEANT).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_each_optimizer_follows_keras_and_no_other_one(dataset, by_rule, rule):
     pair = trained(dataset, **RULES[rule][0])
@@ -189,6 +196,7 @@ def test_each_optimizer_follows_keras_and_no_other_one(dataset, by_rule, rule):
         assert pair.difference(by_rule[other][-1].weights) > FAR, other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["clipped adam", "clipped sgd"])
 def test_the_gradient_is_clipped_in_every_step_of_these_tests(by_rule, rule):
     assert min(step.gradient_norm for step in by_rule[rule]) > CLIP
@@ -210,6 +218,7 @@ def one_cycle(optimizer, progress, *, dip=0.3):
     optimizer.momentum = 0.9 - dip * height
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "warm_up", "final"),
     [
@@ -224,6 +233,7 @@ def test_cosine_with_warm_up_is_the_rate_of_a_batchs_middle(dataset, settings, w
     pair.check(expected[-1].weights, idle=late[-1].weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_momentum_falls_while_the_rate_of_a_cycle_rises(dataset, nesterov):
     pair = trained(dataset, nesterov=nesterov, **CYCLE)
@@ -232,6 +242,7 @@ def test_momentum_falls_while_the_rate_of_a_cycle_rises(dataset, nesterov):
     pair.check(expected[-1].weights, idle=constant[-1].weights)
 
 
+@pytest.mark.slow
 def test_a_cycle_over_growing_batches_goes_by_candidates(dataset):
     growth = {"batch_size": 64, "epochs": 3, "batch_growth": 1.5, "batch_growth_every": 0.3}
     pair = trained(dataset, **growth, **CYCLE)
@@ -250,6 +261,7 @@ def averaged(pair: Pair, steps: list) -> dict[str, np.ndarray]:
     return average
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_judged_while_the_others_train_on(dataset):
     pair = trained(dataset, ema=0.8)
     steps = pair.plain()
@@ -258,6 +270,7 @@ def test_averaged_weights_are_judged_while_the_others_train_on(dataset):
     replace(pair, found=raw).check(steps[-1].weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("balance", "factors"),
     [("equal", {}), ("signal", {}), ("none", {}), ("signal", {"1p": 3.0, "jet": 0.5})],
@@ -277,6 +290,7 @@ def test_classes_have_the_weights_that_the_settings_say(dataset, balance, factor
 FOCAL = {"loss": "focal", "focal_gamma": 1.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("heads", "training", "loss", "shape"),
     [
@@ -300,9 +314,85 @@ def test_each_loss_is_followed_down_the_gradient_of_its_formula(
     pair.check(expected[-1].weights, idle=pair.plain()[-1].weights)
 
 
+@dataclass(frozen=True)
+class Together:
+    """Some knobs of a training, and what they mean to plain Keras.
+
+    Attributes:
+        training, heads: settings.
+        optimizer: makes the one that is meant.
+        loss, pace: as `plain_training` takes them.
+        balance, factors: of the classes' weights.
+    """
+
+    training: dict[str, Any]
+    optimizer: Callable[[], keras.optimizers.Optimizer]
+    loss: Callable[[Any, Any, Any], Any] = crossentropy
+    pace: Callable[[Any, float], None] | None = None
+    heads: str = "one"
+    balance: str = "equal"
+    factors: dict[str, float] = field(default_factory=dict)
+
+
+TOGETHER = {
+    "adam clipped, cosine": Together(
+        {"clip_norm": CLIP, "schedule": "cosine", "warm_up": 0.3, **FOCAL, "label_smoothing": 0.2},
+        lambda: keras.optimizers.Adam(RATE, global_clipnorm=CLIP),
+        pace=lambda o, p: cosine(o, p, warm_up=0.3),
+        loss=lambda *batch: whole(*batch, gamma=1.5, smoothing=0.2),
+    ),
+    "adamw, two heads": Together(
+        {"optimizer": "adamw", "weight_decay": DECAY, "mode_weight": 3.0, **FOCAL}
+        | {"label_smoothing": 0.2, "class_balance": "signal"}
+        | {"class_weights": {"1p": 3.0, "jet": 0.5}},
+        lambda: AdamW(RATE, decay=DECAY),
+        loss=lambda *batch: in_parts(*batch, mode_weight=3.0, gamma=1.5, smoothing=0.2),
+        heads="two",
+        balance="signal",
+        factors={"1p": 3.0, "jet": 0.5},
+    ),
+    "nadam, slow": Together(
+        {"optimizer": "nadam", "schedule": "cosine", "warm_up": 200, "final_rate": 0.2},
+        lambda: keras.optimizers.Nadam(RATE),
+        pace=lambda o, p: cosine(o, p, warm_up=200 / 480, final=0.2),
+    ),
+    "sgd, a cycle of growing batches": Together(
+        {**CYCLE, "batch_size": 96, "epochs": 2, "batch_growth": 1.5, "batch_growth_every": 0.5},
+        sgd,
+        pace=one_cycle,
+    ),
+    "sgd decayed, a cycle without nesterov": Together(
+        {**CYCLE, "nesterov": False, "weight_decay": DECAY, "class_balance": "none"}
+        | {"mode_weight": 0.3},
+        lambda: decayed_sgd(nesterov=False),
+        pace=one_cycle,
+        loss=lambda *batch: in_parts(*batch, mode_weight=0.3),
+        balance="none",
+    ),
+}
+"""Each knob is turned once at least, each optimizer and each formula of a loss with others."""
+
+
+@pytest.mark.parametrize("knobs", TOGETHER)
+def test_knobs_that_are_turned_together_end_where_plain_keras_does(dataset, knobs):
+    """Averaged weights are judged too, while the others train on."""
+    meant = TOGETHER[knobs]
+    settings = {"batch_size": FEW, "ema": 0.8, **meant.training}
+    pair = trained(dataset, task={**MODES, "heads": meant.heads}, **settings)
+    factors = balanced(pair.data, meant.balance, **meant.factors)
+    steps = pair.plain(meant.optimizer(), loss=meant.loss, pace=meant.pace, factors=factors)
+    pair.check(averaged(pair, steps), idle=steps[-1].weights)
+    raw = named(pair.machine.network, pair.machine.arrays()["network"])
+    replace(pair, found=raw).check(steps[-1].weights)
+    if "growing" in knobs:
+        assert [len(batch.weights) for batch in pair.batches] == [96] * 5 + [144] * 4
+    if "clipped" in knobs:
+        assert max(step.gradient_norm for step in steps) > CLIP
+
+
 @pytest.mark.parametrize("network", ["rnn", "deepsets"])
 def test_networks_of_objects_follow_the_gradients_of_keras_layers(dataset, network):
-    pair = trained(dataset, model={**NETWORKS[network], **SMOOTH})
+    pair = trained(dataset, model={**NETWORKS[network], **SMOOTH}, batch_size=FEW)
     pair.check(pair.plain()[-1].weights)
 
 
@@ -311,6 +401,8 @@ PATHS = {
     "cycle": (CYCLE, {"pace": one_cycle}),
 }
 """Settings, and how plain Keras does them."""
+ONCE = ["cycle", pytest.param("adam", marks=pytest.mark.slow)]
+"""By Adam, whole trials learn so in `test_precision.py`."""
 
 
 def plain_path(pair, rule):
@@ -318,14 +410,14 @@ def plain_path(pair, rule):
     return averaged(pair, pair.plain(optimizer, **PATHS[rule][1]))
 
 
-@pytest.mark.parametrize("rule", PATHS)
+@pytest.mark.parametrize("rule", ONCE)
 def test_a_compiled_training_ends_where_one_that_is_not_does(dataset, rule):
     pair = trained(dataset, jit_compile=True, ema=0.8, **PATHS[rule][0])
     assert pair.machine.trainee.jit_compile
     pair.check(plain_path(pair, rule))
 
 
-@pytest.mark.parametrize("rule", PATHS)
+@pytest.mark.parametrize("rule", ONCE)
 def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, rule):
     """Float16 has three digits. The number of steps says that none was skipped as out of range."""
     monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
@@ -339,7 +431,7 @@ def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, 
 def test_streamed_blocks_train_as_copies_in_memory_do(dataset, monkeypatch):
     """TensorFlow looks at the blocks' own memory while later ones are filled."""
     monkeypatch.setattr(stream, "BLOCK", 48)
-    pair = trained(dataset, model={**NETWORKS["deepsets"], **SMOOTH}, epochs=3)
+    pair = trained(dataset, model={**NORMALIZED, **OBJECTS}, epochs=3)
     copies = pair.batches
     inputs = {name: np.concatenate([b.inputs[name] for b in copies]) for name in pair.start.input}
     one_hot = np.concatenate([b.one_hot for b in copies])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,11 +49,19 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(dataset, tmp_path_factory):
+def finished(dataset, tmp_path_factory, drawing):
     """A trial that ran without interruption, its reports and its record."""
     folder, tracker = tmp_path_factory.mktemp("finished"), Recorder()
-    the_plan = plan(dataset, folder, network="deepsets", **RESUMABLE)
-    return the_plan, list(run_trial(the_plan, tracker=tracker)), tracker
+    the_plan = plan(dataset, folder, network="of_all_kinds", **RESUMABLE)
+    with drawing():
+        return the_plan, list(run_trial(the_plan, tracker=tracker)), tracker
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same trial with its checkpoints in a folder of the test's own."""
+    the_plan, _, _ = finished
+    return replace(the_plan, folder=shutil.copytree(the_plan.folder, tmp_path / "copied"))
 
 
 def first_report(the_plan):
@@ -144,7 +153,7 @@ def test_the_result_says_what_it_is_of(finished, dataset):
     for name in ("auc", "accuracy", "rejection@0.75", "rejection@0.6/3p"):
         value, low, high = found["metrics"][name]
         assert low <= value <= high
-    best = max(reports, key=lambda r: r.value)
+    best = max(reports, key=lambda r: (r.value, -r.metrics["val_loss"]))
     assert found["best_report"] == best.number
 
 
@@ -199,10 +208,15 @@ def test_the_test_split_stays_sealed(dataset, tmp_path, monkeypatch):
     list(run_trial(plan(dataset, tmp_path, epochs=1), tracker=Recorder()))
 
 
-def test_an_interrupted_and_resumed_training_has_the_same_weights(finished, dataset, tmp_path):
-    """Interrupted between reports, and twice within a rung, once in each epoch."""
+def test_interrupted_and_with_a_damaged_checkpoint_it_ends_at_the_same_weights(
+    finished, dataset, tmp_path
+):
+    """Interrupted twice within a rung, once in each epoch, and between reports.
+
+    Without its newest checkpoint it trains a rung again and nothing else.
+    """
     reference, expected, _ = finished
-    the_plan, tracker = plan(dataset, tmp_path, network="deepsets", **RESUMABLE), Recorder()
+    the_plan, tracker = plan(dataset, tmp_path, network="of_all_kinds", **RESUMABLE), Recorder()
     reports = []
     for batches_before_stop in (2, 7, None):
         countdown = iter(range(batches_before_stop or 0, 0, -1))
@@ -217,9 +231,12 @@ def test_an_interrupted_and_resumed_training_has_the_same_weights(finished, data
                     break
         except Interrupted:
             assert batches_before_stop
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:-10])
     reports += run_trial(the_plan, tracker=tracker)
-    assert [r.number for r in reports] == [1, 2, 3, 4, 5]
-    assert [r.value for r in reports] == [r.value for r in expected]
+    assert [r.number for r in reports] == [1, 2, 3, 3, 4, 5]
+    values = [r.value for r in expected]
+    assert [r.value for r in reports] == values[:3] + values[2:]
     assert_same_training(reference.folder, tmp_path)
 
 
@@ -247,59 +264,75 @@ def test_results_that_a_kill_left_unfinished_are_made_again(finished):
     load_model(the_plan.folder / "best.keras", sha256=found["model_sha256"])
 
 
-def test_a_killed_process_goes_on_with_the_same_weights(finished, dataset, tmp_path):
-    """Killed right behind a checkpoint, before anybody heard of its report."""
-    train_and_be_killed(dataset, tmp_path, after=400, network="deepsets", **RESUMABLE)
+class Dies(BaseException):
+    """Nothing in a trial catches it."""
+
+
+class Dying(Recorder):
+    """Dies behind the first checkpoint after some candidates, of whose report nobody hears."""
+
+    def __init__(self, *, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def metrics(self, values, *, step):
+        if step > self.after:
+            raise Dies
+
+
+def die(the_plan, *, after):
+    with pytest.raises(Dies):
+        list(run_trial(the_plan, tracker=Dying(after=after)))
+
+
+def be_killed(the_plan, *, after):
+    settings = {"network": "of_all_kinds", **RESUMABLE}
+    train_and_be_killed(the_plan.dataset, the_plan.folder, after=after, **settings)
+
+
+@pytest.mark.parametrize("end", [die, pytest.param(be_killed, marks=pytest.mark.slow)])
+def test_killed_between_checkpoint_and_report_it_goes_on_with_the_same_weights(
+    finished, dataset, tmp_path, end
+):
+    """By default in this process; whole workers are killed in `search/test_kill.py` too."""
     reference, expected, _ = finished
-    the_plan = plan(dataset, tmp_path, network="deepsets", **RESUMABLE)
-    tracker = Recorder()
+    the_plan, tracker = plan(dataset, tmp_path, network="of_all_kinds", **RESUMABLE), Recorder()
+    end(the_plan, after=400)
     assert [r.number for r in run_trial(the_plan, tracker=tracker)] == [3, 4, 5]
     assert tracker.points["val_loss", 448] == expected[1].metrics["val_loss"]
     assert_same_training(reference.folder, tmp_path)
 
 
-def test_a_damaged_newest_checkpoint_costs_a_rung_and_nothing_else(dataset, tmp_path, finished):
-    the_plan = plan(dataset, tmp_path, network="deepsets", **RESUMABLE)
-    for report in run_trial(the_plan, tracker=Recorder()):
-        if report.number == 2:
-            break
-    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
-    newest.write_bytes(newest.read_bytes()[:-10])
-    assert [r.number for r in run_trial(the_plan, tracker=Recorder())] == [2, 3, 4, 5]
-    assert_same_training(finished[0].folder, tmp_path)
-
-
-def test_without_a_whole_checkpoint_nothing_begins_anew(dataset, tmp_path):
-    the_plan = plan(dataset, tmp_path)
-    first_report(the_plan)
-    for path in (tmp_path / "checkpoints").iterdir():
+def test_without_a_whole_checkpoint_nothing_begins_anew(copied):
+    for path in (copied.folder / "checkpoints").iterdir():
         path.write_bytes(b"")
     with pytest.raises(CorruptError, match="delete"):
-        next(run_trial(the_plan, tracker=Recorder()))
+        next(run_trial(copied, tracker=Recorder()))
 
 
-def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(dataset, tmp_path):
-    first_report(plan(dataset, tmp_path))
-    with pytest.raises(UsageError, match=r"training\.learning_rate: was 0\.001, is 0\.1"):
-        first_report(plan(dataset, tmp_path, learning_rate=0.1))
+def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(copied):
+    settings = {**RESUMABLE, "learning_rate": 0.1}
+    other = plan(copied.dataset, copied.folder, network="of_all_kinds", **settings)
+    with pytest.raises(UsageError, match=r"training\.learning_rate: was 0\.01, is 0\.1"):
+        next(run_trial(other, tracker=Recorder()))
 
 
-def test_a_checkpoint_of_another_training_method_is_refused(dataset, tmp_path, monkeypatch):
-    """Such as those from before LSTMs had their right gradient, which name no method."""
-    monkeypatch.setattr(state, "METHOD", 1)
-    first_report(plan(dataset, tmp_path))
-    monkeypatch.undo()
-    with pytest.raises(UsageError, match=r"training method 1, this version has method 2"):
-        first_report(plan(dataset, tmp_path))
+def test_a_checkpoint_of_another_training_method_is_refused(copied, monkeypatch):
+    """Such as those from before LSTMs had their right gradient."""
+    monkeypatch.setattr(state, "METHOD", 3)
+    with pytest.raises(UsageError, match=r"training method 2, this version has method 3"):
+        next(run_trial(copied, tracker=Recorder()))
 
 
-def test_trials_in_one_process_do_not_touch_each_other(dataset, tmp_path):
+def test_trials_in_one_process_do_not_touch_each_other(finished, dataset, tmp_path):
     """The same trial gives the same numbers whatever ran before it, and seeds differ."""
-    values = []
-    for number, (seed, network) in enumerate([(1, "dense"), (2, "dense"), (1, "dense")]):
-        the_plan = plan(dataset, tmp_path / str(number), network=network, seed=seed)
-        values.append(first_report(the_plan).metrics["val_loss"])
-    assert values[0] == values[2] != values[1]
+    _, (expected, *_), _ = finished
+    found = {}
+    for seed in (2, 1):
+        folder = tmp_path / str(seed)
+        the_plan = plan(dataset, folder, network="of_all_kinds", seed=seed, **RESUMABLE)
+        found[seed] = first_report(the_plan).metrics["val_loss"]
+    assert found[1] == expected.metrics["val_loss"] != found[2]
 
 
 def test_early_stopping_ends_the_trial_and_the_best_network_is_kept(dataset, tmp_path):
@@ -355,7 +388,7 @@ def test_a_trial_trains_straight_from_the_ntuples(tmp_path):
     write(tmp_path / "in" / "a.root", columns(900))
     settings = ntuple_dataset(tmp_path / "in", stream="direct", chunk_size=300)
     folder = prepare(settings, cache=tmp_path / "cache")
-    the_plan = plan(folder, tmp_path / "trial", network="deepsets")
+    the_plan = plan(folder, tmp_path / "trial", network="of_all_kinds")
     task = Task(classes={"jet": ("jet",), "tau": ("tau",)}, signal=("tau",))
     experiment = the_plan.experiment.model_copy(update={"task": task})
     reports = list(run_trial(replace(the_plan, experiment=experiment), tracker=Recorder()))
@@ -392,7 +425,7 @@ def test_output_that_is_not_finite_fails_the_trial(dataset, tmp_path):
 
     bad = damaged(dataset, tmp_path, "validation", "candidate.npy", spoil)
     # Its activation is swish: some processors' fused ReLU makes NaN a zero.
-    the_plan = plan(bad, tmp_path / "trial", network="deepsets")
+    the_plan = plan(bad, tmp_path / "trial", network="of_all_kinds")
     with pytest.raises(TrialFailed, match="output is not finite"):
         list(run_trial(the_plan, tracker=Recorder()))
 

@@ -26,6 +26,15 @@ DATA = Dataset(
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "dense": {"type": "dense", "layers": 1, "units": 8},
+    "of_all_kinds": {
+        "type": "dense",
+        "layers": 1,
+        "units": 16,
+        "activation": "swish",
+        "dropout": 0.2,
+        "batch_normalization": True,
+        "groups": {"tracks": {"length": 4}},
+    },
     "deepsets": {
         "type": "deepsets",
         "dropout": 0.2,
@@ -46,6 +55,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "candidate": {"layers": 1, "last_units": 6},
     },
 }
+"""Of `of_all_kinds` a resumed trial needs all there is: objects, moving statistics, random masks.
+It is traced in a third of the time that `deepsets` takes."""
 
 
 def plan(
