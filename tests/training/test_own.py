@@ -29,24 +29,25 @@ def dataset(tmp_path_factory):
     return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=800, chunk_size=170)
 
 
-@pytest.fixture
-def planned(dataset, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def planned(dataset, tmp_path_factory):
     """Plan a trial of one of the examples, with its hyperparameters settled."""
+    folder = tmp_path_factory.mktemp("trials")
 
-    def make(name, folder="t", **training):
-        network = {
+    def make(name, place, **training):
+        NETWORKS["own"] = {
             "type": f"tests.own_models.examples:{name}",
             "groups": {group: {"length": length} for group, length in LENGTHS.items()},
         }
-        monkeypatch.setitem(NETWORKS, "own", network)
-        the_plan = plan(dataset, tmp_path / folder, network="own", **training)
+        the_plan = plan(dataset, folder / place, network="own", **training)
         experiment = the_plan.experiment
         spec = input_spec(open_dataset(dataset).manifest, experiment.task, LENGTHS)
         own = experiment.model
         model = settle(own, build(own, spec, heeding({}, default), seed=0))
         return replace(the_plan, experiment=experiment.model_copy(update={"model": model}))
 
-    return make
+    yield make
+    del NETWORKS["own"]
 
 
 def train(the_plan):
@@ -54,8 +55,15 @@ def train(the_plan):
     return list(run_trial(the_plan, tracker=tracker)), tracker
 
 
-def test_a_trial_trains_by_the_models_own_learning_rate_and_improves(planned):
-    reports, _ = train(planned("squared", epochs=4))
+@pytest.fixture(scope="module")
+def squared(planned):
+    """A trial that is over, and its reports."""
+    the_plan = planned("squared", "squared", epochs=4)
+    return the_plan, train(the_plan)[0]
+
+
+def test_a_trial_trains_by_the_models_own_learning_rate_and_improves(squared):
+    _, reports = squared
     losses = [report.metrics["val_loss"] for report in reports]
     assert [report.metrics["learning_rate"] for report in reports] == pytest.approx([0.02] * 4)
     assert losses[-1] < losses[0] < 0.5
@@ -63,15 +71,16 @@ def test_a_trial_trains_by_the_models_own_learning_rate_and_improves(planned):
 
 
 def test_labels_become_indices_for_a_sparse_loss(planned):
-    reports, _ = train(planned("Sparse", epochs=4))
+    reports, _ = train(planned("Sparse", "sparse", epochs=4))
     assert [report.metrics["learning_rate"] for report in reports] == pytest.approx([0.01] * 4)
     assert reports[-1].metrics["loss"] < reports[0].metrics["loss"] < 1.0
     assert reports[-1].metrics["auc"] > 0.8
 
 
-def test_the_validation_loss_is_the_models_own(planned, dataset):
-    the_plan = planned("squared", epochs=1)
-    (report,), _ = train(the_plan)
+def test_the_validation_loss_is_the_models_own(squared, dataset):
+    the_plan, reports = squared
+    result = json.loads((the_plan.folder / "result.json").read_text())
+    report = reports[result["best_report"] - 1]
     data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     found = Predictions.load(the_plan.folder / "predictions.npz")
     weights = found.weights * data.class_weights[found.labels]
@@ -80,9 +89,9 @@ def test_the_validation_loss_is_the_models_own(planned, dataset):
     assert report.metrics["val_loss"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_an_interrupted_trial_ends_with_the_same_model(planned):
-    whole, broken = planned("squared", "whole"), planned("squared", "broken")
-    expected, _ = train(whole)
+def test_an_interrupted_trial_ends_with_the_same_model(squared, planned):
+    _, expected = squared
+    broken = planned("squared", "broken", epochs=4)
     reports = run_trial(broken, tracker=Recorder())
     next(reports)
     reports.close()
@@ -91,9 +100,8 @@ def test_an_interrupted_trial_ends_with_the_same_model(planned):
     assert resumed[-1].value == expected[-1].value
 
 
-def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(planned, dataset):
-    the_plan = planned("squared", epochs=1)
-    train(the_plan)
+def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(squared, dataset):
+    the_plan, _ = squared
     result = json.loads((the_plan.folder / "result.json").read_text())
     model = load_model(the_plan.folder / "best.keras", sha256=result["model_sha256"])
     data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
@@ -106,22 +114,23 @@ def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(planned, 
     np.testing.assert_allclose(found, recorded.probabilities, atol=1e-6)
 
 
-def test_a_model_that_is_not_compiled_is_trained_by_the_files_settings(planned):
-    reports, _ = train(planned("Towers", epochs=1, optimizer="sgd", learning_rate=0.05))
-    assert reports[-1].metrics["learning_rate"] == pytest.approx(0.05)
-
-
-def test_an_own_model_is_averaged_and_trained_in_half_precision(planned, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "training", "rate"),
+    [("squared", {}, 0.02), ("Towers", {"optimizer": "adamw", "learning_rate": 0.03}, 0.03)],
+)
+def test_an_own_model_is_averaged_and_trained_in_half_precision(
+    planned, monkeypatch, name, training, rate
+):
+    """That of no optimizer is trained by the file's settings."""
     monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
-    for name, training in (("squared", {}), ("Towers", {"learning_rate": 0.02})):
-        the_plan = planned(name, name, epochs=3, ema=0.9, precision="mixed", **training)
-        reports, _ = train(the_plan)
-        assert reports[-1].metrics["auc"] > 0.6
+    the_plan = planned(name, f"half {name}", epochs=3, ema=0.9, precision="mixed", **training)
+    reports, _ = train(the_plan)
+    assert reports[-1].metrics["auc"] > 0.6
+    assert reports[-1].metrics["learning_rate"] == pytest.approx(rate)
 
 
-def test_another_network_does_not_go_on_from_the_checkpoint(planned):
-    the_plan = planned("squared", epochs=1)
-    train(the_plan)
+def test_another_network_does_not_go_on_from_the_checkpoint(squared):
+    the_plan, _ = squared
     model = the_plan.experiment.model.model_copy(update={"architecture": "a" * 64})
     other = replace(the_plan, experiment=the_plan.experiment.model_copy(update={"model": model}))
     with pytest.raises(UsageError, match=r"model\.architecture: was '\w+', is 'a+'"):
