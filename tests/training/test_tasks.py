@@ -51,10 +51,11 @@ def outputs(model, dataset, the_plan):
     return model(next(data.validation()).inputs, training=False)
 
 
-def test_decay_modes_of_true_taus_are_told_apart_without_background(dataset, tmp_path):
+def test_decay_modes_of_true_taus_are_told_apart_without_background(dataset, tmp_path, drawing):
     task = Task(classes=each(*SIGNAL))
     assert task.signal == SIGNAL
-    reports, result, predictions, model = trained(dataset, tmp_path, task=task, epochs=15)
+    with drawing():
+        reports, result, predictions, model = trained(dataset, tmp_path, task=task, epochs=15)
     assert reports[-1].best > 0.3  # by chance 0.2
     assert {"accuracy", "balanced_accuracy", "accuracy/1p"} <= set(result["metrics"])
     assert not {"auc", "rejection@0.75"} & set(result["metrics"])
@@ -74,9 +75,9 @@ def test_decay_modes_can_be_searched_by_their_mean_accuracy(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("heads", "training"),
     [
-        ("one", {"loss": "focal"}),
+        pytest.param("one", {"loss": "focal"}, marks=pytest.mark.slow),
         ("one", {"mode_weight": 0.5}),
-        ("two", {}),
+        pytest.param("two", {}, marks=pytest.mark.slow),
         ("two", {"mode_weight": 3.0, "loss": "focal", "label_smoothing": 0.05}),
     ],
 )
@@ -125,11 +126,11 @@ def test_electrons_muons_taus_and_jets_get_a_discriminator_against_each(tmp_path
     task = Task(classes=taus, signal=("tau",))
     folder = tmp_path / "trial"
     reports, result, _, model = trained(
-        dataset, folder, task=task, objective="rejection@0.75", network="deepsets", epochs=3
+        dataset, folder, task=task, objective="rejection@0.75", network="of_all_kinds", epochs=3
     )
     assert result["metrics"]["accuracy"][0] > 0.5
     assert reports[-1].metrics["val_loss"] < reports[0].metrics["val_loss"]
-    the_plan = planned(dataset, folder, task=task, network="deepsets")
+    the_plan = planned(dataset, folder, task=task, network="of_all_kinds")
     found = outputs(model, dataset, the_plan)
     names = {"against_e", "against_mu", "against_jet"}
     assert set(found) == {"probabilities", "signal_score"} | names
