@@ -70,7 +70,11 @@ def test_a_trial_of_one_objective_measures_no_latency(finished, tmp_path):
     assert result(the_plan)["latencies"] == {}
 
 
-@pytest.mark.parametrize("knobs", [{}, {"ema": 0.9}, {"jit_compile": True}], ids=str)
+@pytest.mark.parametrize(
+    "knobs",
+    [{"ema": 0.9}, *(pytest.param(k, marks=pytest.mark.slow) for k in ({}, {"jit_compile": True}))],
+    ids=str,
+)
 def test_latency_is_that_of_the_saved_network_with_its_weights(
     finished, tmp_path, monkeypatch, knobs
 ):
