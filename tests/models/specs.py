@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import numpy as np
+import pytest
 
 from tauopt.config import inputs
 from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
@@ -143,6 +146,13 @@ SMALL: dict[str, AnyNetwork] = {
     ),
 }
 """Small networks that between them use every branch of the builders."""
+
+
+def by_default(chosen: Collection[str], names: Iterable[str] = tuple(SMALL)) -> list:
+    """Return names of networks as parameters of a test, those that are not chosen as slow ones."""
+    return [
+        name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names
+    ]
 
 
 def group(name: str, features: int) -> FittedGroup:
