@@ -20,12 +20,13 @@ from tauopt.config.experiment import Training
 from tauopt.config.networks import AnyNetwork, DecayModeRnn, Rnn, RnnGroup, Tower
 from tauopt.models.build import build_model
 from tauopt.training.precision import twin
-from tests.models.specs import EIGHT, MERGE, MODES, SMALL, batch, one_hot, spec_for
+from tests.models.specs import EIGHT, MERGE, MODES, SMALL, batch, by_default, one_hot, spec_for
 
 STEP = 1e-6
 """Of the differences, along a random direction of a weight."""
 SIZE = 24
-PATTERNS = ("any", "none", "one", "all")
+PATTERNS = ("any", "none"), ("one", "all")
+"""By default those of the first: among "any" candidates there are some with one object and all."""
 
 
 def recurrent(cell: str, layers: int, **settings) -> Rnn:
@@ -146,8 +147,16 @@ def start_of(model: keras.Model) -> list[np.ndarray]:
     ]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_are_finite_differences_whatever_objects_there_are(name):
+FIRST = {*SMALL, "lstm, 2 layers, both ways", "lstm, 1 layers, reversed", "decay modes, gru"}
+"""Between them they use each direction of each cell, and stacks of layers."""
+IN_HALF = ("rnn", "gru", "deepsets", "transformer_pairs", "deeptau")
+
+
+@pytest.mark.parametrize(
+    "patterns", [PATTERNS[0], pytest.param(PATTERNS[1], marks=pytest.mark.slow)], ids=" ".join
+)
+@pytest.mark.parametrize("name", by_default(FIRST, NETWORKS))
+def test_gradients_are_finite_differences_whatever_objects_there_are(name, patterns):
     network = NETWORKS[name]
     spec = spec_for(network, classes=("jet", *MODES))
     labels = one_hot(spec, SIZE)
@@ -159,12 +168,12 @@ def test_gradients_are_finite_differences_whatever_objects_there_are(name):
     assert {w.dtype for w in exact.model.trainable_weights} == {"float64"}
     felt = np.zeros(len(exact.model.trainable_weights), bool)
     # Recurrent networks look at each candidate by itself, and among "any" there are all.
-    patterns = PATTERNS if spec.lengths and name in SMALL else PATTERNS[:1]
-    for pattern in patterns:
+    alone = not spec.lengths or isinstance(network, (Rnn, DecayModeRnn))
+    for pattern in patterns[:1] if alone else patterns:
         inputs = with_objects(spec, pattern)
         with in_float64():
             expected = exact.gradients(inputs, labels)
-            each = name in SMALL and pattern == PATTERNS[0]  # more would be slow
+            each = name in SMALL and pattern == "any"  # more would be slow
             assert_slopes(exact, inputs, labels, expected, each=each)
         found = single.gradients(inputs, labels)
         # Rows that are all alike are normalised to zeros: what is left of sums is rounding.
@@ -196,11 +205,13 @@ def assert_near(found, expected, model, *, tolerance, floor=0.01) -> None:
 
 
 # In its second block particlenet finds other neighbours where features have fewer digits.
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "particlenet"])
+@pytest.mark.parametrize(
+    "name", by_default(IN_HALF, [name for name in NETWORKS if name != "particlenet"])
+)
 def test_half_precision_has_the_same_gradients_but_for_its_few_digits(name):
     network = NETWORKS[name]
     spec = spec_for(network, classes=("jet", *MODES))
-    labels, inputs = one_hot(spec, SIZE), with_objects(spec, PATTERNS[0])
+    labels, inputs = one_hot(spec, SIZE), with_objects(spec, "any")
     single = build_model(spec, network, seed=1)
     weights = start_of(single)
     half = twin(
