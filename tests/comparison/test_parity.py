@@ -10,7 +10,7 @@ from tests.prepared_factory import prepared_dataset
 from tests.training import toys
 
 NETWORKS = {
-    "rnn": {"groups": {"tracks": {"length": 4, "units": 8}, "clusters": {"length": 3, "units": 6}}},
+    "rnn": {"groups": {"tracks": {"length": 4, "units": 8}}},
     "decay_mode_rnn": {"groups": {"tracks": {"length": 4, "units": 8}, "neutral_pfos": {}}},
     "deepsets": {"groups": {"tracks": {"length": 5}, "conversions": {}}},
     "dense": {},

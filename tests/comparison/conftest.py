@@ -1,0 +1,5 @@
+"""No claim of these tests is about the figures of a trial."""
+
+from tests.training.conftest import drawing
+
+__all__ = ["drawing"]
