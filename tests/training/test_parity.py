@@ -402,7 +402,7 @@ PATHS = {
 }
 """Settings, and how plain Keras does them."""
 ONCE = ["cycle", pytest.param("adam", marks=pytest.mark.slow)]
-"""By Adam, whole trials learn so in `test_precision.py`."""
+"""A cycle changes both rate and momentum of an optimizer while it trains."""
 
 
 def plain_path(pair, rule):
