@@ -35,8 +35,11 @@ class FakeWorker(TrialWorker):
     def reset_config(self, new_config):
         folder = Path(new_config[FOLDER])
         if _trouble(folder).get(str(read_plan(folder).number)) == "die warm" and not died(folder):
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.die()
         return super().reset_config(new_config)
+
+    def die(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def train_trial(self, folder):
         plan = read_plan(folder)
@@ -50,7 +53,7 @@ class FakeWorker(TrialWorker):
         for number in range(len(history) + 1, self.reports + 1):
             time.sleep(self.pause_s)
             if trouble == "die" or (trouble == "die once" and number == 2 and not died(folder)):
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.die()
             if trouble == "diverge":
                 raise TrialFailed("the loss is not finite at report 1")
             if trouble == "full":

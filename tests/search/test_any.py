@@ -9,11 +9,10 @@ import pytest
 from tauopt.cli.board import board_table
 from tauopt.cli.live import View
 from tauopt.config.any_model import TYPE
-from tauopt.config.experiment import Resources, Sampler, Search
+from tauopt.config.experiment import Sampler, Search
 from tauopt.config.load import read_experiment
 from tauopt.config.ranges import is_active
 from tauopt.errors import UsageError
-from tauopt.search import cluster
 from tauopt.search.driver import run_search
 from tauopt.search.events import Event
 from tauopt.search.leaderboard import rows, varying
@@ -27,6 +26,7 @@ from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order, write_experiment
 from tests.search.test_driver import runs_of
+from tests.search.without_ray import without_ray
 
 ANY = """model={any: {
  dense: {layers: {int: [1, 2]}, units: {int: [4, 16], log: true}},
@@ -87,8 +87,7 @@ def services(tmp_path_factory):
         patch.delenv("TAUOPT_STORAGE", raising=False)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-        with cluster.environment(), cluster.running_ray(Resources(concurrent=2)):
-            yield
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,8 @@ def searched(services, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")
     for trials, resume in ((4, False), (6, True)):
         order = make_order(folder, trials=trials, overrides=ALL, resume=resume)
-        ending = run_search(order, worker=FakeWorker)
+        with without_ray():
+            ending = run_search(order, worker=FakeWorker)
     return folder, order, ending
 
 

@@ -11,9 +11,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from tauopt.config.experiment import Resources
 from tauopt.errors import Interrupted
-from tauopt.search import cluster
 from tauopt.search.driver import run_search
 from tauopt.search.plans import read_plan, trial_folder
 from tauopt.search.seeds import (
@@ -28,6 +26,7 @@ from tauopt.search.storage import open_storage
 from tauopt.search.study import open_study
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
+from tests.search.without_ray import without_ray
 
 X = {"x": FloatDistribution(0.0, 1.0)}
 
@@ -92,7 +91,7 @@ def services(tmp_path_factory):
         patch.delenv("TAUOPT_STORAGE", raising=False)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-        with cluster.environment(), cluster.running_ray(Resources(concurrent=2)):
+        with without_ray():
             yield
 
 
