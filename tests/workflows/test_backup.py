@@ -16,6 +16,7 @@ from tauopt.workflows.leaderboard import leaderboard
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
+from tests.search.without_ray import without_ray
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,8 @@ def searched(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
-        run_search(make_order(home, dataset=dataset), on_event=copy, worker=FakeWorker)
+        with without_ray():
+            run_search(make_order(home, dataset=dataset), on_event=copy, worker=FakeWorker)
     return home, dataset, made
 
 
@@ -55,7 +57,8 @@ def test_a_search_goes_on_from_a_backup_made_under_it(searched, tmp_path, which)
     before = [t.state for t in leaderboard("toy", output=tmp_path / "out").rows]
     assert "RUNNING" in before
     order = make_order(home, dataset=dataset, resume=True)
-    run_search(replace(order, output=tmp_path / "out"), worker=FakeWorker)
+    with without_ray():
+        run_search(replace(order, output=tmp_path / "out"), worker=FakeWorker)
     there = leaderboard("toy", output=tmp_path / "out").rows
     here = leaderboard("toy", output=home / "out").rows
     assert [(r.number, r.value, r.params) for r in there] == [

@@ -1,14 +1,13 @@
 """Searches with a worker without TensorFlow, controlled from another thread as from a shell."""
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tauopt.cli.status import status_lines
-from tauopt.config.experiment import Resources
 from tauopt.errors import Interrupted, ServiceError, UsageError
-from tauopt.search import cluster
 from tauopt.search.driver import run_search
 from tauopt.search.storage import open_storage
 from tauopt.search.study import open_study
@@ -17,18 +16,26 @@ from tauopt.workflows.control import extend, pause, resume, stop
 from tauopt.workflows.status import status
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
+from tests.search.without_ray import without_ray
 
 
-@pytest.fixture(scope="module", autouse=True)
-def services(tmp_path_factory):
-    """One Ray and one MLflow store for all searches here: each takes seconds to start."""
+@pytest.fixture(
+    scope="module",
+    autouse=True,
+    params=["without Ray", pytest.param("with Ray", marks=pytest.mark.slow)],
+)
+def services(request, tmp_path_factory):
+    """One MLflow store for all searches here, which have workers of Ray or none."""
+    with_ray = request.param == "with Ray"
+    if with_ray:
+        request.getfixturevalue("ray_here")
     store = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TAUOPT_STORAGE", raising=False)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
         patch.setattr(FakeWorker, "pause_s", 0.2)
-        with cluster.environment(), cluster.running_ray(Resources(concurrent=2)):
+        with contextlib.nullcontext() if with_ray else without_ray():
             yield
 
 
