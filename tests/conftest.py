@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -124,6 +124,40 @@ def stores_from_a_template(tmp_path_factory: pytest.TempPathFactory) -> Generato
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "_try", try_address)
         yield
+
+
+@pytest.fixture(scope="session")
+def _rays() -> Generator[ExitStack]:
+    """Hold the Ray of this process, if there is one."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def ray_here(_rays: ExitStack) -> None:
+    """A Ray with two CPUs, which stays for the next file that asks for one.
+
+    It takes three seconds of processor time to start.
+    """
+    import ray
+
+    from tauopt.cluster import start
+    from tauopt.cluster.tasks import ONE_THREAD
+    from tauopt.search import cluster
+
+    if ray.is_initialized():
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR", start.NICENESS):
+            patch.delenv(name, raising=False)
+        with cluster.environment(), start.environment(ONE_THREAD):
+            _rays.enter_context(start.running(cpus=2, variables=ONE_THREAD))
+
+
+@pytest.fixture(scope="module")
+def no_ray_here(_rays: ExitStack) -> None:
+    """No Ray in this process, also if an earlier file left one."""
+    _rays.close()
 
 
 def _copy_database(old: Any, new: Any) -> None:

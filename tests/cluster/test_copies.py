@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-import ray
 
-from tauopt.cluster import copies, start
+from tauopt.cluster import copies
 from tauopt.cluster.copies import Receiver, copy_to_node
 from tauopt.cluster.nodes import training_nodes
 from tauopt.durable import sha256_file
@@ -52,15 +51,12 @@ def test_a_copy_that_differs_is_not_put_in_place(folder, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-def test_a_node_that_has_the_folder_keeps_its_own(folder, monkeypatch):
+def test_a_node_that_has_the_folder_keeps_its_own(folder, ray_here):
     """There is one node here, which sees all that we see; see tests/stack for one that does not."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     before = contents(folder)
-    with start.environment({}), start.running(cpus=1, variables={}):
-        (node,) = training_nodes()
-        copy_to_node(folder, node.id)
-        assert contents(folder) == before
-        assert [path.name for path in folder.parent.iterdir()] == ["here"]
-        with pytest.raises(ServiceError, match="can't be copied"):
-            copy_to_node(folder, "0" * 56)
-    assert not ray.is_initialized()
+    (node,) = training_nodes()
+    copy_to_node(folder, node.id)
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["here"]
+    with pytest.raises(ServiceError, match="can't be copied"):
+        copy_to_node(folder, "0" * 56)

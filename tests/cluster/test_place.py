@@ -1,6 +1,7 @@
 """Ray starts whatever folder the environment names, and leaves nothing behind."""
 
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -25,15 +26,32 @@ def long(tmp_path):
     return folder
 
 
-def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(monkeypatch, long):
+@pytest.fixture
+def terminations():
+    """What SIGTERM was answered with: a note each time, in place of the end of this process."""
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    yield came
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(
+    monkeypatch, no_ray_here, long, terminations
+):
+    """Also: SIGTERM does what it did before Ray, while it runs and after."""
     monkeypatch.setenv("TMPDIR", str(long))
     with start.environment({}), start.running(cpus=1, variables={}):
+        signal.raise_signal(signal.SIGTERM)
+        assert terminations == [signal.SIGTERM]
         session = Path(ray._private.worker._global_node.get_session_dir_path())
         assert session.is_dir()
         assert not session.is_relative_to(long)
         assert stat.S_IMODE(session.parents[1].stat().st_mode) == 0o700
     assert not session.parents[1].exists()
     assert list(long.iterdir()) == []
+    assert not ray.is_initialized()
+    signal.raise_signal(signal.SIGTERM)
+    assert terminations == [signal.SIGTERM] * 2
 
 
 def test_a_place_that_will_do_is_left_to_ray(monkeypatch):

@@ -14,15 +14,6 @@ from tauopt.errors import ServiceError
 PRIVATE = ((ray_constants, "ENABLE_RAY_CLUSTER"), (worker, "_worker_logs_enabled"))
 
 
-@pytest.fixture(scope="module")
-def running_ray():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.delenv(start.NICENESS, raising=False)
-        with start.environment({}), start.running(cpus=1, variables={}):
-            yield
-
-
 def processes_below(pid):
     """Return this process and its descendants."""
     parents = {}
@@ -55,7 +46,7 @@ def listening(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's tables of sockets")
-def test_every_socket_that_ray_listens_at_is_on_the_loopback(running_ray):
+def test_every_socket_that_ray_listens_at_is_on_the_loopback(ray_here):
     ray.get(ray.remote(lambda: None).remote())  # a worker that runs tasks is among them
     addresses = {pid: listening(pid) for pid in processes_below(os.getpid())}
     everywhere = [address for found in addresses.values() for address in found]
@@ -63,11 +54,11 @@ def test_every_socket_that_ray_listens_at_is_on_the_loopback(running_ray):
     assert set(everywhere) <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
-def test_workers_are_as_nice_as_the_search(running_ray):
+def test_workers_are_as_nice_as_the_search(ray_here):
     assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
-def test_what_becomes_of_a_node_is_not_printed_between_results(running_ray, capsys):
+def test_what_becomes_of_a_node_is_not_printed_between_results(ray_here, capsys):
     told = {"ip": "127.0.0.3", "pid": "raylet", "lines": ["The node has been marked dead"]}
     worker.print_to_stdstream({**told, "is_err": False, "job": None}, ignore_prefix=False)
     worker.print_to_stdstream({**told, "is_err": True, "job": None}, ignore_prefix=False)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import ray
 
-from tauopt.cluster import start
 from tauopt.cluster.tasks import ONE_THREAD, run_tasks, workers
 from tauopt.errors import DataError, ServiceError
 from tauopt.prepare.prepare import prepare
@@ -20,12 +19,8 @@ from tests.prepare.test_extracts import content
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_workers():
+def two_workers(ray_here):
     """One Ray for all tests here; `workers` uses the one that runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        with start.environment(ONE_THREAD), start.running(cpus=2, variables=ONE_THREAD):
-            yield
 
 
 def double(number):
@@ -83,7 +78,7 @@ def test_task_that_kills_its_workers_is_given_up():
         list(run_tasks(always_die, [1]))
 
 
-@pytest.mark.parametrize("stream", ["prepared", "direct"])
+@pytest.mark.parametrize("stream", ["prepared", pytest.param("direct", marks=pytest.mark.slow)])
 def test_files_read_by_ray_give_the_bytes_of_one_process(tmp_path, stream):
     for i in range(3):
         write(tmp_path / "in" / f"{i}.root", columns(400, seed=i, first_event=400 * i))
@@ -115,6 +110,7 @@ with loopback_only():  # there is the test's Ray
 """
 
 
+@pytest.mark.slow
 def test_cluster_at_the_address_reads_the_files(tmp_path):
     for i in range(2):
         write(tmp_path / "in" / f"{i}.root", columns(200, seed=i, first_event=200 * i))
@@ -126,28 +122,3 @@ def test_cluster_at_the_address_reads_the_files(tmp_path):
     )  # fmt: skip
     folder = Path(told.stdout.strip().splitlines()[-1])
     assert content(folder) == content(prepare(dataset(tmp_path / "in"), cache=tmp_path / "here"))
-
-
-TERMINATED = """
-import signal
-from tauopt.cluster import start
-
-came = []
-signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-with start.environment({}), start.running(cpus=1, variables={}):
-    signal.raise_signal(signal.SIGTERM)
-    assert len(came) == 1
-signal.raise_signal(signal.SIGTERM)
-assert len(came) == 2
-print("went on")
-"""
-
-
-def test_sigterm_does_what_it_did_before_ray_while_it_runs_and_after():
-    command = [sys.executable, "-c", TERMINATED]
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    root = Path(__file__).parents[2]
-    ended = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert ended.stdout == "went on\n", ended.stderr

@@ -33,38 +33,37 @@ def test_nodes_alike_pass_whatever_the_last_digit_of_their_python():
     check_sights({"a": HERE, "b": other}, HERE)
 
 
-def test_every_node_of_a_running_ray_is_asked(tmp_path, monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with cluster.environment(), cluster.running_ray(Resources(concurrent=1)):
-        found = check_nodes([tmp_path])
-        assert [*found.values()] == [look([str(tmp_path)])]
-        assert len(found) == len(ray.nodes())
-        with pytest.raises(ServiceError, match="does not see"):
-            check_nodes([tmp_path / "nowhere"])
+def test_every_node_of_a_running_ray_is_asked(ray_here, tmp_path):
+    found = check_nodes([tmp_path])
+    assert [*found.values()] == [look([str(tmp_path)])]
+    assert len(found) == len(ray.nodes())
+    with pytest.raises(ServiceError, match="does not see"):
+        check_nodes([tmp_path / "nowhere"])
 
 
-def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(tmp_path, monkeypatch):
+def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(
+    ray_here, tmp_path, monkeypatch
+):
     """Nobody joined really: the one node that there is was not known before."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(search_nodes, "_LOOK_S", 0.0)
     told = []
-    with cluster.environment(), cluster.running_ray(Resources(concurrent=1)):
-        nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
-        give_up = time.monotonic() + 60
-        while not told and time.monotonic() < give_up:
-            assert nodes.watch() == ""
-        for _ in range(3):
-            assert nodes.watch() == ""
-        assert len(told) == 1
-        assert told[0].endswith("has joined")
-        strange = Nodes(shared=tmp_path / "nowhere", dataset=tmp_path, say=told.append)
-        while not strange.watch() and time.monotonic() < give_up:
-            pass
-        assert "does not see" in strange.watch()
-        nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
-        nodes.check()
-        nodes.watch()
-        assert len(told) == 2
+    nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
+    give_up = time.monotonic() + 60
+    while not told and time.monotonic() < give_up:
+        assert nodes.watch() == ""
+        time.sleep(0.02)
+    for _ in range(3):
+        assert nodes.watch() == ""
+    assert len(told) == 1
+    assert told[0].endswith("has joined")
+    strange = Nodes(shared=tmp_path / "nowhere", dataset=tmp_path, say=told.append)
+    while not strange.watch() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert "does not see" in strange.watch()
+    nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
+    nodes.check()
+    nodes.watch()
+    assert len(told) == 2
 
 
 def test_a_trial_has_a_place_only_while_it_fits(monkeypatch):

@@ -118,7 +118,7 @@ def test_gpus_that_tensorflow_does_not_see_are_told(monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_ray_cluster_that_is_away_is_told_within_seconds(monkeypatch, address):
+def test_ray_cluster_that_is_away_is_told_within_seconds(monkeypatch, no_ray_here, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
     told = finding("_ray")
     assert (told.status, told.service) == ("failed", True)
