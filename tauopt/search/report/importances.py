@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tauopt.config.objective import Goal
@@ -120,6 +119,9 @@ def _shares(
     trials: Sequence[FrozenTrial], values: Sequence[float], paths: Sequence[str]
 ) -> list[float]:
     """Return the share of each parameter; those that no drawn trial has get none."""
+    # It loads scikit-learn, for another evaluator: seconds that small searches need not wait.
+    from optuna.importance import PedAnovaImportanceEvaluator
+
     study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
     study.add_trials(
         create_trial(
