@@ -1,5 +1,6 @@
 """A model of the user's own in a study: define by run, and in a real search."""
 
+import contextlib
 import json
 import os
 import re
@@ -25,6 +26,8 @@ from tauopt.tracking.client import connect
 from tauopt.workflows.own import settled, without_constants
 from tests.own_models.experiments import read_own
 from tests.prepared_factory import prepared_dataset
+from tests.search.without_ray import without_ray
+from tests.workflows.tiny_search import without_figures
 
 AT = "model.hyperparameters."
 
@@ -153,7 +156,7 @@ def test_a_trial_cut_short_keeps_its_values(tmp_path):
 
 def test_a_space_without_further_points_ends_the_search(tmp_path):
     fixed = "  hyperparameters: {kind: wide, drop: false}\n"
-    file = read_own(tmp_path, "tests.own_models.examples:Towers", model=fixed, trials=50)
+    file = read_own(tmp_path, "tests.own_models.examples:Towers", model=fixed, trials=20)
     events = []
     trials, _ = begun(file, on_event=events.append)
     assert sorted(point["units"] for point in proposed(trials)) == [8, 16, 24, 32]
@@ -229,8 +232,18 @@ DOCUMENTED = re.search(r"(    class MyHyperModel.*?)    ```", keras_tuner.HyperM
 """The first example in the documentation of `keras_tuner.HyperModel`, as it is installed here."""
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory):
+@contextlib.contextmanager
+def workers_of_ray():
+    with cluster.environment(), cluster.running_ray(Resources(concurrent=1)):
+        yield
+
+
+@pytest.fixture(
+    scope="module",
+    params=[without_ray, pytest.param(workers_of_ray, marks=pytest.mark.slow)],
+    ids=lambda trained: trained.__name__,
+)
+def searched(request, no_ray_here, tmp_path_factory):
     """A real search with KerasTuner's own example: Ray's workers find it on PYTHONPATH."""
     folder = tmp_path_factory.mktemp("searched")
     text = "import keras\nimport keras_tuner as kt\n\n" + textwrap.dedent(DOCUMENTED[1])
@@ -251,7 +264,7 @@ def searched(tmp_path_factory):
             origin=Origin(file.digest, file.text, "d1", "code", ""),
             reports=1,
         )
-        with cluster.environment(), cluster.running_ray(Resources(concurrent=1)):
+        with request.param(), without_figures():
             yield order, run_search(order)
 
 

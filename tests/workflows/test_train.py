@@ -11,6 +11,7 @@ from tauopt.cli.app import build_app
 from tauopt.errors import Interrupted, LockedError, UsageError
 from tauopt.workflows.train import params_of, train
 from tests import ntuples_factory
+from tests.workflows.tiny_search import without_figures
 
 EXPERIMENT = {
     "name": "toy",
@@ -35,10 +36,12 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.fixture(autouse=True)
-def surroundings(home, monkeypatch):
-    monkeypatch.setenv("TAUOPT_CACHE", str(home / "cache"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAUOPT_CACHE", str(home / "cache"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
 
 
 def runs(output):
@@ -79,11 +82,23 @@ def test_an_interrupted_training_goes_on_in_the_same_run_and_is_recorded_once(ho
     assert {"model", "figures", "result.json", "experiment.yaml"} <= files
 
 
-def test_the_command_prints_metrics_and_the_run(home, tmp_path):
-    arguments = ["train", str(home / "toy.yaml"), "-o", str(tmp_path), "--set", "training.epochs=1"]
-    shown = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
+SHORT = ["training.epochs=1"]
+
+
+@pytest.fixture(scope="module")
+def commanded(home, surroundings, tmp_path_factory):
+    """What the command with a single epoch prints, its words, and its output folder."""
+    output = tmp_path_factory.mktemp("commanded")
+    arguments = ["train", str(home / "toy.yaml"), "-o", str(output), "--set", *SHORT]
+    with without_figures():
+        shown = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
     assert shown.exit_code == 0
-    (run,) = runs(tmp_path)[1]
+    return shown, arguments, output
+
+
+def test_the_command_prints_metrics_and_the_run(commanded):
+    shown, arguments, output = commanded
+    (run,) = runs(output)[1]
     assert run.info.run_id in shown.stdout
     assert "rejection@0.75/3p" in shown.stdout
     assert f"tauopt promote {run.info.run_id}" in shown.stdout
@@ -93,11 +108,11 @@ def test_the_command_prints_metrics_and_the_run(home, tmp_path):
     assert result["metrics"]["auc"][0] == result["value"]
 
 
-def test_the_same_name_with_other_settings_is_refused(home, tmp_path):
-    train(home / "toy.yaml", output=tmp_path, overrides=["training.epochs=1"])
+def test_the_same_name_with_other_settings_is_refused(home, commanded):
+    _, _, output = commanded
     with pytest.raises(UsageError, match=r"model\.units: was 8, is 6"):
-        train(home / "toy.yaml", output=tmp_path, overrides=["training.epochs=1", "model.units=6"])
-    (run,) = runs(tmp_path)[1]
+        train(home / "toy.yaml", output=output, overrides=[*SHORT, "model.units=6"])
+    (run,) = runs(output)[1]
     assert run.info.status == "FINISHED"  # what was refused left the finished run alone
 
 
@@ -107,13 +122,13 @@ def test_an_output_that_is_no_folder_is_a_usage_error(home, tmp_path):
         train(home / "toy.yaml", output=tmp_path / "file")
 
 
-def test_ranges_are_refused_unless_their_defaults_are_asked_for(home, tmp_path):
+def test_ranges_are_refused_unless_their_defaults_are_asked_for(home, commanded, tmp_path):
     with pytest.raises(UsageError, match=r"model\.units.*--defaults"):
         train(home / "ranged.yaml", output=tmp_path)
-    trained = train(
-        home / "ranged.yaml", output=tmp_path, defaults=True, overrides=["training.epochs=1"]
-    )
+    _, _, output = commanded
+    trained = train(home / "ranged.yaml", output=output, defaults=True, overrides=SHORT)
     assert trained.result["experiment"]["model"]["units"] == 8
+    assert len(runs(output)[1]) == 1  # it is the training that the command made: nothing differs
 
 
 def test_two_processes_do_not_train_one_run(home, tmp_path):

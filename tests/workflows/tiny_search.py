@@ -1,4 +1,4 @@
-"""A real search of a tiny network over ntuples of its own, which takes seconds."""
+"""A real search of a tiny network over ntuples of its own, trained in this process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tauopt.training import results
 from tauopt.workflows.search import search
 from tests import ntuples_factory
+from tests.search.without_ray import without_ray
 
 EXPERIMENT = {
     "name": "toy",
@@ -29,6 +31,18 @@ EXPERIMENT = {
 
 
 @contextmanager
+def without_figures() -> Iterator[None]:
+    """Let trials end without their figures, which are half of what a small one costs."""
+
+    def leave_out(predictions: Any, folder: Path, **_: Any) -> None:
+        folder.mkdir()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "write_figures", leave_out)
+        yield
+
+
+@contextmanager
 def searched(home: Path, *, candidates: int, experiment: dict[str, Any]) -> Iterator[Path]:
     """Give a folder with a finished search in `out`, embedded, with a cache of its own."""
     ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(candidates))
@@ -39,5 +53,6 @@ def searched(home: Path, *, candidates: int, experiment: dict[str, Any]) -> Iter
         for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
         patch.setenv("TAUOPT_CACHE", str(home / "cache"))
-        search(home / "toy.yaml", output=home / "out")
-        yield home
+        with without_ray(), without_figures():
+            search(home / "toy.yaml", output=home / "out")
+            yield home
