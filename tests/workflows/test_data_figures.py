@@ -10,27 +10,23 @@ from typer.testing import CliRunner
 
 from tauopt.cli import prepare as command
 from tauopt.config.inputs import FittedFeature, Transform
-from tauopt.dataset.prepared import open_dataset
 from tauopt.prepare.constants import seen_by_networks
 from tauopt.workflows.data_figures import draw
 from tauopt.workflows.prepare import prepare
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
-from tests.prepared_factory import prepared_dataset
+
+FEW = {"tracks": {"features": {"d0": {"expression": "track_d0", "abs": True}}}}
+"""Few features: each is a figure."""
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    return open_dataset(
-        prepared_dataset(tmp_path_factory.mktemp("data"), candidates=600, groups=["tracks"])
-    )
-
-
-def test_the_training_split_alone_is_drawn_and_the_limit_is_told(prepared, tmp_path):
+def test_the_training_split_alone_is_drawn_and_the_limit_is_told(tmp_path):
+    write(tmp_path / "in" / "0.root", columns(600))
+    prepared = prepare(dataset(tmp_path / "in", groups=FEW), cache=tmp_path)
     draw(prepared, tmp_path / "all", lengths={"tracks": 3})
     draw(prepared, tmp_path / "some", most=100)
     total = prepared.train.candidates
-    every = json.loads((tmp_path / "all" / "feature-candidate-cent_frac.json").read_text())
-    some = json.loads((tmp_path / "some" / "feature-candidate-cent_frac.json").read_text())
+    every = json.loads((tmp_path / "all" / "feature-candidate-eta.json").read_text())
+    some = json.loads((tmp_path / "some" / "feature-candidate-eta.json").read_text())
     assert every["note"].startswith(f"N = {total:,} (")
     drawn = int(some["note"].split()[2])
     assert 95 <= drawn <= 100
@@ -80,33 +76,30 @@ def file(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     write(tmp_path / "ntuples" / "0.root", columns(300))
     settings = dataset_settings(
-        tmp_path / "ntuples", reweight={"variable": "pt", "to": ["tau"], "bins": 3}
+        tmp_path / "ntuples", groups=FEW, reweight={"variable": "pt", "to": ["tau"], "bins": 3}
     )
     path = tmp_path / "toy.yaml"
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
     return path
 
 
-def test_the_command_draws_into_a_folder(file, tmp_path):
-    result = run(file, "--figures", tmp_path / "figures", "--json")
+def test_the_command_draws_into_a_folder_and_logs_figures_constants_and_dataset_to_mlflow(
+    file, tmp_path
+):
+    from tauopt.tracking.client import connect
+
+    output, folder = tmp_path / "output", tmp_path / "figures"
+    result = run(file, "--figures", folder, "--log", "-o", output, "--json")
     assert result.exit_code == 0, result.exception
-    assert json.loads(result.stdout)["figures"] == str(tmp_path / "figures" / "data.pdf")
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    told = json.loads(result.stdout)
+    assert told["figures"] == str(folder / "data.pdf")
+    names = {path.name for path in folder.iterdir()}
     assert {
         "data.pdf",
         "spectrum.png",
         "feature-tracks-d0.png",
         "multiplicity-tracks.json",
     } <= names
-
-
-def test_the_command_logs_figures_constants_and_dataset_to_mlflow(file, tmp_path):
-    from tauopt.tracking.client import connect
-
-    output = tmp_path / "output"
-    result = run(file, "--log", "-o", output, "--json")
-    assert result.exit_code == 0, result.exception
-    told = json.loads(result.stdout)
     client = connect(None, output=output)
     logged = client.get_run(told["run"])
     assert logged.info.status == "FINISHED"
