@@ -53,8 +53,19 @@ def written(told, folder, *, driver="none"):
     return report, Page(text), text
 
 
-def test_the_page_refers_to_nothing_outside_itself(tmp_path):
-    report, page, text = written(eventful(tmp_path), tmp_path / "report")
+@pytest.fixture(scope="module")
+def eventful_page(tmp_path_factory):
+    """The report of a search of every fate, with records of its own."""
+    folder = tmp_path_factory.mktemp("eventful")
+    told = eventful(folder)
+    (told.folder / "experiment.yaml").write_text("name: toy\nmodel: {type: rnn}\n")
+    (told.folder / "environment.json").write_text('{"optuna": "5.0.0"}')
+    told.study.set_user_attr("tauopt.dataset", "feed" * 16)
+    return written(told, folder / "report")
+
+
+def test_the_page_refers_to_nothing_outside_itself(eventful_page):
+    report, page, text = eventful_page
     assert report.problems == ()
     references = page.references()
     inside = {f"#{a['id']}" for _, a in page.elements if "id" in a}
@@ -82,12 +93,8 @@ def test_names_and_errors_from_users_are_text_on_the_page_never_markup(tmp_path)
     assert all("onerror" not in attributes for _, attributes in page.elements)
 
 
-def test_the_page_tells_leaderboard_ledger_configuration_and_environment(tmp_path):
-    told = eventful(tmp_path)
-    (told.folder / "experiment.yaml").write_text("name: toy\nmodel: {type: rnn}\n")
-    (told.folder / "environment.json").write_text('{"optuna": "5.0.0"}')
-    told.study.set_user_attr("tauopt.dataset", "feed" * 16)
-    _, page, _ = written(told, tmp_path / "report")
+def test_the_page_tells_leaderboard_ledger_configuration_and_environment(eventful_page):
+    _, page, _ = eventful_page
     said = "".join(page.text)
     for part in ("name: toy\nmodel: {type: rnn}", "feed" * 16, "5.0.0", f"{OBJECTIVE} maximized",
                  "t003, rejection@0.75 = 50", "5 of 9 asked for", "1 failed", "repeats t000",
@@ -144,12 +151,12 @@ def test_what_came_of_a_trial_on_other_seeds_stands_beside_it(tmp_path):
     assert "42 ± 2.8 (2) =" in page.cells
 
 
-def test_each_figure_has_its_points_and_a_sentence_that_says_how_to_read_it(tmp_path):
-    report, page, _ = written(eventful(tmp_path), tmp_path / "report")
+def test_each_figure_has_its_points_and_a_sentence_that_says_how_to_read_it(eventful_page):
+    report, page, _ = eventful_page
     names = {path.stem for path in report.files if path.suffix == ".png"}
     assert {"progress", "learning"} <= names
     for name in names:
-        assert json.loads((tmp_path / "report" / f"{name}.json").read_text())
+        assert json.loads(report.page.with_name(f"{name}.json").read_text())
     tags = [tag for tag, _ in page.elements]
     assert tags.count("figure") == tags.count("figcaption") == tags.count("img") == len(names)
 
