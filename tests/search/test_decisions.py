@@ -124,8 +124,23 @@ class Workers:
         return stop
 
 
-@pytest.mark.parametrize("directions", [["maximize"], ["maximize", "minimize"]], ids=len)
-@pytest.mark.parametrize("name", REALLY_STOPPING)
+SELDOM = {("asha", 1), ("asha, two reports", 2), ("hyperband", 1), ("median", 2)}
+"""Each pruner often with one number of objectives only: by the others nothing is stopped."""
+
+
+@pytest.mark.parametrize(
+    ("name", "directions"),
+    [
+        pytest.param(
+            name,
+            ["maximize", "minimize"][:count],
+            marks=pytest.mark.slow if (name, count) in SELDOM else (),
+            id=f"{name}-{count}",
+        )
+        for name in REALLY_STOPPING
+        for count in (1, 2)
+    ],
+)
 def test_a_driver_killed_at_any_write_leaves_the_next_one_the_same_decisions(name, directions):
     pruner, some = PRUNERS[name], curves(TRIALS, seed=7)
     whole = Workers(pruner, some, directions=directions)
