@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from tauopt.cli.app import build_app
 from tauopt.config.catalogue import catalogue
 from tauopt.config.load import read_experiment
 from tauopt.errors import ConfigError, InvalidNameError, UsageError
@@ -27,11 +29,25 @@ DATA = ("demo", "nanoaod", "physlite")
 
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("type_", TYPES)
-def test_the_default_point_is_valid_and_a_network_of_its_data(type_, data, tmp_path):
+def test_what_is_written_is_valid(type_, data, tmp_path):
+    begun = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
+    assert validate(begun.path).ranges
+    experiment = read_experiment(begun.path).base
+    assert experiment.model.type == type_
+    assert experiment.data.name == data
+
+
+OFTEN = [(type_, "demo") for type_ in TYPES] + [("rnn", data) for data in DATA[1:]]
+SELDOM = [(type_, data) for type_ in TYPES for data in DATA if (type_, data) not in OFTEN]
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"), [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in SELDOM)]
+)
+def test_the_default_point_is_a_network_of_its_data(type_, data, tmp_path):
     from tauopt.models.build import build_model
 
     begun = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
-    assert validate(begun.path).ranges
     experiment = read_experiment(begun.path).base
     model = build_model(spec_of_data(experiment), experiment.model, seed=1)
     assert model.output_shape == (None, len(experiment.task.classes))
@@ -127,10 +143,24 @@ def test_the_verb_tells_what_comes_next_as_text_and_as_json(tmp_path):
     for line in following:
         verb, file = line.removeprefix("next: tauopt ").split()
         assert (verb in ("validate", "search"), file) == (True, str(tmp_path / "a.yaml"))
-    done = command("init", "--data", DEMO, "--model", "dense", "-o", tmp_path / "b.yaml", "--json")
-    assert json.loads(done.stdout)["path"] == str(tmp_path / "b.yaml")
-    done = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
-    assert (done.returncode, done.stdout) == (2, "")
+    words = ["init", "--data", str(DEMO), "-o"]
+    told = CliRunner().invoke(
+        build_app(), [*words, str(tmp_path / "b.yaml"), "--model", "dense", "--json"]
+    )
+    assert json.loads(told.stdout)["path"] == str(tmp_path / "b.yaml")
+    told = CliRunner().invoke(build_app(), [*words, str(tmp_path / "a.yaml")])
+    assert isinstance(told.exception, UsageError)
+    assert told.stdout == ""
+
+
+def test_what_was_written_for_the_rnn_can_be_searched(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path))
+    path = init("rnn", DEMO, output=tmp_path / "rnn.yaml").path
+    told = CliRunner().invoke(build_app(), ["search", str(path), "--dry-run", "--json"])
+    assert told.exit_code == 0, told.output
+    planned = json.loads(told.stdout)
+    assert planned["parameters"] > 10_000
+    assert set(planned["space"]) == set(read_experiment(path).space)
 
 
 def tauopt(*words, cache):
@@ -141,13 +171,6 @@ def tauopt(*words, cache):
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
-
-
-def test_what_was_written_for_the_rnn_can_be_searched(tmp_path):
-    path = init("rnn", DEMO, output=tmp_path / "rnn.yaml").path
-    planned = json.loads(tauopt("search", path, "--dry-run", "--json", cache=tmp_path))
-    assert planned["parameters"] > 10_000
-    assert set(planned["space"]) == set(read_experiment(path).space)
 
 
 @pytest.mark.slow
