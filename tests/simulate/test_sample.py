@@ -5,7 +5,6 @@ import queue
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,6 +19,7 @@ from tauopt.simulate import pool, sample
 from tauopt.simulate.plan import plan_files
 from tauopt.simulate.sample import make_sample
 from tauopt.workflows.simulate import simulate, simulate_files
+from tests.processes import started
 
 SMALL = Simulation(taus=3, jets=2, seed=3)
 
@@ -183,16 +183,12 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(tmp_path):
         sys.executable, "-m", "tauopt", "simulate", "--taus", "20000", "--jets", "1",
         "--processes", "1", "-o", str(folder),
     ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    for line in process.stderr:
-        if "/20001" in line:  # some candidates have come
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    started = time.monotonic()
-    _, told = process.communicate(timeout=30)
-    assert time.monotonic() - started < 30
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if "/20001" in line:  # some candidates have come
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "go on with: tauopt simulate --taus 20000" in told
     assert not list(folder.glob("*.tmp*"))
