@@ -8,6 +8,7 @@ from tauopt.cluster._internals import loopback_only
 from tauopt.search.driver import run_search
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
+from tests.search.without_ray import without_ray
 
 # Forked from a server that has the heavy imports already: a driver starts in no time.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -26,11 +27,11 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def drive(folder, death, *, fake=True, **kwargs):
+def drive(folder, death, *, fake=True, ray=True, **kwargs):
     """Run or resume the search in `folder`, up to `death` (a kind of event and its count)."""
     on_event = Death(*death) if death else lambda event: None
     worker = FakeWorker if fake else None
-    with loopback_only():  # there is the test's Ray
+    with loopback_only() if ray else without_ray():  # the test's Ray is on the loopback
         run_search(make_order(folder, resume=True, **kwargs), on_event=on_event, worker=worker)
 
 

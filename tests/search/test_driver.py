@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.config.experiment import Resources
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, SearchError, ServiceError
-from tauopt.search import cluster
 from tauopt.search.driver import run_search
 from tauopt.search.storage import open_storage
 from tauopt.search.study import OBJECTIVES, UID, open_study
@@ -19,23 +17,29 @@ from tauopt.search.warm import Past, Warm, read_warm
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
+from tests.search.without_ray import without_ray, without_reports
 
 
 @pytest.fixture(scope="module", autouse=True)
-def services(tmp_path_factory):
-    """One Ray and one MLflow store for all searches here: each takes seconds to start."""
+def services(tmp_path_factory, ray_here):
+    """One Ray and one MLflow store for all searches here."""
     store = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TAUOPT_STORAGE", raising=False)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-        with cluster.environment(), cluster.running_ray(Resources(concurrent=2)):
-            yield
+        yield
 
 
 def search(folder, *, events=None, **kwargs):
     on_event = events.append if events is not None else lambda event: None
     return run_search(make_order(folder, **kwargs), on_event=on_event, worker=FakeWorker)
+
+
+def search_here(folder, *, report=False, **kwargs):
+    """The same without Ray's processes."""
+    with without_ray(report=report):
+        return search(folder, **kwargs)
 
 
 def give_trouble(folder, trouble):
@@ -63,22 +67,23 @@ def runs_of(folder):
 
 @pytest.fixture(scope="module")
 def eventful(services, tmp_path_factory):
-    """A search in which a worker dies once, one one always, a trial diverges."""
+    """A search in which a worker dies once, and a trial diverges."""
     folder = tmp_path_factory.mktemp("eventful")
-    give_trouble(folder, {"1": "die once", "2": "die", "4": "diverge"})
+    give_trouble(folder, {"1": "die once", "4": "diverge"})
     events = []
-    ending = search(folder, events=events, trials=6)
+    with without_reports():
+        ending = search(folder, events=events, trials=6)
     return folder, events, ending
 
 
 def test_a_search_trains_the_trials_asked_for(eventful):
     folder, events, ending = eventful
     assert ending.why == "complete"
-    assert states_of(folder) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE"]
+    assert states_of(folder) == ["COMPLETE"] * 4 + ["FAIL", "COMPLETE"]
     first = study_of(folder).trials[0]
     assert first.params["model.units"] == 16
     assert list(first.intermediate_values) == [1, 2, 3]
-    kinds = [e.kind for e in events if e.number == 3]
+    kinds = [e.kind for e in events if e.number == 2]
     assert kinds == ["started", "report", "report", "report", "complete"]
     assert not (folder / "out/searches/toy/.ray").exists()
 
@@ -89,8 +94,7 @@ def test_mlflow_has_one_run_a_trial_under_the_search(eventful):
     runs = runs_of(folder)
     assert set(runs) == {"toy", *(f"t{n:03d}-dense" for n in range(6))}
     status = {name: run.info.status for name, run in runs.items()}
-    failed = {"t002-dense", "t004-dense"}
-    assert status == {name: "FAILED" if name in failed else "FINISHED" for name in runs}
+    assert status == {n: "FAILED" if n == "t004-dense" else "FINISHED" for n in runs}
     parents = {r.data.tags["mlflow.parentRunId"] for n, r in runs.items() if n != "toy"}
     assert parents == {runs["toy"].info.run_id}
     trial = study_of(folder).trials[3]
@@ -121,20 +125,14 @@ def test_a_worker_that_dies_is_taken_up_again_in_the_same_trial_from_its_checkpo
     assert trained == ["1", "2", "3"]
 
 
-def test_a_worker_that_dies_always_is_tried_three_times_and_fails_its_trial(eventful):
-    folder, events, _ = eventful
-    kinds = [e.kind for e in events if e.number == 2]
-    assert kinds == ["started", "retried", "resumed", "retried", "resumed", "failed"]
-    assert "worker died" in study_of(folder).trials[2].user_attrs["reason"]
-
-
-def test_a_warm_worker_that_dies_before_its_next_trial_begins_costs_no_trial(tmp_path):
-    """Ray gives such a trial up at once."""
-    give_trouble(tmp_path, {"1": "die warm"})
+def test_a_worker_that_dies_always_is_tried_three_times_and_fails_its_trial(tmp_path):
+    give_trouble(tmp_path, {"1": "die"})
     events = []
-    search(tmp_path, events=events, trials=2, concurrent=1)
-    kinds = [e.kind for e in events if e.number == 1 and e.kind != "report"]
-    assert kinds == ["started", "retried", "resumed", "complete"]
+    search_here(tmp_path, events=events, trials=3)
+    kinds = [e.kind for e in events if e.number == 1]
+    assert kinds == ["started", "retried", "resumed", "retried", "resumed", "failed"]
+    assert "worker died" in study_of(tmp_path).trials[1].user_attrs["reason"]
+    assert states_of(tmp_path) == ["COMPLETE", "FAIL", "COMPLETE"]
 
 
 def test_two_trials_run_at_the_same_time(eventful):
@@ -146,7 +144,7 @@ def test_two_trials_run_at_the_same_time(eventful):
 def test_raising_the_number_of_trials_extends_a_search(eventful):
     folder, _, _ = eventful
     before = study_of(folder).trials
-    search(folder, trials=7, resume=True)
+    search_here(folder, trials=7, resume=True)
     after = study_of(folder).trials
     assert [t.params for t in after[:6]] == [t.params for t in before]
     assert [t.datetime_complete for t in after[:6]] == [t.datetime_complete for t in before]
@@ -157,7 +155,7 @@ def test_raising_the_number_of_trials_extends_a_search(eventful):
 def test_a_search_whose_trials_all_fail_stops_with_the_first_traceback(tmp_path):
     give_trouble(tmp_path, {str(number): "bug" for number in range(50)})
     with pytest.raises(SearchError, match=r"3 trials in a row failed(.|\n)*a bug in the model"):
-        search(tmp_path, trials=50, concurrent=1)
+        search_here(tmp_path, trials=50, concurrent=1)
     assert states_of(tmp_path)[:3] == ["FAIL"] * 3
     assert len(states_of(tmp_path)) <= 4
     assert runs_of(tmp_path)["toy"].info.status == "FAILED"
@@ -176,22 +174,58 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(tmp_path):
     with pytest.raises(
         ServiceError, match=r"state\.json: No space left on device: make room; then resume"
     ):
-        search(tmp_path, trials=3, concurrent=1)
+        search_here(tmp_path, trials=3, concurrent=1)
     assert states_of(tmp_path) == ["COMPLETE", "RUNNING"]
     assert runs_of(tmp_path)["toy"].info.status == "KILLED"
     give_trouble(tmp_path, {})
-    search(tmp_path, trials=3, concurrent=1, resume=True)
+    search_here(tmp_path, trials=3, concurrent=1, resume=True)
     assert states_of(tmp_path) == ["COMPLETE"] * 3
     assert len(runs_of(tmp_path)) == 4
 
 
-def test_pruned_trials_are_pruned_in_the_study_and_finished_in_mlflow(tmp_path):
-    search(tmp_path, trials=8, pruner="asha", concurrent=1)
-    states = states_of(tmp_path)
+@pytest.fixture(scope="module")
+def pruned(services, tmp_path_factory):
+    """A search of one trial at a time, with Ray and without: its folders and events.
+
+    Some trials are pruned; a warm worker dies before its next trial begins.
+    """
+    searches = []
+    for run in (search, search_here):
+        folder, events = tmp_path_factory.mktemp("pruned"), []
+        give_trouble(folder, {"1": "die warm"})
+        with without_reports():
+            run(folder, events=events, trials=8, pruner="asha", concurrent=1)
+        searches.append((folder, events))
+    return searches
+
+
+def test_pruned_trials_are_pruned_in_the_study_and_finished_in_mlflow(pruned):
+    folder, _ = pruned[0]
+    states = states_of(folder)
     assert set(states) == {"COMPLETE", "PRUNED"}
-    pruned = runs_of(tmp_path)[f"t{states.index('PRUNED'):03d}-dense"]
-    assert pruned.info.status == "FINISHED"
-    assert pruned.data.tags["tauopt.state"] == "PRUNED"
+    run = runs_of(folder)[f"t{states.index('PRUNED'):03d}-dense"]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["tauopt.state"] == "PRUNED"
+
+
+def test_a_warm_worker_that_dies_before_its_next_trial_begins_costs_no_trial(pruned):
+    """Ray gives such a trial up at once."""
+    _, events = pruned[0]
+    kinds = [e.kind for e in events if e.number == 1 and e.kind != "report"]
+    assert kinds[:3] == ["started", "retried", "resumed"]
+    assert kinds[3:] in (["complete"], ["pruned"])
+
+
+def test_a_search_without_ray_s_processes_as_most_here_are_is_the_same_search(pruned):
+    def outcome(folder, events):
+        trials = [
+            (t.state, t.params, t.values, t.intermediate_values) for t in study_of(folder).trials
+        ]
+        runs = {n: (r.info.status, r.data.metrics) for n, r in runs_of(folder).items()}
+        return trials, runs, [(e.kind, e.number, e.value, e.report) for e in events]
+
+    with_ray, without = (outcome(*one) for one in pruned)
+    assert with_ray == without
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +234,9 @@ def several(services, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     give_trouble(folder, {"1": "no cost"})
     three = ["objective.minimize=[parameters, latency_us@8]"]
-    ending = search(folder, trials=12, pruner="asha", concurrent=1, overrides=three)
+    ending = search_here(
+        folder, trials=8, pruner="asha", concurrent=1, overrides=three, report=True
+    )
     return folder, ending
 
 
@@ -261,7 +297,7 @@ def test_a_report_that_fails_is_told_and_the_search_a_success(tmp_path, monkeypa
 
     monkeypatch.setattr("tauopt.search.report.write.gather", broken)
     events = []
-    assert search(tmp_path, trials=1, events=events).why == "complete"
+    assert search_here(tmp_path, trials=1, events=events, report=True).why == "complete"
     assert events[-1].message == "no report: ZeroDivisionError: no facts"
     assert runs_of(tmp_path)["toy"].info.status == "FINISHED"
 
@@ -274,7 +310,7 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(FakeWorker, "pause_s", 0.2)
     before = time.monotonic()
     with pytest.raises(Interrupted) as stopped:
-        run_search(make_order(tmp_path), on_event=stop, worker=FakeWorker)
+        run_search(make_order(tmp_path, concurrent=1), on_event=stop, worker=FakeWorker)
     assert time.monotonic() - before < 60
     assert stopped.value.exit_code == 143
     assert stopped.value.resume == "tauopt search toy.yaml --resume"
@@ -284,7 +320,7 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     assert runs["toy"].info.status == "SCHEDULED"
     assert "unfinished" in report_in_mlflow(tmp_path, tmp_path)[1]
 
-    search(tmp_path, resume=True)
+    search_here(tmp_path, resume=True, report=True, concurrent=1)
     page = report_in_mlflow(tmp_path, tmp_path)[1]
     assert "2 drivers, one after another" in page
     assert "4 of 4 asked for: 4 complete<" in page
@@ -296,10 +332,10 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
 
 def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
     brief = ["search.budget.hours=0.00001"]
-    ending = search(tmp_path, trials=50, overrides=brief)
+    ending = search_here(tmp_path, trials=50, overrides=brief)
     assert "budget" in ending.why
     seconds = study_of(tmp_path).user_attrs["tauopt.seconds"]
-    ending = search(tmp_path, trials=50, resume=True, overrides=brief)
+    ending = search_here(tmp_path, trials=50, resume=True, overrides=brief)
     assert "budget" in ending.why
     assert study_of(tmp_path).user_attrs["tauopt.seconds"] > seconds
     assert "COMPLETE" not in states_of(tmp_path)
@@ -310,9 +346,10 @@ def test_a_search_that_takes_over_from_another_says_so_and_remembers_it(tmp_path
     past = Past(point, "COMPLETE", [0.9], {1: 0.9})
     warm = Warm("old", points=(point,), history=(past,))
     order = dataclasses.replace(make_order(tmp_path, trials=2), warm=warm)
-    run_search(order, worker=FakeWorker)
+    with without_ray():
+        run_search(order, worker=FakeWorker)
     assert study_of(tmp_path).trials[1].params == point
-    search(tmp_path, trials=3, resume=True)
+    search_here(tmp_path, trials=3, resume=True)
     assert read_warm(order.folder) == warm
     runs = runs_of(tmp_path)
     assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old"}

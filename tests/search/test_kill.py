@@ -6,8 +6,6 @@ import signal
 import pytest
 import ray
 
-from tauopt.config.experiment import Resources
-from tauopt.search import cluster
 from tauopt.search.storage import open_storage
 from tauopt.search.study import UID, open_study
 from tauopt.tracking.client import connect
@@ -24,11 +22,9 @@ def embedded(monkeypatch):
 
 
 @pytest.fixture
-def ray_cluster(monkeypatch):
+def ray_cluster(monkeypatch, ray_here):
     """A Ray that outlives the drivers: their workers must be dealt with all the same."""
-    with cluster.environment(), cluster.running_ray(Resources(concurrent=2)):
-        monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
-        yield
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
 
 
 def check_nothing_lost_or_doubled(folder, trials):
@@ -44,16 +40,21 @@ def check_nothing_lost_or_doubled(folder, trials):
     return study, {run.info.run_name: run for run in runs}, client
 
 
-def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(tmp_path, ray_cluster):
+@pytest.mark.parametrize(
+    "with_ray", [{"at a report"}, pytest.param(set(MOMENTS), marks=pytest.mark.slow)]
+)
+def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(
+    tmp_path, ray_cluster, with_ray
+):
     params = {}
-    for death in MOMENTS.values():
-        assert driven(tmp_path, death, trials=5) == -signal.SIGKILL
+    for moment, death in MOMENTS.items():
+        assert driven(tmp_path, death, ray=moment in with_ray, trials=5) == -signal.SIGKILL
         study = open_study(open_storage(tmp_path / "out"), "toy")
         assert any(t.state.name == "RUNNING" for t in study.trials)
         now = {t.number: t.params for t in study.trials if t.params}
         assert {**now, **params} == now, "a trial changed its parameters"
         params = now
-    drive(tmp_path, None, trials=5)
+    drive(tmp_path, None, ray=with_ray == set(MOMENTS), trials=5)
     study, runs, client = check_nothing_lost_or_doubled(tmp_path, 5)
     for trial in study.trials:
         assert params.get(trial.number, trial.params) == trial.params

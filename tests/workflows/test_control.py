@@ -59,10 +59,13 @@ def driven(folder, act, *, at=("report", 1), **kwargs):
 def heard(folder, acted):
     """Hold the driver until the study tells it what is asked, so that it can't end before."""
     give_up = time.monotonic() + 30
-    while not acted.done() and time.monotonic() < give_up:
+    while time.monotonic() < give_up:
+        over = acted.done()
         attributes = study_of(folder).user_attrs
         if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
             time.sleep(1.1)  # a driver looks once a second: when it goes on, it looks first
+            return
+        if over:
             return
         time.sleep(0.05)
 
