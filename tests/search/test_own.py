@@ -243,8 +243,10 @@ def workers_of_ray():
     params=[without_ray, pytest.param(workers_of_ray, marks=pytest.mark.slow)],
     ids=lambda trained: trained.__name__,
 )
-def searched(request, no_ray_here, tmp_path_factory):
+def searched(request, tmp_path_factory):
     """A real search with KerasTuner's own example: Ray's workers find it on PYTHONPATH."""
+    if request.param is workers_of_ray:
+        request.getfixturevalue("no_ray_here")  # an earlier one has another PYTHONPATH
     folder = tmp_path_factory.mktemp("searched")
     text = "import keras\nimport keras_tuner as kt\n\n" + textwrap.dedent(DOCUMENTED[1])
     (folder / "documented.py").write_text(text)
