@@ -14,6 +14,7 @@ from tauopt.workflows.train import train
 from tauopt.workflows.validate import validate
 from tests import ntuples_factory
 from tests.own_models.experiments import write_own
+from tests.workflows.tiny_search import without_figures
 
 TRAINED = {
     "name": "toy",
@@ -72,7 +73,8 @@ def test_a_training_settles_and_logs_every_hyperparameter(tmp_path, monkeypatch)
     (tmp_path / "data.yaml").write_text(yaml.safe_dump(dataset, sort_keys=False))
     path = tmp_path / "toy.yaml"
     path.write_text(yaml.safe_dump(TRAINED, sort_keys=False))
-    trained = train(path, output=tmp_path / "out", defaults=True)
+    with without_figures():
+        trained = train(path, output=tmp_path / "out", defaults=True)
     settled = {"units": 16, "narrow": 2, "f": "relu", "rate": 0.5, "lr": 0.01}
     model = trained.result["experiment"]["model"]
     assert model["hyperparameters"] == pytest.approx(settled)

@@ -24,11 +24,13 @@ FOUR = {
 }
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A folder with a finished search."""
+@pytest.fixture(
+    scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["here", "ray"]
+)
+def home(request, tmp_path_factory):
+    """A folder with a finished search, trained in this process or by workers of Ray."""
     home = tmp_path_factory.mktemp("home")
-    with searched(home, candidates=1500, experiment=EXPERIMENT | FOUR):
+    with searched(home, candidates=1500, experiment=EXPERIMENT | FOUR, with_ray=request.param):
         yield home
 
 

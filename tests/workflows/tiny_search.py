@@ -1,9 +1,9 @@
-"""A real search of a tiny network over ntuples of its own, trained in this process."""
+"""A real search of a tiny network over ntuples of its own, trained in this process or by Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ def without_figures() -> Iterator[None]:
 
 
 @contextmanager
-def searched(home: Path, *, candidates: int, experiment: dict[str, Any]) -> Iterator[Path]:
+def searched(
+    home: Path, *, candidates: int, experiment: dict[str, Any], with_ray: bool = False
+) -> Iterator[Path]:
     """Give a folder with a finished search in `out`, embedded, with a cache of its own."""
     ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(candidates))
     settings = ntuples_factory.dataset_settings("ntuples")
@@ -53,6 +55,6 @@ def searched(home: Path, *, candidates: int, experiment: dict[str, Any]) -> Iter
         for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
         patch.setenv("TAUOPT_CACHE", str(home / "cache"))
-        with without_ray(), without_figures():
+        with nullcontext() if with_ray else without_ray(), without_figures():
             search(home / "toy.yaml", output=home / "out")
             yield home
