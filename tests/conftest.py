@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector of garbage the millions of objects of what was imported, a tenth of all."""
+    """Spare the garbage collector the millions of objects that were imported: a tenth of all."""
     gc.freeze()
     gc.enable()
 

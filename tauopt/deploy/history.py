@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tauopt.deploy.trial import Trial
 from tauopt.tracking.limits import clean
-from tauopt.tracking.registry import again
+from tauopt.tracking.retries import again
 from tauopt.tracking.spool import read_records
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from tauopt.evaluation.working_points.points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
 from tauopt.tracking.limits import clean
-from tauopt.tracking.registry import again
+from tauopt.tracking.retries import again
 from tauopt.tracking.runs import log_file, log_json
 
 if TYPE_CHECKING:

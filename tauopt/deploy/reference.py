@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tauopt.deploy.trial import MODEL, RESULT, Trial, fetch_trial, trial_of
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError, PromotionRefused, UsageError
-from tauopt.tracking.registry import again, champion, run_or_none, version_of, versions
+from tauopt.tracking.registry import champion, run_or_none, version_of, versions
 from tauopt.tracking.replay import MODEL_SHA256
+from tauopt.tracking.retries import again
 from tauopt.tracking.runs import UID, find_run
 
 if TYPE_CHECKING:

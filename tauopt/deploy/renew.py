@@ -21,7 +21,7 @@ from tauopt.evaluation.drawing.style import Sample
 from tauopt.evaluation.working_points.points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
-from tauopt.tracking.registry import again
+from tauopt.tracking.retries import again
 from tauopt.tracking.runs import log_file
 
 if TYPE_CHECKING:

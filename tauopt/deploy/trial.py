@@ -17,8 +17,9 @@ from tauopt.config.experiment import Experiment
 from tauopt.config.objective import ObjectiveName, parse_objective
 from tauopt.deploy.verdict import Verdict
 from tauopt.errors import CorruptError, DataError, PromotionRefused
-from tauopt.tracking.registry import VERDICT, again, champion, fetch_model, has_model
+from tauopt.tracking.registry import VERDICT, champion, fetch_model, has_model
 from tauopt.tracking.replay import MODEL_SHA256
+from tauopt.tracking.retries import again
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -23,7 +23,7 @@ from tauopt.evaluation.working_points.closure import ProngClosure, closure
 from tauopt.evaluation.working_points.closure_figure import closure_figure
 from tauopt.evaluation.working_points.points import FILE, WorkingPoints, derive
 from tauopt.models.saving import load_model
-from tauopt.tracking.registry import again
+from tauopt.tracking.retries import again
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

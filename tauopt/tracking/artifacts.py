@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tauopt.tracking.registry import again
+from tauopt.tracking.retries import again
 from tauopt.tracking.runs import log_file
 
 if TYPE_CHECKING:

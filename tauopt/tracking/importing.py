@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tauopt.errors import DataError, UsageError
 from tauopt.tracking.client import set_environment
 from tauopt.tracking.limits import parts
-from tauopt.tracking.registry import again
+from tauopt.tracking.retries import again
 from tauopt.tracking.runs import STATUS, UID, with_uid
 
 if TYPE_CHECKING:

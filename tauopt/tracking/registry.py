@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tauopt.durable import check_name, locked, sha256_file
-from tauopt.errors import CorruptError, DataError, ServiceError
+from tauopt.errors import CorruptError, DataError
 from tauopt.tracking.client import is_rejected, set_environment, sqlite_file
 from tauopt.tracking.packing import MODEL_FILE, pack_model
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
+from tauopt.tracking.retries import again, or_none
+from tauopt.tracking.turns import turn
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,13 +31,8 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 VERDICT = "tauopt.verdict"
 """Tag of a version: the verdict as JSON."""
-_ATTEMPTS = 8
 _LOCK = ".mlflow-alias.lock"
 """File beside the embedded store's database that is held while an alias moves."""
-_OTHERS_S, _TIMES_OURS = 2.0, 5.0
-"""How long others may take from looking at an alias to moving it: seconds at least, and how many
-times what it took us."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,9 +93,8 @@ def move_alias(
 ) -> bool:
     """Move an alias, unless it points elsewhere by now than it is expected to.
 
-    In the embedded store looking and moving are one, under a lock. A server has no request that
-    does both. There the alias is looked at again, late enough for others who looked at the same
-    moment to have moved it: the last of them has it, and is who the others are to contest.
+    Looking and moving are one: under a lock in the embedded store, in turns on a server, which has
+    no request that does both.
 
     Args:
         client: from `connect`.
@@ -113,18 +107,25 @@ def move_alias(
     Raises:
         ServiceError: the registry does not answer.
     """
-    file, begun = sqlite_file(client.tracking_uri), time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if file is not None:
-            stack.enter_context(locked(file.with_name(_LOCK), what=f"alias {alias}", wait=True))
+    with _alone(client, name, alias):
         if _version_at(client, name, alias) != expected:
             return False
         if version != expected:
             again(lambda: client.set_registered_model_alias(name, alias, version))
-        if file is not None or version == expected:
-            return True
-    time.sleep(max(_OTHERS_S, _TIMES_OURS * (time.monotonic() - begun)))
-    return _version_at(client, name, alias) == version
+        # Looked at again, for programs that take no turns.
+        return _version_at(client, name, alias) == version
+
+
+@contextlib.contextmanager
+def _alone(client: MlflowClient, name: str, alias: str) -> Iterator[None]:
+    """Let one promotion after the other be in the block."""
+    file = sqlite_file(client.tracking_uri)
+    with (
+        locked(file.with_name(_LOCK), what=f"alias {alias}", wait=True)
+        if file
+        else turn(client, name)
+    ):
+        yield
 
 
 def _version_at(client: MlflowClient, name: str, alias: str) -> str:
@@ -138,7 +139,7 @@ def champion(client: MlflowClient, name: str, *, alias: str = CHAMPION) -> Any |
     Raises:
         ServiceError: the registry does not answer.
     """
-    return again(lambda: _or_none(lambda: client.get_model_version_by_alias(name, alias)))
+    return again(lambda: or_none(lambda: client.get_model_version_by_alias(name, alias)))
 
 
 def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
@@ -147,7 +148,7 @@ def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
     Raises:
         ServiceError: the registry does not answer.
     """
-    return again(lambda: _or_none(lambda: client.get_model_version(name, version)))
+    return again(lambda: or_none(lambda: client.get_model_version(name, version)))
 
 
 def run_or_none(client: MlflowClient, run_id: str) -> Any | None:
@@ -156,7 +157,7 @@ def run_or_none(client: MlflowClient, run_id: str) -> Any | None:
     Raises:
         ServiceError: MLflow does not answer.
     """
-    return again(lambda: _or_none(lambda: client.get_run(run_id)))
+    return again(lambda: or_none(lambda: client.get_run(run_id)))
 
 
 def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Path, str]:
@@ -329,36 +330,3 @@ def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) 
     with tempfile.TemporaryDirectory() as temporary:
         _write_beside(Path(temporary), beside)
         again(lambda: client.log_model_artifacts(logged.model_id, temporary))
-
-
-def _or_none(call: Callable[[], T]) -> T | None:
-    """Return what MLflow answers; None where it knows of no such thing."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return call()
-    except MlflowException as error:
-        if is_rejected(error):
-            return None
-        raise
-
-
-def again(call: Callable[[], T]) -> T:
-    """Call until it succeeds, with jitter: registrations at once can answer 500.
-
-    Raises:
-        ServiceError: it failed every time.
-        Exception: what MLflow refuses for good, as it is.
-    """
-    from mlflow.exceptions import MlflowException
-
-    for attempt in range(_ATTEMPTS):
-        try:
-            return call()
-        except MlflowException as error:
-            if is_rejected(error):
-                raise
-            if attempt == _ATTEMPTS - 1:
-                raise ServiceError(f"the model registry fails: {error}") from error
-        time.sleep(random.uniform(0.1, 0.4) * 1.6**attempt)
-    raise ServiceError("the model registry fails")  # not reached

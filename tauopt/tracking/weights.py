@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tauopt.tracking.registry import again
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
+from tauopt.tracking.retries import again
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from tauopt.errors import CorruptError, DataError, InvalidNameError, ServiceErro
 from tauopt.tracking import registry, runs
 from tauopt.tracking.packing import pack_model
 from tauopt.tracking.replay import Child
+from tauopt.tracking.retries import again
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
@@ -159,13 +161,13 @@ def test_lost_reply_makes_no_second_version(client, parent, tmp_path, name):
 def test_registry_that_always_fails_is_a_service_error(monkeypatch):
     from mlflow.exceptions import MlflowException
 
-    monkeypatch.setattr("tauopt.tracking.registry.time.sleep", lambda _: None)
+    monkeypatch.setattr("tauopt.tracking.retries.time.sleep", lambda _: None)
 
     def fail():
         raise MlflowException("500")
 
     with pytest.raises(ServiceError, match="500"):
-        registry.again(fail)
+        again(fail)
 
 
 def test_concurrent_registrations_end_with_unique_versions(client, parent, tmp_path, name):
@@ -193,11 +195,18 @@ def test_concurrent_registrations_end_with_unique_versions(client, parent, tmp_p
 
 
 class Meets:
-    """A client whose first look at an alias waits for that of the other one."""
+    """A client whose first look at an alias waits for that of the other one.
 
-    def __init__(self, client, barrier, *, address=None):
-        self._client, self._barrier = client, barrier
+    The first one of two moves it late: waiting for a while is no way to know who has it.
+    """
+
+    def __init__(self, client, barrier, *, address=None, stalls_s=0.0):
+        self._client, self._barrier, self._stalls_s = client, barrier, stalls_s
         self.tracking_uri = address or client.tracking_uri
+
+    def set_registered_model_alias(self, *args):
+        time.sleep(self._stalls_s)
+        return self._client.set_registered_model_alias(*args)
 
     def __getattr__(self, name):
         return getattr(self._client, name)
@@ -215,9 +224,8 @@ class Meets:
 @pytest.mark.parametrize("reigning", ["", "3"], ids=["no champion", "a champion"])
 @pytest.mark.parametrize("address", [None, "https://mlflow.example"], ids=["embedded", "server"])
 def test_of_two_who_move_the_alias_at_the_same_moment_one_wins_and_the_other_knows(
-    client, name, monkeypatch, address, reigning
+    client, name, address, reigning
 ):
-    monkeypatch.setattr(registry, "_OTHERS_S", 0.3)
     client.create_registered_model(name)
     for _ in range(3):
         client.create_model_version(name, source=client.get_experiment("0").artifact_location)
@@ -226,7 +234,7 @@ def test_of_two_who_move_the_alias_at_the_same_moment_one_wins_and_the_other_kno
     barrier, won = threading.Barrier(2), {}
 
     def move(version):
-        mine = Meets(client, barrier, address=address)
+        mine = Meets(client, barrier, address=address, stalls_s=3.0 if version == "1" else 0.0)
         won[version] = registry.move_alias(mine, name, version, expected=reigning)
 
     threads = [threading.Thread(target=move, args=(version,)) for version in "12"]
