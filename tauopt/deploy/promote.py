@@ -122,17 +122,19 @@ def _record(
 
     Points have the time at which the run ended, so that recording them twice adds nothing.
     """
+    from mlflow.entities import Metric
+
     run_id = verdict.run_id
     sample = Sample.of(judged.trial.experiment.data, "test split")
     files = write_figures(judged.test, folder, sample=sample)
     for path in (*files, *write_points(shipped, folder, sample=sample)):
         again(partial(log_file, client, run_id, path, folder=FOLDER))
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
-    at = {"timestamp": judged.trial.ended_ms, "step": 0}
-    for name, (value, _, _) in verdict.test.items():
-        again(
-            partial(client.log_metric, run_id, clean(f"test_{name.replace('/', '_')}"), value, **at)
-        )
+    points = [
+        Metric(clean(f"test_{name.replace('/', '_')}"), value, judged.trial.ended_ms, step=0)
+        for name, (value, _, _) in verdict.test.items()
+    ]
+    again(partial(client.log_batch, run_id, metrics=points))
 
 
 def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:

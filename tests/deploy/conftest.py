@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tauopt.tracking import client as door
+from tauopt.training import latency
 
 from ..prepared_factory import prepared_dataset
+from ..undrawn import unrendered
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +32,11 @@ def alone(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return prepared_dataset(tmp_path_factory.mktemp("data"), candidates=4000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Figures are rendered within `rendered` only; latencies are of few repetitions."""
+    with unrendered(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "BUDGET_S", 0.02)
+        yield

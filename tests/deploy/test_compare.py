@@ -9,6 +9,7 @@ from tauopt.cli import app
 from tauopt.errors import DataError, UsageError
 from tauopt.workflows.compare import compare
 
+from ..undrawn import rendered
 from .trials import DECAY_MODES, MODES, changed, experiment, train
 
 
@@ -29,7 +30,10 @@ def found(folders, output, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         to = tmp_path_factory.mktemp("compared")
-        return compare([folders["bad"], folders["good"], folders["modes"]], to=to, output=output)
+        with rendered():
+            return compare(
+                [folders["bad"], folders["good"], folders["modes"]], to=to, output=output
+            )
 
 
 def test_a_comparison_says_what_differs_and_that_it_is_real(found):

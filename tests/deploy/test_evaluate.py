@@ -23,6 +23,7 @@ from tauopt.evaluation.working_points.points import FILE, derive
 from tauopt.workflows.evaluate import FOLDER, evaluate
 from tauopt.workflows.promote import promote
 
+from ..undrawn import rendered
 from .trials import DECAY_MODES, MODES, experiment, shipped, train
 
 FEW = {"importance": 0, "bins": ["mu"]}
@@ -51,7 +52,8 @@ def bad(tmp_path_factory, dataset):
 def found(run_id, output, bad):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return evaluate(run_id[:10], reference=str(bad), output=output)
+        with rendered():
+            return evaluate(run_id[:10], reference=str(bad), output=output)
 
 
 def told(capfd, monkeypatch, *arguments):

@@ -17,6 +17,7 @@ from tauopt.training.protocols import TrialPlan
 from tauopt.training.trial import run_trial
 
 from ..prepared_factory import CLASSES, SIGNAL, SPECTATORS
+from ..undrawn import without_figures
 
 TAUS = Task(classes={"jet": ("jet",), "tau": SIGNAL}, signal=("tau",))
 DECAY_MODES = Task(classes={name: (name,) for name in SIGNAL})
@@ -48,10 +49,11 @@ def experiment(name="tau-id", *, task=TAUS, objective="rejection@0.6", **trainin
 
 
 def train(folder: Path, dataset: Path, settings: Experiment) -> Path:
-    """Run the whole trial into `folder`."""
+    """Run the whole trial into `folder`, but for its figures."""
     plan = TrialPlan(settings, dataset=dataset, folder=folder, name="t000-dense", seed=1)
-    for _ in run_trial(plan, tracker=SpoolTracker(folder)):
-        pass
+    with without_figures():
+        for _ in run_trial(plan, tracker=SpoolTracker(folder)):
+            pass
     return folder
 
 

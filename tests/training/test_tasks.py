@@ -17,6 +17,7 @@ from tauopt.training.material import Data
 from tauopt.training.trial import run_trial
 from tests.prepared_factory import CLASSES, SIGNAL, prepared_dataset
 from tests.training.toys import Recorder, plan
+from tests.undrawn import with_figures
 
 LEPTONS = ("jet", "e", "mu", "1p0n", "1p1n", "3p0n")
 """Names of six kinds of candidates, for the task of telling leptons too."""
@@ -51,10 +52,10 @@ def outputs(model, dataset, the_plan):
     return model(next(data.validation()).inputs, training=False)
 
 
-def test_decay_modes_of_true_taus_are_told_apart_without_background(dataset, tmp_path, drawing):
+def test_decay_modes_of_true_taus_are_told_apart_without_background(dataset, tmp_path):
     task = Task(classes=each(*SIGNAL))
     assert task.signal == SIGNAL
-    with drawing():
+    with with_figures():
         reports, result, predictions, model = trained(dataset, tmp_path, task=task, epochs=15)
     assert reports[-1].best > 0.3  # by chance 0.2
     assert {"accuracy", "balanced_accuracy", "accuracy/1p"} <= set(result["metrics"])

@@ -30,6 +30,7 @@ from tests.ntuples_factory import columns, write
 from tests.ntuples_factory import dataset as ntuple_dataset
 from tests.prepared_factory import prepared_dataset
 from tests.training.toys import Recorder, plan, train_and_be_killed
+from tests.undrawn import with_figures
 
 ROOT = Path(__file__).parents[2]
 RESUMABLE = {
@@ -49,11 +50,11 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(dataset, tmp_path_factory, drawing):
+def finished(dataset, tmp_path_factory):
     """A trial that ran without interruption, its reports and its record."""
     folder, tracker = tmp_path_factory.mktemp("finished"), Recorder()
     the_plan = plan(dataset, folder, network="of_all_kinds", **RESUMABLE)
-    with drawing():
+    with with_figures():
         return the_plan, list(run_trial(the_plan, tracker=tracker)), tracker
 
 
@@ -188,7 +189,7 @@ def test_report_result_record_and_leaderboard_tell_one_interval_of_the_best_netw
     told = [best.metrics[key] for key in (name, f"{name}_low", f"{name}_high")]
     assert told == pytest.approx(result(the_plan.folder)["metrics"][name], rel=1e-9)
     last = reports[-1].candidates_seen
-    keys = (f"best/{name}", f"best/{name}_low", f"best/{name}_high")
+    keys = (f"validation_{name}", f"validation_{name}_low", f"validation_{name}_high")
     assert [tracker.points[key, last] for key in keys] == result(the_plan.folder)["metrics"][name]
     search = the_plan.folder.parent / f"{the_plan.folder.name}-search"
     search.mkdir()

@@ -14,7 +14,7 @@ from tauopt.workflows.train import train
 from tauopt.workflows.validate import validate
 from tests import ntuples_factory
 from tests.own_models.experiments import write_own
-from tests.workflows.tiny_search import without_figures
+from tests.undrawn import without_figures
 
 TRAINED = {
     "name": "toy",

@@ -11,7 +11,7 @@ from tauopt.cli.app import build_app
 from tauopt.errors import Interrupted, LockedError, UsageError
 from tauopt.workflows.train import params_of, train
 from tests import ntuples_factory
-from tests.workflows.tiny_search import without_figures
+from tests.undrawn import without_figures
 
 EXPERIMENT = {
     "name": "toy",

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tauopt.training import results
 from tauopt.workflows.search import search
 from tests import ntuples_factory
 from tests.search.without_ray import without_ray
+from tests.undrawn import without_figures
 
 EXPERIMENT = {
     "name": "toy",
@@ -28,18 +28,6 @@ EXPERIMENT = {
         "resources": {"cpus": 1, "concurrent": 2},
     },
 }
-
-
-@contextmanager
-def without_figures() -> Iterator[None]:
-    """Let trials end without their figures, which are half of what a small one costs."""
-
-    def leave_out(predictions: Any, folder: Path, **_: Any) -> None:
-        folder.mkdir()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "write_figures", leave_out)
-        yield
 
 
 @contextmanager
