@@ -31,9 +31,8 @@ from tauopt.evaluation.performance.trial_report import write_figures
 from tauopt.evaluation.working_points.points import FILE
 from tauopt.progress import Progress
 from tauopt.tracking import registry
-from tauopt.tracking.limits import clean
 from tauopt.tracking.retries import again
-from tauopt.tracking.runs import log_file, log_json
+from tauopt.tracking.runs import log_file, log_json, log_points
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -122,19 +121,14 @@ def _record(
 
     Points have the time at which the run ended, so that recording them twice adds nothing.
     """
-    from mlflow.entities import Metric
-
     run_id = verdict.run_id
     sample = Sample.of(judged.trial.experiment.data, "test split")
     files = write_figures(judged.test, folder, sample=sample)
     for path in (*files, *write_points(shipped, folder, sample=sample)):
         again(partial(log_file, client, run_id, path, folder=FOLDER))
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
-    points = [
-        Metric(clean(f"test_{name.replace('/', '_')}"), value, judged.trial.ended_ms, step=0)
-        for name, (value, _, _) in verdict.test.items()
-    ]
-    again(partial(client.log_batch, run_id, metrics=points))
+    values = {f"test_{name.replace('/', '_')}": v for name, (v, _, _) in verdict.test.items()}
+    again(partial(log_points, client, run_id, values, at_ms=judged.trial.ended_ms))
 
 
 def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tauopt
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking.client import shown
+from tauopt.tracking.limits import clean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -213,6 +214,23 @@ def _state_tags(client: MlflowClient, run_id: str, state: str, reason: str) -> N
     if reason:
         tags.append(RunTag("tauopt.reason", reason[:5000]))
     client.log_batch(run_id, tags=tags)
+
+
+def log_points(
+    client: MlflowClient, run_id: str, values: Mapping[str, float], *, at_ms: int
+) -> None:
+    """Log one point of each metric, all in one request; the same points again add nothing.
+
+    Args:
+        client: from `connect`.
+        run_id: of the run.
+        values: by the metric's name.
+        at_ms: when they were found, in milliseconds since 1970.
+    """
+    from mlflow.entities import Metric
+
+    points = [Metric(clean(name), value, at_ms, step=0) for name, value in values.items()]
+    client.log_batch(run_id, metrics=points)
 
 
 def log_json(client: MlflowClient, run_id: str, value: Any, name: str) -> None:

@@ -1,5 +1,5 @@
 """No claim of these tests is about the figures of a trial."""
 
-from tests.training.conftest import drawing
+from tests.training.conftest import undrawn
 
-__all__ = ["drawing"]
+__all__ = ["undrawn"]
