@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, closing
+from functools import cache
 from typing import Any
 
 import pytest
@@ -131,6 +133,35 @@ def stores_from_a_template(tmp_path_factory: pytest.TempPathFactory) -> Generato
     migrate: Any = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "_try", try_address)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_are_read_once() -> Generator[None]:
+    """Alembic runs each file of Optuna's migrations again whenever a storage is opened."""
+    import alembic.util
+
+    really = alembic.util.load_python_file
+    cached = cache(really)
+
+    def load(folder: Any, file: Any) -> Any:
+        return (cached if file != "env.py" else really)(folder, file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alembic.util, "load_python_file", load)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage_waits_for_its_collector() -> Generator[None]:
+    """Trials leave their garbage to Python's own rules.
+
+    In a process that runs all kinds of tests each would walk over what they all hold, a third of
+    what a tiny trial costs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if material := sys.modules.get("tauopt.training.material"):
+            patch.setattr(material, "collect_garbage", lambda: None)
         yield
 
 

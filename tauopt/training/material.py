@@ -252,14 +252,17 @@ def assign(variables: Sequence[Any], arrays: Arrays) -> None:
 
 
 def forget_models() -> None:
-    """Drop what Keras keeps of earlier models of this process, so that trials share nothing.
-
-    What was imported before the first trial is set aside from garbage collection: walking over
-    TensorFlow's half million objects would take longer than all the rest.
-    """
+    """Drop what Keras keeps of earlier models of this process, so that trials share nothing."""
     keras.backend.clear_session(free_memory=False)
+    collect_garbage()
+
+
+def collect_garbage() -> None:
+    """Free earlier models now, which point at themselves.
+
+    What was imported before the first trial is set aside: walking over TensorFlow's half million
+    objects would take longer than all the rest.
+    """
+    gc.collect()
     if not gc.get_freeze_count():
-        gc.collect()
         gc.freeze()
-    else:
-        gc.collect()
