@@ -17,6 +17,7 @@ import pytest
 from tauopt.cli import app
 from tauopt.config.gate import Gate
 from tauopt.deploy import promote as deploy
+from tauopt.deploy import working_points
 from tauopt.deploy.reading import READING
 from tauopt.deploy.verdict import RefusedByVerdict, Verdict
 from tauopt.errors import ConfigError, PromotionRefused, UsageError
@@ -27,6 +28,20 @@ from tauopt.workflows.promote import promote
 
 from ..undrawn import rendered
 from .trials import DECAY_MODES, MODES, changed, experiment, shipped, train
+
+WRITE_FIGURES = deploy.write_figures
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Figures, which are half of what a promotion costs, are of two tests only."""
+
+    def leave_out(predictions, folder, **_):
+        folder.mkdir(exist_ok=True)
+        return []
+
+    monkeypatch.setattr(deploy, "write_figures", leave_out)
+    monkeypatch.setattr(working_points, "closure_figure", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +89,7 @@ def crowned(bring, good, output):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         run_id = bring(good, "tau-id")
-        with rendered():
+        with rendered():  # a fixture of the module, and so before `undrawn`
             return run_id, promote(run_id[:12], output=output)
 
 
@@ -258,8 +273,9 @@ def test_a_trial_of_another_task_is_compared_on_what_both_judge(
 
 
 def test_a_decay_mode_trial_is_promoted_and_compared_without_background(
-    client, output, run, good, dataset, name, tmp_path
+    client, output, run, good, dataset, name, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(deploy, "write_figures", WRITE_FIGURES)
     objective = "balanced_accuracy"
     settings = experiment(task=DECAY_MODES, objective=objective, learning_rate=0.02)
     modes = train(tmp_path / "t100", dataset, settings)
