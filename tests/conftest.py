@@ -17,16 +17,17 @@ import pytest
 from tauopt.tracking import client
 
 COSTLIEST = (
-    "search/test_driver.py",
-    "deploy/test_promote.py",
     "test_readme.py",
-    "workflows/test_control.py",
-    "models/test_contract.py",
-    "models/test_gradients.py",
-    "search/test_kill.py",
+    "search/test_driver.py",
     "deploy/test_score.py",
     "deploy/test_evaluate.py",
-    "deploy/test_export.py",
+    "deploy/test_promote.py",
+    "models/test_contract.py",
+    "tracking/test_server.py",
+    "tracking/test_shipper.py",
+    "search/test_own.py",
+    "deploy/test_real_scores.py",
+    "ntuples/test_xaod.py",
 )
 """A worker that began one of these last would leave the others waiting for it."""
 

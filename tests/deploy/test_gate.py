@@ -159,7 +159,7 @@ def test_many_bins_of_equal_networks_are_not_refused_by_chance():
     """Noise of the same size on both: a loss in some bin at p < 0.05 is likely, and no loss."""
     theirs = spoiled(tau_sample(), np.ones(6000), sigma=0.5)
     refused = 0
-    for seed in range(8):
+    for seed in range(5):
         noise = 0.5 * np.random.default_rng(seed).normal(size=6000)
         base = tau_sample()
         p = 1 / (1 + np.exp(-np.log(base.probabilities[:, 1] / base.probabilities[:, 0]) - noise))
@@ -169,7 +169,7 @@ def test_many_bins_of_equal_networks_are_not_refused_by_chance():
         )  # fmt: skip
         gate = Gate(regressions={"auc": 0.5}, bins={"mu": {"regressions": {"auc": 0.0}}})
         refused += not all(check.passed for check in compared(gate, mine, theirs).values())
-    assert refused <= 2
+    assert refused <= 1
 
 
 def test_a_bin_with_too_few_candidates_refuses_nothing_and_says_so():

@@ -154,7 +154,8 @@ def test_a_trial_cut_short_keeps_its_values(tmp_path):
     assert after.next_trial() is None
 
 
-def test_a_space_without_further_points_ends_the_search(tmp_path):
+def test_a_space_without_further_points_ends_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr("tauopt.search.trials._OWN_DRAWS", 20)  # the model is built for each
     fixed = "  hyperparameters: {kind: wide, drop: false}\n"
     file = read_own(tmp_path, "tests.own_models.examples:Towers", model=fixed, trials=20)
     events = []
@@ -256,6 +257,7 @@ def searched(request, tmp_path_factory):
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
         patch.syspath_prepend(folder)
+        patch.setattr("tauopt.search.trials._OWN_DRAWS", 20)
         file = read_own(folder, "documented:MyHyperModel", trials=10)
         settled(file)
         order = Order(

@@ -8,6 +8,7 @@ import pytest
 
 from tauopt.cli.status import status_lines
 from tauopt.errors import Interrupted, ServiceError, UsageError
+from tauopt.search import wishes
 from tauopt.search.driver import run_search
 from tauopt.search.storage import open_storage
 from tauopt.search.study import open_study
@@ -34,7 +35,8 @@ def services(request, tmp_path_factory):
         patch.delenv("TAUOPT_STORAGE", raising=False)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-        patch.setattr(FakeWorker, "pause_s", 0.2)
+        patch.setattr(FakeWorker, "pause_s", 0.05)
+        patch.setattr(wishes, "_EVERY_S", 0.1)
         with contextlib.nullcontext() if with_ray else without_ray():
             yield
 
@@ -63,7 +65,7 @@ def heard(folder, acted):
         over = acted.done()
         attributes = study_of(folder).user_attrs
         if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
-            time.sleep(1.1)  # a driver looks once a second: when it goes on, it looks first
+            time.sleep(2 * wishes._EVERY_S)  # when the driver goes on, it looks first
             return
         if over:
             return

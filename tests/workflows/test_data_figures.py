@@ -14,11 +14,19 @@ from tauopt.prepare.constants import seen_by_networks
 from tauopt.workflows.data_figures import draw
 from tauopt.workflows.prepare import prepare
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
+from tests.undrawn import unrendered
 
 FEW = {"tracks": {"features": {"d0": {"expression": "track_d0", "abs": True}}}}
 """Few features: each is a figure."""
 
 
+@pytest.fixture
+def unrendered_here():
+    with unrendered():
+        yield
+
+
+@pytest.mark.usefixtures("unrendered_here")
 def test_the_training_split_alone_is_drawn_and_the_limit_is_told(tmp_path):
     write(tmp_path / "in" / "0.root", columns(600))
     prepared = prepare(dataset(tmp_path / "in", groups=FEW), cache=tmp_path)
@@ -37,6 +45,7 @@ def test_the_training_split_alone_is_drawn_and_the_limit_is_told(tmp_path):
     assert kept["whole"]["3"] == pytest.approx(np.mean(np.concatenate(offsets) <= 3))
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_candidates_that_stay_in_their_files_are_drawn_the_same(tmp_path):
     write(tmp_path / "in" / "0.root", columns(300))
     fractions = []
