@@ -1,4 +1,4 @@
-"""What the tests cost: `--costs` prints the costliest files, which several workers take first."""
+"""What all tests share: what is costly is made once in a process, and `--costs` prints the rest."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Efficiency, Json, Output
 
 if TYPE_CHECKING:
     from tauopt.workflows.compare_report import Compared
@@ -18,14 +18,7 @@ def compare(
         list[str],
         typer.Argument(metavar="RUN RUN...", help="Run ids, models:/NAME@champion, or folders."),
     ],
-    efficiency: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--efficiency",
-            metavar="E,...",
-            help="Signal efficiencies of rejections [default: 0.6,0.75,0.85,0.95].",
-        ),
-    ] = None,
+    efficiency: Efficiency = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", help="Folder of the results [default: OUTPUT/comparisons/NAMES]."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output
+from tauopt.cli.options import Efficiency, Json, Output
 
 if TYPE_CHECKING:
     from tauopt.workflows.evaluate import Evaluation
@@ -39,14 +39,7 @@ def evaluate(
             help="Spectators to draw against [default: pt,eta,mu,prongs,decay_mode].",
         ),
     ] = "",
-    efficiency: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--efficiency",
-            metavar="E,...",
-            help="Signal efficiencies of working points [default: 0.6,0.75,0.85,0.95].",
-        ),
-    ] = None,
+    efficiency: Efficiency = None,
     reference: Annotated[
         str,
         typer.Option(

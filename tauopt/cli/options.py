@@ -39,3 +39,12 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override any value of the file; repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+Efficiency = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--efficiency",
+        metavar="E,...",
+        help="Signal efficiencies of working points and rejections [default: 0.6,0.75,0.85,0.95].",
+    ),
+]

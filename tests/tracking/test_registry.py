@@ -235,7 +235,7 @@ def test_of_two_who_move_the_alias_at_the_same_moment_one_wins_and_the_other_kno
 
     def move(version):
         mine = Meets(
-            client, barrier, address=address, stalls_s=1.0 if version == "1" and address else 0.0
+            client, barrier, address=address, stalls_s=3.0 if version == "1" and address else 0.0
         )
         won[version] = registry.move_alias(mine, name, version, expected=reigning)
 

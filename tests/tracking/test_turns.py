@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -49,11 +50,8 @@ def test_one_is_in_at_a_time_and_all_get_in(client, name):
             inside.remove(number)
             entered.append(number)
 
-    threads = [threading.Thread(target=enter, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as clients:
+        list(clients.map(enter, range(6)))
     assert sorted(entered) == list(range(6))
     assert max(most) == 1
     assert client.get_registered_model(name).tags == {}
