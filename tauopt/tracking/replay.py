@@ -198,6 +198,7 @@ class Replay:
             return
         from mlflow.entities import Metric, Param, RunTag
 
+        before = self._points.copy()
         metrics: list[Any] = []
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
@@ -215,7 +216,9 @@ class Replay:
             for part in parts(*entities):
                 client.log_batch(self.run_id, *part)
         except Exception as error:
-            self._forget(batch)
+            # Only the points of this batch may be missing in MLflow. One that an earlier batch
+            # brought stays known: a trial repeats its report, at a later time, on another node.
+            self._points = before
             if not is_rejected(error) or self._is_gone(client):
                 raise
             log.error("MLflow refuses records of %s: %s", self.wanted.uid, error)
@@ -236,11 +239,6 @@ class Replay:
             else:  # MLflow's params never change: say it in a tag
                 tags[f"changed.{name}"] = value
         return points, params, tags
-
-    def _forget(self, batch: Sequence[Record]) -> None:
-        for record in batch:
-            names = (clean(key) for key in record.values or {})
-            self._points.difference_update((name, record.step) for name in names)
 
     def _bring_file(
         self, client: MlflowClient, record: Record, following: Sequence[Record]

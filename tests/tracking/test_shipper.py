@@ -123,6 +123,29 @@ def test_resumed_trial_that_repeats_a_report_gives_each_point_once(client, paren
     assert run.data.tags["changed.batch_size"] == "128"
 
 
+def test_a_report_repeated_on_another_node_stays_one_point_when_its_request_fails(
+    client, parent, uid, trial
+):
+    """The first point is in MLflow; the second has its value and another time."""
+    tracker = SpoolTracker(trial)
+    tracker.metrics({"auc": 0.5}, step=1)
+    flaky = Flaky(client)
+    replay = Replay(trial, Wanted(uid=f"{uid}/t000", child=child(parent, uid), state_ms=1))
+    replay.ship(flaky)
+    time.sleep(0.01)
+    tracker.metrics({"auc": 0.5, "loss": 1.0}, step=1)
+    flaky.away = True
+    with pytest.raises(ConnectionError):
+        replay.ship(flaky)
+    flaky.away = False
+    flaky.lose = {"log_batch"}
+    with pytest.raises(ConnectionError):
+        replay.ship(flaky)
+    replay.ship(flaky)
+    assert points(client, replay.run_id, "auc") == [(1, 0.5)]
+    assert points(client, replay.run_id, "loss") == [(1, 1.0)]
+
+
 @pytest.mark.parametrize("call", ["create_run", "log_batch", "log_artifact", "set_terminated"])
 def test_lost_reply_doubles_nothing(client, parent, uid, trial, call):
     tracker = SpoolTracker(trial)
