@@ -17,7 +17,7 @@ worker)
 driver)
     shift
     case "${2:-}" in
-    status | stop | pause | leaderboard | report | compare | sync | ui | schema | models) ;;
+    status | stop | leaderboard | report | compare | sync | ui | schema | models) ;;
     *)
         ray start --disable-usage-stats --address "$RAY_HOST:$RAY_PORT" \
             ${RAY_NODE_IP:+--node-ip-address "$RAY_NODE_IP"} --num-cpus 0 \

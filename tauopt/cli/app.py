@@ -23,9 +23,9 @@ from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is
 from tauopt.quiet import quiet_tensorflow
 
 VERBS = (
-    "search", "submit", "status", "stop", "pause", "resume", "extend", "leaderboard", "report",
+    "search", "submit", "status", "stop", "resume", "extend", "leaderboard", "report",
     "reseed", "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc",
-    "backup", "restore", "import-mlruns", "train", "simulate", "inspect", "prepare",
+    "backup", "restore", "train", "simulate", "inspect", "prepare",
     "validate-data", "models", "init", "validate", "schema", "doctor",
 )  # fmt: skip
 """One module of `tauopt.cli` each, in the order of `tauopt --help`."""

@@ -1,4 +1,4 @@
-"""`tauopt resume`: go on with a search that was stopped, killed or paused."""
+"""`tauopt resume`: go on with a search that was stopped or killed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,16 @@ def resume(
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
-    """Go on with a search as it was begun: one that has paused, or one that nobody runs."""
+    """Go on with a search that nobody runs, as it was begun."""
     del ray_address
     from tauopt.cli.console import progress
-    from tauopt.cli.controlled import print_controlled
     from tauopt.cli.live import watching
     from tauopt.cli.search import show
-    from tauopt.workflows.control import Controlled
     from tauopt.workflows.control import resume as go_on
 
     with progress() as told, watching(None) as on_event:
         found = go_on(search, output=output, progress=told, on_event=on_event)
-    if isinstance(found, Controlled):
-        print_controlled(found, json=json)
-    else:
-        show(found, output, json=json)
+    show(found, output, json=json)
 
 
 def register(app: typer.Typer) -> None:

@@ -43,8 +43,7 @@ def status_lines(stands: Status, output: Path | None = None) -> list[str]:
         lines.append(f"best so far: {first} {stands.best:.6g}{also}")
     if stands.holder:
         left = "" if stands.seconds_left is None else f", about {_time(stands.seconds_left)} left"
-        word = "paused" if stands.paused else "run"
-        lines.append(f"{word} by {stands.holder}, {_time(stands.seconds)} in all{left}")
+        lines.append(f"run by {stands.holder}, {_time(stands.seconds)} in all{left}")
     elif stands.is_elsewhere:
         lines.append("its folder is not on this machine, so who runs it is not seen here")
     else:

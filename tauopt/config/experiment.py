@@ -258,7 +258,7 @@ class Budget(Settings):
     """When the search ends, whatever comes first; trials that run then are stopped and kept."""
 
     hours: float | None = Field(default=None, gt=0)
-    """Wall time over all resumes, pauses left out."""
+    """Wall time over all resumes."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """GPUs that its trials hold times the hours that they hold them, over all resumes."""
 

@@ -34,7 +34,7 @@ _WHY_NOT = {
     "RUNNING": "still runs, or its search was killed: wait for it, or resume the search",
     "PRUNED": "was stopped early: only trials that completed can be judged",
     "FAIL": "failed",
-    **dict.fromkeys(("KILLED", "STOPPED", "PAUSED"), "was interrupted: resume its search first"),
+    **dict.fromkeys(("KILLED", "STOPPED"), "was interrupted: resume its search first"),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from tauopt.search.study import PARENT_RUN, TRIALS, UID
 from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
 from tauopt.search.warm import OF as WARM_OF
 from tauopt.search.warm import frozen, read_warm
-from tauopt.search.wishes import Wishes, stand
+from tauopt.search.wishes import Wishes
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import State, open_parent
@@ -41,11 +40,8 @@ from tauopt.training.protocols import trial_seed
 
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
-_REST_S = 0.5
 _ROOM_BYTES = 100e6
 """Least that a search is begun with: the files of a few small trials."""
-PAUSED = "paused"
-"""Why a search's run is not running although its driver lives."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +97,6 @@ class _Drive:
         self._wishes = Wishes(self._study, self._settings)
         self._noted: set[int] = set()
         self._stopping = False
-        self._begin_part()
-
-    def _begin_part(self) -> None:
-        """Take stock of the study: a search goes from here to its end, or to a pause."""
         self._clock = Clock(self._study)
         self._trials = Trials(
             self._study,
@@ -139,11 +131,7 @@ class _Drive:
 
     def run(self, worker: Any) -> Ending:
         with interrupts() as signals:
-            while True:
-                outcome, reason, left = self._part(signals, worker)
-                if reason != PAUSED or not self._rest(signals):
-                    break
-                self._begin_part()
+            outcome, reason, left = self._train_and_record(signals, worker)
         if signals.number:
             raise Interrupted(
                 f"search {self._order.name!r} stopped by {signals.why}",
@@ -154,8 +142,8 @@ class _Drive:
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
         return Ending(reason, tuple(self._study.get_trials(deepcopy=False)), left)
 
-    def _part(self, signals: Interrupts, worker: Any) -> tuple[State, str, str]:
-        """Train to the end or to a pause; returns state, reason and what MLflow has not got yet."""
+    def _train_and_record(self, signals: Interrupts, worker: Any) -> tuple[State, str, str]:
+        """Train to the end; returns state, reason and what MLflow has not got yet."""
         self._runs = self._open_runs()
         outcome: State = "KILLED"
         reason = "the driver failed"
@@ -169,18 +157,6 @@ class _Drive:
             self._clock.note(now=True)
             left = self._close_runs(outcome, reason)
         return outcome, reason, left
-
-    def _rest(self, signals: Interrupts) -> bool:
-        """Hold the search without training until it is to go on; False if it is to stop."""
-        stand(self._study, "paused")
-        go_on = f"tauopt resume {self._order.name}"
-        self._on_event(Event("note", message=f"paused; {go_on} goes on, tauopt stop ends it"))
-        while (wish := self._wishes.now()) == "pause" and not signals.number:
-            time.sleep(_REST_S)
-        if wish == "stop":
-            signals.ask("tauopt stop")
-        stand(self._study, "")
-        return not signals.number
 
     def _open_runs(self) -> Runs:
         order, study = self._order, self._study
@@ -228,7 +204,7 @@ class _Drive:
         board = rows(trials, order.folder, goals=goals, is_alive=False)
         write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
         table = telling.write_table(order.folder, board, goals)
-        resume = order.resume_command if state in ("KILLED", "STOPPED", "PAUSED") else ""
+        resume = order.resume_command if state in ("KILLED", "STOPPED") else ""
         return self._runs.close(
             state,
             reason=reason,
@@ -316,8 +292,7 @@ class _Drive:
     def _halt(self, signals: Interrupts) -> str:
         """Say why the search is to stop now; empty to go on."""
         self._clock.note(gpus=len(self._trials.live) * self._settings.resources.gpus)
-        wish = self._wishes.now()
-        if wish == "stop":
+        if self._wishes.now() == "stop":
             signals.ask("tauopt stop")
         if self._wishes.settings != self._settings:
             self._allow()
@@ -329,14 +304,12 @@ class _Drive:
             return f"stopped by {signals.why}"
         if self._trials.gives_up():
             return f"{self._trials.failures_in_a_row} trials in a row failed"
-        return PAUSED if wish == "pause" else self._clock.beyond(self._settings.budget)
+        return self._clock.beyond(self._settings.budget)
 
     def _verdict(self, signals: Interrupts, why: str) -> tuple[State, str]:
         """Return the state of the search's run, and why it has it."""
         if signals.number:
             return "STOPPED", f"stopped by {signals.why}"
-        if why == PAUSED:
-            return "PAUSED", PAUSED
         if self._trials.gives_up():
             return "FAIL", why
         ended = [t for t in self._study.get_trials(deepcopy=False) if t.state.is_finished()]

@@ -154,7 +154,7 @@ class Runs:
         """End all runs that still run and wait a while for MLflow.
 
         Args:
-            state: COMPLETE, FAIL, KILLED, STOPPED or PAUSED, of the search's own run.
+            state: COMPLETE, FAIL, KILLED or STOPPED, of the search's own run.
             reason: why it ended.
             note: markdown that describes the search and its result.
             files: results of the search, recorded with it; True for a table of MLflow's UI.

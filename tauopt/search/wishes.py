@@ -15,16 +15,15 @@ import optuna
 from tauopt.config.experiment import Search
 from tauopt.search.storage import patient
 
-Wish = Literal["", "stop", "pause"]
-Standing = Literal["", "paused"]
+Wish = Literal["", "stop"]
 
-_WISH, _STANDING = "tauopt.wish", "tauopt.standing"
+_WISH = "tauopt.wish"
 _EXTENDED = "tauopt.extended"
 _EVERY_S = 1.0
 
 
 def ask(study: optuna.Study, wish: Wish) -> None:
-    """Ask the driver of a study to stop or to pause; nothing lets it go on."""
+    """Ask the driver of a study to stop; nothing lets it go on."""
     study.set_user_attr(_WISH, wish)
 
 
@@ -37,17 +36,6 @@ def wish_of(study: optuna.Study) -> Wish:
     """Return what is asked of a study's driver."""
     found: Wish = study.user_attrs.get(_WISH, "")
     return found
-
-
-def standing_of(study: optuna.Study) -> Standing:
-    """Return whether the driver of a study has paused; told by it alone."""
-    found: Standing = study.user_attrs.get(_STANDING, "")
-    return found
-
-
-def stand(study: optuna.Study, standing: Standing) -> None:
-    """Tell that the driver has paused, or has gone on."""
-    study.set_user_attr(_STANDING, standing)
 
 
 def extended(settings: Search, study: optuna.Study) -> Search:
@@ -76,9 +64,8 @@ class Wishes:
         """Forget what was asked of an earlier driver, but not what the search was given."""
         self._study = study
         self._given = settings
-        for clear, there in ((ask, wish_of(study)), (stand, standing_of(study))):
-            if there:
-                clear(study, "")
+        if wish_of(study):
+            ask(study, "")
         self.look()
 
     def look(self) -> None:

@@ -22,7 +22,7 @@ from tauopt.tracking.limits import clean
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "KILLED", "STOPPED", "PAUSED"]
+State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "KILLED", "STOPPED"]
 STATUS: Mapping[str, str] = {
     "RUNNING": "RUNNING",
     "COMPLETE": "FINISHED",
@@ -31,7 +31,6 @@ STATUS: Mapping[str, str] = {
     "KILLED": "KILLED",
     # What was asked to stop can go on: MLflow's list shows a clock, and not the cross of failures.
     "STOPPED": "SCHEDULED",
-    "PAUSED": "SCHEDULED",
 }
 """State of a trial or a search -> status of its MLflow run."""
 
@@ -191,7 +190,7 @@ def finish(
         client: from `connect`.
         run_id: of the run.
         state: COMPLETE and PRUNED -> FINISHED, FAIL -> FAILED, KILLED (its process has gone) ->
-            KILLED, STOPPED and PAUSED (on request) -> SCHEDULED.
+            KILLED, STOPPED (on request) -> SCHEDULED.
         reason: kept in the tag `tauopt.reason` (why it failed or was stopped).
         time_ms: when it ended (UTC); None means now.
     """

@@ -1,4 +1,4 @@
-"""Stop, pause, resume or extend a search from another shell, or another machine."""
+"""Stop, resume or extend a search from another shell, or another machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tauopt.errors import ServiceError, UsageError
 from tauopt.progress import Progress, Silent
@@ -88,48 +88,26 @@ def stop(
         UsageError: no such search, or nobody runs it.
         ServiceError: it has not stopped in time, or the studies' database can't be used.
     """
+    from tauopt.search.wishes import ask
+
     found = _found(search, output)
-    return _asked(found, "stop", wait_s=wait_s, progress=progress or Silent())
-
-
-def pause(
-    search: str | None = None,
-    *,
-    output: Path | None = None,
-    wait_s: float = PATIENCE_S,
-    progress: Progress | None = None,
-) -> Controlled:
-    """Have a search free its processors and GPUs, and wait for `resume`; its driver stays.
-
-    Arguments and errors as `stop`.
-    """
-    found = _found(search, output)
-    return _asked(found, "pause", wait_s=wait_s, progress=progress or Silent())
-
-
-def _asked(
-    found: _Search, wish: Literal["stop", "pause"], *, wait_s: float, progress: Progress
-) -> Controlled:
-    """Ask the driver of a search to stop or to pause, and wait until it has."""
-    from tauopt.search.wishes import ask, standing_of
-
     holder = found.holder
     if not holder and not found.is_elsewhere:
         raise UsageError(f"nobody runs {found.name}; go on with it: {found.resume}")
-    ask(found.study, wish)
+    ask(found.study, "stop")
     if found.is_elsewhere:
-        return Controlled(found.name, "", _asked_elsewhere(wish), found.resume)
-    progress.say(f"waiting for {holder} to {wish}")
+        told = "asked to stop; its folder is not on this machine, so nobody here sees when it does"
+        return Controlled(found.name, "", told, found.resume)
+    (progress or Silent()).say(f"waiting for {holder} to stop")
     give_up = time.monotonic() + wait_s
-    while found.holder and not (wish == "pause" and standing_of(found.study) == "paused"):
+    while found.holder:
         if time.monotonic() > give_up:
             raise ServiceError(
-                f"{holder} was asked to {wish} and has not within {wait_s:g} s; it may still do "
+                f"{holder} was asked to stop and has not within {wait_s:g} s; it may still do "
                 "it. If it hangs, kill it: nothing is lost"
             )
         time.sleep(_LOOK_S)
-    told = "has paused" if found.holder else "has stopped"
-    return Controlled(found.name, holder, f"{holder} {told}", found.resume)
+    return Controlled(found.name, holder, f"{holder} has stopped", found.resume)
 
 
 def resume(
@@ -138,8 +116,8 @@ def resume(
     output: Path | None = None,
     progress: Progress | None = None,
     on_event: Callable[[Event], None] | None = None,
-) -> Controlled | SearchResult:
-    """Go on with a search: let its driver that has paused go on, or drive it here.
+) -> SearchResult:
+    """Go on with a search that nobody runs: drive it here.
 
     It goes on with the experiment that it recorded, its data and its overrides.
 
@@ -147,26 +125,20 @@ def resume(
         search: its name; None means the latest one.
         output: output folder; None means `tauopt-output`.
         progress: is told of preparation.
-        on_event: is told of every trial's start, reports and end, if it is driven here.
+        on_event: is told of every trial's start, reports and end.
     Returns:
-        what came of it, if it was driven here.
+        what came of it.
     Raises:
         UsageError: no such search, it runs already, or its record is gone.
         Other errors as `tauopt.workflows.search.search`.
     """
     from tauopt.search.runs import EXPERIMENT
     from tauopt.search.seeds import OF
-    from tauopt.search.wishes import ask, standing_of, wish_of
     from tauopt.workflows.search import search as run
 
     found = _found(search, output)
-    holder, asked = found.holder, wish_of(found.study)
-    if holder and not (asked == "pause" or standing_of(found.study)):
+    if holder := found.holder:
         raise UsageError(f"{found.name} runs already: {holder}")
-    if holder or (found.is_elsewhere and asked == "pause"):
-        ask(found.study, "")
-        told = f"{holder} goes on" if holder else _asked_elsewhere("go on")
-        return Controlled(found.name, holder, told, found.resume)
     if of := found.study.user_attrs.get(OF):
         raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} goes on")
     record = found.lock.parent / EXPERIMENT
@@ -228,7 +200,3 @@ def extend(
         f"{holder} takes it within seconds" if holder else "taken when it goes on"
     )
     return Controlled(found.name, holder, told, "" if holder else found.resume)
-
-
-def _asked_elsewhere(what: str) -> str:
-    return f"asked to {what}; its folder is not on this machine, so nobody here sees when it does"

@@ -50,7 +50,7 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     folder = search_folder(place, study.study_name)
     trials = study.get_trials(deepcopy=False)
     spread = {one.number: one for one in spreads_of(study)}
-    is_alive = not is_at_rest(study, folder)
+    is_alive = not is_at_rest(folder)
     board = rows(trials, folder, goals=goals, is_alive=is_alive)
     return Leaderboard(
         name=study.study_name,

@@ -12,7 +12,6 @@ from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.places import output_folder
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.trial import FrozenTrial
 
 
@@ -36,8 +35,6 @@ class Status:
     """Who runs it, for instance `process 4711 on host`; empty if nobody does."""
     is_elsewhere: bool
     """Whether its folder is not on this machine, and so who runs it is not seen."""
-    paused: bool
-    """Whether who runs it has paused."""
     asked: int
     """Trials asked for when it last ran."""
     counts: dict[str, int]
@@ -73,12 +70,11 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     from tauopt.search.order import LOCK, search_folder
     from tauopt.search.study import GPU_SECONDS, SECONDS, TRIALS, goals_of
     from tauopt.search.trials import DUPLICATE_OF
-    from tauopt.search.wishes import standing_of
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
     folder = search_folder(place, study.study_name)
-    is_alive = not is_at_rest(study, folder)
+    is_alive = not is_at_rest(folder)
     trials = study.get_trials(deepcopy=False)
     own = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
     counts = Counter(state_of(t, is_alive=is_alive) for t in own)
@@ -93,9 +89,8 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
     return Status(
         name=study.study_name,
-        holder=(holder := lock_holder(folder / LOCK)),
+        holder=lock_holder(folder / LOCK),
         is_elsewhere=not folder.is_dir(),
-        paused=bool(holder) and standing_of(study) == "paused",
         asked=asked,
         counts=dict(counts),
         running=begun if is_alive else (),
@@ -109,13 +104,11 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     )
 
 
-def is_at_rest(study: optuna.Study, folder: Path) -> bool:
+def is_at_rest(folder: Path) -> bool:
     """Say whether no trial of a search can be running; False where that is not seen from here."""
     from tauopt.search.order import LOCK
-    from tauopt.search.wishes import standing_of
 
-    is_held = bool(lock_holder(folder / LOCK))
-    return folder.is_dir() and (not is_held or standing_of(study) == "paused")
+    return folder.is_dir() and not lock_holder(folder / LOCK)
 
 
 def _running(trial: FrozenTrial) -> Running:

@@ -126,7 +126,7 @@ def test_status_in_words_names_objectives_and_front():
     stands = Status(
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
-            paused=False, gpu_seconds=0.0, is_elsewhere=False, interrupted=(),
+            gpu_seconds=0.0, is_elsewhere=False, interrupted=(),
     )  # fmt: skip
     told = "best so far: auc 0.75; the front with parameters has 2 trials"
     assert told in status_lines(stands)
@@ -136,7 +136,7 @@ def test_status_names_interrupted_trials_and_the_command_that_goes_on_with_them(
     stands = Status(
         name="toy", holder="", asked=9, counts={"COMPLETE": 8, "INTERRUPTED": 1}, running=(),
         objectives=("auc",), best=0.75, front=1, seconds=9.0, seconds_left=None,
-        paused=False, gpu_seconds=0.0, is_elsewhere=False,
+        gpu_seconds=0.0, is_elsewhere=False,
         interrupted=(Running(number=3, report=2, value=0.5, seconds=9.0),),
     )  # fmt: skip
     lines = status_lines(stands, Path("my out"))

@@ -4,7 +4,7 @@ import pytest
 from tauopt.config.experiment import Budget, Search
 from tauopt.search import budget, wishes
 from tauopt.search.budget import Clock
-from tauopt.search.wishes import Wishes, ask, extend, extended, stand, standing_of, wish_of
+from tauopt.search.wishes import Wishes, ask, extend, extended, wish_of
 
 
 @pytest.fixture
@@ -40,9 +40,8 @@ def test_a_wish_reaches_a_driver_within_a_second_and_the_study_is_not_asked_more
 
 def test_a_driver_forgets_what_was_asked_of_the_one_before(study):
     ask(study, "stop")
-    stand(study, "paused")
     assert Wishes(study, Search()).now() == ""
-    assert (wish_of(study), standing_of(study)) == ("", "")
+    assert wish_of(study) == ""
 
 
 def test_a_search_has_what_it_was_given_also_after_a_resume_and_never_less(study):

@@ -39,7 +39,6 @@ def test_child_is_nested_under_its_parent(client, parent, uid):
         ("FAIL", "FAILED"),
         ("KILLED", "KILLED"),
         ("STOPPED", "SCHEDULED"),
-        ("PAUSED", "SCHEDULED"),
     ],
 )
 def test_ended_run_has_its_status_reason_and_time(client, parent, uid, state, status):

@@ -6,15 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tauopt.cli.status import status_lines
 from tauopt.errors import Interrupted, ServiceError, UsageError
 from tauopt.search import wishes
 from tauopt.search.driver import run_search
 from tauopt.search.storage import open_storage
 from tauopt.search.study import open_study
 from tauopt.tracking.client import connect
-from tauopt.workflows.control import extend, pause, resume, stop
-from tauopt.workflows.status import status
+from tauopt.workflows.control import extend, resume, stop
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
 from tests.search.without_ray import without_ray
@@ -105,27 +103,6 @@ def test_who_does_not_wait_for_a_stop_is_told_that_it_was_asked_for(tmp_path):
 
     ended, _ = driven(tmp_path, ask_only, trials=4)
     assert isinstance(ended, Interrupted)
-
-
-def test_a_search_that_is_paused_holds_nothing_and_goes_on_where_it_was(tmp_path):
-    output = tmp_path / "out"
-
-    def pause_and_look():
-        told = pause("toy", output=output)
-        stands = status("toy", output=output)
-        return told, stands, states_of_runs(tmp_path), resume("toy", output=output)
-
-    ended, (told, stands, runs, resumed) = driven(tmp_path, pause_and_look, trials=5)
-    assert "has paused" in told.told
-    assert stands.paused
-    assert "paused by process" in "\n".join(status_lines(stands))
-    assert set(runs.values()) <= {"SCHEDULED", "FINISHED"}
-    assert "goes on" in resumed.told
-    assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 5
-    assert set(states_of_runs(tmp_path).values()) == {"FINISHED"}
-    for number in range(5):
-        folder = output / f"searches/toy/t{number:03d}"
-        assert (folder / "trained.txt").read_text().split() == ["1", "2", "3"]
 
 
 def test_a_search_that_runs_is_given_more_trials(tmp_path):

@@ -1,6 +1,5 @@
 import json
 
-import optuna
 import pytest
 
 from tauopt.config.load import read_experiment
@@ -11,7 +10,6 @@ from tauopt.search.order import LOCK
 from tauopt.search.storage import open_storage
 from tauopt.search.study import TRIALS, start_study
 from tauopt.search.trials import Trials
-from tauopt.search.wishes import stand
 from tauopt.workflows.dry_run import dry_run
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.search import reports_of, resume_command, search
@@ -152,14 +150,6 @@ def test_what_nobody_runs_is_interrupted(studied):
     assert not stands.holder
     assert not stands.running
     assert [(t.number, t.report, t.value) for t in stands.interrupted] == [(3, 2, 0.5)]
-
-
-def test_what_has_paused_is_interrupted_too(studied):
-    stand(optuna.load_study(study_name="toy", storage=open_storage(studied.output)), "paused")
-    with locked(studied.folder / LOCK, what="toy"):
-        stands = status(output=studied.output)
-    assert stands.paused
-    assert stands.counts["INTERRUPTED"] == 1
 
 
 def test_of_a_search_whose_folder_is_elsewhere_nobody_says_that_it_is_interrupted(studied):
