@@ -19,14 +19,14 @@ from tauopt.tracking import client
 COSTLIEST = (
     "test_readme.py",
     "search/test_driver.py",
-    "deploy/test_score.py",
-    "deploy/test_evaluate.py",
-    "deploy/test_promote.py",
+    "export/test_score_files.py",
+    "evaluation/test_run_trial.py",
+    "promotion/test_register_champion.py",
     "models/test_contract.py",
     "tracking/test_server.py",
     "tracking/test_shipper.py",
-    "search/test_own.py",
-    "deploy/test_real_scores.py",
+    "study/test_hypermodel_space.py",
+    "export/test_real_scores.py",
     "ntuples/test_xaod.py",
 )
 """A worker that began one of these last would leave the others waiting for it."""
@@ -161,7 +161,7 @@ def garbage_waits_for_its_collector() -> Generator[None]:
     what a tiny trial costs.
     """
     with pytest.MonkeyPatch.context() as patch:
-        if material := sys.modules.get("tauopt.training.material"):
+        if material := sys.modules.get("tauopt.training.network_and_data"):
             patch.setattr(material, "collect_garbage", lambda: None)
         yield
 
@@ -181,17 +181,17 @@ def ray_here(_rays: ExitStack) -> None:
     """
     import ray
 
-    from tauopt.cluster import start
-    from tauopt.cluster.tasks import ONE_THREAD
-    from tauopt.search import cluster
+    from tauopt.cluster import start_ray
+    from tauopt.cluster.ray_tasks import ONE_THREAD
+    from tauopt.search import ray_resources
 
     if ray.is_initialized():
         return
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR", start.NICENESS):
+        for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR", start_ray.NICENESS):
             patch.delenv(name, raising=False)
-        with cluster.environment(), start.environment(ONE_THREAD):
-            _rays.enter_context(start.running(cpus=2, variables=ONE_THREAD))
+        with ray_resources.environment(), start_ray.environment(ONE_THREAD):
+            _rays.enter_context(start_ray.running(cpus=2, variables=ONE_THREAD))
 
 
 @pytest.fixture(scope="module")

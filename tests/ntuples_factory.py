@@ -235,6 +235,6 @@ def dataset_settings(folder: Path | str, *, suffix: str = "root", **changes: Any
 
 def dataset(folder: Path | str, **changes: Any) -> Any:
     """Return the `Dataset` of `dataset_settings`."""
-    from tauopt.config.dataset import Dataset
+    from tauopt.config.settings.dataset import Dataset
 
     return Dataset.model_validate(dataset_settings(folder, **changes))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tauopt.config.experiment import Task
-from tauopt.dataset.inputs import input_spec, task_labels
-from tauopt.prepare.direct import open_dataset
-from tauopt.prepare.prepare import prepare
+from tauopt.config.settings.experiment import Task
+from tauopt.dataset.network_inputs import input_spec, task_labels
+from tauopt.prepare.direct_streaming import open_dataset
+from tauopt.prepare.prepare_dataset import prepare
 from tauopt.stream.batches import batches, kept
 from tests.ntuples_factory import columns, dataset, write
 

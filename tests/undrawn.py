@@ -11,9 +11,9 @@ import pytest
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from tauopt.training import results
+from tauopt.training import trial_results
 
-_REALLY = results.write_figures
+_REALLY = trial_results.write_figures
 _RENDERED = Figure.savefig
 
 
@@ -24,14 +24,14 @@ def without_figures() -> Iterator[None]:
     def leave_out(predictions: Any, folder: Path, **_: Any) -> None:
         folder.mkdir(exist_ok=True)
 
-    with _with(results, write_figures=leave_out):
+    with _with(trial_results, write_figures=leave_out):
         yield
 
 
 @contextmanager
 def with_figures() -> Iterator[None]:
     """Let trials draw their figures after all."""
-    with _with(results, write_figures=_REALLY):
+    with _with(trial_results, write_figures=_REALLY):
         yield
 
 

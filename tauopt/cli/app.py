@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tauopt.cli.streams import prepare_streams
+from tauopt.cli.standard_streams import prepare_streams
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 from tauopt.quiet import quiet_tensorflow
 

@@ -10,7 +10,7 @@ import typer
 from tauopt.cli.options import Efficiency, Json, Output
 
 if TYPE_CHECKING:
-    from tauopt.workflows.compare_report import Compared
+    from tauopt.evaluation.comparison_report import Compared
 
 
 def compare(
@@ -29,7 +29,7 @@ def compare(
     """Compare trials with the first: settings, numbers with errors, curves, significances."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.compare import compare as run
-    from tauopt.workflows.evaluated import efficiencies_of
+    from tauopt.workflows.evaluation_sources import efficiencies_of
 
     with progress() as listener:
         found = run(
@@ -50,7 +50,7 @@ def _print(found: Compared) -> None:
     from rich.table import Table
 
     from tauopt.cli.console import results
-    from tauopt.workflows.compare_report import mcnemar_told, number_row, told
+    from tauopt.evaluation.comparison_report import mcnemar_told, number_row, told
 
     console = results()
     base, *others = found.found.names

@@ -67,7 +67,7 @@ def evaluate(
     """Draw and measure a trial on the sealed test split or other ntuples, against a reference."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.evaluate import evaluate as run
-    from tauopt.workflows.evaluated import efficiencies_of
+    from tauopt.workflows.evaluation_sources import efficiencies_of
 
     with progress() as listener:
         found = run(

@@ -20,7 +20,7 @@ def extend(
     json: Json = False,
 ) -> None:
     """Give a search more trials or a larger budget, also while it runs."""
-    from tauopt.cli.controlled import print_controlled
+    from tauopt.cli.control_outcome import print_controlled
     from tauopt.workflows.control import extend as give
 
     found = give(search, trials=trials, hours=hours, gpu_hours=gpu_hours, output=output)

@@ -28,7 +28,7 @@ def inspect(
     """Show branches, types, ranges, NaNs and first rows; `--init` proposes a dataset file."""
     from tauopt.cli.console import print_json
     from tauopt.workflows.inspect import inspect_files, raise_all
-    from tauopt.workflows.proposal import choose, propose
+    from tauopt.workflows.propose_dataset import choose, propose
 
     found, problems = inspect_files(files, tree=tree, sample=entries)
     if init:

@@ -13,8 +13,8 @@ def leaderboard(
     json: Json = False,
 ) -> None:
     """Rank the trials of a search, with statistical errors."""
-    from tauopt.cli.board import board_table
     from tauopt.cli.console import print_json, results
+    from tauopt.cli.leaderboard_table import board_table
     from tauopt.workflows.leaderboard import leaderboard as read
 
     board = read(search, output=output)

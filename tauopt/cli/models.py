@@ -10,7 +10,7 @@ import typer
 from tauopt.cli.options import Json
 
 if TYPE_CHECKING:
-    from tauopt.config.catalogue import CatalogueEntry, Knob
+    from tauopt.config.settings.network_catalogue import CatalogueEntry, Knob
 
 
 def models(

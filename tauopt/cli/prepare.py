@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tauopt.cli.interruptible import resumable
 from tauopt.cli.options import Json, Output, RayAddress
-from tauopt.cli.resumable import resumable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tauopt.dataset.manifest import Manifest, Resampled
-    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.dataset.prepared_dataset import PreparedDataset
 
 
 _SIZES = ("split", "sample", "class", "candidates", "weights", "balanced")
@@ -54,10 +54,10 @@ def prepare(
     """Prepare a dataset: select, label, split, shuffle, fit constants; a second call finds it."""
     del ray_address
     from tauopt.cli.console import print_json, progress
-    from tauopt.workflows.convert import check_format, convert
-    from tauopt.workflows.data_record import present
+    from tauopt.workflows.convert_dataset import check_format, convert
     from tauopt.workflows.prepare import kept
     from tauopt.workflows.prepare import prepare as make
+    from tauopt.workflows.record_dataset import present
 
     with progress() as told, resumable("files that were read whole are kept"):
         if to:

@@ -10,7 +10,7 @@ import typer
 from tauopt.cli.options import Json, Output
 
 if TYPE_CHECKING:
-    from tauopt.deploy.verdict import Verdict
+    from tauopt.promotion.verdict import Verdict
 
 
 def promote(
@@ -88,7 +88,7 @@ def _table(verdict: Verdict) -> object:
     from rich import box
     from rich.table import Table
 
-    from tauopt.evaluation.measured import shown
+    from tauopt.metrics.estimate import shown
 
     table = Table(box=box.SIMPLE)
     table.add_column("metric")

@@ -27,7 +27,7 @@ def reseed(
     from dataclasses import asdict
 
     from tauopt.cli.console import print_json, progress, results
-    from tauopt.cli.live import watching
+    from tauopt.cli.live_display import watching
     from tauopt.workflows.reseed import reseed as run
 
     with progress() as told, watching(top * seeds) as on_event:

@@ -16,7 +16,7 @@ def resume(
     """Go on with a search that nobody runs, as it was begun."""
     del ray_address
     from tauopt.cli.console import progress
-    from tauopt.cli.live import watching
+    from tauopt.cli.live_display import watching
     from tauopt.cli.search import show
     from tauopt.workflows.control import resume as go_on
 

@@ -27,7 +27,7 @@ def schema(
     A file names its schema in its first line: `# yaml-language-server: $schema=FILE`.
     """
     from tauopt.cli.console import print_json
-    from tauopt.config.schema import dataset_schema, experiment_schema
+    from tauopt.config.settings.json_schema import dataset_schema, experiment_schema
     from tauopt.durable import write_json
 
     generated = experiment_schema() if kind is Kind.experiment else dataset_schema()

@@ -11,8 +11,8 @@ import typer
 from tauopt.cli.options import Json, Output, Overrides, RayAddress
 
 if TYPE_CHECKING:
-    from tauopt.workflows.dry_run import DryRun
     from tauopt.workflows.search import SearchResult
+    from tauopt.workflows.search_dry_run import DryRun
 
 
 def search(
@@ -49,7 +49,7 @@ def search(
         _preview(file, laid, output=output, warm_start=warm_start, json=json)
         return
     from tauopt.cli.console import progress
-    from tauopt.cli.live import watching
+    from tauopt.cli.live_display import watching
     from tauopt.workflows.search import search as run
 
     with progress() as told, watching(trials) as on_event:
@@ -83,7 +83,7 @@ def _preview(
     import os
 
     from tauopt.cli.console import print_json, progress
-    from tauopt.workflows.dry_run import dry_run
+    from tauopt.workflows.search_dry_run import dry_run
 
     # Building a network to look at it shall not take a GPU from those who train.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -125,8 +125,8 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
 
 
 def _print(result: SearchResult, output: Path | None) -> None:
-    from tauopt.cli.board import board_table
     from tauopt.cli.console import results
+    from tauopt.cli.leaderboard_table import board_table
 
     console = results()
     title = f"search {result.name}"
@@ -152,7 +152,7 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
 
 def _print_preview(preview: DryRun, earlier: str) -> None:
     from tauopt.cli.console import results
-    from tauopt.config.yaml_text import plain_text
+    from tauopt.config.source.yaml_text import plain_text
 
     console = results()
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tauopt.cli.interruptible import resumable
 from tauopt.cli.options import Json
-from tauopt.cli.resumable import resumable
 
 if TYPE_CHECKING:
-    from tauopt.simulate.sample import FileRecord
+    from tauopt.simulate.simulated_sample import FileRecord
 
 
 def simulate(
@@ -36,7 +36,7 @@ def simulate(
     from pydantic import ValidationError
 
     from tauopt.cli.console import print_json, progress, results
-    from tauopt.config.dataset import Simulation
+    from tauopt.config.settings.dataset import Simulation
     from tauopt.errors import UsageError
     from tauopt.workflows.simulate import simulate_files
 

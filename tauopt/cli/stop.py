@@ -13,7 +13,7 @@ def stop(
     json: Json = False,
 ) -> None:
     """Stop a search that another shell runs, as Ctrl-C there would."""
-    from tauopt.cli.controlled import ask
+    from tauopt.cli.control_outcome import ask
     from tauopt.workflows.control import stop as asked
 
     ask(asked, search, output, json=json)

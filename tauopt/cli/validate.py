@@ -43,7 +43,7 @@ def validate(
 
 
 def _print(console: Console, file: Validated) -> None:
-    from tauopt.config.ranges import as_text
+    from tauopt.config.settings.ranges import as_text
 
     console.print(f"OK {file.path}: {file.kind} {file.name}: {file.summary}", markup=False)
     width = max(map(len, [*file.ranges, *file.inactive]), default=0)

@@ -9,15 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tauopt.config import tree
-from tauopt.config.conditions import value_at
-from tauopt.config.experiment import Experiment
-from tauopt.config.networks.own import HYPERPARAMETERS
-from tauopt.config.problems import check
-from tauopt.config.ranges import Range, is_active, moved_inside, points
-from tauopt.config.settings import Scalar
-from tauopt.config.space import SECTIONS
-from tauopt.config.yaml_source import Node, Place
+from tauopt.config.settings.experiment import Experiment
+from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
+from tauopt.config.settings.problems import check
+from tauopt.config.settings.ranges import Range, is_active, moved_inside, points
+from tauopt.config.source import tree
+from tauopt.config.source.yaml_source import Node, Place, Scalar
+from tauopt.config.space.conditions import value_at
+from tauopt.config.space.range_extraction import SECTIONS
 from tauopt.durable import sha256_json
 from tauopt.errors import ConfigError, Problem, UsageError, nearest
 

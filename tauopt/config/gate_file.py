@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tauopt.config.compose import read_tree
-from tauopt.config.experiment import Experiment
-from tauopt.config.gate import Gate
-from tauopt.config.gate_checks import check_gate
-from tauopt.config.problems import check
-from tauopt.config.yaml_source import Node
+from tauopt.config.checks.gate_checks import check_gate
+from tauopt.config.settings.experiment import Experiment
+from tauopt.config.settings.gate import Gate
+from tauopt.config.settings.problems import check
+from tauopt.config.source.compose import read_tree
+from tauopt.config.source.yaml_source import Node
 from tauopt.errors import ConfigError
 
 SECTION = "promote"

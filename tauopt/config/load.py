@@ -8,27 +8,27 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from tauopt.config.any_file import joined
-from tauopt.config.any_model import is_any, split, told_in_type
-from tauopt.config.checks import check_dataset, check_experiment
-from tauopt.config.class_defaults import with_sample_classes, with_task_classes
-from tauopt.config.compose import read_tree, with_absolute_files, with_dataset
-from tauopt.config.conditions import build_space
-from tauopt.config.dataset import Dataset
-from tauopt.config.experiment import Experiment
+from tauopt.config.any_architecture_file import joined
+from tauopt.config.checks.class_defaults import with_sample_classes, with_task_classes
+from tauopt.config.checks.cross_checks import check_dataset, check_experiment
 from tauopt.config.experiment_file import ExperimentFile
-from tauopt.config.networks.own import with_own_groups
-from tauopt.config.overrides import override
-from tauopt.config.problems import MAX_PROBLEMS, check
-from tauopt.config.space import (
+from tauopt.config.settings.dataset import Dataset
+from tauopt.config.settings.experiment import Experiment
+from tauopt.config.settings.networks.hypermodel import with_own_groups
+from tauopt.config.settings.problems import MAX_PROBLEMS, check
+from tauopt.config.source.compose import read_tree, with_absolute_files, with_dataset
+from tauopt.config.source.yaml_source import Node, Place
+from tauopt.config.source.yaml_text import to_text
+from tauopt.config.space.any_architecture import is_any, split, told_in_type
+from tauopt.config.space.conditions import build_space
+from tauopt.config.space.overrides import override
+from tauopt.config.space.range_extraction import (
     SECTIONS,
     check_candidates,
     refuse_ranges,
     section_plain,
     take_ranges,
 )
-from tauopt.config.yaml_source import Node, Place
-from tauopt.config.yaml_text import to_text
 from tauopt.errors import ConfigError, Problem
 
 __all__ = ["ExperimentFile", "Kind", "kind_of", "read_dataset", "read_experiment"]

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from tauopt import durable
-from tauopt.config.inputs import FittedGroup
-from tauopt.config.settings import Settings
+from tauopt.config.settings.base import Settings
+from tauopt.config.settings.inputs import FittedGroup
 from tauopt.errors import CorruptError, DataError
 
 VERSION = 2

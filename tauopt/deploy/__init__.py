@@ -1,1 +1,1 @@
-"""What becomes of a good trial: judged on the sealed test split, registered, made champion."""
+"""The address of `export.pyfunc_loader` in models that were registered before it moved there."""

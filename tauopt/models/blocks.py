@@ -10,11 +10,17 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tauopt.config.inputs import CANDIDATE, FittedFeature, FittedGroup, InputSpec, mask_name
-from tauopt.config.networks import NetworkSettings, Tower
-from tauopt.config.networks.seen import dropped, kept
+from tauopt.config.settings.inputs import (
+    CANDIDATE,
+    FittedFeature,
+    FittedGroup,
+    InputSpec,
+    mask_name,
+)
+from tauopt.config.settings.networks import NetworkSettings, Tower
+from tauopt.config.settings.networks.input_selection import dropped, kept
 from tauopt.models.normalization import Normalize
-from tauopt.models.objects import KeepFeatures, Rows
+from tauopt.models.object_layers import KeepFeatures, Rows
 from tauopt.models.preprocessing import PACKAGE, Preprocess, full_precision
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import DeepSets, DeepSetsGroup
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.config.settings.networks import DeepSets, DeepSetsGroup
 from tauopt.models import blocks
-from tauopt.models.objects import Objects, SumObjects
+from tauopt.models.object_layers import Objects, SumObjects
 
 
 def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:

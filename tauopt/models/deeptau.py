@@ -15,11 +15,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import DeepTau, Grid, Tower
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.config.settings.networks import DeepTau, Grid, Tower
 from tauopt.models import blocks
-from tauopt.models.grids import CellRows, Cells, FillGrid, LeadingInCell
-from tauopt.models.together import LARGEST_ANGLE, raw_features
+from tauopt.models.grid_layers import CellRows, Cells, FillGrid, LeadingInCell
+from tauopt.models.joint_objects import LARGEST_ANGLE, raw_features
 
 WINDOW = 3
 """Cells along each side of a convolution's kernel."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import Dense
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.config.settings.networks import Dense
 from tauopt.models import blocks
-from tauopt.models.objects import FlatObjects, Objects
+from tauopt.models.object_layers import FlatObjects, Objects
 
 
 def dense(spec: InputSpec, settings: Dense, *, seed: int) -> keras.Model:

@@ -12,8 +12,9 @@ import annotated_types
 from keras_tuner import HyperParameters
 from pydantic.fields import FieldInfo
 
-from tauopt.config.networks.towers import PYRAMID, Tower
-from tauopt.config.settings import Scalar, Settings
+from tauopt.config.settings.base import Settings
+from tauopt.config.settings.networks.towers import PYRAMID, Tower
+from tauopt.config.source.yaml_source import Scalar
 
 Knobs = TypeVar("Knobs", bound=Settings)
 

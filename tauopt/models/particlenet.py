@@ -15,12 +15,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import ParticleNet
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.config.settings.networks import ParticleNet
 from tauopt.models import blocks
-from tauopt.models.neighbours import MeanOfReal, NearestNeighbours, WithNeighbours, neighbours
-from tauopt.models.objects import Objects, Rows
-from tauopt.models.together import LARGEST_ANGLE, Together, raw_features, together
+from tauopt.models.joint_objects import LARGEST_ANGLE, Together, raw_features, together
+from tauopt.models.neighbour_layers import MeanOfReal, NearestNeighbours, WithNeighbours, neighbours
+from tauopt.models.object_layers import Objects, Rows
 
 
 def particlenet(spec: InputSpec, settings: ParticleNet, *, seed: int) -> keras.Model:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tauopt.config.inputs import FittedFeature
+from tauopt.config.settings.inputs import FittedFeature
 
 PACKAGE = "tauopt"
 """Prefix under which our layers are registered with Keras."""

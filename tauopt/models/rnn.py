@@ -11,10 +11,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import Recurrent, RnnGroup
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.config.settings.networks import Recurrent, RnnGroup
 from tauopt.models import blocks
-from tauopt.models.objects import LastObject, Objects, ReverseObjects
+from tauopt.models.object_layers import LastObject, Objects, ReverseObjects
 from tauopt.models.recurrent import Gru, Lstm
 
 _CELLS = {"lstm": Lstm, "gru": Gru}

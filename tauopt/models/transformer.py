@@ -14,13 +14,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from tauopt.config.inputs import InputSpec
-from tauopt.config.networks import Transformer
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.config.settings.networks import Transformer
 from tauopt.models import blocks
-from tauopt.models.attention import Attend, AttentionBias, ClassToken, PairFeatures
+from tauopt.models.attention_layers import Attend, AttentionBias, ClassToken, PairFeatures
+from tauopt.models.joint_objects import LARGEST_ANGLE, Together, raw_features, together
 from tauopt.models.normalization import Normalize
-from tauopt.models.objects import FirstObject, Rows
-from tauopt.models.together import LARGEST_ANGLE, Together, raw_features, together
+from tauopt.models.object_layers import FirstObject, Rows
 
 EPSILON = 1e-6
 """Of layer normalisation; as in TauMLTools."""

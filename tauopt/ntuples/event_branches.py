@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tauopt.config.layout import RESERVED, EventLayout, Objects
+from tauopt.config.settings.layout import RESERVED, EventLayout, Objects
 from tauopt.errors import nearest
 from tauopt.ntuples.root_files import is_jagged, typename
 from tauopt.physics.branch_names import nearest_branch

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.layout import EventLayout, Objects
+from tauopt.config.settings.layout import EventLayout, Objects
 from tauopt.errors import DataError
-from tauopt.ntuples import nested
+from tauopt.ntuples import nested_columns
 from tauopt.ntuples.associate import (
     Directions,
     by_index,
@@ -20,7 +20,7 @@ from tauopt.ntuples.associate import (
     owners,
 )
 from tauopt.ntuples.event_branches import INDEX, KEY, Needed, Reference, anchor_of, reference
-from tauopt.ntuples.nested import Nested
+from tauopt.ntuples.nested_columns import Nested
 from tauopt.physics.expressions import parse
 from tauopt.physics.jagged import Array, Jagged
 from tauopt.physics.kinematics import delta_phi, delta_r
@@ -74,7 +74,9 @@ class Event:
             column = self._columns[of.branch]
             if name.startswith(self._layout.candidates) and column.offsets:
                 return self._items(of.branch, self._offsets)
-            return nested.repeat(column, self._events, name=f"{self._where}: branch {name!r}")
+            return nested_columns.repeat(
+                column, self._events, name=f"{self._where}: branch {name!r}"
+            )
         members = self._members_of(of.objects)
         if of.variable == "matched":
             return members.counts > 0
@@ -91,7 +93,7 @@ class Event:
         if of.variable:
             return self._distance(of.variable, objects, members)
         items = self._items(of.branch, self._offsets_of(objects.collection))
-        return nested.take(items, members.content)
+        return nested_columns.take(items, members.content)
 
     def _items(self, branch: str, offsets: NDArray[np.int64]) -> Array | Jagged:
         """Return a collection's values, which must be one an object."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.config.layout import Objects
+from tauopt.config.settings.layout import Objects
 from tauopt.errors import nearest
 from tauopt.ntuples.source import BadFileError
 

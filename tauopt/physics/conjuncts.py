@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tauopt.physics.expression_steps import Step
 from tauopt.physics.expressions import Expression, ExpressionError, parse
 from tauopt.physics.operators import COMPARISONS, LOGIC_NUMEXPR, LOGIC_ROOT
-from tauopt.physics.steps import Step
 
 _TOKEN = re.compile(r"`[^`]*`|&&|[&()]|[^`&()]+|`")
 

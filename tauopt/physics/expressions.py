@@ -19,13 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
-from tauopt.physics.branch_names import (
-    BARE_CONSTANTS,
-    HINT,
-    QuoteError,
-    Unquoted,
-    unquote,
-)
+from tauopt.physics.branch_names import BARE_CONSTANTS, HINT, QuoteError, Unquoted, unquote
+from tauopt.physics.expression_steps import Step, entries_of, run
 from tauopt.physics.jagged import Jagged, to_awkward
 from tauopt.physics.operators import (
     FUNCTIONS,
@@ -35,7 +30,6 @@ from tauopt.physics.operators import (
     REDUCTIONS,
     truth,
 )
-from tauopt.physics.steps import Step, entries_of, run
 
 if TYPE_CHECKING:
     import awkward as ak

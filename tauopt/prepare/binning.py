@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.dataset import BinnedVariable
-from tauopt.prepare.blocks import Block
+from tauopt.config.settings.dataset import BinnedVariable
+from tauopt.prepare.candidate_blocks import Block
 
 SAMPLE = 1_000_000
 """Candidates whose values set the bin edges: the first of the shuffled stream."""

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.inputs import CANDIDATE, FittedFeature, FittedGroup, Transform
-from tauopt.prepare import sampled
-from tauopt.prepare.blocks import Block
+from tauopt.config.settings.inputs import CANDIDATE, FittedFeature, FittedGroup, Transform
+from tauopt.prepare.candidate_blocks import Block
+from tauopt.prepare.dataset_expressions import FeaturePlan, Plan
 from tauopt.prepare.moments import Moments
-from tauopt.prepare.plan import FeaturePlan, Plan
-from tauopt.prepare.sampled import Sample
+from tauopt.prepare.quantiles import Sample, sampling_keys
 
 
 def before_log(values: NDArray[Any], transform: Transform) -> NDArray[np.float64]:
@@ -66,7 +65,7 @@ class Summary:
     min: float
     max: float
     quantiles: NDArray[np.float64]
-    """At `QUANTILES`, from a sample (see `sampled`)."""
+    """At `QUANTILES`, from a sample (see `quantiles`)."""
     constant: bool
     """Single precision does not tell its values apart; the spread is 1."""
 
@@ -96,7 +95,7 @@ class Constants:
 
         Args:
             values: of candidates or objects.
-            numbers: (row,) of their candidates, see `sampled.numbers`.
+            numbers: (row,) of their candidates, see `quantiles.sampling_keys`.
             labels: (row,) classes of their candidates.
         """
         columns = [
@@ -241,7 +240,7 @@ def no_constants(plan: Plan) -> dict[str, Constants]:
 
 def fit(constants: Mapping[str, Constants], block: Block) -> None:
     """Add training candidates, without missing features, to the constants of all groups."""
-    numbers, labels = sampled.numbers(block.event_numbers, block.entries), block.labels
+    numbers, labels = sampling_keys(block.event_numbers, block.entries), block.labels
     constants[CANDIDATE].update(block.candidate, numbers, labels)
     for name, (values, offsets) in block.groups.items():
         counts = np.diff(offsets)

@@ -21,7 +21,7 @@ from tauopt.dataset.manifest import SPLITS
 from tauopt.prepare import left_out
 from tauopt.prepare.constants import Constants
 from tauopt.prepare.left_out import Causes
-from tauopt.prepare.parts import Part
+from tauopt.prepare.spill_files import Part
 
 SUMMARY, CONSTANTS = "extract.json", "constants.npz"
 

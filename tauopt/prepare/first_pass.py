@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from tauopt import durable
-from tauopt.config.dataset import Dataset
+from tauopt.config.settings.dataset import Dataset
 from tauopt.dataset.manifest import SPLITS
-from tauopt.ntuples.digests import check_unchanged
-from tauopt.ntuples.files import Signature, signature
+from tauopt.ntuples.input_digests import check_unchanged
+from tauopt.ntuples.input_globs import Signature, signature
 from tauopt.ntuples.source import BadFileError, Source
-from tauopt.prepare.arrange import COPIED
-from tauopt.prepare.blocks import Block
-from tauopt.prepare.candidates import label, make_block
+from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import fit, no_constants
+from tauopt.prepare.dataset_expressions import Plan, make_plan, read
+from tauopt.prepare.disk_space import check_space
 from tauopt.prepare.extract import Counted, open_extract, write_extract
+from tauopt.prepare.folder_writer import one_writer
+from tauopt.prepare.label_candidates import label, make_block
 from tauopt.prepare.left_out import MISSING, NEGATIVE, lost
-from tauopt.prepare.parts import PartWriter
-from tauopt.prepare.plan import Plan, make_plan, read
-from tauopt.prepare.space import check_space
-from tauopt.prepare.weights import treat_negative
-from tauopt.prepare.writer import one_writer
+from tauopt.prepare.negative_weights import treat_negative
+from tauopt.prepare.out_of_core_shuffle import COPIED
+from tauopt.prepare.spill_files import PartWriter
 
 
 @dataclass(frozen=True)

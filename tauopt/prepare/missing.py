@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.inputs import CANDIDATE, Transform
+from tauopt.config.settings.inputs import CANDIDATE, Transform
 from tauopt.errors import DataError
-from tauopt.prepare.blocks import Block
+from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import before_log, transformed
+from tauopt.prepare.dataset_expressions import FeaturePlan, Plan
 from tauopt.prepare.moments import Moments
-from tauopt.prepare.plan import FeaturePlan, Plan
 
 Policy = Literal["error", "drop", "impute"]
 Features = tuple[FeaturePlan, ...]

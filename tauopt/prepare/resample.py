@@ -23,11 +23,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.dataset import Dataset, Resample
+from tauopt.config.settings.dataset import Dataset, Resample
 from tauopt.errors import DataError
 from tauopt.physics.folds import hash_event
 from tauopt.prepare import reweight
-from tauopt.prepare.blocks import Block
+from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.reweight import Balance, Sums
 
 Floats = NDArray[np.float64]

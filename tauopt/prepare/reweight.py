@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.dataset import Dataset, Reweight
+from tauopt.config.settings.dataset import Dataset, Reweight
 from tauopt.errors import DataError
 from tauopt.prepare.binning import Bins, find_bins
-from tauopt.prepare.blocks import Block
+from tauopt.prepare.candidate_blocks import Block
 
 logger = logging.getLogger(__name__)
 

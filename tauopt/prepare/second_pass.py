@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.inputs import CANDIDATE
+from tauopt.config.settings.inputs import CANDIDATE
+from tauopt.dataset.chunk_writer import chunk_name, write_chunk, write_report
 from tauopt.dataset.manifest import (
     SPLITS,
     ChunkFile,
@@ -25,22 +26,21 @@ from tauopt.dataset.manifest import (
     SplitName,
     split_info,
 )
-from tauopt.dataset.write import chunk_name, write_chunk, write_report
 from tauopt.errors import DataError
 from tauopt.prepare import left_out, resample
-from tauopt.prepare.arrange import Arrangement
-from tauopt.prepare.blocks import Block, rechunk
-from tauopt.prepare.collect import Collected, Work
+from tauopt.prepare.candidate_blocks import Block, rechunk
+from tauopt.prepare.chunk_reports import Reports
+from tauopt.prepare.collect_extracts import Collected, Work
 from tauopt.prepare.constants import Constants, fit
-from tauopt.prepare.doubts import doubts
+from tauopt.prepare.dataset_expressions import Plan
+from tauopt.prepare.feature_warnings import doubts
 from tauopt.prepare.missing import Means
-from tauopt.prepare.plan import Plan
-from tauopt.prepare.redraw import arrange_draws, count_draws
-from tauopt.prepare.reports import Reports
+from tauopt.prepare.out_of_core_shuffle import Arrangement
 from tauopt.prepare.resample import Draw
+from tauopt.prepare.resample_draws import arrange_draws, count_draws
 from tauopt.prepare.reweight import Balance
 from tauopt.prepare.spectra import REPORT, Spectra, spectra_of
-from tauopt.prepare.summary import write_constants
+from tauopt.prepare.training_summary import write_constants
 
 logger = logging.getLogger(__name__)
 

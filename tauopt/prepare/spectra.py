@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.dataset import Dataset
+from tauopt.config.settings.dataset import Dataset
 
 REPORT = "spectra.json"
 BINS = 40

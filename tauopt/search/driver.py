@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tauopt.cluster.start import ADDRESS
-from tauopt.config.experiment import Search
-from tauopt.config.networks.own import short_type
+from tauopt.cluster.start_ray import ADDRESS
+from tauopt.config.settings.experiment import Search
+from tauopt.config.settings.networks.hypermodel import short_type
 from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
-from tauopt.search import cluster, plans, telling
-from tauopt.search.budget import Clock
-from tauopt.search.drawing import write_fronts
-from tauopt.search.events import Event, OnEvent, ignore
-from tauopt.search.interrupts import Interrupts, interrupts
-from tauopt.search.leaderboard import LEADERBOARD, rows
-from tauopt.search.nodes import Nodes
-from tauopt.search.order import LOCK, Order, own_space, study_of
-from tauopt.search.report.write import report_in_the_end
-from tauopt.search.runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
-from tauopt.search.samplers import check_sampler
-from tauopt.search.seeds import OF
-from tauopt.search.storage import DATABASE_ERRORS
-from tauopt.search.study import PARENT_RUN, TRIALS, UID
-from tauopt.search.trials import REASON, TRACEBACK, Proposal, Trials
-from tauopt.search.warm import OF as WARM_OF
-from tauopt.search.warm import frozen, read_warm
-from tauopt.search.wishes import Wishes
+from tauopt.search import ray_resources
+from tauopt.search.node_checks import Nodes
+from tauopt.study import mlflow_notes, trial_plan
+from tauopt.study.budget import Clock
+from tauopt.study.control_requests import Wishes
+from tauopt.study.leaderboard_rows import LEADERBOARD, Row, rows
+from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
+from tauopt.study.reseeded_points import OF
+from tauopt.study.samplers import check_sampler
+from tauopt.study.search_events import Event, OnEvent, ignore
+from tauopt.study.search_setup import LOCK, Order, own_space, study_of
+from tauopt.study.study_storage import DATABASE_ERRORS
+from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, Trials
+from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
+from tauopt.study.warm_trials import OF as WARM_OF
+from tauopt.study.warm_trials import frozen, read_warm
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import State, open_parent
 from tauopt.tracking.saved_view import save_view
-from tauopt.training.protocols import trial_seed
+from tauopt.training.interrupts import Interrupts, interrupts
+from tauopt.training.trial_protocols import trial_seed
 
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
@@ -55,11 +56,18 @@ class Ending:
     """What has not reached MLflow yet, in words; empty if all has."""
 
 
-def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) -> Ending:
+Draw = Callable[[optuna.Study, Order, Sequence[Row], OnEvent], Iterable[tuple[Path, str]]]
+"""Draws a search that ends; gives files, each with its folder in the search's run."""
+
+
+def run_search(
+    order: Order, *, draw: Draw | None = None, on_event: OnEvent = ignore, worker: Any = None
+) -> Ending:
     """Run a search, or go on with it, until no trial is left.
 
     Args:
         order: what to search.
+        draw: is asked for the figures and the report in the end; None makes none.
         on_event: is told every event, in this thread.
         worker: trainable class that trains a trial; None is the one of `search.trainable`.
     Raises:
@@ -74,7 +82,7 @@ def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) 
     check_space(order.folder, _ROOM_BYTES, what="a search's trials", remedy="choose another -o")
     with locked(order.folder / LOCK, what=f"search {order.name!r}"):
         try:
-            return _Drive(order, on_event).run(worker)
+            return _Drive(order, draw, on_event).run(worker)
         except DATABASE_ERRORS as error:
             raise ServiceError(f"the study storage failed: {error}") from error
 
@@ -82,8 +90,9 @@ def run_search(order: Order, *, on_event: OnEvent = ignore, worker: Any = None) 
 class _Drive:
     """One driver's life, inside the lock."""
 
-    def __init__(self, order: Order, on_event: OnEvent) -> None:
+    def __init__(self, order: Order, draw: Draw | None, on_event: OnEvent) -> None:
         self._order = order
+        self._draw = draw
         self._settings: Search = order.file.base.search
         self._on_event = on_event
         self._own = own_space(order)
@@ -190,28 +199,26 @@ class _Drive:
         runs.catch_up(study.get_trials(deepcopy=False))
         write_json(order.folder / ENVIRONMENT, environment())
         runs.describe(
-            telling.params_of(order.file),
-            note=telling.note_of_search(order.name, order.file, resume=order.resume_command),
+            mlflow_notes.params_of(order.file),
+            note=mlflow_notes.note_of_search(order.name, order.file, resume=order.resume_command),
             files=[order.folder / EXPERIMENT, order.folder / ENVIRONMENT],
         )
         return runs
 
     def _close_runs(self, state: State, reason: str) -> str:
         order = self._order
-        experiment = order.file.base
-        goals = experiment.objective.goals
+        goals = order.file.base.objective.goals
         trials = self._study.get_trials(deepcopy=False)
         board = rows(trials, order.folder, goals=goals, is_alive=False)
         write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
-        table = telling.write_table(order.folder, board, goals)
+        table = mlflow_notes.write_table(order.folder, board, goals)
         resume = order.resume_command if state in ("KILLED", "STOPPED") else ""
         return self._runs.close(
             state,
             reason=reason,
-            note=telling.note_of_search(order.name, order.file, board, resume=resume),
+            note=mlflow_notes.note_of_search(order.name, order.file, board, resume=resume),
             files={order.folder / LEADERBOARD: False, table: True},
-            figures=write_fronts(board, order.folder, experiment=experiment, dataset=order.dataset),
-            report=report_in_the_end(self._study, order.folder, on_event=self._on_event),
+            drawn=self._draw(self._study, order, board, self._on_event) if self._draw else (),
             timeout_s=_DELIVERY_S,
         )
 
@@ -231,7 +238,10 @@ class _Drive:
         why = self._halt(signals)
         if why or not self._trials.is_left():
             return why
-        with cluster.environment(), cluster.running_ray(self._settings.resources) as concurrent:
+        with (
+            ray_resources.environment(),
+            ray_resources.running_ray(self._settings.resources) as concurrent,
+        ):
             signals.listen()  # Ray takes SIGTERM for itself when it starts
             nodes = self._nodes() if os.environ.get(ADDRESS) else None
             why = execute(
@@ -261,12 +271,12 @@ class _Drive:
     def _begin(self, proposal: Proposal) -> Path:
         """Make a proposal ready to be trained: its plan in its folder, and its run."""
         order, number = self._order, proposal.number
-        folder = plans.trial_folder(order.folder, number)
-        if not (folder / plans.PLAN).exists():
+        folder = trial_plan.trial_folder(order.folder, number)
+        if not (folder / trial_plan.PLAN).exists():
             experiment = order.file.resolve(proposal.params)
             if self._own is not None:
                 experiment = self._own.sealed(experiment)
-            plan = plans.Plan(
+            plan = trial_plan.Plan(
                 number=number,
                 name=self._runs.names.trial(number, proposal.params),
                 seed=trial_seed(self._settings.sampler.seed, number),
@@ -275,8 +285,8 @@ class _Drive:
                 params=proposal.params,
                 tags=dict(self._runs.names.tags),
             )
-            plans.write_plan(folder, plan)
-        note = telling.note_of_trial(number, proposal.params, search=order.name)
+            trial_plan.write_plan(folder, plan)
+        note = mlflow_notes.note_of_trial(number, proposal.params, search=order.name)
         self._runs.begin(number, proposal.params, note=note)
         return folder
 

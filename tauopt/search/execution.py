@@ -10,13 +10,13 @@ from typing import Any
 
 from ray import tune
 
-from tauopt.cluster.start import ADDRESS
-from tauopt.config.experiment import Resources
-from tauopt.search.origin import code_version
+from tauopt.cluster.start_ray import ADDRESS
+from tauopt.config.settings.experiment import Resources
 from tauopt.search.scheduler import Halt, StudyScheduler
 from tauopt.search.searcher import End, StudySearcher
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, STOP, TrialWorker
-from tauopt.search.trials import Proposal, Trials
+from tauopt.study.provenance import code_version
+from tauopt.study.trial_queue import Proposal, Trials
 
 _MOST = 100_000
 

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 from tauopt.errors import ServiceError
 from tauopt.search.trainable import FAILED, INTERRUPTED, REFUSED, TRACEBACK
-from tauopt.search.trials import Proposal, Trials
+from tauopt.study.trial_queue import Proposal, Trials
 
 logger = logging.getLogger(__name__)
 

@@ -22,12 +22,12 @@ from ray import tune
 
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
-from tauopt.search.origin import code_version
 from tauopt.search.out_of_memory import ADVICE, is_out_of_memory
-from tauopt.search.plans import read_plan
+from tauopt.study.provenance import code_version
+from tauopt.study.trial_plan import read_plan
 
 if TYPE_CHECKING:
-    from tauopt.training.protocols import Report
+    from tauopt.training.trial_protocols import Report
 
 FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus", "code"
 """Keys of the configuration that Ray hands to a worker."""
@@ -152,8 +152,8 @@ class TrialWorker(tune.Trainable):
     def train_trial(self, folder: Path) -> Iterator[Report]:
         """Train the trial planned in `folder`, from its checkpoint if there is one."""
         from tauopt.tracking.spool import SpoolTracker
-        from tauopt.training.protocols import TrialPlan
-        from tauopt.training.trial import run_trial
+        from tauopt.training.train_trial import run_trial
+        from tauopt.training.trial_protocols import TrialPlan
 
         plan = read_plan(folder)
         training_plan = TrialPlan(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tauopt.physics.kinematics import delta_phi
-from tauopt.simulate.candidates import Candidates
 from tauopt.simulate.clusters import Clusters, NeutralPfos
-from tauopt.simulate.table import Array
+from tauopt.simulate.columns import Array
+from tauopt.simulate.tau_candidates import Candidates
 from tauopt.simulate.tracks import Tracks
 
 MEV = 1000.0

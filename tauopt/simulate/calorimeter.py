@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tauopt.physics.kinematics import wrap_phi
+from tauopt.simulate.columns import Array, Table
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.table import Array, Table
 
 FACE_MM = 1500.0
 """Distance of the calorimeter from the beam."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from tauopt.physics.kinematics import delta_phi, delta_r, wrap_phi
 from tauopt.simulate.calorimeter import BEND_GEV, EM_CELL, FACE_MM, Deposits
+from tauopt.simulate.columns import Array, Table, pairs, total
 from tauopt.simulate.jets import find_members
-from tauopt.simulate.table import Array, Table, pairs, total
 from tauopt.simulate.tracks import Tracks
 
 RADIUS = 0.1

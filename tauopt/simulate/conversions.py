@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tauopt.simulate.columns import Array
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.table import Array
 
 RADII_MM = np.array([24.0, 33.0, 50.5, 88.5, 122.5, 299.0, 371.0, 443.0, 514.0])
 """Beam pipe, four pixel layers, four strip layers."""

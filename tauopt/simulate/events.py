@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tauopt.simulate.columns import Array
 from tauopt.simulate.generator import Record, cross_section_pb, generate, open_generator
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.plan import FilePlan
-from tauopt.simulate.table import Array
+from tauopt.simulate.sample_plan import FilePlan
 from tauopt.simulate.taus import Decays, Taus, decay_bank, draw_decays, tau_decays, visible_taus
 
 BANK_REUSE = 8

@@ -16,8 +16,8 @@ import awkward as ak
 import numpy as np
 
 from tauopt.errors import TauoptError, UsageError
+from tauopt.simulate.columns import Array
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.table import Array
 
 COMMON = (
     "Print:quiet = on",

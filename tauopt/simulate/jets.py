@@ -8,8 +8,8 @@ from types import ModuleType
 import awkward as ak
 import numpy as np
 
+from tauopt.simulate.columns import Array, Table, offsets
 from tauopt.simulate.generator import missing_extra
-from tauopt.simulate.table import Array, Table, offsets
 
 
 @dataclass(frozen=True)

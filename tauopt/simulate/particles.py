@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tauopt.simulate.table import Array, Table
+from tauopt.simulate.columns import Array, Table
 
 NEUTRINOS = (12, 14, 16)
 MASS_GEV = {"tau": 1.77686, "pion": 0.13957, "electron": 0.000511}

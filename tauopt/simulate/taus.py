@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tauopt.errors import TauoptError
+from tauopt.simulate.columns import Array, Table, total
 from tauopt.simulate.generator import Record, open_generator
 from tauopt.simulate.particles import MASS_GEV, Particles
-from tauopt.simulate.table import Array, Table, total
 
 CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 """`truth_class` is the index into these."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tauopt.physics.kinematics import wrap_phi
+from tauopt.simulate.columns import Array, Table
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.table import Array, Table
 
 MM_PER_GEV = 1000.0 / (0.3 * 2.0)
 """Radius of curvature in mm of a unit charge of 1 GeV transverse momentum."""

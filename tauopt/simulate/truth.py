@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tauopt.physics.kinematics import delta_phi, delta_r
-from tauopt.simulate.table import Array, pairs
+from tauopt.simulate.columns import Array, pairs
 from tauopt.simulate.taus import Taus
 
 MATCH, VETO = 0.2, 0.4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tauopt.simulate.table import Array, total
+from tauopt.simulate.columns import Array, total
 from tauopt.simulate.tracks import Tracks
 
 

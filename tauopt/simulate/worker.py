@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.errors import TauoptError
-from tauopt.simulate.plan import FilePlan, Slice
+from tauopt.simulate.sample_plan import FilePlan, Slice
 
 TELL_EVERY_S = 0.3
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def _serve(line: str, tell: Callable[..., None]) -> None:
     try:
-        from tauopt.simulate.produce import produce
+        from tauopt.simulate.simulate_file import produce
 
         plan, path = decode(line)
         counts = produce(plan, path, advance=_Teller(tell))

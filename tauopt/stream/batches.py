@@ -20,11 +20,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tauopt.config.inputs import CANDIDATE, InputSpec, mask_name
-from tauopt.dataset.prepared import Chunk, SplitReader
+from tauopt.config.settings.inputs import CANDIDATE, InputSpec, mask_name
+from tauopt.dataset.prepared_dataset import Chunk, SplitReader
 from tauopt.errors import CorruptError
-from tauopt.stream.order import BLOCK as NEIGHBOURS
-from tauopt.stream.order import chunk_generator, chunk_order, shuffle_rows
+from tauopt.stream.epoch_order import BLOCK as NEIGHBOURS
+from tauopt.stream.epoch_order import chunk_generator, chunk_order, shuffle_rows
 from tauopt.stream.padding import pad_into, take_into
 
 Labels = npt.NDArray[np.int16]

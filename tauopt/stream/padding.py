@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from tauopt.stream.compiled import compiled
+from tauopt.stream.compiled_loops import compiled
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

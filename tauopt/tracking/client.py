@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tauopt.durable import holders, locked
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking.addresses import ROOT, follow_artifacts
-from tauopt.tracking.schema import is_current
+from tauopt.tracking.sqlite_schema import is_current
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

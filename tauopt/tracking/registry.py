@@ -20,10 +20,10 @@ import numpy as np
 from tauopt.durable import check_name, locked, sha256_file
 from tauopt.errors import CorruptError, DataError
 from tauopt.tracking.client import is_rejected, set_environment, sqlite_file
-from tauopt.tracking.packing import MODEL_FILE, pack_model
+from tauopt.tracking.model_packing import MODEL_FILE, pack_model
+from tauopt.tracking.registry_turns import turn
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 from tauopt.tracking.retries import again, or_none
-from tauopt.tracking.turns import turn
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -22,7 +22,7 @@ from tauopt.errors import CorruptError
 from tauopt.tracking import runs
 from tauopt.tracking.client import is_rejected
 from tauopt.tracking.dataset_input import DatasetInput, log_dataset
-from tauopt.tracking.limits import METRICS, clean, parts
+from tauopt.tracking.mlflow_limits import METRICS, clean, parts
 from tauopt.tracking.spool import Record, read_records
 
 if TYPE_CHECKING:

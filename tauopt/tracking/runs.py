@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tauopt
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking.client import shown
-from tauopt.tracking.limits import clean
+from tauopt.tracking.mlflow_limits import clean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tauopt.tracking.limits import clean
+from tauopt.tracking.mlflow_limits import clean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

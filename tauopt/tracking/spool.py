@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tauopt.config.settings import Scalar
+from tauopt.config.source.yaml_source import Scalar
 from tauopt.durable import fsync_folder, sha256_file
 from tauopt.errors import DataError
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from tauopt import durable
 from tauopt.errors import CorruptError
-from tauopt.training.files import CHECKPOINTS
+from tauopt.training.trial_files import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tauopt.config.objective import CostName
-from tauopt.evaluation.measured import Measured
+from tauopt.config.settings.objective import CostName
+from tauopt.metrics.estimate import Measured
 from tauopt.training.prediction import Predictor
 
 WARM_UP = 5

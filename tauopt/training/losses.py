@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from tauopt.config.experiment import Training
-from tauopt.config.inputs import InputSpec
+from tauopt.config.settings.experiment import Training
+from tauopt.config.settings.inputs import InputSpec
 from tauopt.training.losses_in_parts import LossInParts, has_parts, losses_in_parts
 
 EPSILON = 1e-7

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from tauopt.config.experiment import Training
-from tauopt.config.inputs import InputSpec
+from tauopt.config.settings.experiment import Training
+from tauopt.config.settings.inputs import InputSpec
 
 LEAST, MOST = 1e-30, 1 - 1e-7
 """Probabilities are clipped to this before their logarithm: wide enough that a softmax, however

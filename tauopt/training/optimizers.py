@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tauopt.config.experiment import Training
+from tauopt.config.settings.experiment import Training
 
 NO_DECAY = ["bias", "gamma", "beta"]
 """Parts of the names of weights that are never decayed."""

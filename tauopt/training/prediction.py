@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tauopt.models.scores import only_probabilities
+from tauopt.models.output_scores import only_probabilities
 from tauopt.stream.batches import Batch
 
 BATCH_SIZE = 8192

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from tauopt.config.experiment import Training
+from tauopt.config.settings.experiment import Training
 
 
 class Segment(NamedTuple):

@@ -23,7 +23,7 @@ from tauopt.durable import new_folder, sha256_file, write_json
 from tauopt.errors import DataError, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.tracking.addresses import move_addresses
-from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.paths import make_folder, output_folder
 
 MANIFEST = "backup.json"
 _ORDER = ("studies.db", "searches", "runs", "mlflow.db", "mlartifacts")

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
+from tauopt.evaluation.comparison_report import Compared, report
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.compare_report import Compared, report
-from tauopt.workflows.evaluated import check_efficiencies, check_has_background, its_dataset
-from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.evaluation_sources import (
+    check_efficiencies,
+    check_has_background,
+    its_dataset,
+)
+from tauopt.workflows.paths import make_folder, output_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tauopt.deploy.trial import Trial
+    from tauopt.evaluation.recorded_trial import Trial
 
 RESULT, TABLE, REPORT = "compare.json", "compare.csv", "report.md"
 _SEED = 1
@@ -52,7 +56,7 @@ def compare(
             is gone.
         ServiceError: MLflow does not answer.
     """
-    from tauopt.deploy.reference import find_trial
+    from tauopt.evaluation.find_trial import find_trial
     from tauopt.tracking.client import connect
 
     progress = progress or Silent()
@@ -67,7 +71,7 @@ def compare(
         ]
         _check_different(found)
         check_has_background(found, wanted)
-        from tauopt.deploy.compare import names_of
+        from tauopt.evaluation.run_trials import names_of
 
         named = names_of(found)
         place = to or output_folder(output) / "comparisons" / "-".join(t.name for t in found)
@@ -96,15 +100,15 @@ def _compared(
 ) -> Compared:
     import numpy as np
 
-    from tauopt.deploy.candidates import OfSplit
-    from tauopt.deploy.compare import check_same_data, contenders_of, differences
-    from tauopt.deploy.history import history
     from tauopt.errors import DataError
-    from tauopt.evaluation.comparison import compare as measured
-    from tauopt.evaluation.drawing.save import save_book
-    from tauopt.evaluation.drawing.style import Sample
-    from tauopt.evaluation.performance.overlays import EFFICIENCY, pages
-    from tauopt.evaluation.summary import EFFICIENCIES
+    from tauopt.evaluation.run_trials import check_same_data, contenders_of, differences
+    from tauopt.evaluation.split_candidates import OfSplit
+    from tauopt.evaluation.training_history import history
+    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.performance.comparison_figures import EFFICIENCY, pages
+    from tauopt.figures.save_figure import save_book
+    from tauopt.metrics.standard_metrics import EFFICIENCIES
+    from tauopt.metrics.trial_comparison import compare as measured
 
     check_same_data(trials)
     first = next(iter(trials.values()))
@@ -144,7 +148,7 @@ def _compared(
 
 def _written(result: Compared) -> Compared:
     from tauopt.durable import write_bytes, write_json
-    from tauopt.evaluation.comparison import as_csv
+    from tauopt.metrics.trial_comparison import as_csv
 
     write_bytes(result.folder / TABLE, as_csv(result.found).encode())
     write_bytes(result.folder / REPORT, report(result).encode())

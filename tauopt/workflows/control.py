@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from tauopt.errors import ServiceError, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.leaderboard import find_study
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.paths import output_folder
 from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
     import optuna
 
-    from tauopt.search.events import Event
+    from tauopt.study.search_events import Event
     from tauopt.workflows.search import SearchResult
 
 PATIENCE_S = 60.0
@@ -62,7 +62,7 @@ class _Search:
 
 
 def _found(search: str | None, output: Path | None) -> _Search:
-    from tauopt.search.order import LOCK, search_folder
+    from tauopt.study.search_setup import LOCK, search_folder
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
@@ -88,7 +88,7 @@ def stop(
         UsageError: no such search, or nobody runs it.
         ServiceError: it has not stopped in time, or the studies' database can't be used.
     """
-    from tauopt.search.wishes import ask
+    from tauopt.study.control_requests import ask
 
     found = _found(search, output)
     holder = found.holder
@@ -132,8 +132,8 @@ def resume(
         UsageError: no such search, it runs already, or its record is gone.
         Other errors as `tauopt.workflows.search.search`.
     """
-    from tauopt.search.runs import EXPERIMENT
-    from tauopt.search.seeds import OF
+    from tauopt.study.reseeded_points import OF
+    from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import search as run
 
     found = _found(search, output)
@@ -177,9 +177,9 @@ def extend(
         UsageError: no such search, or it has as much already.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.seeds import OF
-    from tauopt.search.study import TRIALS
-    from tauopt.search.wishes import extend as give
+    from tauopt.study.control_requests import extend as give
+    from tauopt.study.open_study import TRIALS
+    from tauopt.study.reseeded_points import OF
 
     limits = {"trials": trials, "hours": hours, "gpu_hours": gpu_hours}
     wanted = {name: limit for name, limit in limits.items() if limit is not None}

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from tauopt.cluster.start import NICENESS
+from tauopt.cluster.start_ray import NICENESS
 from tauopt.errors import ServiceError, TauoptError
-from tauopt.workflows.places import cache_folder, output_folder
+from tauopt.workflows.paths import cache_folder, output_folder
 
 Status = Literal["ok", "note", "failed"]
 _EXTRAS = {
@@ -220,19 +220,19 @@ def _disk(folder: Path) -> str:
 
 
 def _storage(output: Path) -> str:
-    from tauopt.search.check import check_storage
+    from tauopt.search.self_test import check_storage
 
     return check_storage(output=output)
 
 
 def _mlflow(output: Path) -> str:
-    from tauopt.tracking.check import check_mlflow
+    from tauopt.tracking.self_test import check_mlflow
 
     return check_mlflow(output=output)
 
 
 def _tensorflow() -> str:
-    from tauopt.models.devices import gpus
+    from tauopt.models.visible_gpus import gpus
 
     seen, there = gpus(), _gpus_there()
     if there and not seen:
@@ -255,7 +255,7 @@ def _gpus_there() -> int:
 
 
 def _ray() -> str:
-    from tauopt.search.check import check_ray
+    from tauopt.search.self_test import check_ray
 
     cpus, gpus = check_ray()
     where = os.environ.get("RAY_ADDRESS") or "this machine"
@@ -294,13 +294,13 @@ def _addresses() -> str:
 
 
 def _passwords() -> str:
-    from tauopt.tracking.check import check_closed
+    from tauopt.tracking.self_test import check_closed
 
     return check_closed(os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def _nodes(output: Path) -> str:
-    from tauopt.search.check import check_cluster
+    from tauopt.search.self_test import check_cluster
 
     sights = check_cluster([output.absolute()])
     return f"{len(sights)}, all with tauopt {next(iter(sights.values())).code}: {', '.join(sights)}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.durable import write_bytes, write_json
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.evaluated import (
+from tauopt.workflows.evaluation_sources import (
     against,
     candidates_of,
     check_bins,
@@ -21,16 +21,16 @@ from tauopt.workflows.evaluated import (
     own_splits,
     spectators_of,
 )
-from tauopt.workflows.places import cache_folder, make_folder, output_folder
+from tauopt.workflows.paths import cache_folder, make_folder, output_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlflow import MlflowClient
 
-    from tauopt.deploy.trial import Trial
-    from tauopt.evaluation.judgement import Row
-    from tauopt.evaluation.performance.pages import Subject
+    from tauopt.evaluation.recorded_trial import Trial
+    from tauopt.figures.performance.evaluation_figures import Subject
+    from tauopt.metrics.metrics_table import Row
 
 FOLDER = "evaluation"
 """Folder of the run's artifacts; a rerun replaces what is in it."""
@@ -62,7 +62,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
-        from tauopt.evaluation.judgement import as_json
+        from tauopt.metrics.metrics_table import as_json
 
         return {
             "name": self.name,
@@ -118,8 +118,8 @@ def evaluate(
         DataError: the candidates can't be judged, or the dataset is gone.
         ServiceError: MLflow does not answer.
     """
-    from tauopt.deploy.reference import find_trial
-    from tauopt.prepare.streamed import by_sample
+    from tauopt.evaluation.find_trial import find_trial
+    from tauopt.prepare.stream_files import by_sample
     from tauopt.tracking.client import connect
 
     progress = progress or Silent()
@@ -136,7 +136,7 @@ def evaluate(
         check_bins(bins, spectators)
         find = partial(find_trial, client, folder=Path(temporary) / "reference")
         compared = against(reference, spectators, of_files=bool(files), find=find)
-        from tauopt.deploy.subject import Wish, subject_of
+        from tauopt.evaluation.evaluation_inputs import Wish, subject_of
 
         place = cache or cache_folder()
         candidates = candidates_of(
@@ -164,9 +164,9 @@ def _written(
     """Measure, draw, write and log."""
     import numpy as np
 
-    from tauopt.evaluation.drawing.save import save_figure
-    from tauopt.evaluation.judgement import as_csv, as_markdown, rows
-    from tauopt.evaluation.performance.pages import pages
+    from tauopt.figures.performance.evaluation_figures import pages
+    from tauopt.figures.save_figure import save_figure
+    from tauopt.metrics.metrics_table import as_csv, as_markdown, rows
 
     rng = np.random.default_rng(_SEED)
     name, *others = (one.name for one in subject.contenders)

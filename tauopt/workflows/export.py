@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.errors import DataError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.paths import output_folder
 
 if TYPE_CHECKING:
-    from tauopt.deploy.export_check import Check
-    from tauopt.deploy.trial import Trial
+    from tauopt.evaluation.recorded_trial import Trial
+    from tauopt.export.export_check import Check
 
 _CANDIDATES = 8192
 """Of a batch in the comparison."""
@@ -54,7 +54,7 @@ def export(
         CorruptError: the model was altered, or holds what may not be loaded.
         ServiceError: MLflow does not answer.
     """
-    from tauopt.deploy.reference import find_trial
+    from tauopt.evaluation.find_trial import find_trial
     from tauopt.tracking.client import connect
     from tauopt.workflows.score import points_of
 
@@ -63,7 +63,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix="tauopt-export-") as temporary:
         trial = find_trial(client, model, folder=Path(temporary))
         points = points_of(client, trial, cache, progress)
-        from tauopt.deploy.export import export as write
+        from tauopt.export.model_files import export as write
 
         folder = to or output_folder(output) / "exports" / trial.name
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +84,10 @@ def _compared(
     trial: Trial, files: dict[str, Path], cache: Path | None, progress: Progress
 ) -> Check:
     """Run the ONNX file and the Keras model over the test split of the trial's dataset."""
-    from tauopt.deploy.export_check import compare
-    from tauopt.deploy.onnx_file import OnnxModel
-    from tauopt.models.saving import load_model
-    from tauopt.training.devices import limit_devices
+    from tauopt.export.export_check import compare
+    from tauopt.export.onnx_file import OnnxModel
+    from tauopt.models.model_file import load_model
+    from tauopt.training.device_setup import limit_devices
     from tauopt.training.prediction import AllOutputs
 
     limit_devices(cpus=1)
@@ -98,8 +98,8 @@ def _compared(
 
 def _test_split(trial: Trial, cache: Path | None, progress: Progress) -> Iterator[dict[str, Any]]:
     """Yield the inputs of all candidates of the test split, by name."""
-    from tauopt.config.networks import group_lengths
-    from tauopt.dataset.inputs import input_spec, task_labels
+    from tauopt.config.settings.networks import group_lengths
+    from tauopt.dataset.network_inputs import input_spec, task_labels
     from tauopt.stream.batches import batches
     from tauopt.workflows.promote import dataset_of
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.errors import LockedError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.paths import output_folder
 from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tauopt.search.leaderboard import Row
+    from tauopt.study.leaderboard_rows import Row
 
 KEEP = 5
 """Trials of a search whose weights stay, the best ones."""
@@ -74,7 +74,7 @@ def gc(
         LockedError: somebody runs it.
         ServiceError: MLflow does not answer.
     """
-    from tauopt.search.order import LOCK, search_folder
+    from tauopt.study.search_setup import LOCK, search_folder
     from tauopt.tracking.client import connect
     from tauopt.workflows.leaderboard import find_study, leaderboard
 
@@ -103,7 +103,7 @@ def _why_kept(client: MlflowClient, row: Row, keep: int) -> str:
         return f"rank {row.rank}"
     if row.front == 1:
         return "on the front"
-    from tauopt.tracking.weights import registered_as
+    from tauopt.tracking.model_artifact import registered_as
 
     return registered_as(client, row.run_id) if row.run_id else ""
 
@@ -111,9 +111,9 @@ def _why_kept(client: MlflowClient, row: Row, keep: int) -> str:
 def _items(
     client: MlflowClient, board: Sequence[Row], kept: dict[str, str], folder: Path
 ) -> Iterator[Item]:
-    from tauopt.search.plans import trial_folder
-    from tauopt.tracking.weights import has_model
-    from tauopt.training.files import CHECKPOINTS, MODEL, PREDICTIONS
+    from tauopt.study.trial_plan import trial_folder
+    from tauopt.tracking.model_artifact import has_model
+    from tauopt.training.trial_files import CHECKPOINTS, MODEL, PREDICTIONS
 
     for row in board:
         trial = f"t{row.number:03d}"
@@ -134,7 +134,7 @@ def _size(path: Path) -> int:
 
 def _remove(client: Any, item: Item) -> None:
     """Remove from MLflow first: what is cut short is completed by the next call."""
-    from tauopt.tracking.weights import remove_model
+    from tauopt.tracking.model_artifact import remove_model
 
     if item.in_mlflow:
         remove_model(client, item.run_id, why="weights removed by tauopt gc")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tauopt.errors import DataError
-from tauopt.ntuples.formats import open_source, tables
+from tauopt.ntuples.file_formats import open_source, tables
 from tauopt.ntuples.source import BadFileError, Column, Columns, Source
 from tauopt.physics.branch_names import written
 from tauopt.physics.jagged import Array, Jagged

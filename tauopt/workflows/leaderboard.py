@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
-from tauopt.workflows.places import BATCH, output_folder
+from tauopt.workflows.paths import BATCH, output_folder
 
 if TYPE_CHECKING:
     import optuna
 
-    from tauopt.config.objective import Goal
-    from tauopt.search.leaderboard import Row
+    from tauopt.config.settings.objective import Goal
+    from tauopt.study.leaderboard_rows import Row
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.leaderboard import rows, varying
-    from tauopt.search.order import search_folder
-    from tauopt.search.seeds import spreads_of
-    from tauopt.search.study import goals_of
+    from tauopt.study.leaderboard_rows import rows, varying
+    from tauopt.study.open_study import goals_of
+    from tauopt.study.reseeded_points import spreads_of
+    from tauopt.study.search_setup import search_folder
     from tauopt.workflows.status import is_at_rest
 
     place = output_folder(output).absolute()
@@ -66,8 +66,8 @@ def find_study(search: str | None, *, output: Path) -> optuna.Study:
     Raises:
         UsageError: no such search, or none at all.
     """
-    from tauopt.search.storage import open_storage
-    from tauopt.search.study import latest_study, open_study
+    from tauopt.study.open_study import latest_study, open_study
+    from tauopt.study.study_storage import open_storage
 
     try:
         storage = open_storage(output, create=False)

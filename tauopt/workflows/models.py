@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tauopt.config.catalogue import CatalogueEntry, Knob, catalogue, knobs
+from tauopt.config.settings.network_catalogue import CatalogueEntry, Knob, catalogue, knobs
 
 
 def list_models() -> list[CatalogueEntry]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import cache_folder, make_folder
-from tauopt.workflows.readers import readers
+from tauopt.workflows.parallel_readers import readers
+from tauopt.workflows.paths import cache_folder, make_folder
 
 if TYPE_CHECKING:
-    from tauopt.config.dataset import Dataset
-    from tauopt.dataset.prepared import PreparedDataset
-    from tauopt.prepare.survey import Survey
+    from tauopt.config.settings.dataset import Dataset
+    from tauopt.dataset.prepared_dataset import PreparedDataset
+    from tauopt.prepare.count_candidates import Survey
 
 
 def prepare(
@@ -29,7 +29,7 @@ def prepare(
         dataset: a dataset file, an experiment file (its `data`), or settings with absolute globs.
         cache: folder of prepared datasets and simulated samples [default: the user's cache].
         progress: who is told.
-        workers: processes that read the files [default: see `tauopt.workflows.readers`].
+        workers: processes that read the files [default: see `tauopt.workflows.parallel_readers`].
     Returns:
         the prepared dataset, its files present and of the right size.
     Raises:
@@ -38,8 +38,8 @@ def prepare(
         ServiceError: the disk is too small, the sample is being simulated elsewhere, or a server
             of remote files or the cluster does not answer.
     """
-    from tauopt.prepare.direct import open_dataset
-    from tauopt.prepare.prepare import prepare as make
+    from tauopt.prepare.direct_streaming import open_dataset
+    from tauopt.prepare.prepare_dataset import prepare as make
 
     progress = progress or Silent()
     cache = make_folder(cache or cache_folder(), option="TAUOPT_CACHE")
@@ -64,9 +64,9 @@ def kept(prepared: PreparedDataset, *, discard: bool = False) -> Kept:
         prepared: the dataset, in the cache.
         discard: remove it; adding a file then reads all files again.
     """
-    from tauopt.prepare import collect
-    from tauopt.prepare.kept import discard as remove
-    from tauopt.prepare.kept import kept_extracts
+    from tauopt.prepare import collect_extracts
+    from tauopt.prepare.extract_cache import discard as remove
+    from tauopt.prepare.extract_cache import kept_extracts
 
     cache = prepared.folder.parents[1]
     extracts = kept_extracts(prepared.manifest, cache=cache)
@@ -74,7 +74,7 @@ def kept(prepared: PreparedDataset, *, discard: bool = False) -> Kept:
         remove(extracts)
         extracts = []
     size = sum(extract.bytes for extract in extracts)
-    return Kept(cache / collect.FOLDER, len(extracts), size)
+    return Kept(cache / collect_extracts.FOLDER, len(extracts), size)
 
 
 def survey(
@@ -90,7 +90,7 @@ def survey(
     Returns:
         the counts, or None if the sample is still to be simulated, or is on a server.
     """
-    from tauopt.prepare.survey import survey as count
+    from tauopt.prepare.count_candidates import survey as count
 
     settings = _present(_read(dataset), cache=cache or cache_folder())
     return None if settings is None else count(settings, progress=progress)
@@ -104,7 +104,7 @@ def known_digest(dataset: Dataset, *, cache: Path | None = None) -> str:
     Returns:
         the digest; empty where it is known only after preparation.
     """
-    from tauopt.prepare.prepare import known_digest as digest
+    from tauopt.prepare.prepare_dataset import known_digest as digest
 
     cache = cache or cache_folder()
     settings = _present(dataset, cache=cache)
@@ -126,7 +126,7 @@ def _present(settings: Dataset, *, cache: Path) -> Dataset | None:
 def simulated_folder(settings: Dataset, *, cache: Path) -> Path:
     """Return where the simulated sample of a dataset lies, or will."""
     from tauopt.durable import sha256_json
-    from tauopt.simulate.sample import identity
+    from tauopt.simulate.simulated_sample import identity
 
     if settings.simulate is None:
         raise ValueError(f"dataset {settings.name!r} is not simulated")
@@ -168,8 +168,8 @@ def _with_copies(settings: Dataset, *, cache: Path, progress: Progress) -> Datas
 
 
 def _read(dataset: Path | str | Dataset) -> Dataset:
-    from tauopt.config.dataset import Dataset
     from tauopt.config.load import kind_of, read_dataset, read_experiment
+    from tauopt.config.settings.dataset import Dataset
 
     if isinstance(dataset, Dataset):
         return dataset

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import cache_folder, output_folder
+from tauopt.workflows.paths import cache_folder, output_folder
 
 if TYPE_CHECKING:
-    from tauopt.dataset.prepared import PreparedDataset
-    from tauopt.deploy.trial import Trial
-    from tauopt.deploy.verdict import Verdict
+    from tauopt.dataset.prepared_dataset import PreparedDataset
+    from tauopt.evaluation.recorded_trial import Trial
+    from tauopt.promotion.verdict import Verdict
 
 _SEED = 1
 """Of the bootstrap: the same comparison has the same verdict."""
@@ -58,7 +58,8 @@ def promote(
 
     from tauopt.config.gate_file import check_fits, read_gate
     from tauopt.config.load import read_experiment
-    from tauopt.deploy.trial import fetch_trial, reigning
+    from tauopt.evaluation.recorded_trial import fetch_trial
+    from tauopt.promotion.verdict import reigning
     from tauopt.tracking.client import connect
     from tauopt.tracking.runs import find_run
 
@@ -85,8 +86,8 @@ def promote(
             )
         dataset = dataset_of(trial, cache=cache, progress=listener)
 
-        from tauopt.deploy.promote import promote as judge_and_register
-        from tauopt.deploy.renew import renew_points
+        from tauopt.promotion.rederive_working_points import renew_points
+        from tauopt.promotion.register_champion import promote as judge_and_register
 
         rng = np.random.default_rng(_SEED)
         if earlier is not None:
@@ -110,7 +111,7 @@ def dataset_of(trial: Trial, *, cache: Path | None, progress: Progress) -> Prepa
     """
     from tauopt.dataset.manifest import MANIFEST
     from tauopt.errors import DataError, PromotionRefused
-    from tauopt.prepare.direct import open_dataset
+    from tauopt.prepare.direct_streaming import open_dataset
     from tauopt.workflows.prepare import prepare
 
     for place in _places(trial, cache):

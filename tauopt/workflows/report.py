@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.workflows.leaderboard import find_study
-from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
-    from tauopt.search.report.write import Report
+    from tauopt.report.write_report import Report
 
 
 def report(
@@ -27,10 +27,10 @@ def report(
         UsageError: no such search, or the folder can't be written.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.order import LOCK, search_folder
-    from tauopt.search.report.facts import gather
-    from tauopt.search.report.write import write_report
-    from tauopt.search.runs import REPORT
+    from tauopt.report.search_record import gather
+    from tauopt.report.write_report import write_report
+    from tauopt.study.search_setup import LOCK, search_folder
+    from tauopt.study.trial_runs import REPORT
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from tauopt.durable import locked
 from tauopt.errors import SearchError, TrialFailed
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.paths import make_folder, output_folder
 
 if TYPE_CHECKING:
-    from tauopt.deploy.trial import Trial
-    from tauopt.training.protocols import TrialPlan
+    from tauopt.evaluation.recorded_trial import Trial
+    from tauopt.training.trial_protocols import TrialPlan
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ def reproduce(
         Interrupted: by Ctrl-C or SIGTERM.
         ServiceError: MLflow does not answer.
     """
-    from tauopt.deploy.reference import find_trial
+    from tauopt.evaluation.find_trial import find_trial
     from tauopt.tracking.client import connect
-    from tauopt.training.state import METHOD, method_of
-    from tauopt.workflows.evaluated import its_dataset
+    from tauopt.training.trial_state import METHOD, method_of
+    from tauopt.workflows.evaluation_sources import its_dataset
 
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
@@ -87,7 +87,7 @@ def reproduce(
         place = output_folder(output).absolute() / "reproductions" / trial.sha256[:16]
         folder = make_folder(place, option="-o")
         with locked(folder / "lock", what=f"reproduction of {trial.name}"):
-            from tauopt.training.protocols import TrialPlan
+            from tauopt.training.trial_protocols import TrialPlan
 
             plan = TrialPlan(
                 trial.experiment,
@@ -102,11 +102,11 @@ def reproduce(
 
 def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
     """Train anew, or go on with what was interrupted."""
-    from tauopt.search.interrupts import interrupts
     from tauopt.tracking.spool import SpoolTracker
-    from tauopt.training.devices import limit_devices
-    from tauopt.training.results import read_result
-    from tauopt.training.trial import run_trial
+    from tauopt.training.device_setup import limit_devices
+    from tauopt.training.interrupts import interrupts
+    from tauopt.training.train_trial import run_trial
+    from tauopt.training.trial_results import read_result
 
     limit_devices()
     if read_result(plan.folder) is not None:
@@ -124,13 +124,13 @@ def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
 
 
 def _compared(trial: Trial, plan: TrialPlan) -> Reproduced:
-    from tauopt.deploy.verdict import tolerance
-    from tauopt.evaluation.measured import Measured
-    from tauopt.models.saving import load_model, weights_apart
-    from tauopt.search.origin import code_version
-    from tauopt.training.files import MODEL
-    from tauopt.training.results import read_result
-    from tauopt.training.state import METHOD, method_of
+    from tauopt.metrics.estimate import Measured
+    from tauopt.models.model_file import load_model, weights_apart
+    from tauopt.promotion.verdict import tolerance
+    from tauopt.study.provenance import code_version
+    from tauopt.training.trial_files import MODEL
+    from tauopt.training.trial_results import read_result
+    from tauopt.training.trial_state import METHOD, method_of
 
     result = read_result(plan.folder)
     if result is None:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from tauopt.errors import DataError, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.own import check_in_driver
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.hypermodel_check import check_in_driver
+from tauopt.workflows.paths import output_folder
 from tauopt.workflows.prepare import prepare
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from tauopt.search.events import Event
-    from tauopt.search.order import Order
-    from tauopt.search.seeds import Repeats, Spread
+    from tauopt.study.reseeded_points import Repeats, Spread
+    from tauopt.study.search_events import Event
+    from tauopt.study.search_setup import Order
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,10 @@ def reseed(
         DataError: its data are not what they were.
         Other errors as `tauopt.workflows.search.search`.
     """
+    from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
-    from tauopt.search.events import ignore
-    from tauopt.search.seeds import OF, Repeats, best_trials, spreads
+    from tauopt.study.reseeded_points import OF, Repeats, best_trials, spreads
+    from tauopt.study.search_events import ignore
     from tauopt.workflows.leaderboard import find_study
 
     place = output_folder(output).absolute()
@@ -86,7 +87,7 @@ def reseed(
         command=shlex.join([*words, *(["-o", str(output)] if output else [])]),
         progress=progress or Silent(),
     )
-    ending = run_search(order, on_event=on_event or ignore)
+    ending = run_search(order, draw=draw_search, on_event=on_event or ignore)
     found = tuple(spreads(trials, ending.trials))
     return Reseeded(
         search=study.study_name,
@@ -102,12 +103,12 @@ def _order(
 ) -> Order:
     """Return the order of a search that trains points of another again."""
     from tauopt.config.load import read_experiment
-    from tauopt.search.order import Order, search_folder
-    from tauopt.search.origin import from_attributes
-    from tauopt.search.runs import EXPERIMENT
-    from tauopt.search.seeds import name_of
-    from tauopt.search.study import has_study
-    from tauopt.search.telling import dataset_input
+    from tauopt.study.mlflow_notes import dataset_input
+    from tauopt.study.open_study import has_study
+    from tauopt.study.provenance import from_attributes
+    from tauopt.study.reseeded_points import name_of
+    from tauopt.study.search_setup import Order, search_folder
+    from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import origin_of, reports_of
 
     name = name_of(repeats.of)
@@ -141,8 +142,8 @@ def _order(
 
 def _run_of_best(found: Sequence[Spread], again: Sequence[FrozenTrial], folder: Path) -> str:
     """Return the MLflow run of the best training of the best point."""
-    from tauopt.search.plans import trial_folder
-    from tauopt.search.runs import RUN_ID, delivered_run_id
+    from tauopt.study.trial_plan import trial_folder
+    from tauopt.study.trial_runs import RUN_ID, delivered_run_id
 
     if not found:
         return ""

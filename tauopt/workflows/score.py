@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from tauopt.durable import sha256_json
 from tauopt.errors import DataError, PromotionRefused, UsageError, nearest
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import cache_folder, make_folder, output_folder
+from tauopt.workflows.paths import cache_folder, make_folder, output_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tauopt.deploy.score import Applied, Job, Scored
-    from tauopt.deploy.trial import Trial
-    from tauopt.evaluation.working_points.points import WorkingPoints
+    from tauopt.evaluation.recorded_trial import Trial
+    from tauopt.export.score_files import Applied, Job, Scored
+    from tauopt.metrics.working_points.working_point_set import WorkingPoints
 
 NOT_SCORED = -1.0
 
@@ -63,7 +63,7 @@ def score(
         DataError: a file is not what the dataset file says.
         ServiceError: MLflow does not answer.
     """
-    from tauopt.deploy.reference import find_trial
+    from tauopt.evaluation.find_trial import find_trial
     from tauopt.ntuples.friend_formats import FORMATS
     from tauopt.tracking.client import connect
 
@@ -79,7 +79,7 @@ def score(
         inputs = [*_inputs(files, trial, to=to, format=format)]
         make_folder(to, option="--to")
         # This imports TensorFlow, which takes seconds: what can be refused was, by here.
-        from tauopt.deploy.score import Applied, Scored
+        from tauopt.export.score_files import Applied, Scored
 
         points = points_of(client, trial, cache, progress)
         applied = Applied(trial, points, default, tuple(leave_out))
@@ -111,7 +111,7 @@ def points_of(
     client: MlflowClient, trial: Trial, cache: Path | None, progress: Progress
 ) -> WorkingPoints | None:
     """Return a model's working points; without any, say why."""
-    from tauopt.deploy.working_points import working_points_of
+    from tauopt.evaluation.model_working_points import working_points_of
     from tauopt.workflows.promote import dataset_of
 
     if not trial.experiment.task.background:
@@ -129,9 +129,9 @@ def _inputs(
     files: Sequence[str], trial: Trial, *, to: Path, format: str
 ) -> Iterator[tuple[str, Path, Path]]:
     """Yield sample, file, and where its scores go; nothing is opened."""
-    from tauopt.ntuples.files import expand
     from tauopt.ntuples.friend_formats import FORMATS
-    from tauopt.prepare.streamed import by_sample
+    from tauopt.ntuples.input_globs import expand
+    from tauopt.prepare.stream_files import by_sample
 
     taken: dict[Path, Path] = {}
     for sample, paths in by_sample(trial.experiment.data, files, truth=False).items():
@@ -146,8 +146,8 @@ def _jobs(
     inputs: Sequence[tuple[str, Path, Path]], applied: Applied, format: str, *, cache: Path
 ) -> Iterator[Job]:
     import tauopt
-    from tauopt.deploy.score import Job
-    from tauopt.ntuples import digests
+    from tauopt.export.score_files import Job
+    from tauopt.ntuples import input_digests
 
     trial = applied.trial
     points = applied.points.as_json() if applied.points else None
@@ -155,7 +155,7 @@ def _jobs(
         record: dict[str, Any] = {
             "tauopt": tauopt.__version__,
             "input": path.name,
-            "input_sha256": digests.digest(path, cache=cache)[0],
+            "input_sha256": input_digests.digest(path, cache=cache)[0],
             "model_sha256": trial.sha256,
             "run_id": trial.run_id,
             "working_points": sha256_json(points) if points else "",
@@ -166,7 +166,7 @@ def _jobs(
 
 
 def _scored(jobs: Sequence[Job], applied: Applied, *, workers: int) -> Iterator[Scored]:
-    from tauopt.deploy.score import score_file
+    from tauopt.export.score_files import score_file
 
     workers = min(workers, len(jobs))
     if workers < 2:

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.fits import check_fits
-from tauopt.workflows.own import check_in_driver, is_own, source_of
-from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.dataset_check import check_fits
+from tauopt.workflows.hypermodel_check import check_in_driver, is_own, source_of
+from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 from tauopt.workflows.warm_start import taken_over
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.config.objective import Goal
-    from tauopt.dataset.prepared import PreparedDataset
-    from tauopt.search.events import Event
-    from tauopt.search.leaderboard import Row
-    from tauopt.search.origin import Origin
+    from tauopt.config.settings.objective import Goal
+    from tauopt.dataset.prepared_dataset import PreparedDataset
+    from tauopt.study.leaderboard_rows import Row
+    from tauopt.study.provenance import Origin
+    from tauopt.study.search_events import Event
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class SearchResult:
     @property
     def report(self) -> Path | None:
         """The page with all that is known of the search; None if none was ever written."""
-        from tauopt.search.report.write import PAGE
-        from tauopt.search.runs import REPORT
+        from tauopt.report.write_report import PAGE
+        from tauopt.study.trial_runs import REPORT
 
         page = self.folder / REPORT / PAGE
         return page if page.is_file() else None
@@ -113,13 +113,14 @@ def search(
     file = read_search(path, overrides=overrides)
     name = name or file.name
     place = make_folder(output_folder(output), option="-o").absolute()
+    from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
-    from tauopt.search.events import ignore
-    from tauopt.search.leaderboard import rows
-    from tauopt.search.order import Order, search_folder
-    from tauopt.search.storage import open_storage
-    from tauopt.search.study import check_name_is_free, open_study
-    from tauopt.search.telling import dataset_input
+    from tauopt.study.leaderboard_rows import rows
+    from tauopt.study.mlflow_notes import dataset_input
+    from tauopt.study.open_study import check_name_is_free, open_study
+    from tauopt.study.search_events import ignore
+    from tauopt.study.search_setup import Order, search_folder
+    from tauopt.study.study_storage import open_storage
 
     storage = open_storage(place)
     if not resume:
@@ -153,7 +154,7 @@ def search(
         resume_command=command
         or resume_command(path, overrides=overrides, name=name, output=output),
     )
-    ending = run_search(order, on_event=on_event or ignore)
+    ending = run_search(order, draw=draw_search, on_event=on_event or ignore)
     folder = search_folder(place, name)
     return SearchResult(
         name=name,
@@ -179,7 +180,7 @@ def resume_command(
 
 def reports_of(file: ExperimentFile, dataset: PreparedDataset) -> int:
     """Return how many reports the longest possible trial makes."""
-    from tauopt.dataset.inputs import LEFT_OUT, task_labels
+    from tauopt.dataset.network_inputs import LEFT_OUT, task_labels
 
     training = file.base.training
     epochs = _largest(file, "training.epochs", training.epochs)
@@ -197,7 +198,7 @@ def reports_of(file: ExperimentFile, dataset: PreparedDataset) -> int:
 
 
 def _largest(file: ExperimentFile, path: str, value: int) -> int:
-    from tauopt.config.ranges import ChoiceRange
+    from tauopt.config.settings.ranges import ChoiceRange
 
     range_ = file.space.get(path)
     if range_ is None:
@@ -207,9 +208,9 @@ def _largest(file: ExperimentFile, path: str, value: int) -> int:
 
 def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Origin:
     """Return what a study is made from."""
-    from tauopt.search.origin import Origin, code_version
+    from tauopt.study.provenance import Origin, code_version
     from tauopt.tracking.environment import git_commit
-    from tauopt.training.state import METHOD
+    from tauopt.training.trial_state import METHOD
 
     return Origin(
         experiment=file.digest,

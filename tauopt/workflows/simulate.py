@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tauopt.config.dataset import Simulation
+from tauopt.config.settings.dataset import Simulation
 from tauopt.durable import sha256_json
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import cache_folder
+from tauopt.workflows.paths import cache_folder
 
 if TYPE_CHECKING:
-    from tauopt.simulate.sample import FileRecord
+    from tauopt.simulate.simulated_sample import FileRecord
 
 
 def simulate(
@@ -48,7 +48,7 @@ def simulate_files(
     progress: Progress | None = None,
 ) -> tuple[Path, tuple[FileRecord, ...]]:
     """Do as `simulate`, and return the record of each file too."""
-    from tauopt.simulate.sample import identity, make_sample
+    from tauopt.simulate.simulated_sample import identity, make_sample
 
     if folder is None:
         folder = cache_folder() / "simulated" / sha256_json(identity(settings))[:16]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.workflows.leaderboard import find_study
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.paths import output_folder
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -66,10 +66,10 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.search.leaderboard import fronts_of, state_of
-    from tauopt.search.order import LOCK, search_folder
-    from tauopt.search.study import GPU_SECONDS, SECONDS, TRIALS, goals_of
-    from tauopt.search.trials import DUPLICATE_OF
+    from tauopt.study.leaderboard_rows import fronts_of, state_of
+    from tauopt.study.open_study import GPU_SECONDS, SECONDS, TRIALS, goals_of
+    from tauopt.study.search_setup import LOCK, search_folder
+    from tauopt.study.trial_queue import DUPLICATE_OF
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
@@ -106,7 +106,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
 
 def is_at_rest(folder: Path) -> bool:
     """Say whether no trial of a search can be running; False where that is not seen from here."""
-    from tauopt.search.order import LOCK
+    from tauopt.study.search_setup import LOCK
 
     return folder.is_dir() and not lock_holder(folder / LOCK)
 

@@ -15,7 +15,7 @@ from typing import Literal
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.durable import check_name, write_bytes
 from tauopt.errors import ServiceError, UsageError
-from tauopt.workflows.places import BATCH, cache_folder, make_folder, output_folder
+from tauopt.workflows.paths import BATCH, cache_folder, make_folder, output_folder
 from tauopt.workflows.search import read_search
 
 System = Literal["slurm", "htcondor"]
@@ -91,8 +91,8 @@ def submit(
             is another search's.
         ServiceError: the batch system refuses it, or is not there.
     """
-    from tauopt.search.order import search_folder
-    from tauopt.search.runs import EXPERIMENT
+    from tauopt.study.search_setup import search_folder
+    from tauopt.study.trial_runs import EXPERIMENT
 
     file = read_search(path, overrides=overrides)
     name = check_name(name or file.name, what="name of the search")
@@ -134,7 +134,7 @@ def _concurrent(file: ExperimentFile, machines: Machines) -> int:
     Raises:
         UsageError: none fits on a node, or nodes or GPUs would lie idle.
     """
-    from tauopt.search.cluster import fitting
+    from tauopt.search.ray_resources import fitting
 
     resources = file.base.search.resources
     if machines.gpus and not resources.gpus:

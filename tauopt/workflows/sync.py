@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.paths import output_folder
 from tauopt.workflows.status import lock_holder
 
 WAIT_S = 300.0

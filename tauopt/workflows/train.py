@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tauopt.config.networks import OwnModel
-from tauopt.config.networks.own import HYPERPARAMETERS
+from tauopt.config.settings.networks import OwnModel
+from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.fits import check_fits
-from tauopt.workflows.own import is_own, settled
-from tauopt.workflows.places import make_folder, output_folder
+from tauopt.workflows.dataset_check import check_fits
+from tauopt.workflows.hypermodel_check import is_own, settled
+from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
 if TYPE_CHECKING:
-    from tauopt.config.experiment import Experiment
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.dataset.prepared import PreparedDataset
+    from tauopt.config.settings.experiment import Experiment
+    from tauopt.dataset.prepared_dataset import PreparedDataset
     from tauopt.tracking.runs import State
-    from tauopt.training.protocols import Report, TrialPlan
+    from tauopt.training.trial_protocols import Report, TrialPlan
 
 EXPERIMENT = "experiment.yaml"
 _UID = "uid"
@@ -76,7 +76,7 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM; says how to go on.
     """
     from tauopt.config.load import read_experiment
-    from tauopt.training.state import check_folder
+    from tauopt.training.trial_state import check_folder
 
     file = read_experiment(path, overrides=overrides)
     if (ranges := _ranges(file)) and not defaults:
@@ -115,9 +115,9 @@ def _settled_to_train(file: ExperimentFile, dataset: PreparedDataset | None = No
     """Return the experiment with every hyperparameter settled, in the process that trains."""
     if not is_own(file):
         return file.base
-    from tauopt.config.networks import group_lengths
-    from tauopt.dataset.inputs import input_spec
-    from tauopt.training.devices import limit_devices
+    from tauopt.config.settings.networks import group_lengths
+    from tauopt.dataset.network_inputs import input_spec
+    from tauopt.training.device_setup import limit_devices
 
     limit_devices()
     if dataset is None:
@@ -145,9 +145,9 @@ def _command(
 
 
 def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name: str) -> TrialPlan:
-    from tauopt.search.origin import code_version
+    from tauopt.study.provenance import code_version
     from tauopt.tracking.environment import git_commit
-    from tauopt.training.protocols import TrialPlan, trial_seed
+    from tauopt.training.trial_protocols import TrialPlan, trial_seed
 
     experiment = _settled_to_train(file, dataset)
     return TrialPlan(
@@ -167,7 +167,7 @@ def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name:
 
 def params_of(experiment: Experiment) -> dict[str, bool | int | float | str]:
     """Return every setting of the network and its training by path; unset ones are left out."""
-    from tauopt.config.flat import flat
+    from tauopt.config.settings.dotted_paths import flat
 
     found: dict[str, bool | int | float | str] = {}
     for section in ("model", "training"):
@@ -206,8 +206,8 @@ class _Training:
         return file.read_text()
 
     def _open_run(self, output: Path) -> str:
-        from tauopt.prepare.direct import open_dataset
-        from tauopt.search.telling import dataset_input
+        from tauopt.prepare.direct_streaming import open_dataset
+        from tauopt.study.mlflow_notes import dataset_input
         from tauopt.tracking.client import artifact_folder, store_uri
         from tauopt.tracking.dataset_input import log_dataset
         from tauopt.tracking.runs import open_parent
@@ -227,8 +227,8 @@ class _Training:
 
     def run(self) -> Trained:
         """Train to the end, and give the run the state that this end has."""
-        from tauopt.search.interrupts import interrupts
-        from tauopt.training import results
+        from tauopt.training import trial_results
+        from tauopt.training.interrupts import interrupts
 
         state: State = "KILLED"
         reason = "the process failed"
@@ -248,7 +248,7 @@ class _Training:
             finally:
                 self._shipper.finish(self._uid, state, reason)
                 left = self._shipper.close(_DELIVERY_S)
-        result = results.read_result(self._plan.folder)
+        result = trial_results.read_result(self._plan.folder)
         if result is None:
             raise SearchError(f"{self._plan.folder} lost its results; run the command again")
         return Trained(
@@ -261,8 +261,8 @@ class _Training:
 
     def _train(self, *, stop: Callable[[], bool]) -> None:
         from tauopt.tracking.spool import SpoolTracker
-        from tauopt.training.devices import limit_devices
-        from tauopt.training.trial import run_trial
+        from tauopt.training.device_setup import limit_devices
+        from tauopt.training.train_trial import run_trial
 
         limit_devices()
         tracker = SpoolTracker(self._plan.folder)

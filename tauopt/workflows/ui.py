@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tauopt.errors import UsageError
-from tauopt.workflows.places import output_folder
+from tauopt.workflows.paths import output_folder
 
 
 class Served(NamedTuple):
@@ -41,7 +41,7 @@ def serve(
             MLflow's.
     """
     from tauopt.tracking.client import check_schema, set_environment, shown, store_uri
-    from tauopt.tracking.pages import experiments_page, pages
+    from tauopt.tracking.mlflow_pages import experiments_page, pages
     from tauopt.tracking.server import check_port, serving, store_exists
 
     set_environment()

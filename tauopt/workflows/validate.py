@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tauopt.config.load import ExperimentFile, Kind, kind_of, read_dataset, read_experiment
-from tauopt.config.networks import OwnModel
-from tauopt.config.ranges import describe_range, points
+from tauopt.config.settings.networks import OwnModel
+from tauopt.config.settings.ranges import describe_range, points
 from tauopt.errors import ConfigError, Problem
 
 

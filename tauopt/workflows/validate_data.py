@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tauopt.dataset.prepared import Chunk, PreparedDataset, SplitReader
-    from tauopt.prepare.tally import Names, Tally
-    from tauopt.prepare.validation import Validation
+    from tauopt.dataset.prepared_dataset import Chunk, PreparedDataset, SplitReader
+    from tauopt.prepare.chunk_histograms import Names, Tally
+    from tauopt.prepare.chunk_validation import Validation
 
 
 def validate_data(
@@ -34,8 +34,8 @@ def validate_data(
         CorruptError: a file's content differs from its digest.
         DataError: there is no prepared dataset; or errors of `prepare`.
     """
-    from tauopt.prepare.direct import open_dataset
-    from tauopt.prepare.validation import compare
+    from tauopt.prepare.chunk_validation import compare
+    from tauopt.prepare.direct_streaming import open_dataset
     from tauopt.workflows.prepare import prepare
 
     progress = progress or Silent()
@@ -60,16 +60,16 @@ def draw_validation(prepared: PreparedDataset, found: Validation, folder: Path) 
     Raises:
         ValueError: there are none.
     """
-    from tauopt.evaluation.data.validation import validation_figure
-    from tauopt.evaluation.drawing.save import save_figure
-    from tauopt.evaluation.drawing.style import Sample
+    from tauopt.figures.dataset.validation_figure import validation_figure
+    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.save_figure import save_figure
 
     figure, points = validation_figure(found.plain(), sample=Sample(prepared.manifest.name))
     return save_figure(figure, points, folder, name="validation")
 
 
 def _names(prepared: PreparedDataset) -> Names:
-    from tauopt.prepare.tally import Names
+    from tauopt.prepare.chunk_histograms import Names
 
     manifest = prepared.manifest
     return Names(
@@ -95,7 +95,7 @@ class _Content:
 
 
 def _tally(split: SplitReader, names: Names, *, progress: Progress) -> Tally:
-    from tauopt.prepare.tally import Tally
+    from tauopt.prepare.chunk_histograms import Tally
 
     tally = Tally(split.name, names, chunks=len(split.chunks))
     for chunk in split.chunks:

@@ -11,7 +11,7 @@ from tauopt.workflows.leaderboard import find_study
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.search.warm import Warm
+    from tauopt.study.warm_trials import Warm
 
 _UNKNOWN = (
     "this dataset is prepared first: if it is another than that of {of}, points are tried and "
@@ -33,11 +33,11 @@ def taken_over(earlier: str, file: ExperimentFile, *, output: Path, dataset: str
         ServiceError: the studies' database can't be used.
     """
     from tauopt.config.load import read_experiment
-    from tauopt.search.origin import from_attributes
-    from tauopt.search.runs import EXPERIMENT
-    from tauopt.search.study import FOLDER
-    from tauopt.search.warm import warm_start
-    from tauopt.training.state import METHOD
+    from tauopt.study.open_study import FOLDER
+    from tauopt.study.provenance import from_attributes
+    from tauopt.study.trial_runs import EXPERIMENT
+    from tauopt.study.warm_trials import warm_start
+    from tauopt.training.trial_state import METHOD
 
     study = find_study(earlier, output=output)
     record = Path(str(study.user_attrs.get(FOLDER, ""))) / EXPERIMENT

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import uproot
 
-from tauopt.config.dataset import Dataset
-from tauopt.dataset.inputs import input_spec, task_labels
-from tauopt.prepare.direct import open_dataset
-from tauopt.prepare.prepare import prepare
+from tauopt.config.settings.dataset import Dataset
+from tauopt.dataset.network_inputs import input_spec, task_labels
+from tauopt.prepare.direct_streaming import open_dataset
+from tauopt.prepare.prepare_dataset import prepare
 from tauopt.stream.batches import batches
 from tests.benchmarks.sample import (
     BYTES,

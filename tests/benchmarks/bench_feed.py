@@ -25,13 +25,13 @@ import numpy as np
 import tensorflow as tf
 from pydantic import TypeAdapter
 
-from tauopt.config.networks import Network, group_lengths
-from tauopt.config.shape import by_type
-from tauopt.dataset.inputs import task_labels
-from tauopt.dataset.prepared import PreparedDataset
-from tauopt.models.build import build_model
+from tauopt.config.settings.networks import Network, group_lengths
+from tauopt.config.settings.settings_schema import by_type
+from tauopt.dataset.network_inputs import task_labels
+from tauopt.dataset.prepared_dataset import PreparedDataset
+from tauopt.models.build_model import build_model
 from tauopt.stream.batches import batches
-from tauopt.stream.feed import feed
+from tauopt.stream.tf_dataset import feed
 from tests.benchmarks.sample import CLASSES, LENGTHS, TASK, spec_of, write_prepared
 
 KNOWN = by_type(Network)

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tauopt.dataset.inputs import task_labels
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.network_inputs import task_labels
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.stream.batches import batches
 from tests.benchmarks.sample import CLASSES, TASK, spec_of, write_prepared
 

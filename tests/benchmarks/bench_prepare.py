@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tauopt.cluster import tasks
+from tauopt.cluster import ray_tasks
 from tests.benchmarks.demo_sample import settings, write
 
 FILE = 100_000
@@ -34,14 +34,14 @@ def measure(folder: str, cache: str, workers: str) -> dict[str, float]:
     import awkward  # noqa: F401 - loaded before the baseline is taken
     import uproot  # noqa: F401
 
-    from tauopt.prepare.collect import alone
-    from tauopt.prepare.prepare import prepare
+    from tauopt.prepare.collect_extracts import alone
+    from tauopt.prepare.prepare_dataset import prepare
 
     dataset, in_workers = settings(folder), [0.0]
 
     @contextlib.contextmanager
     def two(sizes):
-        with tasks.workers(2) as run:
+        with ray_tasks.workers(2) as run:
             yield run
             in_workers[:] = run(_peak, [resource.RUSAGE_SELF] * 4)
 

@@ -23,18 +23,18 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from tauopt.config.dataset import Dataset
-from tauopt.config.experiment import Experiment, Objective, Task, Training
-from tauopt.config.networks import DeepSets
-from tauopt.deploy.reference import find_trial
-from tauopt.deploy.score import Applied, Job, score_file
-from tauopt.models.saving import load_model
+from tauopt.config.settings.dataset import Dataset
+from tauopt.config.settings.experiment import Experiment, Objective, Task, Training
+from tauopt.config.settings.networks import DeepSets
+from tauopt.evaluation.find_trial import find_trial
+from tauopt.export.score_files import Applied, Job, score_file
+from tauopt.models.model_file import load_model
 from tauopt.ntuples.friend import TREE
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tauopt.tracking.client import connect
 from tauopt.training.prediction import BATCH_SIZE
 from tests import ntuples_factory
-from tests.deploy.trials import train
+from tests.evaluation.trials import train
 
 ENTRIES = 200_000
 TURNS = 3

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from tauopt.search.driver import run_search
-from tauopt.search.plans import read_plan
 from tauopt.search.trainable import TrialWorker
+from tauopt.study.trial_plan import read_plan
 from tauopt.tracking.spool import SpoolTracker
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import Report

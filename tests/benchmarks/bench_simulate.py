@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tauopt.config.dataset import Simulation
-from tauopt.simulate.plan import plan_files
-from tauopt.simulate.produce import Counts, produce
+from tauopt.config.settings.dataset import Simulation
+from tauopt.simulate.sample_plan import plan_files
+from tauopt.simulate.simulate_file import Counts, produce
 
 REPEATS = 3
 SCALE = 0.5

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import uproot
 
-from tauopt.dataset.inputs import task_labels
+from tauopt.dataset.network_inputs import task_labels
 from tauopt.stream.batches import batches
 from tauopt.stream.padding import take_into
-from tests.benchmarks.sample import (
+from tests.benchmarks.sample import (  # fmt: skip
     BYTES,
     CHUNK,
     CLASSES,
@@ -32,7 +32,7 @@ from tests.benchmarks.sample import (
     spec_of,
     write_prepared,
     write_root,
-)  # fmt: skip
+)
 
 BATCH_SIZES = (256, 1024, 4096)
 NAIVE_SIZES = (4096, 50_000)

@@ -99,7 +99,7 @@ def plans(network: str, folder: Path):
 def main(network: str = "rnn", trials: int = 8) -> None:
     """Print the split of a cold trial and the median of warm ones."""
     begun = time.perf_counter()
-    from tauopt.training.trial import run_trial
+    from tauopt.training.train_trial import run_trial
     from tests.training.toys import Recorder
 
     imported = time.perf_counter() - begun

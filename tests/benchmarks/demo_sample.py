@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.dataset import Dataset
 from tauopt.config.load import read_dataset
+from tauopt.config.settings.dataset import Dataset
 
 DEMO = Path(__file__).parents[2] / "search_spaces" / "data" / "demo.yaml"
 BASKET = 10_000

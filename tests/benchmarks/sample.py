@@ -14,12 +14,12 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from tauopt.config.experiment import Task
-from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
-from tauopt.dataset.inputs import input_spec
+from tauopt.config.settings.experiment import Task
+from tauopt.config.settings.inputs import FittedFeature, FittedGroup, InputSpec, Transform
+from tauopt.dataset.chunk_writer import chunk_name, write_chunk, write_manifest
 from tauopt.dataset.manifest import Manifest, split_info
-from tauopt.dataset.prepared import PreparedDataset, open_dataset
-from tauopt.dataset.write import chunk_name, write_chunk, write_manifest
+from tauopt.dataset.network_inputs import input_spec
+from tauopt.dataset.prepared_dataset import PreparedDataset, open_dataset
 
 CHUNK = 100_000
 BASKET = 10_000

@@ -5,7 +5,7 @@ import json
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
-from tauopt.config.catalogue import catalogue, knobs
+from tauopt.config.settings.network_catalogue import catalogue, knobs
 
 
 def told(*words):

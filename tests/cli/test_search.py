@@ -6,15 +6,15 @@ import pytest
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
-from tauopt.cli.live import View
+from tauopt.cli.live_display import View
 from tauopt.cli.search import next_steps
 from tauopt.cli.status import status_lines
-from tauopt.config.objective import Goal
+from tauopt.config.settings.objective import Goal
 from tauopt.errors import UsageError
-from tauopt.search.events import Event, describe
+from tauopt.study.search_events import Event, describe
 from tauopt.workflows.search import SearchResult
 from tauopt.workflows.status import Running, Status
-from tests.cli.test_board import row
+from tests.cli.test_leaderboard_table import row
 
 
 def drawn(table, width=160):

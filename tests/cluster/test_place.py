@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from tauopt.cluster import start
+from tauopt.cluster import start_ray
 from tauopt.errors import ServiceError
 
 
@@ -40,7 +40,7 @@ def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(
 ):
     """Also: SIGTERM does what it did before Ray, while it runs and after."""
     monkeypatch.setenv("TMPDIR", str(long))
-    with start.environment({}), start.running(cpus=1, variables={}):
+    with start_ray.environment({}), start_ray.running(cpus=1, variables={}):
         signal.raise_signal(signal.SIGTERM)
         assert terminations == [signal.SIGTERM]
         session = Path(ray._private.worker._global_node.get_session_dir_path())
@@ -55,10 +55,10 @@ def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(
 
 
 def test_a_place_that_will_do_is_left_to_ray(monkeypatch):
-    with start.own_place() as place:
+    with start_ray.own_place() as place:
         assert place is None
     monkeypatch.setenv("TMPDIR", "/var/tmp")
-    with start.own_place() as place:
+    with start_ray.own_place() as place:
         assert place is None
 
 
@@ -66,7 +66,7 @@ def test_a_place_that_will_do_is_left_to_ray(monkeypatch):
 @pytest.mark.parametrize("given", ["/proc/x", "/no/such/place", "scratch", "", "/tmp/" + "t" * 36])
 def test_where_the_environment_s_place_will_not_do_there_is_a_short_one(monkeypatch, name, given):
     monkeypatch.setenv(name, given)
-    with start.own_place() as place:
+    with start_ray.own_place() as place:
         assert place.parent.is_dir()
         assert len(os.fsencode(place)) <= 40
         assert not place.is_relative_to(given or "/none")
@@ -74,15 +74,15 @@ def test_where_the_environment_s_place_will_not_do_there_is_a_short_one(monkeypa
 
 
 def test_bytes_count_and_not_characters(monkeypatch, tmp_path):
-    assert start._unfit(Path("/" + "t" * 39)) == "does not exist or can't be written"
-    assert "longer than the 40 bytes" in start._unfit(Path("/" + "t" * 38 + "ä"))
+    assert start_ray._unfit(Path("/" + "t" * 39)) == "does not exist or can't be written"
+    assert "longer than the 40 bytes" in start_ray._unfit(Path("/" + "t" * 38 + "ä"))
 
 
 def test_no_place_anywhere_is_said_in_a_line(monkeypatch, long):
     monkeypatch.setenv("RAY_TMPDIR", str(long))
-    monkeypatch.setattr(start, "_SHORT", (Path("/proc/x"), Path("/proc/y")))
+    monkeypatch.setattr(start_ray, "_SHORT", (Path("/proc/x"), Path("/proc/y")))
     with pytest.raises(ServiceError, match=r"longer than the 40 bytes.*RAY_TMPDIR"):
-        start.own_place().__enter__()
+        start_ray.own_place().__enter__()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_whatever_ray_raises_when_it_is_started_is_one_line_with_a_remedy(monkey
         raise error
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(ServiceError) as caught, start.running(cpus=1, variables={}):
+    with pytest.raises(ServiceError) as caught, start_ray.running(cpus=1, variables={}):
         pass
     assert "Ray does not start on this machine: " in str(caught.value)
     assert str(error).partition("\n")[0] in str(caught.value)

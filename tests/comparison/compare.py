@@ -18,14 +18,14 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from tauopt.config.experiment import Experiment, Task
-from tauopt.config.objective import ObjectiveName
-from tauopt.dataset.inputs import task_labels
-from tauopt.dataset.prepared import PreparedDataset, SplitReader, open_dataset
-from tauopt.evaluation.bootstrap import Difference, paired_bootstrap
-from tauopt.evaluation.measured import Measured
-from tauopt.evaluation.metrics import measure
-from tauopt.evaluation.predictions import Predictions
+from tauopt.config.settings.experiment import Experiment, Task
+from tauopt.config.settings.objective import ObjectiveName
+from tauopt.dataset.network_inputs import task_labels
+from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader, open_dataset
+from tauopt.metrics.bootstrap import Difference, paired_bootstrap
+from tauopt.metrics.estimate import Measured
+from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.predictions import Predictions
 
 OBJECTIVES = [ObjectiveName("rejection", at, p) for p in (1, 3) for at in (0.6, 0.75)]
 
@@ -70,8 +70,8 @@ def compare(network: Predictions, trees: Predictions) -> list[Row]:
 
 def network_predictions(trial: Path, dataset: PreparedDataset, split: SplitReader) -> Predictions:
     """Run the best model of a trial over a split."""
-    from tauopt.deploy.reading import predict_split, reading
-    from tauopt.models.saving import load_model
+    from tauopt.evaluation.model_inputs import predict_split, reading
+    from tauopt.models.model_file import load_model
 
     result = json.loads((trial / "result.json").read_text())
     model = load_model(trial / "best.keras", sha256=result["model_sha256"])

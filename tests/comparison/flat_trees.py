@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from tauopt.config.experiment import Task
-from tauopt.config.objective import parse_objective
-from tauopt.dataset.inputs import input_spec, task_labels
-from tauopt.dataset.prepared import PreparedDataset, SplitReader
-from tauopt.evaluation.metrics import measure
-from tauopt.evaluation.predictions import Predictions
+from tauopt.config.settings.experiment import Task
+from tauopt.config.settings.objective import parse_objective
+from tauopt.dataset.network_inputs import input_spec, task_labels
+from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
+from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.predictions import Predictions
 from tauopt.stream.batches import batches
 
 LENGTHS = {"tracks": 10, "clusters": 8, "neutral_pfos": 10, "conversions": 4}

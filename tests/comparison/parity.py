@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.config.experiment import Experiment
-from tauopt.config.objective import parse_objective
-from tauopt.dataset.prepared import open_dataset
-from tauopt.evaluation.metrics import measure
+from tauopt.config.settings.experiment import Experiment
+from tauopt.config.settings.objective import parse_objective
+from tauopt.dataset.prepared_dataset import open_dataset
+from tauopt.metrics.named_metrics import measure
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -86,7 +86,7 @@ def row(name: str, ours: Course, plain: Course) -> Iterator[str]:
 def published(name: str, *, epochs: int) -> Experiment:
     """Return a network with the literature's values, none searched, and a training for all."""
     from tauopt.config.load import read_experiment
-    from tauopt.config.networks import group_lengths
+    from tauopt.config.settings.networks import group_lengths
 
     shipped = read_experiment(ROOT / FILES[name]).without_ranges
     used = set(group_lengths(shipped.model))
@@ -107,8 +107,8 @@ def prepared(experiment: Experiment) -> Path:
 def by_tauopt(experiment: Experiment, dataset: Path, seed: int, folder: Path) -> Course:
     """Train a trial; an interrupted one goes on."""
     from tauopt.tracking.spool import SpoolTracker
-    from tauopt.training.protocols import TrialPlan
-    from tauopt.training.trial import run_trial
+    from tauopt.training.train_trial import run_trial
+    from tauopt.training.trial_protocols import TrialPlan
 
     folder.mkdir(parents=True, exist_ok=True)
     plan = TrialPlan(experiment, dataset=dataset, folder=folder, name=folder.name, seed=seed)
@@ -121,8 +121,8 @@ def by_keras(experiment: Experiment, dataset: Path, seed: int) -> Course:
     """Train as a script would: arrays, Keras's layers, Keras's Adam, `fit`."""
     import keras
 
-    from tauopt.models.build import build_model
-    from tauopt.training.material import Data
+    from tauopt.models.build_model import build_model
+    from tauopt.training.network_and_data import Data
     from tauopt.training.rungs import Rungs
     from tests.comparison.plain_networks import plain_network, probabilities, take_weights
 

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from tauopt.config.inputs import FittedGroup, InputSpec
-from tauopt.config.networks import AnyNetwork, DecayModeRnn, DeepSets, Dense, Rnn, Tower
+from tauopt.config.settings.inputs import FittedGroup, InputSpec
+from tauopt.config.settings.networks import AnyNetwork, DecayModeRnn, DeepSets, Dense, Rnn, Tower
 
 
 def plain_network(spec: InputSpec, settings: AnyNetwork) -> keras.Model:

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.config.experiment import Experiment, Task
-from tauopt.config.objective import CostName, ObjectiveName
-from tauopt.dataset.prepared import PreparedDataset, open_dataset
-from tauopt.evaluation.bootstrap import paired_bootstrap
-from tauopt.evaluation.measured import Measured
-from tauopt.evaluation.metrics import accuracy, measure
-from tauopt.evaluation.predictions import Predictions
+from tauopt.config.settings.experiment import Experiment, Task
+from tauopt.config.settings.objective import CostName, ObjectiveName
+from tauopt.dataset.prepared_dataset import PreparedDataset, open_dataset
+from tauopt.metrics.bootstrap import paired_bootstrap
+from tauopt.metrics.estimate import Measured
+from tauopt.metrics.named_metrics import accuracy, measure
+from tauopt.metrics.predictions import Predictions
 from tests.comparison import flat_trees
 from tests.comparison.compare import best_trial, network_predictions
 
@@ -139,7 +139,7 @@ def tree_entry(folder: Path, dataset: PreparedDataset, *, points: int) -> Entry:
 
 def network_entry(name: str, trial: Path, dataset: PreparedDataset, folder: Path) -> Entry:
     """Judge a trial's network, and measure how fast it is."""
-    from tauopt.training.devices import limit_devices
+    from tauopt.training.device_setup import limit_devices
 
     limit_devices(cpus=1)
     result = json.loads((trial / "result.json").read_text())
@@ -172,8 +172,8 @@ def measured_latencies(
     trial: Path, result: dict[str, Any], experiment: Experiment, dataset: PreparedDataset
 ) -> Iterator[Measured]:
     """Give the microseconds a candidate, for each of COSTS."""
-    from tauopt.deploy.reading import first_inputs, reading
-    from tauopt.models.saving import load_model
+    from tauopt.evaluation.model_inputs import first_inputs, reading
+    from tauopt.models.model_file import load_model
     from tauopt.training.latency import latencies
 
     model = load_model(trial / "best.keras", sha256=result["model_sha256"])
@@ -188,8 +188,8 @@ def training_speed(
 ) -> float:
     """Train the network again for three epochs, on one core; the first report is compilation."""
     from tauopt.tracking.spool import SpoolTracker
-    from tauopt.training.protocols import TrialPlan
-    from tauopt.training.trial import run_trial
+    from tauopt.training.train_trial import run_trial
+    from tauopt.training.trial_protocols import TrialPlan
 
     training = experiment.training.model_copy(update={"epochs": 3})
     plan = TrialPlan(

@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tauopt.config.experiment import Task
-from tauopt.dataset.prepared import open_dataset
-from tauopt.evaluation.metrics import accuracy
-from tauopt.evaluation.predictions import Predictions
-from tauopt.evaluation.summary import summary
-
-from ..prepared_factory import SIGNAL, prepared_dataset
-from . import flat_trees
-from .compare import best_trial, compare_trial, tree_predictions
-from .table import mode_accuracy
+from tauopt.config.settings.experiment import Task
+from tauopt.dataset.prepared_dataset import open_dataset
+from tauopt.metrics.named_metrics import accuracy
+from tauopt.metrics.predictions import Predictions
+from tauopt.metrics.standard_metrics import summary
+from tests.comparison import flat_trees
+from tests.comparison.compare import best_trial, compare_trial, tree_predictions
+from tests.comparison.table import mode_accuracy
+from tests.prepared_factory import SIGNAL, prepared_dataset
 
 ROOT = Path(__file__).parents[2]
 SEARCH = "TAUOPT_COMPARE"
@@ -91,8 +90,8 @@ def trained(folder: Path) -> Path:
     """Train the rnn at the literature's defaults on the demo sample."""
     from tauopt.config.load import read_experiment
     from tauopt.tracking.spool import SpoolTracker
-    from tauopt.training.protocols import TrialPlan
-    from tauopt.training.trial import run_trial
+    from tauopt.training.train_trial import run_trial
+    from tauopt.training.trial_protocols import TrialPlan
     from tauopt.workflows.prepare import prepare
 
     file = read_experiment(ROOT / "search_spaces" / "rnn.yaml")

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tauopt.config.catalogue import catalogue, knobs, network_class
-from tauopt.config.dataset import Dataset
 from tauopt.config.first_space import first_space
-from tauopt.config.first_space.lines import WIDTH, Line, comment, laid_out
-from tauopt.config.first_space.sight import sight
-from tauopt.config.first_space.task import first_task, is_background
+from tauopt.config.first_space.commented_lines import WIDTH, Line, comment, laid_out
+from tauopt.config.first_space.guess_task import first_task, is_background
+from tauopt.config.first_space.usable_groups import sight
 from tauopt.config.load import read_dataset, read_experiment
-from tauopt.config.networks import group_lengths
+from tauopt.config.settings.dataset import Dataset
+from tauopt.config.settings.network_catalogue import catalogue, knobs, network_class
+from tauopt.config.settings.networks import group_lengths
 from tauopt.errors import UsageError
-from tauopt.search.suggest import random_point
+from tauopt.study.suggest import random_point
 
 ROOT = Path(__file__).parents[2]
 TYPES = [entry.type for entry in catalogue()]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tauopt.config.load import read_dataset, read_experiment
-from tauopt.config.ranges import ChoiceRange, FloatRange, IntRange, is_active
+from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange, is_active
 from tauopt.errors import ConfigError, UsageError
 
 DATA = Path(__file__).parents[1] / "data"

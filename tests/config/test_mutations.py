@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tauopt.config.compose import read_tree
 from tauopt.config.load import read_experiment
-from tauopt.config.yaml_source import read_yaml
+from tauopt.config.source.compose import read_tree
+from tauopt.config.source.yaml_source import read_yaml
 from tauopt.errors import ConfigError
 
 DATA = Path(__file__).parents[1] / "data"

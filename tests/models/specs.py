@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import pytest
 
-from tauopt.config import inputs
-from tauopt.config.inputs import FittedFeature, FittedGroup, InputSpec, Transform
-from tauopt.config.networks import (
+from tauopt.config.settings import inputs
+from tauopt.config.settings.inputs import FittedFeature, FittedGroup, InputSpec, Transform
+from tauopt.config.settings.networks import (
     AnyNetwork,
     DecayModeRnn,
     DeepSets,

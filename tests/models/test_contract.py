@@ -10,12 +10,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tauopt.config.inputs import CANDIDATE, InputSpec
-from tauopt.config.networks import AnyNetwork
-from tauopt.config.networks.seen import dropped
-from tauopt.models.build import BUILDERS, build_model, describe
+from tauopt.config.settings.inputs import CANDIDATE, InputSpec
+from tauopt.config.settings.networks import AnyNetwork
+from tauopt.config.settings.networks.input_selection import dropped
+from tauopt.models.build_model import BUILDERS, build_model, describe
+from tauopt.models.model_file import load_model, save_model
 from tauopt.models.recurrent import Lstm
-from tauopt.models.saving import load_model, save_model
 from tests.models.specs import MODES, SMALL, batch, by_default, one_hot, spec_for
 
 IGNORE_ORDER = [name for name, network in SMALL.items() if network.ignores_order]

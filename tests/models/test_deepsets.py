@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from tauopt.config.networks import DeepSets
-from tauopt.models.build import describe
+from tauopt.config.settings.networks import DeepSets
+from tauopt.models.build_model import describe
 from tests.models.specs import MODES, spec_of
 
 

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tauopt.config.networks import DeepTau, DeepTauGroup, Tower
-from tauopt.models.build import build_model, describe
+from tauopt.config.settings.networks import DeepTau, DeepTauGroup, Tower
+from tauopt.models.build_model import build_model, describe
 from tauopt.models.deeptau import windows
-from tauopt.models.grids import FillGrid, LeadingInCell
+from tauopt.models.grid_layers import FillGrid, LeadingInCell
 from tests.models.specs import SMALL, batch, spec_for, spec_of
 
 RNG = np.random.default_rng(0)

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from tauopt.config.catalogue import catalogue
-from tauopt.config.inputs import FittedGroup, InputSpec
-from tauopt.config.networks import AnyNetwork, group_lengths
-from tauopt.models.build import BUILDERS, describe
+from tauopt.config.settings.inputs import FittedGroup, InputSpec
+from tauopt.config.settings.network_catalogue import catalogue
+from tauopt.config.settings.networks import AnyNetwork, group_lengths
+from tauopt.models.build_model import BUILDERS, describe
 from tests.models.specs import group
 
 FEATURES = {"tracks": 9, "clusters": 7, "neutral_pfos": 12, "conversions": 4}

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tauopt.config.experiment import Training
-from tauopt.config.networks import AnyNetwork, DecayModeRnn, Rnn, RnnGroup, Tower
-from tauopt.models.build import build_model
+from tauopt.config.settings.experiment import Training
+from tauopt.config.settings.networks import AnyNetwork, DecayModeRnn, Rnn, RnnGroup, Tower
+from tauopt.models.build_model import build_model
 from tauopt.training.precision import twin
 from tests.models.specs import EIGHT, MERGE, MODES, SMALL, batch, by_default, one_hot, spec_for
 

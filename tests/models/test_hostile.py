@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from tauopt.errors import CorruptError
-from tauopt.models.archive import MEMBERS, WEIGHTS
-from tauopt.models.build import build_model
-from tauopt.models.saving import load_model, save_model
+from tauopt.models.build_model import build_model
+from tauopt.models.keras_archive import MEMBERS, WEIGHTS
+from tauopt.models.model_file import load_model, save_model
 from tests.models.specs import SMALL, spec_for
 
 
@@ -378,7 +378,7 @@ def test_a_file_that_changes_after_its_digest_was_taken_is_not_what_is_loaded(
     """Whoever may write the file swaps it as soon as it has been read."""
     import hashlib
 
-    import tauopt.models.saving as saving
+    import tauopt.models.model_file as saving
 
     path = tmp_path / "model.keras"
     path.write_bytes(good)

@@ -4,8 +4,8 @@ import keras_tuner
 import pytest
 from pydantic import ValidationError
 
-from tauopt.config.networks import DeepSets, Rnn
-from tauopt.models.build import NetworkModel
+from tauopt.config.settings.networks import DeepSets, Rnn
+from tauopt.models.build_model import NetworkModel
 from tauopt.models.hyperparameters import declare, values
 from tests.models.specs import SMALL, spec_for
 

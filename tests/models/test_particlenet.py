@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tauopt.config.networks import ParticleNet, Tower
-from tauopt.models.build import build_model
+from tauopt.config.settings.networks import ParticleNet, Tower
+from tauopt.models.build_model import build_model
 from tests.models.specs import EIGHT, OBJECTS, batch, spec_for
-from tests.models.test_neighbours import slow_neighbours
+from tests.models.test_neighbour_layers import slow_neighbours
 
 
 def built(**settings):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauopt.config.inputs import FittedFeature, Transform
+from tauopt.config.settings.inputs import FittedFeature, Transform
 from tauopt.models.preprocessing import Preprocess
 
 FINITE = st.floats(-1e6, 1e6, width=32)

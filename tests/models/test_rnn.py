@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tauopt.config.networks import DecayModeRnn, Dense, Rnn, RnnGroup, Tower
-from tauopt.models.build import build_model, describe
-from tauopt.models.objects import LastObject, ReverseObjects
+from tauopt.config.settings.networks import DecayModeRnn, Dense, Rnn, RnnGroup, Tower
+from tauopt.models.build_model import build_model, describe
+from tauopt.models.object_layers import LastObject, ReverseObjects
 from tests.models.specs import MODES, batch, spec_for, spec_of
 
 PUBLISHED_INPUTS = {"candidate": 9, "tracks": 9, "clusters": 7}

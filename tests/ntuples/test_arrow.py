@@ -83,7 +83,7 @@ def test_what_is_not_numbers_is_refused_all_at_once(written):
 
 
 def test_the_format_is_told_by_content_where_the_name_says_nothing(written, tmp_path):
-    from tauopt.ntuples.formats import open_source
+    from tauopt.ntuples.file_formats import open_source
 
     source = written(x=[1.0, 2.0])
     other = source.path.rename(tmp_path / "ntuple.root")

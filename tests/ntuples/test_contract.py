@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
-from tauopt.ntuples.formats import open_source
+from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.source import BadFileError, Seekable
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests import ntuples_factory as factory

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tauopt.dataset.prepared import open_dataset as open_prepared
+from tauopt.dataset.prepared_dataset import open_dataset as open_prepared
 from tauopt.errors import DataError, ServiceError
 from tauopt.ntuples import remote
 from tauopt.workflows.prepare import prepare, survey

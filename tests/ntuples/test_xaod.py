@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import uproot
 
-from tauopt.config.layout import EventLayout
+from tauopt.config.settings.layout import EventLayout
 from tauopt.errors import DataError
-from tauopt.ntuples.events import EventTree
+from tauopt.ntuples.event_trees import EventTree
 from tauopt.ntuples.source import BadFileError
 from tauopt.ntuples.xaod import _parse_event_format, container_of, link_keys
 from tauopt.physics.jagged import to_awkward

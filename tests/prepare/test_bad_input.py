@@ -9,13 +9,13 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from tauopt.config.dataset import Dataset
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.dataset import Dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
-from tauopt.ntuples.formats import open_source
-from tauopt.prepare.prepare import prepare
+from tauopt.ntuples.file_formats import open_source
+from tauopt.prepare.prepare_dataset import prepare
 from tests import ntuples_factory as factory
-from tests.prepare.test_prepare import splits_of
+from tests.prepare.test_prepare_dataset import splits_of
 
 SPLIT = {
     "train": "event_number % 10 < 6",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauopt.config.dataset import BinnedVariable, Reweight
+from tauopt.config.settings.dataset import BinnedVariable, Reweight
 from tauopt.prepare.binning import Axis, Bins, bin_of, find_bins, quantile_edges
 
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tauopt.config.inputs import Transform
+from tauopt.config.settings.inputs import Transform
 from tauopt.physics.expressions import parse
 from tauopt.prepare.constants import Constants, Moments, transformed
-from tauopt.prepare.plan import FeaturePlan
-from tauopt.prepare.sampled import Sample, numbers
+from tauopt.prepare.dataset_expressions import FeaturePlan
+from tauopt.prepare.quantiles import Sample, sampling_keys
 
 
 @settings(deadline=None, max_examples=60)
@@ -49,7 +49,7 @@ def _fit(values, **transform):
     feature = FeaturePlan(name, f"g.{name}", parse(name), Transform(**transform))
     constants = Constants("g", [feature])
     rows = np.asarray(values, dtype=np.float32)[:, None]
-    given = numbers(np.arange(len(rows)), np.zeros(len(rows), int))
+    given = sampling_keys(np.arange(len(rows)), np.zeros(len(rows), int))
     constants.update(rows, given, np.zeros(len(rows), np.int16))
     return constants.fitted().features[0]
 
@@ -144,7 +144,7 @@ def _slow_number(event_number, entry):
 def test_a_sample_holds_the_rows_with_the_smallest_numbers_in_any_order():
     rng = np.random.default_rng(4)
     events, entries = rng.integers(0, 10**9, 1000), np.arange(1000)
-    given = numbers(events, entries)
+    given = sampling_keys(events, entries)
     assert given.tolist() == [_slow_number(int(v), int(e)) for v, e in zip(events, entries, strict=True)]  # fmt: skip  # noqa: E501
     values = rng.normal(size=(1000, 2)).astype(np.float32)
     expected = values[np.argsort(given)[:250]]
@@ -160,15 +160,17 @@ def test_objects_of_a_candidate_are_in_a_sample_together_or_not_at_all():
     rng = np.random.default_rng(6)
     owner = np.repeat(np.arange(300), rng.integers(0, 6, 300))
     sample = Sample(1, most=200)
-    sample.update(owner[:, None], numbers(owner, np.zeros_like(owner)))
+    sample.update(owner[:, None], sampling_keys(owner, np.zeros_like(owner)))
     kept, counts = np.unique(sample.values, return_counts=True)
     np.testing.assert_array_equal(counts, np.bincount(owner)[kept.astype(int)])
     assert 190 < len(sample.values) <= 200
     firsts = [owner.tolist().index(o) for o in range(300) if o in owner]
     for most in (30, 1000):
         each = Sample(2)
-        each.update(np.column_stack((owner, np.arange(len(owner)))), numbers(owner, 0 * owner))
-        chosen = sorted(firsts, key=lambda row: numbers(owner, 0 * owner)[row])[:most]
+        each.update(
+            np.column_stack((owner, np.arange(len(owner)))), sampling_keys(owner, 0 * owner)
+        )
+        chosen = sorted(firsts, key=lambda row: sampling_keys(owner, 0 * owner)[row])[:most]
         assert each.one_each(most)[:, 1].tolist() == chosen
 
 
@@ -177,7 +179,7 @@ def test_a_sample_finds_quantiles_to_the_stated_error():
     misses = []
     for seed in range(200):
         sample = Sample(1, most=2000)
-        given = numbers(np.arange(9000), np.full(9000, seed))
+        given = sampling_keys(np.arange(9000), np.full(9000, seed))
         sample.update(np.sort(rng.random((9000, 1)), axis=0), given)  # sorted, as in a bad file
         for q in (0.01, 0.5):
             misses.append((np.quantile(sample.values, q) - q) / np.sqrt(q * (1 - q) / 2000))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.physics.expressions import parse
-from tauopt.prepare.candidates import event_numbers
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.label_candidates import event_numbers
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write, write_parquet
 
 

@@ -4,16 +4,16 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from tauopt.config.dataset import Dataset
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.dataset import Dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
-from tauopt.ntuples.events import EventTree
+from tauopt.ntuples.event_trees import EventTree
 from tauopt.physics.jagged import Jagged, to_awkward
-from tauopt.prepare.prepare import prepare
-from tauopt.prepare.survey import survey
+from tauopt.prepare.count_candidates import survey
+from tauopt.prepare.prepare_dataset import prepare
 from tests.events_factory import LAYOUT, events, write_events
 from tests.ntuples_factory import write
-from tests.prepare.test_prepare import splits_of
+from tests.prepare.test_prepare_dataset import splits_of
 
 NAMES = ("event", "weight", "Tau_pt", "Tau_eta", "gen.matched", "jet.pt", "near.pt", "near.d_r")
 

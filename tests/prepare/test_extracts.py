@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.ntuples.root import RootTree
-from tauopt.prepare.identity import of_extract
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.dataset_digests import of_extract
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_faults import Listener
 
@@ -61,7 +61,7 @@ def old(folder):
 @pytest.fixture
 def grown(tmp_path, ntuples, monkeypatch):
     """A folder with two of the three files, and the third beside it."""
-    monkeypatch.setattr("tauopt.ntuples.digests._RACY_NS", -(10**18))
+    monkeypatch.setattr("tauopt.ntuples.input_digests._RACY_NS", -(10**18))
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("0.root", "2.root"):
@@ -143,7 +143,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tauopt.ntuples.root import RootTree
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import dataset
 
 iterate = RootTree.iterate
@@ -274,7 +274,7 @@ def test_damaged_extract_is_made_anew(grown, tmp_path, read):
 TWICE = """
 import sys
 from pathlib import Path
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import dataset
 
 print("ready", flush=True)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import ServiceError
-from tauopt.prepare import prepare as module
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare import prepare_dataset as module
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import dataset
 
 KILLED = """
 import importlib, os, signal, sys
 from pathlib import Path
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import dataset
 
 def die(*args, **kwargs):
@@ -108,7 +108,7 @@ def test_of_two_that_prepare_the_same_one_waits(ntuples, tmp_path, monkeypatch):
 def test_full_disk_is_noticed_before_it_is_full(ntuples, tmp_path, monkeypatch, step):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**6, 10**6 - 1000, 1000))
-    monkeypatch.setattr("tauopt.prepare.parts.SMALLEST", 10)
+    monkeypatch.setattr("tauopt.prepare.spill_files.SMALLEST", 10)
     with pytest.raises(ServiceError, match="GB are free; make room"):
         prepare(dataset(ntuples), cache=tmp_path, step=step)
     assert [path.parent.name for path in finished(tmp_path)] == ["extracts"] * (step == 1000)

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tauopt.config.dataset import Split
+from tauopt.config.settings.dataset import Split
 from tauopt.dataset.manifest import SPLITS
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.physics.folds import fold_of
-from tauopt.prepare.prepare import prepare
-from tauopt.prepare.split import fold_rules
+from tauopt.prepare.event_split import fold_rules
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
-from tests.prepare.test_prepare import splits_of
+from tests.prepare.test_prepare_dataset import splits_of
 
 
 def _members(rules, numbers):

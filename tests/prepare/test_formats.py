@@ -2,10 +2,10 @@
 
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
-from tauopt.prepare import direct
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare import direct_streaming
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import (
     columns,
     dataset,
@@ -17,7 +17,7 @@ from tests.ntuples_factory import (
     write_trees,
     write_variables,
 )
-from tests.prepare.test_prepare import candidates
+from tests.prepare.test_prepare_dataset import candidates
 
 WRITERS = {
     "rntuple": (write_rntuple, "root"),
@@ -78,7 +78,7 @@ def test_what_can_begin_anywhere_streams_directly(name, contents, from_root, tmp
     for number, content in enumerate(contents):
         write(tmp_path / f"part_{number}.{suffix}", content)
     settings = dataset(tmp_path, suffix=suffix, stream="direct")
-    found = direct.open_dataset(prepare(settings, cache=tmp_path / "cache"))
+    found = direct_streaming.open_dataset(prepare(settings, cache=tmp_path / "cache"))
     assert candidates(found) == candidates(from_root)
 
 
@@ -89,7 +89,7 @@ def test_friends_stream_directly(contents, from_root, tmp_path):
         write_trees(tmp_path / f"{number}.root", candidates=own, tracks=tracks)
     sample = dataset_settings(tmp_path)["samples"]["all"] | {"friends": ["tracks"]}
     settings = dataset(tmp_path, samples={"all": sample}, stream="direct")
-    found = direct.open_dataset(prepare(settings, cache=tmp_path / "cache"))
+    found = direct_streaming.open_dataset(prepare(settings, cache=tmp_path / "cache"))
     assert candidates(found) == candidates(from_root)
 
 

@@ -6,12 +6,12 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from tauopt.config.inputs import Transform
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.inputs import Transform
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
+from tauopt.prepare.dataset_expressions import make_plan
 from tauopt.prepare.missing import Means, is_missing
-from tauopt.prepare.plan import make_plan
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 
 BAD = {1: np.nan, 12: np.inf, 23: -5.0}

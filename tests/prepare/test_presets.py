@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import uproot
 
-from tauopt.config.dataset import Simulation
-from tauopt.config.inputs import CANDIDATE
 from tauopt.config.load import read_dataset
+from tauopt.config.settings.dataset import Simulation
+from tauopt.config.settings.inputs import CANDIDATE
 from tauopt.dataset.manifest import SPLITS
-from tauopt.dataset.prepared import open_dataset
-from tauopt.prepare.prepare import prepare
+from tauopt.dataset.prepared_dataset import open_dataset
+from tauopt.prepare.prepare_dataset import prepare
 from tauopt.workflows.prepare import with_folder
 from tauopt.workflows.simulate import simulate
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
 from tauopt.config.load import read_dataset
-from tauopt.dataset.prepared import open_dataset
-from tauopt.prepare.prepare import prepare
-from tauopt.prepare.survey import survey
-from tests.prepare.test_prepare import splits_of
+from tauopt.dataset.prepared_dataset import open_dataset
+from tauopt.prepare.count_candidates import survey
+from tauopt.prepare.prepare_dataset import prepare
+from tests.prepare.test_prepare_dataset import splits_of
 
 REAL = Path(os.environ.get("TAUOPT_REAL_DATA", ""))
 SHIPPED = Path(__file__).parents[2] / "search_spaces" / "data"
@@ -141,7 +141,7 @@ def test_the_nearest_true_tau_is_the_one_that_cms_matched():
 
 
 def _source(path, tree, layout):
-    from tauopt.ntuples.events import EventTree
+    from tauopt.ntuples.event_trees import EventTree
 
     return EventTree(path, tree, layout)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.ntuples.source import BadFileError
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 
 SPLIT = {
@@ -145,7 +145,7 @@ def test_damaged_file_is_refused_by_name(tmp_path):
 
 
 def test_damaged_file_leaves_no_candidate_behind_where_it_is_tolerated(tmp_path):
-    from tauopt.dataset.prepared import open_dataset
+    from tauopt.dataset.prepared_dataset import open_dataset
 
     write(tmp_path / "in" / "a.root", columns(300))
     _damaged(write(tmp_path / "in" / "b.root", columns(300, seed=2, first_event=300), baskets=3))

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tauopt.config.dataset import Resample
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.dataset import Resample
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.prepare import resample
 from tauopt.prepare.binning import Axis, Bins
-from tauopt.prepare.blocks import concatenate
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.candidate_blocks import concatenate
+from tauopt.prepare.chunk_histograms import Names, Tally
+from tauopt.prepare.chunk_validation import compare
+from tauopt.prepare.prepare_dataset import prepare
 from tauopt.prepare.reweight import Balance, sum_up
-from tauopt.prepare.tally import Names, Tally
-from tauopt.prepare.validation import compare
 from tests.ntuples_factory import columns, dataset, write
-from tests.prepare.test_parts import check, make_block
+from tests.prepare.test_spill_files import check, make_block
 
 BINS = Bins((Axis("pt", np.array([0.5])),))
 CLASSES = ("jet", "tau")

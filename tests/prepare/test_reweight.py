@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tauopt.config.dataset import Reweight
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.dataset import Reweight
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.prepare import reweight
 from tauopt.prepare.binning import Axis, Bins, bin_of, quantile_edges
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_binning import slow_index
 

@@ -12,11 +12,11 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from tauopt.config.dataset import Dataset
-from tauopt.config.settings import Settings
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.base import Settings
+from tauopt.config.settings.dataset import Dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import TauoptError
-from tauopt.prepare.prepare import prepare
+from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, write_trees
 from tests.prepare.test_extracts import content
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
-from tauopt.prepare.prepare import prepare
+from tauopt.dataset.prepared_dataset import open_dataset
+from tauopt.prepare.prepare_dataset import prepare
 from tauopt.prepare.spectra import BINS, Spectra
 from tests.ntuples_factory import dataset
 

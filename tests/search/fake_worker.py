@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
-from tauopt.search.plans import read_plan
 from tauopt.search.trainable import FOLDER, TrialWorker
+from tauopt.study.trial_plan import read_plan
 from tauopt.tracking.spool import SpoolTracker
 
 

@@ -3,8 +3,8 @@
 import textwrap
 
 from tauopt.config.load import read_experiment
-from tauopt.search.order import Order
-from tauopt.search.origin import Origin
+from tauopt.study.provenance import Origin
+from tauopt.study.search_setup import Order
 from tests.prepared_factory import prepared_dataset
 
 EXPERIMENT = """

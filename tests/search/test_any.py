@@ -6,22 +6,22 @@ import json
 import optuna
 import pytest
 
-from tauopt.cli.board import board_table
-from tauopt.cli.live import View
-from tauopt.config.any_model import TYPE
-from tauopt.config.experiment import Sampler, Search
+from tauopt.cli.leaderboard_table import board_table
+from tauopt.cli.live_display import View
 from tauopt.config.load import read_experiment
-from tauopt.config.ranges import is_active
+from tauopt.config.settings.experiment import Sampler, Search
+from tauopt.config.settings.ranges import is_active
+from tauopt.config.space.any_architecture import TYPE
 from tauopt.errors import UsageError
 from tauopt.search.driver import run_search
-from tauopt.search.events import Event
-from tauopt.search.leaderboard import rows, varying
-from tauopt.search.plans import read_plan, trial_folder
-from tauopt.search.preview import preview
-from tauopt.search.storage import open_storage
-from tauopt.search.study import goals_of, open_study
-from tauopt.search.telling import table
-from tauopt.search.trials import Trials
+from tauopt.study.first_trials import preview
+from tauopt.study.leaderboard_rows import rows, varying
+from tauopt.study.mlflow_notes import table
+from tauopt.study.open_study import goals_of, open_study
+from tauopt.study.search_events import Event
+from tauopt.study.study_storage import open_storage
+from tauopt.study.trial_plan import read_plan, trial_folder
+from tauopt.study.trial_queue import Trials
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order, write_experiment

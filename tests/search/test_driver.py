@@ -4,22 +4,24 @@ import signal
 import time
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.config.objective import Goal
+from tauopt.config.settings.objective import Goal
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, SearchError, ServiceError
+from tauopt.report.write_report import draw_search
 from tauopt.search.driver import run_search
-from tauopt.search.leaderboard import rows
-from tauopt.search.storage import open_storage
-from tauopt.search.study import OBJECTIVES, UID, open_study
-from tauopt.search.warm import Past, Warm, read_warm
+from tauopt.study.leaderboard_rows import rows
+from tauopt.study.open_study import OBJECTIVES, UID, open_study
+from tauopt.study.study_storage import open_storage
+from tauopt.study.warm_trials import Past, Warm, read_warm
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
-from tests.search.without_ray import without_ray, without_reports
+from tests.search.without_ray import without_ray
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,14 +35,15 @@ def services(tmp_path_factory, ray_here):
         yield
 
 
-def search(folder, *, events=None, **kwargs):
+def search(folder, *, events=None, draw=None, **kwargs):
     on_event = events.append if events is not None else lambda event: None
-    return run_search(make_order(folder, **kwargs), on_event=on_event, worker=FakeWorker)
+    order = make_order(folder, **kwargs)
+    return run_search(order, draw=draw, on_event=on_event, worker=FakeWorker)
 
 
-def search_here(folder, *, report=False, **kwargs):
+def search_here(folder, **kwargs):
     """The same without Ray's processes."""
-    with without_ray(report=report):
+    with without_ray():
         return search(folder, **kwargs)
 
 
@@ -73,8 +76,7 @@ def eventful(services, tmp_path_factory):
     folder = tmp_path_factory.mktemp("eventful")
     give_trouble(folder, {"1": "die once", "4": "diverge"})
     events = []
-    with without_reports():
-        ending = search(folder, events=events, trials=6)
+    ending = search(folder, events=events, trials=6)
     return folder, events, ending
 
 
@@ -198,8 +200,7 @@ def pruned(services, tmp_path_factory):
     for run in (search, search_here):
         folder, events = tmp_path_factory.mktemp("pruned"), []
         give_trouble(folder, {"1": "die warm"})
-        with without_reports():
-            run(folder, events=events, trials=8, pruner="asha", concurrent=1)
+        run(folder, events=events, trials=8, pruner="asha", concurrent=1)
         searches.append((folder, events))
     return searches
 
@@ -240,7 +241,7 @@ def several(services, tmp_path_factory):
     give_trouble(folder, {"1": "no cost"})
     three = ["objective.minimize=[parameters, latency_us@8]"]
     ending = search_here(
-        folder, trials=8, pruner="asha", concurrent=1, overrides=three, report=True
+        folder, trials=8, pruner="asha", concurrent=1, overrides=three, draw=draw_search
     )
     return folder, ending
 
@@ -300,9 +301,9 @@ def test_a_report_that_fails_is_told_and_the_search_a_success(tmp_path, monkeypa
     def broken(*args, **kwargs):
         raise ZeroDivisionError("no facts")
 
-    monkeypatch.setattr("tauopt.search.report.write.gather", broken)
+    monkeypatch.setattr("tauopt.report.write_report.gather", broken)
     events = []
-    assert search_here(tmp_path, trials=1, events=events, report=True).why == "complete"
+    assert search_here(tmp_path, trials=1, events=events, draw=draw_search).why == "complete"
     assert events[-1].message == "no report: ZeroDivisionError: no facts"
     assert runs_of(tmp_path)["toy"].info.status == "FINISHED"
 
@@ -315,7 +316,7 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(FakeWorker, "pause_s", 0.2)
     before = time.monotonic()
     with pytest.raises(Interrupted) as stopped:
-        run_search(make_order(tmp_path, concurrent=1), on_event=stop, worker=FakeWorker)
+        search(tmp_path, concurrent=1, draw=draw_search, events=SimpleNamespace(append=stop))
     assert time.monotonic() - before < 60
     assert stopped.value.exit_code == 143
     assert stopped.value.resume == "tauopt search toy.yaml --resume"
@@ -325,7 +326,7 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     assert runs["toy"].info.status == "SCHEDULED"
     assert "unfinished" in report_in_mlflow(tmp_path, tmp_path)[1]
 
-    search_here(tmp_path, resume=True, report=True, concurrent=1)
+    search_here(tmp_path, resume=True, draw=draw_search, concurrent=1)
     page = report_in_mlflow(tmp_path, tmp_path)[1]
     assert "2 drivers, one after another" in page
     assert "4 of 4 asked for: 4 complete<" in page

@@ -6,8 +6,8 @@ import signal
 import pytest
 import ray
 
-from tauopt.search.storage import open_storage
-from tauopt.search.study import UID, open_study
+from tauopt.study.open_study import UID, open_study
+from tauopt.study.study_storage import open_storage
 from tauopt.tracking.client import connect
 from tests.prepared_factory import prepared_dataset
 from tests.search.drivers import drive, driven

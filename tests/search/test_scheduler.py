@@ -8,7 +8,7 @@ from ray.tune.schedulers import TrialScheduler
 from tauopt.search.scheduler import StudyScheduler
 from tauopt.search.trainable import INTERRUPTED
 from tests.search.test_searcher import make_searcher
-from tests.search.test_trials import make_study
+from tests.study.test_trial_queue import make_study
 
 
 @pytest.mark.parametrize("reports", [0, 2])

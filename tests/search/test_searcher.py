@@ -1,6 +1,6 @@
 from tauopt.search.searcher import FINISHED, RETRIES, StudySearcher
-from tauopt.search.trials import Trials
-from tests.search.test_trials import SPACE, make_study, settings
+from tauopt.study.trial_queue import Trials
+from tests.study.test_trial_queue import SPACE, make_study, settings
 
 
 def make_searcher(study, trials, *, concurrent=2):

@@ -9,12 +9,12 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
-from tauopt.config.experiment import Pruner, Sampler, Search
-from tauopt.config.ranges import ChoiceRange, FloatRange
-from tauopt.search.pruners import make_pruner
-from tauopt.search.trials import Trials
-from tauopt.search.views import for_pruners, for_samplers, stopped_as_worst
-from tests.evaluation.search.test_pareto import slow_fronts
+from tauopt.config.settings.experiment import Pruner, Sampler, Search
+from tauopt.config.settings.ranges import ChoiceRange, FloatRange
+from tauopt.study.pruners import make_pruner
+from tauopt.study.storage_views import for_pruners, for_samplers, stopped_as_worst
+from tauopt.study.trial_queue import Trials
+from tests.metrics.test_pareto import slow_fronts
 
 SPACE = {"x": FloatRange(0.0, 1.0), "cost": FloatRange(0.0, 1.0)}
 BOTH = ["maximize", "minimize"]

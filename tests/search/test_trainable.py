@@ -7,9 +7,9 @@ import pytest
 from tauopt.config.load import read_experiment
 from tauopt.errors import Interrupted
 from tauopt.search import trainable
-from tauopt.search.origin import code_version
-from tauopt.search.plans import Plan, write_plan
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, INTERRUPTED, REFUSED, STOP
+from tauopt.study.provenance import code_version
+from tauopt.study.trial_plan import Plan, write_plan
 from tests.search.fake_worker import FakeWorker, Report
 from tests.search.searches import write_experiment
 

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from tauopt.search import cluster, driver, execution, trainable
+from tauopt.report import write_report
+from tauopt.search import execution, ray_resources, trainable
 from tauopt.search.searcher import FINISHED
 from tests.search.fake_worker import FakeWorker
 
@@ -23,22 +24,15 @@ class WorkerDied(BaseException):
 
 
 @contextlib.contextmanager
-def without_reports():
-    """Let searches end without their reports, whose figures cost as much as all the rest."""
+def without_ray():
+    """Let searches train in this process for the length of the block.
+
+    Workflows draw no reports meanwhile: their figures cost as much as all the rest.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "report_in_the_end", lambda *_, **__: iter(()))
-        yield
-
-
-@contextlib.contextmanager
-def without_ray(*, report=False):
-    """Let searches train in this process for the length of the block; `report` wants theirs."""
-    with (
-        contextlib.nullcontext() if report else without_reports(),
-        pytest.MonkeyPatch.context() as patch,
-    ):
+        patch.setattr(write_report, "draw_search", lambda *_: ())
         patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setattr(cluster, "running_ray", _running)
+        patch.setattr(ray_resources, "running_ray", _running)
         patch.setattr(execution, "_tuner", Tuner)
         patch.setattr(trainable, "limit_process", lambda cpus, gpus: None)
         patch.setattr(FakeWorker, "die", _die)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tauopt.config.dataset import Simulation
-from tauopt.simulate.plan import plan_files
-from tauopt.simulate.produce import simulate_candidates
+from tauopt.config.settings.dataset import Simulation
+from tauopt.simulate.sample_plan import plan_files
+from tauopt.simulate.simulate_file import simulate_candidates
 from tauopt.simulate.taus import decay_bank
 
 SETTINGS = Simulation(taus=1, jets=1, seed=5)

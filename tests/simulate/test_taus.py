@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from tauopt.simulate.columns import total
 from tauopt.simulate.events import open_source
 from tauopt.simulate.particles import Particles
-from tauopt.simulate.table import total
 from tauopt.simulate.taus import Taus, boost, draw_decays, random_rotations, visible_taus
 from tests.simulate.conftest import plan_of
 

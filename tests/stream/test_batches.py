@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tauopt.config.experiment import Task
-from tauopt.dataset.inputs import input_spec, task_labels
-from tauopt.dataset.prepared import PreparedDataset, open_dataset
+from tauopt.config.settings.experiment import Task
+from tauopt.dataset.network_inputs import input_spec, task_labels
+from tauopt.dataset.prepared_dataset import PreparedDataset, open_dataset
 from tauopt.errors import CorruptError
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.training.rungs import Growth, Rungs

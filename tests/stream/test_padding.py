@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numba import types
 
 import tauopt
-from tauopt.stream.compiled import compiled
+from tauopt.stream.compiled_loops import compiled
 from tauopt.stream.padding import pad_into, take_into
 
 PACKAGE = Path(tauopt.__file__).parent

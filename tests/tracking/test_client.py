@@ -12,7 +12,7 @@ import pytest
 
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking import client as door
-from tauopt.tracking.schema import is_current, newest_revisions
+from tauopt.tracking.sqlite_schema import is_current, newest_revisions
 
 
 @pytest.fixture(autouse=True)

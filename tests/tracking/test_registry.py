@@ -14,7 +14,7 @@ import pytest
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError, InvalidNameError, ServiceError
 from tauopt.tracking import registry, runs
-from tauopt.tracking.packing import pack_model
+from tauopt.tracking.model_packing import pack_model
 from tauopt.tracking.replay import Child
 from tauopt.tracking.retries import again
 from tauopt.tracking.shipper import Shipper

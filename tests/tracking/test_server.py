@@ -13,7 +13,7 @@ import pytest
 from tauopt.errors import ServiceError
 from tauopt.tracking import client as door
 from tauopt.tracking import runs
-from tauopt.tracking.pages import pages
+from tauopt.tracking.mlflow_pages import pages
 from tauopt.tracking.replay import Child
 from tauopt.tracking.saved_view import save_view
 from tauopt.tracking.server import serving

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tauopt.tracking import runs
-from tauopt.tracking.limits import clean
+from tauopt.tracking.mlflow_limits import clean
 from tauopt.tracking.replay import SHIPPED, Child, Replay, Wanted
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SPOOL, SpoolTracker, read_records

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..undrawn import without_figures
+from tests.undrawn import without_figures
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from tauopt.errors import Interrupted
-from tauopt.models.saving import load_model
+from tauopt.models.model_file import load_model
 from tauopt.training.checkpoints import load_checkpoint
-from tauopt.training.trainee import Trainee
-from tauopt.training.trial import run_trial
+from tauopt.training.train_step import Trainee
+from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import prepared_dataset
-from tests.training.test_pace import slow_rate
+from tests.training.test_learning_rate import slow_rate
 from tests.training.toys import Recorder, machine, plan, train_and_be_killed
 
 CYCLE = {

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from tauopt.config.objective import parse_cost
-from tauopt.models.build import build_model
+from tauopt.config.settings.objective import parse_cost
+from tauopt.models.build_model import build_model
 from tauopt.training.latency import WARM_UP, copy_of, latencies, latency, one_core
 from tauopt.training.prediction import Predictor
 from tests.models.specs import SMALL, batch, by_default, spec_for

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import softmax
 
-from tauopt.config.experiment import Training
+from tauopt.config.settings.experiment import Training
 from tauopt.training.losses import keras_loss, mean_loss
 
 SETTINGS = [

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from scipy.special import softmax
 
-from tauopt.config.experiment import Training
-from tauopt.config.inputs import InputSpec
-from tauopt.models.build import build_model
+from tauopt.config.settings.experiment import Training
+from tauopt.config.settings.inputs import InputSpec
+from tauopt.models.build_model import build_model
 from tauopt.training.losses import keras_loss, mean_loss
 from tests.models.specs import SMALL, batch, spec_for
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tauopt.training.trial import run_trial
+from tauopt.training.train_trial import run_trial
 from tests.models.specs import by_default
 from tests.prepared_factory import prepared_dataset
 from tests.training import toys

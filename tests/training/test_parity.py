@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tauopt.config.experiment import Experiment
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.experiment import Experiment
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.stream import batches as stream
 from tauopt.training import precision
-from tauopt.training.material import Data, Machine
+from tauopt.training.network_and_data import Data, Machine
 from tauopt.training.rungs import Rungs, Segment
 from tests.prepared_factory import CLASSES, SIGNAL, prepared_dataset
 from tests.training.plain_steps import (

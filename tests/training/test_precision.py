@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tauopt.config.experiment import Training
+from tauopt.config.settings.experiment import Training
 from tauopt.errors import TrialFailed, UsageError
-from tauopt.models.build import build_model
-from tauopt.models.saving import load_model
+from tauopt.models.build_model import build_model
+from tauopt.models.model_file import load_model
 from tauopt.training import precision
-from tauopt.training.fitting import fit
-from tauopt.training.trial import run_trial
+from tauopt.training.fit_segment import fit
+from tauopt.training.train_trial import run_trial
 from tests.models.specs import MODES, SMALL, batch, by_default, one_hot, spec_for
 from tests.prepared_factory import prepared_dataset
-from tests.training.test_trial import result
+from tests.training.test_train_trial import result
 from tests.training.toys import Recorder, machine, plan
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauopt.config.experiment import Training
+from tauopt.config.settings.experiment import Training
 from tauopt.training.rungs import Growth, Rungs, Segment
 
 rungs = st.builds(

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from tauopt.models.saving import load_model
-from tauopt.training import trial
+from tauopt.models.model_file import load_model
+from tauopt.training import train_trial
 from tauopt.training.latency import latencies
 from tauopt.training.prediction import Predictor
-from tauopt.training.trial import run_trial
+from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import prepared_dataset
 from tests.training.toys import Recorder, plan
 
@@ -85,7 +85,7 @@ def test_latency_is_that_of_the_saved_network_with_its_weights(
         measured.append((inputs, network, predictor.calling(inputs)()))
         return latencies(costs, network, inputs, predictor=predictor)
 
-    monkeypatch.setattr(trial, "latencies", listening)
+    monkeypatch.setattr(train_trial, "latencies", listening)
     the_plan = plan(finished[0].dataset, tmp_path / "t", costs=COSTS, epochs=2, **knobs)
     reports = list(run_trial(the_plan, tracker=Recorder()))
     saved = load_model(the_plan.folder / "best.keras")

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tauopt.config.experiment import Objective, Task
-from tauopt.dataset.prepared import open_dataset
+from tauopt.config.settings.experiment import Objective, Task
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
-from tauopt.evaluation.predictions import Predictions
-from tauopt.models.saving import load_model
-from tauopt.training.material import Data
-from tauopt.training.trial import run_trial
+from tauopt.metrics.predictions import Predictions
+from tauopt.models.model_file import load_model
+from tauopt.training.network_and_data import Data
+from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import CLASSES, SIGNAL, prepared_dataset
 from tests.training.toys import Recorder, plan
 from tests.undrawn import with_figures
@@ -103,7 +103,7 @@ def test_fakes_and_modes_are_told_apart_together(dataset, tmp_path, heads, train
 
 def test_the_validation_loss_is_the_training_loss_on_the_same_candidates(dataset, tmp_path):
     """In two parts, with class weights: numpy's loss against Keras's own evaluation."""
-    from tauopt.training.material import Machine
+    from tauopt.training.network_and_data import Machine
 
     task = Task(classes=each(*CLASSES), signal=SIGNAL, heads="two")
     the_plan = planned(dataset, tmp_path, task=task, mode_weight=2.0)

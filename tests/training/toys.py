@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tauopt.config.dataset import Dataset
-from tauopt.config.experiment import Experiment
-from tauopt.training.protocols import TrialPlan
+from tauopt.config.settings.dataset import Dataset
+from tauopt.config.settings.experiment import Experiment
+from tauopt.training.trial_protocols import TrialPlan
 from tests.prepared_factory import CLASSES, SIGNAL
 
 ROOT = Path(__file__).parents[2]
@@ -85,8 +85,8 @@ def plan(
 
 def machine(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
     """Return what a trial trains with, and its data and rungs."""
-    from tauopt.dataset.prepared import open_dataset
-    from tauopt.training.material import Data, Machine
+    from tauopt.dataset.prepared_dataset import open_dataset
+    from tauopt.training.network_and_data import Data, Machine
     from tauopt.training.rungs import Rungs
 
     the_plan = plan(dataset, dataset.parent / "unused", **training)
@@ -106,7 +106,7 @@ def train_and_be_killed(dataset: Path, folder: Path, *, after: int, **settings: 
     script = f"""
 import os, signal
 from pathlib import Path
-from tauopt.training.trial import run_trial
+from tauopt.training.train_trial import run_trial
 from tests.training.toys import Recorder, plan
 
 class Killer(Recorder):

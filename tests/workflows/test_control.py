@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tauopt.errors import Interrupted, ServiceError, UsageError
-from tauopt.search import wishes
 from tauopt.search.driver import run_search
-from tauopt.search.storage import open_storage
-from tauopt.search.study import open_study
+from tauopt.study import control_requests
+from tauopt.study.open_study import open_study
+from tauopt.study.study_storage import open_storage
 from tauopt.tracking.client import connect
 from tauopt.workflows.control import extend, resume, stop
 from tests.search.fake_worker import FakeWorker
@@ -34,7 +34,7 @@ def services(request, tmp_path_factory):
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
         patch.setattr(FakeWorker, "pause_s", 0.05)
-        patch.setattr(wishes, "_EVERY_S", 0.1)
+        patch.setattr(control_requests, "_EVERY_S", 0.1)
         with contextlib.nullcontext() if with_ray else without_ray():
             yield
 
@@ -63,7 +63,7 @@ def heard(folder, acted):
         over = acted.done()
         attributes = study_of(folder).user_attrs
         if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
-            time.sleep(2 * wishes._EVERY_S)  # when the driver goes on, it looks first
+            time.sleep(2 * control_requests._EVERY_S)  # when the driver goes on, it looks first
             return
         if over:
             return

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
 from tauopt.errors import ServiceError
-from tauopt.tracking.check import check_closed
+from tauopt.tracking.self_test import check_closed
 from tauopt.workflows import doctor
 
 
@@ -111,7 +111,7 @@ def test_study_storage_is_tried_without_a_trace(tmp_path, monkeypatch):
 def test_gpus_that_tensorflow_does_not_see_are_told(monkeypatch):
     assert finding("_tensorflow").status == "ok"
     monkeypatch.setattr(doctor, "_gpus_there", lambda: 2)
-    monkeypatch.setattr("tauopt.models.devices.gpus", list)
+    monkeypatch.setattr("tauopt.models.visible_gpus.gpus", list)
     told = finding("_tensorflow")
     assert told.status == "failed"
     assert "CUDA_VISIBLE_DEVICES" in told.detail
@@ -195,7 +195,7 @@ def test_a_check_in_a_process_of_its_own_tells_its_finding_and_nothing_else(tmp_
 @pytest.mark.parametrize(("nice", "said"), [("0", "at the niceness of"), ("15", "niceness=15")])
 def test_how_trials_give_way_to_other_work_is_said(monkeypatch, nice, said):
     monkeypatch.setenv("RAY_worker_niceness", nice)
-    monkeypatch.setattr("tauopt.search.check.check_ray", lambda: (2.0, 0.0))
+    monkeypatch.setattr("tauopt.search.self_test.check_ray", lambda: (2.0, 0.0))
     assert said in finding("_ray").detail
 
 

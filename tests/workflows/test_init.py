@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
-from tauopt.config.catalogue import catalogue
 from tauopt.config.load import read_experiment
+from tauopt.config.settings.network_catalogue import catalogue
 from tauopt.errors import ConfigError, InvalidNameError, UsageError
 from tauopt.workflows.init import init
 from tauopt.workflows.inspect import inspect_files
-from tauopt.workflows.proposal import FILL_IN, propose
+from tauopt.workflows.propose_dataset import FILL_IN, propose
 from tauopt.workflows.validate import validate
 from tests import ntuples_factory as factory
 from tests.models.specs import spec_of_data
@@ -45,7 +45,7 @@ SELDOM = [(type_, data) for type_ in TYPES for data in DATA if (type_, data) not
     ("type_", "data"), [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in SELDOM)]
 )
 def test_the_default_point_is_a_network_of_its_data(type_, data, tmp_path):
-    from tauopt.models.build import build_model
+    from tauopt.models.build_model import build_model
 
     begun = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
     experiment = read_experiment(begun.path).base

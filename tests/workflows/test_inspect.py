@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tauopt.config.load import read_dataset
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import ConfigError, DataError
-from tauopt.ntuples.files import expand
+from tauopt.ntuples.input_globs import expand
 from tauopt.workflows.inspect import Branch, Table, _Sample, inspect_file
 from tauopt.workflows.prepare import prepare
-from tauopt.workflows.proposal import FILL_IN, choose, propose
+from tauopt.workflows.propose_dataset import FILL_IN, choose, propose
 from tauopt.workflows.validate import validate
 from tests import ntuples_factory as factory
 

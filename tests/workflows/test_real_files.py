@@ -19,13 +19,13 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
-from tauopt.ntuples.formats import open_source
+from tauopt.ntuples.file_formats import open_source
 from tauopt.physics.jagged import Jagged
 from tauopt.workflows.inspect import inspect_file
 from tauopt.workflows.prepare import prepare
-from tauopt.workflows.proposal import FILL_IN, choose, propose
+from tauopt.workflows.propose_dataset import FILL_IN, choose, propose
 
 REAL = os.environ.get("TAUOPT_REAL_DATA", "")
 LIMIT_S = 10

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
-from tauopt.deploy.reference import find_trial
 from tauopt.durable import locked
 from tauopt.errors import DataError, LockedError
+from tauopt.evaluation.find_trial import find_trial
 from tauopt.tracking.client import connect
 from tauopt.tracking.replay import RUN, SHIPPED
 from tauopt.workflows.gc import gc

@@ -8,10 +8,10 @@ import pytest
 
 from tauopt.durable import locked
 from tauopt.errors import UsageError
-from tauopt.search.order import LOCK
-from tauopt.search.report import figures
+from tauopt.report import report_figures
+from tauopt.study.search_setup import LOCK
 from tauopt.workflows.report import report
-from tests.search.report.studies import eventful
+from tests.report.studies import eventful
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def own_storage(monkeypatch):
 @pytest.fixture(autouse=True)
 def one_figure(monkeypatch):
     """Each costs a fifth of a second, and of them nothing is claimed here."""
-    whole = figures.plan
-    monkeypatch.setattr(figures, "plan", lambda facts: whole(facts)[:1])
+    whole = report_figures.plan
+    monkeypatch.setattr(report_figures, "plan", lambda facts: whole(facts)[:1])
 
 
 def test_it_writes_into_the_search_s_folder_or_where_it_is_told(tmp_path):

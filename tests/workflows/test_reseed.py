@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
 from tauopt.errors import DataError, UsageError
-from tauopt.workflows.dry_run import dry_run
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.reseed import reseed
 from tauopt.workflows.search import search
+from tauopt.workflows.search_dry_run import dry_run
 from tests.workflows.tiny_search import EXPERIMENT, searched
 
 

@@ -3,16 +3,16 @@ import json
 import pytest
 
 from tauopt.config.load import read_experiment
-from tauopt.dataset.prepared import open_dataset
+from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.durable import locked
 from tauopt.errors import ConfigError, UsageError
-from tauopt.search.order import LOCK
-from tauopt.search.storage import open_storage
-from tauopt.search.study import TRIALS, start_study
-from tauopt.search.trials import Trials
-from tauopt.workflows.dry_run import dry_run
+from tauopt.study.open_study import TRIALS, start_study
+from tauopt.study.search_setup import LOCK
+from tauopt.study.study_storage import open_storage
+from tauopt.study.trial_queue import Trials
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.search import reports_of, resume_command, search
+from tauopt.workflows.search_dry_run import dry_run
 from tauopt.workflows.status import lock_holder, status
 from tests.ntuples_factory import columns, write
 from tests.prepared_factory import prepared_dataset

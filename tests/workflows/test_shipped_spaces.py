@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tauopt.config.load import read_experiment
-from tauopt.config.networks import group_lengths
-from tauopt.search.suggest import random_point
+from tauopt.config.settings.networks import group_lengths
+from tauopt.study.suggest import random_point
 from tests.models.specs import spec_of_data
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def test_the_default_and_random_points_resolve(path):
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_the_default_point_is_a_network_of_its_data(path):
-    from tauopt.models.build import build_model
+    from tauopt.models.build_model import build_model
 
     experiment = read_experiment(path).base
     model = build_model(spec_of_data(experiment), experiment.model, seed=1)

@@ -1,0 +1,121 @@
+"""The figure of a validation: are p-values of chunks against their splits those of chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from tauopt.figures.figure_style import LINES, MARKERS, Points, Sample, rounded, styled
+from tauopt.figures.panels import PLAIN, pair_of_panels, title
+
+BINS = 20
+_NAMED = 3
+"""Smallest p-values that are told by name."""
+_LEAST = 1e-16
+"""Smallest p-value that is drawn."""
+
+
+@styled
+def validation_figure(report: Mapping[str, Any], *, sample: Sample) -> tuple[Figure, Points]:
+    """Draw the p-values of all tests: their distribution, and how small the smallest are.
+
+    Args:
+        report: as `prepare` writes it and `validate-data` prints it.
+        sample: what it is of.
+    Raises:
+        ValueError: the report holds no tests.
+    """
+    by_split = {split: _p_values(one["p"]) for split, one in report["splits"].items()}
+    by_split = {split: found for split, found in by_split.items() if found}
+    if not by_split:
+        raise ValueError("expected a report with tests, got none")
+    figure, (left, right) = pair_of_panels()
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    points: Points = {"tests": report["tests"], "edges": rounded(edges), "splits": {}}
+    for number, (split, found) in enumerate(by_split.items()):
+        p = np.array([one[0] for one in found])
+        share = np.histogram(p, edges)[0] / len(p)
+        left.stairs(share, edges, label=split, linewidth=1.5, **LINES[number % len(LINES)])
+        _tail(right, found, number)
+        points["splits"][split] = {"share": rounded(share), "p": rounded(np.sort(p))}
+    left.axhline(1 / BINS, color="#777777", linewidth=1, zorder=0)
+    left.set_xlim(0, 1)
+    left.set_ylim(0, 1.3 * max(max(one["share"]) for one in points["splits"].values()))
+    left.set_xlabel("p-value of a test", fontsize=12)
+    left.set_ylabel(f"Fraction of tests in 1/{BINS}")
+    left.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    left.yaxis.set_major_formatter(PLAIN)
+    _tail_axes(right, by_split, level=report["level"] / report["tests"])
+    _headings(figure, left, right, report=report, sample=sample)
+    return figure, points
+
+
+def _p_values(variables: Mapping[str, Any]) -> list[tuple[float, str]]:
+    """Return all p-values of a split with what was tested, smallest first."""
+    return sorted(
+        (p, f"{variable}, {part}")
+        for variable, tests in variables.items()
+        for parts in tests.values()
+        for part, p in parts.items()
+    )
+
+
+def _tail(axes: Axes, found: list[tuple[float, str]], number: int) -> None:
+    """Draw sorted p-values against those expected of as many independent tests."""
+    expected: NDArray[np.float64] = (np.arange(len(found)) + 0.5) / len(found)
+    p = np.maximum([one[0] for one in found], _LEAST)
+    style = LINES[number % len(LINES)]
+    marker = MARKERS[number % len(MARKERS)]
+    axes.plot(
+        expected, p, marker=marker, markersize=4, linestyle="none", color=style["color"],
+        fillstyle="none",
+    )  # fmt: skip
+
+
+def _tail_axes(
+    axes: Axes, by_split: Mapping[str, list[tuple[float, str]]], *, level: float
+) -> None:
+    """Mark what is expected of chance, and what is refused."""
+    first = 0.5 / max(map(len, by_split.values()))
+    lowest = max(_LEAST, min(found[0][0] for found in by_split.values()))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.plot([first, 1], [first, 1], color="#777777", linewidth=1, zorder=0)
+    axes.axhspan(_LEAST / 100, level, color="#dddddd", zorder=0, linewidth=0)
+    axes.text(0.97, level / 1.5, "refused", ha="right", va="top", fontsize=10.5)
+    axes.set_xlim(first / 1.5, 1.2)
+    axes.set_ylim(min(lowest, level) / 10, 1.5)
+    axes.set_xlabel("p-value expected of chance, in this order", fontsize=12)
+    axes.set_ylabel("p-value found")
+
+
+def _headings(
+    figure: Figure, left: Axes, right: Axes, *, report: Mapping[str, Any], sample: Sample
+) -> None:
+    candidates = sum(sum(one["candidates"].values()) for one in report["splits"].values())
+    parts = sum(len(one["candidates"]) for one in report["splits"].values())
+    every = [one for split in report["splits"].values() for one in _p_values(split["p"])]
+    smallest = "\n".join(f"{p:.2g}: {what}" for p, what in sorted(every)[:_NAMED])
+    right.text(0.97, 0.3, smallest, transform=right.transAxes, ha="right", va="bottom", fontsize=8)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        names,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.935),
+        ncols=3,
+        title=(
+            f"N = {candidates:,} in {parts} parts, each against the rest of its split; "
+            f"{report['tests']:,} tests with weights and without;\nmany variables go together, so "
+            "p-values scatter more than independent ones"
+        ),
+        fontsize=10.5,
+        title_fontsize=9.5,
+    )
+    title(figure, (left, right), where=f"{sample.name}, all splits")

@@ -1,0 +1,183 @@
+"""Figures of several trials on top of each other: curves, one working point in bins, training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tauopt.figures.figure_style import LINES, Points, Sample, label, new_figure, rounded, styled
+from tauopt.figures.panels import main_and_ratio, plain_ticks, ratio_axes, seen_unit
+from tauopt.figures.performance.profile_figures import TEXTS, axes_of, series, x_axis, y_limits
+from tauopt.figures.performance.roc_figures import roc_ratio_figure
+from tauopt.metrics.efficiency_profiles import profile
+from tauopt.metrics.score_cuts import named, plain_points
+from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.standard_metrics import PRONGS, chosen_prongs
+from tauopt.metrics.variable_axes import Axis
+
+EFFICIENCY = 0.75
+"""Signal efficiency at which rejections are drawn in bins where none is asked for."""
+VARIABLES = ("pt", "eta", "mu")
+Page = tuple[str, Figure, dict[str, Any]]
+
+
+def pages(
+    contenders: Sequence[Contender],
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    *,
+    objective: str,
+    sample: Sample,
+    rng: np.random.Generator,
+    efficiencies: Sequence[float] = (EFFICIENCY,),
+) -> Iterator[Page]:
+    """Draw all figures of a comparison.
+
+    Args:
+        contenders: the base and the others, on the same candidates.
+        histories: name -> the trial's reports; those without any are left out.
+        objective: of the trials, by its name in the reports.
+        sample: what the candidates are.
+        rng: of the bootstraps.
+        efficiencies: of the signal, at which rejections are drawn in bins.
+    Yields:
+        name, figure and points.
+    """
+    if contenders[0].predictions.has_background:
+        for suffix, chosen, of in _by_prongs(contenders, sample):
+            least = min(efficiencies)
+            drawn = roc_ratio_figure(chosen, sample=of, rng=rng, base=0, least=least)
+            yield f"roc{suffix}", *drawn
+            for at in efficiencies:
+                which = f"_at_{at:g}" if len(efficiencies) > 1 else ""
+                for name, figure, points in _in_bins(chosen, at, sample=of, rng=rng):
+                    yield f"{name}{which}{suffix}", figure, points
+    known = {name: reports for name, reports in histories.items() if reports}
+    if known:
+        yield "training", *overlaid_training(known, objective=objective, sample=sample)
+
+
+def _by_prongs(
+    contenders: Sequence[Contender], sample: Sample
+) -> Iterator[tuple[str, list[Contender], Sample]]:
+    """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
+    first = contenders[0].predictions
+    yield "", list(contenders), sample
+    for prongs in PRONGS:
+        if chosen_prongs(first, prongs) is not None:
+            mask = first.columns["prongs"] == prongs
+            where = f"{sample.selection}, {prongs}-prong"
+            yield (
+                f"_{prongs}p",
+                [one.where(mask) for one in contenders],
+                replace(sample, selection=where),
+            )
+
+
+def _in_bins(
+    contenders: Sequence[Contender], at: float, *, sample: Sample, rng: np.random.Generator
+) -> Iterator[Page]:
+    """Draw rejections at one signal efficiency against every variable that there is."""
+    decided = [_at_one_point(one, at) for one in contenders]
+    for axis in axes_of(decided[0], VARIABLES, "rejection"):
+        drawn = overlaid_profile(decided, axis, sample=sample, rng=rng)
+        if drawn is not None:
+            yield f"rejection_{axis.name}", *drawn
+
+
+def _at_one_point(one: Contender, at: float) -> Contender:
+    """Give a contender one plain cut with this signal efficiency for each number of prongs."""
+    wanted = dict.fromkeys((0, *PRONGS), named((at,)))
+    points = plain_points(one.predictions, efficiencies=wanted)
+    passes = points.passes(one.predictions.score, dict(one.predictions.columns))
+    return replace(one, passes=passes)
+
+
+@styled
+def overlaid_profile(
+    contenders: Sequence[Contender], axis: Axis, *, sample: Sample, rng: np.random.Generator
+) -> tuple[Figure, Points] | None:
+    """Draw the background rejection of several trials in bins, and the ratios to the first.
+
+    Args:
+        contenders: each with one working point of the same signal efficiency.
+        axis: of a spectator.
+        sample: what they are.
+        rng: of the bootstrap.
+    Returns:
+        figure and points; None where there are no candidates.
+    """
+    base, *others = contenders
+    found = profile(contenders, axis, "rejection", rng=rng)
+    if found.empty:
+        return None
+    ratios = {
+        one.name: next(iter(profile([one, base], axis, "rejection", rng=rng).ratios.values()))
+        for one in others
+    }
+    (point,) = base.passes
+    text = (
+        f"N = {int(found.counts.sum()):,} background, at {point} signal efficiency\n"
+        f"{sample.weights}; errors: 68 %, statistical"
+    )
+    figure, main, below = main_and_ratio(ratio=True)
+    for number, (name, of) in enumerate(found.values.items()):
+        look: dict[str, Any] = {"number": number - 1, "hollow": number > 0, "aside": number}
+        series(main, axis, of[point], text=name, **look)
+        if below is not None and name in ratios:
+            series(below, axis, ratios[name], text="", **look)
+    if below is not None:
+        ratio_axes(below, [one for of in ratios.values() for one in of], to=base.name)
+    y_limits(main, found)
+    x_axis(below or main, axis)
+    main.set_ylabel(TEXTS["rejection"])
+    main.legend(loc="upper center", title=text, fontsize=9.5, ncols=min(3, len(contenders)))
+    figure.align_ylabels()
+    label(main, sample)
+    plain = {name: [one.triple if one else None for one in of] for name, of in ratios.items()}
+    return figure, {"note": text, **found.as_json(), "ratios": {"to": base.name, "of": plain}}
+
+
+@styled
+def overlaid_training(
+    histories: Mapping[str, Sequence[Mapping[str, float]]], *, objective: str, sample: Sample
+) -> tuple[Figure, Points]:
+    """Draw validation loss and objective of several trials against the candidates seen.
+
+    Args:
+        histories: name -> reports with `candidates_seen`, `val_loss` and perhaps the objective.
+        objective: its name in the reports.
+        sample: for the label.
+    """
+    figure, (above, below) = new_figure(rows=2)
+    points: Points = {"objective": objective, "trials": {}}
+    most = {key: _largest(histories, key) for key in ("candidates_seen", "val_loss", objective)}
+    unit, divisor = seen_unit(most["candidates_seen"])
+    for number, (name, reports) in enumerate(histories.items()):
+        columns = {
+            key: np.array([float(report.get(key, np.nan)) for report in reports])
+            for key in ("candidates_seen", "val_loss", objective)
+        }
+        x = columns["candidates_seen"] / divisor
+        above.plot(x, columns["val_loss"], label=name, **LINES[number])
+        below.plot(x, columns[objective], **LINES[number])
+        points["trials"][name] = {
+            key: [None if not np.isfinite(v) else v for v in rounded(values)]
+            for key, values in columns.items()
+        }
+    plain_ticks(above, "y", most=most["val_loss"], text="Validation loss")
+    plain_ticks(below, "y", most=most[objective], text=objective)
+    plain_ticks(below, "x", most=most["candidates_seen"] / divisor, text=unit)
+    above.legend(loc="upper right")
+    above.margins(x=0.03, y=0.25)
+    figure.align_ylabels()
+    label(above, replace(sample, selection="training"))
+    return figure, points
+
+
+def _largest(histories: Mapping[str, Sequence[Mapping[str, float]]], name: str) -> float:
+    every = [abs(report.get(name, 0.0)) for reports in histories.values() for report in reports]
+    return max((value for value in every if np.isfinite(value)), default=0.0)

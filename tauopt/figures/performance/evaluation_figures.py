@@ -1,0 +1,169 @@
+"""All figures of an evaluation, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tauopt.figures.figure_style import Sample
+from tauopt.figures.performance.calibration_figure import as_trained, calibration_figure
+from tauopt.figures.performance.flatness_figure import flatness_figure
+from tauopt.figures.performance.one_against_rest_figure import one_against_rest_figure
+from tauopt.figures.performance.overtraining_figure import overtraining_figure
+from tauopt.figures.performance.permutation_importance_figure import importance_figure
+from tauopt.figures.performance.profile_figures import axes_of, profile_figure
+from tauopt.figures.performance.roc_figures import roc_ratio_figure
+from tauopt.figures.performance.trial_figures import confusion_figure, training_figure
+from tauopt.metrics.efficiency_profiles import Kind
+from tauopt.metrics.permutation_importance import Importance
+from tauopt.metrics.predictions import Predictions
+from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
+from tauopt.metrics.variable_axes import VARIABLES
+
+_OF_ALL = ("prongs", "decay_mode")
+"""Variables that go with prongs, drawn for all candidates together."""
+_FLAT = ("pt", "eta", "mu")
+"""Variables in which working points are wanted flat."""
+_AS_TRAINED = "classes as in training"
+Page = tuple[str, Figure, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """All that is drawn of a trial.
+
+    Attributes:
+        contenders: the trial and perhaps its reference, decided, on the same candidates.
+        sample: what these are.
+        bins: spectators that efficiencies are drawn against; those that are lacking are left out.
+        efficiencies: of the signal, at which rejections are measured.
+        train: candidates of the training split, chosen alike.
+        history: the trial's reports.
+        objective: of the trial, by its name in `history`.
+        importances: of groups and features.
+        permuted: the candidates that these were found with.
+    """
+
+    contenders: Sequence[Contender]
+    sample: Sample
+    bins: Sequence[str] = VARIABLES
+    efficiencies: Sequence[float] = EFFICIENCIES
+    train: Predictions | None = None
+    history: Sequence[Mapping[str, float]] = ()
+    objective: str = ""
+    importances: Sequence[Importance] = ()
+    permuted: Predictions | None = None
+
+    @property
+    def first(self) -> Predictions:
+        """What the trial says."""
+        return self.contenders[0].predictions
+
+
+def pages(subject: Subject, *, rng: np.random.Generator) -> Iterator[Page]:
+    """Draw all figures.
+
+    Args:
+        subject: what is drawn.
+        rng: of the bootstraps.
+    Yields:
+        name, figure and points.
+    Raises:
+        DataError: one class only.
+    """
+    if subject.first.has_background:
+        yield from _curves(subject, rng)
+        yield from _profiles(subject, rng)
+    yield from _classes(subject, rng)
+    yield from _training(subject)
+    yield from _importances(subject)
+
+
+def _curves(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
+    for suffix, chosen, sample in _by_prongs(subject):
+        yield (
+            f"roc{suffix}",
+            *roc_ratio_figure(chosen, sample=sample, rng=rng, least=min(subject.efficiencies)),
+        )
+    if subject.train is not None:
+        drawn = overtraining_figure(subject.train, subject.first, sample=subject.sample)
+        yield "scores", *drawn
+
+
+def _by_prongs(subject: Subject) -> Iterator[tuple[str, list[Contender], Sample]]:
+    """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
+    yield "", list(subject.contenders), subject.sample
+    for prongs in PRONGS:
+        if chosen_prongs(subject.first, prongs) is not None:
+            mask = subject.first.columns["prongs"] == prongs
+            where = f"{subject.sample.selection}, {prongs}-prong"
+            chosen = [one.where(mask) for one in subject.contenders]
+            yield f"_{prongs}p", chosen, replace(subject.sample, selection=where)
+
+
+def _profiles(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
+    """Draw efficiencies and rejections; where there are prongs, for each number of them."""
+    parts = list(_by_prongs(subject))
+    for suffix, chosen, sample in parts[1:] or parts:
+        names = [name for name in subject.bins if not suffix or name not in _OF_ALL]
+        yield from _against(chosen, names, suffix=suffix, sample=sample, rng=rng)
+        flat = axes_of(chosen[0], [name for name in names if name in _FLAT])
+        if flat:
+            yield f"flatness{suffix}", *flatness_figure(chosen, flat, sample=sample, rng=rng)
+    if parts[1:]:
+        names = [name for name in subject.bins if name in _OF_ALL]
+        yield from _against(subject.contenders, names, suffix="", sample=subject.sample, rng=rng)
+
+
+def _against(
+    contenders: Sequence[Contender],
+    bins: Sequence[str],
+    *,
+    suffix: str,
+    sample: Sample,
+    rng: np.random.Generator,
+) -> Iterator[Page]:
+    kinds: tuple[Kind, ...] = ("efficiency", "rejection")
+    for kind in kinds:
+        for axis in axes_of(contenders[0], bins, kind):
+            drawn = profile_figure(contenders, axis, kind, sample=sample, rng=rng)
+            if drawn is not None:
+                yield f"{kind}_{axis.name}{suffix}", *drawn
+
+
+def _classes(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
+    """Draw what is told apart: confusion, each class against the rest, calibration."""
+    sample, first = subject.sample, subject.contenders[0]
+    balanced = sample
+    if first.factors:
+        balanced = replace(sample, weights=f"{sample.weights}, {_AS_TRAINED}")
+    yield "confusion_by_true", *confusion_figure(first.predictions, sample=sample)
+    drawn = confusion_figure(as_trained(first), sample=balanced, by="predicted")
+    yield "confusion_by_predicted", *drawn
+    if len(first.predictions.classes) > 2:
+        drawn = one_against_rest_figure(subject.contenders, sample=sample, rng=rng)
+        yield "one_against_rest", *drawn
+    yield "calibration", *calibration_figure(subject.contenders, sample=balanced, rng=rng)
+
+
+def _training(subject: Subject) -> Iterator[Page]:
+    if subject.history:
+        sample = replace(subject.sample, selection="training")
+        text = f"{len(subject.history)} reports; objective on the validation split"
+        drawn = training_figure(
+            subject.history, objective=subject.objective, sample=sample, text=text
+        )
+        yield "training", *drawn
+
+
+def _importances(subject: Subject) -> Iterator[Page]:
+    if subject.permuted is None:
+        return
+    for name, whole in {"importance_groups": True, "importance_features": False}.items():
+        chosen = [one for one in subject.importances if one.whole == whole]
+        yield name, *importance_figure(chosen, subject.permuted, sample=subject.sample)

@@ -1,0 +1,112 @@
+"""Each class against all others: the curves of a network that tells several apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tauopt.figures.figure_style import (
+    Points,
+    Sample,
+    curve_style,
+    headroom,
+    label,
+    log_y,
+    rounded,
+    styled,
+)
+from tauopt.figures.panels import free_for, main_and_ratio, ratio_axes, top_of, triples
+from tauopt.figures.performance.trial_figures import ROC_GRID
+from tauopt.metrics.binned_counts import columns_of
+from tauopt.metrics.paired_curves import paired_curves
+from tauopt.metrics.predictions import Predictions
+from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.scored_trial import Contender
+
+_FEW = 6
+"""Classes up to which letters of the legend are of the usual size."""
+
+
+def against_rest(predictions: Predictions, name: str) -> Predictions | None:
+    """Return one class as signal and all others as background; the score is its probability.
+
+    Classes of the rest weigh the same each, so that the most frequent one does not hide others.
+    None where the class, or all others, have no positive sum of weights.
+    """
+    index = predictions.classes.index(name)
+    sums = np.bincount(predictions.labels, predictions.weights, minlength=len(predictions.classes))
+    there = sums > 0
+    if not there[index] or there.sum() < 2:
+        return None
+    kept = predictions.where(there[predictions.labels])
+    factors = np.where(there, 1.0 / np.where(there, sums, 1.0), 0.0) * len(kept) / there.sum()
+    chosen = kept.probabilities[:, index]
+    return Predictions(
+        np.stack([1.0 - chosen, chosen], axis=1),
+        (kept.labels == index).astype(np.int16),
+        kept.weights * factors[kept.labels],
+        classes=("rest", name),
+        signal=(name,),
+        columns=kept.columns,
+    )
+
+
+@styled
+def one_against_rest_figure(
+    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator
+) -> tuple[Figure, Points]:
+    """Draw the rejection of all other classes against the efficiency of each class.
+
+    Below are ratios to a reference that tells the same classes apart.
+
+    Args:
+        contenders: the trial and perhaps its reference, on the same candidates.
+        sample: what they are.
+        rng: of the bootstraps.
+    """
+    first = contenders[0].predictions
+    same = len(contenders) > 1 and contenders[1].predictions.classes == first.classes
+    figure, main, below = main_and_ratio(ratio=same)
+    text = f"N = {len(first):,}; classes of the rest weigh the same\n{sample.weights}; errors: 68 %"
+    points: Points = {"note": text, "classes": {}, "ratios": {}}
+    tops, ratios = [10.0], []
+    for number, name in enumerate(first.classes):
+        one = against_rest(first, name)
+        if one is None:
+            continue
+        style = curve_style(number)
+        curve = roc(one.score, one.is_signal, one.weights)
+        line = rejections(curve, ROC_GRID)
+        known = np.array([not measured.limit for measured in line])
+        value, low, high = triples(line)[known].T
+        main.plot(ROC_GRID[known], value, label=f"{name}: AUC {auc(curve)}", **style)
+        main.fill_between(ROC_GRID[known], low, high, color=style["color"], alpha=0.13, linewidth=0)
+        tops.append(top_of(line))
+        points["classes"][name] = {
+            "auc": auc(curve).triple,
+            "signal_efficiency": rounded(ROC_GRID),
+            "rejection": columns_of(line),
+        }
+        other = against_rest(contenders[1].predictions, name) if same else None
+        if below is not None and other is not None:
+            found = paired_curves(one, other, ROC_GRID, rng=rng).ratios
+            ratio = [one if there else None for one, there in zip(found, known, strict=True)]
+            below.plot(ROC_GRID, triples(ratio)[:, 0], **style)
+            points["ratios"][name] = columns_of(ratio)
+            ratios += ratio
+    if below is not None:
+        ratio_axes(below, ratios, to=contenders[1].name, most=(0.2, 0.75))
+    log_y(main)
+    main.set_xlim(ROC_GRID[0], 1.0)
+    (below or main).set_xlabel("Efficiency of the class")
+    main.set_ylabel("Rejection of all others")
+    legend = main.legend(
+        loc="upper right", title=text, alignment="right",
+        fontsize=10 if len(points["classes"]) <= _FEW else 8,
+    )  # fmt: skip
+    headroom(main, bottom=1.0, top=max(tops), free=free_for(legend))
+    figure.align_ylabels()
+    label(main, sample)
+    return figure, points

@@ -1,0 +1,136 @@
+"""Scores of the training and the test split: one distribution, if nothing was learned by heart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tauopt.figures.figure_style import (
+    LINES,
+    Points,
+    Sample,
+    headroom,
+    label,
+    log_y,
+    new_figure,
+    rounded,
+    styled,
+)
+from tauopt.figures.performance.trial_figures import SCORE_BINS
+from tauopt.metrics.histogram import Binning, Fractions, Values, fractions
+from tauopt.metrics.predictions import Predictions
+from tauopt.physics.homogeneity import kolmogorov_smirnov, weighted_kolmogorov_smirnov
+
+_FINE = 2000
+"""Quantiles of both samples together between which distribution functions are compared."""
+
+
+def same_distribution(one: Values, other: Values) -> tuple[float, float]:
+    """Compare two weighted samples; return Kolmogorov's distance and its p-value.
+
+    The distance is looked at in 2000 quantiles of both, which can only shorten it. The p-value is
+    that of `physics.homogeneity`, weights and all; NaN where a few candidates hold most weight.
+    """
+    values = np.concatenate([one.values, other.values]).astype(np.float64)
+    weights = np.concatenate([one.weights, other.weights]).astype(np.float64)
+    sizes = np.array([len(one.values), len(other.values)], np.float64)
+    if not sizes.all():
+        return float("nan"), float("nan")
+    edges = np.unique(np.quantile(values, np.arange(1, _FINE) / _FINE))
+    index = np.searchsorted(edges, values, side="right")
+    size = len(edges) + 1
+    part = np.repeat([0, 1], sizes.astype(np.int64))
+    counted = np.bincount(part * size + index, weights, minlength=2 * size)
+    sums = np.asarray(counted, np.float64).reshape(2, size)
+    if (weights == weights[0]).all():
+        found = kolmogorov_smirnov(sums / weights[0])
+    else:
+        squares = np.bincount(index, weights**2, minlength=size)
+        found = weighted_kolmogorov_smirnov(
+            sums, squares.astype(np.float64), sizes=sizes, fourth=float(np.sum(weights**4))
+        )
+    return float(found.statistic[0]), float(found.p[0])
+
+
+@styled
+def overtraining_figure(
+    train: Predictions, test: Predictions, *, sample: Sample
+) -> tuple[Figure, Points]:
+    """Draw the scores of signal and background in the test split, and in training as points.
+
+    Each has unit area; bars and bands are the roots of the sums of squared weights.
+
+    Args:
+        train: candidates of the training split.
+        test: of the test split.
+        sample: what the test candidates are.
+    """
+    figure, axes = new_figure()
+    bins = Binning(np.concatenate([[-1.0], SCORE_BINS, [2.0]]))
+    points: Points = {"edges": rounded(SCORE_BINS), "kinds": {}, "classes": {}}
+    shown = []
+    for number, (kind, is_signal) in enumerate({"background": False, "signal": True}.items()):
+        parts = [_values(one, one.is_signal == is_signal) for one in (train, test)]
+        distance, p = same_distribution(*parts)
+        found = [_densities(part, bins) for part in parts]
+        told = f"KS p = {p:.2g}" if np.isfinite(p) else "KS: too few"
+        _draw(axes, found[0], found[1], number=number, name=f"{kind}, {told}")
+        shown += [one.values for one in found]
+        points["kinds"][kind] = {
+            "train": _columns(found[0]),
+            "test": _columns(found[1]),
+            "ks_distance": _known(distance),
+            "ks_p_value": _known(p),
+        }
+    for index, name in enumerate(test.classes):
+        parts = [_values(one, one.labels == index) for one in (train, test)]
+        distance, p = same_distribution(*parts)
+        points["classes"][name] = {"ks_distance": _known(distance), "ks_p_value": _known(p)}
+    every = np.concatenate(shown)
+    text = f"N = {len(train):,} training, {len(test):,} test\n{sample.weights}; errors: 68 %"
+    points["note"] = text
+    log_y(axes)
+    axes.set_xlim(0.0, 1.0)
+    top = float(every.max())
+    headroom(axes, bottom=max(every[every > 0].min() / 2, top / 1e5), top=2 * top, free=0.3)
+    axes.set_xlabel("Score")
+    axes.set_ylabel("Density")
+    axes.legend(loc="upper center", ncols=2, title=text, columnspacing=1.2, fontsize=10)
+    label(axes, sample)
+    return figure, points
+
+
+def _values(predictions: Predictions, chosen: NDArray[np.bool_]) -> Values:
+    return Values(predictions.score[chosen], predictions.weights[chosen])
+
+
+def _densities(part: Values, bins: Binning) -> Fractions:
+    inside = Values(np.clip(part.values, 0.0, np.nextafter(1.0, 0.0)), part.weights)
+    found = fractions(inside, bins)
+    width = np.diff(SCORE_BINS)
+    return Fractions(found.values[1:-1] / width, found.errors[1:-1] / width)
+
+
+def _draw(axes: Axes, train: Fractions, test: Fractions, *, number: int, name: str) -> None:
+    style = LINES[number]
+    centres = (SCORE_BINS[1:] + SCORE_BINS[:-1]) / 2
+    axes.stairs(test.values, SCORE_BINS, label=f"test: {name}", linewidth=1.6, **style)
+    low, high = test.values - test.errors, test.values + test.errors
+    axes.stairs(high, SCORE_BINS, baseline=np.maximum(low, 0), fill=True, color=style["color"],
+                alpha=0.2, linewidth=0)  # fmt: skip
+    axes.errorbar(
+        centres, train.values, train.errors, fmt="os"[number], color=style["color"],
+        markersize=4, markerfacecolor="white", elinewidth=1.0, label="training",
+    )  # fmt: skip
+
+
+def _columns(found: Fractions) -> dict[str, Any]:
+    return {"density": rounded(found.values), "error": rounded(found.errors)}
+
+
+def _known(value: float) -> float | None:
+    return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -1,0 +1,53 @@
+"""All figures of one trial at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tauopt.figures.figure_style import Sample, note
+from tauopt.figures.performance.trial_figures import (
+    confusion_figure,
+    roc_figure,
+    score_figure,
+    training_figure,
+)
+from tauopt.figures.save_figure import save_figure
+from tauopt.metrics.predictions import Predictions
+
+
+def write_figures(
+    predictions: Predictions,
+    folder: Path,
+    *,
+    sample: Sample,
+    history: Sequence[Mapping[str, float]] = (),
+    objective: str = "",
+) -> list[Path]:
+    """Write the ROC curve, scores, confusion matrix and training curves into `folder`.
+
+    Args:
+        predictions: on the split that is judged.
+        folder: made if missing.
+        sample: what is judged, for the labels.
+        history: one mapping a report (see `training_figure`); without any, no training curves.
+        objective: name of the objective in `history`.
+    Returns:
+        `roc.png`, `roc.json`, `score.png`, ..., all in `folder`; without background in the task
+        neither ROC curve nor scores.
+    Raises:
+        DataError: one class only.
+    """
+    drawn = {}
+    if predictions.has_background:
+        drawn["roc"] = roc_figure(predictions, sample=sample)
+        drawn["score"] = score_figure(predictions, sample=sample)
+    drawn["confusion"] = confusion_figure(predictions, sample=sample)
+    if history:
+        text = note(predictions, sample)
+        drawn["training"] = training_figure(history, objective=objective, sample=sample, text=text)
+    return [
+        path
+        for name, (figure, points) in drawn.items()
+        for path in save_figure(figure, points, folder, name=name)
+    ]

@@ -1,0 +1,194 @@
+"""Whether one network is worse than another, judged on the same candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.config.settings.objective import ObjectiveName
+from tauopt.errors import DataError
+from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.predictions import Predictions
+from tauopt.metrics.roc import area, at_signal_efficiency, cumulated, tie_ends
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a has more than b, with its 68 % interval.
+
+    `p_worse` is the chance that a is not worse than b (by more than was allowed), so small values
+    say that a is worse; `p_better` likewise that a is not better than b.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_worse: float
+    p_better: float
+    least: float = 0.0
+    """Least chance that the replicas can tell; one at it is an upper bound."""
+
+    @property
+    def worse_is_bound(self) -> bool:
+        """Whether no replica says that a is not worse, so that `p_worse` is an upper bound."""
+        return self.p_worse <= self.least
+
+    @property
+    def better_is_bound(self) -> bool:
+        """Likewise of `p_better`."""
+        return self.p_better <= self.least
+
+
+def paired_bootstrap(
+    objective: ObjectiveName,
+    a: Predictions,
+    b: Predictions,
+    *,
+    rng: np.random.Generator,
+    replicas: int = 200,
+    allowed: float = 0.0,
+) -> Difference:
+    """Compare two networks on the same candidates by resampling these.
+
+    Every replica counts each candidate a Poisson(1) number of times, the same for both networks,
+    so what they share cancels. Both are sorted once; replicas only change the weights. The
+    interval is from the 16th to the 84th percentile of the differences. The chances are
+    (k + 1) / (replicas + 1), k the replicas on the other side: never zero.
+
+    Args:
+        objective: what is compared.
+        a, b: the two networks' predictions of the same candidates.
+        rng: of the replicas.
+        replicas: how many.
+        allowed: part of b's value that a may lose before it is worse; `p_worse` alone uses it.
+    Raises:
+        DataError: the two are not about the same candidates, or can't be judged (see `measure`).
+    Source:
+        B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16.
+    """
+    if objective.prongs is not None:
+        a, b = a.with_prongs(objective.prongs), b.with_prongs(objective.prongs)
+    check_same(a, b)
+    whole = measure(objective, a).value - measure(objective, b).value
+    values = _resampled(objective, a), _resampled(objective, b)
+    found = np.empty((replicas, 2))
+    for replica in range(replicas):
+        times = rng.poisson(1.0, len(a)).astype(np.float64)
+        found[replica] = values[0](times), values[1](times)
+    return difference_of(whole, found[:, 0] - found[:, 1], spare=allowed * np.abs(found[:, 1]))
+
+
+def difference_of(value: float, differences: Floats, *, spare: Floats | float = 0.0) -> Difference:
+    """Return what a bootstrap says of a difference.
+
+    Args:
+        value: as measured.
+        differences: (replica,); those that are not finite, for lack of candidates, are left out.
+        spare: (replica,) how much less a may have before it counts as worse.
+    Raises:
+        DataError: none is finite.
+    """
+    finite = np.isfinite(differences)
+    known, spared = differences[finite], (differences + spare)[finite]
+    if not len(known):
+        raise DataError("too few candidates: no replica of a bootstrap holds what is compared")
+    low, high = np.percentile(known, [15.865, 84.135])
+    return Difference(
+        value=value,
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        p_worse=float((spared >= 0).sum() + 1) / (len(known) + 1),
+        p_better=float((known <= 0).sum() + 1) / (len(known) + 1),
+        least=1.0 / (len(known) + 1),
+    )
+
+
+def check_same(a: Predictions, b: Predictions) -> None:
+    """Check that two networks judged the same candidates.
+
+    Raises:
+        DataError: they did not.
+    """
+    same = (
+        len(a) == len(b)
+        and np.array_equal(a.is_signal, b.is_signal)
+        and np.allclose(a.weights, b.weights, rtol=1e-5)
+    )
+    for name in ("event_numbers", "prongs"):
+        if same and name in a.columns and name in b.columns:
+            same = np.array_equal(a.columns[name], b.columns[name])
+    if not same:
+        raise DataError(
+            "a paired comparison needs the same candidates in the same order for both networks; "
+            f"got {len(a)} and {len(b)} candidates with different truth, weights or events"
+        )
+
+
+def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[Floats], float]:
+    """Return the objective as a function of how often each candidate counts, (N,)."""
+    if objective.metric == "accuracy":
+        return _resampled_accuracy(predictions)
+    if objective.metric == "balanced_accuracy":
+        return _resampled_balanced(predictions)
+    at = np.array([] if objective.at is None else [objective.at], dtype=np.float64)
+    numbers = curve_numbers(predictions, at)
+    return lambda times: float(numbers(times)[-1])
+
+
+def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Floats]:
+    """Return AUC and rejections as a function of how often each candidate counts.
+
+    Args:
+        predictions: sorted once, here.
+        at: (A,) signal efficiencies at which the background rejection is wanted.
+    Returns:
+        a function from times (N,) to (1 + A,): the area, then the rejections. Where no background
+        passes, the rejection is the finite limit n + 1 of `roc.rejections`; all are NaN where
+        signal or background have no positive sum of weights.
+    """
+    order = np.argsort(-predictions.score, kind="stable")
+    ends = tie_ends(predictions.score[order])
+    weights, is_signal = predictions.weights[order], predictions.is_signal[order]
+    signal_weights = np.where(is_signal, weights, 0.0)
+    background_weights = np.where(is_signal, 0.0, weights)
+
+    def numbers(times: Floats) -> Floats:
+        times = times[order]
+        signal = cumulated(signal_weights * times, ends)
+        background = cumulated(background_weights * times, ends)
+        found, total = np.full(1 + len(at), np.nan), background[-1]
+        if not (signal[-1] > 0.0 and total > 0.0):
+            return found
+        signal = signal / signal[-1]
+        found[0] = area(signal, background / total)
+        if len(at):
+            passed = at_signal_efficiency(signal, background, at)
+            limit = float(total**2 / np.sum(background_weights**2 * times)) + 1.0
+            found[1:] = np.where(passed > 0.0, total / np.where(passed > 0.0, passed, 1.0), limit)
+        return found
+
+    return numbers
+
+
+def _resampled_accuracy(predictions: Predictions) -> Callable[[Floats], float]:
+    right = predictions.probabilities.argmax(axis=1) == predictions.labels
+    weights, right_weights = predictions.weights, predictions.weights * right
+    return lambda times: float(np.sum(right_weights * times) / np.sum(weights * times))
+
+
+def _resampled_balanced(predictions: Predictions) -> Callable[[Floats], float]:
+    right = predictions.probabilities.argmax(axis=1) == predictions.labels
+    labels, weights, classes = predictions.labels, predictions.weights, len(predictions.classes)
+
+    def value(times: Floats) -> float:
+        every = np.bincount(labels, weights * times, minlength=classes)
+        passed = np.bincount(labels, weights * times * right, minlength=classes)
+        there = every > 0
+        return float(np.mean(passed[there] / every[there]))
+
+    return value

@@ -1,0 +1,208 @@
+"""The table of an evaluation: every number with its error, against the reference."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from tauopt.config.settings.objective import ObjectiveName
+from tauopt.errors import DataError
+from tauopt.metrics.bootstrap import Difference, paired_bootstrap
+from tauopt.metrics.estimate import Measured, equation
+from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.paired_curves import number_of_replicas, paired_curves
+from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS
+from tauopt.metrics.working_point_metrics import working_numbers
+
+ALL = "all"
+_ACCURACIES = (ObjectiveName("accuracy"), ObjectiveName("balanced_accuracy"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a trial, and what the reference has; intervals are 68 %."""
+
+    candidates: str
+    """Which: `all`, `1-prong`, `3-prong`."""
+    metric: str
+    value: Measured
+    reference: Measured | None = None
+    difference: Difference | None = None
+    """The trial less the reference, by a paired bootstrap."""
+
+    @property
+    def p_value(self) -> float | None:
+        """The chance of such a difference, either way, between equals."""
+        if self.difference is None:
+            return None
+        return min(1.0, 2 * min(self.difference.p_worse, self.difference.p_better))
+
+    @property
+    def p_limit(self) -> bool:
+        """Whether the chance is an upper bound: no replica is on the other side."""
+        there = self.difference
+        return there is not None and (there.worse_is_bound or there.better_is_bound)
+
+    @property
+    def p_told(self) -> str:
+        """The chance in words: `p = 0.3`, or `p < 0.005`."""
+        return "" if self.p_value is None else equation(self.p_value, bound=self.p_limit)
+
+    @property
+    def sigma(self) -> float | None:
+        """The difference over its error, with sign."""
+        if self.difference is None:
+            return None
+        half = (self.difference.high - self.difference.low) / 2
+        return self.difference.value / half if half > 0 else 0.0
+
+
+def rows(
+    contenders: Sequence[Contender],
+    *,
+    rng: np.random.Generator,
+    efficiencies: Sequence[float] = EFFICIENCIES,
+) -> list[Row]:
+    """Measure a trial on all candidates and by prongs, against a reference if there is one.
+
+    Args:
+        contenders: the trial and perhaps its reference, on the same candidates.
+        rng: of the bootstraps.
+        efficiencies: of the signal, at which rejections are measured.
+    Raises:
+        DataError: one class only, or not the same candidates.
+    """
+    first = contenders[0].predictions
+    found: list[Row] = []
+    masks = {ALL: np.ones(len(first), np.bool_)}
+    for prongs in PRONGS if "prongs" in first.columns else ():
+        masks[f"{prongs}-prong"] = first.columns["prongs"] == prongs
+    for name, mask in masks.items():
+        chosen = [one.where(mask) for one in contenders]
+        found += _accuracies(name, chosen, rng)
+        if first.has_background and (name == ALL or _has_both(chosen[0])):
+            found += _curves(name, chosen, rng, efficiencies)
+            if contenders[0].passes:
+                found += [Row(name, *number) for number in working_numbers(chosen, rng=rng)]
+    return found
+
+
+def _has_both(one: Contender) -> bool:
+    signal = one.predictions.is_signal
+    sums = one.predictions.weights[signal].sum(), one.predictions.weights[~signal].sum()
+    return bool(min(sums) > 0)
+
+
+def _curves(
+    name: str,
+    chosen: Sequence[Contender],
+    rng: np.random.Generator,
+    efficiencies: Sequence[float],
+) -> Iterator[Row]:
+    paired = None
+    if len(chosen) > 1:
+        one, other = (contender.predictions for contender in chosen[:2])
+        paired = paired_curves(one, other, np.array(efficiencies), rng=rng)
+    wanted = (ObjectiveName("auc"), *(ObjectiveName("rejection", at) for at in efficiencies))
+    for number, objective in enumerate(wanted):
+        values = [measure(objective, contender.predictions) for contender in chosen[:2]]
+        reference = values[1] if paired else None
+        difference = paired.difference(number) if paired else None
+        yield Row(name, str(objective), values[0], reference, difference)
+
+
+def _accuracies(name: str, chosen: Sequence[Contender], rng: np.random.Generator) -> Iterator[Row]:
+    one, *others = chosen
+    alike = [
+        other
+        for other in others[:1]
+        if not other.of_scores and other.predictions.classes == one.predictions.classes
+    ]
+    for objective in _ACCURACIES:
+        try:
+            value = measure(objective, one.predictions)
+        except DataError:
+            if name == ALL:
+                raise
+            continue  # some prongs have one class only
+        if not alike:
+            yield Row(name, str(objective), value)
+            continue
+        other = alike[0].predictions
+        replicas = number_of_replicas(len(other))
+        difference = paired_bootstrap(objective, one.predictions, other, rng=rng, replicas=replicas)
+        yield Row(name, str(objective), value, measure(objective, other), difference)
+
+
+def as_json(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the table as JSON values."""
+    return [
+        {
+            "candidates": row.candidates,
+            "metric": row.metric,
+            **asdict(row.value),
+            "reference": asdict(row.reference) if row.reference else None,
+            "difference": asdict(row.difference) if row.difference else None,
+            "p_value": row.p_value,
+            "p_limit": row.p_limit,
+            "sigma": row.sigma,
+        }
+        for row in table
+    ]
+
+
+def as_csv(table: Sequence[Row]) -> str:
+    """Return the table as comma-separated values, a head line first; empty where there is none."""
+    parts = [field.name for field in fields(Measured)]
+    ends = ["value", "low", "high"]
+    head = ["candidates", "metric", *parts]
+    head += [f"reference_{part}" for part in parts] + [f"difference_{end}" for end in ends]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*head, "p_value", "p_limit", "sigma"])
+    for row in table:
+        cells: list[Any] = [row.candidates, row.metric]
+        for measured in (row.value, row.reference):
+            cells += [getattr(measured, part) if measured else "" for part in parts]
+        cells += [getattr(row.difference, end) if row.difference else "" for end in ends]
+        chance = [row.p_value, row.p_limit, row.sigma] if row.difference else [""] * 3
+        cells += chance
+        writer.writerow([f"{c:.6g}" if isinstance(c, float) else c for c in cells])
+    return text.getvalue()
+
+
+def as_markdown(table: Sequence[Row], *, name: str, reference: str = "") -> str:
+    """Return the table as Markdown.
+
+    Args:
+        table: from `rows`.
+        name: of the trial.
+        reference: of what it is compared with; empty if there is nothing.
+    """
+    head = ["candidates", "metric", name]
+    head += [reference, "difference", "sigma", "p"] if reference else []
+    lines = [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 2))]
+    for row in table:
+        cells = [row.candidates, row.metric, str(row.value)]
+        if reference:
+            cells.append(str(row.reference) if row.reference else "")
+            cells += _difference(row)
+        lines.append(_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _difference(row: Row) -> list[str]:
+    if row.difference is None:
+        return ["", "", ""]
+    ends = Measured(row.difference.value, row.difference.low, row.difference.high)
+    return [str(ends), f"{row.sigma:+.1f}", row.p_told.removeprefix("p ").removeprefix("= ")]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,117 @@
+"""Working points where a model brings none of its own: one cut on the score for each prong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.metrics.predictions import Predictions
+from tauopt.metrics.roc import at_signal_efficiency, roc
+from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
+
+Floats = NDArray[np.float64]
+_ALL = 0
+"""Candidates of other prongs, or all where there is no column `prongs`."""
+
+
+class Points(Protocol):
+    """Working points of any kind."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called, the tightest first."""
+
+    def passes(
+        self, score: Floats, columns: Mapping[str, NDArray[Any]]
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """Return which candidates pass each, (N,) bool by name."""
+
+
+@dataclass(frozen=True)
+class PlainPoints:
+    """A cut for each number of prongs and working point."""
+
+    names: tuple[str, ...]
+    cuts: Mapping[int, tuple[float, ...]]
+    """Prongs -> least score that passes each working point; 0 stands for all others."""
+
+    def passes(
+        self, score: Floats, columns: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[np.bool_]]:
+        """Return which candidates pass each working point.
+
+        Args:
+            score: (N,).
+            columns: spectators, (N,) each; `prongs` chooses the cut where it is there.
+        """
+        prongs = np.asarray(columns.get("prongs", np.full(len(score), _ALL)))
+        least = np.full((len(score), len(self.names)), self.cuts[_ALL])
+        for number, cuts in self.cuts.items():
+            if number != _ALL:
+                least[prongs == number] = cuts
+        return {name: score >= least[:, i] for i, name in enumerate(self.names)}
+
+
+def named(efficiencies: Sequence[float]) -> dict[str, float]:
+    """Return signal efficiencies by the names of their working points, such as `75 %`."""
+    return {f"{100 * at:g} %": at for at in efficiencies}
+
+
+def plain_points(
+    predictions: Predictions,
+    *,
+    efficiencies: Mapping[int, Mapping[str, float]] | None = None,
+) -> PlainPoints:
+    """Return cuts that keep 60, 75, 85 and 95 % of the signal, for one and three prongs each.
+
+    Args:
+        predictions: that fix the cuts; with signal and background.
+        efficiencies: prongs (0: all) -> name -> signal efficiency, to match those of another
+            network; None are the standard ones.
+    Raises:
+        DataError: one class only.
+    """
+    standard = named(EFFICIENCIES)
+    wanted = efficiencies or {}
+    names = tuple(next(iter(wanted.values()), standard))
+    chosen = {_ALL: predictions} | {
+        prongs: part
+        for prongs in PRONGS
+        if (part := chosen_prongs(predictions, prongs)) is not None
+    }
+    return PlainPoints(
+        names,
+        {
+            prongs: _cuts(part, np.array(list(wanted.get(prongs, standard).values())))
+            for prongs, part in chosen.items()
+        },
+    )
+
+
+def _cuts(predictions: Predictions, at: Floats) -> tuple[float, ...]:
+    """Return the cuts with some signal efficiencies."""
+    curve = roc(predictions.score, predictions.is_signal, predictions.weights)
+    # The first point is at infinity; a cut between it and the next is as good as the next.
+    thresholds = np.concatenate([curve.thresholds[1:2], curve.thresholds[1:]])
+    found = at_signal_efficiency(curve.signal, thresholds, np.clip(at, 1e-6, 1.0))
+    # Interpolation rounds: a candidate whose score is the cut shall pass.
+    return tuple((found - 4 * np.spacing(np.abs(found))).tolist())
+
+
+def reached(points: Points, predictions: Predictions) -> dict[int, dict[str, float]]:
+    """Return the signal efficiency of each working point: prongs (0: all) -> name -> efficiency."""
+    found: dict[int, dict[str, float]] = {}
+    for prongs in (_ALL, *PRONGS):
+        part = predictions if prongs == _ALL else chosen_prongs(predictions, prongs)
+        if part is None:
+            continue
+        weights = np.where(part.is_signal, part.weights, 0.0)
+        found[prongs] = {
+            name: float(weights[passed].sum() / weights.sum())
+            for name, passed in points.passes(part.score, part.columns).items()
+        }
+    return found

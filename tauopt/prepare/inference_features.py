@@ -1,0 +1,122 @@
+"""What a network needs of the candidates of any file that fits a dataset file; truth isn't read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.dataset.prepared_dataset import Features
+from tauopt.errors import DataError
+from tauopt.ntuples.source import STEP, Source
+from tauopt.physics.expressions import branches_of
+from tauopt.physics.jagged import Jagged, take_index
+from tauopt.prepare.dataset_expressions import Plan
+from tauopt.prepare.label_candidates import evaluate_features
+from tauopt.prepare.missing import is_missing
+
+Columns = Mapping[str, NDArray[np.generic] | Jagged]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some entries of a file, in its order.
+
+    Attributes:
+        entries: how many; of files of one event an entry these are candidates.
+        rows: (candidate,) the entries that are selected and lack nothing, rising.
+        features: of these candidates, in physical units.
+        spectators: of these candidates, by name, (candidate,).
+        missing: entries that are selected, but lack a feature.
+    """
+
+    entries: int
+    rows: NDArray[np.int64]
+    features: Features
+    spectators: Mapping[str, NDArray[np.float32]]
+    missing: int
+
+
+def branches_for(plan: Plan, spectators: Sequence[str]) -> tuple[str, ...]:
+    """Return the branches that a file must have to be applied on; none of the truth."""
+    wanted = [*plan.selection.values(), *(feature.expression for feature in plan.candidate)]
+    for group in plan.groups:
+        wanted += [feature.expression for feature in group.features]
+        wanted += [part for part in (group.select, group.order_by) if part]
+    return branches_of([*wanted, *(plan.spectators[name] for name in spectators)])
+
+
+def steps(
+    plan: Plan, source: Source, *, spectators: Sequence[str] = (), step: int = STEP
+) -> Iterator[Step]:
+    """Read a file step by step.
+
+    Args:
+        plan: the dataset's expressions; its classes, weights and splits are left alone.
+        source: the file.
+        spectators: names of those that are wanted.
+        step: entries read at a time; of files of one event an entry, events.
+    Raises:
+        DataError: a branch is missing, or an expression does not fit what it reads.
+        BadFileError: the file can't be read whole.
+    """
+    for columns in source.iterate(branches_for(plan, spectators), step=step):
+        yield _step(plan, columns, spectators)
+
+
+def _step(plan: Plan, columns: Columns, spectators: Sequence[str]) -> Step:
+    first = next(iter(columns.values()))
+    entries = len(first.offsets) - 1 if isinstance(first, Jagged) else len(first)
+    selected = np.ones(entries, np.bool_)
+    for cut in plan.selection.values():
+        selected &= cut.mask(columns, entries=entries)
+    rows = np.flatnonzero(selected)
+    candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)
+    lacking = _lacking(plan, candidate, groups)
+    values = {
+        name: _flat(plan, name, columns, entries=entries)[rows][~lacking] for name in spectators
+    }
+    return Step(
+        entries,
+        rows[~lacking],
+        _kept(Features(candidate, groups), np.flatnonzero(~lacking)),
+        values,
+        missing=int(lacking.sum()),
+    )
+
+
+def _flat(plan: Plan, name: str, columns: Columns, *, entries: int) -> NDArray[np.float32]:
+    values = plan.spectators[name].evaluate_flat(columns, entries=entries)
+    if isinstance(values, Jagged):
+        raise DataError(f"spectators.{name}: has several values a candidate")
+    return values.astype(np.float32)
+
+
+def _lacking(
+    plan: Plan,
+    candidate: NDArray[np.float32],
+    groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]],
+) -> NDArray[np.bool_]:
+    """Return which candidates lack a feature, (candidate,)."""
+    lacking = np.zeros(len(candidate), np.bool_)
+    for column, feature in enumerate(plan.candidate):
+        lacking |= is_missing(candidate[:, column], feature.transform)
+    for group in plan.groups:
+        values, offsets = groups[group.name]
+        for column, feature in enumerate(group.features):
+            bad = np.flatnonzero(is_missing(values[:, column], feature.transform))
+            lacking[np.searchsorted(offsets, bad, side="right") - 1] = True
+    return lacking
+
+
+def _kept(features: Features, rows: NDArray[np.int64]) -> Features:
+    """Return the features of some candidates."""
+    if len(rows) == len(features.candidate):
+        return features
+    groups = {}
+    for name, (values, offsets) in features.groups.items():
+        index, chosen = take_index(offsets, rows)
+        groups[name] = (values[index], chosen)
+    return Features(features.candidate[rows], groups)

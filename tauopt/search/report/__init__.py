@@ -1,1 +1,0 @@
-"""The report of a search: figures, their points, and one page with all of it."""

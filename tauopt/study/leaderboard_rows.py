@@ -1,0 +1,202 @@
+"""The trials of a study as rows, best first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tauopt.config.settings.objective import Goal
+from tauopt.config.source.yaml_source import Scalar
+from tauopt.config.space.any_architecture import ordinary
+from tauopt.metrics.pareto import fronts
+from tauopt.study.reseeded_points import Spread
+from tauopt.study.trial_plan import trial_folder
+from tauopt.study.trial_queue import DUPLICATE_OF, REASON, values_of
+from tauopt.study.trial_runs import RUN_ID, delivered_run_id
+
+LEADERBOARD = "leaderboard.json"
+"""Name of the rows' file in the search's folder."""
+RESULT = "result.json"
+INTERRUPTED = "INTERRUPTED"
+"""State of a trial that goes on when its search does."""
+_UNKNOWN = (None, None)
+_ORDER = (
+    TrialState.COMPLETE,
+    TrialState.RUNNING,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+    TrialState.WAITING,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial."""
+
+    rank: int
+    """1 is best; 0 for a trial that did not complete. By front, then by the first objective."""
+    front: int
+    """1: no trial is as good in all objectives and better in one, 2: only trials of front 1 are,
+    and so on; 0 for a trial that did not complete."""
+    number: int
+    state: str
+    """COMPLETE, PRUNED, FAIL, RUNNING, INTERRUPTED or WAITING."""
+    value: float | None
+    """The first objective at its best report; of a trial that did not complete: so far."""
+    best_report: int
+    """Number of that report; 0 if there is none."""
+    low: float | None
+    high: float | None
+    """Ends of the 68 % interval of `value`; only of a complete trial."""
+    others: Mapping[str, tuple[float, float | None, float | None]]
+    """The other objectives of a complete trial's best network: name -> value, low, high."""
+    params: Mapping[str, Scalar]
+    reports: int
+    """Number of the last report."""
+    seconds: float | None
+    run_id: str
+    duplicate_of: int | None
+    reason: str
+    seeds: Spread | None = None
+    """What came of its point on other seeds, if it was trained on some."""
+
+    @property
+    def shown(self) -> dict[str, Scalar]:
+        """The parameters as tables name them: one column for all architectures that have it."""
+        return ordinary(self.params)
+
+    @property
+    def standing(self) -> str:
+        """The state in words; of a trial that did not complete with its best and last report."""
+        state = self.state.lower()
+        if self.state == "COMPLETE" or not self.best_report:
+            return state
+        return f"{state} {self.best_report}/{self.reports}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        return asdict(self)
+
+
+def rows(
+    trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal], is_alive: bool = True
+) -> list[Row]:
+    """Return a row a trial: complete ones by front and value, then the others by their best value.
+
+    Args:
+        trials: of the study.
+        folder: of the search, where the trials' results and run ids lie.
+        goals: the study's objectives.
+        is_alive: whether a trial that has not ended runs; else it is interrupted.
+    """
+    known = list(trials)
+    found = fronts_of(known, goals)
+    ordered = sorted(known, key=lambda trial: _place(trial, found))
+    return [
+        _row(
+            trial, rank, folder,
+            state=state_of(trial, is_alive=is_alive),
+            front=found.get(trial.number, 0),
+            goals=goals,
+        )
+        for rank, trial in enumerate(ordered, start=1)
+    ]  # fmt: skip
+
+
+def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:
+    """Return the name of a trial's state; the study holds one that was interrupted as running."""
+    is_interrupted = trial.state is TrialState.RUNNING and not is_alive
+    return INTERRUPTED if is_interrupted else str(trial.state.name)
+
+
+def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int, int]:
+    """Return the front of each complete trial that is no duplicate, by its number."""
+    own = [t for t in trials if t.state is TrialState.COMPLETE and not _is_duplicate(t)]
+    found = fronts([t.values for t in own], larger=[goal.larger for goal in goals])
+    return {trial.number: int(front) for trial, front in zip(own, found, strict=True)}
+
+
+def varying(board: Iterable[Row]) -> list[str]:
+    """Return the parameters that differ between rows, those of most rows first.
+
+    Otherwise in the order of the first row.
+    """
+    values: dict[str, list[str]] = {}
+    shown = list(board)
+    for row in shown:
+        for path, value in row.shown.items():
+            values.setdefault(path, []).append(repr(value))
+    found = [path for path, seen in values.items() if len(shown) == 1 or len(set(seen)) > 1]
+    return sorted(found, key=lambda path: -len(values[path]))
+
+
+def _is_duplicate(trial: FrozenTrial) -> bool:
+    return DUPLICATE_OF in trial.user_attrs
+
+
+def _place(trial: FrozenTrial, found: Mapping[int, int]) -> tuple[int, bool, int, float, int]:
+    value, _ = best_so_far(trial)
+    front = found.get(trial.number, 0)
+    return (
+        _ORDER.index(trial.state),
+        _is_duplicate(trial),
+        front,
+        math.inf if value is None else -value,
+        trial.number,
+    )
+
+
+def best_so_far(trial: FrozenTrial) -> tuple[float | None, int]:
+    """Return the first objective at its best report, and the number of that report."""
+    reports = trial.intermediate_values
+    best = max(reports, key=lambda step: (reports[step], -step), default=0)
+    if trial.state is TrialState.COMPLETE and trial.values:
+        return float(trial.values[0]), best
+    return (float(reports[best]), best) if best else (None, 0)
+
+
+def _row(
+    trial: FrozenTrial, rank: int, folder: Path, *, state: str, front: int, goals: Sequence[Goal]
+) -> Row:
+    complete = trial.state is TrialState.COMPLETE
+    first = trial.user_attrs.get(DUPLICATE_OF)
+    here = trial_folder(folder, trial.number if first is None else first)
+    intervals = _intervals(here) if complete else {}
+    names = [goal.name for goal in goals]
+    value, best_report = best_so_far(trial)
+    low, high = intervals.get(names[0], _UNKNOWN)
+    others = zip(names[1:], trial.values[1:] if complete else (), strict=False)
+    begun, ended = trial.datetime_start, trial.datetime_complete
+    return Row(
+        rank=rank if front else 0,
+        front=front,
+        number=trial.number,
+        state=state,
+        value=value,
+        best_report=best_report,
+        low=low,
+        high=high,
+        others={name: (float(x), *intervals.get(name, _UNKNOWN)) for name, x in others},
+        params=values_of(trial),
+        reports=trial.last_step or 0,
+        seconds=(ended - begun).total_seconds() if begun and ended else None,
+        run_id=str(trial.user_attrs.get(RUN_ID, "")) or delivered_run_id(here),
+        duplicate_of=first,
+        reason=str(trial.user_attrs.get(REASON, "")),
+    )
+
+
+def _intervals(folder: Path) -> dict[str, tuple[float, float]]:
+    """Return the intervals that a trial's result tells, by the objective's name."""
+    try:
+        result = json.loads((folder / RESULT).read_text())
+        triples = {**result["metrics"], **result.get("latencies", {})}
+        return {name: (float(low), float(high)) for name, (_, low, high) in triples.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,122 @@
+"""What the runs of a search say of themselves in MLflow: notes, data, leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tauopt.config.experiment_file import ExperimentFile
+from tauopt.config.settings.objective import Goal
+from tauopt.config.source.yaml_source import Scalar
+from tauopt.dataset.manifest import Manifest
+from tauopt.dataset.prepared_dataset import PreparedDataset
+from tauopt.durable import write_bytes
+from tauopt.study.leaderboard_rows import Row, varying
+from tauopt.tracking.dataset_input import DatasetInput
+from tauopt.tracking.markdown_notes import search_note, table_json, trial_note
+
+TABLE = "leaderboard_table.json"
+"""The leaderboard in the layout that MLflow's UI shows as a table."""
+
+
+def params_of(file: ExperimentFile) -> dict[str, Scalar]:
+    """Return what the search's own run shows as parameters."""
+    experiment = file.base
+    search = experiment.search
+    return {
+        "objective": ", ".join(goal.name for goal in experiment.objective.goals),
+        "model": file.network,
+        "data": experiment.data.name,
+        "trials": search.trials,
+        "sampler": search.sampler.type,
+        "pruner": search.pruner.type,
+        "seed": search.sampler.seed,
+    }
+
+
+def dataset_input(dataset: PreparedDataset) -> DatasetInput:
+    """Return what MLflow shows of a prepared dataset."""
+    manifest = dataset.manifest
+    return DatasetInput(
+        name=manifest.name,
+        digest=manifest.digest,
+        folder=str(dataset.folder),
+        profile=_counts(manifest),
+        features=[
+            f"{group.name}.{feature.name}"
+            for group in (manifest.candidate, *manifest.groups)
+            for feature in group.features
+        ],
+    )
+
+
+def _counts(manifest: Manifest) -> dict[str, int | float]:
+    return {
+        f"{split} {name}": count
+        for split, info in manifest.splits.items()
+        for name, count in info.counts.items()
+    }
+
+
+def note_of_trial(number: int, params: Mapping[str, Scalar], *, search: str) -> str:
+    """Describe a trial in markdown."""
+    return trial_note(
+        number=number, search=search, facts={path: f"`{value}`" for path, value in params.items()}
+    )
+
+
+def note_of_search(
+    name: str, file: ExperimentFile, board: Sequence[Row] = (), *, resume: str = ""
+) -> str:
+    """Describe a search in markdown, with its best trials if there are any."""
+    experiment = file.base
+    facts = {"data": f"`{experiment.data.name}`", "network": f"`{file.network}`"}
+    if resume:
+        facts["go on with"] = f"`{resume}`"
+    goals = experiment.objective.goals
+    return search_note(
+        name=name,
+        large=[goal.name for goal in goals if goal.larger],
+        small=[goal.name for goal in goals if not goal.larger],
+        facts=facts,
+        board=table(board, goals),
+    )
+
+
+def table(board: Sequence[Row], goals: Sequence[Goal]) -> list[dict[str, Any]]:
+    """Return the leaderboard's rows for people: the best first, and what varies between them."""
+    paths, (first, *others) = varying(board), [goal.name for goal in goals]
+    return [
+        {
+            "rank": row.rank or "",
+            **({"front": row.front or ""} if others else {}),
+            "trial": f"t{row.number:03d}",
+            first: _rounded(row.value),
+            "68 % interval": _interval(row),
+            **{
+                name: _rounded(row.others[name][0] if name in row.others else None)
+                for name in others
+            },
+            "state": row.standing,
+            **{path: row.shown.get(path, "") for path in paths},
+        }
+        for row in board
+    ]
+
+
+def _rounded(value: float | None) -> float | str:
+    return "" if value is None else float(f"{value:.5g}")
+
+
+def _interval(row: Row) -> str:
+    if row.low is None or row.high is None:
+        return ""
+    return f"{row.low:.4g} to {row.high:.4g}"
+
+
+def write_table(folder: Path, board: Sequence[Row], goals: Sequence[Goal]) -> Path:
+    """Write the leaderboard as a table of MLflow's UI into `folder`; returns the file."""
+    path = folder / TABLE
+    write_bytes(path, table_json(table(board, goals)).encode())
+    return path

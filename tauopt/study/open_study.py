@@ -1,0 +1,199 @@
+"""Open or create the study of a search, and refuse to continue it with something else."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+from optuna.distributions import check_distribution_compatibility
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from tauopt.config.settings.experiment import Objective
+from tauopt.config.settings.objective import Goal
+from tauopt.config.source.yaml_source import Scalar
+from tauopt.durable import check_name
+from tauopt.errors import UsageError, nearest
+from tauopt.study.provenance import Origin, differences, from_attributes
+from tauopt.study.study_storage import is_shared
+from tauopt.study.suggest import Space, distribution
+
+UID = "tauopt.uid"
+SECONDS = "tauopt.seconds"
+GPU_SECONDS = "tauopt.gpu_seconds"
+FOLDER = "tauopt.folder"
+PARENT_RUN = "tauopt.run_id"
+TRIALS = "tauopt.trials"
+OBJECTIVES = "tauopt.objectives"
+"""Attribute of a study: the names of its objectives, in the order of its directions."""
+
+
+def open_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """Open an existing study.
+
+    Raises:
+        UsageError: there is none of that name; lists those that are.
+    """
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        known = ", ".join(sorted(names)[:20]) or "none yet"
+        raise UsageError(f"no search {name!r}{nearest(name, names)}; there are: {known}")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def has_study(storage: BaseStorage, name: str) -> bool:
+    """Say whether there is a study of that name."""
+    return name in optuna.get_all_study_names(storage)
+
+
+def latest_study(storage: BaseStorage) -> str | None:
+    """Return the name of the study whose trials began last; None if there are no studies."""
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    dated = [(s.datetime_start or datetime.min, s._study_id, s.study_name) for s in summaries]
+    return max(dated)[2] if dated else None
+
+
+def check_name_is_free(storage: BaseStorage, name: str) -> None:
+    """Refuse a name that a search has already, if a trial of it has begun.
+
+    Raises:
+        UsageError: it exists; says how to go on with it.
+        InvalidNameError: the name may not become a file.
+    """
+    check_name(name, what="search name")
+    if name in optuna.get_all_study_names(storage) and _has_begun(storage, name):
+        raise UsageError(
+            f"a search {name!r} exists already: go on with it (--resume), or give this one "
+            "another name (--name)"
+        )
+
+
+def _has_begun(storage: BaseStorage, name: str) -> bool:
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return any(trial.state is not TrialState.WAITING for trial in trials)
+
+
+def start_study(
+    storage: BaseStorage,
+    name: str,
+    *,
+    origin: Origin,
+    folder: Path,
+    objective: Objective,
+    starts: Sequence[Mapping[str, Scalar]],
+    space: Space,
+    resume: bool,
+    accept_changes: bool = False,
+) -> optuna.Study:
+    """Create a study, or with `resume` open it to go on.
+
+    Args:
+        storage: the database.
+        name: of the search.
+        origin: what the search is made from now.
+        folder: the search's folder.
+        objective: what is to be large, and what small.
+        starts: points of the space that are tried first: the literature's values.
+        space: the search space now.
+        resume: go on with a study of this name if there is one.
+        accept_changes: go on although the file, the code or the data changed.
+    Raises:
+        UsageError: the name exists already, or (resuming) something changed; says what to do.
+        InvalidNameError: the name may not become a file.
+    """
+    if not resume:
+        check_name_is_free(storage, name)
+        if name in optuna.get_all_study_names(storage):  # it stopped before its first trial
+            optuna.delete_study(study_name=name, storage=storage)
+    check_name(name, what="search name")
+    if name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        _check_unchanged(study, origin, folder, accept_changes=accept_changes)
+        _check_space(study, space)
+        _check_objectives(study, objective)
+    else:
+        directions = [goal.direction for goal in objective.goals]
+        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
+    _write_attributes(study, origin, folder, objective)
+    if not study.get_trials(deepcopy=False):
+        for point in starts:
+            study.enqueue_trial(dict(point))
+    return study
+
+
+def goals_of(study: optuna.Study) -> list[Goal]:
+    """Return a study's objectives, the first one first."""
+    names = study.user_attrs.get(OBJECTIVES) or [f"objective {d.name}" for d in study.directions]
+    return [
+        Goal(str(name), "maximize" if direction is StudyDirection.MAXIMIZE else "minimize")
+        for name, direction in zip(names, study.directions, strict=True)
+    ]
+
+
+def _write_attributes(
+    study: optuna.Study, origin: Origin, folder: Path, objective: Objective
+) -> None:
+    """Write what the study is made from; only what is not there yet, or was accepted."""
+    known = study.user_attrs
+    wanted: dict[str, object] = {
+        **origin.attributes(),
+        FOLDER: str(folder),
+        OBJECTIVES: [goal.name for goal in objective.goals],
+    }
+    wanted[UID] = known.get(UID) or uuid.uuid4().hex[:16]
+    for name, value in wanted.items():
+        if known.get(name) != value:
+            study.set_user_attr(name, value)
+
+
+def _check_unchanged(
+    study: optuna.Study, origin: Origin, folder: Path, *, accept_changes: bool
+) -> None:
+    attributes = study.user_attrs
+    if accept_changes or UID not in attributes:
+        return
+    lines = differences(from_attributes(attributes), origin)
+    if is_shared() and attributes.get(FOLDER) != str(folder):
+        lines.append(f"its folder is {attributes.get(FOLDER)}, not {folder} (-o/--output)")
+    if lines:
+        raise UsageError(
+            f"search {study.study_name!r} was begun with something else:\n"
+            + "\n".join(lines)
+            + "\nput it back as it was, give this search another --name, or go on all the same "
+            "with --accept-changes"
+        )
+
+
+def _check_objectives(study: optuna.Study, objective: Objective) -> None:
+    """Check that values there are and values to come are of the same objectives."""
+    before, now = goals_of(study), list(objective.goals)
+    same_ways = [goal.direction for goal in before] == [goal.direction for goal in now]
+    is_named = UID in study.user_attrs  # else its driver died before it wrote the names
+    if not same_ways or (is_named and before != now):
+        raise UsageError(
+            f"search {study.study_name!r} is to {_in_words(before)}, now the file says "
+            f"{_in_words(now)}, which one study can't hold: give the search another --name"
+        )
+
+
+def _in_words(goals: Sequence[Goal]) -> str:
+    return ", ".join(f"{goal.direction} {goal.name}" for goal in goals)
+
+
+def _check_space(study: optuna.Study, space: Space) -> None:
+    """Check that trials there are and ranges now can live in one study."""
+    for trial in study.get_trials(deepcopy=False):
+        for path in trial.distributions.keys() & space.keys():
+            try:
+                check_distribution_compatibility(
+                    trial.distributions[path], distribution(space[path])
+                )
+            except ValueError:
+                raise UsageError(
+                    f"{path} changed its kind or its choices, which one study can't hold: "
+                    "give the search another --name"
+                ) from None

@@ -1,0 +1,39 @@
+"""How the study stops trials that fall behind: decided on reports, which are numbered from 1."""
+
+from __future__ import annotations
+
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+)
+
+from tauopt.config.settings.experiment import Pruner
+
+
+def make_pruner(settings: Pruner, *, reports: int) -> BasePruner:
+    """Return the pruner of a study.
+
+    A rung is a report's number, which stands for the same candidates seen in every trial. What
+    the rungs hold is kept in the study, so that a resumed search goes on with them.
+
+    Args:
+        settings: kind, reduction factor, and reports that every trial may make.
+        reports: reports of a trial that is never stopped; `hyperband` spreads its brackets over
+            them.
+    """
+    if settings.type == "asha":
+        return SuccessiveHalvingPruner(
+            min_resource=settings.min_reports, reduction_factor=settings.reduction_factor
+        )
+    if settings.type == "hyperband":
+        return HyperbandPruner(
+            min_resource=settings.min_reports,
+            max_resource=max(reports, settings.min_reports),
+            reduction_factor=settings.reduction_factor,
+        )
+    if settings.type == "median":
+        return MedianPruner(n_startup_trials=settings.startup, n_warmup_steps=settings.min_reports)
+    return NopPruner()

@@ -1,0 +1,54 @@
+"""What a search tells while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tauopt.config.source.yaml_source import Scalar
+
+Kind = Literal[
+    "started", "resumed", "report", "pruned", "complete", "failed", "retried", "duplicate", "note"
+]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened: to a trial, or to the search (`number` -1)."""
+
+    kind: Kind
+    number: int = -1
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    value: float | None = None
+    """The first objective at this report or, of a trial that ended, at its best report."""
+    report: int = 0
+    candidates_seen: int = 0
+    message: str = ""
+    others: tuple[float, ...] = ()
+    """Of a complete trial: its other objectives, in the study's order."""
+
+
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Listen to nothing: the default of the Python API."""
+
+
+def describe(event: Event) -> str:
+    """Say an event in a line."""
+    trial = f"t{event.number:03d}" if event.number >= 0 else "search"
+    values = () if event.value is None else (event.value, *event.others)
+    value = "".join(f" {one:.6g}" for one in values)
+    report = f" report {event.report}" if event.kind == "report" else ""
+    params = (
+        " " + " ".join(f"{k}={_short(v)}" for k, v in event.params.items()) if event.params else ""
+    )
+    what = "" if event.kind in ("report", "note") else f" {event.kind}"
+    message = f": {event.message}" if event.message else ""
+    return f"{trial}{what}{report}{value}{params}{message}"
+
+
+def _short(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

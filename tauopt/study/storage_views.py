@@ -1,0 +1,143 @@
+"""A study as pruners and samplers are to see it.
+
+Optuna's pruners know one objective, and its TPE fails on stopped trials where there are several.
+A sampler may also learn from trials of an earlier study. Each gets to see the study through a
+storage that shows other directions or other trials; what they write goes to the study itself, so
+that rungs survive the driver.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Container, Sequence
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from tauopt.study.forwarding_storage import ForwardingStorage
+
+Show = Callable[[list[FrozenTrial]], list[FrozenTrial]]
+
+
+def for_pruners(study: optuna.Study) -> optuna.Study:
+    """Return a study as if its first objective were the only one."""
+    return _seen(study, study.directions[:1], first_objective)
+
+
+def for_samplers(study: optuna.Study, history: Sequence[FrozenTrial] = ()) -> optuna.Study:
+    """Return a study with the trials of an earlier one before its own.
+
+    Where there are several objectives, stopped trials look complete, and worse than those that
+    are.
+    """
+
+    def show(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        every = [*history, *trials]
+        several = len(study.directions) > 1
+        return stopped_as_worst(every, directions=study.directions) if several else every
+
+    return _seen(study, study.directions, show, other=bool(history))
+
+
+def _seen(
+    study: optuna.Study, directions: Sequence[StudyDirection], show: Show, *, other: bool = False
+) -> optuna.Study:
+    if len(study.directions) == 1 and not other:
+        return study
+    storage = Seen(study._storage, study._study_id, directions=directions, show=show)
+    return optuna.load_study(
+        study_name=study.study_name, storage=storage, sampler=study.sampler, pruner=study.pruner
+    )
+
+
+class Seen(ForwardingStorage):
+    """A storage that shows a study with other directions and trials; all writing goes through."""
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        *,
+        directions: Sequence[StudyDirection],
+        show: Show,
+    ) -> None:
+        super().__init__(storage)
+        self._study_id = study_id
+        self._directions = list(directions)
+        self._show = show
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:  # noqa: D102
+        ours = study_id == self._study_id
+        return list(self._directions) if ours else super().get_study_directions(study_id)
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:  # noqa: D102
+        # Not by its place among the trials shown: others may stand before it.
+        by_number = self._storage.get_trial_id_from_study_id_trial_number
+        return int(by_number(study_id, trial_number))
+
+    def get_all_trials(  # noqa: D102
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        if study_id != self._study_id:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = self._show(self._storage.get_all_trials(study_id, deepcopy=False))
+        chosen = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+def first_objective(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Return trials that have the first of their values only."""
+    return [_with_values(t, t.values[:1]) if t.values else t for t in trials]
+
+
+def stopped_as_worst(
+    trials: list[FrozenTrial], *, directions: Sequence[StudyDirection]
+) -> list[FrozenTrial]:
+    """Return trials of which stopped ones count as complete, and as worse than all that are.
+
+    They keep the order that Optuna gives them where there is one objective: who came further is
+    better, and among equals who had the larger value. In the objectives behind the first, which
+    is maximized, all stopped trials are alike.
+    """
+    first, *others = _worst(trials, directions)
+    stopped = [t for t in trials if t.state is TrialState.PRUNED]
+    order = sorted(stopped, key=_how_far, reverse=True)
+    values = {
+        trial.number: [first - place * (1.0 + abs(first)), *others]
+        for place, trial in enumerate(order, start=1)
+    }
+    complete = TrialState.COMPLETE
+    return [
+        _with_values(t, values[t.number], state=complete) if t.number in values else t
+        for t in trials
+    ]
+
+
+def _worst(trials: list[FrozenTrial], directions: Sequence[StudyDirection]) -> list[float]:
+    """Return the worst value of each objective among complete trials; zeros if there are none."""
+    complete = [t.values for t in trials if t.state is TrialState.COMPLETE]
+    if not complete:
+        return [0.0] * len(directions)
+    return [
+        min(column) if direction is StudyDirection.MAXIMIZE else max(column)
+        for column, direction in zip(zip(*complete, strict=True), directions, strict=True)
+    ]
+
+
+def _how_far(trial: FrozenTrial) -> tuple[int, float]:
+    last = trial.last_step
+    return (0, 0.0) if last is None else (last, trial.intermediate_values[last])
+
+
+def _with_values(
+    trial: FrozenTrial, values: list[float], *, state: TrialState | None = None
+) -> FrozenTrial:
+    other = copy.copy(trial)
+    other.state = state or trial.state
+    other.values = values
+    return other

@@ -1,0 +1,159 @@
+"""From a search space to the parameters of an Optuna trial, and over all points of a finite one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from tauopt.config.settings.ranges import (
+    ChoiceRange,
+    FloatRange,
+    IntRange,
+    Range,
+    is_active,
+    points,
+)
+from tauopt.config.source.yaml_source import Scalar
+
+Space = Mapping[str, Range]
+"""Path of a setting -> its range, each after the ranges that its `when` names."""
+
+
+class Suggests(Protocol):
+    """What is needed of an Optuna trial."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """Suggest a whole number."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float:
+        """Suggest a number."""
+
+    def suggest_categorical(self, name: str, choices: tuple[Scalar, ...]) -> Scalar:
+        """Suggest one of some values."""
+
+
+def distribution(range_: Range) -> BaseDistribution:
+    """Return the Optuna distribution that a range stands for."""
+    if isinstance(range_, ChoiceRange):
+        return CategoricalDistribution(range_.values)
+    kind = IntDistribution if isinstance(range_, IntRange) else FloatDistribution
+    return kind(range_.low, range_.high, log=range_.log, step=range_.step)
+
+
+def suggest(trial: Suggests, space: Space) -> dict[str, Scalar]:
+    """Ask `trial` for a value of each active range, in the space's order.
+
+    A trial that was cut short keeps the values it has; only what is missing is chosen.
+    """
+    values: dict[str, Scalar] = {}
+    for path, range_ in space.items():
+        if is_active(range_, values):
+            values[path] = suggest_one(trial, path, range_)
+    return values
+
+
+def suggest_one(trial: Suggests, path: str, range_: Range) -> Scalar:
+    """Ask `trial` for a value of one range."""
+    if isinstance(range_, ChoiceRange):
+        return trial.suggest_categorical(path, range_.values)
+    if isinstance(range_, IntRange):
+        return trial.suggest_int(path, range_.low, range_.high, step=range_.step, log=range_.log)
+    return trial.suggest_float(path, range_.low, range_.high, step=range_.step, log=range_.log)
+
+
+def key(values: Mapping[str, Scalar]) -> str:
+    """Return a text that is equal for equal parameters and differs for different ones."""
+    return json.dumps(dict(values), sort_keys=True)
+
+
+def is_finite(space: Space) -> bool:
+    """Say whether a space has a countable number of points."""
+    return all(math.isfinite(points(range_)) for range_ in space.values())
+
+
+def all_points(space: Space) -> Iterator[dict[str, Scalar]]:
+    """Go through every point of a finite space, active ranges only, in a fixed order."""
+    return _continue({}, list(space.items()))
+
+
+def _continue(
+    values: dict[str, Scalar], rest: list[tuple[str, Range]]
+) -> Iterator[dict[str, Scalar]]:
+    if not rest:
+        yield values
+        return
+    (path, range_), *later = rest
+    if not is_active(range_, values):
+        yield from _continue(values, later)
+        return
+    for value in _values(range_):
+        yield from _continue({**values, path: value}, later)
+
+
+def _values(range_: Range) -> Iterator[Scalar]:
+    if isinstance(range_, ChoiceRange):
+        yield from range_.values
+        return
+    step = range_.step or 1
+    for index in range(int(points(range_))):
+        yield range_.low + index * step
+
+
+def random_point(space: Space, rng: np.random.Generator) -> dict[str, Scalar]:
+    """Draw a point, each active range by itself and uniformly (in the logarithm where asked)."""
+    values: dict[str, Scalar] = {}
+    for path, range_ in space.items():
+        if is_active(range_, values):
+            values[path] = _draw(range_, rng)
+    return values
+
+
+def _draw(range_: Range, rng: np.random.Generator) -> Scalar:
+    if isinstance(range_, ChoiceRange):
+        return range_.values[int(rng.integers(len(range_.values)))]
+    if range_.log:
+        drawn = math.exp(rng.uniform(math.log(range_.low), math.log(range_.high)))
+        inside = min(max(drawn, range_.low), range_.high)
+        return round(inside) if isinstance(range_, IntRange) else inside
+    if range_.step is None:
+        return float(rng.uniform(range_.low, range_.high))
+    return range_.low + int(rng.integers(int(points(range_)))) * range_.step
+
+
+class Drawn:
+    """Stands for a trial, and draws each value by itself; keeps what it drew."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Take the random numbers."""
+        self.values: dict[str, Scalar] = {}
+        self._rng = rng
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """Draw a whole number."""
+        return int(self._keep(name, IntRange(low, high, log, step)))
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float:
+        """Draw a number."""
+        return float(self._keep(name, FloatRange(low, high, log, step)))
+
+    def suggest_categorical(self, name: str, choices: tuple[Scalar, ...]) -> Scalar:
+        """Draw one of some values."""
+        return self._keep(name, ChoiceRange(choices))
+
+    def _keep(self, name: str, range_: Range) -> Scalar:
+        self.values[name] = _draw(range_, self._rng)
+        return self.values[name]

@@ -1,0 +1,296 @@
+"""One trial, from its plan to its results, in reports; killed at any moment it goes on."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tauopt import durable
+from tauopt.config.settings.objective import parse_cost, parse_objective
+from tauopt.errors import Interrupted, TrialFailed
+from tauopt.figures.figure_style import Sample
+from tauopt.metrics.estimate import Measured
+from tauopt.metrics.named_metrics import measure
+from tauopt.prepare.direct_streaming import open_dataset
+from tauopt.training import trial_results
+from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint
+from tauopt.training.device_setup import limit_devices
+from tauopt.training.early_stopping import is_lower, on_plateau, stops
+from tauopt.training.fit_segment import fit
+from tauopt.training.latency import latencies
+from tauopt.training.network_and_data import Data, Machine
+from tauopt.training.rungs import Rungs
+from tauopt.training.trial_protocols import Report, Tracker, TrialPlan
+from tauopt.training.trial_state import METHOD, METHOD_KEY, State, check_same, identity
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY_S = 600.0
+"""Within a rung, at most so much training is lost by a kill."""
+
+
+def _never() -> bool:
+    return False
+
+
+def run_trial(
+    plan: TrialPlan,
+    *,
+    tracker: Tracker,
+    stop: Callable[[], bool] = _never,
+    after: int | None = None,
+) -> Generator[Report, None, None]:
+    """Train and evaluate one trial, report by report.
+
+    A report is yielded when its checkpoint is on disk. A trial whose folder holds a checkpoint
+    goes on from there, with the same weights as if it had never been interrupted, and yields what
+    is new; the last report of a finished trial is yielded again.
+
+    Args:
+        plan: what to do, and where.
+        tracker: told of parameters, metrics and files.
+        stop: asked after each batch; True ends the trial at a checkpoint.
+        after: number of the last report that the caller knows of; later ones that are in the
+            checkpoint already, for instance of a trial killed between checkpoint and report, are
+            yielded again. None trusts that all were received.
+    Raises:
+        TrialFailed: loss or metric is not finite.
+        DataError: the dataset can't be read, or does not fit the task.
+        UsageError: the folder holds the checkpoint of another trial.
+        CorruptError: no checkpoint is whole.
+        Interrupted: `stop` said so; the checkpoint is written.
+    """
+    limit_devices(cpus=plan.experiment.search.resources.cpus)
+    trial = _Trial(plan, tracker, stop)
+    for entry in trial.state.history:
+        if after is not None and entry["number"] > after and not trial.is_last(entry):
+            yield trial.report(entry, done=False)
+    while not trial.state.ended:
+        trial.train_rung()
+        entry = trial.judge()
+        trial.save()
+        trial.tell(entry)
+        if not trial.state.ended:
+            yield trial.report(entry, done=False)
+    others = trial.finish()
+    yield replace(trial.report(trial.state.history[-1], done=True), others=others)
+
+
+class _Trial:
+    """The pieces of a running trial, and where it stands."""
+
+    def __init__(self, plan: TrialPlan, tracker: Tracker, stop: Callable[[], bool]) -> None:
+        self.plan, self.tracker, self.stop = plan, tracker, stop
+        self.training = plan.experiment.training
+        self.objective = plan.experiment.objective
+        self.name = parse_objective(self.objective.first)
+        self.data = Data(open_dataset(plan.dataset), plan.experiment, plan.seed)
+        _ = self.data.class_weights  # data that can't be learned is refused before the network
+        self.rungs = Rungs.of(self.training, candidates=self.data.candidates)
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = load_checkpoint(plan.folder)
+        self.identity = identity(plan, dataset_digest=self.data.dataset.digest)
+        if checkpoint is not None:
+            check_same(self.identity, checkpoint.state["identity"], folder=plan.folder)
+        self.machine = Machine(
+            self.data.spec, plan.experiment, seed=plan.seed, candidates=self.rungs.total
+        )
+        self.state = State(target=self.rungs.next(0))
+        self.best_weights: Arrays = []
+        self.best_probabilities: npt.NDArray[np.float32] | None = None
+        tracker.start(params=plan.params, tags=plan.tags)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.state = State.from_json(dict(checkpoint.state["training"]))
+        arrays = dict(checkpoint.arrays)
+        self.best_weights = arrays.pop("best", [])
+        now, then = self.machine.precision, checkpoint.state["precision"]
+        check_same({"precision": now}, {"precision": then}, folder=self.plan.folder)
+        self.machine.restore(arrays)
+        logger.info("%s goes on after %d candidates", self.plan.name, self.state.seen)
+        if self.state.history:
+            self.tell(self.state.history[-1])
+
+    def train_rung(self) -> None:
+        """Train to the end of the present rung."""
+        state, saved = self.state, time.monotonic()
+
+        def should_stop() -> bool:
+            return self.stop() or time.monotonic() - saved > CHECKPOINT_EVERY_S
+
+        while state.seen < state.target:
+            segment = next(self.rungs.segments(state.seen, state.target))
+            begun = time.monotonic()
+            with self.data.train(segment) as fed:
+                stretch = fit(self.machine.trainee, fed, should_stop=should_stop)
+            done = stretch.batches * segment.batch_size
+            if not done:
+                raise TrialFailed(f"no training candidates in {segment}")
+            state.seen += done
+            state.loss_sum += stretch.loss * done
+            state.loss_count += done
+            state.rung_seconds += time.monotonic() - begun
+            if state.seen < segment.stop:
+                self.save()
+                saved = time.monotonic()
+            self._heed()
+
+    def _heed(self) -> None:
+        """End the trial at a checkpoint if that is asked."""
+        if self.stop():
+            self.save()
+            raise Interrupted(f"{self.plan.name} stopped after {self.state.seen} candidates")
+
+    def judge(self) -> dict[str, float]:
+        """Measure the network on the validation split, and draw the consequences."""
+        begun = time.monotonic()
+        probabilities = self.machine.predict(self.data, alive=self._heed)
+        entry = self._measure(probabilities)
+        state, value, loss = self.state, entry[str(self.name)], entry["val_loss"]
+        tie = value == state.best and is_lower(loss, state.best_loss)
+        if state.best is None or value > state.best or tie:
+            state.best, state.best_loss, state.best_report = value, loss, int(entry["number"])
+            self.best_weights = self.machine.judged_weights()
+            self.best_probabilities = probabilities
+        early = self.training.early_stopping
+        state.objective = state.objective.after(
+            value, min_delta=0.0 if early is None else early.min_delta, loss=loss
+        )
+        state.plateau, factor = on_plateau(self.training.reduce_on_plateau, state.plateau, loss)
+        if factor != 1.0:
+            self.machine.scale_learning_rate(factor)
+        if state.seen >= self.rungs.total:
+            state.ended = "all epochs"
+        elif stops(early, state.objective):
+            state.ended = "early stopping"
+        state.seconds += state.rung_seconds + time.monotonic() - begun
+        state.history.append(entry)
+        state.target = self.rungs.next(state.seen)
+        state.loss_sum, state.loss_count, state.rung_seconds = 0.0, 0, 0.0
+        return entry
+
+    def _measure(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+        if not np.isfinite(probabilities).all():
+            raise TrialFailed(
+                f"the network's output is not finite after {self.state.seen} candidates"
+            )
+        predictions, state = self.data.predictions(probabilities), self.state
+        objective = measure(self.name, predictions)
+        previous = int(state.history[-1]["number"]) if state.history else 0
+        entry = {
+            "number": self.rungs.number(state.seen, previous),
+            "candidates_seen": state.seen,
+            "loss": state.loss_sum / state.loss_count,
+            "val_loss": self.data.loss(predictions, own=self.machine.own),
+            "learning_rate": self.machine.learning_rate,
+            "candidates_per_s": state.loss_count / state.rung_seconds,
+            str(self.name): objective.value,
+            f"{self.name}_low": objective.low,
+            f"{self.name}_high": objective.high,
+        }
+        if "auc" not in entry and predictions.has_background:
+            entry["auc"] = measure(parse_objective("auc"), predictions).value
+        for name, value in entry.items():
+            if not math.isfinite(value):
+                raise TrialFailed(f"{name} became {value} after {state.seen} candidates")
+        return entry
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        arrays = self.machine.arrays()
+        if self.best_weights:
+            arrays["best"] = self.best_weights
+        state = {
+            "training": asdict(self.state),
+            "identity": self.identity,
+            "precision": self.machine.precision,
+        }
+        save_checkpoint(self.plan.folder, Checkpoint(state, arrays))
+
+    def tell(self, entry: dict[str, float]) -> None:
+        """Give a report's metrics to the tracker; twice counts once."""
+        step = int(entry["candidates_seen"])
+        self.tracker.metrics(_metrics(entry), step=step)
+
+    def is_last(self, entry: dict[str, float]) -> bool:
+        """Tell whether this is the report that says `done`."""
+        return bool(self.state.ended) and entry is self.state.history[-1]
+
+    def report(self, entry: dict[str, float], *, done: bool) -> Report:
+        """Return a report from the history."""
+        known = [e[str(self.name)] for e in self.state.history if e["number"] <= entry["number"]]
+        return Report(
+            number=int(entry["number"]),
+            candidates_seen=int(entry["candidates_seen"]),
+            metrics=_metrics(entry),
+            value=entry[str(self.name)],
+            best=max(known),
+            done=done,
+        )
+
+    def finish(self) -> tuple[float, ...]:
+        """Write the results of the best network, unless they are there, and tell the tracker.
+
+        Returns:
+            the objectives of the best network behind the first.
+        """
+        folder = self.plan.folder
+        result = trial_results.read_result(folder)
+        if result is None:
+            self.machine.adopt(self.best_weights)
+            probabilities = self.best_probabilities
+            if probabilities is None:
+                probabilities = self.machine.predict(self.data, alive=self._heed)
+            judged = trial_results.Judged(
+                self.data.predictions(probabilities),
+                objectives=[parse_objective(name) for name in self.objective.maximize],
+                latencies=self._latencies(),
+                sample=Sample.of(self.plan.experiment.data, "validation split"),
+                history=self.state.history,
+            )
+            result = trial_results.write_results(
+                folder, self.machine.network, judged, facts=self._facts()
+            )
+        trial_results.record_results(self.tracker, folder, result, step=self.state.seen)
+        return tuple(trial_results.value_of(result, name) for name, _ in self.objective.goals[1:])
+
+    def _latencies(self) -> dict[str, Measured]:
+        """Measure the latencies that are objectives, on candidates of the validation split."""
+        machine, costs = self.machine, [parse_cost(name) for name in self.objective.minimize]
+        if all(cost.quantity != "latency_us" for cost in costs):
+            return {}
+        inputs = next(self.data.validation()).inputs
+        return latencies(costs, machine.network, inputs, predictor=machine.predictor)
+
+    def _facts(self) -> dict[str, Any]:
+        state, dataset = self.state, self.data.dataset
+        return {
+            "name": self.plan.name,
+            "seed": self.plan.seed,
+            "dataset": dataset.manifest.name,
+            "dataset_digest": dataset.digest,
+            "dataset_folder": str(dataset.folder),
+            "experiment": self.plan.experiment.model_dump(mode="json"),
+            "settings_digest": durable.sha256_json(self.identity),
+            "candidates_seen": state.seen,
+            "epoch_candidates": self.rungs.candidates,
+            "reports": len(state.history),
+            "best_report": state.best_report,
+            "ended": state.ended,
+            "seconds": state.seconds,
+            "precision": self.machine.precision,
+            METHOD_KEY: METHOD,
+        }
+
+
+def _metrics(entry: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in entry.items() if name not in ("number",)}

@@ -1,0 +1,78 @@
+"""What a trial is told, what it reports, and whom it tells; it knows neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tauopt.config.settings.experiment import Experiment
+from tauopt.config.source.yaml_source import Scalar
+
+
+class Tracker(Protocol):
+    """Keeps the record of a run. Never raises because a service is away."""
+
+    def start(self, *, params: Mapping[str, Scalar], tags: Mapping[str, str]) -> None:
+        """Record parameter values and tags, at the start or when the trial resumes."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Record metric values at a step; the same name and step twice counts once."""
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Record a finished file, to be kept in `folder` of the run."""
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """All that decides what a trial does, and where.
+
+    Attributes:
+        experiment: without ranges.
+        dataset: folder of the prepared dataset.
+        folder: of the trial: checkpoints and results; made if missing.
+        name: for records, such as `t007-rnn`.
+        seed: of weights, dropout and the order of candidates.
+        tags, params: for the tracker.
+    """
+
+    experiment: Experiment
+    dataset: Path
+    folder: Path
+    name: str
+    seed: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a trial stands at a rung.
+
+    Attributes:
+        number: of the rung: 1, 2, ...; rises, and leaves out rungs that lie within one batch.
+        candidates_seen: in training so far, over all epochs.
+        metrics: `loss`, `val_loss`, `auc`, the objective by its name, `learning_rate`,
+            `candidates_per_s`; all finite.
+        value: the objective on the validation split.
+        best: the largest value so far.
+        done: nothing is left to train, and the trial's results are written.
+        others: of a trial that is done: the other objectives of its best network, in order.
+    """
+
+    number: int
+    candidates_seen: int
+    metrics: dict[str, float]
+    value: float
+    best: float
+    done: bool
+    others: tuple[float, ...] = ()
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Return the seed of trial `number` of a study: independent of other trials' and studies'."""
+    sequence = np.random.SeedSequence(study_seed, spawn_key=(number,))
+    return int(sequence.generate_state(1)[0] >> 1)

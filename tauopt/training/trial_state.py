@@ -1,0 +1,112 @@
+"""Where a training stands, and what makes it that training and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tauopt.config.settings.dotted_paths import flat
+from tauopt.errors import UsageError
+from tauopt.training.checkpoints import load_checkpoint
+from tauopt.training.early_stopping import Patience
+from tauopt.training.trial_protocols import TrialPlan
+
+METHOD = 2
+"""How trials are trained; raised whenever the same settings, seed and data give other weights.
+2: LSTMs follow their right gradient, every batch is full, of equal values the lower loss counts."""
+METHOD_KEY = "training_method"
+
+
+@dataclass
+class State:
+    """Where a training stands; what a checkpoint keeps beside the weights.
+
+    Attributes:
+        seen: candidates, over all epochs.
+        target: where the present rung ends.
+        loss_sum, loss_count: of the present rung, for its mean loss.
+        objective, plateau: patience of early stopping and of the learning rate.
+        best, best_loss, best_report: largest value of the objective, the validation loss beside
+            it, and the report that had both; of equal values that with the lowest loss.
+        seconds: spent in training and validation, over all resumes.
+        rung_seconds: spent in training on the present rung.
+        history: metrics of each report, with `number` and `candidates_seen`.
+        ended: why training is over; empty while it is not.
+    """
+
+    seen: int = 0
+    target: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    objective: Patience = field(default_factory=Patience)
+    plateau: Patience = field(default_factory=Patience)
+    best: float | None = None
+    best_loss: float | None = None
+    best_report: int = 0
+    seconds: float = 0.0
+    rung_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    ended: str = ""
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> State:
+        """Return the state that `asdict` wrote."""
+        content = {f.name: content[f.name] for f in fields(cls)}
+        return cls(
+            **{
+                **content,
+                "objective": Patience(**content["objective"]),
+                "plateau": Patience(**content["plateau"]),
+            }
+        )
+
+
+def identity(plan: TrialPlan, *, dataset_digest: str) -> dict[str, Any]:
+    """Return all that decides a training's weights, by dotted path."""
+    experiment = plan.experiment.model_dump(mode="json")
+    parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
+    return flat({**parts, "seed": plan.seed, "dataset": dataset_digest, METHOD_KEY: METHOD})
+
+
+def method_of(record: Mapping[str, Any]) -> int:
+    """Return the method that an identity, or a trial's result, names; older ones name none."""
+    return int(record.get(METHOD_KEY, 1))
+
+
+def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path) -> None:
+    """Refuse to go on with another training than the one in the folder.
+
+    Raises:
+        UsageError: names each difference.
+    """
+    if METHOD_KEY in now and method_of(now) != method_of(then):
+        raise UsageError(
+            f"{folder} holds a checkpoint of tauopt's training method {method_of(then)}, this "
+            f"version has method {method_of(now)}, which gives other weights: begin anew in "
+            "another folder or under another name, or go on with the version that began it"
+        )
+    changed = [
+        f"{key}: was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*now, *then})
+        if now.get(key) != then.get(key)
+    ]
+    if changed:
+        raise UsageError(
+            f"{folder} holds a checkpoint of another trial; take another folder or "
+            "name, or undo the change:\n  " + "\n  ".join(changed)
+        )
+
+
+def check_folder(plan: TrialPlan, *, dataset_digest: str) -> None:
+    """Check that a trial may begin, or go on, in its folder.
+
+    Raises:
+        UsageError: the folder holds the checkpoint of another trial.
+        CorruptError: it holds checkpoints, and none is whole.
+    """
+    checkpoint = load_checkpoint(plan.folder)
+    if checkpoint is not None:
+        now = identity(plan, dataset_digest=dataset_digest)
+        check_same(now, checkpoint.state["identity"], folder=plan.folder)

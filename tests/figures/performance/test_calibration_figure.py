@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from tauopt.figures.figure_style import Sample
+from tauopt.figures.performance.calibration_figure import (
+    as_trained,
+    calibration,
+    calibration_figure,
+)
+from tauopt.metrics.scored_trial import Contender, scored
+from tests.metrics.toys import several_classes
+
+
+def drawn(rng, *, power=1.0, negative=0.0, size=20_000):
+    """Probabilities and outcomes; a network that is too sure of itself for a power above one."""
+    truth = rng.random(size)
+    odds = (truth / (1 - truth)) ** power
+    weights = np.where(rng.random(size) < negative, -1.0, 1.0)
+    return odds / (1 + odds), rng.random(size) < truth, weights
+
+
+@pytest.mark.parametrize("negative", [0.0, 0.1])
+def test_true_probabilities_come_true(negative):
+    rng = np.random.default_rng(1)
+    found = calibration(*drawn(rng, negative=negative), rng=rng)
+    assert found.error.value < 0.012
+    for said, true in zip(found.said, found.true, strict=True):
+        assert true.low - 0.03 < said < true.high + 0.03
+    assert found.shares.sum() == pytest.approx(1.0)
+
+
+def test_the_error_is_the_mean_gap_between_said_and_true():
+    rng = np.random.default_rng(2)
+    probability, is_true, weights = drawn(rng, power=2.5, negative=0.05)
+    found = calibration(probability, is_true, weights, rng=rng)
+    slow = 0.0
+    for low in np.arange(15) / 15:
+        inside = (probability >= low) & (probability < low + 1 / 15)
+        total = weights[inside].sum()
+        gap = (weights * (is_true - probability))[inside].sum() / total
+        slow += total / weights.sum() * abs(gap)
+    assert found.error.value == pytest.approx(slow, abs=1e-3)
+    assert found.error.value > 0.1
+    assert found.error.low > 0.09
+
+
+def test_the_error_of_the_calibration_error_is_how_much_it_scatters():
+    rng = np.random.default_rng(3)
+    found = [calibration(*drawn(rng, power=2.0, size=2000), rng=rng).error for _ in range(60)]
+    told = np.mean([(one.high - one.low) / 2 for one in found])
+    assert told == pytest.approx(np.std([one.value for one in found]), rel=0.35)
+
+
+def test_weights_are_in_the_proportions_of_training():
+    predictions = several_classes(np.random.default_rng(1))
+    factors = dict(zip(predictions.classes, (0.1, 1.0, 2.0, 3.0), strict=True))
+    found = as_trained(Contender("trial", predictions, factors=factors))
+    assert found.weights == pytest.approx(
+        predictions.weights * np.array([0.1, 1, 2, 3])[predictions.labels]
+    )
+
+
+def test_stored_scores_are_not_taken_for_probabilities():
+    predictions = several_classes(np.random.default_rng(1))
+    both = [Contender("trial", predictions), scored("stored", predictions.score, predictions)]
+    rng = np.random.default_rng(1)
+    _, points = calibration_figure(both, sample=Sample("demo"), rng=rng)
+    assert set(points["curves"]) == {"trial: signal", "trial: class"}

@@ -1,0 +1,104 @@
+"""The table of an evaluation."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from tauopt.config.settings.objective import parse_objective
+from tauopt.metrics.bootstrap import paired_bootstrap
+from tauopt.metrics.metrics_table import as_csv, as_json, as_markdown, rows
+from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.paired_curves import paired_curves
+from tauopt.metrics.scored_trial import Contender, decided, scored
+from tests.metrics.toys import gaussians, several_classes
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    return several_classes(np.random.default_rng(1), negative=0.05)
+
+
+@pytest.fixture(scope="module")
+def stored(predictions):
+    noise = np.random.default_rng(2).normal(size=len(predictions))
+    return scored("stored RNN", predictions.score + 0.5 * noise, predictions)
+
+
+def test_every_number_is_the_one_that_metrics_gives(predictions, stored):
+    for row in rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1)):
+        if " of " in row.metric:
+            continue
+        prongs = "" if row.candidates == "all" else f"/{row.candidates[0]}p"
+        objective = parse_objective(row.metric + prongs)
+        assert row.value == measure(objective, predictions)
+        if row.reference:
+            assert row.reference == measure(objective, stored.predictions)
+            assert row.difference.value == pytest.approx(row.value.value - row.reference.value)
+
+
+def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(predictions, stored):
+    both = decided([Contender("trial", predictions), stored], None)
+    table = rows(both, rng=np.random.default_rng(1))
+    signal, weights = predictions.is_signal, predictions.weights
+    for kind, of in (("efficiency", signal), ("rejection", ~signal)):
+        (row,) = [r for r in table if (r.candidates, r.metric) == ("all", f"{kind} of 75 %")]
+        for one, value in zip(both, (row.value, row.reference), strict=True):
+            part = weights[of & one.passes["75 %"]].sum() / weights[of].sum()
+            assert value.value == pytest.approx(part if kind == "efficiency" else 1 / part)
+        assert row.difference.low <= row.value.value - row.reference.value <= row.difference.high
+
+
+def test_a_stored_score_has_no_accuracy_to_compare(predictions, stored):
+    table = rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1))
+    assert {row.metric for row in table if row.reference is None} == {
+        "accuracy", "balanced_accuracy"
+    }  # fmt: skip
+
+
+def test_differences_are_those_of_the_paired_bootstrap_of_each_number():
+    rng = np.random.default_rng(4)
+    good, bad = gaussians(rng, separation=2.0), gaussians(rng, separation=1.0)
+    found = paired_curves(good, bad, np.array([0.6, 0.75]), rng=np.random.default_rng(1))
+    for number, metric in enumerate(("auc", "rejection@0.6", "rejection@0.75")):
+        slow = paired_bootstrap(
+            parse_objective(metric), good, bad, rng=np.random.default_rng(1), replicas=400
+        )
+        quick = found.difference(number)
+        for end in ("value", "low", "high", "p_worse", "p_better"):
+            assert getattr(quick, end) == pytest.approx(getattr(slow, end))
+
+
+def test_a_score_against_itself_has_ratio_one_and_no_significance(predictions):
+    same = [Contender("a", predictions), Contender("b", predictions)]
+    paired = paired_curves(predictions, predictions, np.array([0.5]), rng=np.random.default_rng(1))
+    assert [ratio.triple for ratio in paired.ratios] == [[1.0, 1.0, 1.0]]
+    for row in rows(same, rng=np.random.default_rng(1)):
+        assert (row.sigma, row.p_value) == (0.0, 1.0)
+
+
+def test_a_chance_below_what_the_replicas_can_tell_is_told_as_a_bound():
+    rng = np.random.default_rng(4)
+    good = gaussians(rng, separation=2.0)
+    bad = Contender("b", gaussians(rng, separation=0.5))
+    (auc, *_) = [row for row in rows([Contender("a", good), bad], rng=rng) if row.metric == "auc"]
+    assert auc.p_told == "p < 0.005"
+    same = rows([Contender("a", good), Contender("b", good)], rng=rng)
+    assert {row.p_told for row in same} == {"p = 1"}
+    assert as_json([auc])[0]["p_limit"]
+    assert not any(one["p_limit"] for one in as_json(same))
+
+
+def test_files_hold_what_the_table_holds(predictions, stored):
+    table = rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1))
+    lines = list(csv.DictReader(io.StringIO(as_csv(table))))
+    assert [line["metric"] for line in lines] == [row.metric for row in table]
+    auc = next(i for i, row in enumerate(table) if row.metric == "auc")
+    assert float(lines[auc]["reference_low"]) == pytest.approx(table[auc].reference.low, rel=1e-5)
+    assert lines[0]["difference_value"] == ""
+    text = as_markdown(table, name="trial", reference="stored|RNN")
+    assert "| all | auc |" in text
+    assert "stored\\|RNN" in text
+    assert len({line.replace("\\|", "").count("|") for line in text.splitlines()}) == 1
+    assert as_json(table)[auc]["difference"]["low"] == table[auc].difference.low

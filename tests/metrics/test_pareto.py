@@ -1,0 +1,53 @@
+import numpy as np
+import optuna
+import pytest
+
+from tauopt.metrics.pareto import fronts
+
+
+def slow_fronts(values, *, larger):
+    """Take away the points that no other surpasses, again and again."""
+    signed = [[v if up else -v for v, up in zip(p, larger, strict=True)] for p in values]
+
+    def surpasses(a, b):
+        return all(x >= y for x, y in zip(a, b, strict=True)) and a != b
+
+    found, left, front = [0] * len(signed), set(range(len(signed))), 0
+    while left:
+        front += 1
+        out = {i for i in left if not any(surpasses(signed[j], signed[i]) for j in left)}
+        for i in out:
+            found[i] = front
+        left -= out
+    return found
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_fronts_are_what_is_left_when_the_best_are_taken_away(seed, objectives):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 12, (60, objectives))  # with ties and equal points
+    larger = tuple(rng.random(objectives) < 0.5)
+    assert fronts(values, larger=larger).tolist() == slow_fronts(values.tolist(), larger=larger)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_front_is_that_of_optuna(seed):
+    rng = np.random.default_rng(seed)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    values = rng.integers(0, 9, (40, 2)).astype(float)
+    study.add_trials([optuna.trial.create_trial(values=pair.tolist()) for pair in values])
+    first = np.flatnonzero(fronts(values, larger=(True, False)) == 1)
+    assert first.tolist() == [trial.number for trial in study.best_trials]
+
+
+def test_equal_points_lie_on_the_same_front():
+    assert fronts([[1, 2], [1, 2], [0, 3]], larger=(True, False)).tolist() == [1, 1, 2]
+
+
+def test_one_objective_gives_ranks():
+    assert fronts([[5.0], [7.0], [5.0], [6.0]], larger=(True,)).tolist() == [3, 1, 3, 2]
+
+
+def test_no_points_have_no_front():
+    assert fronts([], larger=(True, False)).tolist() == []

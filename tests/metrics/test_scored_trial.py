@@ -1,0 +1,47 @@
+"""Working points of a trial and of what it is compared with."""
+
+import numpy as np
+import pytest
+
+from tauopt.metrics.score_cuts import PlainPoints, plain_points, reached
+from tauopt.metrics.scored_trial import Contender, decided, scored
+from tests.metrics.toys import gaussians, several_classes
+
+
+def test_plain_cuts_keep_the_wanted_part_of_the_signal_for_each_number_of_prongs():
+    rng = np.random.default_rng(1)
+    predictions = gaussians(
+        rng, weights=rng.exponential(size=4000), prongs=rng.choice([1, 3], 4000)
+    )
+    found = reached(plain_points(predictions), predictions)
+    for prongs in (1, 3):
+        assert list(found[prongs].values()) == pytest.approx([0.6, 0.75, 0.85, 0.95], abs=0.01)
+
+
+def test_cuts_of_other_prongs_and_without_prongs_are_those_of_all():
+    points = PlainPoints(("60 %",), {0: (0.5,), 1: (0.9,)})
+    score = np.array([0.7, 0.7])
+    assert points.passes(score, {"prongs": np.array([1, 2])})["60 %"].tolist() == [False, True]
+    assert points.passes(score, {})["60 %"].tolist() == [True, True]
+
+
+def test_a_reference_is_cut_at_the_signal_efficiency_of_the_trials_own_points():
+    predictions = several_classes(np.random.default_rng(2), negative=0.1)
+    other = scored("stored", np.random.default_rng(3).normal(size=3000), predictions)
+    own = PlainPoints(("loose", "tight"), {0: (0.3, 0.9), 1: (0.2, 0.8)})
+    first, second = decided([Contender("trial", predictions), other], own)
+    for prongs in (1, 3):
+        signal = predictions.is_signal & (predictions.columns["prongs"] == prongs)
+        for name in own.names:
+            mine, theirs = (
+                one.predictions.weights[signal & one.passes[name]].sum() for one in (first, second)
+            )
+            assert theirs == pytest.approx(mine, abs=5.0)
+
+
+def test_a_stored_score_of_any_scale_orders_candidates_as_it_did():
+    predictions = several_classes(np.random.default_rng(2))
+    score = np.random.default_rng(3).normal(size=3000) * 50 - 999
+    found = scored("stored", score, predictions).predictions
+    assert found.score == pytest.approx(score, rel=1e-6)
+    assert (found.is_signal == predictions.is_signal).all()

@@ -1,0 +1,218 @@
+"""A study in its driver's memory, over a database that is slow, goes away, or fails."""
+
+import threading
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
+
+from tauopt.config.settings.experiment import Pruner
+from tauopt.errors import ServiceError
+from tauopt.study import study_storage
+from tauopt.study.cached_storage import Mirror
+from tauopt.study.pruners import make_pruner
+from tests.study.test_trial_queue import make_study
+
+
+class Counting:
+    """A storage that counts calls, and holds writes of reports up until it is told."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.calls = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.broken = False
+
+    def __getattr__(self, name):
+        found = getattr(self.inner, name)
+        if not callable(found):
+            return found
+
+        def call(*args, **kwargs):
+            self.calls.append(name)
+            if name == "set_trial_intermediate_value":
+                self.go_on.wait(30)
+                if self.broken:
+                    raise OperationalError("insert", {}, Exception("server closed the connection"))
+            return found(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """A study of two running trials over a storage that counts."""
+    study = make_study(tmp_path, make_pruner(Pruner(type="asha", reduction_factor=2), reports=8))
+    counting = Counting(study._storage)
+    study._storage = counting
+    mirror = Mirror(study)
+    trials = [mirror.study.ask() for _ in range(2)]
+    return mirror, counting, trials
+
+
+def report(mirror, trial, step, value):
+    mirror.study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+
+
+def in_database(tmp_path):
+    return make_study(tmp_path).trials
+
+
+def test_reports_are_seen_at_once_and_written_behind_in_their_order(slow, tmp_path):
+    mirror, counting, (first, second) = slow
+    counting.go_on.clear()
+    for step in (1, 2, 3):
+        report(mirror, first, step, step / 10)
+    report(mirror, second, 1, 0.7)
+    seen = [t.intermediate_values for t in mirror.study.get_trials()]
+    assert seen == [{1: 0.1, 2: 0.2, 3: 0.3}, {1: 0.7}]
+    assert [t.intermediate_values for t in in_database(tmp_path)] == [{}, {}]
+    counting.go_on.set()
+    mirror.settle()
+    assert [t.intermediate_values for t in in_database(tmp_path)] == seen
+
+
+def test_who_has_read_a_trial_keeps_it_as_it_was(slow):
+    """As from a database: a pruner compares a trial with what it read before it wrote."""
+    mirror, _, (first, _) = slow
+    before = mirror.study.get_trials(deepcopy=False)[0]
+    report(mirror, first, 1, 0.5)
+    mirror.study._storage.set_trial_user_attr(first._trial_id, "mark", 1)
+    mirror.study._storage.set_trial_system_attr(first._trial_id, "rung", 2)
+    assert (before.intermediate_values, before.user_attrs, before.system_attrs) == ({}, {}, {})
+    now = mirror.study.get_trials()[0]
+    assert (now.intermediate_values, now.user_attrs) == ({1: 0.5}, {"mark": 1})
+    assert now.system_attrs == {"rung": 2}
+
+
+def test_attributes_are_read_as_they_were_set_though_the_database_has_them_later(slow):
+    mirror, counting, (first, _) = slow
+    there = mirror.study._storage
+    counting.go_on.clear()
+    report(mirror, first, 1, 0.5)  # holds up what is written behind it
+    there.set_trial_user_attr(first._trial_id, "mark", 1)
+    there.set_trial_system_attr(first._trial_id, "rung", 2)
+    found = there.get_trial_user_attrs(first._trial_id)
+    rungs = there.get_trial_system_attrs(first._trial_id)
+    counting.go_on.set()
+    assert (found, rungs) == ({"mark": 1}, {"rung": 2})
+
+
+def lived(study, seed):
+    """Let trials live at random in a study; yield what it shows after some of the steps."""
+    rng, live = np.random.default_rng(seed), []
+    for _ in range(120):
+        what = rng.choice(["ask", "report", "attribute", "enqueue", "tell"])
+        trial = live[rng.integers(len(live))] if live else None
+        if what == "ask" or trial is None:
+            live.append(study.ask())
+            live[-1].suggest_float("x", 0.0, 1.0)
+            live[-1].suggest_categorical("kind", ["a", "b"])
+        elif what == "report":
+            trial.report(rng.random(), int(rng.integers(1, 9)))
+        elif what == "attribute":
+            trial.set_user_attr(str(rng.integers(3)), float(rng.random()))
+        elif what == "enqueue":
+            study.enqueue_trial({"x": rng.random()})
+        else:
+            live.remove(trial)
+            state = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL][rng.integers(3)]
+            study.tell(trial, rng.random() if state is TrialState.COMPLETE else None, state=state)
+        if rng.random() < 0.6:
+            continue  # several trials change before they are looked at
+        yield [
+            (t.number, t.state, t.values, t.params, t.distributions, t.intermediate_values,
+             t.user_attrs, t.system_attrs)
+            for t in study.get_trials()
+        ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The reported value is ignored")
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_the_mirror_shows_what_optuna_s_own_storage_does(seed):
+    sampler = optuna.samplers.RandomSampler
+    plain = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    mirrored = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    mirror = Mirror(mirrored)
+    for expected, found in zip(lived(plain, seed), lived(mirror.study, seed), strict=True):
+        assert found == expected
+    mirror.settle()
+    assert [t.user_attrs for t in mirrored.trials] == [t.user_attrs for t in plain.trials]
+    assert mirror.study.best_trial.params == plain.best_trial.params
+
+
+def test_what_follows_a_report_is_written_after_it(slow, tmp_path):
+    mirror, counting, (first, _) = slow
+    counting.go_on.clear()
+    report(mirror, first, 1, 0.5)
+    threading.Timer(0.3, counting.go_on.set).start()
+    mirror.study.tell(first, 0.5)
+    (trial, _) = in_database(tmp_path)
+    assert trial.state is TrialState.COMPLETE
+    assert trial.intermediate_values == {1: 0.5}
+    writes = [name for name in counting.calls if name.startswith("set_trial_")]
+    assert writes == ["set_trial_intermediate_value", "set_trial_state_values"]
+
+
+def test_a_report_reads_nothing_from_the_database_also_at_a_rung(slow, tmp_path):
+    mirror, counting, (first, second) = slow
+    pruner = mirror.study.pruner
+
+    def judge(trial):
+        return pruner.prune(mirror.study, mirror.study._storage.get_trial(trial._trial_id))
+
+    for trial in (first, second):
+        report(mirror, trial, 1, 0.5)
+        assert not judge(trial)
+    mirror.settle()
+    counting.calls.clear()
+    for step in (3, 5, 6, 7):  # rungs lie at 1, 2, 4 and 8, and each is passed once
+        for trial in (first, second):
+            report(mirror, trial, step, 0.5)
+            assert not judge(trial)
+    mirror.settle()
+    assert not [name for name in counting.calls if name.startswith("get_")]
+    assert counting.calls.count("set_trial_system_attr") == 2 * 2
+    there = [t.system_attrs for t in in_database(tmp_path)]
+    assert there == [{f"completed_rung_{n}": 0.5 for n in range(3)}] * 2
+
+
+def test_what_others_wrote_before_is_known_and_trials_of_now_come_behind(slow, tmp_path):
+    mirror, _, (first, _) = slow
+    first.suggest_float("x", 0.0, 1.0)
+    first.set_user_attr("mark", 3)
+    again = Mirror(make_study(tmp_path))
+    seen = again.study.get_trials()
+    assert [t.number for t in seen] == [0, 1]
+    assert seen[0].params == mirror.study.get_trials()[0].params != {}
+    assert seen[0].user_attrs == {"mark": 3}
+    again.study.enqueue_trial({"x": 0.25})
+    assert again.study.ask().suggest_float("x", 0.0, 1.0) == 0.25
+    assert [t.number for t in again.study.get_trials()] == [0, 1, 2]
+
+
+def test_a_database_that_goes_away_is_waited_for(slow, monkeypatch, tmp_path):
+    mirror, counting, (first, _) = slow
+    monkeypatch.setattr(study_storage, "_PAUSE_S", 0.01)
+    counting.broken = True
+    report(mirror, first, 1, 0.5)
+    threading.Timer(0.3, lambda: setattr(counting, "broken", False)).start()
+    mirror.settle()
+    assert in_database(tmp_path)[0].intermediate_values == {1: 0.5}
+
+
+def test_a_database_that_stays_away_is_an_error_of_the_next_report(slow, monkeypatch):
+    mirror, counting, (first, _) = slow
+    monkeypatch.setattr(study_storage, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(study_storage.patient, "__kwdefaults__", {"wait_s": 0.2})
+    counting.broken = True
+    for step in (1, 2, 3):
+        report(mirror, first, step, 0.5)
+    with pytest.raises(ServiceError, match="the study storage went away: server closed"):
+        mirror.settle()
+    calls = counting.calls.count("set_trial_intermediate_value")
+    mirror.settle()  # nothing waits any more, and nothing is tried again
+    assert counting.calls.count("set_trial_intermediate_value") == calls
