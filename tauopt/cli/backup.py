@@ -10,7 +10,7 @@ import typer
 from tauopt.cli.options import Json, Output
 
 if TYPE_CHECKING:
-    from tauopt.workflows.backup import Saved
+    from tauopt.workflows.backup import BackupResult
 
 
 def backup(
@@ -27,7 +27,7 @@ def backup(
     show(saved, of=saved.output, at=saved.folder, json=json)
 
 
-def show(saved: Saved, *, of: Path, at: Path, json: bool) -> None:
+def show(saved: BackupResult, *, of: Path, at: Path, json: bool) -> None:
     """Print what was copied from where to where."""
     from tauopt.cli.console import print_json, results
     from tauopt.workflows.backup import as_json

@@ -10,7 +10,7 @@ import typer
 from tauopt.cli.options import Efficiency, Json, Output
 
 if TYPE_CHECKING:
-    from tauopt.evaluation.comparison_report import Compared
+    from tauopt.evaluation.comparison_report import ComparisonReport
 
 
 def compare(
@@ -45,7 +45,7 @@ def compare(
         _print(found)
 
 
-def _print(found: Compared) -> None:
+def _print(found: ComparisonReport) -> None:
     from rich import box
     from rich.table import Table
 

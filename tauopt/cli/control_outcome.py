@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tauopt.workflows.control import Controlled
+    from tauopt.workflows.control import ControlOutcome
 
 
 def ask(
-    asked: Callable[..., Controlled], search: str | None, output: Path | None, *, json: bool
+    asked: Callable[..., ControlOutcome], search: str | None, output: Path | None, *, json: bool
 ) -> None:
     """Ask a search for something, tell what is waited for, and print what became of it."""
     from tauopt.cli.console import progress
@@ -22,7 +22,7 @@ def ask(
     print_controlled(found, json=json)
 
 
-def print_controlled(found: Controlled, *, json: bool) -> None:
+def print_controlled(found: ControlOutcome, *, json: bool) -> None:
     """Print it to stdout, with the command that goes on with the search."""
     from tauopt.cli.console import print_json, results
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, SearchName
 
 
 def extend(
-    search: Search = None,
+    search: SearchName = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials in all.")] = None,
     hours: Annotated[float | None, typer.Option(min=0, help="Budget of wall time in all.")] = None,
     gpu_hours: Annotated[

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, SearchName
 
 
 def gc(
-    search: Search = None,
+    search: SearchName = None,
     keep: Annotated[int, typer.Option(min=1, help="Trials that keep theirs, the best.")] = 5,
     remove: Annotated[
         bool, typer.Option("--remove", help="Do it; else it is only told what would go.")

@@ -11,7 +11,7 @@ import typer
 from tauopt.cli.options import Json
 
 if TYPE_CHECKING:
-    from tauopt.workflows.inspect import Branch, Table
+    from tauopt.workflows.inspect import InspectedBranch, InspectedTable
 
 
 def inspect(
@@ -45,7 +45,7 @@ def inspect(
     raise_all(problems)
 
 
-def _plain(table: Table) -> dict[str, Any]:
+def _plain(table: InspectedTable) -> dict[str, Any]:
     return {
         "path": str(table.path),
         "table": table.name,
@@ -56,7 +56,7 @@ def _plain(table: Table) -> dict[str, Any]:
     }
 
 
-def _plain_branch(branch: Branch) -> dict[str, Any]:
+def _plain_branch(branch: InspectedBranch) -> dict[str, Any]:
     plain = {k: v for k, v in vars(branch).items() if k not in ("objects", "first")}
     counts = branch.objects
     return {
@@ -74,7 +74,7 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(source: Table) -> None:
+def _print(source: InspectedTable) -> None:
     from rich.table import Table as Grid
 
     from tauopt.cli.console import results
@@ -96,7 +96,7 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def _row(branch: Branch) -> tuple[str, ...]:
+def _row(branch: InspectedBranch) -> tuple[str, ...]:
     counts = f"{min(branch.objects)} to {max(branch.objects)}" if branch.objects else ""
     if branch.problem:
         return branch.expression, branch.type, "", "", "", "", branch.problem

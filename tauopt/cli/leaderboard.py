@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, SearchName
 
 
 def leaderboard(
-    search: Search = None,
+    search: SearchName = None,
     output: Output = None,
     json: Json = False,
 ) -> None:

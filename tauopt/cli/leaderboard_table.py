@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tauopt.config.settings.objective import Goal
-    from tauopt.study.leaderboard_rows import Row
+    from tauopt.study.leaderboard_rows import LeaderboardRow
 
 _SHOWN_PARAMS = 6
 _FOLDED = 9
@@ -44,7 +44,7 @@ class _Column:
 
 
 def board_table(
-    board: Sequence[Row],
+    board: Sequence[LeaderboardRow],
     goals: Sequence[Goal],
     *,
     title: str,
@@ -98,7 +98,7 @@ def _that_fit(columns: Sequence[_Column], room: int) -> list[_Column]:
     return found[:_SHOWN_PARAMS]
 
 
-def _columns(board: Sequence[Row], names: Sequence[str]) -> list[_Column]:
+def _columns(board: Sequence[LeaderboardRow], names: Sequence[str]) -> list[_Column]:
     """Return all columns but the parameters'; the last one is the run id's."""
     first, *others = names
     place = [row.front if others else row.rank for row in board]
@@ -114,33 +114,33 @@ def _columns(board: Sequence[Row], names: Sequence[str]) -> list[_Column]:
     ]
 
 
-def _parameter(path: str, board: Sequence[Row]) -> _Column:
+def _parameter(path: str, board: Sequence[LeaderboardRow]) -> _Column:
     cells = [short(row.shown[path]) if path in row.shown else "" for row in board]
     return _Column(last_part(path), cells, folds=True)
 
 
-def _value(row: Row) -> str:
+def _value(row: LeaderboardRow) -> str:
     if row.value is None:
         return ""
     return f"{row.value:.5g}" if row.state == "COMPLETE" else f"({row.value:.5g})"
 
 
-def _interval(row: Row) -> str:
+def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.5g} - {row.high:.5g}"
 
 
-def _seeds(row: Row) -> str:
+def _seeds(row: LeaderboardRow) -> str:
     return f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else ""
 
 
-def _other(row: Row, name: str) -> str:
+def _other(row: LeaderboardRow, name: str) -> str:
     if name not in row.others:
         return ""
     value = row.others[name][0]
     return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
 
 
-def _caption(board: Sequence[Row], *, several: bool, hidden: int) -> str:
+def _caption(board: Sequence[LeaderboardRow], *, several: bool, hidden: int) -> str:
     said = {
         _FRONT: several,
         _TIED: any(row.seeds for row in board),
@@ -150,7 +150,7 @@ def _caption(board: Sequence[Row], *, several: bool, hidden: int) -> str:
     return "\n".join(text for text, is_so in said.items() if is_so)
 
 
-def _varying(board: Sequence[Row]) -> list[str]:
+def _varying(board: Sequence[LeaderboardRow]) -> list[str]:
     from tauopt.study.leaderboard_rows import varying
 
     return varying(board)

@@ -16,14 +16,14 @@ from tauopt.config.space.any_architecture import ordinary
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tauopt.study.search_events import Event
+    from tauopt.study.search_events import SearchEvent
 
 _SHOWN_ENDED = 8
 _ENDS = ("complete", "pruned", "failed", "duplicate")
 
 
 @contextlib.contextmanager
-def watching(asked: int | None) -> Iterator[Callable[[Event], None]]:
+def watching(asked: int | None) -> Iterator[Callable[[SearchEvent], None]]:
     """Give a listener to a search's events that shows them on stderr.
 
     Args:
@@ -41,7 +41,7 @@ def watching(asked: int | None) -> Iterator[Callable[[Event], None]]:
         yield view.take
 
 
-def _tell(event: Event) -> None:
+def _tell(event: SearchEvent) -> None:
     from tauopt.study.search_events import describe
 
     print(describe(event), file=sys.stderr, flush=True)  # noqa: T201
@@ -68,7 +68,7 @@ class View:
         self._best: tuple[float, int] | None = None
         self._note = ""
 
-    def take(self, event: Event) -> None:
+    def take(self, event: SearchEvent) -> None:
         """Take note of an event."""
         if event.number < 0:
             self._note = event.message

@@ -14,7 +14,7 @@ Output = Annotated[
         "--output", "-o", help="Folder of searches, runs and studies [default: tauopt-output]."
     ),
 ]
-Search = Annotated[
+SearchName = Annotated[
     str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
 ]
 

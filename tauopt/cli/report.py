@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, SearchName
 
 
 def report(
-    search: Search = None,
+    search: SearchName = None,
     output: Output = None,
     to: Annotated[
         Path | None,

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output, RayAddress, Search
+from tauopt.cli.options import Json, Output, RayAddress, SearchName
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tauopt.workflows.reseed import Reseeded
+    from tauopt.workflows.reseed import ReseedResult
 
 
 def reseed(
-    search: Search = None,
+    search: SearchName = None,
     top: Annotated[int, typer.Option(min=1, help="How many trials, the best first.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 5,
     output: Output = None,
@@ -44,7 +44,7 @@ def reseed(
         )
 
 
-def _table(found: Reseeded) -> Table:
+def _table(found: ReseedResult) -> Table:
     from rich.table import Table
 
     table = Table(

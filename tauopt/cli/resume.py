@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from tauopt.cli.options import Json, Output, RayAddress, Search
+from tauopt.cli.options import Json, Output, RayAddress, SearchName
 
 
 def resume(
-    search: Search = None,
+    search: SearchName = None,
     output: Output = None,
     ray_address: RayAddress = None,
     json: Json = False,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-class Kind(StrEnum):
+class SchemaKind(StrEnum):
     """The kinds of files."""
 
     experiment = "experiment"
@@ -17,7 +17,7 @@ class Kind(StrEnum):
 
 
 def schema(
-    kind: Annotated[Kind, typer.Argument(help="Of which file.")] = Kind.experiment,
+    kind: Annotated[SchemaKind, typer.Argument(help="Of which file.")] = SchemaKind.experiment,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
     ] = None,
@@ -30,7 +30,7 @@ def schema(
     from tauopt.config.settings.json_schema import dataset_schema, experiment_schema
     from tauopt.durable import write_json
 
-    generated = experiment_schema() if kind is Kind.experiment else dataset_schema()
+    generated = experiment_schema() if kind is SchemaKind.experiment else dataset_schema()
     if output is None:
         print_json(generated)
     else:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tauopt.cli.options import Json, Output, Search
+from tauopt.cli.options import Json, Output, SearchName
 
 if TYPE_CHECKING:
-    from tauopt.workflows.status import Status
+    from tauopt.workflows.status import SearchStatus
 
 
 def status(
-    search: Search = None,
+    search: SearchName = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -32,7 +32,7 @@ def status(
         results().print(line, markup=False, soft_wrap=True)
 
 
-def status_lines(stands: Status, output: Path | None = None) -> list[str]:
+def status_lines(stands: SearchStatus, output: Path | None = None) -> list[str]:
     """Say in lines how a search stands."""
     counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(stands.counts.items()))
     lines = [f"search {stands.name}: {stands.asked} trials asked for; {counts or 'none yet'}"]

@@ -40,7 +40,7 @@ def submit(
 
     from tauopt.cli.console import print_json, results
     from tauopt.errors import UsageError
-    from tauopt.workflows.submit import Machines
+    from tauopt.workflows.submit import BatchRequest
     from tauopt.workflows.submit import submit as write
 
     if slurm == htcondor:
@@ -48,7 +48,7 @@ def submit(
     found = write(
         file,
         "slurm" if slurm else "htcondor",
-        machines=Machines(nodes, cpus, gpus, memory_gb, hours),
+        machines=BatchRequest(nodes, cpus, gpus, memory_gb, hours),
         overrides=overrides or (),
         name=name,
         output=output,

@@ -11,7 +11,7 @@ import typer
 from tauopt.cli.options import Json, Output, Overrides
 
 if TYPE_CHECKING:
-    from tauopt.workflows.train import Trained
+    from tauopt.workflows.train import TrainResult
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
         _print(trained, output)
 
 
-def _print(trained: Trained, output: Path | None) -> None:
+def _print(trained: TrainResult, output: Path | None) -> None:
     from rich.table import Table
 
     from tauopt.cli.console import results

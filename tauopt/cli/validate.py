@@ -12,7 +12,7 @@ from tauopt.cli.options import Json, Overrides
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tauopt.workflows.validate import Validated
+    from tauopt.workflows.validate import ValidFile
 
 
 def validate(
@@ -42,7 +42,7 @@ def validate(
         raise ConfigError(problems)
 
 
-def _print(console: Console, file: Validated) -> None:
+def _print(console: Console, file: ValidFile) -> None:
     from tauopt.config.settings.ranges import as_text
 
     console.print(f"OK {file.path}: {file.kind} {file.name}: {file.summary}", markup=False)
@@ -54,7 +54,7 @@ def _print(console: Console, file: Validated) -> None:
         console.print(f"   {path:<{width}}  not searched: {reason}", markup=False)
 
 
-def _plain(file: Validated) -> dict[str, Any]:
+def _plain(file: ValidFile) -> dict[str, Any]:
     return {**vars(file), "path": str(file.path)}
 
 

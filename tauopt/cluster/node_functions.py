@@ -15,7 +15,7 @@ WAIT_S = 180.0
 R = TypeVar("R")
 
 
-class Node(NamedTuple):
+class RayNode(NamedTuple):
     """A node that trains."""
 
     id: str
@@ -23,18 +23,18 @@ class Node(NamedTuple):
     """`host (address)`."""
 
 
-def training_nodes() -> list[Node]:
+def training_nodes() -> list[RayNode]:
     """Return the nodes with a CPU of the Ray that is running."""
     import ray
 
     return [
-        Node(node["NodeID"], f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})")
+        RayNode(node["NodeID"], f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})")
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU", 0) > 0
     ]
 
 
-def ask(node: Node, function: Callable[..., Any], *arguments: Any) -> Any:
+def ask(node: RayNode, function: Callable[..., Any], *arguments: Any) -> Any:
     """Let a node run a function of a module that it has too; returns Ray's promise of a result."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -44,7 +44,7 @@ def ask(node: Node, function: Callable[..., Any], *arguments: Any) -> Any:
     return remote.options(scheduling_strategy=here).remote(*arguments)
 
 
-def answers(asked: Mapping[Node, Any], *, wait_s: float) -> dict[Node, Any]:
+def answers(asked: Mapping[RayNode, Any], *, wait_s: float) -> dict[RayNode, Any]:
     """Return what nodes have answered within a time; those that have not are left out.
 
     Raises:
@@ -57,7 +57,7 @@ def answers(asked: Mapping[Node, Any], *, wait_s: float) -> dict[Node, Any]:
     return {node: _result(node, task) for node, task in asked.items() if task in ready}
 
 
-def on_every_node(function: Callable[..., R], *arguments: Any) -> dict[Node, R]:
+def on_every_node(function: Callable[..., R], *arguments: Any) -> dict[RayNode, R]:
     """Run a function once on each node that trains.
 
     Ray takes half a minute to see that a node has died: one that is gone by then is left out.
@@ -66,7 +66,7 @@ def on_every_node(function: Callable[..., R], *arguments: Any) -> dict[Node, R]:
         ServiceError: a node can't run it, or does not answer; says which.
     """
     asked = {node: ask(node, function, *arguments) for node in training_nodes()}
-    found: dict[Node, R] = {}
+    found: dict[RayNode, R] = {}
     give_up = time.monotonic() + WAIT_S
     for node, task in asked.items():
         try:
@@ -81,7 +81,7 @@ def on_every_node(function: Callable[..., R], *arguments: Any) -> dict[Node, R]:
     return found
 
 
-def _result(node: Node, task: Any) -> Any:
+def _result(node: RayNode, task: Any) -> Any:
     import ray
 
     try:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Map(Protocol):
+class MapOnRay(Protocol):
     """Runs a function on tasks."""
 
     def __call__(self, function: Callable[[T], R], tasks: Sequence[T], /) -> Iterator[R]:
@@ -30,7 +30,7 @@ class Map(Protocol):
 
 
 @contextlib.contextmanager
-def workers(most: int | None = None) -> Iterator[Map]:
+def workers(most: int | None = None) -> Iterator[MapOnRay]:
     """Give a map over Ray's processes for the length of the block.
 
     Args:

@@ -15,7 +15,7 @@ from tauopt.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
-class AnyFile(ExperimentFile):
+class AnyArchitectureFile(ExperimentFile):
     """Several experiments that differ in their model, as one.
 
     `model.type` is a range of its space, `model.rnn.cell` the setting `model.cell` of its `rnn`.
@@ -78,7 +78,7 @@ class AnyFile(ExperimentFile):
         return self.branches[str(own.pop(TYPE))].resolve(own)
 
 
-def joined(branches: Mapping[str, ExperimentFile], *, text: str) -> AnyFile:
+def joined(branches: Mapping[str, ExperimentFile], *, text: str) -> AnyArchitectureFile:
     """Return one file of the files of several architectures.
 
     Args:
@@ -88,7 +88,7 @@ def joined(branches: Mapping[str, ExperimentFile], *, text: str) -> AnyFile:
     first = next(iter(branches.values()))
     shared = {one.name: getattr(first, one.name) for one in fields(first)}
     space = _space(branches)
-    return AnyFile(
+    return AnyArchitectureFile(
         **{**shared, "text": text, "space": space, "inactive": _inactive(branches, space)},
         branches=branches,
     )

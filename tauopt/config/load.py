@@ -31,12 +31,12 @@ from tauopt.config.space.range_extraction import (
 )
 from tauopt.errors import ConfigError, Problem
 
-__all__ = ["ExperimentFile", "Kind", "kind_of", "read_dataset", "read_experiment"]
+__all__ = ["ExperimentFile", "FileKind", "kind_of", "read_dataset", "read_experiment"]
 
-Kind = Literal["experiment", "dataset"]
+FileKind = Literal["experiment", "dataset"]
 
 
-def kind_of(path: Path | str) -> Kind:
+def kind_of(path: Path | str) -> FileKind:
     """Tell an experiment file from a dataset file by its keys.
 
     Raises:
@@ -45,7 +45,7 @@ def kind_of(path: Path | str) -> Kind:
     return _kind(read_tree(path)[0])
 
 
-def _kind(root: Node) -> Kind:
+def _kind(root: Node) -> FileKind:
     keys = set(root.entries)
     votes = len(keys & set(Dataset.model_fields)) - len(keys & set(Experiment.model_fields))
     return "dataset" if votes > 0 else "experiment"

@@ -56,7 +56,7 @@ class SplitInfo(Settings):
         return sum(chunk.candidates for chunk in self.chunks)
 
 
-class Source(Settings):
+class SourceFile(Settings):
     """A file that candidates were read from."""
 
     sample: str
@@ -94,7 +94,7 @@ class Manifest(Settings):
     """The candidate's own features, with constants fitted on the training split."""
     groups: tuple[FittedGroup, ...]
     spectators: tuple[str, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SourceFile, ...] = ()
     dropped: dict[str, int] = Field(default={})
     """Reason -> candidates left out."""
     left_out: dict[str, dict[str, dict[str, int]]] = Field(default={})

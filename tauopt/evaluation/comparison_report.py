@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tauopt.metrics.trial_comparison import Against, Comparison, Line
+    from tauopt.metrics.trial_comparison import ComparedNumber, DifferenceFromBase, TrialComparison
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonReport:
     """What a comparison found, and where it lies."""
 
-    found: Comparison
+    found: TrialComparison
     differences: dict[str, list[Any]]
     """Path of a setting, or name of a fact -> a value for each trial; only what differs."""
     run_ids: dict[str, str]
@@ -39,7 +39,7 @@ class Compared:
         }
 
 
-def report(result: Compared) -> str:
+def report(result: ComparisonReport) -> str:
     """Return the whole report."""
     base, *others = result.found.names
     counts = ", ".join(f"{count:,} {kind}" for kind, count in result.candidates.items())
@@ -72,7 +72,7 @@ def _corrected(many: bool) -> str:
     return ", corrected for the number of trials compared (Holm)" if many else ""
 
 
-def _settings(result: Compared) -> str:
+def _settings(result: ComparisonReport) -> str:
     if not result.differences:
         return "None."
     rows = [[f"`{path}`", *map(told, of)] for path, of in result.differences.items()]
@@ -87,7 +87,7 @@ def told(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def numbers_table(result: Compared) -> str:
+def numbers_table(result: ComparisonReport) -> str:
     """Return every number of every trial with its difference to the base."""
     base, *others = result.found.names
     head = ["candidates", "metric", base]
@@ -97,7 +97,7 @@ def numbers_table(result: Compared) -> str:
     return table(head, rows)
 
 
-def number_row(line: Line) -> list[str]:
+def number_row(line: ComparedNumber) -> list[str]:
     """Return a number of all trials as cells."""
     cells = [line.candidates, line.metric, str(line.base)]
     for one in line.others:
@@ -105,7 +105,7 @@ def number_row(line: Line) -> list[str]:
     return cells
 
 
-def _difference(one: Against) -> list[str]:
+def _difference(one: DifferenceFromBase) -> list[str]:
     from tauopt.metrics.estimate import shown_chance
 
     if one.difference is None or one.low is None or one.high is None or one.p_holm is None:
@@ -114,7 +114,7 @@ def _difference(one: Against) -> list[str]:
     return [ends, shown_chance(one.p_holm, bound=one.p_limit)]
 
 
-def mcnemar_told(result: Compared) -> str:
+def mcnemar_told(result: ComparisonReport) -> str:
     """Say what McNemar's test says of how often each trial names the true class."""
     base, *others = result.found.names
     lines = []

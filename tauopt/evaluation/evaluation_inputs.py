@@ -15,14 +15,14 @@ from tauopt.evaluation.feature_importance import importance_of
 from tauopt.evaluation.model_working_points import derived, recorded
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.evaluation.reference_score import against_file, against_spectator, against_trial
-from tauopt.evaluation.run_trial import Ran, parse_selection, run_on, selected
-from tauopt.evaluation.split_candidates import Candidates
+from tauopt.evaluation.run_trial import TrialOutput, parse_selection, run_on, selected
+from tauopt.evaluation.split_candidates import EvaluationCandidates
 from tauopt.evaluation.training_history import history
-from tauopt.figures.figure_style import Sample, weights_of
+from tauopt.figures.figure_style import SampleLabel, weights_of
 from tauopt.figures.performance.evaluation_figures import Subject
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.score_cuts import named
-from tauopt.metrics.scored_trial import Contender, decided
+from tauopt.metrics.scored_trial import ScoredTrial, decided
 from tauopt.metrics.standard_metrics import EFFICIENCIES
 from tauopt.metrics.variable_axes import VARIABLES
 from tauopt.metrics.working_points.working_point_set import WorkingPoints
@@ -37,7 +37,7 @@ _SEED = 2
 
 
 @dataclass(frozen=True)
-class Wish:
+class EvaluationOptions:
     """What of an evaluation is wanted.
 
     Attributes:
@@ -62,21 +62,21 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Own:
+class TrialSplits:
     """Splits of the dataset that a trial was trained on."""
 
-    train: Candidates
+    train: EvaluationCandidates
     """All, or some of them."""
-    validation: Candidates
+    validation: EvaluationCandidates
 
 
 def subject_of(
     client: MlflowClient,
     trial: Trial,
-    candidates: Candidates,
+    candidates: EvaluationCandidates,
     *,
-    wish: Wish,
-    own: Own | None,
+    wish: EvaluationOptions,
+    own: TrialSplits | None,
     progress: Progress,
 ) -> Subject:
     """Run a trial, and what it is compared with, and gather all that is drawn.
@@ -111,7 +111,7 @@ def subject_of(
     data = trial.experiment.data
     subject = Subject(
         contenders,
-        Sample(data.name, told, weights_of(data, balanced=candidates.balanced)),
+        SampleLabel(data.name, told, weights_of(data, balanced=candidates.balanced)),
         bins=wish.bins or VARIABLES,
         efficiencies=wish.efficiencies or EFFICIENCIES,
         train=_learned(ran, own.train, cut, progress=progress) if own else None,
@@ -128,10 +128,14 @@ def subject_of(
 
 
 def _compared(
-    ran: Ran, candidates: Candidates, wish: Wish, *, progress: Progress
-) -> tuple[NDArray[np.bool_], list[Contender]]:
+    ran: TrialOutput,
+    candidates: EvaluationCandidates,
+    wish: EvaluationOptions,
+    *,
+    progress: Progress,
+) -> tuple[NDArray[np.bool_], list[ScoredTrial]]:
     """Return which candidates (N,) are judged, and all who judge them."""
-    trial = Contender(ran.trial.name, ran.predictions, factors=ran.factors)
+    trial = ScoredTrial(ran.trial.name, ran.predictions, factors=ran.factors)
     mask = np.ones(len(ran.predictions), np.bool_)
     if wish.other is not None:
         progress.say(f"running {wish.other.name}")
@@ -148,7 +152,7 @@ def _compared(
 
 
 def _points(
-    client: MlflowClient, ran: Ran, own: Own | None, *, progress: Progress
+    client: MlflowClient, ran: TrialOutput, own: TrialSplits | None, *, progress: Progress
 ) -> WorkingPoints | None:
     """Return a trial's working points: recorded, or derived on its validation split, or none."""
     found = recorded(client, ran.trial)
@@ -163,7 +167,7 @@ def _points(
 
 
 def _learned(
-    ran: Ran, learned: Candidates, cut: Expression | None, *, progress: Progress
+    ran: TrialOutput, learned: EvaluationCandidates, cut: Expression | None, *, progress: Progress
 ) -> Predictions:
     """Return what the trial says of what it has learned from, chosen as what it is judged on."""
     progress.say(f"running {ran.trial.name} on the {learned.told}")

@@ -8,9 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.config.settings.inputs import CANDIDATE
-from tauopt.evaluation.run_trial import Ran
-from tauopt.evaluation.split_candidates import Candidates
-from tauopt.metrics.permutation_importance import Importance, Inputs, Material, importances
+from tauopt.evaluation.run_trial import TrialOutput
+from tauopt.evaluation.split_candidates import EvaluationCandidates
+from tauopt.metrics.permutation_importance import (
+    InputArrays,
+    PermutationImportance,
+    PermutedCandidates,
+    importances,
+)
 from tauopt.metrics.predictions import Predictions
 from tauopt.progress import Progress
 from tauopt.stream.batches import Batch
@@ -18,14 +23,14 @@ from tauopt.training.prediction import BATCH_SIZE, Predictor
 
 
 def importance_of(
-    ran: Ran,
-    candidates: Candidates,
+    ran: TrialOutput,
+    candidates: EvaluationCandidates,
     mask: NDArray[np.bool_],
     *,
     most: int,
     rng: np.random.Generator,
     progress: Progress,
-) -> tuple[list[Importance], Predictions]:
+) -> tuple[list[PermutationImportance], Predictions]:
     """Permute groups and features of some candidates; see `evaluation.importance`.
 
     Args:
@@ -43,12 +48,12 @@ def importance_of(
     chosen = np.zeros(len(mask), np.bool_)
     chosen[numbers[there]] = True
     predictions = ran.predictions.where(chosen)
-    material = Material(
+    material = PermutedCandidates(
         {name: values[there] for name, values in inputs.items()}, predictions, ran.what.features
     )
     run = Predictor(ran.model)
 
-    def predict(arrays: Inputs) -> NDArray[np.float32]:
+    def predict(arrays: InputArrays) -> NDArray[np.float32]:
         return run(_batches(arrays), candidates=len(predictions), alive=lambda: None)
 
     count = sum(1 + len(names) for names in ran.what.features.values())
@@ -56,7 +61,7 @@ def importance_of(
     return list(importances(predict, material, rng=rng, advance=progress.advance)), predictions
 
 
-def _batches(inputs: Inputs) -> Iterator[Batch]:
+def _batches(inputs: InputArrays) -> Iterator[Batch]:
     """Cut inputs into batches."""
     for begin in range(0, len(inputs[CANDIDATE]), BATCH_SIZE):
         part = {name: values[begin : begin + BATCH_SIZE] for name, values in inputs.items()}

@@ -20,9 +20,9 @@ from tauopt.config.settings.networks import group_lengths
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.network_inputs import task_labels
 from tauopt.errors import DataError
-from tauopt.evaluation.model_inputs import Reading
+from tauopt.evaluation.model_inputs import ModelInputs
 from tauopt.metrics.predictions import Predictions
-from tauopt.prepare.candidate_blocks import Block, Objects, concatenate
+from tauopt.prepare.candidate_blocks import Block, ObjectColumns, concatenate
 from tauopt.prepare.reweight import balance
 from tauopt.prepare.stream_files import Streamed
 from tauopt.progress import Progress
@@ -32,7 +32,7 @@ from tauopt.training.prediction import BATCH_SIZE, Predictor
 
 
 @dataclass
-class OfNtuples:
+class FileCandidates:
     """The candidates of some files.
 
     Attributes:
@@ -60,14 +60,14 @@ class OfNtuples:
         """Names of the dataset's spectators."""
         return tuple(self.streamed.dataset.spectators)
 
-    def reading(self, experiment: Experiment) -> Reading:
+    def reading(self, experiment: Experiment) -> ModelInputs:
         """Return what a model of an experiment reads, by its own dataset file."""
         lengths, data = group_lengths(experiment.model), experiment.data
         features = {CANDIDATE: tuple(data.candidate)}
         features |= {name: tuple(data.groups[name].features) for name in lengths}
-        return Reading(task=experiment.task, lengths=lengths, features=features)
+        return ModelInputs(task=experiment.task, lengths=lengths, features=features)
 
-    def run(self, model: Any, what: Reading) -> Predictions:
+    def run(self, model: Any, what: ModelInputs) -> Predictions:
         """Read the files and return what a model says of the candidates that its task keeps.
 
         Raises:
@@ -100,7 +100,7 @@ class OfNtuples:
             columns={"event_numbers": kept.event_numbers, **columns},
         )
 
-    def kept(self, what: Reading) -> NDArray[np.bool_]:
+    def kept(self, what: ModelInputs) -> NDArray[np.bool_]:
         """Return which of all candidates a task keeps, (candidate); after a first `run`."""
         if self._light is None:
             raise RuntimeError("candidates are known once a model was run on them")
@@ -108,7 +108,7 @@ class OfNtuples:
         return np.asarray(label_map[self._light.labels] >= 0)
 
     def sample(
-        self, what: Reading, *, most: int
+        self, what: ModelInputs, *, most: int
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
         """Return evenly spread candidates that a task keeps: their numbers, and a model's inputs.
 
@@ -127,7 +127,7 @@ class OfNtuples:
             begin += len(kept)
         return chosen, model_inputs(concatenate(parts), what)
 
-    def _check(self, what: Reading) -> None:
+    def _check(self, what: ModelInputs) -> None:
         data = self.streamed.dataset
         found: Mapping[str, tuple[str, ...]] = {
             CANDIDATE: tuple(data.candidate),
@@ -154,7 +154,7 @@ class OfNtuples:
             return block
 
 
-def model_inputs(block: Block, what: Reading) -> dict[str, NDArray[Any]]:
+def model_inputs(block: Block, what: ModelInputs) -> dict[str, NDArray[Any]]:
     """Return a model's inputs by name for the candidates of a block."""
     rows = np.arange(len(block), dtype=np.int64)
     inputs: dict[str, NDArray[Any]] = {CANDIDATE: np.ascontiguousarray(block.candidate)}
@@ -164,7 +164,7 @@ def model_inputs(block: Block, what: Reading) -> dict[str, NDArray[Any]]:
 
 
 def padded(
-    objects: Objects, rows: NDArray[np.int64], *, name: str, length: int
+    objects: ObjectColumns, rows: NDArray[np.int64], *, name: str, length: int
 ) -> dict[str, NDArray[Any]]:
     """Return a group's two inputs by name for some candidates.
 
@@ -184,7 +184,7 @@ def padded(
     return {name: found, mask_name(name): mask}
 
 
-def _batches(block: Block, what: Reading) -> Iterator[Batch]:
+def _batches(block: Block, what: ModelInputs) -> Iterator[Batch]:
     for begin in range(0, len(block), BATCH_SIZE):
         part = block.slice(begin, min(begin + BATCH_SIZE, len(block)))
         labels, weights = part.labels, part.weights.astype(np.float32)

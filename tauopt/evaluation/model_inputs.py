@@ -20,10 +20,10 @@ from tauopt.stream.batches import batches
 from tauopt.training.prediction import BATCH_SIZE, Predictor
 
 READING = "tauopt.reading"
-"""Tag of a registered version: its `Reading` as JSON."""
+"""Tag of a registered version: its `ModelInputs` as JSON."""
 
 
-class Reading(Settings):
+class ModelInputs(Settings):
     """Task and inputs of a model; features are raw values, so names and order are all."""
 
     task: Task
@@ -33,27 +33,27 @@ class Reading(Settings):
     """Group, or `candidate` -> feature names in order."""
 
 
-def reading(experiment: Experiment, dataset: PreparedDataset) -> Reading:
+def reading(experiment: Experiment, dataset: PreparedDataset) -> ModelInputs:
     """Return what a model trained by `experiment` on `dataset` reads."""
     lengths = group_lengths(experiment.model)
     spec = input_spec(dataset.manifest, experiment.task, lengths)
-    return Reading(task=experiment.task, lengths=lengths, features=_features(spec))
+    return ModelInputs(task=experiment.task, lengths=lengths, features=_features(spec))
 
 
-def parse_reading(text: str) -> Reading:
-    """Parse the tag that `Reading.model_dump_json` wrote.
+def parse_reading(text: str) -> ModelInputs:
+    """Parse the tag that `ModelInputs.model_dump_json` wrote.
 
     Raises:
         DataError: it is missing or not ours.
     """
     try:
-        return Reading.model_validate_json(text)
+        return ModelInputs.model_validate_json(text)
     except ValidationError as error:
         raise DataError(f"the tag {READING} says not what the model reads: {error}") from error
 
 
 def predict_split(
-    model: Any, what: Reading, dataset: PreparedDataset, *, split: SplitReader
+    model: Any, what: ModelInputs, dataset: PreparedDataset, *, split: SplitReader
 ) -> Predictions:
     """Run a model over a split, in stored order; candidates outside its task are left out.
 
@@ -84,7 +84,7 @@ def predict_split(
 
 
 def first_inputs(
-    what: Reading, dataset: PreparedDataset, *, split: SplitReader, candidates: int
+    what: ModelInputs, dataset: PreparedDataset, *, split: SplitReader, candidates: int
 ) -> dict[str, NDArray[Any]]:
     """Return the model's inputs by name for the first candidates of a split."""
     stored = batches(
@@ -98,7 +98,7 @@ def first_inputs(
 
 
 def kept_candidates(
-    what: Reading, dataset: PreparedDataset, *, split: SplitReader
+    what: ModelInputs, dataset: PreparedDataset, *, split: SplitReader
 ) -> NDArray[np.bool_]:
     """Return which candidates of a split the task keeps, (candidate) in stored order."""
     label_map = task_labels(dataset.manifest.classes, what.task)

@@ -16,7 +16,7 @@ from tauopt.durable import write_bytes
 from tauopt.errors import CorruptError, DataError
 from tauopt.evaluation.model_inputs import predict_split, reading
 from tauopt.evaluation.recorded_trial import Trial
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.closure_figure import closure_figure
 from tauopt.figures.save_figure import save_figure
 from tauopt.metrics.predictions import Predictions
@@ -35,7 +35,7 @@ MODEL, DATASET = "model_sha256", "dataset_digest"
 
 
 @dataclass(frozen=True)
-class Shipped:
+class ModelWorkingPoints:
     """Working points as a promotion has them.
 
     Attributes:
@@ -56,7 +56,7 @@ class Shipped:
 
 def ship(
     trial: Trial, *, validation: Predictions, test: Predictions, rng: np.random.Generator
-) -> Shipped:
+) -> ModelWorkingPoints:
     """Derive a trial's working points and measure how they close; without them, say why.
 
     Args:
@@ -65,12 +65,12 @@ def ship(
         rng: of the bootstraps of weighted candidates.
     """
     if not validation.has_background:
-        return Shipped()
+        return ModelWorkingPoints()
     try:
         points = derived(trial, validation)
-        return Shipped(points, closure(points, test, rng=rng))
+        return ModelWorkingPoints(points, closure(points, test, rng=rng))
     except DataError as error:
-        return Shipped(reason=str(error))
+        return ModelWorkingPoints(reason=str(error))
 
 
 def derived(trial: Trial, validation: Predictions) -> WorkingPoints:
@@ -84,7 +84,7 @@ def derived(trial: Trial, validation: Predictions) -> WorkingPoints:
     return replace(points, origin={**points.origin, **of})
 
 
-def write_points(shipped: Shipped, folder: Path, *, sample: Sample) -> list[Path]:
+def write_points(shipped: ModelWorkingPoints, folder: Path, *, sample: SampleLabel) -> list[Path]:
     """Write the working points, and the figures of their closure: `closure_1p.png`, ...
 
     Returns:

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError
 from tauopt.evaluation.recorded_trial import Trial
-from tauopt.evaluation.run_trial import Ran, run_on
+from tauopt.evaluation.run_trial import TrialOutput, run_on
 from tauopt.evaluation.score_table import join, read_scores
-from tauopt.evaluation.split_candidates import Candidates
+from tauopt.evaluation.split_candidates import EvaluationCandidates
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.scored_trial import Contender, scored
+from tauopt.metrics.scored_trial import ScoredTrial, scored
 
 
 def against_trial(
-    ran: Ran, other: Trial, candidates: Candidates
-) -> tuple[NDArray[np.bool_], Contender]:
+    ran: TrialOutput, other: Trial, candidates: EvaluationCandidates
+) -> tuple[NDArray[np.bool_], ScoredTrial]:
     """Run another trial over the same candidates.
 
     Returns:
@@ -37,10 +37,10 @@ def against_trial(
             f"run {other.name} means something else by signal or background than "
             f"{ran.trial.name}: {_task(other)} against {_task(ran.trial)}"
         )
-    return mask, Contender(_named(other, ran.trial), common, factors=theirs.factors)
+    return mask, ScoredTrial(_named(other, ran.trial), common, factors=theirs.factors)
 
 
-def against_file(path: Path, predictions: Predictions) -> tuple[NDArray[np.bool_], Contender]:
+def against_file(path: Path, predictions: Predictions) -> tuple[NDArray[np.bool_], ScoredTrial]:
     """Take the scores of a file; see `score_file`.
 
     Returns:
@@ -52,7 +52,7 @@ def against_file(path: Path, predictions: Predictions) -> tuple[NDArray[np.bool_
     return mask, scored(path.stem, score, predictions.where(mask))
 
 
-def against_spectator(predictions: Predictions, name: str, *, told: str = "") -> Contender:
+def against_spectator(predictions: Predictions, name: str, *, told: str = "") -> ScoredTrial:
     """Take a score that is stored with the candidates.
 
     Args:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.network_inputs import class_weights
 from tauopt.errors import DataError, UsageError, nearest
-from tauopt.evaluation.model_inputs import Reading
+from tauopt.evaluation.model_inputs import ModelInputs
 from tauopt.evaluation.recorded_trial import Trial
-from tauopt.evaluation.split_candidates import Candidates
+from tauopt.evaluation.split_candidates import EvaluationCandidates
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.model_file import load_model
 from tauopt.physics.expressions import Expression, ExpressionError, parse
@@ -24,18 +24,18 @@ EVENT_NUMBER = "event_number"
 
 
 @dataclass(frozen=True)
-class Ran:
+class TrialOutput:
     """A trial's model and what it says of candidates."""
 
     trial: Trial
-    what: Reading
+    what: ModelInputs
     model: Any
     predictions: Predictions
     factors: Mapping[str, float] = field(default_factory=dict)
     """Task class -> what the loss multiplied its weights by; empty where that is unknown."""
 
 
-def run_on(candidates: Candidates, trial: Trial) -> Ran:
+def run_on(candidates: EvaluationCandidates, trial: Trial) -> TrialOutput:
     """Run a trial's model over candidates.
 
     Args:
@@ -49,7 +49,7 @@ def run_on(candidates: Candidates, trial: Trial) -> Ran:
     model = load_model(trial.model, sha256=trial.sha256)
     manifest = candidates.manifest
     factors = class_factors(trial, manifest) if manifest else {}
-    return Ran(trial, what, model, candidates.run(model, what), factors)
+    return TrialOutput(trial, what, model, candidates.run(model, what), factors)
 
 
 def class_factors(trial: Trial, manifest: Manifest) -> dict[str, float]:

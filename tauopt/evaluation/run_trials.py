@@ -13,8 +13,8 @@ from tauopt.errors import DataError
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.evaluation.reference_score import against_trial
 from tauopt.evaluation.run_trial import run_on
-from tauopt.evaluation.split_candidates import Candidates
-from tauopt.metrics.scored_trial import Contender
+from tauopt.evaluation.split_candidates import EvaluationCandidates
+from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.progress import Progress
 
 NOT_THERE = "-"
@@ -26,8 +26,8 @@ _FACTS = ("tauopt_version", "dataset_digest", "seed", "parameters", "candidates_
 
 
 def contenders_of(
-    trials: Mapping[str, Trial], candidates: Candidates, *, progress: Progress
-) -> list[Contender]:
+    trials: Mapping[str, Trial], candidates: EvaluationCandidates, *, progress: Progress
+) -> list[ScoredTrial]:
     """Run trials over the candidates that all their tasks keep.
 
     Args:
@@ -49,7 +49,7 @@ def contenders_of(
         mask &= kept
     if not mask.any():
         raise DataError("there are no candidates that all of these trials judge")
-    own = Contender(name, base.predictions, factors=base.factors)
+    own = ScoredTrial(name, base.predictions, factors=base.factors)
     return [own.where(mask), *(one.where(mask[kept]) for kept, one in found)]
 
 

@@ -24,7 +24,7 @@ EVENT_NUMBER, SCORE = "event_number", "score"
 _SAME = 1e-5
 """Relative difference up to which values are the same: they may have been written with six
 digits."""
-Columns = Mapping[str, NDArray[Any]]
+ScoreColumns = Mapping[str, NDArray[Any]]
 
 
 def read_scores(path: Path) -> dict[str, NDArray[Any]]:
@@ -79,7 +79,7 @@ def _row(names: list[str], row: list[str], *, path: Path, line: int) -> list[flo
 
 
 def join(
-    scores: Columns, predictions: Predictions, *, path: Path
+    scores: ScoreColumns, predictions: Predictions, *, path: Path
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Find the score of each candidate.
 
@@ -119,7 +119,7 @@ def join(
 
 
 def _rows(
-    scores: Columns, predictions: Predictions, others: list[str], *, path: Path
+    scores: ScoreColumns, predictions: Predictions, others: list[str], *, path: Path
 ) -> NDArray[np.int64]:
     """Return the row of each candidate, (N,); -1 where there is none."""
     order = np.argsort(scores[EVENT_NUMBER], kind="stable")
@@ -145,7 +145,7 @@ def _rows(
     return row
 
 
-def _ambiguous(scores: Columns, row: int, what: str, *, path: Path) -> None:
+def _ambiguous(scores: ScoreColumns, row: int, what: str, *, path: Path) -> None:
     raise DataError(
         f"{path}: {what}, for instance in event {int(scores[EVENT_NUMBER][row])}; add a spectator "
         "as a column by which candidates of an event are told apart, pt for instance"

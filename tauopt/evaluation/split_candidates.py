@@ -13,7 +13,7 @@ from tauopt.config.settings.inputs import CANDIDATE
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
 from tauopt.evaluation.model_inputs import (
-    Reading,
+    ModelInputs,
     first_inputs,
     kept_candidates,
     predict_split,
@@ -22,7 +22,7 @@ from tauopt.evaluation.model_inputs import (
 from tauopt.metrics.predictions import Predictions
 
 
-class Candidates(Protocol):
+class EvaluationCandidates(Protocol):
     """Candidates in an order that stays; a task keeps those of its classes."""
 
     @property
@@ -41,21 +41,21 @@ class Candidates(Protocol):
     def manifest(self) -> Manifest | None:
         """The dataset that they, or the trial's, are of; None where it is not at hand."""
 
-    def reading(self, experiment: Experiment) -> Reading:
+    def reading(self, experiment: Experiment) -> ModelInputs:
         """Return what a model of an experiment reads of them."""
 
-    def run(self, model: Any, what: Reading) -> Predictions:
+    def run(self, model: Any, what: ModelInputs) -> Predictions:
         """Return what a model says of those that its task keeps.
 
         Raises:
             DataError: they lack what the model reads.
         """
 
-    def kept(self, what: Reading) -> NDArray[np.bool_]:
+    def kept(self, what: ModelInputs) -> NDArray[np.bool_]:
         """Return which of all candidates a task keeps, (candidate)."""
 
     def sample(
-        self, what: Reading, *, most: int
+        self, what: ModelInputs, *, most: int
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
         """Return some candidates that a task keeps: their numbers, and a model's inputs by name.
 
@@ -66,7 +66,7 @@ class Candidates(Protocol):
 
 
 @dataclass(frozen=True)
-class OfSplit:
+class SplitCandidates:
     """The candidates of a split."""
 
     dataset: PreparedDataset
@@ -92,20 +92,20 @@ class OfSplit:
         """That of the dataset."""
         return self.dataset.manifest
 
-    def reading(self, experiment: Experiment) -> Reading:
+    def reading(self, experiment: Experiment) -> ModelInputs:
         """Return what a model of an experiment reads of them."""
         return reading(experiment, self.dataset)
 
-    def run(self, model: Any, what: Reading) -> Predictions:
+    def run(self, model: Any, what: ModelInputs) -> Predictions:
         """Return what a model says of those that its task keeps."""
         return predict_split(model, what, self.dataset, split=self.split)
 
-    def kept(self, what: Reading) -> NDArray[np.bool_]:
+    def kept(self, what: ModelInputs) -> NDArray[np.bool_]:
         """Return which of all candidates a task keeps, (candidate)."""
         return kept_candidates(what, self.dataset, split=self.split)
 
     def sample(
-        self, what: Reading, *, most: int
+        self, what: ModelInputs, *, most: int
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
         """Return the first candidates that a task keeps, which are mixed like all others."""
         inputs = first_inputs(what, self.dataset, split=self.split, candidates=most)

@@ -25,7 +25,7 @@ Outputs = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Check:
+class ExportCheck:
     """How an ONNX file and its Keras model agree, and how fast both are on one core."""
 
     candidates: int
@@ -53,7 +53,7 @@ def compare(
     onnx: OnnxModel,
     keras: Callable[[Mapping[str, Any]], Outputs],
     batches: Iterable[Mapping[str, Any]],
-) -> Check:
+) -> ExportCheck:
     """Run both on the same candidates, bound to one core.
 
     Args:
@@ -82,7 +82,7 @@ def compare(
     if not candidates:
         raise DataError("there are no candidates to compare on")
     speed = {name: timed / spent if spent else 0.0 for name, spent in seconds.items()}
-    return Check(candidates, differences, speed["onnx"], speed["keras"])
+    return ExportCheck(candidates, differences, speed["onnx"], speed["keras"])
 
 
 def largest_differences(found: Outputs, expected: Outputs) -> dict[str, float]:

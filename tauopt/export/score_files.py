@@ -19,12 +19,12 @@ from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.friend_formats import FORMATS
 from tauopt.ntuples.source import STEP
 from tauopt.prepare.dataset_expressions import make_plan
-from tauopt.prepare.inference_features import Step, branches_for, steps
+from tauopt.prepare.inference_features import FileStep, branches_for, steps
 from tauopt.training.device_setup import limit_devices
 
 
 @dataclass(frozen=True, eq=False)
-class Applied:
+class FileScorer:
     """What is applied to files; travels to other processes, where it is loaded once."""
 
     trial: Trial
@@ -47,14 +47,14 @@ class Applied:
         return sha256_json([self.trial.sha256, points, self.default])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Applied) and self.key == other.key
+        return isinstance(other, FileScorer) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoreJob:
     """One file to be scored."""
 
     path: Path
@@ -69,7 +69,7 @@ class Job:
 
 
 @dataclass
-class Scored:
+class ScoredFile:
     """What came of one file."""
 
     path: Path
@@ -84,7 +84,7 @@ class Scored:
     """Whether it was there already."""
 
 
-def score_file(job: Job, applied: Applied, *, threads: float | None = None) -> Scored:
+def score_file(job: ScoreJob, applied: FileScorer, *, threads: float | None = None) -> ScoredFile:
     """Write the friend tree of one file.
 
     Args:
@@ -100,7 +100,7 @@ def score_file(job: Job, applied: Applied, *, threads: float | None = None) -> S
     data = applied.data
     sample, plan, scorer = data.samples[job.sample], make_plan(data), _scorer(applied)
     source = open_source(job.path, tree=sample.tree, friends=sample.friends, layout=data.layout)
-    found = Scored(job.path, job.to)
+    found = ScoredFile(job.path, job.to)
     counts = None
     if isinstance(data.layout, EventLayout) and isinstance(source, EventTree):
         counts = source.counts(branches_for(plan, scorer.spectators))
@@ -115,7 +115,7 @@ def score_file(job: Job, applied: Applied, *, threads: float | None = None) -> S
     return found
 
 
-def _counting(read: Iterator[Step], found: Scored) -> Iterator[Step]:
+def _counting(read: Iterator[FileStep], found: ScoredFile) -> Iterator[FileStep]:
     for step in read:
         found.candidates += step.entries
         found.scored += len(step.rows)
@@ -124,5 +124,5 @@ def _counting(read: Iterator[Step], found: Scored) -> Iterator[Step]:
 
 
 @lru_cache(maxsize=1)
-def _scorer(applied: Applied) -> Scorer:
+def _scorer(applied: FileScorer) -> Scorer:
     return Scorer(applied.trial, applied.points, default=applied.default)

@@ -15,7 +15,7 @@ from tauopt.evaluation.recorded_trial import Trial
 from tauopt.metrics.working_points.working_point_set import WorkingPoints
 from tauopt.models.model_file import load_model
 from tauopt.models.output_scores import MODE_SCORES, PROBABILITIES, SIGNAL_SCORE
-from tauopt.prepare.inference_features import Step
+from tauopt.prepare.inference_features import FileStep
 from tauopt.training.prediction import BATCH_SIZE, AllOutputs
 
 Array = NDArray[Any]
@@ -58,7 +58,7 @@ class Scorer:
         empty = {name: values[:0] for name, values in self._scores_of_none().items()}
         return {name: values.dtype for name, values in self._judged(empty, nothing).items()}
 
-    def __call__(self, step: Step) -> dict[str, Array]:
+    def __call__(self, step: FileStep) -> dict[str, Array]:
         """Return each column for the entries of a step, (entry,)."""
         scores = self._scores(step)
         found = {}
@@ -72,7 +72,7 @@ class Scorer:
         """Return the scores of one made-up candidate: which there are."""
         return self._named({name: x[:1] for name, x in self._run.blank.items()})
 
-    def _scores(self, step: Step) -> dict[str, Array]:
+    def _scores(self, step: FileStep) -> dict[str, Array]:
         candidates = len(step.rows)
         parts = []
         for begin in range(0, candidates, BATCH_SIZE):

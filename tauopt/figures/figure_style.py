@@ -22,7 +22,7 @@ from tauopt.metrics.predictions import Predictions
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-Points = dict[str, Any]
+FigurePoints = dict[str, Any]
 """What a figure shows, as numbers that JSON knows."""
 
 LINES: tuple[dict[str, Any], ...] = (
@@ -53,7 +53,7 @@ DPI = 110
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleLabel:
     """What a figure shows, as it says on it: which data, which of it, weighted how."""
 
     name: str
@@ -62,7 +62,7 @@ class Sample:
     weights: str = "physics weights"
 
     @classmethod
-    def of(cls, data: Dataset, selection: str) -> Sample:
+    def of(cls, data: Dataset, selection: str) -> SampleLabel:
         """Return part of the sample that a dataset file describes."""
         return cls(data.name, selection, weights_of(data))
 
@@ -140,7 +140,7 @@ def new_figure(*, rows: int = 1, size: tuple[float, float] = FIGURE_SIZE) -> tup
     return figure, axes if rows > 1 else axes[0]
 
 
-def label(axes: Axes, sample: Sample) -> None:
+def label(axes: Axes, sample: SampleLabel) -> None:
     """Write who made the figure above `axes` at the left, and of which data at the right.
 
     As mplhep's label for experiments does, without its two drawings of the whole figure (0.4 s).
@@ -176,7 +176,7 @@ def headroom(axes: Axes, *, bottom: float, top: float, free: float) -> None:
     axes.set_ylim(bottom, bottom * float(np.exp(height)))
 
 
-def note(predictions: Predictions, sample: Sample) -> str:
+def note(predictions: Predictions, sample: SampleLabel) -> str:
     """Return the lines that say N and weights: `N = 1,203 signal, 1,198 background`."""
     signal = int(predictions.is_signal.sum())
     background = (

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from tauopt.figures.figure_style import DPI, FIGURE_SIZE, new_figure, power_of_ten
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 
 RATIO_SIZE = (6.4, 6.4)
 """Inches, of a figure with a panel of ratios."""
@@ -77,7 +77,7 @@ def main_and_ratio(*, ratio: bool) -> tuple[Figure, Axes, Axes | None]:
 
 
 def ratio_axes(
-    axes: Axes, shown: Sequence[Measured | None], *, to: str, most: tuple[float, float] = (0.0, 1.0)
+    axes: Axes, shown: Sequence[Estimate | None], *, to: str, most: tuple[float, float] = (0.0, 1.0)
 ) -> None:
     """Finish a panel of ratios: a line at one, and limits that hold the intervals.
 
@@ -103,13 +103,13 @@ def ratio_axes(
     )
 
 
-def triples(values: Sequence[Measured | None]) -> NDArray[np.float64]:
+def triples(values: Sequence[Estimate | None]) -> NDArray[np.float64]:
     """Return measured numbers as (number, 3): value, low, high; NaN where there is none."""
     nothing = [np.nan] * 3
     return np.array([one.triple if one else nothing for one in values], np.float64).reshape(-1, 3)
 
 
-def top_of(line: Sequence[Measured]) -> float:
+def top_of(line: Sequence[Estimate]) -> float:
     """Return up to where an axis shows rejections: their ends, and the arrows of limits.
 
     An end may be far away where almost no background passes; it counts up to three times the

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.metrics.estimate import Measured, wilson
+from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.physics.intervals import clopper_pearson
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ _ENDS = (15.865, 84.135)
 
 
 @dataclass(frozen=True)
-class Cells:
+class BinnedCounts:
     """Candidates by bin and by which of K cuts they pass.
 
     Attributes:
@@ -75,7 +75,7 @@ class Cells:
 
 def cells_of(
     passes: Passes, weights: Floats, *, index: NDArray[np.integer] | None = None, bins: int = 1
-) -> Cells:
+) -> BinnedCounts:
     """Count candidates.
 
     Args:
@@ -94,7 +94,7 @@ def cells_of(
         return np.asarray(summed, np.float64).reshape(bins, size)
 
     parts = np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
-    return Cells(
+    return BinnedCounts(
         patterns=(found[:, None] & powers != 0) if len(found) else np.zeros((1, len(powers)), bool),
         counts=np.bincount(cell, minlength=bins * size).reshape(bins, size),
         sums=np.stack([by_cell(part) for part in parts]),
@@ -103,7 +103,7 @@ def cells_of(
     )
 
 
-def efficiencies(cells: Cells, *, rng: np.random.Generator) -> list[list[Measured | None]]:
+def efficiencies(cells: BinnedCounts, *, rng: np.random.Generator) -> list[list[Estimate | None]]:
     """Return the fraction that passes each cut in each bin, with its 68 % interval.
 
     Equal weights: Clopper and Pearson's interval. Others: from the 16th to the 84th percentile of
@@ -133,7 +133,7 @@ def efficiencies(cells: Cells, *, rng: np.random.Generator) -> list[list[Measure
     ]
 
 
-def effective_numbers(cells: Cells) -> Floats:
+def effective_numbers(cells: BinnedCounts) -> Floats:
     """Return (sum w)^2 / sum w^2 of each bin, (bin,); 0 where it is empty."""
     squares = cells.squares.sum(axis=(0, 2))
     total = cells.signed.sum(axis=1)
@@ -150,16 +150,16 @@ def spread(replicas: Floats) -> tuple[Floats, Floats]:
 
 def _measured(
     value: float, low: float, high: float, *, number: float, counted: bool
-) -> Measured | None:
+) -> Estimate | None:
     if not np.isfinite(value):
         return None
     if not counted:
         low = min(low, wilson(1.0, 0.0, number)[0])
         high = max(high, wilson(0.0, 0.0, number)[1])
-    return Measured(value, float(min(low, value)), float(max(high, value)))
+    return Estimate(value, float(min(low, value)), float(max(high, value)))
 
 
-def inverted(efficiency: Measured | None, *, number: float = np.inf) -> Measured | None:
+def inverted(efficiency: Estimate | None, *, number: float = np.inf) -> Estimate | None:
     """Return the background rejection, 1 / efficiency, of a background efficiency.
 
     Where nothing passes, or less than one of the effective number of candidates (which can't be
@@ -173,12 +173,12 @@ def inverted(efficiency: Measured | None, *, number: float = np.inf) -> Measured
         return None
     if efficiency.value <= 0.0 or efficiency.value < 1.0 / (number + 1.0):
         limit = 1.0 / max(efficiency.high, 1e-12)
-        return Measured(limit, limit, limit, limit=True)
+        return Estimate(limit, limit, limit, limit=True)
     high = 1.0 / max(efficiency.low, 1e-3 * efficiency.value)
-    return Measured(1.0 / efficiency.value, 1.0 / efficiency.high, high)
+    return Estimate(1.0 / efficiency.value, 1.0 / efficiency.high, high)
 
 
-def rejections(cells: Cells, *, rng: np.random.Generator) -> list[list[Measured | None]]:
+def rejections(cells: BinnedCounts, *, rng: np.random.Generator) -> list[list[Estimate | None]]:
     """Return one over each of `efficiencies`, [bin][K]; see `inverted`."""
     return [
         [inverted(one, number=number) for one in row]
@@ -186,7 +186,7 @@ def rejections(cells: Cells, *, rng: np.random.Generator) -> list[list[Measured 
     ]
 
 
-def columns_of(measured: Sequence[Measured | None]) -> dict[str, list[float | None] | list[bool]]:
+def columns_of(measured: Sequence[Estimate | None]) -> dict[str, list[float | None] | list[bool]]:
     """Return measured numbers as columns for JSON: `value`, `low`, `high`, `limit`."""
     triples = [one.triple if one else [None] * 3 for one in measured]
     rounded = [[None if v is None else float(f"{v:.6g}") for v in triple] for triple in triples]

@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.metrics.binned_counts import (
-    Cells,
+    BinnedCounts,
     cells_of,
     columns_of,
     efficiencies,
     rejections,
     spread,
 )
-from tauopt.metrics.estimate import Measured
-from tauopt.metrics.scored_trial import Contender
-from tauopt.metrics.variable_axes import Axis
+from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.scored_trial import ScoredTrial
+from tauopt.metrics.variable_axes import VariableAxis
 
-Kind = Literal["efficiency", "rejection"]
+ProfileKind = Literal["efficiency", "rejection"]
 """Of the signal; of the background, one over its efficiency."""
-Bins = list[Measured | None]
+BinEstimates = list[Estimate | None]
 """A number in each bin; None where it can't be measured."""
 
 
 @dataclass(frozen=True)
-class Profile:
+class EfficiencyProfile:
     """What working points do in bins of a variable.
 
     Attributes:
@@ -39,11 +39,11 @@ class Profile:
         ratios: working point -> the trial over its reference; empty without one.
     """
 
-    axis: Axis
-    kind: Kind
+    axis: VariableAxis
+    kind: ProfileKind
     counts: NDArray[np.int64]
-    values: dict[str, dict[str, Bins]]
-    ratios: dict[str, Bins]
+    values: dict[str, dict[str, BinEstimates]]
+    ratios: dict[str, BinEstimates]
 
     @property
     def empty(self) -> bool:
@@ -68,8 +68,12 @@ class Profile:
 
 
 def profile(
-    contenders: Sequence[Contender], axis: Axis, kind: Kind, *, rng: np.random.Generator
-) -> Profile:
+    contenders: Sequence[ScoredTrial],
+    axis: VariableAxis,
+    kind: ProfileKind,
+    *,
+    rng: np.random.Generator,
+) -> EfficiencyProfile:
     """Measure the working points of a trial, and of its reference, in bins.
 
     Errors as `cells.efficiencies`. Ratios are from replicas in which both see the same
@@ -95,10 +99,12 @@ def profile(
         for position, one in enumerate(contenders)
     }
     ratios = _ratios(cells, names, kind, rng=rng) if len(contenders) > 1 else {}
-    return Profile(axis, kind, cells.counts.sum(axis=1), values, ratios)
+    return EfficiencyProfile(axis, kind, cells.counts.sum(axis=1), values, ratios)
 
 
-def binned(contenders: Sequence[Contender], axis: Axis, chosen: NDArray[np.bool_]) -> Cells:
+def binned(
+    contenders: Sequence[ScoredTrial], axis: VariableAxis, chosen: NDArray[np.bool_]
+) -> BinnedCounts:
     """Count chosen candidates, (N,) bool, by bin and by what they pass.
 
     Cuts are the working points of the first contender, then those of the next.
@@ -112,15 +118,15 @@ def binned(contenders: Sequence[Contender], axis: Axis, chosen: NDArray[np.bool_
 
 
 def _ratios(
-    cells: Cells, names: Sequence[str], kind: Kind, *, rng: np.random.Generator
-) -> dict[str, Bins]:
+    cells: BinnedCounts, names: Sequence[str], kind: ProfileKind, *, rng: np.random.Generator
+) -> dict[str, BinEstimates]:
     count = len(names)
     replicas = _ratio(cells.fractions(cells.resampled(rng)), count, kind)
     values = _ratio(cells.fractions(cells.signed), count, kind)
     low, high = spread(replicas)
     return {
         name: [
-            Measured(v, min(a, v), max(b, v)) if np.isfinite(v) else None
+            Estimate(v, min(a, v), max(b, v)) if np.isfinite(v) else None
             for v, a, b in zip(
                 values[:, i].tolist(), low[:, i].tolist(), high[:, i].tolist(), strict=True
             )
@@ -129,7 +135,7 @@ def _ratios(
     }
 
 
-def _ratio(fractions: NDArray[Any], count: int, kind: Kind) -> NDArray[Any]:
+def _ratio(fractions: NDArray[Any], count: int, kind: ProfileKind) -> NDArray[Any]:
     mine, theirs = fractions[..., :count], fractions[..., count : 2 * count]
     over, under = (mine, theirs) if kind == "efficiency" else (theirs, mine)
     sound = (over > 0) & (under > 0)

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Measured:
+class Estimate:
     """A number with its 68 % interval; all three are finite.
 
     Where the sample can show no more than a bound (no background candidate passes), `limit` is
@@ -43,7 +43,7 @@ class Measured:
 def shown(triple: Sequence[float]) -> str:
     """Return a recorded [value, low, high] as text; three equal numbers are a lower limit."""
     value, low, high = triple
-    return str(Measured(value, low, high, limit=low == value == high))
+    return str(Estimate(value, low, high, limit=low == value == high))
 
 
 _TINY = 1e-300

@@ -17,7 +17,7 @@ _WIDE = 30.0
 
 
 @dataclass(frozen=True)
-class Values:
+class WeightedValues:
     """Values of one class with their weights, both (n)."""
 
     values: NDArray[Any]
@@ -40,7 +40,7 @@ class Binning:
 
 
 @dataclass(frozen=True)
-class Fractions:
+class BinFractions:
     """What part of a class's weight is in each bin, with 68 % errors, both (bin)."""
 
     values: NDArray[np.float64]
@@ -52,7 +52,7 @@ class Fractions:
         return not self.values.any()
 
 
-def binning(classes: Iterable[Values]) -> Binning:
+def binning(classes: Iterable[WeightedValues]) -> Binning:
     """Choose bins for several classes: one a value where there are few values (counts, codes),
     of equal ratio where they span a wide range, else of equal width.
 
@@ -88,7 +88,7 @@ def with_ends(edges: Any, *, log: bool = False) -> Binning:
     return Binning(np.concatenate([ends[:1], inner, ends[1:]]), log)
 
 
-def fractions(one: Values, bins: Binning) -> Fractions:
+def fractions(one: WeightedValues, bins: Binning) -> BinFractions:
     """Return the part of a class's weight in each bin; it adds up to one."""
     index = np.searchsorted(bins.inner, np.asarray(one.values, np.float64), side="right")
     weights = np.asarray(one.weights, np.float64)
@@ -98,12 +98,12 @@ def fractions(one: Values, bins: Binning) -> Fractions:
     )
 
 
-def of_sums(sums: NDArray[Any], squares: NDArray[Any]) -> Fractions:
+def of_sums(sums: NDArray[Any], squares: NDArray[Any]) -> BinFractions:
     """Return fractions from sums of weights and of their squares, (bin)."""
     total = sums.sum()
     if not total > 0:
-        return Fractions(np.zeros(len(sums)), np.zeros(len(sums)))
-    return Fractions(sums / total, np.sqrt(squares) / total)
+        return BinFractions(np.zeros(len(sums)), np.zeros(len(sums)))
+    return BinFractions(sums / total, np.sqrt(squares) / total)
 
 
 def correlation(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
@@ -128,7 +128,7 @@ def correlation(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float
         return np.asarray(np.clip(covariance / np.outer(deviation, deviation), -1.0, 1.0))
 
 
-def counted(classes: Mapping[str, Values]) -> str:
+def counted(classes: Mapping[str, WeightedValues]) -> str:
     """Say how many values there are: `N = 1,203 (jet 600, 1p0n 603)`."""
     total = sum(len(one.values) for one in classes.values())
     return (

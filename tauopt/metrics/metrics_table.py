@@ -13,10 +13,10 @@ import numpy as np
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.metrics.bootstrap import Difference, paired_bootstrap
-from tauopt.metrics.estimate import Measured, equation
+from tauopt.metrics.estimate import Estimate, equation
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.paired_curves import number_of_replicas, paired_curves
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS
 from tauopt.metrics.working_point_metrics import working_numbers
 
@@ -25,14 +25,14 @@ _ACCURACIES = (ObjectiveName("accuracy"), ObjectiveName("balanced_accuracy"))
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One number of a trial, and what the reference has; intervals are 68 %."""
 
     candidates: str
     """Which: `all`, `1-prong`, `3-prong`."""
     metric: str
-    value: Measured
-    reference: Measured | None = None
+    value: Estimate
+    reference: Estimate | None = None
     difference: Difference | None = None
     """The trial less the reference, by a paired bootstrap."""
 
@@ -64,11 +64,11 @@ class Row:
 
 
 def rows(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ScoredTrial],
     *,
     rng: np.random.Generator,
     efficiencies: Sequence[float] = EFFICIENCIES,
-) -> list[Row]:
+) -> list[MetricRow]:
     """Measure a trial on all candidates and by prongs, against a reference if there is one.
 
     Args:
@@ -79,7 +79,7 @@ def rows(
         DataError: one class only, or not the same candidates.
     """
     first = contenders[0].predictions
-    found: list[Row] = []
+    found: list[MetricRow] = []
     masks = {ALL: np.ones(len(first), np.bool_)}
     for prongs in PRONGS if "prongs" in first.columns else ():
         masks[f"{prongs}-prong"] = first.columns["prongs"] == prongs
@@ -89,11 +89,11 @@ def rows(
         if first.has_background and (name == ALL or _has_both(chosen[0])):
             found += _curves(name, chosen, rng, efficiencies)
             if contenders[0].passes:
-                found += [Row(name, *number) for number in working_numbers(chosen, rng=rng)]
+                found += [MetricRow(name, *number) for number in working_numbers(chosen, rng=rng)]
     return found
 
 
-def _has_both(one: Contender) -> bool:
+def _has_both(one: ScoredTrial) -> bool:
     signal = one.predictions.is_signal
     sums = one.predictions.weights[signal].sum(), one.predictions.weights[~signal].sum()
     return bool(min(sums) > 0)
@@ -101,10 +101,10 @@ def _has_both(one: Contender) -> bool:
 
 def _curves(
     name: str,
-    chosen: Sequence[Contender],
+    chosen: Sequence[ScoredTrial],
     rng: np.random.Generator,
     efficiencies: Sequence[float],
-) -> Iterator[Row]:
+) -> Iterator[MetricRow]:
     paired = None
     if len(chosen) > 1:
         one, other = (contender.predictions for contender in chosen[:2])
@@ -114,10 +114,12 @@ def _curves(
         values = [measure(objective, contender.predictions) for contender in chosen[:2]]
         reference = values[1] if paired else None
         difference = paired.difference(number) if paired else None
-        yield Row(name, str(objective), values[0], reference, difference)
+        yield MetricRow(name, str(objective), values[0], reference, difference)
 
 
-def _accuracies(name: str, chosen: Sequence[Contender], rng: np.random.Generator) -> Iterator[Row]:
+def _accuracies(
+    name: str, chosen: Sequence[ScoredTrial], rng: np.random.Generator
+) -> Iterator[MetricRow]:
     one, *others = chosen
     alike = [
         other
@@ -132,15 +134,15 @@ def _accuracies(name: str, chosen: Sequence[Contender], rng: np.random.Generator
                 raise
             continue  # some prongs have one class only
         if not alike:
-            yield Row(name, str(objective), value)
+            yield MetricRow(name, str(objective), value)
             continue
         other = alike[0].predictions
         replicas = number_of_replicas(len(other))
         difference = paired_bootstrap(objective, one.predictions, other, rng=rng, replicas=replicas)
-        yield Row(name, str(objective), value, measure(objective, other), difference)
+        yield MetricRow(name, str(objective), value, measure(objective, other), difference)
 
 
-def as_json(table: Sequence[Row]) -> list[dict[str, Any]]:
+def as_json(table: Sequence[MetricRow]) -> list[dict[str, Any]]:
     """Return the table as JSON values."""
     return [
         {
@@ -157,9 +159,9 @@ def as_json(table: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def as_csv(table: Sequence[Row]) -> str:
+def as_csv(table: Sequence[MetricRow]) -> str:
     """Return the table as comma-separated values, a head line first; empty where there is none."""
-    parts = [field.name for field in fields(Measured)]
+    parts = [field.name for field in fields(Estimate)]
     ends = ["value", "low", "high"]
     head = ["candidates", "metric", *parts]
     head += [f"reference_{part}" for part in parts] + [f"difference_{end}" for end in ends]
@@ -177,7 +179,7 @@ def as_csv(table: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_markdown(table: Sequence[Row], *, name: str, reference: str = "") -> str:
+def as_markdown(table: Sequence[MetricRow], *, name: str, reference: str = "") -> str:
     """Return the table as Markdown.
 
     Args:
@@ -197,10 +199,10 @@ def as_markdown(table: Sequence[Row], *, name: str, reference: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _difference(row: Row) -> list[str]:
+def _difference(row: MetricRow) -> list[str]:
     if row.difference is None:
         return ["", "", ""]
-    ends = Measured(row.difference.value, row.difference.low, row.difference.high)
+    ends = Estimate(row.difference.value, row.difference.low, row.difference.high)
     return [str(ends), f"{row.sigma:+.1f}", row.p_told.removeprefix("p ").removeprefix("= ")]
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
-from tauopt.metrics.estimate import Measured, wilson
+from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, rejections, roc
 
 
-def measure(objective: ObjectiveName, predictions: Predictions) -> Measured:
+def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
     """Return what `objective` names, with its 68 % interval.
 
     Raises:
@@ -34,7 +34,7 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Measured:
     return rejections(curve, np.array([objective.at]))[0]
 
 
-def accuracy(predictions: Predictions) -> Measured:
+def accuracy(predictions: Predictions) -> Estimate:
     """Return the weighted fraction of candidates whose most probable class is the true one.
 
     Raises:
@@ -51,10 +51,10 @@ def accuracy(predictions: Predictions) -> Measured:
             f"got {len(predictions)} candidates, sum of weights {total:.4g}"
         )
     fraction, variance, squares = _right(predictions)
-    return Measured(fraction, *wilson(fraction, variance, 1.0 / squares))
+    return Estimate(fraction, *wilson(fraction, variance, 1.0 / squares))
 
 
-def balanced_accuracy(predictions: Predictions) -> Measured:
+def balanced_accuracy(predictions: Predictions) -> Estimate:
     """Return the mean, over the true classes that are there, of the fraction that is named right.
 
     It does not depend on how many candidates of each class there are.
@@ -75,7 +75,7 @@ def balanced_accuracy(predictions: Predictions) -> Measured:
     fraction, variance, squares = np.array([_right(one) for one in there]).T
     mean = float(fraction.mean())
     number = len(there) ** 2 / float(squares.sum())
-    return Measured(mean, *wilson(mean, float(variance.sum()) / len(there) ** 2, number))
+    return Estimate(mean, *wilson(mean, float(variance.sum()) / len(there) ** 2, number))
 
 
 def _right(predictions: Predictions) -> tuple[float, float, float]:

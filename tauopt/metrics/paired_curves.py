@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tauopt.metrics.binned_counts import spread
 from tauopt.metrics.bootstrap import Difference, check_same, curve_numbers, difference_of
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.predictions import Predictions
 
 Floats = NDArray[np.float64]
@@ -23,7 +23,7 @@ _FEWEST = 50
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedCurves:
     """AUC and background rejections of two scores, and what a bootstrap of both makes of them.
 
     Attributes:
@@ -37,12 +37,12 @@ class Paired:
     replicas: Floats
 
     @property
-    def ratios(self) -> list[Measured | None]:
+    def ratios(self) -> list[Estimate | None]:
         """The rejection of the one over that of the other, (A,); None where none is finite."""
         ratio = self.values[0, 1:] / self.values[1, 1:]
         low, high = spread(self.replicas[:, 0, 1:] / self.replicas[:, 1, 1:])
         return [
-            Measured(one, min(one, below), max(one, above)) if np.isfinite(one) else None
+            Estimate(one, min(one, below), max(one, above)) if np.isfinite(one) else None
             for one, below, above in zip(ratio.tolist(), low.tolist(), high.tolist(), strict=True)
         ]
 
@@ -59,7 +59,7 @@ def number_of_replicas(candidates: int) -> int:
 
 def paired_curves(
     a: Predictions, b: Predictions, at: Floats, *, rng: np.random.Generator
-) -> Paired:
+) -> PairedCurves:
     """Compare the ROC curves of two scores by resampling their candidates.
 
     As `bootstrap.paired_bootstrap`, with all numbers of a curve from the same replicas.
@@ -74,4 +74,4 @@ def paired_curves(
     for replica in replicas:
         times = rng.poisson(1.0, len(a)).astype(np.float64)
         replica[0], replica[1] = numbers[0](times), numbers[1](times)
-    return Paired(at, np.stack([numbers[0](once), numbers[1](once)]), replicas)
+    return PairedCurves(at, np.stack([numbers[0](once), numbers[1](once)]), replicas)

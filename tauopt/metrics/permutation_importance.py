@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from tauopt.config.settings.inputs import CANDIDATE, mask_name
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.metrics.bootstrap import paired_bootstrap
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 
-Inputs = Mapping[str, NDArray[Any]]
+InputArrays = Mapping[str, NDArray[Any]]
 """Arrays by input name, as `config.inputs.InputSpec` has them; all of N candidates."""
-Predict = Callable[[Inputs], NDArray[np.float32]]
+Predict = Callable[[InputArrays], NDArray[np.float32]]
 """From inputs to probabilities, (N, class)."""
 
 REPEATS = 5
@@ -39,21 +39,21 @@ REPLICAS = 60
 
 
 @dataclass(frozen=True)
-class Importance:
+class PermutationImportance:
     """What is lost without a feature or a group."""
 
     name: str
     """`tracks.d0`; of a group its name."""
-    lost: Measured
+    lost: Estimate
     whole: bool
     """Whether it is a group."""
 
 
 @dataclass(frozen=True)
-class Material:
+class PermutedCandidates:
     """Candidates as the network takes them, with their truth."""
 
-    inputs: Inputs
+    inputs: InputArrays
     predictions: Predictions
     features: Mapping[str, Sequence[str]]
     """Group, or `candidate` -> names of its features in order."""
@@ -61,11 +61,11 @@ class Material:
 
 def importances(
     predict: Predict,
-    material: Material,
+    material: PermutedCandidates,
     *,
     rng: np.random.Generator,
     advance: Callable[[], None] = lambda: None,
-) -> Iterator[Importance]:
+) -> Iterator[PermutationImportance]:
     """Permute each group and each feature, and yield what is lost of the AUC.
 
     Without background in the task it is the accuracy. The value is the mean of five permutations;
@@ -95,13 +95,13 @@ def metric_of(predictions: Predictions) -> ObjectiveName:
 
 def _lost(
     predict: Predict,
-    material: Material,
+    material: PermutedCandidates,
     group: str,
     *,
     column: int | None,
     name: str,
     rng: np.random.Generator,
-) -> Importance:
+) -> PermutationImportance:
     before, metric = material.predictions, metric_of(material.predictions)
     whole = measure(metric, before).value
     found, after = np.empty(REPEATS), before
@@ -116,12 +116,12 @@ def _lost(
     both = ((spread.high - spread.low) / 2) ** 2
     error = np.sqrt(max(both - permutation * (1 - 1 / REPEATS), permutation / REPEATS))
     value = float(found.mean())
-    lost = Measured(value, float(value - error), float(value + error))
-    return Importance(name, lost, column is None)
+    lost = Estimate(value, float(value - error), float(value + error))
+    return PermutationImportance(name, lost, column is None)
 
 
 def permuted(
-    inputs: Inputs, group: str, column: int | None, *, rng: np.random.Generator
+    inputs: InputArrays, group: str, column: int | None, *, rng: np.random.Generator
 ) -> dict[str, NDArray[Any]]:
     """Return the inputs with a feature, or a whole group, exchanged among candidates.
 

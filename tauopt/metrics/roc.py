@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.errors import DataError
-from tauopt.metrics.estimate import Measured, wilson
+from tauopt.metrics.estimate import Estimate, wilson
 
 Floats = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def area(signal: Floats, background: Floats) -> float:
     return float(np.sum(np.diff(signal) * (1.0 - 0.5 * (background[1:] + background[:-1]))))
 
 
-def auc(curve: Roc) -> Measured:
+def auc(curve: Roc) -> Estimate:
     """Return the area under the curve: how often signal scores above background.
 
     It is the weighted sum over all pairs, ties counted half, which is right for negative weights
@@ -136,7 +136,7 @@ def auc(curve: Roc) -> Measured:
         variance += unbias * float(np.sum(squares[1:] * (placement - value) ** 2))
     fewest = min(curve.n_signal, curve.n_background)
     spread = np.sqrt(variance) if variance > 0.0 else 1.0 / (fewest + 1.0)
-    return Measured(
+    return Estimate(
         value, min(value, max(0.0, value - spread)), max(value, min(1.0, value + spread))
     )
 
@@ -164,7 +164,7 @@ def _between(signal: Floats, values: Floats, at: Floats, index: NDArray[np.intp]
     return np.asarray(values[index - 1] + part * (values[index] - values[index - 1]))
 
 
-def rejections(curve: Roc, at: Floats) -> list[Measured]:
+def rejections(curve: Roc, at: Floats) -> list[Estimate]:
     """Return the background rejection (1 / efficiency) at signal efficiencies `at`, (A,).
 
     The error has two parts, added in quadrature on the logarithm: the background that passes
@@ -203,13 +203,13 @@ def _variance(curve: Roc, squares: Floats, at: Floats, fraction: Floats) -> Floa
     return np.asarray(np.maximum(kept, 0) * (1 - fraction) ** 2 + np.maximum(rest, 0) * fraction**2)
 
 
-def _rejection(passed: float, variance: float, moved: float, *, number: float) -> Measured:
+def _rejection(passed: float, variance: float, moved: float, *, number: float) -> Estimate:
     if passed <= _TINY:
         limit = number + 1.0
-        return Measured(limit, limit, limit, limit=True)
+        return Estimate(limit, limit, limit, limit=True)
     low, high = wilson(passed, variance, number)
     cut = moved / passed
     up = np.hypot(np.log(passed / max(low, _TINY * passed)), cut)
     down = np.hypot(np.log(high / passed), cut)
     ends = np.exp(np.clip([-down, up], -_WIDEST, _WIDEST)) / passed
-    return Measured(1.0 / passed, float(ends[0]), float(ends[1]))
+    return Estimate(1.0 / passed, float(ends[0]), float(ends[1]))

@@ -18,7 +18,7 @@ _ALL = 0
 """Candidates of other prongs, or all where there is no column `prongs`."""
 
 
-class Points(Protocol):
+class CutsOnScore(Protocol):
     """Working points of any kind."""
 
     @property
@@ -32,7 +32,7 @@ class Points(Protocol):
 
 
 @dataclass(frozen=True)
-class PlainPoints:
+class ProngCuts:
     """A cut for each number of prongs and working point."""
 
     names: tuple[str, ...]
@@ -65,7 +65,7 @@ def plain_points(
     predictions: Predictions,
     *,
     efficiencies: Mapping[int, Mapping[str, float]] | None = None,
-) -> PlainPoints:
+) -> ProngCuts:
     """Return cuts that keep 60, 75, 85 and 95 % of the signal, for one and three prongs each.
 
     Args:
@@ -83,7 +83,7 @@ def plain_points(
         for prongs in PRONGS
         if (part := chosen_prongs(predictions, prongs)) is not None
     }
-    return PlainPoints(
+    return ProngCuts(
         names,
         {
             prongs: _cuts(part, np.array(list(wanted.get(prongs, standard).values())))
@@ -102,7 +102,7 @@ def _cuts(predictions: Predictions, at: Floats) -> tuple[float, ...]:
     return tuple((found - 4 * np.spacing(np.abs(found))).tolist())
 
 
-def reached(points: Points, predictions: Predictions) -> dict[int, dict[str, float]]:
+def reached(points: CutsOnScore, predictions: Predictions) -> dict[int, dict[str, float]]:
     """Return the signal efficiency of each working point: prongs (0: all) -> name -> efficiency."""
     found: dict[int, dict[str, float]] = {}
     for prongs in (_ALL, *PRONGS):

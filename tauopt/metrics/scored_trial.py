@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.score_cuts import Points, named, plain_points, reached
+from tauopt.metrics.score_cuts import CutsOnScore, named, plain_points, reached
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS
 
 
 @dataclass(frozen=True)
-class Contender:
+class ScoredTrial:
     """A trial's score, or the one that it is compared with."""
 
     name: str
@@ -28,13 +28,13 @@ class Contender:
     of_scores: bool = False
     """Whether there is a score and no more: `predictions` then know no classes of their own."""
 
-    def where(self, mask: NDArray[np.bool_]) -> Contender:
+    def where(self, mask: NDArray[np.bool_]) -> ScoredTrial:
         """Return the candidates with a True in `mask`, (N,) bool."""
         chosen = {name: passed[mask] for name, passed in self.passes.items()}
         return replace(self, predictions=self.predictions.where(mask), passes=chosen)
 
 
-def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> Contender:
+def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> ScoredTrial:
     """Return a stored score as a contender.
 
     Args:
@@ -51,15 +51,15 @@ def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> 
         signal=("signal",),
         columns=predictions.columns,
     )
-    return Contender(name, own, of_scores=True)
+    return ScoredTrial(name, own, of_scores=True)
 
 
 def decided(
-    contenders: Sequence[Contender],
-    points: Points | None,
+    contenders: Sequence[ScoredTrial],
+    points: CutsOnScore | None,
     *,
     efficiencies: Sequence[float] = EFFICIENCIES,
-) -> list[Contender]:
+) -> list[ScoredTrial]:
     """Give the contenders their working points.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import accuracy, balanced_accuracy
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, rejections, roc
@@ -16,7 +16,7 @@ PRONGS = (1, 3)
 """Prongs that are looked at by themselves, where a split has them."""
 
 
-def summary(predictions: Predictions) -> dict[str, Measured]:
+def summary(predictions: Predictions) -> dict[str, Estimate]:
     """Return `accuracy`, `balanced_accuracy`, `auc`, `rejection@0.6` ..., and per prong `.../1p`.
 
     Per prong there are `auc` and `rejection`; without background in the task, where those are
@@ -35,7 +35,7 @@ def summary(predictions: Predictions) -> dict[str, Measured]:
     return numbers
 
 
-def _mode_numbers(predictions: Predictions) -> dict[str, Measured]:
+def _mode_numbers(predictions: Predictions) -> dict[str, Estimate]:
     numbers = _accuracies(predictions, "")
     for prongs in PRONGS:
         if "prongs" in predictions.columns:
@@ -51,7 +51,7 @@ def class_sums(predictions: Predictions) -> NDArray[np.float64]:
     return np.asarray(sums, np.float64)
 
 
-def _accuracies(predictions: Predictions, suffix: str) -> dict[str, Measured]:
+def _accuracies(predictions: Predictions, suffix: str) -> dict[str, Estimate]:
     return {
         f"accuracy{suffix}": accuracy(predictions),
         f"balanced_accuracy{suffix}": balanced_accuracy(predictions),
@@ -68,7 +68,7 @@ def chosen_prongs(predictions: Predictions, prongs: int) -> Predictions | None:
     return chosen if min(sums) > 0 else None
 
 
-def _curve_numbers(predictions: Predictions, suffix: str) -> dict[str, Measured]:
+def _curve_numbers(predictions: Predictions, suffix: str) -> dict[str, Estimate]:
     curve = roc(predictions.score, predictions.is_signal, predictions.weights)
     values = rejections(curve, np.array(EFFICIENCIES))
     named = zip(EFFICIENCIES, values, strict=True)

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.mcnemar import McNemar, holm, mcnemar
-from tauopt.metrics.metrics_table import Row, rows
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.metrics_table import MetricRow, rows
+from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import EFFICIENCIES
 
 
 @dataclass(frozen=True)
-class Against:
+class DifferenceFromBase:
     """What one trial has of a number, against the base."""
 
-    value: Measured
+    value: Estimate
     difference: float | None = None
     """From the base's."""
     low: float | None = None
@@ -36,22 +36,22 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedNumber:
     """One number of all trials."""
 
     candidates: str
     """Which: `all`, `1-prong`, `3-prong`."""
     metric: str
-    base: Measured
-    others: tuple[Against, ...]
+    base: Estimate
+    others: tuple[DifferenceFromBase, ...]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TrialComparison:
     """All numbers of several trials; the first one is the base."""
 
     names: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedNumber, ...]
     mcnemar: tuple[McNemar | None, ...]
     """Of each other trial against the base; None where the test can't be made."""
 
@@ -61,11 +61,11 @@ class Comparison:
 
 
 def compare(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ScoredTrial],
     *,
     rng: np.random.Generator,
     efficiencies: Sequence[float] = EFFICIENCIES,
-) -> Comparison:
+) -> TrialComparison:
     """Measure trials on the same candidates and compare each with the first.
 
     Args:
@@ -82,7 +82,7 @@ def compare(
     ]
     common = [key for key in tables[0] if all(key in table for table in tables)]
     lines = [_line(key, [table[key] for table in tables]) for key in common]
-    return Comparison(
+    return TrialComparison(
         names=tuple(one.name for one in contenders),
         lines=tuple(line for line in lines if line is not None),
         mcnemar=tuple(
@@ -94,7 +94,7 @@ def compare(
     )
 
 
-def _line(key: tuple[str, str], found: Sequence[Row]) -> Line | None:
+def _line(key: tuple[str, str], found: Sequence[MetricRow]) -> ComparedNumber | None:
     """Return a number of all trials; None where the base has none to compare with."""
     reference = next((row.reference for row in found if row.reference is not None), None)
     if reference is None:
@@ -102,18 +102,18 @@ def _line(key: tuple[str, str], found: Sequence[Row]) -> Line | None:
     chances = [row.p_value for row in found]
     known = [chance for chance in chances if chance is not None]
     corrected = iter(holm(known))
-    return Line(*key, reference, tuple(_against(row, corrected) for row in found))
+    return ComparedNumber(*key, reference, tuple(_against(row, corrected) for row in found))
 
 
-def _against(row: Row, corrected: Iterator[float]) -> Against:
+def _against(row: MetricRow, corrected: Iterator[float]) -> DifferenceFromBase:
     if row.difference is None:
-        return Against(row.value)
+        return DifferenceFromBase(row.value)
     there = row.difference
     ends = there.value, there.low, there.high
-    return Against(row.value, *ends, row.p_value, next(corrected), row.p_limit)
+    return DifferenceFromBase(row.value, *ends, row.p_value, next(corrected), row.p_limit)
 
 
-def as_csv(found: Comparison) -> str:
+def as_csv(found: TrialComparison) -> str:
     """Return a line a number and trial, a head line first."""
     parts = ("value", "low", "high", "limit")
     text = io.StringIO()
@@ -123,7 +123,7 @@ def as_csv(found: Comparison) -> str:
         [*head, "difference", "difference_low", "difference_high", "p", "p_holm", "p_limit"]
     )
     for line in found.lines:
-        every = (Against(line.base), *line.others)
+        every = (DifferenceFromBase(line.base), *line.others)
         for name, one in zip(found.names, every, strict=True):
             cells = [getattr(one.value, part) for part in parts]
             cells += [one.difference, one.low, one.high, one.p_value, one.p_holm]

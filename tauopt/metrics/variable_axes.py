@@ -36,7 +36,7 @@ _WIDE = 6.0
 
 
 @dataclass(frozen=True)
-class Axis:
+class VariableAxis:
     """Bins of one variable; the outermost are open where they are ranges.
 
     Attributes:
@@ -93,7 +93,7 @@ class Axis:
 
 def axis_of(
     name: str, values: NDArray[Any], *, of: NDArray[np.bool_], weights: Floats | None = None
-) -> Axis | None:
+) -> VariableAxis | None:
     """Choose bins of a variable: one a value where there are few, else of about equal content.
 
     Edges are rounded, so that they can be said.
@@ -122,15 +122,15 @@ def axis_of(
     divisor = 1000.0 if name == "pt" and np.median(chosen) > _MEV else 1.0
     unit = " [GeV]" if name == "pt" else ""
     text = ("pT" if name == "pt" else _TEXTS.get(name, name)) + unit
-    return Axis(name, text, _rounded_edges(chosen / divisor, number), divisor)
+    return VariableAxis(name, text, _rounded_edges(chosen / divisor, number), divisor)
 
 
-def axis_with(name: str, edges: Sequence[float]) -> Axis:
+def axis_with(name: str, edges: Sequence[float]) -> VariableAxis:
     """Return the bins of a variable that somebody chose, in the dataset's unit."""
-    return Axis(name, _TEXTS.get(name, name), np.asarray(edges, np.float64))
+    return VariableAxis(name, _TEXTS.get(name, name), np.asarray(edges, np.float64))
 
 
-def _by_value(name: str, distinct: Floats) -> Axis:
+def _by_value(name: str, distinct: Floats) -> VariableAxis:
     """Return a bin for each value; codes of decay modes with one name share theirs."""
     codes = _HPS if distinct[-1] >= _LEAST_HPS else _PANTAU
     known = dict(enumerate(codes)) if name in _MODES else {}
@@ -140,7 +140,7 @@ def _by_value(name: str, distinct: Floats) -> Axis:
     steps = np.diff(distinct)
     ends = distinct[0] - steps[0] / 2, distinct[-1] + steps[-1] / 2
     edges = np.array([ends[0], *middles, ends[1]])
-    return Axis(name, _TEXTS.get(name, name), edges, names=tuple(every[i] for i in first))
+    return VariableAxis(name, _TEXTS.get(name, name), edges, names=tuple(every[i] for i in first))
 
 
 def _rounded_edges(values: Floats, number: float) -> Floats:

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.metrics.binned_counts import Cells, cells_of, efficiencies, rejections
+from tauopt.metrics.binned_counts import BinnedCounts, cells_of, efficiencies, rejections
 from tauopt.metrics.bootstrap import Difference, difference_of
-from tauopt.metrics.estimate import Measured
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.scored_trial import ScoredTrial
 
-Number = tuple[str, Measured, Measured | None, Difference | None]
+Number = tuple[str, Estimate, Estimate | None, Difference | None]
 """What it is called, the trial's, the reference's, and the one less the other."""
 
 
 def working_numbers(
-    contenders: Sequence[Contender], *, rng: np.random.Generator
+    contenders: Sequence[ScoredTrial], *, rng: np.random.Generator
 ) -> Iterator[Number]:
     """Yield `efficiency of NAME` and `rejection of NAME` of each working point.
 
@@ -48,14 +48,14 @@ def working_numbers(
             yield f"{kind} of {name}", value, other, difference
 
 
-def _cells(contenders: Sequence[Contender], *, signal: bool) -> Cells:
+def _cells(contenders: Sequence[ScoredTrial], *, signal: bool) -> BinnedCounts:
     predictions = contenders[0].predictions
     chosen = predictions.is_signal == signal
     passes = [passed[chosen] for one in contenders[:2] for passed in one.passes.values()]
     return cells_of(np.stack(passes, axis=1), predictions.weights[chosen])
 
 
-def _replicas(cells: Cells, rng: np.random.Generator) -> NDArray[np.float64]:
+def _replicas(cells: BinnedCounts, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return fractions (replica, cut)."""
     return np.asarray(cells.fractions(cells.resampled(rng))[:, 0])
 

@@ -52,7 +52,7 @@ def seeds(seed: int) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Group:
+class PreprocessedGroup:
     """Objects of one kind, preprocessed, one row each, and where they belong.
 
     Attributes:
@@ -73,7 +73,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class NetworkInputs:
     """The inputs of a model and what the network sees of them, preprocessed.
 
     Attributes:
@@ -84,10 +84,10 @@ class Inputs:
 
     raw: dict[str, Any]
     candidate: Any
-    groups: dict[str, Group]
+    groups: dict[str, PreprocessedGroup]
 
 
-def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> Inputs:
+def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> NetworkInputs:
     """Make the inputs that `spec` names, with their preprocessing, without what is dropped.
 
     Args:
@@ -110,8 +110,8 @@ def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> Inputs:
         features, rows = _kept(group, Rows(name=f"{name}_rows")(raw[name]), out.get(name, ()))
         seen = Preprocess(features, name=f"{name}_preprocess")(rows, real_rows)
         names = tuple(feature.name for feature in features)
-        groups[name] = Group(seen, real_rows, raw[mask], length, rows, names)
-    return Inputs(raw, candidate, groups)
+        groups[name] = PreprocessedGroup(seen, real_rows, raw[mask], length, rows, names)
+    return NetworkInputs(raw, candidate, groups)
 
 
 def _kept(group: FittedGroup, x: Any, out: Sequence[str]) -> tuple[list[FittedFeature], Any]:

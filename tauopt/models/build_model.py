@@ -30,7 +30,7 @@ from tauopt.config.settings.networks import (
 from tauopt.models.deepsets import deepsets
 from tauopt.models.deeptau import deeptau
 from tauopt.models.dense import dense
-from tauopt.models.hypermodel.compiled_model import Compiled
+from tauopt.models.hypermodel.compiled_model import CompiledBy
 from tauopt.models.hypermodel.settled_hypermodel import build_recorded
 from tauopt.models.hyperparameters import declare, values
 from tauopt.models.particlenet import particlenet
@@ -92,7 +92,7 @@ def build_model(spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int) -
 
 def build_trainable(
     spec: InputSpec, network: AnyNetwork | OwnModel, *, seed: int
-) -> tuple[keras.Model, Compiled | None]:
+) -> tuple[keras.Model, CompiledBy | None]:
     """Build a network, see `build_model`, with the optimizer and loss that it brings, if any."""
     if isinstance(network, OwnModel):
         built = build_recorded(network, spec, seed=seed)

@@ -40,7 +40,9 @@ def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="deepsets")
 
 
-def _branch(objects: blocks.Group, make: blocks.Layers, group: DeepSetsGroup, *, name: str) -> Any:
+def _branch(
+    objects: blocks.PreprocessedGroup, make: blocks.Layers, group: DeepSetsGroup, *, name: str
+) -> Any:
     """Apply phi to each object, add up the real ones, apply F."""
     rows = make.tower(objects.rows, group.phi, name=f"{name}_phi", real=objects.real_rows)
     x = Objects(objects.length, name=f"{name}_objects")(rows)

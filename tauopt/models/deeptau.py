@@ -55,7 +55,7 @@ def _tower(x: Any, tower: Tower, make: blocks.Layers, *, name: str, real: Any = 
 
 
 def _filled(
-    inputs: blocks.Inputs, settings: DeepTau, make: blocks.Layers, *, grid: Grid, name: str
+    inputs: blocks.NetworkInputs, settings: DeepTau, make: blocks.Layers, *, grid: Grid, name: str
 ) -> Any:
     """Return what the cells hold of all groups, (N * cell * cell, unit)."""
     parts = []

@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from tauopt.config.settings.networks.input_selection import first_of
-from tauopt.models.blocks import Group
+from tauopt.models.blocks import PreprocessedGroup
 from tauopt.models.object_layers import Objects, Rows
 from tauopt.models.preprocessing import PACKAGE, full_precision
 
@@ -66,7 +66,9 @@ class Together:
     length: int
 
 
-def together(groups: dict[str, Group], embed: Callable[[str, Group], Any]) -> Together:
+def together(
+    groups: dict[str, PreprocessedGroup], embed: Callable[[str, PreprocessedGroup], Any]
+) -> Together:
     """Put the objects of all groups behind each other.
 
     Args:
@@ -83,7 +85,9 @@ def together(groups: dict[str, Group], embed: Callable[[str, Group], Any]) -> To
     )
 
 
-def joined(rows: dict[str, Any], groups: dict[str, Group], *, name: str, **kwargs: Any) -> Any:
+def joined(
+    rows: dict[str, Any], groups: dict[str, PreprocessedGroup], *, name: str, **kwargs: Any
+) -> Any:
     """Return rows (N * object, unit) of each group as (N, object, unit) of all of them."""
     parts = [
         Objects(groups[group].length, name=f"{group}_{name}", **kwargs)(x)
@@ -97,7 +101,11 @@ def _joined(parts: list[Any], *, name: str, **kwargs: Any) -> Any:
 
 
 def raw_features(
-    groups: dict[str, Group], names: Sequence[str], *, name: str, bounds: tuple[float, float]
+    groups: dict[str, PreprocessedGroup],
+    names: Sequence[str],
+    *,
+    name: str,
+    bounds: tuple[float, float],
 ) -> Any:
     """Return features as the dataset has them, (N, object, name).
 

@@ -43,7 +43,7 @@ def particlenet(spec: InputSpec, settings: ParticleNet, *, seed: int) -> keras.M
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="particlenet")
 
 
-def _cloud(inputs: blocks.Inputs, make: blocks.Layers, settings: ParticleNet) -> Any:
+def _cloud(inputs: blocks.NetworkInputs, make: blocks.Layers, settings: ParticleNet) -> Any:
     """Return the mean over objects of what the blocks make of them, (N, unit)."""
     objects = together(
         inputs.groups,

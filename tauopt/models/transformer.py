@@ -47,7 +47,7 @@ def transformer(spec: InputSpec, settings: Transformer, *, seed: int) -> keras.M
 
 
 def _attended(
-    inputs: blocks.Inputs, candidate: Any, make: blocks.Layers, settings: Transformer
+    inputs: blocks.NetworkInputs, candidate: Any, make: blocks.Layers, settings: Transformer
 ) -> Any:
     """Return what the class token becomes, (N, dim); the last block computes nothing else."""
     objects = together(
@@ -72,7 +72,7 @@ def _attended(
 
 
 def _bias(
-    inputs: blocks.Inputs, objects: Together, make: blocks.Layers, settings: Transformer
+    inputs: blocks.NetworkInputs, objects: Together, make: blocks.Layers, settings: Transformer
 ) -> Any:
     """Return what is added to the logits of attention: the mask, and what pairs say."""
     bias = AttentionBias(name="attention_bias")

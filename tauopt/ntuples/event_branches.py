@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tauopt.config.settings.layout import RESERVED, EventLayout, Objects
+from tauopt.config.settings.layout import RESERVED, AssociatedObjects, EventLayout
 from tauopt.errors import nearest
 from tauopt.ntuples.root_files import is_jagged, typename
 from tauopt.physics.branch_names import nearest_branch
@@ -96,7 +96,7 @@ def _virtual(layout: EventLayout, available: Mapping[str, Any]) -> Iterator[str]
                 yield f"{name}.{branch.removeprefix(objects.collection)}"
 
 
-def _by(objects: Objects) -> tuple[str, ...]:
+def _by(objects: AssociatedObjects) -> tuple[str, ...]:
     return (objects.index,) if objects.index else ()
 
 
@@ -107,7 +107,7 @@ def direction_branches(prefix: str, eta: str, phi: str) -> tuple[str, ...]:
 
 
 def _add_directions(
-    needed: Needed, layout: EventLayout, objects: Objects, available: Mapping[str, Any]
+    needed: Needed, layout: EventLayout, objects: AssociatedObjects, available: Mapping[str, Any]
 ) -> None:
     for prefix, of in ((layout.candidates, layout), (objects.collection, objects)):
         for branch in direction_branches(prefix, of.eta, of.phi):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.settings.layout import EventLayout, Objects
+from tauopt.config.settings.layout import AssociatedObjects, EventLayout
 from tauopt.errors import DataError
 from tauopt.ntuples import nested_columns
 from tauopt.ntuples.associate import (
@@ -26,14 +26,14 @@ from tauopt.physics.jagged import Array, Jagged
 from tauopt.physics.kinematics import delta_phi, delta_r
 
 
-def is_one(objects: Objects, needed: Needed) -> bool:
+def is_one(objects: AssociatedObjects, needed: Needed) -> bool:
     """Say whether a candidate has one such object at most, by the kinds of the branches."""
     if objects.links:
         return all(needed.links.get(link) == 1 for link in objects.links)
     return objects.nearest is not None or needed.depths.get(objects.index or "") == 1
 
 
-class Event:
+class EventCandidates:
     """The candidates of some events; each association is made once, when it is first asked for."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Event:
             raise DataError(f"{self._where}: {name!r} is a list for each of several objects")
         return Jagged(values, members.offsets)
 
-    def _values(self, of: Reference, objects: Objects, members: Jagged) -> Array | Jagged:
+    def _values(self, of: Reference, objects: AssociatedObjects, members: Jagged) -> Array | Jagged:
         """Return a variable of all members, one after the other."""
         if of.variable:
             return self._distance(of.variable, objects, members)
@@ -113,7 +113,7 @@ class Event:
             self._members[name] = self._associate(name, self._layout.objects[name])
         return self._members[name]
 
-    def _associate(self, name: str, objects: Objects) -> Jagged:
+    def _associate(self, name: str, objects: AssociatedObjects) -> Jagged:
         offsets = self._offsets_of(objects.collection)
         if objects.index:
             index = _as_lists(self._items(objects.index, self._offsets))
@@ -141,7 +141,7 @@ class Event:
             )
         return steps[0] if len(steps) == 1 else follow(*steps)
 
-    def _directions(self, of: Objects | EventLayout) -> Directions:
+    def _directions(self, of: AssociatedObjects | EventLayout) -> Directions:
         prefix = of.candidates if isinstance(of, EventLayout) else of.collection
         offsets = self._offsets_of(prefix)
         values = []
@@ -157,7 +157,7 @@ class Event:
     def _candidate_directions(self) -> Directions:
         return self._directions(self._layout)
 
-    def _distance(self, variable: str, objects: Objects, members: Jagged) -> Array:
+    def _distance(self, variable: str, objects: AssociatedObjects, members: Jagged) -> Array:
         """Return how far the members are from their candidate, in eta, phi or both."""
         candidates, others = self._candidate_directions(), self._directions(objects)
         owner = owners(members.offsets)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.settings.layout import EventLayout, Objects
+from tauopt.config.settings.layout import AssociatedObjects, EventLayout
 from tauopt.errors import DataError
 from tauopt.ntuples import nested_columns, rntuple
 from tauopt.ntuples.basket_headers import check_headers
@@ -24,7 +24,7 @@ from tauopt.ntuples.event_branches import (
     find_branches,
     reference,
 )
-from tauopt.ntuples.event_columns import Event, is_one
+from tauopt.ntuples.event_columns import EventCandidates, is_one
 from tauopt.ntuples.nested_columns import Nested
 from tauopt.ntuples.root_files import available_branches, open_tree, read_steps, typename
 from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, reading
@@ -101,7 +101,7 @@ class EventTree:
         with open_tree(self.path, self.tree) as opened:
             needed, keys = self._look(opened, branches)
             for columns in self._read(opened, needed, step):
-                event = Event(self.layout, needed, columns, keys, where=str(self.path))
+                event = EventCandidates(self.layout, needed, columns, keys, where=str(self.path))
                 if event.candidates:
                     yield {name: event.column(name) for name in branches}
 
@@ -135,7 +135,7 @@ class EventTree:
             raise DataError(f"{self.path}: tree {tree.name!r}: {told}")
         return needed, keys
 
-    def _used(self, needed: Needed) -> dict[str, Objects]:
+    def _used(self, needed: Needed) -> dict[str, AssociatedObjects]:
         """Return the objects whose links are read."""
         return {
             name: objects

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
 from tauopt.ntuples.hdf5_pandas import pandas_part
-from tauopt.ntuples.hdf5_parts import CompoundPart, GroupPart, Part
+from tauopt.ntuples.hdf5_parts import ColumnPart, CompoundPart, GroupPart
 from tauopt.ntuples.source import (
     STEP,
     TREE,
@@ -99,7 +99,7 @@ class _Table:
     """An open file as one table."""
 
     path: Path
-    parts: Mapping[str, Part]
+    parts: Mapping[str, ColumnPart]
     main: str
     """Part of the candidates' own variables; empty if there is no single one."""
     columns: Mapping[str, Column]
@@ -202,11 +202,11 @@ def _refuse_family(path: Path) -> None:
             )
 
 
-def _find_parts(file: Any) -> dict[str, Part]:
+def _find_parts(file: Any) -> dict[str, ColumnPart]:
     """Return dotted name -> part, of all that one finds below the root by hard links."""
     import h5py
 
-    parts: dict[str, Part] = {}
+    parts: dict[str, ColumnPart] = {}
     plain: dict[str, dict[str, Any]] = {}
     inside: list[str] = []
 
@@ -254,7 +254,7 @@ def _dotted(name: str) -> str:
     return name.strip("/").replace("/", ".")
 
 
-def _main(path: Path, parts: Mapping[str, Part], asked: str, tree: str) -> str:
+def _main(path: Path, parts: Mapping[str, ColumnPart], asked: str, tree: str) -> str:
     """Choose the part that holds the candidates' own variables."""
     if asked in parts:
         return asked
@@ -268,7 +268,7 @@ def _main(path: Path, parts: Mapping[str, Part], asked: str, tree: str) -> str:
 
 
 def _names(
-    parts: Mapping[str, Part], main: str, aliases: Mapping[str, str]
+    parts: Mapping[str, ColumnPart], main: str, aliases: Mapping[str, str]
 ) -> dict[str, tuple[str, str]]:
     """Return every name that a branch may be called by."""
     short: dict[str, tuple[str, str]] = {}

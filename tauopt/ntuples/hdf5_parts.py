@@ -19,7 +19,7 @@ _PIECE_BYTES = 32 * 2**20
 """Padded rows are read in pieces of this size, so that padding never fills the memory."""
 
 
-class Part(Protocol):
+class ColumnPart(Protocol):
     """Some columns of a file that are stored, and so read, together."""
 
     @property
@@ -95,7 +95,7 @@ class CompoundPart:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """See `Part`."""
+        """See `ColumnPart`."""
         return {name: self._column(name) for name in self._dataset.dtype.names}
 
     def _column(self, name: str) -> Column:
@@ -108,12 +108,12 @@ class CompoundPart:
         return Column(text, bool(axes) if numeric else None, self.entries)
 
     def check_written(self, names: Sequence[str]) -> None:
-        """See `Part`."""
+        """See `ColumnPart`."""
         del names
         check_dataset(self._dataset)
 
     def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Array | Jagged]:
-        """See `Part`."""
+        """See `ColumnPart`."""
         if self.one_row:
             return {
                 name: lists(values) if list_type(values.dtype) else from_array(values, name=name)
@@ -169,7 +169,7 @@ class GroupPart:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """See `Part`."""
+        """See `ColumnPart`."""
         return {name: self._column(dataset) for name, dataset in self._datasets.items()}
 
     def _column(self, dataset: Any) -> Column:
@@ -180,12 +180,12 @@ class GroupPart:
         return Column(text, dataset.ndim == 2 if numeric else None, int(dataset.shape[0]))
 
     def check_written(self, names: Sequence[str]) -> None:
-        """See `Part`."""
+        """See `ColumnPart`."""
         for name in {*names, *(other for one in names for other in self._witnesses(one))}:
             check_dataset(self._datasets[name])
 
     def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Array | Jagged]:
-        """See `Part`."""
+        """See `ColumnPart`."""
         values = {name: native(self._datasets[name][start:stop]) for name in names}
         result: dict[str, Array | Jagged] = {
             name: lists(v) if list_type(v.dtype) else v for name, v in values.items() if v.ndim == 1

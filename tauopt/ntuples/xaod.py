@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.config.settings.layout import Objects
+from tauopt.config.settings.layout import AssociatedObjects
 from tauopt.errors import nearest
 from tauopt.ntuples.source import BadFileError
 
@@ -26,7 +26,7 @@ def container_of(branch: str) -> str:
 
 
 def find_keys(
-    linked: Mapping[str, Objects], keys_of_file: Callable[[], Mapping[str, int]]
+    linked: Mapping[str, AssociatedObjects], keys_of_file: Callable[[], Mapping[str, int]]
 ) -> tuple[dict[str, int], list[str]]:
     """Find the key of each step of links.
 

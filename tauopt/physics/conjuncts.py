@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tauopt.physics.expression_steps import Step
+from tauopt.physics.expression_steps import ExpressionStep
 from tauopt.physics.expressions import Expression, ExpressionError, parse
 from tauopt.physics.operators import COMPARISONS, LOGIC_NUMEXPR, LOGIC_ROOT
 
@@ -26,7 +26,7 @@ def conjuncts(condition: Expression) -> tuple[Expression, ...]:
             continue
         steps = first.steps
         for part in others:
-            steps += (*part.steps, Step("operator", conjunction, 2))
+            steps += (*part.steps, ExpressionStep("operator", conjunction, 2))
         sound = symbol == "&&" or all(_is_condition(part.steps) for part in (first, *others))
         if others and sound and steps == condition.steps:  # as `||` binds less than `&&`
             return (first, *others)
@@ -44,7 +44,7 @@ def _split(text: str, symbol: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _is_condition(steps: Sequence[Step]) -> bool:
+def _is_condition(steps: Sequence[ExpressionStep]) -> bool:
     """Say whether an expression is true or false, and no number of which `&` takes bits."""
     stack: list[bool] = []
     for step in steps:

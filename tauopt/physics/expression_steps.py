@@ -14,7 +14,7 @@ from tauopt.physics.jagged import Array, Jagged, from_array
 from tauopt.physics.operators import REDUCTIONS, element, widen
 
 
-class Step(NamedTuple):
+class ExpressionStep(NamedTuple):
     """One step of the evaluation on a stack: push a value, or replace `arity` of them."""
 
     kind: Literal["value", "branch", "operator", "function", "index"]
@@ -22,7 +22,7 @@ class Step(NamedTuple):
     arity: int = 0
 
 
-def run(steps: Sequence[Step], columns: Mapping[str, Any]) -> Any:
+def run(steps: Sequence[ExpressionStep], columns: Mapping[str, Any]) -> Any:
     """Do some steps on branches; a lone branch comes as it is.
 
     Returns:
@@ -45,7 +45,7 @@ def run(steps: Sequence[Step], columns: Mapping[str, Any]) -> Any:
     return stack.pop()
 
 
-def _apply(step: Step, operands: Sequence[Any]) -> Any:
+def _apply(step: ExpressionStep, operands: Sequence[Any]) -> Any:
     if step.kind == "operator":
         return _elementwise(step.value, operands)
     if not isinstance(operands[0], Jagged):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
 from tauopt.physics.branch_names import BARE_CONSTANTS, HINT, QuoteError, Unquoted, unquote
-from tauopt.physics.expression_steps import Step, entries_of, run
+from tauopt.physics.expression_steps import ExpressionStep, entries_of, run
 from tauopt.physics.jagged import Jagged, to_awkward
 from tauopt.physics.operators import (
     FUNCTIONS,
@@ -69,7 +69,7 @@ class Expression:
     text: str
     branches: tuple[str, ...]
     dialect: Dialect
-    steps: tuple[Step, ...]
+    steps: tuple[ExpressionStep, ...]
 
     @property
     def lone_branch(self) -> str:
@@ -269,17 +269,19 @@ def _unknown(message: str) -> str:
     return f"unknown function {name!r}{suggestion}; known are {', '.join(sorted(known))}"
 
 
-def _steps(tree: Any, *, text: str, dialect: Dialect, names: Mapping[str, str]) -> Iterator[Step]:
+def _steps(
+    tree: Any, *, text: str, dialect: Dialect, names: Mapping[str, str]
+) -> Iterator[ExpressionStep]:
     """Walk the tree without recursion (a sum of a thousand terms is a thousand deep)."""
     from formulate import AST
 
     stack: list[Any] = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, Step):
+        if isinstance(node, ExpressionStep):
             yield node
         elif isinstance(node, AST.Literal):
-            yield Step("value", node.value)
+            yield ExpressionStep("value", node.value)
         elif isinstance(node, AST.Symbol):
             yield _symbol(node.name, names)
         else:
@@ -288,22 +290,22 @@ def _steps(tree: Any, *, text: str, dialect: Dialect, names: Mapping[str, str]) 
             stack.extend(reversed(children))
 
 
-def _symbol(name: str, names: Mapping[str, str]) -> Step:
+def _symbol(name: str, names: Mapping[str, str]) -> ExpressionStep:
     from formulate.identifiers import CONSTANTS, PYTHON_CONSTANTS
 
     if name not in CONSTANTS:
-        return Step("branch", names.get(name, name))
+        return ExpressionStep("branch", names.get(name, name))
     special = {"inf": np.inf, "neginf": -np.inf, "nan": np.nan}
-    return Step("value", special.get(name, PYTHON_CONSTANTS[name]))
+    return ExpressionStep("value", special.get(name, PYTHON_CONSTANTS[name]))
 
 
-def _operation(node: Any, *, text: str, dialect: Dialect) -> tuple[Step, Sequence[Any]]:
+def _operation(node: Any, *, text: str, dialect: Dialect) -> tuple[ExpressionStep, Sequence[Any]]:
     from formulate import AST
 
     if isinstance(node, AST.Matrix):
         if len(node.indices) != 1:
             raise ExpressionError("only one index is supported", text=text)
-        return Step("index", None, 2), (node.var, *node.indices)
+        return ExpressionStep("index", None, 2), (node.var, *node.indices)
     if isinstance(node, AST.Call):
         return _call(node, text=text), node.arguments
     operands = (node.operand,) if isinstance(node, AST.UnaryOperator) else (node.left, node.right)
@@ -316,13 +318,13 @@ def _operation(node: Any, *, text: str, dialect: Dialect) -> tuple[Step, Sequenc
     function = logic.get(node.operator) or OPERATORS.get(node.operator)
     if function is None:
         raise ExpressionError(f"':' joins several expressions, expected one; {HINT}", text=text)
-    return Step("operator", function, len(operands)), operands
+    return ExpressionStep("operator", function, len(operands)), operands
 
 
-def _call(node: Any, *, text: str) -> Step:
+def _call(node: Any, *, text: str) -> ExpressionStep:
     name, given = node.function, len(node.arguments)
     if given == 1 and name in REDUCTIONS:
-        return Step("function", name, 1)
+        return ExpressionStep("function", name, 1)
     if name not in FUNCTIONS:
         known = sorted({*FUNCTIONS, *REDUCTIONS} - {"tmath_min", "tmath_max"})
         if name in REDUCTIONS:
@@ -335,7 +337,7 @@ def _call(node: Any, *, text: str) -> Step:
     arity, function = FUNCTIONS[name]
     if given != arity:
         raise ExpressionError(f"{name} takes {arity} arguments, got {given}", text=text)
-    return Step("operator", function, arity)
+    return ExpressionStep("operator", function, arity)
 
 
 def _shorten(text: str) -> str:

@@ -42,7 +42,7 @@ _ENOUGH = 4000
 
 
 @dataclass(frozen=True)
-class Grid:
+class QuantileGrid:
     """Bins of about equally many values, found in constant time for each value.
 
     The leading 16 bits of a float32, taken as a whole number, are in the order of the values.
@@ -58,7 +58,7 @@ class Grid:
         return self.lookup[_leading(values, self.center)]
 
 
-def grid_of(values: NDArray[np.generic]) -> Grid:
+def grid_of(values: NDArray[np.generic]) -> QuantileGrid:
     """Choose bins by the quantiles of some values, at least one; a few thousand are used."""
     values = values[:: max(1, len(values) // _ENOUGH)]
     finite = values[np.isfinite(values)]
@@ -67,7 +67,7 @@ def grid_of(values: NDArray[np.generic]) -> Grid:
     keys = np.sort(_leading(values, center))
     edges = np.unique(keys[(np.arange(1, BINS) * len(keys)) // BINS])
     lookup = np.searchsorted(edges, np.arange(2**16), side="right").astype(np.uint8)
-    return Grid(center, lookup)
+    return QuantileGrid(center, lookup)
 
 
 def _leading(values: NDArray[np.generic], center: float) -> NDArray[np.uint16]:
@@ -80,7 +80,7 @@ def _leading(values: NDArray[np.generic], center: float) -> NDArray[np.uint16]:
 
 
 @dataclass(frozen=True)
-class Tested:
+class HomogeneityTest:
     """What a test found, by part."""
 
     statistic: Floats
@@ -88,7 +88,7 @@ class Tested:
     """NaN where nothing can be said."""
 
 
-def kolmogorov_smirnov(counts: Floats) -> Tested:
+def kolmogorov_smirnov(counts: Floats) -> HomogeneityTest:
     """Compare each part's distribution with that of the rest, every candidate counting one.
 
     Args:
@@ -100,7 +100,7 @@ def kolmogorov_smirnov(counts: Floats) -> Tested:
 
 def weighted_kolmogorov_smirnov(
     sums: Floats, squares: Floats, *, sizes: Floats, fourth: float
-) -> Tested:
+) -> HomogeneityTest:
     """Compare each part's weighted distribution with that of the rest.
 
     Args:
@@ -118,13 +118,15 @@ def weighted_kolmogorov_smirnov(
     return _compare(sums, squares, sizes, enough)
 
 
-def _compare(sums: Floats, squares: Floats, sizes: Floats, enough: NDArray[np.bool_]) -> Tested:
+def _compare(
+    sums: Floats, squares: Floats, sizes: Floats, enough: NDArray[np.bool_]
+) -> HomogeneityTest:
     whole, own = sums.sum(), sums.sum(axis=1)
     total = sizes.sum()
     usable = enough & (own > 0) & (own < whole) & (sizes < total)
     statistic, p = np.full(len(sums), np.nan), np.full(len(sums), np.nan)
     if not usable.any():
-        return Tested(statistic, p)
+        return HomogeneityTest(statistic, p)
     running = np.cumsum(sums[usable], axis=1)
     pooled = np.cumsum(sums.sum(axis=0))
     part = running / own[usable, None]
@@ -135,10 +137,10 @@ def _compare(sums: Floats, squares: Floats, sizes: Floats, enough: NDArray[np.bo
     effective = sizes * (total - sizes) / total * whole**2 / (total * squares.sum())
     if variance > 0:
         p[usable] = kolmogorov(statistic[usable] * np.sqrt(effective[usable] / (4 * variance)))
-    return Tested(statistic, p)
+    return HomogeneityTest(statistic, p)
 
 
-def chi_square(counts: Floats) -> Tested:
+def chi_square(counts: Floats) -> HomogeneityTest:
     """Compare each part's shares of categories with those of the rest.
 
     Args:
@@ -148,7 +150,7 @@ def chi_square(counts: Floats) -> Tested:
         ones were taken together.
     """
     found = [_g(row, counts.sum(axis=0) - row) for row in counts]
-    return Tested(np.array([g for g, _ in found]), np.array([p for _, p in found]))
+    return HomogeneityTest(np.array([g for g, _ in found]), np.array([p for _, p in found]))
 
 
 def _g(part: Floats, rest: Floats) -> tuple[float, float]:

@@ -35,7 +35,7 @@ def bin_of(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[n
 
 
 @dataclass(frozen=True)
-class Axis:
+class BinEdges:
     """Bins of one variable."""
 
     name: str
@@ -56,10 +56,10 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Bins:
+class BinGrid:
     """Bins in some variables; none make one bin of everything."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[BinEdges, ...]
 
     @property
     def size(self) -> int:
@@ -86,7 +86,7 @@ class Bins:
 
 def find_bins(
     blocks: Iterable[Block], variables: Mapping[str, BinnedVariable], *, changed: Sequence[int]
-) -> Bins:
+) -> BinGrid:
     """Choose bins: the given edges, or quantiles of the classes that are reweighted.
 
     Args:
@@ -107,5 +107,5 @@ def find_bins(
         edges = np.array(variable.edges, dtype=np.float64)
         if not len(edges) and values is not None:
             edges = quantile_edges(values[:, column], variable.bins)
-        axes.append(Axis(variable.expression or name, edges))
-    return Bins(tuple(axes))
+        axes.append(BinEdges(variable.expression or name, edges))
+    return BinGrid(tuple(axes))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tauopt.physics.jagged import take_index
 
-Objects = tuple[NDArray[np.float32], NDArray[np.int64]]
+ObjectColumns = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Values (object, feature) and offsets (candidate + 1) of one group."""
 
 
@@ -36,7 +36,7 @@ class Block:
     """(candidate, feature)."""
     spectators: NDArray[np.float32]
     """(candidate, spectator)."""
-    groups: Mapping[str, Objects]
+    groups: Mapping[str, ObjectColumns]
 
     def __len__(self) -> int:
         return len(self.keys)

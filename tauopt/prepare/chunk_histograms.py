@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tauopt.dataset.manifest import SplitName
 from tauopt.physics import homogeneity
-from tauopt.physics.homogeneity import BINS, Grid, Tested, grid_of
+from tauopt.physics.homogeneity import BINS, HomogeneityTest, QuantileGrid, grid_of
 
 PARTS = 4
 """Parts that a split is compared in at least."""
@@ -28,7 +28,7 @@ KS, WEIGHTED_KS, CHI_SQUARE = "Kolmogorov-Smirnov", "weighted Kolmogorov-Smirnov
 
 
 @dataclass(frozen=True)
-class Names:
+class ColumnNames:
     """What the columns of a dataset are called."""
 
     candidate: tuple[str, ...]
@@ -37,7 +37,7 @@ class Names:
     spectators: tuple[str, ...]
 
 
-class Candidates(Protocol):
+class StoredCandidates(Protocol):
     """Candidates in stored order, see `tauopt.prepare.candidate_blocks.Block`."""
 
     @property
@@ -58,7 +58,7 @@ class Candidates(Protocol):
 class _Number:
     """Counts and sums of weights of one variable in bins, by part."""
 
-    grid: Grid | None = None
+    grid: QuantileGrid | None = None
     counts: list[NDArray[np.uint32]] = field(default_factory=list)
     sums: list[NDArray[np.float32]] = field(default_factory=list)
     squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
@@ -75,7 +75,7 @@ class _Number:
         self.squares += np.bincount(bins, squared, minlength=BINS)
         self.fourth += float((squared**2).sum())  # `@` wakes the threads of BLAS
 
-    def tests(self) -> Iterator[tuple[str, Tested]]:
+    def tests(self) -> Iterator[tuple[str, HomogeneityTest]]:
         counts = np.array(self.counts, dtype=np.float64)
         if self.grid is None:
             return
@@ -95,7 +95,7 @@ class _Number:
 class _Both:
     """Bins in two variables."""
 
-    grids: tuple[Grid, Grid]
+    grids: tuple[QuantileGrid, QuantileGrid]
     bins: int
     """Of each variable."""
 
@@ -113,10 +113,10 @@ class _Both:
         return one * self.bins + other
 
 
-class Tally:
+class ChunkHistograms:
     """What is kept of one split to compare its parts: a few kB a variable and part."""
 
-    def __init__(self, split: SplitName, names: Names, *, chunks: int) -> None:
+    def __init__(self, split: SplitName, names: ColumnNames, *, chunks: int) -> None:
         self.split = split
         self.parts: list[str] = []
         self.sizes: list[int] = []
@@ -127,7 +127,7 @@ class Tally:
         self._both: _Both | None = None
 
     def add(
-        self, chunk: str, content: Candidates, *, samples: NDArray[np.int64] | None = None
+        self, chunk: str, content: StoredCandidates, *, samples: NDArray[np.int64] | None = None
     ) -> None:
         """Take a chunk.
 
@@ -169,7 +169,7 @@ class Tally:
             number.add(values[low:high], weights[rows[low:high]])
 
     def _columns(
-        self, content: Candidates
+        self, content: StoredCandidates
     ) -> Iterator[tuple[str, NDArray[Any], NDArray[np.int64] | None]]:
         """Yield name, values, and the candidates that have one (None: all)."""
         yield "event_numbers", content.event_numbers, None
@@ -190,7 +190,7 @@ class Tally:
                 yield f"{group}.{name} of a further object", further[:, column], more
 
     def _kinds(
-        self, content: Candidates, samples: NDArray[np.int64] | None
+        self, content: StoredCandidates, samples: NDArray[np.int64] | None
     ) -> Iterator[tuple[str, NDArray[np.int64]]]:
         yield "class", content.labels.astype(np.int64)
         if samples is not None:
@@ -203,7 +203,7 @@ class Tally:
             counts = np.diff(content.groups[group][1])
             yield f"number of {group}", np.minimum(counts, MOST_OBJECTS)
 
-    def _find(self, content: Candidates, name: str) -> NDArray[np.float32] | None:
+    def _find(self, content: StoredCandidates, name: str) -> NDArray[np.float32] | None:
         """Return a spectator, or else a feature, of the candidates."""
         for names, values in (
             (self._names.spectators, content.spectators),
@@ -213,7 +213,7 @@ class Tally:
                 return values[:, names.index(name)]
         return None
 
-    def tests(self) -> Iterator[tuple[str, str, Tested]]:
+    def tests(self) -> Iterator[tuple[str, str, HomogeneityTest]]:
         """Yield variable, kind of test and what it found, by part."""
         if len(self.parts) < 2:
             return

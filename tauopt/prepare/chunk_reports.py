@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from tauopt.dataset.chunk_writer import write_report
 from tauopt.dataset.manifest import ChunkFile, SplitName
 from tauopt.prepare import chunk_validation, split_sizes
-from tauopt.prepare.binning import Bins
+from tauopt.prepare.binning import BinGrid
 from tauopt.prepare.candidate_blocks import Block
-from tauopt.prepare.chunk_histograms import Names, Tally
-from tauopt.prepare.dataset_expressions import Plan
+from tauopt.prepare.chunk_histograms import ChunkHistograms, ColumnNames
+from tauopt.prepare.dataset_expressions import DatasetExpressions
 from tauopt.prepare.input_files import InputFile
-from tauopt.prepare.split_sizes import Sizes
+from tauopt.prepare.split_sizes import SplitSizes
 
 
-class Reports:
+class ChunkReports:
     """Counts what every chunk holds, and says at the end whether chunks are alike.
 
     Chunks that are streamed directly are slices of their files by design and no random samples:
@@ -27,22 +27,22 @@ class Reports:
     """
 
     def __init__(
-        self, plan: Plan, files: Sequence[InputFile], *, bins: Bins, compared: bool
+        self, plan: DatasetExpressions, files: Sequence[InputFile], *, bins: BinGrid, compared: bool
     ) -> None:
-        self._names = Names(
+        self._names = ColumnNames(
             tuple(feature.name for feature in plan.candidate),
             {group.name: tuple(one.name for one in group.features) for group in plan.groups},
             tuple(plan.spectators),
         )
         samples = list(dict.fromkeys(file.sample for file in files))
         self._sample = np.array([samples.index(file.sample) for file in files], dtype=np.int64)
-        self._sizes = Sizes(bins, samples=samples, classes=list(plan.classes))
-        self._tallies: list[Tally] = []
+        self._sizes = SplitSizes(bins, samples=samples, classes=list(plan.classes))
+        self._tallies: list[ChunkHistograms] = []
         self._compared = compared
 
     def begin(self, split: SplitName, *, chunks: int) -> None:
         """Begin a split of some chunks."""
-        self._tallies.append(Tally(split, self._names, chunks=chunks))
+        self._tallies.append(ChunkHistograms(split, self._names, chunks=chunks))
 
     def count(
         self,
@@ -52,7 +52,7 @@ class Reports:
         weights: NDArray[np.float64],
         times: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take candidates of a split with their final weights; see `Sizes.add`."""
+        """Take candidates of a split with their final weights; see `SplitSizes.add`."""
         samples = self._sample[block.files]
         self._sizes.add(split, block, samples=samples, weights=weights, times=times)
 

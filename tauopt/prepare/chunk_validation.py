@@ -22,7 +22,7 @@ import numpy as np
 from tauopt.dataset.manifest import SplitName
 from tauopt.errors import DataError
 from tauopt.physics import homogeneity
-from tauopt.prepare.chunk_histograms import Tally
+from tauopt.prepare.chunk_histograms import ChunkHistograms
 
 LEVEL = 1e-4
 """Chance that a dataset without fault is refused."""
@@ -31,7 +31,7 @@ _TOLD = 5
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ChunkComparison:
     """One part compared with the rest of its split in one variable."""
 
     split: SplitName
@@ -48,15 +48,15 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Validation:
+class ChunkValidation:
     """All comparisons of a dataset."""
 
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ChunkComparison, ...]
     sizes: Mapping[SplitName, Mapping[str, int]]
     """Split -> part -> candidates."""
 
     @property
-    def failures(self) -> list[Comparison]:
+    def failures(self) -> list[ChunkComparison]:
         """Comparisons that a random sample fails with a chance below `LEVEL` in all."""
         failed = [one for one in self.comparisons if one.adjusted < LEVEL]
         return sorted(failed, key=lambda one: one.p)
@@ -101,7 +101,7 @@ class Validation:
             )
 
 
-def compare(tallies: Sequence[Tally]) -> Validation:
+def compare(tallies: Sequence[ChunkHistograms]) -> ChunkValidation:
     """Compare all parts of all splits with the rest of their split."""
     found = [
         (tally.split, part, variable, kind, float(statistic), float(p))
@@ -111,7 +111,7 @@ def compare(tallies: Sequence[Tally]) -> Validation:
         if not math.isnan(p)
     ]
     adjusted = homogeneity.holm(np.array([one[-1] for one in found]))
-    return Validation(
-        tuple(Comparison(*one, float(a)) for one, a in zip(found, adjusted, strict=True)),
+    return ChunkValidation(
+        tuple(ChunkComparison(*one, float(a)) for one, a in zip(found, adjusted, strict=True)),
         {tally.split: dict(zip(tally.parts, tally.sizes, strict=True)) for tally in tallies},
     )

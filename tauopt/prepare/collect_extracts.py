@@ -13,10 +13,10 @@ from tauopt.errors import DataError
 from tauopt.ntuples.source import TableInfo
 from tauopt.prepare import dataset_digests
 from tauopt.prepare.constants import Constants, no_constants
-from tauopt.prepare.dataset_expressions import Plan
+from tauopt.prepare.dataset_expressions import DatasetExpressions
 from tauopt.prepare.disk_space import check_space
-from tauopt.prepare.extract import Counted, Extract, open_extract
-from tauopt.prepare.first_pass import Done, Task, ignore, make_extract
+from tauopt.prepare.extract import Extract, ExtractCounts, open_extract
+from tauopt.prepare.first_pass import FirstPassResult, FirstPassTask, ignore, make_extract
 from tauopt.prepare.input_files import InputFile, look
 from tauopt.prepare.left_out import Causes, plain
 from tauopt.progress import Progress
@@ -28,14 +28,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Map(Protocol):
+class MapTasks(Protocol):
     """Runs a function on tasks, in other processes or on other machines."""
 
     def __call__(self, function: Callable[[T], R], tasks: Sequence[T], /) -> Iterable[R]:
         """Yield results as they come, in any order; what a task raises comes as itself."""
 
 
-Parallel = Callable[[Sequence[int]], AbstractContextManager[Map | None]]
+Parallel = Callable[[Sequence[int]], AbstractContextManager[MapTasks | None]]
 """Told the bytes of each file to be read, gives a map, or None where this process will do."""
 
 
@@ -46,11 +46,11 @@ def alone(sizes: Sequence[int]) -> AbstractContextManager[None]:
 
 
 @dataclass(frozen=True)
-class Work:
+class PreparationWork:
     """What all stages of one preparation need."""
 
     dataset: Dataset
-    plan: Plan
+    plan: DatasetExpressions
     digest: str
     cache: Path
     step: int
@@ -59,13 +59,13 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectedExtracts:
     """What the first pass found."""
 
     files: tuple[InputFile, ...]
     extracts: dict[int, Extract]
     """Number of a file that was read whole -> what was taken from it."""
-    counted: Counted
+    counted: ExtractCounts
     """Of all these files."""
     constants: dict[str, Constants]
     """Group -> constants of training features that are not kept."""
@@ -94,7 +94,7 @@ def look_once(dataset: Dataset, file: InputFile, *, cache: Path) -> TableInfo:
     return TableInfo(extract.entries, extract.jagged, {}) if extract else look(file)
 
 
-def collect(work: Work, files: Sequence[InputFile]) -> Collected:
+def collect(work: PreparationWork, files: Sequence[InputFile]) -> CollectedExtracts:
     """Read all files that have no extract yet.
 
     Args:
@@ -127,11 +127,11 @@ def _readable(file: InputFile) -> bool:
     return not file.problem and file.entries > 0
 
 
-def _task(work: Work, number: int, file: InputFile) -> Task:
+def _task(work: PreparationWork, number: int, file: InputFile) -> FirstPassTask:
     if file.signature is None:
         raise RuntimeError(f"{file.path}: is to be read without a digest")
     folder = extract_folder(work.dataset, sample=file.sample, sha256=file.sha256, cache=work.cache)
-    return Task(
+    return FirstPassTask(
         number=number,
         dataset=work.dataset,
         sample=file.sample,
@@ -145,7 +145,7 @@ def _task(work: Work, number: int, file: InputFile) -> Task:
     )
 
 
-def _run(work: Work, tasks: Sequence[Task]) -> Iterator[Done]:
+def _run(work: PreparationWork, tasks: Sequence[FirstPassTask]) -> Iterator[FirstPassResult]:
     """Make extracts, here or elsewhere, and tell of the entries read."""
     if not tasks:
         return
@@ -167,7 +167,7 @@ def _run(work: Work, tasks: Sequence[Task]) -> Iterator[Done]:
             yield done
 
 
-def _make_here(task: Task, advance: Callable[[int], None] = ignore) -> Done:
+def _make_here(task: FirstPassTask, advance: Callable[[int], None] = ignore) -> FirstPassResult:
     done = make_extract(task, advance)
     if done.absent:
         raise DataError(
@@ -176,27 +176,27 @@ def _make_here(task: Task, advance: Callable[[int], None] = ignore) -> Done:
     return done
 
 
-def _open(task: Task) -> Extract:
+def _open(task: FirstPassTask) -> Extract:
     found = open_extract(task.folder)
     if found is None:
         raise DataError(f"{task.folder}: was removed meanwhile; prepare again")
     return found
 
 
-def _check_space(work: Work, extracts: Sequence[Extract], *, total: int) -> None:
+def _check_space(work: PreparationWork, extracts: Sequence[Extract], *, total: int) -> None:
     """Check that there is room for the files still to be read."""
     read, size = sum(one.entries for one in extracts), sum(one.bytes for one in extracts)
     check_space(work.cache, size * (total - read) / read)
 
 
 def _collected(
-    work: Work,
+    work: PreparationWork,
     files: Sequence[InputFile],
     *,
     extracts: dict[int, Extract],
     problems: dict[int, str],
-) -> Collected:
-    counted, constants = Counted(len(work.plan.classes)), no_constants(work.plan)
+) -> CollectedExtracts:
+    counted, constants = ExtractCounts(len(work.plan.classes)), no_constants(work.plan)
     for extract in sorted(extracts.values(), key=lambda one: one.folder.name):  # whatever the paths
         counted.add(extract.counted)
         for name, other in extract.constants(constants).items():
@@ -205,4 +205,4 @@ def _collected(
         replace(file, problem=problems.get(number, file.problem))
         for number, file in enumerate(files)
     )
-    return Collected(told, extracts, counted, constants)
+    return CollectedExtracts(told, extracts, counted, constants)

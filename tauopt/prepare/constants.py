@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.inputs import CANDIDATE, FittedFeature, FittedGroup, Transform
 from tauopt.prepare.candidate_blocks import Block
-from tauopt.prepare.dataset_expressions import FeaturePlan, Plan
+from tauopt.prepare.dataset_expressions import DatasetExpressions, FeaturePlan
 from tauopt.prepare.moments import Moments
-from tauopt.prepare.quantiles import Sample, sampling_keys
+from tauopt.prepare.quantiles import RowSample, sampling_keys
 
 
 def before_log(values: NDArray[Any], transform: Transform) -> NDArray[np.float64]:
@@ -82,11 +82,11 @@ class Constants:
         features: Sequence[FeaturePlan],
         *,
         moments: Moments | None = None,
-        sample: Sample | None = None,
+        sample: RowSample | None = None,
     ) -> None:
         self.name, self._features = name, tuple(features)
         self._moments = moments or Moments(len(self._features))
-        self._sample = sample or Sample(len(self._features) + 1)  # the label is the last column
+        self._sample = sample or RowSample(len(self._features) + 1)  # the label is the last column
 
     def update(
         self, values: NDArray[np.float32], numbers: NDArray[np.uint64], labels: NDArray[np.int16]
@@ -232,7 +232,7 @@ class Constants:
         return values.mean(), values.std()
 
 
-def no_constants(plan: Plan) -> dict[str, Constants]:
+def no_constants(plan: DatasetExpressions) -> dict[str, Constants]:
     """Return group -> constants of a dataset, before anything is fitted."""
     constants = {CANDIDATE: Constants(CANDIDATE, plan.candidate)}
     return constants | {group.name: Constants(group.name, group.features) for group in plan.groups}

@@ -35,7 +35,7 @@ class GroupPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetExpressions:
     """All expressions of a dataset, but the weights of its samples."""
 
     selection: dict[str, Expression]
@@ -73,7 +73,7 @@ class Plan:
         return branches_of((*self.labelling, *self.values, weight))
 
 
-def make_plan(dataset: Dataset) -> Plan:
+def make_plan(dataset: Dataset) -> DatasetExpressions:
     """Parse all expressions of a dataset.
 
     Raises:
@@ -82,7 +82,7 @@ def make_plan(dataset: Dataset) -> Plan:
     event_number = read(dataset.event_number, "event_number")
     if not event_number.branches:
         raise DataError(f"event_number: {event_number.text!r} reads no branch")
-    return Plan(
+    return DatasetExpressions(
         selection=dict(_selection(dataset)),
         classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
         event_number=event_number,

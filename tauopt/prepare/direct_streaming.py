@@ -18,7 +18,7 @@ from tauopt.errors import DataError
 from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.source import Reader, Seekable, Source
 from tauopt.physics.expressions import branches_of
-from tauopt.prepare.dataset_expressions import GroupPlan, Plan, make_plan
+from tauopt.prepare.dataset_expressions import DatasetExpressions, GroupPlan, make_plan
 from tauopt.prepare.label_candidates import evaluate_features
 
 
@@ -65,7 +65,7 @@ class SourceFeatures:
         return Dataset.model_validate(self.manifest.settings)
 
     @cached_property
-    def _plan(self) -> Plan:
+    def _plan(self) -> DatasetExpressions:
         return make_plan(self._dataset)
 
     @cached_property
@@ -114,7 +114,7 @@ class SourceFeatures:
         return seekable(file, where=path).open(branches)
 
 
-def _branches(plan: Plan, groups: Sequence[GroupPlan]) -> tuple[str, ...]:
+def _branches(plan: DatasetExpressions, groups: Sequence[GroupPlan]) -> tuple[str, ...]:
     wanted = [feature.expression for feature in plan.candidate]
     for group in groups:
         wanted += [feature.expression for feature in group.features]

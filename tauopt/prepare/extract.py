@@ -21,13 +21,13 @@ from tauopt.dataset.manifest import SPLITS
 from tauopt.prepare import left_out
 from tauopt.prepare.constants import Constants
 from tauopt.prepare.left_out import Causes
-from tauopt.prepare.spill_files import Part
+from tauopt.prepare.spill_files import SpillFile
 
 SUMMARY, CONSTANTS = "extract.json", "constants.npz"
 
 
 @dataclass
-class Counted:
+class ExtractCounts:
     """What is counted while a file is read."""
 
     classes: int
@@ -46,7 +46,7 @@ class Counted:
         self.counts = np.zeros((len(SPLITS), self.classes), np.int64)
         self.negative = np.zeros(self.classes, np.int64)
 
-    def add(self, other: Counted) -> None:
+    def add(self, other: ExtractCounts) -> None:
         """Add the counts of another file."""
         self.counts += other.counts
         self.negative += other.negative
@@ -63,8 +63,8 @@ class Extract:
     entries: int
     jagged: Mapping[str, bool]
     """Branch -> whether it holds several values a candidate."""
-    counted: Counted
-    parts: tuple[Part, ...]
+    counted: ExtractCounts
+    parts: tuple[SpillFile, ...]
 
     @property
     def bytes(self) -> int:
@@ -90,8 +90,8 @@ class Extract:
 
 def write_extract(
     folder: Path,
-    counted: Counted,
-    parts: Sequence[Part],
+    counted: ExtractCounts,
+    parts: Sequence[SpillFile],
     *,
     entries: int,
     jagged: Mapping[str, bool],
@@ -135,14 +135,14 @@ def open_extract(folder: Path) -> Extract | None:
 
 
 def _from_plain(folder: Path, plain: dict[str, Any]) -> Extract:
-    counted = Counted(len(plain["negative"]))
+    counted = ExtractCounts(len(plain["negative"]))
     counted.counts[:] = plain["counts"]
     counted.negative[:] = plain["negative"]
     counted.dropped.update(plain["dropped"])
     counted.causes.update(left_out.from_plain(plain["causes"]))
     counted.imputed.update(plain["imputed"])
     parts = tuple(
-        Part(
+        SpillFile(
             path=folder / part["name"],
             rows=tuple(part["rows"]),
             widths=part["widths"],

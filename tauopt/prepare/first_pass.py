@@ -17,19 +17,19 @@ from tauopt.ntuples.input_globs import Signature, signature
 from tauopt.ntuples.source import BadFileError, Source
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import fit, no_constants
-from tauopt.prepare.dataset_expressions import Plan, make_plan, read
+from tauopt.prepare.dataset_expressions import DatasetExpressions, make_plan, read
 from tauopt.prepare.disk_space import check_space
-from tauopt.prepare.extract import Counted, open_extract, write_extract
+from tauopt.prepare.extract import ExtractCounts, open_extract, write_extract
 from tauopt.prepare.folder_writer import one_writer
 from tauopt.prepare.label_candidates import label, make_block
 from tauopt.prepare.left_out import MISSING, NEGATIVE, lost
 from tauopt.prepare.negative_weights import treat_negative
 from tauopt.prepare.out_of_core_shuffle import COPIED
-from tauopt.prepare.spill_files import PartWriter
+from tauopt.prepare.spill_files import SpillWriter
 
 
 @dataclass(frozen=True)
-class Task:
+class FirstPassTask:
     """One file to be read; travels by pickle, so it holds no parsed expressions."""
 
     number: int
@@ -48,7 +48,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Done:
+class FirstPassResult:
     """What became of a task; the extract itself is on the disk."""
 
     number: int
@@ -62,7 +62,7 @@ def ignore(entries: int) -> None:
     """Let nobody know of entries that were read."""
 
 
-def make_extract(task: Task, advance: Callable[[int], None] = ignore) -> Done:
+def make_extract(task: FirstPassTask, advance: Callable[[int], None] = ignore) -> FirstPassResult:
     """Read one file and write its extract, or find it written.
 
     Args:
@@ -78,27 +78,27 @@ def make_extract(task: Task, advance: Callable[[int], None] = ignore) -> Done:
         there = folder.exists()
         if open_extract(folder):
             advance(task.entries)
-            return Done(task.number)
+            return FirstPassResult(task.number)
         before = _signature(task)
         if before is None:
-            return Done(task.number, absent=True)
+            return FirstPassResult(task.number, absent=True)
         if there:  # damaged; one that appears from now on is whole
             shutil.rmtree(folder)
         try:
             with durable.new_folder(folder) as temporary:
                 _extract(task, temporary, advance, before=before)
         except BadFileError as error:
-            return Done(task.number, str(error))
-    return Done(task.number)
+            return FirstPassResult(task.number, str(error))
+    return FirstPassResult(task.number)
 
 
 def _extract(
-    task: Task, folder: Path, advance: Callable[[int], None], *, before: Signature
+    task: FirstPassTask, folder: Path, advance: Callable[[int], None], *, before: Signature
 ) -> None:
     plan, path = make_plan(task.dataset), task.source.path
     direct = task.dataset.stream == "direct"
-    counted, constants = Counted(len(plan.classes)), no_constants(plan)
-    copied, light = PartWriter(folder, "copied"), PartWriter(folder, "light")
+    counted, constants = ExtractCounts(len(plan.classes)), no_constants(plan)
+    copied, light = SpillWriter(folder, "copied"), SpillWriter(folder, "light")
     seen = 0
     try:
         for block, entries in read_blocks(task, plan, counted):
@@ -126,7 +126,7 @@ def _extract(
     )
 
 
-def _signature(task: Task) -> Signature | None:
+def _signature(task: FirstPassTask) -> Signature | None:
     """Look at the file, which may be another copy of it on this node; None if it is not it."""
     try:
         now = signature(task.source.path)
@@ -136,7 +136,9 @@ def _signature(task: Task) -> Signature | None:
     return now if same else None
 
 
-def read_blocks(task: Task, plan: Plan, counted: Counted) -> Iterator[tuple[Block, int]]:
+def read_blocks(
+    task: FirstPassTask, plan: DatasetExpressions, counted: ExtractCounts
+) -> Iterator[tuple[Block, int]]:
     """Yield the candidates of each step of a file, and how many entries it had.
 
     They come in the order of a part: by split and key. Keys are random, one draw an entry, the

@@ -13,15 +13,15 @@ from tauopt.errors import DataError
 from tauopt.ntuples.source import STEP, Source
 from tauopt.physics.expressions import branches_of
 from tauopt.physics.jagged import Jagged, take_index
-from tauopt.prepare.dataset_expressions import Plan
+from tauopt.prepare.dataset_expressions import DatasetExpressions
 from tauopt.prepare.label_candidates import evaluate_features
 from tauopt.prepare.missing import is_missing
 
-Columns = Mapping[str, NDArray[np.generic] | Jagged]
+FeatureColumns = Mapping[str, NDArray[np.generic] | Jagged]
 
 
 @dataclass(frozen=True)
-class Step:
+class FileStep:
     """Some entries of a file, in its order.
 
     Attributes:
@@ -39,7 +39,7 @@ class Step:
     missing: int
 
 
-def branches_for(plan: Plan, spectators: Sequence[str]) -> tuple[str, ...]:
+def branches_for(plan: DatasetExpressions, spectators: Sequence[str]) -> tuple[str, ...]:
     """Return the branches that a file must have to be applied on; none of the truth."""
     wanted = [*plan.selection.values(), *(feature.expression for feature in plan.candidate)]
     for group in plan.groups:
@@ -49,8 +49,8 @@ def branches_for(plan: Plan, spectators: Sequence[str]) -> tuple[str, ...]:
 
 
 def steps(
-    plan: Plan, source: Source, *, spectators: Sequence[str] = (), step: int = STEP
-) -> Iterator[Step]:
+    plan: DatasetExpressions, source: Source, *, spectators: Sequence[str] = (), step: int = STEP
+) -> Iterator[FileStep]:
     """Read a file step by step.
 
     Args:
@@ -66,7 +66,7 @@ def steps(
         yield _step(plan, columns, spectators)
 
 
-def _step(plan: Plan, columns: Columns, spectators: Sequence[str]) -> Step:
+def _step(plan: DatasetExpressions, columns: FeatureColumns, spectators: Sequence[str]) -> FileStep:
     first = next(iter(columns.values()))
     entries = len(first.offsets) - 1 if isinstance(first, Jagged) else len(first)
     selected = np.ones(entries, np.bool_)
@@ -78,7 +78,7 @@ def _step(plan: Plan, columns: Columns, spectators: Sequence[str]) -> Step:
     values = {
         name: _flat(plan, name, columns, entries=entries)[rows][~lacking] for name in spectators
     }
-    return Step(
+    return FileStep(
         entries,
         rows[~lacking],
         _kept(Features(candidate, groups), np.flatnonzero(~lacking)),
@@ -87,7 +87,9 @@ def _step(plan: Plan, columns: Columns, spectators: Sequence[str]) -> Step:
     )
 
 
-def _flat(plan: Plan, name: str, columns: Columns, *, entries: int) -> NDArray[np.float32]:
+def _flat(
+    plan: DatasetExpressions, name: str, columns: FeatureColumns, *, entries: int
+) -> NDArray[np.float32]:
     values = plan.spectators[name].evaluate_flat(columns, entries=entries)
     if isinstance(values, Jagged):
         raise DataError(f"spectators.{name}: has several values a candidate")
@@ -95,7 +97,7 @@ def _flat(plan: Plan, name: str, columns: Columns, *, entries: int) -> NDArray[n
 
 
 def _lacking(
-    plan: Plan,
+    plan: DatasetExpressions,
     candidate: NDArray[np.float32],
     groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]],
 ) -> NDArray[np.bool_]:

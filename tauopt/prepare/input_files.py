@@ -16,7 +16,7 @@ from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.input_globs import Signature, expand
 from tauopt.ntuples.source import BadFileError, Source, TableInfo
 from tauopt.physics.expressions import Expression
-from tauopt.prepare.dataset_expressions import Plan, read
+from tauopt.prepare.dataset_expressions import DatasetExpressions, read
 from tauopt.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class InputFile:
         return self.source.path
 
 
-def find_files(dataset: Dataset, plan: Plan) -> list[InputFile]:
+def find_files(dataset: Dataset, plan: DatasetExpressions) -> list[InputFile]:
     """Expand the globs of all samples.
 
     Raises:

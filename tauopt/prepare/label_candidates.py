@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
 from tauopt.physics.jagged import Jagged, descending, take_index
-from tauopt.prepare.candidate_blocks import Block, Objects
-from tauopt.prepare.dataset_expressions import GroupPlan, Plan
+from tauopt.prepare.candidate_blocks import Block, ObjectColumns
+from tauopt.prepare.dataset_expressions import DatasetExpressions, GroupPlan
 from tauopt.prepare.event_split import EVENT_NUMBER
 from tauopt.prepare.left_out import MISSING, NO_SPLIT, NOT_SELECTED, OTHER_CLASS, Causes, by_class
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 
-Columns = Mapping[str, Any]
+CandidateColumns = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Labels:
+class EntryLabels:
     """What the entries of a block are."""
 
     entries: int
@@ -36,7 +36,7 @@ class Labels:
     causes: Causes
     """The same in full."""
 
-    def take(self, order: NDArray[np.int64]) -> Labels:
+    def take(self, order: NDArray[np.int64]) -> EntryLabels:
         """Return the kept entries in another order."""
         return replace(
             self,
@@ -47,7 +47,9 @@ class Labels:
         )
 
 
-def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -> Labels:
+def label(
+    plan: DatasetExpressions, columns: CandidateColumns, *, allowed: Sequence[str], where: str
+) -> EntryLabels:
     """Select candidates, say of which class and in which split each is.
 
     Args:
@@ -74,7 +76,7 @@ def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -
     dropped = Counter({reason: int(causes[reason].sum()) for reason in (OTHER_CLASS, NO_SPLIT)})
     dropped[NOT_SELECTED] = int((~selected).sum())
     rows = np.flatnonzero(relevant & (splits >= 0))
-    return Labels(
+    return EntryLabels(
         entries,
         rows,
         labels[rows],
@@ -85,13 +87,13 @@ def label(plan: Plan, columns: Columns, *, allowed: Sequence[str], where: str) -
     )
 
 
-def _length(columns: Columns) -> int:
+def _length(columns: CandidateColumns) -> int:
     column = next(iter(columns.values()))
     return len(column.offsets) - 1 if isinstance(column, Jagged) else len(column)
 
 
 def _classes(
-    plan: Plan, columns: Columns, selected: NDArray[np.bool_], *, where: str
+    plan: DatasetExpressions, columns: CandidateColumns, selected: NDArray[np.bool_], *, where: str
 ) -> NDArray[np.int16]:
     labels = np.full(len(selected), -1, dtype=np.int16)
     times = np.zeros(len(selected), dtype=np.int16)
@@ -116,7 +118,7 @@ def _examples(rows: NDArray[np.bool_]) -> str:
 
 
 def event_numbers(
-    expression: Expression, columns: Columns, relevant: NDArray[np.bool_], *, where: str
+    expression: Expression, columns: CandidateColumns, relevant: NDArray[np.bool_], *, where: str
 ) -> NDArray[np.int64]:
     """Return event numbers as int64.
 
@@ -168,7 +170,7 @@ def _inexact(values: NDArray[Any], text: str) -> Iterator[tuple[str, NDArray[np.
 
 
 def _splits(
-    plan: Plan, numbers: NDArray[np.int64], relevant: NDArray[np.bool_], *, where: str
+    plan: DatasetExpressions, numbers: NDArray[np.int64], relevant: NDArray[np.bool_], *, where: str
 ) -> NDArray[np.int8]:
     columns = {EVENT_NUMBER: numbers, plan.event_number.lone_branch or EVENT_NUMBER: numbers}
     splits = np.full(len(numbers), -1, dtype=np.int8)
@@ -186,9 +188,9 @@ def _splits(
 
 
 def make_block(
-    plan: Plan,
-    columns: Columns,
-    labels: Labels,
+    plan: DatasetExpressions,
+    columns: CandidateColumns,
+    labels: EntryLabels,
     *,
     weight: Expression,
     keys: NDArray[np.uint64],
@@ -241,8 +243,12 @@ def make_block(
 
 
 def evaluate_features(
-    plan: Plan, columns: Columns, rows: NDArray[np.int64], *, groups: Sequence[GroupPlan]
-) -> tuple[NDArray[np.float32], dict[str, Objects]]:
+    plan: DatasetExpressions,
+    columns: CandidateColumns,
+    rows: NDArray[np.int64],
+    *,
+    groups: Sequence[GroupPlan],
+) -> tuple[NDArray[np.float32], dict[str, ObjectColumns]]:
     """Compute the features of candidates.
 
     Args:
@@ -260,7 +266,9 @@ def evaluate_features(
     return candidate, {group.name: _objects(group, columns, rows) for group in groups}
 
 
-def _flat(expression: Expression, columns: Columns, rows: NDArray[np.int64]) -> NDArray[Any]:
+def _flat(
+    expression: Expression, columns: CandidateColumns, rows: NDArray[np.int64]
+) -> NDArray[Any]:
     values = expression.evaluate_flat(columns, entries=_length(columns))
     if isinstance(values, Jagged):
         raise DataError(
@@ -271,7 +279,7 @@ def _flat(expression: Expression, columns: Columns, rows: NDArray[np.int64]) -> 
 
 
 def _spectrum(
-    plan: Plan, columns: Columns, rows: NDArray[np.int64], *, where: str
+    plan: DatasetExpressions, columns: CandidateColumns, rows: NDArray[np.int64], *, where: str
 ) -> NDArray[np.float64]:
     values = np.empty((len(rows), len(plan.reweight)))
     for column, (name, expression) in enumerate(plan.reweight.items()):
@@ -284,7 +292,7 @@ MAX_WEIGHT = 1e30
 
 
 def _weights(
-    expression: Expression, columns: Columns, rows: NDArray[np.int64], *, where: str
+    expression: Expression, columns: CandidateColumns, rows: NDArray[np.int64], *, where: str
 ) -> NDArray[np.float64]:
     values = _finite(expression, columns, rows, where=where)
     bad = np.abs(values) > MAX_WEIGHT
@@ -302,7 +310,7 @@ def _entries(rows: NDArray[np.int64]) -> str:
 
 
 def _finite(
-    expression: Expression, columns: Columns, rows: NDArray[np.int64], *, where: str
+    expression: Expression, columns: CandidateColumns, rows: NDArray[np.int64], *, where: str
 ) -> NDArray[np.float64]:
     values = _flat(expression, columns, rows).astype(np.float64)
     bad = ~np.isfinite(values)
@@ -322,7 +330,7 @@ def _stack(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.float32]:
     return result
 
 
-def _objects(group: GroupPlan, columns: Columns, rows: NDArray[np.int64]) -> Objects:
+def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64]) -> ObjectColumns:
     """Evaluate a group's features, select its objects and put them in order."""
     parts = {f.label: _evaluate(f.expression, columns) for f in group.features}
     select = _evaluate(group.select, columns) if group.select else None
@@ -354,7 +362,7 @@ def _is_jagged(part: NDArray[Any] | Jagged) -> bool:
     return isinstance(part, Jagged)
 
 
-def _evaluate(expression: Expression, columns: Columns) -> NDArray[Any] | Jagged:
+def _evaluate(expression: Expression, columns: CandidateColumns) -> NDArray[Any] | Jagged:
     return expression.evaluate_flat(columns, entries=_length(columns))
 
 

@@ -13,11 +13,11 @@ from tauopt.config.settings.inputs import CANDIDATE, Transform
 from tauopt.errors import DataError
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import before_log, transformed
-from tauopt.prepare.dataset_expressions import FeaturePlan, Plan
+from tauopt.prepare.dataset_expressions import DatasetExpressions, FeaturePlan
 from tauopt.prepare.moments import Moments
 
 Policy = Literal["error", "drop", "impute"]
-Features = tuple[FeaturePlan, ...]
+FeaturePlans = tuple[FeaturePlan, ...]
 
 
 def may_lack_logarithm(transform: Transform) -> bool:
@@ -39,7 +39,7 @@ def is_missing(values: NDArray[np.float32], transform: Transform) -> NDArray[np.
     return bad
 
 
-class Missing:
+class MissingValues:
     """Missing values of a block: by feature, and which candidates hold one."""
 
     def __init__(self, candidates: int) -> None:
@@ -56,9 +56,9 @@ class Missing:
         self.rows |= rows
 
 
-def mark_missing(block: Block, plan: Plan) -> Missing:
+def mark_missing(block: Block, plan: DatasetExpressions) -> MissingValues:
     """Find the missing values of a block and make all of them NaN, in place."""
-    found = Missing(len(block))
+    found = MissingValues(len(block))
     for column, feature in enumerate(plan.candidate):
         bad = is_missing(block.candidate[:, column], feature.transform)
         if bad.any():
@@ -76,7 +76,7 @@ def mark_missing(block: Block, plan: Plan) -> Missing:
     return found
 
 
-def refuse(found: Missing, *, where: str, entries: NDArray[np.int64]) -> None:
+def refuse(found: MissingValues, *, where: str, entries: NDArray[np.int64]) -> None:
     """Raise a DataError that counts missing values by feature, with entries as examples."""
     if not found.rows.any():
         return
@@ -89,15 +89,15 @@ def refuse(found: Missing, *, where: str, entries: NDArray[np.int64]) -> None:
     )
 
 
-class Means:
+class TrainingMeans:
     """Training means of all features, to be put where values are missing."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._features: dict[str, Features] = {CANDIDATE: plan.candidate}
+    def __init__(self, plan: DatasetExpressions) -> None:
+        self._features: dict[str, FeaturePlans] = {CANDIDATE: plan.candidate}
         self._features |= {group.name: group.features for group in plan.groups}
         self._moments = {name: Moments(len(f)) for name, f in self._features.items()}
 
-    def fit(self, blocks: Iterable[Block], *, needed: Collection[str]) -> Means:
+    def fit(self, blocks: Iterable[Block], *, needed: Collection[str]) -> TrainingMeans:
         """Take the means of the training split.
 
         Args:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.prepare.candidate_blocks import Block, chunk_sizes
 from tauopt.prepare.input_files import InputFile
-from tauopt.prepare.spill_files import Part, Piece, read_pieces
+from tauopt.prepare.spill_files import SpillFile, SpillPiece, read_pieces
 
 COPIED: SplitName = "validation"
 """The split that direct streaming copies all the same: every report reads it."""
@@ -32,7 +32,7 @@ PIECES = 8
 """Pieces of a sample's files that make a chunk a mixture: more would only read more, since a piece
 of a basket costs as much as the whole."""
 
-Parts = Mapping[int, Sequence[Part]]
+SpillFiles = Mapping[int, Sequence[SpillFile]]
 """Number of a file -> what the first pass took from it."""
 
 
@@ -62,10 +62,10 @@ class Shuffled:
     sorted by random keys, whatever the bins, with one in memory at a time: a chunk, if it is large.
     """
 
-    def __init__(self, parts: Parts, *, chunk_size: int) -> None:
+    def __init__(self, parts: SpillFiles, *, chunk_size: int) -> None:
         """Arrange the candidates of some files."""
         self._parts, self._chunk_size = parts, chunk_size
-        self._bins: dict[SplitName, list[list[Piece]]] = {}
+        self._bins: dict[SplitName, list[list[SpillPiece]]] = {}
 
     def copies(self, split: SplitName) -> bool:
         """Say that every split is copied."""
@@ -79,12 +79,12 @@ class Shuffled:
         for pieces in self._bins[split]:
             yield _by_key(read_pieces(pieces, split, features=features))
 
-    def _cut(self, split: SplitName) -> list[list[Piece]]:
+    def _cut(self, split: SplitName) -> list[list[SpillPiece]]:
         parts = list(_with(self._parts, split))
         sizes = chunk_sizes(self._candidates(split), max(self._chunk_size, SMALLEST_BIN))
         ranks = np.cumsum(sizes, dtype=np.int64)[:-1]
         edges = keys_at(ranks, lambda: (part.keys(split) for _, part in parts))
-        found: list[list[Piece]] = [[] for _ in sizes]
+        found: list[list[SpillPiece]] = [[] for _ in sizes]
         for file, part in parts:
             cut_by_keys(part, split, edges, file=file, into=found)
         return [pieces for pieces in found if pieces]
@@ -135,7 +135,7 @@ class Sliced:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: SpillFiles,
         files: Sequence[InputFile],
         *,
         seams: Sequence[NDArray[np.int64]],
@@ -162,8 +162,8 @@ class Sliced:
         for pieces in self._cut(split):
             yield read_pieces(pieces, split, features=features)
 
-    def _cut(self, split: SplitName) -> list[list[Piece]]:
-        found: list[list[Piece]] = [[] for _ in range(self._chunks)]
+    def _cut(self, split: SplitName) -> list[list[SpillPiece]]:
+        found: list[list[SpillPiece]] = [[] for _ in range(self._chunks)]
         for file in sorted(self._parts, key=lambda number: self._places[number].begin):
             place = self._places[file]
             pieces = range(len(place.cuts) + 1)
@@ -177,7 +177,7 @@ class Sliced:
         return [sum(one.stop - one.start for one in pieces) for pieces in self._cut(split)]
 
 
-def _with(parts: Parts, split: SplitName) -> Iterator[tuple[int, Part]]:
+def _with(parts: SpillFiles, split: SplitName) -> Iterator[tuple[int, SpillFile]]:
     """Yield number of the file, and part, of those that hold candidates of a split."""
     for number, of_file in parts.items():
         for part in of_file:
@@ -186,22 +186,22 @@ def _with(parts: Parts, split: SplitName) -> Iterator[tuple[int, Part]]:
 
 
 def cut_by_keys(
-    part: Part,
+    part: SpillFile,
     split: SplitName,
     edges: NDArray[np.uint64],
     *,
     file: int,
-    into: Sequence[list[Piece]],
+    into: Sequence[list[SpillPiece]],
 ) -> None:
     """Cut a split of a part at some keys, and append what is not empty to each of `into`."""
     first, keys = part.first(split), part.keys(split)
     rows = [0, *np.searchsorted(keys, edges).tolist(), len(keys)]
     for pieces, start, stop in zip(into, rows[:-1], rows[1:], strict=True):
         if stop > start:
-            pieces.append(Piece(part, file, first + start, first + stop))
+            pieces.append(SpillPiece(part, file, first + start, first + stop))
 
 
-class Place(NamedTuple):
+class ShufflePlacement(NamedTuple):
     """Where the entries of a file go."""
 
     begin: int
@@ -218,13 +218,13 @@ class Place(NamedTuple):
 
 def places(
     files: Sequence[InputFile], *, seams: Sequence[NDArray[np.int64]], chunks: int
-) -> list[Place]:
+) -> list[ShufflePlacement]:
     """Return the place of each file.
 
     The pieces of a sample are dealt to the chunks in turn, files in the order of their paths: so
     those of one slice, whose names are alike, are spread evenly.
     """
-    found: dict[int, Place] = {}
+    found: dict[int, ShufflePlacement] = {}
     begin, dealt = 0, Counter[str]()
     of_sample = Counter(file.sample for file in files)
     for number in sorted(range(len(files)), key=lambda i: (files[i].sample, files[i].path)):
@@ -232,7 +232,7 @@ def places(
         wanted = math.ceil(PIECES * chunks / of_sample[file.sample])
         pieces = max(1, min(wanted, file.entries // SMALLEST_PIECE, chunks))
         cuts = cut(file.entries, pieces, seams=seams[number])
-        found[number] = Place(begin, cuts, dealt[file.sample] % chunks)
+        found[number] = ShufflePlacement(begin, cuts, dealt[file.sample] % chunks)
         begin += file.entries
         dealt[file.sample] += pieces
     return [found[number] for number in range(len(files))]

@@ -15,7 +15,14 @@ from tauopt.dataset.manifest import MANIFEST, folder_name, read_manifest, write_
 from tauopt.errors import DataError
 from tauopt.ntuples.source import STEP
 from tauopt.prepare import dataset_digests, input_files
-from tauopt.prepare.collect_extracts import Collected, Parallel, Work, alone, collect, look_once
+from tauopt.prepare.collect_extracts import (
+    CollectedExtracts,
+    Parallel,
+    PreparationWork,
+    alone,
+    collect,
+    look_once,
+)
 from tauopt.prepare.dataset_expressions import make_plan
 from tauopt.prepare.direct_streaming import seekable
 from tauopt.prepare.disk_space import check_space
@@ -71,7 +78,7 @@ def prepare(
             if not (folder / MANIFEST).is_file():
                 if not any(file.entries for file in known):
                     known = input_files.with_entries(known, look=look)
-                work = Work(dataset, plan, digest, cache, step, progress, parallel)
+                work = PreparationWork(dataset, plan, digest, cache, step, progress, parallel)
                 _prepare(work, known, folder)
     left_out = read_manifest(folder).bad_files  # perhaps under a larger tolerance
     input_files.check_tolerated(left_out, of=len(known), tolerated=dataset.bad_files)
@@ -94,7 +101,7 @@ def known_digest(dataset: Dataset, *, cache: Path) -> str:
     return dataset_digests.of_dataset(dataset, files) if all(file.sha256 for file in files) else ""
 
 
-def _prepare(work: Work, files: Sequence[InputFile], folder: Path) -> None:
+def _prepare(work: PreparationWork, files: Sequence[InputFile], folder: Path) -> None:
     input_files.check_bad_files(files, tolerated=work.dataset.bad_files)
     if work.dataset.stream == "direct":
         _check_direct(work.dataset, files)
@@ -117,7 +124,7 @@ def _check_direct(dataset: Dataset, files: Sequence[InputFile]) -> None:
         seekable(file.source, where=file.path)
 
 
-def _arrangement(work: Work, found: Collected) -> Arrangement:
+def _arrangement(work: PreparationWork, found: CollectedExtracts) -> Arrangement:
     parts = {number: extract.parts for number, extract in found.extracts.items()}
     size = work.dataset.chunk_size
     if work.dataset.stream == "direct":

@@ -31,7 +31,7 @@ def sampling_keys(
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-class Sample:
+class RowSample:
     """The rows with the smallest numbers, of all that were added."""
 
     def __init__(self, columns: int, *, most: int = SAMPLE) -> None:
@@ -52,7 +52,7 @@ class Sample:
         if self._held > 2 * self._most:
             self._reduce()
 
-    def merge(self, other: Sample) -> None:
+    def merge(self, other: RowSample) -> None:
         """Add the rows that were added to `other`."""
         if other._below is not None and (self._below is None or other._below < self._below):
             self._below = other._below
@@ -72,9 +72,9 @@ class Sample:
             "below": np.array(below, np.uint64),
         }
 
-    def with_state(self, state: Mapping[str, NDArray[Any]]) -> Sample:
+    def with_state(self, state: Mapping[str, NDArray[Any]]) -> RowSample:
         """Return a sample that keeps as much, with what `state` gave."""
-        sample = Sample(state["values"].shape[1], most=self._most)
+        sample = RowSample(state["values"].shape[1], most=self._most)
         sample.update(state["values"], state["numbers"])
         sample._below = state["below"][0] if len(state["below"]) else None
         return sample

@@ -36,7 +36,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class Draw:
+class ResamplingDraws:
     """How often candidates are drawn, and what each weighs then."""
 
     balance: Balance
@@ -62,7 +62,9 @@ class Draw:
         return block.with_weights(block.weights * self.weights[cell])
 
 
-def balance(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> tuple[Balance, Draw | None]:
+def balance(
+    dataset: Dataset, read: Callable[[], Iterable[Block]]
+) -> tuple[Balance, ResamplingDraws | None]:
     """Fit a dataset's factors, and how often training candidates are drawn if they are.
 
     Args:
@@ -79,7 +81,7 @@ def balance(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> tuple[Bala
     return fitted, fit(found, fitted, dataset.resample)
 
 
-def fit(found: Sums, balance: Balance, settings: Resample) -> Draw:
+def fit(found: Sums, balance: Balance, settings: Resample) -> ResamplingDraws:
     """Choose how often candidates are drawn.
 
     Args:
@@ -112,7 +114,7 @@ def fit(found: Sums, balance: Balance, settings: Resample) -> Draw:
         rates = np.minimum(rates, 1.0)  # the largest may be above by rounding
     weights = np.divide(balance.factors, rates, out=np.zeros_like(rates), where=rates > 0)
     expected = (counts * rates).sum(axis=1)
-    return Draw(balance, found.classes, expected, int(counts.sum()), rates, weights)
+    return ResamplingDraws(balance, found.classes, expected, int(counts.sum()), rates, weights)
 
 
 def copies(block: Block, times: NDArray[np.int64]) -> Iterator[Block]:

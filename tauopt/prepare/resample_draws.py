@@ -13,15 +13,15 @@ from tauopt.dataset.manifest import SPLITS, Resampled, SplitName
 from tauopt.errors import DataError
 from tauopt.prepare.candidate_blocks import Block, chunk_sizes
 from tauopt.prepare.disk_space import check_space
-from tauopt.prepare.out_of_core_shuffle import Arrangement, Parts, Shuffled
-from tauopt.prepare.resample import Draw, copies
-from tauopt.prepare.spill_files import Part, PartWriter, Piece, read_pieces, sorted_block
+from tauopt.prepare.out_of_core_shuffle import Arrangement, Shuffled, SpillFiles
+from tauopt.prepare.resample import ResamplingDraws, copies
+from tauopt.prepare.spill_files import SpillFile, SpillPiece, SpillWriter, read_pieces, sorted_block
 
-Told = Callable[[Block, NDArray[np.float64], NDArray[np.int64]], None]
+HandDraws = Callable[[Block, NDArray[np.float64], NDArray[np.int64]], None]
 """Is given candidates, the weight of all draws of each, and how often each is drawn."""
 
 
-def count_draws(blocks: Iterator[Block], draw: Draw, *, told: Told) -> Resampled:
+def count_draws(blocks: Iterator[Block], draw: ResamplingDraws, *, told: HandDraws) -> Resampled:
     """Count what is drawn of all training candidates.
 
     Args:
@@ -48,7 +48,7 @@ def count_draws(blocks: Iterator[Block], draw: Draw, *, told: Told) -> Resampled
     return Resampled(before=by_class[0], different=by_class[1], drawn=by_class[2], most=most)
 
 
-def _check_classes(draw: Draw, after: NDArray[np.int64]) -> None:
+def _check_classes(draw: ResamplingDraws, after: NDArray[np.int64]) -> None:
     lost = [
         f"{name!r} ({expected:.2g} expected)"
         for name, expected, drawn in zip(draw.classes, draw.expected, after, strict=True)
@@ -64,8 +64,8 @@ def _check_classes(draw: Draw, after: NDArray[np.int64]) -> None:
 
 def arrange_draws(
     arranged: Arrangement,
-    parts: Parts,
-    draw: Draw,
+    parts: SpillFiles,
+    draw: ResamplingDraws,
     *,
     told: Resampled,
     folder: Path,
@@ -98,15 +98,15 @@ def arrange_draws(
 
 
 def _redrawn(
-    number: int, parts: Sequence[Part], draw: Draw, folder: Path, *, ratio: float
-) -> list[Part]:
+    number: int, parts: Sequence[SpillFile], draw: ResamplingDraws, folder: Path, *, ratio: float
+) -> list[SpillFile]:
     """Write the draws from one file's training candidates into parts of their own."""
-    writer = PartWriter(folder, f"{number:06d}", temporary=True)
+    writer = SpillWriter(folder, f"{number:06d}", temporary=True)
     for part in parts:
         start, rows = part.first("train"), part.rows[SPLITS.index("train")]
         if rows:
             check_space(folder, ratio * part.bytes * rows / sum(part.rows))
-            block = read_pieces([Piece(part, number, start, start + rows)], "train")
+            block = read_pieces([SpillPiece(part, number, start, start + rows)], "train")
             for piece in copies(draw.weigh(block), draw.times(block)):
                 writer.add(sorted_block(piece))
     writer.close()
@@ -118,7 +118,7 @@ class _Thinned:
     """Training candidates, of which some are left out."""
 
     arranged: Arrangement
-    draw: Draw
+    draw: ResamplingDraws
     candidates: int
     chunk_size: int
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.dataset import Dataset, Reweight
 from tauopt.errors import DataError
-from tauopt.prepare.binning import Bins, find_bins
+from tauopt.prepare.binning import BinGrid, find_bins
 from tauopt.prepare.candidate_blocks import Block
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _NAMED = 3
 class Balance:
     """Factors on the weights, fitted on the training split."""
 
-    bins: Bins
+    bins: BinGrid
     factors: Floats
     """(class, bin)."""
 
@@ -54,11 +54,11 @@ def balance(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> Balance:
     return fit_both(dataset, sum_up(read(), bins, classes=list(dataset.classes)))
 
 
-def bins_of(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> Bins:
+def bins_of(dataset: Dataset, read: Callable[[], Iterable[Block]]) -> BinGrid:
     """Choose the bins in which a dataset is reweighted; one of everything if it is not."""
     settings = dataset.reweight
     if settings is None:
-        return Bins(())
+        return BinGrid(())
     kept = settings.to if settings.target == "classes" else ()
     changed = [label for label, name in enumerate(dataset.classes) if name not in kept]
     return find_bins(read(), settings.axes, changed=changed)
@@ -79,7 +79,7 @@ def fit_both(dataset: Dataset, found: Sums) -> Balance:
 class Sums:
     """What the training split holds in each bin."""
 
-    bins: Bins
+    bins: BinGrid
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
     """(class, bin) candidates."""
@@ -89,7 +89,7 @@ class Sums:
     """(class, bin) sums of weights without their signs."""
 
 
-def sum_up(blocks: Iterable[Block], bins: Bins, *, classes: Sequence[str]) -> Sums:
+def sum_up(blocks: Iterable[Block], bins: BinGrid, *, classes: Sequence[str]) -> Sums:
     """Count training candidates and sum their weights by class and bin."""
     shape = (len(classes), bins.size)
     counts, sums, absolute = np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape)
@@ -151,7 +151,7 @@ def _factors(source: Floats, target: Floats) -> Floats:
     return np.asarray(ratio * (source.sum() / reached))
 
 
-def _check(what: str, sums: Floats, bins: Bins) -> None:
+def _check(what: str, sums: Floats, bins: BinGrid) -> None:
     if sums.sum() <= 0 or np.any(sums < 0):
         worst = bins.describe(int(np.argmin(sums)))
         raise DataError(

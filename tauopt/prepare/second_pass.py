@@ -22,21 +22,21 @@ from tauopt.dataset.manifest import (
     ChunkInfo,
     Manifest,
     Resampled,
-    Source,
+    SourceFile,
     SplitName,
     split_info,
 )
 from tauopt.errors import DataError
 from tauopt.prepare import left_out, resample
 from tauopt.prepare.candidate_blocks import Block, rechunk
-from tauopt.prepare.chunk_reports import Reports
-from tauopt.prepare.collect_extracts import Collected, Work
+from tauopt.prepare.chunk_reports import ChunkReports
+from tauopt.prepare.collect_extracts import CollectedExtracts, PreparationWork
 from tauopt.prepare.constants import Constants, fit
-from tauopt.prepare.dataset_expressions import Plan
+from tauopt.prepare.dataset_expressions import DatasetExpressions
 from tauopt.prepare.feature_warnings import doubts
-from tauopt.prepare.missing import Means
+from tauopt.prepare.missing import TrainingMeans
 from tauopt.prepare.out_of_core_shuffle import Arrangement
-from tauopt.prepare.resample import Draw
+from tauopt.prepare.resample import ResamplingDraws
 from tauopt.prepare.resample_draws import arrange_draws, count_draws
 from tauopt.prepare.reweight import Balance
 from tauopt.prepare.spectra import REPORT, Spectra, spectra_of
@@ -48,7 +48,9 @@ DRAWN = "drawn"
 """Folder of training candidates that were drawn twice or more, while chunks are written."""
 
 
-def write(work: Work, found: Collected, arranged: Arrangement, folder: Path) -> Manifest:
+def write(
+    work: PreparationWork, found: CollectedExtracts, arranged: Arrangement, folder: Path
+) -> Manifest:
     """Balance, cut and write all chunks and reports, and fit what is fitted on training chunks.
 
     Args:
@@ -89,10 +91,10 @@ class _Writing:
 
     classes: tuple[str, ...]
     balance: Balance
-    draw: Draw | None
-    means: Means | None
+    draw: ResamplingDraws | None
+    means: TrainingMeans | None
     constants: dict[str, Constants]
-    reports: Reports
+    reports: ChunkReports
     spectra: list[Spectra]
     sources: NDArray[np.int64]
     """(file) its index among the manifest's sources."""
@@ -100,11 +102,17 @@ class _Writing:
     """Split -> candidates of negative event number."""
 
     @classmethod
-    def begin(cls, work: Work, found: Collected, arranged: Arrangement) -> _Writing:
+    def begin(
+        cls, work: PreparationWork, found: CollectedExtracts, arranged: Arrangement
+    ) -> _Writing:
         """Fit what is fitted before the first chunk is written."""
         light = partial(arranged.read, "train", features=False)
         (balance, draw), imputed = resample.balance(work.dataset, light), found.counted.imputed
-        means = Means(work.plan).fit(arranged.read("train"), needed=imputed) if imputed else None
+        means = (
+            TrainingMeans(work.plan).fit(arranged.read("train"), needed=imputed)
+            if imputed
+            else None
+        )
         compared = work.dataset.stream == "prepared"
         return cls(
             classes=tuple(work.plan.classes),
@@ -112,13 +120,13 @@ class _Writing:
             draw=draw,
             means=means,
             constants=found.constants,
-            reports=Reports(work.plan, found.files, bins=balance.bins, compared=compared),
+            reports=ChunkReports(work.plan, found.files, bins=balance.bins, compared=compared),
             spectra=spectra_of(work.dataset),
             sources=np.cumsum([not file.problem for file in found.files]) - 1,
         )
 
     def training(
-        self, work: Work, found: Collected, arranged: Arrangement, folder: Path
+        self, work: PreparationWork, found: CollectedExtracts, arranged: Arrangement, folder: Path
     ) -> tuple[Arrangement, Resampled | None]:
         """Draw the training candidates, if they are to be drawn, in a new folder."""
         if self.draw is None:
@@ -215,7 +223,7 @@ def _warn_of_negative_numbers(negative: Mapping[SplitName, int]) -> None:
         )
 
 
-def _check_splits(plan: Plan, found: Collected) -> None:
+def _check_splits(plan: DatasetExpressions, found: CollectedExtracts) -> None:
     """Check that every split can be learned from or judged on.
 
     Raises:
@@ -238,8 +246,8 @@ def _check_splits(plan: Plan, found: Collected) -> None:
 
 
 def _manifest(
-    work: Work,
-    found: Collected,
+    work: PreparationWork,
+    found: CollectedExtracts,
     chunks: dict[SplitName, list[ChunkInfo]],
     *,
     reports: dict[str, ChunkFile],
@@ -255,7 +263,7 @@ def _manifest(
         groups=tuple(constants[group.name].fitted() for group in work.plan.groups),
         spectators=tuple(work.plan.spectators),
         sources=tuple(
-            Source(
+            SourceFile(
                 sample=file.sample,
                 path=str(file.path),
                 entries=file.entries,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.errors import DataError
-from tauopt.prepare.candidate_blocks import Block, Objects, concatenate
+from tauopt.prepare.candidate_blocks import Block, ObjectColumns, concatenate
 
 SMALLEST = 20_000
 """Candidates of a part, but for the last of a file: smaller ones would only be many."""
@@ -59,7 +59,7 @@ class _Stored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class SpillFile:
     """Candidates of one input file, sorted by split and key."""
 
     path: Path
@@ -109,7 +109,7 @@ def sorted_block(block: Block) -> Block:
     return block.take(np.lexsort((block.keys, block.splits)))
 
 
-class PartWriter:
+class SpillWriter:
     """Writes candidates of one file into parts, and waits for the disk while others are made."""
 
     def __init__(self, folder: Path, name: str, *, temporary: bool = False) -> None:
@@ -120,7 +120,7 @@ class PartWriter:
         self._folder, self._name, self._temporary = folder, name, temporary
         self._disk, self._syncs = ThreadPoolExecutor(1), list[Future[None]]()
         self._waiting: list[Block] = []
-        self.parts: list[Part] = []
+        self.parts: list[SpillFile] = []
         self.bytes = 0
         """Written so far."""
 
@@ -139,7 +139,7 @@ class PartWriter:
         block = sorted_block(concatenate(self._waiting)) if joined else self._waiting[0]
         self._waiting = []
         path = self._folder / f"{self._name}-{len(self.parts):05d}.bin"
-        part = Part(
+        part = SpillFile(
             path=path,
             rows=tuple(np.bincount(block.splits, minlength=len(SPLITS)).tolist()),
             widths={name: getattr(block, name).shape[1] for name in _WIDE},
@@ -172,10 +172,10 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-class Piece(NamedTuple):
+class SpillPiece(NamedTuple):
     """Some candidates of one split in one part."""
 
-    part: Part
+    part: SpillFile
     file: int
     """Number of the input file."""
     start: int
@@ -183,7 +183,7 @@ class Piece(NamedTuple):
     stop: int
 
 
-def read_pieces(pieces: Sequence[Piece], split: SplitName, *, features: bool = True) -> Block:
+def read_pieces(pieces: Sequence[SpillPiece], split: SplitName, *, features: bool = True) -> Block:
     """Read candidates, in the order of the pieces, at least one.
 
     Args:
@@ -217,10 +217,10 @@ def read_pieces(pieces: Sequence[Piece], split: SplitName, *, features: bool = T
 
 
 def _read_groups(
-    pieces: Sequence[Piece], spans: Mapping[str, Sequence[NDArray[np.int64]]]
-) -> dict[str, Objects]:
+    pieces: Sequence[SpillPiece], spans: Mapping[str, Sequence[NDArray[np.int64]]]
+) -> dict[str, ObjectColumns]:
     """Read the objects between the first and the last of the offsets of each piece."""
-    groups: dict[str, Objects] = {}
+    groups: dict[str, ObjectColumns] = {}
     for name, offsets in spans.items():
         joined = np.zeros(1 + sum(len(one) - 1 for one in offsets), np.int64)
         np.cumsum(np.concatenate([np.diff(one) for one in offsets]), out=joined[1:])

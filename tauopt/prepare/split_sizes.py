@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.dataset.manifest import SPLITS, SplitName
-from tauopt.prepare.binning import Bins
+from tauopt.prepare.binning import BinGrid
 from tauopt.prepare.candidate_blocks import Block
 
 REPORT = "sizes.json"
 
 
-class Sizes:
+class SplitSizes:
     """Counts and sums of weights before and after balancing, by split, sample, class and bin."""
 
-    def __init__(self, bins: Bins, *, samples: Sequence[str], classes: Sequence[str]) -> None:
+    def __init__(self, bins: BinGrid, *, samples: Sequence[str], classes: Sequence[str]) -> None:
         shape = (len(SPLITS), len(samples), len(classes), bins.size)
         self._bins, self._samples, self._classes = bins, tuple(samples), tuple(classes)
         self.counts = np.zeros(shape, dtype=np.int64)

@@ -19,8 +19,8 @@ from tauopt.ntuples.source import STEP
 from tauopt.prepare import input_files
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.dataset_expressions import make_plan
-from tauopt.prepare.extract import Counted
-from tauopt.prepare.first_pass import Task, read_blocks
+from tauopt.prepare.extract import ExtractCounts
+from tauopt.prepare.first_pass import FirstPassTask, read_blocks
 from tauopt.prepare.input_files import InputFile
 from tauopt.progress import Progress
 
@@ -73,7 +73,7 @@ class Streamed:
             own = file.sha256 in self.learned
             dataset = self.dataset if own else self.dataset.model_copy(update={"split": _ALL})
             plan = make_plan(dataset)
-            counted = Counted(len(plan.classes))
+            counted = ExtractCounts(len(plan.classes))
             for block, entries in read_blocks(self._task(dataset, number), plan, counted):
                 if counted.imputed:
                     raise DataError(
@@ -87,11 +87,11 @@ class Streamed:
                 check_unchanged(file.path, file.signature)
             dropped += counted.dropped
 
-    def _task(self, dataset: Dataset, number: int) -> Task:
+    def _task(self, dataset: Dataset, number: int) -> FirstPassTask:
         file = self.files[number]
         if file.signature is None:
             raise RuntimeError(f"{file.path}: is to be read without a digest")
-        return Task(
+        return FirstPassTask(
             number=number,
             dataset=dataset,
             sample=file.sample,

@@ -15,7 +15,7 @@ from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
 from tauopt.errors import DataError
 from tauopt.evaluation.model_inputs import (
     READING,
-    Reading,
+    ModelInputs,
     kept_candidates,
     parse_reading,
     predict_split,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Challenger:
     """A trial on the test split: what a champion is compared with."""
 
-    what: Reading
+    what: ModelInputs
     predictions: Predictions
     objective: ObjectiveName
     dataset: PreparedDataset

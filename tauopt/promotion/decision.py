@@ -12,15 +12,15 @@ import tauopt
 from tauopt.config.settings.gate import Gate
 from tauopt.metrics.standard_metrics import summary
 from tauopt.promotion.champion import Challenge
-from tauopt.promotion.gate_check import Check
-from tauopt.promotion.judge import Judged
+from tauopt.promotion.gate_check import GateCheck
+from tauopt.promotion.judge import JudgedTrial
 from tauopt.promotion.promotion_gate import floors, limits, stated_data
 from tauopt.promotion.regressions import regressions
 from tauopt.promotion.verdict import REFUSED, Outcome, Verdict, tolerance
 
 
 def decide(
-    judged: Judged, found: Challenge, *, gate: Gate, rng: np.random.Generator, force: bool
+    judged: JudgedTrial, found: Challenge, *, gate: Gate, rng: np.random.Generator, force: bool
 ) -> Verdict:
     """Return the verdict that follows from the gate and the comparison with the champion.
 
@@ -68,7 +68,7 @@ def decide(
     )
 
 
-def _outcome(found: Challenge, checks: Sequence[Check]) -> tuple[Outcome, str]:
+def _outcome(found: Challenge, checks: Sequence[GateCheck]) -> tuple[Outcome, str]:
     """Return what follows from the comparison and the checks, in a word and a sentence."""
     failed = [str(check) for check in checks if not check.passed]
     if found.outcome in REFUSED or not failed:
@@ -77,8 +77,8 @@ def _outcome(found: Challenge, checks: Sequence[Check]) -> tuple[Outcome, str]:
 
 
 def _checks(
-    gate: Gate, judged: Judged, found: Challenge, rng: np.random.Generator
-) -> Iterator[Check]:
+    gate: Gate, judged: JudgedTrial, found: Challenge, rng: np.random.Generator
+) -> Iterator[GateCheck]:
     manifest, digest = judged.dataset.manifest, judged.dataset.digest
     yield from stated_data(gate, name=manifest.name, digest=digest, found=found)
     if found.pair is not None and found.difference is not None:

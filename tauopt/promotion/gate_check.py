@@ -10,7 +10,7 @@ from tauopt.metrics.estimate import equation, shown_chance
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """A number with its error against a limit; plain values, JSON through `as_json`."""
 
     name: str
@@ -52,7 +52,7 @@ class Check:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Check:
+    def from_json(cls, content: Mapping[str, Any]) -> GateCheck:
         """Return the check that `as_json` gave."""
         lists = {name: tuple(content.get(name, ())) for name in ("value", "champion")}
         return cls(**{**content, **lists})

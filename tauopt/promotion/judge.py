@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tauopt.config.settings.objective import CostName
 from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
 from tauopt.errors import CorruptError, PromotionRefused
-from tauopt.evaluation.model_inputs import Reading, first_inputs, predict_split, reading
+from tauopt.evaluation.model_inputs import ModelInputs, first_inputs, predict_split, reading
 from tauopt.evaluation.recorded_trial import Trial
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.model_file import load_model
@@ -28,22 +28,22 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedTrial:
     """A trial and what its model does on the test split."""
 
     trial: Trial
-    what: Reading
+    what: ModelInputs
     dataset: PreparedDataset
     split: SplitReader
     """The opened test split."""
-    validation: Measured
+    validation: Estimate
     """The objective on the validation split, found again."""
     test: Predictions
     on_validation: Predictions
     """What the objective was found from."""
     example: Mapping[str, NDArray[Any]]
     """The first candidates of the test split, as the model takes them."""
-    costs: Mapping[str, Measured]
+    costs: Mapping[str, Estimate]
     """Latencies, and all that the gate limits, by name."""
 
 
@@ -53,7 +53,7 @@ def judge(
     *,
     progress: Progress,
     costs: Iterable[CostName] = (),
-) -> Judged:
+) -> JudgedTrial:
     """Reload a trial's model, reproduce its validation score, then open the test split.
 
     Args:
@@ -83,7 +83,7 @@ def judge(
     progress.say("scoring the test split, which no search has seen")
     split = dataset.sealed_test(opened_by=f"promote {trial.run_id}")
     example = first_inputs(what, dataset, split=split, candidates=EXAMPLES)
-    return Judged(
+    return JudgedTrial(
         trial=trial,
         what=what,
         dataset=dataset,
@@ -98,9 +98,9 @@ def judge(
 
 def _costs(
     names: Iterable[CostName], model: Any, example: Mapping[str, NDArray[Any]]
-) -> dict[str, Measured]:
+) -> dict[str, Estimate]:
     ordered = sorted(names, key=lambda name: (name.quantity, name.batch))
     timed = [name for name in ordered if name.quantity == "latency_us"]
     size = float(model.count_params())
-    sizes = {str(name): Measured(size, size, size) for name in ordered if name not in timed}
+    sizes = {str(name): Estimate(size, size, size) for name in ordered if name not in timed}
     return {**latencies(timed, model, example), **sizes}

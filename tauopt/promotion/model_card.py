@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tauopt.config.settings.experiment import Task
-from tauopt.evaluation.model_inputs import Reading
-from tauopt.evaluation.model_working_points import Shipped
+from tauopt.evaluation.model_inputs import ModelInputs
+from tauopt.evaluation.model_working_points import ModelWorkingPoints
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.figures.figure_style import weights_of
 from tauopt.metrics.estimate import shown
@@ -12,7 +12,9 @@ from tauopt.promotion.verdict import Verdict
 from tauopt.promotion.working_points_card import working_points_section
 
 
-def model_card(trial: Trial, what: Reading, verdict: Verdict, *, shipped: Shipped) -> str:
+def model_card(
+    trial: Trial, what: ModelInputs, verdict: Verdict, *, shipped: ModelWorkingPoints
+) -> str:
     """Return the card of a judged trial: what, data, numbers with errors, verdict, use, limits."""
     task = what.task
     background = ", ".join(task.background) or "none"
@@ -105,7 +107,7 @@ def _scores(task: Task) -> str:
     return "; ".join(told)
 
 
-def _shape(group: str, what: Reading) -> str:
+def _shape(group: str, what: ModelInputs) -> str:
     features = len(what.features[group])
     if group not in what.lengths:
         return f"(N, {features}) float32"

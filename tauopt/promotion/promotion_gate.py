@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from tauopt.config.settings.gate import Gate
 from tauopt.config.settings.objective import CostName, parse_cost, parse_objective
 from tauopt.errors import DataError
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
-from tauopt.promotion.gate_check import Check
+from tauopt.promotion.gate_check import GateCheck
 
 if TYPE_CHECKING:
     from tauopt.promotion.champion import Challenge
@@ -25,7 +25,7 @@ def costs_of(gate: Gate) -> tuple[CostName, ...]:
     return tuple(parse_cost(name) for name in gate.limits)
 
 
-def floors(gate: Gate, test: Predictions) -> Iterator[Check]:
+def floors(gate: Gate, test: Predictions) -> Iterator[GateCheck]:
     """Check the least values: the lower end of each 68 % interval must reach its floor.
 
     Args:
@@ -37,13 +37,13 @@ def floors(gate: Gate, test: Predictions) -> Iterator[Check]:
         try:
             found = measure(parse_objective(name), test)
         except DataError as error:
-            yield Check(f"floor of {name}", f"can't be measured: {error}", asked, passed=False)
+            yield GateCheck(f"floor of {name}", f"can't be measured: {error}", asked, passed=False)
             continue
         passed, triple = bool(found.low >= floor), tuple(found.triple)
-        yield Check(f"floor of {name}", str(found), asked, passed, value=triple, limit=floor)
+        yield GateCheck(f"floor of {name}", str(found), asked, passed, value=triple, limit=floor)
 
 
-def limits(gate: Gate, costs: Mapping[str, Measured]) -> Iterator[Check]:
+def limits(gate: Gate, costs: Mapping[str, Estimate]) -> Iterator[GateCheck]:
     """Check the largest values of what running the model costs.
 
     Args:
@@ -55,10 +55,10 @@ def limits(gate: Gate, costs: Mapping[str, Measured]) -> Iterator[Check]:
         asked, passed = f"at most {limit:,g}", bool(found.value <= limit)
         triple = tuple(found.triple)
         words = str(found) if found.low < found.high else f"{found.value:,.0f}"
-        yield Check(f"limit of {name}", words, asked, passed, value=triple, limit=limit)
+        yield GateCheck(f"limit of {name}", words, asked, passed, value=triple, limit=limit)
 
 
-def stated_data(gate: Gate, *, name: str, digest: str, found: Challenge) -> Iterator[Check]:
+def stated_data(gate: Gate, *, name: str, digest: str, found: Challenge) -> Iterator[GateCheck]:
     """Check that a model was judged on the dataset that the gate states, and on the champion's.
 
     Args:
@@ -69,11 +69,11 @@ def stated_data(gate: Gate, *, name: str, digest: str, found: Challenge) -> Iter
     here = {"name": name, "digest": digest}
     if gate.dataset:
         passed = gate.dataset == name or _begins(digest, gate.dataset)
-        yield Check("dataset", _told(here), gate.dataset, passed)
+        yield GateCheck("dataset", _told(here), gate.dataset, passed)
     if gate.same_data != "any" and found.version:
         asked = f"the {gate.same_data} of the champion's, {_told(found.data)}"
         passed = here[gate.same_data] == found.data.get(gate.same_data)
-        yield Check("the champion's dataset", _told(here), asked, passed)
+        yield GateCheck("the champion's dataset", _told(here), asked, passed)
 
 
 def _begins(digest: str, letters: str) -> bool:

@@ -14,7 +14,7 @@ from tauopt.dataset.prepared_dataset import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.evaluation.model_working_points import FOLDER, ship, write_points
 from tauopt.evaluation.recorded_trial import Trial
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.metrics.working_points.working_point_set import FILE
 from tauopt.progress import Progress
 from tauopt.promotion.judge import judge
@@ -60,7 +60,7 @@ def renew_points(
         raise DataError(f"{earlier.model} keeps its working points: {why}")
     version = again(lambda: client.get_model_version(earlier.model, earlier.version))
     progress.say(f"renewing the working points of {earlier.model} version {earlier.version}")
-    sample = Sample.of(trial.experiment.data, "test split")
+    sample = SampleLabel.of(trial.experiment.data, "test split")
     with tempfile.TemporaryDirectory(prefix="tauopt-points-") as folder:
         for path in write_points(shipped, Path(folder), sample=sample):
             again(partial(log_file, client, trial.run_id, path, folder=FOLDER))

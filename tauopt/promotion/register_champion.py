@@ -18,15 +18,15 @@ import numpy as np
 from tauopt.config.settings.gate import Gate
 from tauopt.dataset.prepared_dataset import PreparedDataset
 from tauopt.evaluation.model_inputs import READING
-from tauopt.evaluation.model_working_points import FOLDER, Shipped, ship, write_points
+from tauopt.evaluation.model_working_points import FOLDER, ModelWorkingPoints, ship, write_points
 from tauopt.evaluation.recorded_trial import Trial
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.trial_figure_set import write_figures
 from tauopt.metrics.working_points.working_point_set import FILE
 from tauopt.progress import Progress
 from tauopt.promotion.champion import Challenger, challenge
 from tauopt.promotion.decision import decide
-from tauopt.promotion.judge import Judged, judge
+from tauopt.promotion.judge import JudgedTrial, judge
 from tauopt.promotion.model_card import model_card
 from tauopt.promotion.promotion_gate import costs_of
 from tauopt.promotion.verdict import RefusedByVerdict, Verdict
@@ -75,7 +75,7 @@ def promote(
 
 def _contest(
     client: MlflowClient,
-    judged: Judged,
+    judged: JudgedTrial,
     gate: Gate,
     *,
     folder: Path,
@@ -115,14 +115,19 @@ def _contest(
 
 
 def _record(
-    client: MlflowClient, judged: Judged, verdict: Verdict, *, shipped: Shipped, folder: Path
+    client: MlflowClient,
+    judged: JudgedTrial,
+    verdict: Verdict,
+    *,
+    shipped: ModelWorkingPoints,
+    folder: Path,
 ) -> None:
     """Keep with the run what the test split said, whatever follows from it.
 
     Points have the time at which the run ended, so that recording them twice adds nothing.
     """
     run_id = verdict.run_id
-    sample = Sample.of(judged.trial.experiment.data, "test split")
+    sample = SampleLabel.of(judged.trial.experiment.data, "test split")
     files = write_figures(judged.test, folder, sample=sample)
     for path in (*files, *write_points(shipped, folder, sample=sample)):
         again(partial(log_file, client, run_id, path, folder=FOLDER))
@@ -131,9 +136,11 @@ def _record(
     again(partial(log_points, client, run_id, values, at_ms=judged.trial.ended_ms))
 
 
-def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> Verdict:
+def _register(
+    client: MlflowClient, judged: JudgedTrial, verdict: Verdict, shipped: ModelWorkingPoints
+) -> Verdict:
     """Make the version, or complete the one that an earlier promotion of the same file made."""
-    entry = registry.Entry(
+    entry = registry.VersionEntry(
         run_id=verdict.run_id,
         model=judged.trial.model,
         sha256=verdict.model_sha256,
@@ -151,7 +158,9 @@ def _register(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: S
     return verdict
 
 
-def _describe(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: Shipped) -> None:
+def _describe(
+    client: MlflowClient, judged: JudgedTrial, verdict: Verdict, shipped: ModelWorkingPoints
+) -> None:
     """Let a version say what the last verdict on it was."""
     tags = {**_tags(judged, verdict), registry.VERDICT: json.dumps(verdict.for_tag())}
     for key, text in tags.items():
@@ -160,7 +169,7 @@ def _describe(client: MlflowClient, judged: Judged, verdict: Verdict, shipped: S
     again(partial(client.update_model_version, verdict.model, verdict.version, card))
 
 
-def _tags(judged: Judged, verdict: Verdict) -> dict[str, str]:
+def _tags(judged: JudgedTrial, verdict: Verdict) -> dict[str, str]:
     return {
         READING: judged.what.model_dump_json(),
         "tauopt.dataset_digest": verdict.dataset_digest,

@@ -10,11 +10,11 @@ from tauopt.config.settings.gate import BinnedRegressions, Gate
 from tauopt.config.settings.objective import ObjectiveName, parse_objective
 from tauopt.errors import DataError
 from tauopt.metrics.bootstrap import Difference, paired_bootstrap
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.variable_axes import Axis, axis_of, axis_with
-from tauopt.promotion.gate_check import Check
+from tauopt.metrics.variable_axes import VariableAxis, axis_of, axis_with
+from tauopt.promotion.gate_check import GateCheck
 from tauopt.promotion.verdict import REPLICAS, WORSE_BELOW
 
 
@@ -26,7 +26,7 @@ def regressions(
     objective: Difference,
     named: ObjectiveName,
     rng: np.random.Generator,
-) -> Iterator[Check]:
+) -> Iterator[GateCheck]:
     """Check every loss that a gate limits, the objective's first, then those in bins.
 
     A loss is refused if it is larger than allowed beyond errors: p < 0.05 in a paired bootstrap,
@@ -57,13 +57,13 @@ def _in_bins(
     theirs: Predictions,
     *,
     rng: np.random.Generator,
-) -> Iterator[Check]:
+) -> Iterator[GateCheck]:
     """Yield a check for each bin of a variable and each metric."""
     axis = _axis(variable, asked, mine)
     if axis is None:
         for name in asked.regressions:
             reason = f"the test split has no values of {variable} to make bins of"
-            yield Check(f"{name} in {variable}", reason, "bins", passed=False)
+            yield GateCheck(f"{name} in {variable}", reason, "bins", passed=False)
         return
     index = axis.index(mine.columns[variable])
     for number, words in enumerate(axis.describe()):
@@ -80,7 +80,7 @@ def _in_bins(
             )
 
 
-def _axis(variable: str, asked: BinnedRegressions, mine: Predictions) -> Axis | None:
+def _axis(variable: str, asked: BinnedRegressions, mine: Predictions) -> VariableAxis | None:
     if variable not in mine.columns:
         return None
     if asked.edges is not None:
@@ -98,28 +98,28 @@ def _compared(
     where: str,
     trials: int,
     rng: np.random.Generator,
-) -> Check:
+) -> GateCheck:
     objective = parse_objective(name)
     try:
         pair = measure(objective, mine), measure(objective, theirs)
         found = paired_bootstrap(objective, mine, theirs, rng=rng, replicas=REPLICAS, allowed=loss)
     except DataError as error:
         found_words = f"too few candidates to tell: {error}"
-        return Check(where, found_words, _asked(loss), passed=True, limit=loss)
+        return GateCheck(where, found_words, _asked(loss), passed=True, limit=loss)
     return _check(where, pair, found, allowed=loss, trials=trials)
 
 
 def _check(
     where: str,
-    pair: tuple[Measured, Measured],
+    pair: tuple[Estimate, Estimate],
     found: Difference,
     *,
     allowed: float,
     trials: int = 1,
-) -> Check:
+) -> GateCheck:
     mine, theirs = pair
     p = min(1.0, found.p_worse * trials)
-    return Check(
+    return GateCheck(
         where,
         str(mine),
         _asked(allowed),

@@ -12,8 +12,8 @@ import numpy as np
 from tauopt.errors import PromotionRefused
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.metrics.bootstrap import Difference
-from tauopt.metrics.estimate import Measured, equation
-from tauopt.promotion.gate_check import Check
+from tauopt.metrics.estimate import Estimate, equation
+from tauopt.promotion.gate_check import GateCheck
 from tauopt.tracking.registry import VERDICT, champion
 from tauopt.tracking.replay import MODEL_SHA256
 
@@ -77,7 +77,7 @@ class Verdict:
     champion_test: Mapping[str, list[float]] = field(default_factory=dict)
     difference: Mapping[str, float] = field(default_factory=dict)
     """Objective of the trial less the champion's, on the candidates that both judge."""
-    checks: tuple[Check, ...] = ()
+    checks: tuple[GateCheck, ...] = ()
     """Everything that the promotion gate asked, and the comparison with the champion."""
     gate: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the gate that are not the defaults."""
@@ -105,7 +105,7 @@ class Verdict:
     def from_json(cls, content: Mapping[str, Any]) -> Verdict:
         """Return the verdict that `as_json` gave; fields of a newer tauopt are left out."""
         known = cls.__dataclass_fields__
-        checks = tuple(Check.from_json(check) for check in content.get("checks", ()))
+        checks = tuple(GateCheck.from_json(check) for check in content.get("checks", ()))
         fields = {name: value for name, value in content.items() if name in known}
         return cls(**{**fields, "checks": checks})
 
@@ -121,13 +121,13 @@ class RefusedByVerdict(PromotionRefused):
         )
 
 
-def tolerance(recorded: float, found: Measured) -> float:
+def tolerance(recorded: float, found: Estimate) -> float:
     """Return how far the validation score may be from the recorded one."""
     error = (found.high - found.low) / 2
     return max(RELATIVE_TOLERANCE * abs(recorded), ERROR_TOLERANCE * error)
 
 
-def check_reproduced(recorded: float, found: Measured) -> None:
+def check_reproduced(recorded: float, found: Estimate) -> None:
     """Check that a reloaded model scores on the validation split what its trial recorded.
 
     Raises:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from tauopt.config.settings.working_point_settings import EVERY
-from tauopt.evaluation.model_working_points import Shipped
+from tauopt.evaluation.model_working_points import ModelWorkingPoints
 from tauopt.metrics.working_points.closure import Closure, ProngClosure
 from tauopt.metrics.working_points.working_point import WorkingPoint
 from tauopt.metrics.working_points.working_point_set import FILE, WorkingPoints
 
 
-def working_points_section(shipped: Shipped) -> str:
+def working_points_section(shipped: ModelWorkingPoints) -> str:
     """Return the section `Working points` of a model card; empty for a task without background."""
     if shipped.points is None:
         return f"## Working points\nNone: {shipped.reason}." if shipped.reason else ""
@@ -32,7 +32,7 @@ should be, with the errors of both splits.
 {notes}"""
 
 
-def _table(points: WorkingPoints, shipped: Shipped) -> str:
+def _table(points: WorkingPoints, shipped: ModelWorkingPoints) -> str:
     variables = list(dict.fromkeys(a.name for p in shipped.closures.values() for a in p.axes))
     head = ["working point", "prongs", "cut on", "cuts", "wanted", "signal efficiency",
             "background rejection", "p", *(f"p in {name}" for name in variables)]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
-from tauopt.report.search_record import SearchFacts, TrialFacts
+from tauopt.report.search_record import SearchRecord, TrialRecord
 from tauopt.report.sessions import CUTS
 
 LOST = "lost by interruption"
@@ -21,7 +21,7 @@ _MEANING = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class CostEntry:
     """One line of the ledger."""
 
     name: str
@@ -37,10 +37,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class ComputeCost:
     """What a search cost; its entries have no hour and no pass in common."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[CostEntry, ...]
     waiting_cpu_hours: float
     """Of these, before training: a worker's start, imports, and the network's building."""
     wall_hours: float
@@ -51,10 +51,10 @@ class Ledger:
     """Passes that repeated trials would have cost."""
 
     @property
-    def total(self) -> Entry:
+    def total(self) -> CostEntry:
         """The sum of all entries; its trials are those of all fates."""
         own = [entry for entry in self.entries if entry.name != LOST]
-        return Entry(
+        return CostEntry(
             name="total",
             meaning="in all",
             trials=sum(entry.trials for entry in own),
@@ -64,7 +64,7 @@ class Ledger:
         )
 
 
-def ledger_of(facts: SearchFacts) -> Ledger:
+def ledger_of(facts: SearchRecord) -> ComputeCost:
     """Sum up what a search cost.
 
     What an interruption lost in passes is estimated from the time since the last report and the
@@ -74,10 +74,10 @@ def ledger_of(facts: SearchFacts) -> Ledger:
     seen = {trial.number: trial.seen for trial in facts.trials}
     repeated = facts.of(REPEATED)
     every = [(trial, stretch) for trial in facts.trials for stretch in trial.past.stretches]
-    return Ledger(
+    return ComputeCost(
         entries=(
             *trained,
-            Entry(REPEATED, _MEANING[REPEATED], len(repeated), 0, 0.0, 0.0),
+            CostEntry(REPEATED, _MEANING[REPEATED], len(repeated), 0, 0.0, 0.0),
             _lost(facts.trials),
         ),
         waiting_cpu_hours=sum(t.cpus * (s.ready - s.begin) for t, s in every) / 3600,
@@ -87,10 +87,10 @@ def ledger_of(facts: SearchFacts) -> Ledger:
     )
 
 
-def _spent(fate: str, trials: Iterable[TrialFacts]) -> Entry:
+def _spent(fate: str, trials: Iterable[TrialRecord]) -> CostEntry:
     own = list(trials)
     kept = [sum(s.end - s.begin - s.lost_s for s in trial.past.stretches) for trial in own]
-    return Entry(
+    return CostEntry(
         name=fate,
         meaning=_MEANING[fate],
         trials=len(own),
@@ -100,10 +100,10 @@ def _spent(fate: str, trials: Iterable[TrialFacts]) -> Entry:
     )
 
 
-def _lost(trials: Iterable[TrialFacts]) -> Entry:
+def _lost(trials: Iterable[TrialRecord]) -> CostEntry:
     lost = [(t, s.lost_s) for t in trials for s in t.past.stretches if s.lost_s > 0]
     again = [t for t in trials if t.past.discarded]
-    return Entry(
+    return CostEntry(
         name=LOST,
         meaning=_MEANING[LOST],
         trials=len(lost),

@@ -9,22 +9,22 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
 from tauopt.config.settings.dataset import Dataset
-from tauopt.figures.figure_style import Sample
-from tauopt.figures.search.timeline_figure import CUT, Bar, Driving
-from tauopt.figures.search.trial_points import REPEATED, Tried
-from tauopt.report.search_record import SearchFacts, TrialFacts
+from tauopt.figures.figure_style import SampleLabel
+from tauopt.figures.search.timeline_figure import CUT, DriverLife, WorkerBar
+from tauopt.figures.search.trial_points import REPEATED, TrialPoint
+from tauopt.report.search_record import SearchRecord, TrialRecord
 from tauopt.report.sessions import CUTS
 
 _RUNGS = ("asha", "hyperband")
 """Pruners that decide at some reports only."""
 
 
-def tried_of(facts: SearchFacts) -> list[Tried]:
+def tried_of(facts: SearchRecord) -> list[TrialPoint]:
     """Return the trials of a search as figures take them, by number."""
     spent = spent_of(facts)
     by_candidates = knows_candidates(facts)
     return [
-        Tried(
+        TrialPoint(
             number=trial.number,
             fate=trial.fate,
             value=trial.row.value,
@@ -40,7 +40,7 @@ def tried_of(facts: SearchFacts) -> list[Tried]:
     ]
 
 
-def knows_candidates(facts: SearchFacts) -> bool:
+def knows_candidates(facts: SearchRecord) -> bool:
     """Say whether records tell of each trained trial's reports how many candidates it had seen."""
     return all(
         len(trial.past.seen) >= len(trial.reports)
@@ -49,13 +49,13 @@ def knows_candidates(facts: SearchFacts) -> bool:
     )
 
 
-def _places(trial: TrialFacts, *, by_candidates: bool) -> Sequence[float]:
+def _places(trial: TrialRecord, *, by_candidates: bool) -> Sequence[float]:
     """Return where reports were; the last one may be on disk and not in the study yet."""
     return trial.past.seen[: len(trial.reports)] if by_candidates else list(trial.reports)
 
 
-def rungs_of(facts: SearchFacts) -> list[float]:
-    """Return where the pruner decided, in the unit of `Tried.seen`; empty if at every report."""
+def rungs_of(facts: SearchRecord) -> list[float]:
+    """Return where the pruner decided, in units of `TrialPoint.seen`; empty if at every report."""
     pruner = dict(facts.definition.get("search", {}).get("pruner", {}))
     longest = max((max(trial.reports, default=0) for trial in facts.trials), default=0)
     if pruner.get("type") not in _RUNGS:
@@ -69,7 +69,7 @@ def rungs_of(facts: SearchFacts) -> list[float]:
     return [float(np.median(list(_seen_at(facts.trials, report)))) for report in reports]
 
 
-def _seen_at(trials: Iterable[TrialFacts], report: int) -> Iterable[int]:
+def _seen_at(trials: Iterable[TrialRecord], report: int) -> Iterable[int]:
     for trial in trials:
         for number, seen in zip(trial.reports, trial.past.seen, strict=False):
             if number >= report:
@@ -77,12 +77,12 @@ def _seen_at(trials: Iterable[TrialFacts], report: int) -> Iterable[int]:
                 break
 
 
-def held_of(facts: SearchFacts) -> str:
+def held_of(facts: SearchRecord) -> str:
     """Return what a search's cost is told in hours of: `GPU` if any trial held one."""
     return "GPU" if any(trial.gpus for trial in facts.trials) else "core"
 
 
-def spent_of(facts: SearchFacts) -> dict[int, float]:
+def spent_of(facts: SearchRecord) -> dict[int, float]:
     """Return what the search had cost when each trained trial ended, in hours, by number."""
     held = held_of(facts)
     every = [
@@ -117,10 +117,10 @@ def spent_hours(
     return np.asarray(lasted @ np.asarray(rates, dtype=np.float64) / 3600)
 
 
-def bars_of(facts: SearchFacts) -> list[Bar]:
+def bars_of(facts: SearchRecord) -> list[WorkerBar]:
     """Return when trials had a worker; one that ended before it trained shows how it ended."""
     return [
-        Bar(
+        WorkerBar(
             trial=t.number,
             begin=s.begin,
             ready=s.ready if s.ready < s.end else s.begin,
@@ -132,22 +132,22 @@ def bars_of(facts: SearchFacts) -> list[Bar]:
     ]
 
 
-def drivings_of(facts: SearchFacts) -> list[Driving]:
+def drivings_of(facts: SearchRecord) -> list[DriverLife]:
     """Return when a driver lived."""
-    return [Driving(s.begin, s.end, s.is_closed) for s in facts.sessions]
+    return [DriverLife(s.begin, s.end, s.is_closed) for s in facts.sessions]
 
 
-def sample_of(facts: SearchFacts) -> Sample:
+def sample_of(facts: SearchRecord) -> SampleLabel:
     """Return what trials are judged on, as figures say it."""
     data = facts.definition.get("data", {})
     name = str(data.get("name", facts.counts.name if facts.counts else ""))
     try:
-        return Sample.of(Dataset.model_validate(data), "validation split")
+        return SampleLabel.of(Dataset.model_validate(data), "validation split")
     except ValidationError:  # a study of an older tauopt
-        return Sample(name, "validation split", "weights: see the dataset file")
+        return SampleLabel(name, "validation split", "weights: see the dataset file")
 
 
-def note_of(facts: SearchFacts) -> str:
+def note_of(facts: SearchRecord) -> str:
     """Say N and weights of what trials are judged on, and what errors are."""
     weights = f"{sample_of(facts).weights}; errors: 68 %, statistical"
     task = facts.definition.get("task", {})

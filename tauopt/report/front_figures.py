@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.objective import Goal
 from tauopt.dataset.manifest import read_manifest
-from tauopt.metrics.estimate import Measured
-from tauopt.study.leaderboard_rows import Row
+from tauopt.metrics.estimate import Estimate
+from tauopt.study.leaderboard_rows import LeaderboardRow
 from tauopt.study.trial_runs import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.figure_style import SampleLabel
 
 _DEFAULT = 0
 """Number of the trial of the literature's values."""
 
 
 def write_fronts(
-    board: Sequence[Row], folder: Path, *, experiment: Experiment, dataset: Path
+    board: Sequence[LeaderboardRow], folder: Path, *, experiment: Experiment, dataset: Path
 ) -> list[Path]:
     """Draw the first objective against each other one, with the front of the two.
 
@@ -40,10 +40,10 @@ def write_fronts(
     first, *others = experiment.objective.goals
     if not others or not any(row.front for row in board):
         return []
-    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.figure_style import SampleLabel
     from tauopt.figures.save_figure import save_figure
 
-    sample = Sample.of(experiment.data, "validation split")
+    sample = SampleLabel.of(experiment.data, "validation split")
     files: list[Path] = []
     for goal in others:
         text = _note(experiment, dataset, goal, weights=sample.weights)
@@ -58,18 +58,18 @@ def front_name(goal: Goal) -> str:
 
 
 def draw_front(
-    board: Sequence[Row], goals: tuple[Goal, Goal], *, sample: Sample, text: str
+    board: Sequence[LeaderboardRow], goals: tuple[Goal, Goal], *, sample: SampleLabel, text: str
 ) -> tuple[Figure, dict[str, Any]]:
     """Draw the complete trials of a search in the plane of its first and another objective."""
-    from tauopt.figures.search.pareto_front_figure import Axis, front_figure
+    from tauopt.figures.search.pareto_front_figure import ObjectiveAxis, front_figure
 
     shown = sorted((row for row in board if row.front), key=lambda row: row.number)
     first, other = goals
     upward = [_measured(row.value, row.low, row.high) for row in shown]
     values = [_measured(*row.others[other.name]) for row in shown]
     return front_figure(
-        Axis(first.name, upward, first.larger),
-        Axis(other.name, values, other.larger),
+        ObjectiveAxis(first.name, upward, first.larger),
+        ObjectiveAxis(other.name, values, other.larger),
         trials=[row.number for row in shown],
         default=_DEFAULT,
         sample=sample,
@@ -77,9 +77,9 @@ def draw_front(
     )
 
 
-def _measured(value: float | None, low: float | None, high: float | None) -> Measured:
+def _measured(value: float | None, low: float | None, high: float | None) -> Estimate:
     known = 0.0 if value is None else value
-    return Measured(known, known if low is None else low, known if high is None else high)
+    return Estimate(known, known if low is None else low, known if high is None else high)
 
 
 def _note(experiment: Experiment, dataset: Path, goal: Goal, *, weights: str) -> str:

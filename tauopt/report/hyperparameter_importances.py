@@ -14,9 +14,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tauopt.config.settings.objective import Goal
-from tauopt.figures.search.hyperparameter_importance_figure import Importance
+from tauopt.figures.search.hyperparameter_importance_figure import HyperparameterImportance
 from tauopt.figures.search.trial_points import COMPLETE, PRUNED
-from tauopt.report.search_record import SearchFacts
+from tauopt.report.search_record import SearchRecord
 
 LEAST = 10
 """Trials from which importances are told; fewer say nothing."""
@@ -30,7 +30,7 @@ _MOST_ADDED = 12_000
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedTrials:
     """Trials by what they are compared."""
 
     trials: tuple[FrozenTrial, ...]
@@ -40,7 +40,7 @@ class Ranked:
     judged_by: str
 
 
-def ranked_of(facts: SearchFacts) -> Ranked | None:
+def ranked_of(facts: SearchRecord) -> RankedTrials | None:
     """Choose the trials that importances are computed of; None if there are too few.
 
     Those that completed, by all objectives. Where they are too few, or a small part of a large
@@ -56,17 +56,19 @@ def ranked_of(facts: SearchFacts) -> Ranked | None:
             tuple(sign * float(trial.values[index]) for trial in complete)
             for index, sign in enumerate(signs)
         )
-        return Ranked(tuple(complete), values, facts.goals, "complete")
+        return RankedTrials(tuple(complete), values, facts.goals, "complete")
     for step in sorted({step for t in every for step in t.reports}, reverse=True):
         own = [t for t in every if step in t.reports]
         if len(own) >= max(LEAST, third):
             values = (tuple(-t.reports[step] for t in own),)
             judged_by = f"complete and pruned, as they stood at report {step}"
-            return Ranked(tuple(t.trial for t in own), values, facts.goals[:1], judged_by)
+            return RankedTrials(tuple(t.trial for t in own), values, facts.goals[:1], judged_by)
     return None
 
 
-def importances(ranked: Ranked, *, seed: int = 0) -> dict[str, list[Importance]]:
+def importances(
+    ranked: RankedTrials, *, seed: int = 0
+) -> dict[str, list[HyperparameterImportance]]:
     """Return the importance of each parameter for each objective, by its name.
 
     A parameter that is active in few trials, or always had one value, is not ranked and takes no
@@ -85,11 +87,12 @@ def importances(ranked: Ranked, *, seed: int = 0) -> dict[str, list[Importance]]
         again = [_drawn(ranked.trials, values, paths, draw) for draw in draws]
         errors = np.array(again).reshape(repeats, -1).std(axis=0, ddof=1)
         known = {
-            path: Importance(path, s, max(s - e, 0.0), min(s + e, 1.0), active[path])
+            path: HyperparameterImportance(path, s, max(s - e, 0.0), min(s + e, 1.0), active[path])
             for path, s, e in zip(paths, shares, errors.tolist(), strict=True)
         }
         found[goal.name] = [
-            known.get(path) or Importance(path, None, active=active[path], why_not=reason)
+            known.get(path)
+            or HyperparameterImportance(path, None, active=active[path], why_not=reason)
             for path, reason in why_not.items()
         ]
     return found

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from tauopt.figures.search.parameter_names import short_names, text_of
 from tauopt.report.html_elements import Html, element, joined
-from tauopt.report.search_record import SearchFacts
-from tauopt.study.leaderboard_rows import Row, varying
+from tauopt.report.search_record import SearchRecord
+from tauopt.study.leaderboard_rows import LeaderboardRow, varying
 
 _NUMBER = re.compile(r"\(?-?[\d.,]+(e[+-]?\d+)?( %)?\)?")
 _PRINTED = 20
@@ -25,7 +25,7 @@ _SEEDS = (
 _FRONT = " Front 1: no trial is as good in all objectives and better in one."
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column of a table."""
 
     head: str
@@ -36,7 +36,7 @@ class Column(NamedTuple):
     """Its name in full."""
 
 
-def board(facts: SearchFacts) -> Html:
+def board(facts: SearchRecord) -> Html:
     """Return the leaderboard: a column a parameter on a screen, one for all of them on paper."""
     rows = facts.board
     if not rows:
@@ -46,37 +46,41 @@ def board(facts: SearchFacts) -> Html:
     said = element("p", text, class_="screen")
     columns = [*_results(rows, facts.goals[0].name, others), *_parameters(rows)]
     reasons = [row.reason for row in rows]
-    columns += [Column("reason", reasons)] if any(reasons) else []
+    columns += [TableColumn("reason", reasons)] if any(reasons) else []
     printed = f"The first {min(_PRINTED, len(rows))} of {len(rows)} trials; on a screen, all."
     return joined(said, element("p", printed, class_="paper"), table(columns, kind="sortable"))
 
 
-def _results(rows: Sequence[Row], first: str, others: Sequence[str]) -> list[Column]:
-    fronts = [Column("front", [str(row.front or "") for row in rows])] if others else []
+def _results(
+    rows: Sequence[LeaderboardRow], first: str, others: Sequence[str]
+) -> list[TableColumn]:
+    fronts = [TableColumn("front", [str(row.front or "") for row in rows])] if others else []
     costs = [
-        Column(
+        TableColumn(
             name, [number_text(row.others[name][0]) if name in row.others else "" for row in rows]
         )
         for name in others
     ]
     again = [f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else "" for row in rows]
     return [
-        Column("rank", [str(row.rank or "") for row in rows]),
+        TableColumn("rank", [str(row.rank or "") for row in rows]),
         *fronts,
-        Column("trial", [f"t{row.number:03d}" for row in rows]),
-        Column(first, [_value(row) for row in rows]),
-        Column("68 % interval", [_interval(row) for row in rows]),
-        *([Column("other seeds", again)] if any(again) else []),
+        TableColumn("trial", [f"t{row.number:03d}" for row in rows]),
+        TableColumn(first, [_value(row) for row in rows]),
+        TableColumn("68 % interval", [_interval(row) for row in rows]),
+        *([TableColumn("other seeds", again)] if any(again) else []),
         *costs,
-        Column("state", [_standing(row) for row in rows]),
-        Column("minutes", ["" if r.seconds is None else f"{r.seconds / 60:.1f}" for r in rows]),
+        TableColumn("state", [_standing(row) for row in rows]),
+        TableColumn(
+            "minutes", ["" if r.seconds is None else f"{r.seconds / 60:.1f}" for r in rows]
+        ),
     ]
 
 
-def _parameters(rows: Sequence[Row]) -> list[Column]:
+def _parameters(rows: Sequence[LeaderboardRow]) -> list[TableColumn]:
     names = short_names(varying(rows))
     columns = [
-        Column(
+        TableColumn(
             name,
             [number_text(row.shown[path]) if path in row.shown else "" for row in rows],
             kind="screen",
@@ -88,25 +92,25 @@ def _parameters(rows: Sequence[Row]) -> list[Column]:
         ", ".join(f"{names[p]} {text_of(_rounded(v))}" for p, v in row.shown.items() if p in names)
         for row in rows
     ]
-    return [*columns, Column("parameters", together, kind="paper")] if columns else []
+    return [*columns, TableColumn("parameters", together, kind="paper")] if columns else []
 
 
 def _rounded(value: object) -> object:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _value(row: Row) -> str:
+def _value(row: LeaderboardRow) -> str:
     if row.value is None:
         return ""
     text = number_text(row.value)
     return text if row.state == "COMPLETE" else f"({text})"
 
 
-def _interval(row: Row) -> str:
+def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
 
 
-def _standing(row: Row) -> str:
+def _standing(row: LeaderboardRow) -> str:
     return row.standing if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
 
 
@@ -123,7 +127,7 @@ def pairs(known: Mapping[str, str]) -> Html:
     return element("table", *rows, class_="pairs")
 
 
-def table(columns: Sequence[Column], *, kind: str = "plain") -> Html:
+def table(columns: Sequence[TableColumn], *, kind: str = "plain") -> Html:
     """Return a table; columns of numbers are set flush right.
 
     Args:
@@ -144,6 +148,6 @@ def table(columns: Sequence[Column], *, kind: str = "plain") -> Html:
     return element("div", drawn, class_="wide")
 
 
-def _classes(column: Column) -> str:
+def _classes(column: TableColumn) -> str:
     is_text = any(cell and not _NUMBER.fullmatch(cell) for cell in column.cells)
     return " ".join([*(["text"] if is_text else []), *([column.kind] if column.kind else [])])

@@ -9,9 +9,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from tauopt.config.space.any_architecture import ordinary
-from tauopt.figures.search.parameter_axis import Axis, ChoiceAxis, NumberAxis
-from tauopt.figures.search.trial_points import Tried
-from tauopt.report.search_record import SearchFacts
+from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis, ParameterAxis
+from tauopt.figures.search.trial_points import TrialPoint
+from tauopt.report.search_record import SearchRecord
 from tauopt.study.leaderboard_rows import varying
 from tauopt.study.trial_queue import VALUES
 
@@ -19,12 +19,12 @@ _WIDE = 30.0
 """Ratio of largest and smallest value from which an axis without a range is logarithmic."""
 
 
-def with_shown_params(trials: Iterable[Tried]) -> list[Tried]:
+def with_shown_params(trials: Iterable[TrialPoint]) -> list[TrialPoint]:
     """Return trials with parameters as tables name them: one name for all architectures."""
     return [replace(trial, params=ordinary(trial.params)) for trial in trials]
 
 
-def axes_of(facts: SearchFacts, *, most: int, first: Sequence[str] = ()) -> list[Axis]:
+def axes_of(facts: SearchRecord, *, most: int, first: Sequence[str] = ()) -> list[ParameterAxis]:
     """Return the axes of parameters that vary, as tables name them, in their order there.
 
     Args:
@@ -49,7 +49,7 @@ def axes_of(facts: SearchFacts, *, most: int, first: Sequence[str] = ()) -> list
     return [_axis(p, ranges.get(p, ()), values[p]) for p in paths if p in kept and p in values]
 
 
-def _axis(path: str, ranges: Sequence[BaseDistribution], values: Sequence[Any]) -> Axis:
+def _axis(path: str, ranges: Sequence[BaseDistribution], values: Sequence[Any]) -> ParameterAxis:
     if not ranges:
         return _axis_of_values(path, values)
     if any(isinstance(one, CategoricalDistribution) for one in ranges):
@@ -64,7 +64,7 @@ def _axis(path: str, ranges: Sequence[BaseDistribution], values: Sequence[Any]) 
     )
 
 
-def _axis_of_values(path: str, values: Sequence[Any]) -> Axis:
+def _axis_of_values(path: str, values: Sequence[Any]) -> ParameterAxis:
     if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
         return ChoiceAxis(path, _different(values))
     low, high = float(min(values)), float(max(values))

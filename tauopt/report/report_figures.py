@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tauopt.config.settings.objective import Goal
-from tauopt.figures.search.trial_points import REPEATED, Tried
+from tauopt.figures.search.trial_points import REPEATED, TrialPoint
 from tauopt.report.figure_inputs import (
     bars_of,
     drivings_of,
@@ -22,35 +22,35 @@ from tauopt.report.figure_inputs import (
 from tauopt.report.front_figures import draw_front, front_name
 from tauopt.report.hyperparameter_importances import importances, ranked_of
 from tauopt.report.parameter_axes import axes_of, with_shown_params
-from tauopt.report.search_record import SearchFacts
+from tauopt.report.search_record import SearchRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tauopt.figures.figure_style import Sample
-    from tauopt.figures.search.hyperparameter_importance_figure import Importance
+    from tauopt.figures.figure_style import SampleLabel
+    from tauopt.figures.search.hyperparameter_importance_figure import HyperparameterImportance
 
-Draw = Callable[[], "tuple[Figure, dict[str, Any]]"]
+DrawFigure = Callable[[], "tuple[Figure, dict[str, Any]]"]
 _MOST_AXES, _MOST_PANELS = 12, 12
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedFigure:
     """A figure, and a sentence or two that say how to read it."""
 
     name: str
     title: str
     reading: str
-    draw: Draw
+    draw: DrawFigure
 
 
 @dataclass(frozen=True)
 class _Drawn:
     """What most figures take."""
 
-    facts: SearchFacts
-    trials: Sequence[Tried]
-    sample: Sample
+    facts: SearchRecord
+    trials: Sequence[TrialPoint]
+    sample: SampleLabel
     text: str
 
     @property
@@ -58,7 +58,7 @@ class _Drawn:
         return self.facts.goals[0].name
 
 
-def plan(facts: SearchFacts) -> list[Planned]:
+def plan(facts: SearchRecord) -> list[PlannedFigure]:
     """Return the figures that can be drawn of a search, in the order of the page."""
     drawn = _Drawn(facts, tried_of(facts), sample_of(facts), note_of(facts))
     figures = [_progress(drawn)] if drawn.trials else []
@@ -72,10 +72,10 @@ def plan(facts: SearchFacts) -> list[Planned]:
     return figures
 
 
-def _progress(of: _Drawn) -> Planned:
+def _progress(of: _Drawn) -> PlannedFigure:
     from tauopt.figures.search.best_value_figure import progress_figure
 
-    return Planned(
+    return PlannedFigure(
         "progress",
         "Best value so far",
         "The line is the best complete trial so far, its band the 68 % interval: where it has "
@@ -90,7 +90,7 @@ def _progress(of: _Drawn) -> Planned:
     )
 
 
-def _fronts(of: _Drawn) -> Iterator[Planned]:
+def _fronts(of: _Drawn) -> Iterator[PlannedFigure]:
     """Plan a figure for each objective behind the first, where trials have completed."""
     first, *others = of.facts.goals
     if not any(row.front for row in of.facts.board):
@@ -101,7 +101,7 @@ def _fronts(of: _Drawn) -> Iterator[Planned]:
         return draw_front(of.facts.board, (first, goal), sample=of.sample, text=text)
 
     for goal in others:
-        yield Planned(
+        yield PlannedFigure(
             front_name(goal),
             f"Front of {first.name} and {goal.name}",
             "The steps bound what has been reached: no trial lies beyond them. Choose among the "
@@ -110,10 +110,10 @@ def _fronts(of: _Drawn) -> Iterator[Planned]:
         )
 
 
-def _learning(of: _Drawn) -> Planned:
+def _learning(of: _Drawn) -> PlannedFigure:
     from tauopt.figures.search.learning_curves_figure import learning_figure
 
-    return Planned(
+    return PlannedFigure(
         "learning",
         "Learning curves",
         "Each line is a trial from report to report; those stopped at a rung end there in a mark. "
@@ -130,7 +130,7 @@ def _learning(of: _Drawn) -> Planned:
     )
 
 
-def _of_parameters(of: _Drawn) -> Iterator[Planned]:
+def _of_parameters(of: _Drawn) -> Iterator[PlannedFigure]:
     ranked = ranked_of(of.facts)
     found = importances(ranked) if ranked else {}
     if ranked is not None:
@@ -146,11 +146,11 @@ def _of_parameters(of: _Drawn) -> Iterator[Planned]:
 
 
 def _importance(
-    of: _Drawn, found: dict[str, list[Importance]], *, trials: int, judged_by: str
-) -> Planned:
+    of: _Drawn, found: dict[str, list[HyperparameterImportance]], *, trials: int, judged_by: str
+) -> PlannedFigure:
     from tauopt.figures.search.hyperparameter_importance_figure import importance_figure
 
-    return Planned(
+    return PlannedFigure(
         "importance",
         "Importances of hyperparameters",
         "How strongly the best trials differ from all in a parameter: the share of each in that "
@@ -160,10 +160,10 @@ def _importance(
     )
 
 
-def _parallel(of: _Drawn, shown: Sequence[Tried], axes: Sequence[Any]) -> Planned:
+def _parallel(of: _Drawn, shown: Sequence[TrialPoint], axes: Sequence[Any]) -> PlannedFigure:
     from tauopt.figures.search.parallel_coordinates_figure import parallel_figure
 
-    return Planned(
+    return PlannedFigure(
         "parallel",
         "Parallel coordinates",
         "Each line is a trial, crossing every axis at its value: where dark lines gather, good "
@@ -175,10 +175,10 @@ def _parallel(of: _Drawn, shown: Sequence[Tried], axes: Sequence[Any]) -> Planne
     )
 
 
-def _slices(of: _Drawn, shown: Sequence[Tried], axes: Sequence[Any]) -> Planned:
+def _slices(of: _Drawn, shown: Sequence[TrialPoint], axes: Sequence[Any]) -> PlannedFigure:
     from tauopt.figures.search.slices_figure import slice_figure
 
-    return Planned(
+    return PlannedFigure(
         "slices",
         "Slices",
         "One panel a parameter: a slope or a peak says that it matters. Best values at an edge "
@@ -195,10 +195,10 @@ def _left_out(of: _Drawn, shown: int) -> str:
     return f" Of {every} parameters the {shown} most important are shown; the table has all."
 
 
-def _timeline(of: _Drawn) -> Planned:
+def _timeline(of: _Drawn) -> PlannedFigure:
     from tauopt.figures.search.timeline_figure import timeline_figure
 
-    return Planned(
+    return PlannedFigure(
         "timeline",
         "Timeline",
         "A bar is a trial's time with one worker, a row one of the slots that trained at the same "

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tauopt.figures.search.trial_points import FATES
-from tauopt.report.compute_cost import Entry, Ledger
+from tauopt.report.compute_cost import ComputeCost, CostEntry
 from tauopt.report.html_elements import Html, element, joined
 from tauopt.report.page_style import SCRIPT, STYLE
-from tauopt.report.page_tables import Column, board, number_text, pairs, table
-from tauopt.report.search_record import SearchFacts
+from tauopt.report.page_tables import TableColumn, board, number_text, pairs, table
+from tauopt.report.search_record import SearchRecord
 
 _TITLES = (
     "Leaderboard", "Figures", "Ledger of compute", "Dataset", "Environment", "Configuration",
@@ -21,7 +21,7 @@ _TITLES = (
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageFigure:
     """A figure on the page."""
 
     name: str
@@ -32,7 +32,11 @@ class Shown:
 
 
 def page(
-    facts: SearchFacts, ledger: Ledger, *, figures: Sequence[Shown], problems: Sequence[str] = ()
+    facts: SearchRecord,
+    ledger: ComputeCost,
+    *,
+    figures: Sequence[PageFigure],
+    problems: Sequence[str] = (),
 ) -> str:
     """Return the page.
 
@@ -58,7 +62,7 @@ def page(
 
 
 def _sections(
-    facts: SearchFacts, ledger: Ledger, figures: Sequence[Shown], problems: Sequence[str]
+    facts: SearchRecord, ledger: ComputeCost, figures: Sequence[PageFigure], problems: Sequence[str]
 ) -> list[Html]:
     parts: list[list[str]] = [
         [board(facts)],
@@ -84,7 +88,7 @@ def _contents() -> Html:
     return element("nav", *links)
 
 
-def _top(facts: SearchFacts, ledger: Ledger) -> Html:
+def _top(facts: SearchRecord, ledger: ComputeCost) -> Html:
     fates = Counter(trial.fate for trial in facts.trials)
     counts = ", ".join(f"{fates[fate]} {fate}" for fate in FATES if fates[fate]) or "none yet"
     asked = f" of {facts.asked} asked for" if facts.asked else ""
@@ -108,7 +112,7 @@ def _top(facts: SearchFacts, ledger: Ledger) -> Html:
     )
 
 
-def _best(facts: SearchFacts) -> str:
+def _best(facts: SearchRecord) -> str:
     if not facts.board or not facts.board[0].rank:
         return "no trial has completed yet"
     row = facts.board[0]
@@ -116,7 +120,7 @@ def _best(facts: SearchFacts) -> str:
     return f"t{row.number:03d}, {facts.goals[0].name} = {number_text(row.value)}{interval}"
 
 
-def _state(facts: SearchFacts) -> str:
+def _state(facts: SearchRecord) -> str:
     drivers = len(facts.sessions)
     resumed = f"; {drivers} drivers, one after another" if drivers > 1 else ""
     if not facts.sessions:
@@ -131,7 +135,7 @@ def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _figure(shown: Shown) -> Html:
+def _figure(shown: PageFigure) -> Html:
     source = "data:image/png;base64," + base64.b64encode(shown.png).decode()
     return element(
         "figure",
@@ -149,16 +153,16 @@ def _problem(text: str) -> Html:
     return element("p", f"Not drawn: {text}", class_="problem")
 
 
-def _ledger(ledger: Ledger) -> Html:
+def _ledger(ledger: ComputeCost) -> Html:
     total = ledger.total
     entries = [*ledger.entries, total]
     columns = [
-        Column("what", [entry.meaning for entry in entries]),
-        Column("trials", [f"{entry.trials:,}" for entry in entries]),
-        Column("candidate-passes", [f"{entry.passes:,}" for entry in entries]),
-        Column("core-hours", [f"{entry.cpu_hours:.3g}" for entry in entries]),
-        Column("GPU-hours", [f"{entry.gpu_hours:.3g}" for entry in entries]),
-        Column("share of core-hours", [_share(entry, total) for entry in entries]),
+        TableColumn("what", [entry.meaning for entry in entries]),
+        TableColumn("trials", [f"{entry.trials:,}" for entry in entries]),
+        TableColumn("candidate-passes", [f"{entry.passes:,}" for entry in entries]),
+        TableColumn("core-hours", [f"{entry.cpu_hours:.3g}" for entry in entries]),
+        TableColumn("GPU-hours", [f"{entry.gpu_hours:.3g}" for entry in entries]),
+        TableColumn("share of core-hours", [_share(entry, total) for entry in entries]),
     ]
     said = [
         f"Before training (a worker's start, imports, the network's building): "
@@ -172,25 +176,25 @@ def _ledger(ledger: Ledger) -> Html:
     return joined(table(columns, kind="total"), element("p", " ".join(said)))
 
 
-def _share(entry: Entry, total: Entry) -> str:
+def _share(entry: CostEntry, total: CostEntry) -> str:
     return f"{100 * entry.cpu_hours / total.cpu_hours if total.cpu_hours else 0.0:.1f} %"
 
 
-def _dataset(facts: SearchFacts) -> Html:
+def _dataset(facts: SearchRecord) -> Html:
     digest = facts.origin.get("dataset") or "not recorded"
     if facts.counts is None:
         return pairs({"digest": digest, "candidates": "the prepared dataset is not there any more"})
     splits = facts.counts.splits
     classes = list(dict.fromkeys(name for counts in splits.values() for name in counts))
     columns = [
-        Column("split", list(splits)),
-        *(Column(c, [f"{counts.get(c, 0):,}" for counts in splits.values()]) for c in classes),
-        Column("candidates", [f"{sum(counts.values()):,}" for counts in splits.values()]),
+        TableColumn("split", list(splits)),
+        *(TableColumn(c, [f"{counts.get(c, 0):,}" for counts in splits.values()]) for c in classes),
+        TableColumn("candidates", [f"{sum(counts.values()):,}" for counts in splits.values()]),
     ]
     return joined(pairs({"name": facts.counts.name, "digest": digest}), table(columns))
 
 
-def _versions(facts: SearchFacts) -> dict[str, str]:
+def _versions(facts: SearchRecord) -> dict[str, str]:
     known = {
         "git commit": facts.origin.get("commit", ""),
         "code": facts.origin.get("code", ""),

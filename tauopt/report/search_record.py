@@ -16,8 +16,8 @@ from tauopt.config.settings.objective import Goal
 from tauopt.dataset.manifest import read_manifest
 from tauopt.errors import TauoptError
 from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
-from tauopt.report.sessions import Past, Session, past_of, seconds, sessions_of
-from tauopt.study.leaderboard_rows import Row, rows
+from tauopt.report.sessions import DriverSession, TrialHistory, past_of, seconds, sessions_of
+from tauopt.study.leaderboard_rows import LeaderboardRow, rows
 from tauopt.study.open_study import goals_of
 from tauopt.study.reseeded_points import spreads_of
 from tauopt.study.trial_plan import PLAN, trial_folder
@@ -34,15 +34,15 @@ _FATES = {
 
 
 @dataclass(frozen=True)
-class TrialFacts:
+class TrialRecord:
     """One trial that was given out."""
 
-    row: Row
+    row: LeaderboardRow
     fate: str
     """One of `evaluation.search_trials.FATES`."""
     reports: Mapping[int, float]
     """Number of a report -> the first objective."""
-    past: Past
+    past: TrialHistory
     cpus: float
     """Cores that it held; 1 where its plan does not tell."""
     gpus: float
@@ -60,7 +60,7 @@ class TrialFacts:
 
 
 @dataclass(frozen=True)
-class Counts:
+class DatasetCounts:
     """The prepared dataset, as far as it is still there."""
 
     name: str
@@ -69,17 +69,17 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class SearchFacts:
+class SearchRecord:
     """What is known of a search."""
 
     name: str
     goals: tuple[Goal, ...]
     """The first one stops trials."""
-    trials: tuple[TrialFacts, ...] = field(repr=False)
+    trials: tuple[TrialRecord, ...] = field(repr=False)
     """By number; those that wait are left out."""
-    board: tuple[Row, ...] = field(repr=False)
+    board: tuple[LeaderboardRow, ...] = field(repr=False)
     """Best first."""
-    sessions: tuple[Session, ...]
+    sessions: tuple[DriverSession, ...]
     asked: int | None
     """Trials asked for."""
     is_alive: bool
@@ -90,18 +90,18 @@ class SearchFacts:
     """What defines the study, as nested JSON values; empty if a study does not tell."""
     yaml: str = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
-    counts: Counts | None = field(repr=False)
+    counts: DatasetCounts | None = field(repr=False)
 
-    def of(self, *fates: str) -> list[TrialFacts]:
+    def of(self, *fates: str) -> list[TrialRecord]:
         """Return the trials of these fates, by number."""
         return [trial for trial in self.trials if trial.fate in fates]
 
 
-Driver = Literal["runs", "ends", "none"]
+DriverState = Literal["runs", "ends", "none"]
 """Of a search, when its facts are gathered: goes on, winds up just then, or there is none."""
 
 
-def gather(study: optuna.Study, folder: Path, *, now: float, driver: Driver) -> SearchFacts:
+def gather(study: optuna.Study, folder: Path, *, now: float, driver: DriverState) -> SearchRecord:
     """Read what is known of a search; nothing is written.
 
     Args:
@@ -123,7 +123,7 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: Driver) -> 
     by_number = {row.number: row for row in board}
     attributes = study.user_attrs
     names = ("dataset", "code", "commit", "experiment", "run_id", "uid")
-    return SearchFacts(
+    return SearchRecord(
         name=study.study_name,
         goals=tuple(goals),
         trials=tuple(
@@ -156,8 +156,8 @@ def _sessions(
     spools: Mapping[int, Sequence[Record]],
     *,
     now: float,
-    driver: Driver,
-) -> list[Session]:
+    driver: DriverState,
+) -> list[DriverSession]:
     ends = [t.datetime_complete.timestamp() for t in trials if t.datetime_complete]
     told = [seconds(record) for record in chain.from_iterable(spools.values())]
     return sessions_of(
@@ -170,22 +170,22 @@ def _sessions(
 
 def _trial(
     trial: FrozenTrial,
-    row: Row,
+    row: LeaderboardRow,
     folder: Path,
     records: Sequence[Record],
-    sessions: Sequence[Session],
+    sessions: Sequence[DriverSession],
     *,
     objective: str,
     is_alive: bool,
-) -> TrialFacts:
+) -> TrialRecord:
     is_repeated = DUPLICATE_OF in trial.user_attrs
     resources = _resources(trial_folder(folder, trial.number))
     past = past_of(records, trial, sessions, objective=objective, is_alive=is_alive)
-    return TrialFacts(
+    return TrialRecord(
         row=row,
         fate=REPEATED if is_repeated else _FATES[trial.state],
         reports=dict(sorted(trial.intermediate_values.items())),
-        past=Past() if is_repeated else past,
+        past=TrialHistory() if is_repeated else past,
         cpus=float(resources.get("cpus", 1.0)),
         gpus=float(resources.get("gpus", 0.0)),
         trial=trial,
@@ -201,7 +201,7 @@ def _resources(folder: Path) -> Mapping[str, Any]:
         return {}
 
 
-def _counts(folder: Path, trials: Sequence[FrozenTrial]) -> Counts | None:
+def _counts(folder: Path, trials: Sequence[FrozenTrial]) -> DatasetCounts | None:
     """Return what is in the dataset; None where it is gone, or the plans that name it."""
     for trial in trials:
         plan = _mapping(_text(trial_folder(folder, trial.number) / PLAN))
@@ -210,7 +210,9 @@ def _counts(folder: Path, trials: Sequence[FrozenTrial]) -> Counts | None:
                 manifest = read_manifest(Path(str(plan["dataset"])))
             except (TauoptError, OSError):
                 return None
-            return Counts(manifest.name, {name: s.counts for name, s in manifest.splits.items()})
+            return DatasetCounts(
+                manifest.name, {name: s.counts for name, s in manifest.splits.items()}
+            )
     return None
 
 

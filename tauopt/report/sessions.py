@@ -22,7 +22,7 @@ HALVED = "tauopt.batch_halved"
 
 
 @dataclass(frozen=True)
-class Session:
+class DriverSession:
     """The life of one driver; seconds since 1970."""
 
     begin: float
@@ -33,7 +33,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class WorkerSession:
     """A trial's time with one worker, without interruption; seconds since 1970."""
 
     begin: float
@@ -48,10 +48,10 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Past:
+class TrialHistory:
     """What the records of one trial tell."""
 
-    stretches: tuple[Stretch, ...] = ()
+    stretches: tuple[WorkerSession, ...] = ()
     seen: tuple[int, ...] = ()
     """Candidates seen at each report of the training that counts, rising."""
     intervals: tuple[tuple[float, float], ...] = ()
@@ -68,7 +68,7 @@ def sessions_of(
     *,
     now: float | None = None,
     closes: bool = False,
-) -> list[Session]:
+) -> list[DriverSession]:
     """Return the lives of a search's drivers, in order.
 
     Args:
@@ -79,7 +79,7 @@ def sessions_of(
     """
     begins = [i for i, record in enumerate(records) if record.kind == "start"]
     alive = sorted([*signs, *(seconds(record) for record in records)])
-    sessions: list[Session] = []
+    sessions: list[DriverSession] = []
     for part in _parts(records):
         begin, is_last = seconds(part[0]), part[0] is records[begins[-1]]
         closed = [seconds(record) for record in part if record.kind == "tags"]
@@ -90,18 +90,18 @@ def sessions_of(
         else:
             until = math.inf if is_last else seconds(records[begins[len(sessions) + 1]])
             end = max(sign for sign in alive if begin <= sign < max(until, begin + 1e-3))
-        sessions.append(Session(begin, max(begin, end), bool(closed) or (is_last and closes)))
+        sessions.append(DriverSession(begin, max(begin, end), bool(closed) or (is_last and closes)))
     return sessions
 
 
 def past_of(
     records: Sequence[Record],
     trial: FrozenTrial,
-    sessions: Sequence[Session],
+    sessions: Sequence[DriverSession],
     *,
     objective: str,
     is_alive: bool,
-) -> Past:
+) -> TrialHistory:
     """Return what a trial's records tell.
 
     Args:
@@ -116,7 +116,7 @@ def past_of(
     before = [record for part in parts[:anew] for record in part]
     counting = [record for part in parts[anew:] for record in part]
     paces = sorted(r.values[PACE] for r in records if r.values and PACE in r.values)
-    return Past(
+    return TrialHistory(
         stretches=tuple(_stretches(parts, trial, sessions, is_alive=is_alive)),
         seen=tuple(sorted(_reports(counting))),
         intervals=_intervals(_reports(counting), objective),
@@ -153,10 +153,10 @@ def _intervals(
 def _stretches(
     parts: Sequence[Sequence[Record]],
     trial: FrozenTrial,
-    sessions: Sequence[Session],
+    sessions: Sequence[DriverSession],
     *,
     is_alive: bool,
-) -> list[Stretch]:
+) -> list[WorkerSession]:
     asked = trial.datetime_start.timestamp() if trial.datetime_start else None
     ended = trial.datetime_complete.timestamp() if trial.datetime_complete else None
     if not parts:
@@ -170,17 +170,17 @@ def _stretches(
             begin = min(ready, max(asked, session.begin if session else asked))
         following = seconds(parts[index + 1][0]) if index + 1 < len(parts) else None
         if following is None and ended is not None:
-            found.append(Stretch(begin, ready, max(ended, last), trial.state.name.lower()))
+            found.append(WorkerSession(begin, ready, max(ended, last), trial.state.name.lower()))
         else:
             how, end = _cut(session, following, is_alive=is_alive and session is sessions[-1])
             end = last if end is None else max(end, last)
             lost = 0.0 if how in ("stopped", "running") else end - last
-            found.append(Stretch(begin, ready, end, how, lost))
+            found.append(WorkerSession(begin, ready, end, how, lost))
     return found
 
 
 def _cut(
-    session: Session | None, following: float | None, *, is_alive: bool
+    session: DriverSession | None, following: float | None, *, is_alive: bool
 ) -> tuple[str, float | None]:
     """Say what ended a stretch that did not end its trial, and when."""
     if session is None:
@@ -196,24 +196,24 @@ def _without_records(
     trial: FrozenTrial,
     asked: float | None,
     ended: float | None,
-    sessions: Sequence[Session],
+    sessions: Sequence[DriverSession],
     *,
     is_alive: bool,
-) -> list[Stretch]:
+) -> list[WorkerSession]:
     """Return what the study tells of a trial that left no record: it never began to train."""
     if asked is None:
         return []
     if ended is not None:
         session = _session_at(sessions, ended)
         begin = max(asked, session.begin) if session else asked
-        return [Stretch(begin, ended, ended, trial.state.name.lower())]
+        return [WorkerSession(begin, ended, ended, trial.state.name.lower())]
     session = _session_at(sessions, asked)
     how, end = _cut(session, None, is_alive=is_alive and session is sessions[-1])
     end = max(asked, end or asked)
-    return [Stretch(asked, end, end, how)]
+    return [WorkerSession(asked, end, end, how)]
 
 
-def _session_at(sessions: Sequence[Session], time: float) -> Session | None:
+def _session_at(sessions: Sequence[DriverSession], time: float) -> DriverSession | None:
     """Return the last session that began before a time."""
     return next((s for s in reversed(sessions) if s.begin <= time), None)
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from tauopt.durable import write_bytes
 from tauopt.report.compute_cost import ledger_of
 from tauopt.report.front_figures import write_fronts
-from tauopt.report.report_page import Shown, page
-from tauopt.report.search_record import SearchFacts, gather
-from tauopt.study.search_events import Event, OnEvent
+from tauopt.report.report_page import PageFigure, page
+from tauopt.report.search_record import SearchRecord, gather
+from tauopt.study.search_events import OnEvent, SearchEvent
 from tauopt.study.trial_runs import FIGURES, REPORT
 
 if TYPE_CHECKING:
     import optuna
 
-    from tauopt.study.leaderboard_rows import Row
-    from tauopt.study.search_setup import Order
+    from tauopt.study.leaderboard_rows import LeaderboardRow
+    from tauopt.study.search_setup import SearchSetup
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ PAGE = "report.html"
 
 
 @dataclass(frozen=True)
-class Report:
+class SearchReport:
     """What was written."""
 
     page: Path
@@ -40,7 +40,7 @@ class Report:
 
 
 def draw_search(
-    study: optuna.Study, order: Order, board: Sequence[Row], on_event: OnEvent
+    study: optuna.Study, order: SearchSetup, board: Sequence[LeaderboardRow], on_event: OnEvent
 ) -> Iterator[tuple[Path, str]]:
     """Draw a search whose driver winds up: the fronts of several objectives, and the report.
 
@@ -73,14 +73,14 @@ def report_in_the_end(study: optuna.Study, folder: Path, *, on_event: OnEvent) -
         report = write_report(facts, folder / REPORT)
     except Exception as error:
         logger.warning("no report of search %s", study.study_name, exc_info=error)
-        on_event(Event("note", message=f"no report: {type(error).__name__}: {error}"))
+        on_event(SearchEvent("note", message=f"no report: {type(error).__name__}: {error}"))
         return
     for problem in report.problems:
-        on_event(Event("note", message=f"the report lacks a figure: {problem}"))
+        on_event(SearchEvent("note", message=f"the report lacks a figure: {problem}"))
     yield from report.files
 
 
-def write_report(facts: SearchFacts, folder: Path) -> Report:
+def write_report(facts: SearchRecord, folder: Path) -> SearchReport:
     """Draw the figures of a search and write its page.
 
     A figure that can't be drawn is told in the log and on the page; the others are there.
@@ -93,7 +93,7 @@ def write_report(facts: SearchFacts, folder: Path) -> Report:
     from tauopt.report.report_figures import plan
 
     files: list[Path] = []
-    shown: list[Shown] = []
+    shown: list[PageFigure] = []
     problems: list[str] = []
     for planned in plan(facts):
         try:
@@ -106,9 +106,9 @@ def write_report(facts: SearchFacts, folder: Path) -> Report:
             problems.append(problem)
         else:
             files += [png, points_file]
-            shown.append(Shown(planned.name, planned.title, planned.reading, png.read_bytes()))
+            shown.append(PageFigure(planned.name, planned.title, planned.reading, png.read_bytes()))
     path = folder / PAGE
     text = page(facts, ledger_of(facts), figures=shown, problems=problems)
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, text.encode())
-    return Report(path, (path, *files), tuple(problems))
+    return SearchReport(path, (path, *files), tuple(problems))

@@ -17,24 +17,24 @@ from tauopt.config.settings.networks.hypermodel import short_type
 from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import ray_resources
-from tauopt.search.node_checks import Nodes
+from tauopt.search.node_checks import NodeWatch
 from tauopt.study import mlflow_notes, trial_plan
-from tauopt.study.budget import Clock
-from tauopt.study.control_requests import Wishes
-from tauopt.study.leaderboard_rows import LEADERBOARD, Row, rows
+from tauopt.study.budget import BudgetClock
+from tauopt.study.control_requests import ControlRequests
+from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
 from tauopt.study.reseeded_points import OF
 from tauopt.study.samplers import check_sampler
-from tauopt.study.search_events import Event, OnEvent, ignore
-from tauopt.study.search_setup import LOCK, Order, own_space, study_of
+from tauopt.study.search_events import OnEvent, SearchEvent, ignore
+from tauopt.study.search_setup import LOCK, SearchSetup, own_space, study_of
 from tauopt.study.study_storage import DATABASE_ERRORS
-from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, Trials
-from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, Names, Runs
+from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, TrialQueue
+from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, RunNames, TrialRuns
 from tauopt.study.warm_trials import OF as WARM_OF
 from tauopt.study.warm_trials import frozen, read_warm
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
-from tauopt.tracking.runs import State, open_parent
+from tauopt.tracking.runs import RunState, open_parent
 from tauopt.tracking.saved_view import save_view
 from tauopt.training.interrupts import Interrupts, interrupts
 from tauopt.training.trial_protocols import trial_seed
@@ -46,7 +46,7 @@ _ROOM_BYTES = 100e6
 
 
 @dataclass(frozen=True)
-class Ending:
+class SearchOutcome:
     """How a search ended."""
 
     why: str
@@ -56,13 +56,19 @@ class Ending:
     """What has not reached MLflow yet, in words; empty if all has."""
 
 
-Draw = Callable[[optuna.Study, Order, Sequence[Row], OnEvent], Iterable[tuple[Path, str]]]
+DrawSearch = Callable[
+    [optuna.Study, SearchSetup, Sequence[LeaderboardRow], OnEvent], Iterable[tuple[Path, str]]
+]
 """Draws a search that ends; gives files, each with its folder in the search's run."""
 
 
 def run_search(
-    order: Order, *, draw: Draw | None = None, on_event: OnEvent = ignore, worker: Any = None
-) -> Ending:
+    order: SearchSetup,
+    *,
+    draw: DrawSearch | None = None,
+    on_event: OnEvent = ignore,
+    worker: Any = None,
+) -> SearchOutcome:
     """Run a search, or go on with it, until no trial is left.
 
     Args:
@@ -90,7 +96,7 @@ def run_search(
 class _Drive:
     """One driver's life, inside the lock."""
 
-    def __init__(self, order: Order, draw: Draw | None, on_event: OnEvent) -> None:
+    def __init__(self, order: SearchSetup, draw: DrawSearch | None, on_event: OnEvent) -> None:
         self._order = order
         self._draw = draw
         self._settings: Search = order.file.base.search
@@ -103,11 +109,11 @@ class _Drive:
         warm = read_warm(order.folder)
         self._history = frozen(warm, order.file.space) if warm else []
         self._warm_of = warm.of if warm else ""
-        self._wishes = Wishes(self._study, self._settings)
+        self._wishes = ControlRequests(self._study, self._settings)
         self._noted: set[int] = set()
         self._stopping = False
-        self._clock = Clock(self._study)
-        self._trials = Trials(
+        self._clock = BudgetClock(self._study)
+        self._trials = TrialQueue(
             self._study,
             self._wishes.settings,
             space=self._order.file.space,
@@ -125,7 +131,7 @@ class _Drive:
         if self._study.user_attrs.get(TRIALS) != self._settings.trials:
             self._study.set_user_attr(TRIALS, self._settings.trials)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: SearchEvent) -> None:
         if event.kind == "report" and event.number not in self._noted:
             self._note_run(event.number)
         self._on_event(event)
@@ -138,7 +144,7 @@ class _Drive:
             trial.set_user_attr(RUN_ID, run_id)
             self._noted.add(number)
 
-    def run(self, worker: Any) -> Ending:
+    def run(self, worker: Any) -> SearchOutcome:
         with interrupts() as signals:
             outcome, reason, left = self._train_and_record(signals, worker)
         if signals.number:
@@ -149,12 +155,12 @@ class _Drive:
             )
         if outcome == "FAIL":
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
-        return Ending(reason, tuple(self._study.get_trials(deepcopy=False)), left)
+        return SearchOutcome(reason, tuple(self._study.get_trials(deepcopy=False)), left)
 
-    def _train_and_record(self, signals: Interrupts, worker: Any) -> tuple[State, str, str]:
+    def _train_and_record(self, signals: Interrupts, worker: Any) -> tuple[RunState, str, str]:
         """Train to the end; returns state, reason and what MLflow has not got yet."""
         self._runs = self._open_runs()
-        outcome: State = "KILLED"
+        outcome: RunState = "KILLED"
         reason = "the driver failed"
         try:
             why = self._train_all(signals, worker)
@@ -167,7 +173,7 @@ class _Drive:
             left = self._close_runs(outcome, reason)
         return outcome, reason, left
 
-    def _open_runs(self) -> Runs:
+    def _open_runs(self) -> TrialRuns:
         order, study = self._order, self._study
         client = connect(None, output=order.output)
         tags = {
@@ -182,7 +188,7 @@ class _Drive:
             tags[WARM_OF] = self._warm_of
         experiment = order.file.base
         kind = short_type(experiment.model.type)
-        names = Names(order.name, study.user_attrs[UID], kind, tags)
+        names = RunNames(order.name, study.user_attrs[UID], kind, tags)
         parent = open_parent(
             client,
             experiment=experiment.tracking.experiment,
@@ -195,7 +201,7 @@ class _Drive:
         save_view(client, parent, [goal.name for goal in goals], params=list(order.file.space))
         if study.user_attrs.get(PARENT_RUN) != parent:
             study.set_user_attr(PARENT_RUN, parent)
-        runs = Runs(client, order.folder, names, parent_id=parent, dataset=order.shown)
+        runs = TrialRuns(client, order.folder, names, parent_id=parent, dataset=order.shown)
         runs.catch_up(study.get_trials(deepcopy=False))
         write_json(order.folder / ENVIRONMENT, environment())
         runs.describe(
@@ -205,7 +211,7 @@ class _Drive:
         )
         return runs
 
-    def _close_runs(self, state: State, reason: str) -> str:
+    def _close_runs(self, state: RunState, reason: str) -> str:
         order = self._order
         goals = order.file.base.objective.goals
         trials = self._study.get_trials(deepcopy=False)
@@ -258,12 +264,12 @@ class _Drive:
             raise ServiceError(f"{nodes.fault}; then: {self._order.resume_command}")
         return why
 
-    def _nodes(self) -> Nodes:
+    def _nodes(self) -> NodeWatch:
         """Check the nodes of the cluster that we joined; returns what watches for more."""
-        nodes = Nodes(
+        nodes = NodeWatch(
             shared=self._order.folder,
             dataset=self._order.dataset,
-            say=lambda message: self._on_event(Event("note", message=message)),
+            say=lambda message: self._on_event(SearchEvent("note", message=message)),
         )
         nodes.check()
         return nodes
@@ -276,7 +282,7 @@ class _Drive:
             experiment = order.file.resolve(proposal.params)
             if self._own is not None:
                 experiment = self._own.sealed(experiment)
-            plan = trial_plan.Plan(
+            plan = trial_plan.WorkerPlan(
                 number=number,
                 name=self._runs.names.trial(number, proposal.params),
                 seed=trial_seed(self._settings.sampler.seed, number),
@@ -310,13 +316,13 @@ class _Drive:
             if not self._stopping:
                 self._stopping = True
                 message = f"{signals.why}: trials write their checkpoints and stop"
-                self._on_event(Event("note", message=message))
+                self._on_event(SearchEvent("note", message=message))
             return f"stopped by {signals.why}"
         if self._trials.gives_up():
             return f"{self._trials.failures_in_a_row} trials in a row failed"
         return self._clock.beyond(self._settings.budget)
 
-    def _verdict(self, signals: Interrupts, why: str) -> tuple[State, str]:
+    def _verdict(self, signals: Interrupts, why: str) -> tuple[RunState, str]:
         """Return the state of the search's run, and why it has it."""
         if signals.number:
             return "STOPPED", f"stopped by {signals.why}"

@@ -12,23 +12,23 @@ from ray import tune
 
 from tauopt.cluster.start_ray import ADDRESS
 from tauopt.config.settings.experiment import Resources
-from tauopt.search.scheduler import Halt, StudyScheduler
-from tauopt.search.searcher import End, StudySearcher
+from tauopt.search.scheduler import StopSearch, StudyScheduler
+from tauopt.search.searcher import EndTrial, StudySearcher
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, STOP, TrialWorker
 from tauopt.study.provenance import code_version
-from tauopt.study.trial_queue import Proposal, Trials
+from tauopt.study.trial_queue import Proposal, TrialQueue
 
 _MOST = 100_000
 
 
 def execute(
-    trials: Trials,
+    trials: TrialQueue,
     *,
     resources: Resources,
     concurrent: Callable[[], int],
     scratch: Path,
     begin: Callable[[Proposal], Path],
-    end: End,
+    end: EndTrial,
     halt: Callable[[], str],
     worker: type[tune.Trainable] | None = None,
 ) -> str:
@@ -72,7 +72,7 @@ def execute(
         return why
 
     searcher = StudySearcher(trials, begin=configured, end=end, concurrent=concurrent)
-    halting = Halt(reason)
+    halting = StopSearch(reason)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
@@ -87,7 +87,7 @@ def execute(
 
 def _tuner(
     searcher: StudySearcher,
-    halting: Halt,
+    halting: StopSearch,
     resources: Resources,
     scratch: Path,
     worker: type[tune.Trainable],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.cluster.folder_copies import copy_to_node
-from tauopt.cluster.node_functions import Node, answers, ask, on_every_node, training_nodes
+from tauopt.cluster.node_functions import RayNode, answers, ask, on_every_node, training_nodes
 from tauopt.errors import ServiceError
 from tauopt.study.provenance import code_version
 
@@ -21,7 +21,7 @@ _LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
-class Sight:
+class NodeInfo:
     """What a node has and sees."""
 
     code: str
@@ -31,13 +31,13 @@ class Sight:
     """Of the folders that it was asked for."""
 
 
-def look(folders: Sequence[str]) -> Sight:
+def look(folders: Sequence[str]) -> NodeInfo:
     """Say what this node has, and which folders it does not see."""
     missing = tuple(folder for folder in folders if not Path(folder).is_dir())
-    return Sight(code_version(), platform.python_version(), missing)
+    return NodeInfo(code_version(), platform.python_version(), missing)
 
 
-def check_nodes(folders: Sequence[Path]) -> dict[str, Sight]:
+def check_nodes(folders: Sequence[Path]) -> dict[str, NodeInfo]:
     """Check that each node of the Ray that is running has our code and sees some folders.
 
     Args:
@@ -53,7 +53,7 @@ def check_nodes(folders: Sequence[Path]) -> dict[str, Sight]:
     return sights
 
 
-def check_sights(found: Mapping[str, Sight], here: Sight) -> None:
+def check_sights(found: Mapping[str, NodeInfo], here: NodeInfo) -> None:
     """Raise a ServiceError for the first node that differs from `here` or misses a folder."""
     for name, sight in found.items():
         if sight.code != here.code:
@@ -73,7 +73,7 @@ def check_sights(found: Mapping[str, Sight], here: Sight) -> None:
             )
 
 
-class Nodes:
+class NodeWatch:
     """The nodes of a cluster while a search runs: each is checked, and given the dataset."""
 
     def __init__(self, *, shared: Path, dataset: Path, say: Callable[[str], None]) -> None:
@@ -89,7 +89,7 @@ class Nodes:
         self._say = say
         self._here = look([])
         self._known: set[str] = set()
-        self._asked: dict[Node, Any] = {}
+        self._asked: dict[RayNode, Any] = {}
         self._copying: threading.Thread | None = None
         self._looked = 0.0
         self.fault: ServiceError | None = None
@@ -131,7 +131,7 @@ class Nodes:
                 return  # one copy after another
             self._try(node, partial(self._hear, node, task))
 
-    def _hear(self, node: Node, task: Any) -> None:
+    def _hear(self, node: RayNode, task: Any) -> None:
         sight = answers({node: task}, wait_s=0).get(node)
         if sight is None:
             return
@@ -143,7 +143,7 @@ class Nodes:
             self._copying = threading.Thread(target=copy, daemon=True)
             self._copying.start()
 
-    def _try(self, node: Node, step: Callable[[], None]) -> None:
+    def _try(self, node: RayNode, step: Callable[[], None]) -> None:
         """Take a step; that a node is gone again is no fault."""
         try:
             step()
@@ -152,7 +152,7 @@ class Nodes:
             if node in training_nodes():
                 self.fault = error
 
-    def _lacks_data(self, node: Node, sight: Sight) -> bool:
+    def _lacks_data(self, node: RayNode, sight: NodeInfo) -> bool:
         """Say whether a node that else can train does not see the dataset."""
         data = str(self._dataset)
         others = tuple(folder for folder in sight.missing if folder != data)

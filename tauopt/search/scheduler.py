@@ -82,7 +82,7 @@ def _last_error(trial: RayTrial) -> str:
     return "its worker died: " + _COLOURS.sub("", " ".join(filter(None, lines)))[:1000]
 
 
-class Halt(Stopper):
+class StopSearch(Stopper):
     """Ends the search as soon as `reason` says why."""
 
     def __init__(self, reason: Callable[[], str]) -> None:

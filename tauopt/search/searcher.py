@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 from tauopt.errors import ServiceError
 from tauopt.search.trainable import FAILED, INTERRUPTED, REFUSED, TRACEBACK
-from tauopt.study.trial_queue import Proposal, Trials
+from tauopt.study.trial_queue import Proposal, TrialQueue
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +20,9 @@ RETRIES = 2
 
 Deaths before its last report do not count: on nodes that come and go a long trial dies often.
 """
-Begin = Callable[[Proposal], dict[str, Any]]
+BeginTrial = Callable[[Proposal], dict[str, Any]]
 """Makes a proposal ready to be trained and returns the configuration for the worker."""
-End = Callable[[int], None]
+EndTrial = Callable[[int], None]
 """Is told the number of a trial that has ended in the study."""
 
 
@@ -30,7 +30,7 @@ class StudySearcher(Searcher):
     """Knows which of the study's trials each of Ray's trials is."""
 
     def __init__(
-        self, trials: Trials, *, begin: Begin, end: End, concurrent: Callable[[], int]
+        self, trials: TrialQueue, *, begin: BeginTrial, end: EndTrial, concurrent: Callable[[], int]
     ) -> None:
         super().__init__()
         self.trials = trials

@@ -12,7 +12,7 @@ import optuna
 from tauopt.config.settings.experiment import Resources
 from tauopt.errors import ServiceError
 from tauopt.search import ray_resources
-from tauopt.search.node_checks import Sight, check_nodes
+from tauopt.search.node_checks import NodeInfo, check_nodes
 from tauopt.study.study_storage import is_shared, open_storage, storage_url, without_password
 
 
@@ -31,7 +31,7 @@ def check_ray() -> tuple[float, float]:
     return float(seen.get("CPU", 0)), float(seen.get("GPU", 0))
 
 
-def check_cluster(folders: Sequence[Path]) -> dict[str, Sight]:
+def check_cluster(folders: Sequence[Path]) -> dict[str, NodeInfo]:
     """Join the cluster at `RAY_ADDRESS` and check every node of it.
 
     Args:

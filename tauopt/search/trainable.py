@@ -27,7 +27,7 @@ from tauopt.study.provenance import code_version
 from tauopt.study.trial_plan import read_plan
 
 if TYPE_CHECKING:
-    from tauopt.training.trial_protocols import Report
+    from tauopt.training.trial_protocols import TrialReport
 
 FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus", "code"
 """Keys of the configuration that Ray hands to a worker."""
@@ -46,7 +46,7 @@ _POLL_S = 0.2
 class TrialWorker(tune.Trainable):
     """Trains the trial whose folder it is told, and then the next one."""
 
-    _reports: Iterator[Report] | None
+    _reports: Iterator[TrialReport] | None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin the life of a worker with its first trial."""
@@ -141,7 +141,7 @@ class TrialWorker(tune.Trainable):
             time.sleep(_POLL_S)
         return ""
 
-    def _begun(self) -> Iterator[Report]:
+    def _begun(self) -> Iterator[TrialReport]:
         if self._reports is None:
             self._held.enter_context(held(self._folder, wait_s=_LOCK_WAIT_S))
             reports = self.train_trial(self._folder)
@@ -149,7 +149,7 @@ class TrialWorker(tune.Trainable):
             self._reports = reports
         return self._reports
 
-    def train_trial(self, folder: Path) -> Iterator[Report]:
+    def train_trial(self, folder: Path) -> Iterator[TrialReport]:
         """Train the trial planned in `folder`, from its checkpoint if there is one."""
         from tauopt.tracking.spool import SpoolTracker
         from tauopt.training.train_trial import run_trial
@@ -183,7 +183,7 @@ def _own_code() -> str:
     return code_version()
 
 
-def _close(reports: Iterator[Report]) -> None:
+def _close(reports: Iterator[TrialReport]) -> None:
     close = getattr(reports, "close", None)
     if close is not None:
         close()

@@ -10,7 +10,7 @@ import numpy as np
 from tauopt.physics.kinematics import delta_phi
 from tauopt.simulate.clusters import Clusters, NeutralPfos
 from tauopt.simulate.columns import Array
-from tauopt.simulate.tau_candidates import Candidates
+from tauopt.simulate.tau_candidates import TauCandidates
 from tauopt.simulate.tracks import Tracks
 
 MEV = 1000.0
@@ -20,7 +20,7 @@ _INTEGERS = (
     "truth_decay_mode",
 )  # fmt: skip
 
-Group = tuple[Array, dict[str, Array]]
+BranchGroup = tuple[Array, dict[str, Array]]
 """Number of objects in each entry, and their features one after another."""
 
 
@@ -29,7 +29,7 @@ class Branches:
     """Branches of some entries."""
 
     scalars: dict[str, Array]
-    groups: dict[str, Group]
+    groups: dict[str, BranchGroup]
 
     def __len__(self) -> int:
         return len(self.scalars["pt"])
@@ -47,7 +47,7 @@ def join(parts: Sequence[Branches]) -> Branches:
     """Put entries one after another."""
     names = parts[0].scalars
     scalars = {name: np.concatenate([part.scalars[name] for part in parts]) for name in names}
-    groups: dict[str, Group] = {}
+    groups: dict[str, BranchGroup] = {}
     for name, (_, features) in parts[0].groups.items():
         of_parts = [part.groups[name] for part in parts]
         groups[name] = (
@@ -57,7 +57,7 @@ def join(parts: Sequence[Branches]) -> Branches:
     return Branches(scalars, groups)
 
 
-def make_branches(candidates: Candidates, truth: dict[str, Array]) -> Branches:
+def make_branches(candidates: TauCandidates, truth: dict[str, Array]) -> Branches:
     """Name and convert everything that is written of candidates.
 
     Returns:
@@ -88,7 +88,7 @@ def _scalar(name: str, values: Array) -> Array:
 def _group(
     features: dict[str, Array], objects: Tracks | Clusters | NeutralPfos,
     axis: tuple[Array, Array], n: int,
-) -> Group:  # fmt: skip
+) -> BranchGroup:  # fmt: skip
     eta, phi = axis
     places = {
         "dEta": objects.eta - eta[objects.event],
@@ -117,7 +117,7 @@ def _track_features(tracks: Tracks) -> dict[str, Array]:
     }
 
 
-def _conversions(tracks: Tracks, axis: tuple[Array, Array], n: int) -> Group:
+def _conversions(tracks: Tracks, axis: tuple[Array, Array], n: int) -> BranchGroup:
     found = tracks.take(tracks.conversion)
     return _group({"pt": found.pt * MEV, "d0": found.d0, "charge": found.charge}, found, axis, n)
 

@@ -19,7 +19,7 @@ EM_SCALE = 0.75
 
 
 @dataclass(frozen=True)
-class Axis(Table):
+class CandidateDirection(Table):
     """Direction of each candidate."""
 
     eta: Array
@@ -29,7 +29,7 @@ class Axis(Table):
 def calorimeter_variables(
     deposits: Deposits,
     clusters: Clusters,
-    axis: Axis,
+    axis: CandidateDirection,
     *,
     noise_gev: Array,
     rng: np.random.Generator,
@@ -60,7 +60,7 @@ def calorimeter_variables(
 
 
 def track_variables(
-    core: Tracks, isolation: Tracks, axis: Axis, *, sums: dict[str, Array]
+    core: Tracks, isolation: Tracks, axis: CandidateDirection, *, sums: dict[str, Array]
 ) -> dict[str, Array]:
     """Return the variables of tracks; candidates without core tracks have zeros.
 
@@ -91,7 +91,9 @@ def track_variables(
     }
 
 
-def flow_variables(core: Tracks, pfos: NeutralPfos, axis: Axis, *, pt: Array) -> dict[str, Array]:
+def flow_variables(
+    core: Tracks, pfos: NeutralPfos, axis: CandidateDirection, *, pt: Array
+) -> dict[str, Array]:
     """Return ptRatioEflowApprox and mEflowApprox: core tracks and up to two neutral objects."""
     n = len(pt)
     near = pfos.take(_distance(pfos, axis) < 0.2)
@@ -104,7 +106,9 @@ def flow_variables(core: Tracks, pfos: NeutralPfos, axis: Axis, *, pt: Array) ->
     }
 
 
-def _distance(objects: Deposits | Clusters | Tracks | NeutralPfos, axis: Axis) -> Array:
+def _distance(
+    objects: Deposits | Clusters | Tracks | NeutralPfos, axis: CandidateDirection
+) -> Array:
     d_phi = delta_phi(objects.phi, axis.phi[objects.event])
     return delta_r(objects.eta - axis.eta[objects.event], d_phi)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tauopt.simulate.columns import Array
-from tauopt.simulate.generator import Record, cross_section_pb, generate, open_generator
+from tauopt.simulate.generator import EventRecord, cross_section_pb, generate, open_generator
 from tauopt.simulate.particles import Particles
 from tauopt.simulate.sample_plan import FilePlan
 from tauopt.simulate.taus import Decays, Taus, decay_bank, draw_decays, tau_decays, visible_taus
@@ -24,7 +24,7 @@ SPIN = 1
 
 
 @dataclass(frozen=True)
-class Batch:
+class EventBatch:
     """Some events: visible central particles, true taus ordered by event, a weight an event."""
 
     particles: Particles
@@ -33,16 +33,16 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Source:
+class EventSource:
     """An endless supply of a file's events."""
 
-    next_batch: Callable[[int], Batch]
+    next_batch: Callable[[int], EventBatch]
     """Makes a number of events."""
     cross_section_pb: Callable[[], float]
     """The present estimate from the events made so far."""
 
 
-def open_source(plan: FilePlan, *, rng: np.random.Generator) -> Source:
+def open_source(plan: FilePlan, *, rng: np.random.Generator) -> EventSource:
     """Start the generator of a file.
 
     Raises:
@@ -58,7 +58,7 @@ def open_source(plan: FilePlan, *, rng: np.random.Generator) -> Source:
         next_batch = lambda n: _decay_by_bank(generate(pythia, n), bank, rng=rng)  # noqa: E731
     else:
         next_batch = lambda n: _as_decayed(generate(pythia, n))  # noqa: E731
-    return Source(next_batch, lambda: cross_section_pb(pythia))
+    return EventSource(next_batch, lambda: cross_section_pb(pythia))
 
 
 def _tau_lines(plan: FilePlan) -> list[str]:
@@ -92,14 +92,14 @@ def _dijet_lines(plan: FilePlan) -> list[str]:
     ]
 
 
-def _decay_by_bank(record: Record, bank: Decays, *, rng: np.random.Generator) -> Batch:
+def _decay_by_bank(record: EventRecord, bank: Decays, *, rng: np.random.Generator) -> EventBatch:
     pdg = np.abs(record.particles.pdg)
     products, taus = draw_decays(record.particles.take(record.final & (pdg == 15)), bank, rng=rng)
     photons = record.particles.take(record.final & (pdg == 22))
     return _batch(Particles.join([products, photons]), taus, record)
 
 
-def _as_decayed(record: Record) -> Batch:
+def _as_decayed(record: EventRecord) -> EventBatch:
     with_taus = np.zeros(record.n_events, dtype=bool)
     with_taus[record.particles.event[np.abs(record.particles.pdg) == 15]] = True
     few = record.take(with_taus[record.particles.event])
@@ -109,15 +109,15 @@ def _as_decayed(record: Record) -> Batch:
     return _batch(record.particles.take(record.final & ~_is_parton(record)), taus, record)
 
 
-def _is_parton(record: Record) -> Array:
+def _is_parton(record: EventRecord) -> Array:
     """Tell the quarks, gluons and diquarks that end an event whose hadrons are not wanted."""
     code = np.abs(record.particles.pdg)
     parton: Array = (code <= 6) | (code == 21) | ((code > 1000) & (code // 10 % 10 == 0))
     return parton
 
 
-def _batch(particles: Particles, taus: Taus, record: Record) -> Batch:
-    return Batch(
+def _batch(particles: Particles, taus: Taus, record: EventRecord) -> EventBatch:
+    return EventBatch(
         particles.take(particles.visible),
         taus.take(np.argsort(taus.event, kind="stable")),
         record.weight,

@@ -39,7 +39,7 @@ MAX_ETA = 3.2
 
 
 @dataclass(frozen=True)
-class Record:
+class EventRecord:
     """Particles of a batch: all of events with taus, the central final ones of the others.
 
     `particles` are flat over the batch; `final` marks the last generation; `mother` is the row of
@@ -53,10 +53,10 @@ class Record:
     weight: Array
     """Weight of each event, (event,)."""
 
-    def take(self, kept: Array) -> Record:
+    def take(self, kept: Array) -> EventRecord:
         """Return the rows of whole events that a mask keeps; event numbers stay."""
         place = np.cumsum(kept) - 1
-        return Record(
+        return EventRecord(
             self.n_events,
             self.particles.take(kept),
             self.final[kept],
@@ -105,7 +105,7 @@ def open_generator(settings: Sequence[str], *, seed: int) -> Any:
     return pythia
 
 
-def generate(pythia: Any, n_events: int) -> Record:
+def generate(pythia: Any, n_events: int) -> EventRecord:
     """Return the next `n_events` events as flat arrays.
 
     Raises:
@@ -122,7 +122,7 @@ def generate(pythia: Any, n_events: int) -> Record:
     place = np.zeros(len(event), dtype=np.int64)
     place[kept] = np.arange(len(kept))
     mother = ak.to_numpy(rows.mother1)[kept]
-    return Record(
+    return EventRecord(
         n_events=n_events,
         particles=Particles(
             event=event[kept],

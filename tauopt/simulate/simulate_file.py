@@ -11,7 +11,7 @@ import numpy as np
 from tauopt.errors import TauoptError
 from tauopt.ntuples.write_ntuples import write_tree
 from tauopt.simulate.branches import Branches, join, make_branches
-from tauopt.simulate.events import Batch, open_source
+from tauopt.simulate.events import EventBatch, open_source
 from tauopt.simulate.pileup import UNDERLYING, draw_mu
 from tauopt.simulate.sample_plan import EVENTS_A_FILE, FilePlan
 from tauopt.simulate.tau_candidates import reconstruct
@@ -28,7 +28,7 @@ MAX_EMPTY_BATCHES = 100
 
 
 @dataclass(frozen=True)
-class Counts:
+class FileCounts:
     """What went into a file."""
 
     selected: int
@@ -38,7 +38,7 @@ class Counts:
     cross_section_pb: float
 
 
-def produce(plan: FilePlan, path: Path, *, advance: Callable[[int], None]) -> Counts:
+def produce(plan: FilePlan, path: Path, *, advance: Callable[[int], None]) -> FileCounts:
     """Simulate one file and write it.
 
     Args:
@@ -56,7 +56,7 @@ def produce(plan: FilePlan, path: Path, *, advance: Callable[[int], None]) -> Co
 
 def simulate_candidates(
     plan: FilePlan, *, advance: Callable[[int], None]
-) -> tuple[Branches, Counts]:
+) -> tuple[Branches, FileCounts]:
     """Simulate the candidates of one file; arguments and errors as of `produce`."""
     *_, rng = plan.seeds()
     source = open_source(plan, rng=rng)
@@ -84,7 +84,7 @@ def _batch_size(wanted: int, selected: int, events: int) -> int:
     return int(np.clip(guess, 20, BATCH))
 
 
-def _candidates_of(batch: Batch, plan: FilePlan, *, rng: np.random.Generator) -> Branches:
+def _candidates_of(batch: EventBatch, plan: FilePlan, *, rng: np.random.Generator) -> Branches:
     n_events = len(batch.weight)
     mu = draw_mu(n_events, mean=plan.pileup, rng=rng)
     candidates = reconstruct(
@@ -110,7 +110,7 @@ def _candidates_of(batch: Batch, plan: FilePlan, *, rng: np.random.Generator) ->
 
 def _finish(
     branches: Branches, event_weight: np.ndarray, cross_section_pb: float, plan: FilePlan
-) -> tuple[Branches, Counts]:
+) -> tuple[Branches, FileCounts]:
     """Cut after the event that completes the file, and number and weight what is left."""
     event, selected = branches.scalars.pop("event"), branches.scalars.pop("selected")
     n_events = int(event[np.flatnonzero(selected)[plan.candidates - 1]]) + 1
@@ -121,4 +121,6 @@ def _finish(
     weight = event_weight * cross_section_pb / event_weight[:n_events].sum() / plan.files_in_slice
     branches.scalars["event_number"] = plan.number * EVENTS_A_FILE + 1 + event[kept]
     branches.scalars["weight"] = weight[event[kept]].astype(np.float32)
-    return branches, Counts(int(selected[kept].sum()), len(branches), n_events, cross_section_pb)
+    return branches, FileCounts(
+        int(selected[kept].sum()), len(branches), n_events, cross_section_pb
+    )

@@ -18,7 +18,7 @@ from tauopt.progress import Progress
 from tauopt.simulate.generator import pythia_module
 from tauopt.simulate.jets import fastjet_module
 from tauopt.simulate.sample_plan import VERSION, FilePlan, plan_files
-from tauopt.simulate.worker_pool import Advanced, make_files
+from tauopt.simulate.worker_pool import FileProgress, make_files
 
 SETTINGS = "simulation.json"
 
@@ -97,7 +97,7 @@ def _make(plans: list[FilePlan], folder: Path, *, processes: int, progress: Prog
     order = sorted(plans, key=lambda plan: (plan.slice.process, plan.slice.low), reverse=False)
     tasks = [(plan, folder / plan.name) for plan in order]
     for message in make_files(tasks, processes=processes):
-        if isinstance(message, Advanced):
+        if isinstance(message, FileProgress):
             progress.advance(message.amount)
             told[message.name] = told.get(message.name, 0) + message.amount
             continue

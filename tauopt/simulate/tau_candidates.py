@@ -10,7 +10,7 @@ import numpy as np
 from tauopt.physics.kinematics import delta_phi, delta_r
 from tauopt.simulate.calorimeter import Deposits, make_deposits
 from tauopt.simulate.candidate_variables import (
-    Axis,
+    CandidateDirection,
     calorimeter_variables,
     flow_variables,
     track_variables,
@@ -47,7 +47,7 @@ Objects = TypeVar("Objects", Tracks, Deposits)
 
 
 @dataclass(frozen=True)
-class Candidates:
+class TauCandidates:
     """Candidates of a batch: scalars by name, (candidate,), and objects by candidate.
 
     GeV, mm and radians; tracks, clusters and PFOs carry the candidate's number as `event` and
@@ -68,7 +68,7 @@ def reconstruct(
     underlying: Underlying,
     max_core_tracks: int,
     rng: np.random.Generator,
-) -> Candidates:
+) -> TauCandidates:
     """Take a batch of events through detector and reconstruction.
 
     Args:
@@ -133,12 +133,12 @@ def _sorted(objects: Objects) -> Objects:
 
 def _describe(
     seeds: Jets, deposits: Deposits, tracks: Tracks, mu: Array, *, rng: np.random.Generator
-) -> Candidates:
+) -> TauCandidates:
     n = len(seeds)
     clusters = make_clusters(deposits, n_candidates=n)
     seed_et, _, _ = _barycentre(clusters, seeds.eta, seeds.phi, ISOLATION)
     _, eta, phi = _barycentre(clusters, seeds.eta, seeds.phi, CORE)
-    axis = Axis(eta, phi)
+    axis = CandidateDirection(eta, phi)
     noise = NOISE_GEV * np.sqrt(mu / 35.0)
     sums = calorimeter_variables(deposits, clusters, axis, noise_gev=noise, rng=rng)
     pt = np.maximum(sums["core_et"] - _soft_core_et(mu), 1e-3)
@@ -163,7 +163,7 @@ def _describe(
         **track_variables(core, isolation, axis, sums=sums),
         **flow_variables(core, pfos, axis, pt=pt),
     }
-    return Candidates(seeds.event, scalars, tracks, inside, pfos)
+    return TauCandidates(seeds.event, scalars, tracks, inside, pfos)
 
 
 def _soft_core_et(mu: Array) -> Array:

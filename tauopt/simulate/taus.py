@@ -15,7 +15,7 @@ import numpy as np
 
 from tauopt.errors import TauoptError
 from tauopt.simulate.columns import Array, Table, total
-from tauopt.simulate.generator import Record, open_generator
+from tauopt.simulate.generator import EventRecord, open_generator
 from tauopt.simulate.particles import MASS_GEV, Particles
 
 CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
@@ -75,7 +75,7 @@ class Decays:
 _NO_COUNTS = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
-def tau_decays(record: Record) -> tuple[Array, Decays]:
+def tau_decays(record: EventRecord) -> tuple[Array, Decays]:
     """Read the decays of the taus of a record.
 
     Returns:
@@ -151,7 +151,7 @@ def _decay_at_rest(pythia: Any) -> Decays:
     integers = rows.astype(np.int64)
     mother = np.where(integers[:, 10] > 0, integers[:, 10], np.arange(len(rows)))
     particles = Particles(integers[:, 0], integers[:, 1], *rows[:, 2:9].T)
-    record = Record(1, particles, integers[:, 9] > 0, mother, np.ones(1))
+    record = EventRecord(1, particles, integers[:, 9] > 0, mother, np.ones(1))
     taus, decays = tau_decays(record)
     if len(taus) != BANK_BATCH:
         raise TauoptError(f"Pythia decayed {len(taus)} of {BANK_BATCH} taus at rest")

@@ -16,14 +16,14 @@ from typing import Any
 from tauopt import errors
 from tauopt.errors import TauoptError
 from tauopt.simulate.sample_plan import FilePlan
-from tauopt.simulate.simulate_file import Counts
+from tauopt.simulate.simulate_file import FileCounts
 from tauopt.simulate.worker import encode
 
 STOP_WAIT_S = 5.0
 
 
 @dataclass(frozen=True)
-class Advanced:
+class FileProgress:
     """Selected candidates that were made since the last message."""
 
     name: str
@@ -31,16 +31,16 @@ class Advanced:
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedFile:
     """A file is finished and in its place."""
 
     plan: FilePlan
-    counts: Counts
+    counts: FileCounts
 
 
 def make_files(
     tasks: Sequence[tuple[FilePlan, Path]], *, processes: int
-) -> Iterator[Advanced | Done]:
+) -> Iterator[FileProgress | FinishedFile]:
     """Make files, each in one of several worker processes, and tell as they come.
 
     Whatever ends the iteration ends the workers; their unfinished files leave no trace.
@@ -62,9 +62,9 @@ def make_files(
                 worker = key.data
                 for message in worker.hear():
                     yield message
-                    if isinstance(message, Done) and waiting:
+                    if isinstance(message, FinishedFile) and waiting:
                         worker.ask(*waiting.pop(0))
-                    elif isinstance(message, Done):
+                    elif isinstance(message, FinishedFile):
                         selector.unregister(worker.answers)
 
 
@@ -82,7 +82,7 @@ class _Worker:
             self._requests.write(encode(plan, path).encode() + b"\n")
             self._requests.flush()
 
-    def hear(self) -> list[Advanced | Done]:
+    def hear(self) -> list[FileProgress | FinishedFile]:
         """Read what has come, at least one byte; whole lines become messages."""
         came = os.read(self.answers.fileno(), 1 << 16)
         if not came:
@@ -92,11 +92,11 @@ class _Worker:
         *lines, self._rest = (self._rest + came).split(b"\n")
         return [self._message(json.loads(line)) for line in lines]
 
-    def _message(self, message: dict[str, Any]) -> Advanced | Done:
+    def _message(self, message: dict[str, Any]) -> FileProgress | FinishedFile:
         if message["kind"] == "advance" and self._plan:
-            return Advanced(self._plan.name, message["amount"])
+            return FileProgress(self._plan.name, message["amount"])
         if message["kind"] == "done" and self._plan:
-            return Done(self._plan, Counts(**message["counts"]))
+            return FinishedFile(self._plan, FileCounts(**message["counts"]))
         kind = getattr(errors, message.get("type", ""), TauoptError)
         raise kind(message["message"])
 

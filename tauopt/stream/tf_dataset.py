@@ -20,7 +20,7 @@ import tensorflow as tf
 from tauopt.config.settings.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.stream.batches import Batch
 
-Arrays = tuple[npt.NDArray[Any], ...]
+BatchArrays = tuple[npt.NDArray[Any], ...]
 
 PREFETCH = 4
 """Batches that wait ready for the network."""
@@ -86,7 +86,7 @@ class _Columns:
         self.factors = np.ones(classes, np.float32) if class_weights is None else class_weights
         self.one_hot = np.eye(classes, dtype=np.float32)
 
-    def __call__(self, block: Batch) -> Arrays:
+    def __call__(self, block: Batch) -> BatchArrays:
         weights = block.weights * self.factors[block.labels]
         element = block.inputs, self.one_hot[block.labels], weights.astype(np.float32)
         return tuple(tf.nest.flatten(element))
@@ -108,7 +108,7 @@ class _Blocks:
         with self.lock:
             self.make_blocks, self.blocks = None, iter(())
 
-    def __call__(self, number: np.int64) -> Arrays:
+    def __call__(self, number: np.int64) -> BatchArrays:
         with self.lock:
             if self.make_blocks is None:
                 raise RuntimeError("a fed dataset is iterated after the block that it was made for")

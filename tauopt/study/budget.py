@@ -13,7 +13,7 @@ from tauopt.study.study_storage import patient
 _NOTE_EVERY_S = 10.0
 
 
-class Clock:
+class BudgetClock:
     """Counts how long a search has run, and how long it has held GPUs; durable to some seconds.
 
     Monotonic: a clock of the machine that steps back changes nothing.

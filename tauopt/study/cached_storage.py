@@ -27,7 +27,7 @@ from tauopt.study.forwarding_storage import ForwardingStorage
 from tauopt.study.study_storage import patient
 
 
-class Mirror(ForwardingStorage):
+class CachedStorage(ForwardingStorage):
     """A storage that knows the trials of one study; only for who holds the search's lock.
 
     Other studies of the database are reached through it as they are.

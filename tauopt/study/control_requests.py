@@ -15,14 +15,14 @@ import optuna
 from tauopt.config.settings.experiment import Search
 from tauopt.study.study_storage import patient
 
-Wish = Literal["", "stop"]
+ControlRequest = Literal["", "stop"]
 
 _WISH = "tauopt.wish"
 _EXTENDED = "tauopt.extended"
 _EVERY_S = 1.0
 
 
-def ask(study: optuna.Study, wish: Wish) -> None:
+def ask(study: optuna.Study, wish: ControlRequest) -> None:
     """Ask the driver of a study to stop; nothing lets it go on."""
     study.set_user_attr(_WISH, wish)
 
@@ -32,9 +32,9 @@ def extend(study: optuna.Study, **limits: float) -> None:
     study.set_user_attr(_EXTENDED, {**study.user_attrs.get(_EXTENDED, {}), **limits})
 
 
-def wish_of(study: optuna.Study) -> Wish:
+def wish_of(study: optuna.Study) -> ControlRequest:
     """Return what is asked of a study's driver."""
-    found: Wish = study.user_attrs.get(_WISH, "")
+    found: ControlRequest = study.user_attrs.get(_WISH, "")
     return found
 
 
@@ -57,7 +57,7 @@ def _laid(settings: Search, limits: Mapping[str, Any]) -> Search:
     )
 
 
-class Wishes:
+class ControlRequests:
     """Listens to a study for its driver; the study is asked once a second at most."""
 
     def __init__(self, study: optuna.Study, settings: Search) -> None:
@@ -71,11 +71,11 @@ class Wishes:
     def look(self) -> None:
         """Ask the study now."""
         attributes = patient(lambda: self._study.user_attrs)
-        self._wish: Wish = attributes.get(_WISH, "")
+        self._wish: ControlRequest = attributes.get(_WISH, "")
         self._settings = _laid(self._given, attributes.get(_EXTENDED, {}))
         self._looked = time.monotonic()
 
-    def now(self) -> Wish:
+    def now(self) -> ControlRequest:
         """Return what is asked for."""
         if time.monotonic() - self._looked > _EVERY_S:
             self.look()

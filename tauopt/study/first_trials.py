@@ -11,15 +11,19 @@ from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.study.samplers import check_sampler
 from tauopt.study.suggest import key
-from tauopt.study.trial_queue import Trials
-from tauopt.study.warm_trials import Warm, frozen
+from tauopt.study.trial_queue import TrialQueue
+from tauopt.study.warm_trials import WarmStart, frozen
 
 if TYPE_CHECKING:
-    from tauopt.study.hypermodel_space import OwnSpace
+    from tauopt.study.hypermodel_space import HyperModelSpace
 
 
 def preview(
-    file: ExperimentFile, *, count: int, own: OwnSpace | None = None, warm: Warm | None = None
+    file: ExperimentFile,
+    *,
+    count: int,
+    own: HyperModelSpace | None = None,
+    warm: WarmStart | None = None,
 ) -> list[Mapping[str, Any]]:
     """Return the parameters of the first trials, where the search begins, and of `count` more.
 
@@ -40,13 +44,13 @@ def preview(
     for point in starts:
         study.enqueue_trial(point)
     history = frozen(warm, file.space) if warm else []
-    trials = Trials(study, settings, space=file.space, own=own, history=history)
+    trials = TrialQueue(study, settings, space=file.space, own=own, history=history)
     proposals = (trials.next_trial() for _ in range(settings.trials))
     return [dict(proposal.params) for proposal in proposals if proposal is not None]
 
 
 def starting_points(
-    file: ExperimentFile, own: OwnSpace | None, warm: Warm | None
+    file: ExperimentFile, own: HyperModelSpace | None, warm: WarmStart | None
 ) -> list[dict[str, Scalar]]:
     """Return the points that a search begins with: the defaults, then those of an earlier one."""
     first = own.first() if own else {}

@@ -20,23 +20,29 @@ from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.config.settings.ranges import IntRange, Range
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.models.hypermodel.contract_check import check_training, placed
-from tauopt.models.hypermodel.hypermodel_network import Built, build
+from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
 from tauopt.models.hypermodel.hyperparameter_options import (
-    Ladder,
-    Mirrored,
+    ExplicitSteps,
+    HyperparameterRequest,
+    MirroredLog,
     Options,
-    Question,
     describe_options,
 )
-from tauopt.models.hypermodel.recording_hyperparameters import Answer, default, heeding
+from tauopt.models.hypermodel.recording_hyperparameters import AnswerRequest, default, heeding
 from tauopt.models.hypermodel.settled_hypermodel import build_recorded, settle
-from tauopt.study.suggest import Drawn, Suggests, distribution, random_point, suggest_one
+from tauopt.study.suggest import (
+    DrawnTrial,
+    SuggestingTrial,
+    distribution,
+    random_point,
+    suggest_one,
+)
 
 _LONGEST_NAME = 400
 """Of a parameter in the study's database, with room for what makes it unique."""
 
 
-class OwnSpace:
+class HyperModelSpace:
     """Asks for the hyperparameters of one HyperModel."""
 
     def __init__(self, file: ExperimentFile, spec_of: Callable[[Experiment], InputSpec]) -> None:
@@ -51,7 +57,7 @@ class OwnSpace:
             for name, kind in trial.distributions.items():
                 self._kinds.setdefault(name, kind)
 
-    def suggest(self, trial: Suggests, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    def suggest(self, trial: SuggestingTrial, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Build the model, and have `trial` suggest each hyperparameter that it asks for.
 
         Args:
@@ -64,7 +70,7 @@ class OwnSpace:
             Exception: the user's own code raised it.
         """
 
-        def ask(question: Question) -> Scalar:
+        def ask(question: HyperparameterRequest) -> Scalar:
             return _ask(trial, self._name(question), question.options)
 
         return _by_path(self._build(values, ask).values)
@@ -73,7 +79,7 @@ class OwnSpace:
         """Return the point that is tried first, as the study has it: the model's defaults."""
         point: dict[str, Scalar] = {}
 
-        def answer(question: Question) -> Scalar:
+        def answer(question: HyperparameterRequest) -> Scalar:
             value = default(question)
             point[_base_name(question)] = _coded(question.options, value)
             return value
@@ -84,7 +90,7 @@ class OwnSpace:
     def drawn(self, rng: np.random.Generator) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
         """Draw a point at random; return its real values, and the study's."""
         values = random_point(self._file.space, rng)
-        draw = Drawn(rng)
+        draw = DrawnTrial(rng)
         real = self.suggest(draw, values)
         return {**values, **real}, {**values, **draw.values}
 
@@ -101,7 +107,7 @@ class OwnSpace:
             built = build_recorded(own, self._spec_of(experiment), seed=1)
         return experiment.model_copy(update={"model": settle(own, built)})
 
-    def _build(self, values: Mapping[str, Scalar], answer: Answer) -> Built:
+    def _build(self, values: Mapping[str, Scalar], answer: AnswerRequest) -> BuiltHyperModel:
         experiment = self._file.resolve(values)
         own = _own(experiment)
         with placed(self._file):
@@ -110,7 +116,7 @@ class OwnSpace:
         check_training(self._file, built)
         return built
 
-    def _name(self, question: Question) -> str:
+    def _name(self, question: HyperparameterRequest) -> str:
         """Return the parameter's name in the study.
 
         A model may declare one name in two ways; the study holds one kind of parameter a name, so
@@ -133,7 +139,7 @@ def _by_path(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {HYPERPARAMETERS + name: value for name, value in values.items()}
 
 
-def _base_name(question: Question) -> str:
+def _base_name(question: HyperparameterRequest) -> str:
     """Return path and conditional scopes: the same name in two scopes is two parameters."""
     scopes = [f"{name}={'|'.join(map(str, values))}" for name, values in question.scope]
     under = f" under {', '.join(scopes)}" if scopes else ""
@@ -150,20 +156,20 @@ def _compatible(one: BaseDistribution, other: BaseDistribution) -> bool:
 
 def _inner(options: Options) -> Range:
     """Return the range that the study searches."""
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return IntRange(0, len(options.values) - 1)
-    return options.inner if isinstance(options, Mirrored) else options
+    return options.inner if isinstance(options, MirroredLog) else options
 
 
-def _ask(trial: Suggests, name: str, options: Options) -> Scalar:
+def _ask(trial: SuggestingTrial, name: str, options: Options) -> Scalar:
     suggested = suggest_one(trial, name, _inner(options))
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return options.values[int(suggested)]
-    return options.mirror(float(suggested)) if isinstance(options, Mirrored) else suggested
+    return options.mirror(float(suggested)) if isinstance(options, MirroredLog) else suggested
 
 
 def _coded(options: Options, value: Scalar) -> Scalar:
     """Return what stands for a value in the study."""
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return options.values.index(float(value))
-    return options.mirror(float(value)) if isinstance(options, Mirrored) else value
+    return options.mirror(float(value)) if isinstance(options, MirroredLog) else value

@@ -15,7 +15,7 @@ from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import ordinary
 from tauopt.metrics.pareto import fronts
-from tauopt.study.reseeded_points import Spread
+from tauopt.study.reseeded_points import SeedSpread
 from tauopt.study.trial_plan import trial_folder
 from tauopt.study.trial_queue import DUPLICATE_OF, REASON, values_of
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
@@ -36,7 +36,7 @@ _ORDER = (
 
 
 @dataclass(frozen=True)
-class Row:
+class LeaderboardRow:
     """One trial."""
 
     rank: int
@@ -63,7 +63,7 @@ class Row:
     run_id: str
     duplicate_of: int | None
     reason: str
-    seeds: Spread | None = None
+    seeds: SeedSpread | None = None
     """What came of its point on other seeds, if it was trained on some."""
 
     @property
@@ -86,7 +86,7 @@ class Row:
 
 def rows(
     trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal], is_alive: bool = True
-) -> list[Row]:
+) -> list[LeaderboardRow]:
     """Return a row a trial: complete ones by front and value, then the others by their best value.
 
     Args:
@@ -122,7 +122,7 @@ def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int,
     return {trial.number: int(front) for trial, front in zip(own, found, strict=True)}
 
 
-def varying(board: Iterable[Row]) -> list[str]:
+def varying(board: Iterable[LeaderboardRow]) -> list[str]:
     """Return the parameters that differ between rows, those of most rows first.
 
     Otherwise in the order of the first row.
@@ -163,7 +163,7 @@ def best_so_far(trial: FrozenTrial) -> tuple[float | None, int]:
 
 def _row(
     trial: FrozenTrial, rank: int, folder: Path, *, state: str, front: int, goals: Sequence[Goal]
-) -> Row:
+) -> LeaderboardRow:
     complete = trial.state is TrialState.COMPLETE
     first = trial.user_attrs.get(DUPLICATE_OF)
     here = trial_folder(folder, trial.number if first is None else first)
@@ -173,7 +173,7 @@ def _row(
     low, high = intervals.get(names[0], _UNKNOWN)
     others = zip(names[1:], trial.values[1:] if complete else (), strict=False)
     begun, ended = trial.datetime_start, trial.datetime_complete
-    return Row(
+    return LeaderboardRow(
         rank=rank if front else 0,
         front=front,
         number=trial.number,

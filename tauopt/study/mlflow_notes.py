@@ -12,7 +12,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared_dataset import PreparedDataset
 from tauopt.durable import write_bytes
-from tauopt.study.leaderboard_rows import Row, varying
+from tauopt.study.leaderboard_rows import LeaderboardRow, varying
 from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.markdown_notes import search_note, table_json, trial_note
 
@@ -67,7 +67,7 @@ def note_of_trial(number: int, params: Mapping[str, Scalar], *, search: str) -> 
 
 
 def note_of_search(
-    name: str, file: ExperimentFile, board: Sequence[Row] = (), *, resume: str = ""
+    name: str, file: ExperimentFile, board: Sequence[LeaderboardRow] = (), *, resume: str = ""
 ) -> str:
     """Describe a search in markdown, with its best trials if there are any."""
     experiment = file.base
@@ -84,7 +84,7 @@ def note_of_search(
     )
 
 
-def table(board: Sequence[Row], goals: Sequence[Goal]) -> list[dict[str, Any]]:
+def table(board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> list[dict[str, Any]]:
     """Return the leaderboard's rows for people: the best first, and what varies between them."""
     paths, (first, *others) = varying(board), [goal.name for goal in goals]
     return [
@@ -109,13 +109,13 @@ def _rounded(value: float | None) -> float | str:
     return "" if value is None else float(f"{value:.5g}")
 
 
-def _interval(row: Row) -> str:
+def _interval(row: LeaderboardRow) -> str:
     if row.low is None or row.high is None:
         return ""
     return f"{row.low:.4g} to {row.high:.4g}"
 
 
-def write_table(folder: Path, board: Sequence[Row], goals: Sequence[Goal]) -> Path:
+def write_table(folder: Path, board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> Path:
     """Write the leaderboard as a table of MLflow's UI into `folder`; returns the file."""
     path = folder / TABLE
     write_bytes(path, table_json(table(board, goals)).encode())

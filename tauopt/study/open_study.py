@@ -18,7 +18,7 @@ from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.durable import check_name
 from tauopt.errors import UsageError, nearest
-from tauopt.study.provenance import Origin, differences, from_attributes
+from tauopt.study.provenance import Provenance, differences, from_attributes
 from tauopt.study.study_storage import is_shared
 from tauopt.study.suggest import Space, distribution
 
@@ -81,7 +81,7 @@ def start_study(
     storage: BaseStorage,
     name: str,
     *,
-    origin: Origin,
+    origin: Provenance,
     folder: Path,
     objective: Objective,
     starts: Sequence[Mapping[str, Scalar]],
@@ -135,7 +135,7 @@ def goals_of(study: optuna.Study) -> list[Goal]:
 
 
 def _write_attributes(
-    study: optuna.Study, origin: Origin, folder: Path, objective: Objective
+    study: optuna.Study, origin: Provenance, folder: Path, objective: Objective
 ) -> None:
     """Write what the study is made from; only what is not there yet, or was accepted."""
     known = study.user_attrs
@@ -151,7 +151,7 @@ def _write_attributes(
 
 
 def _check_unchanged(
-    study: optuna.Study, origin: Origin, folder: Path, *, accept_changes: bool
+    study: optuna.Study, origin: Provenance, folder: Path, *, accept_changes: bool
 ) -> None:
     attributes = study.user_attrs
     if accept_changes or UID not in attributes:

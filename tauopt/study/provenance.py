@@ -13,7 +13,7 @@ import tauopt
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """What went into a study; all but `commit` must stay the same for it to be continued."""
 
     experiment: str
@@ -36,13 +36,13 @@ class Origin:
         return {f"tauopt.{name}": value for name, value in asdict(self).items()}
 
 
-def from_attributes(attributes: Mapping[str, object]) -> Origin:
+def from_attributes(attributes: Mapping[str, object]) -> Provenance:
     """Return the origin that a study's attributes tell; unknown parts are empty."""
-    names = Origin.__dataclass_fields__
-    return Origin(**{name: str(attributes.get(f"tauopt.{name}", "")) for name in names})
+    names = Provenance.__dataclass_fields__
+    return Provenance(**{name: str(attributes.get(f"tauopt.{name}", "")) for name in names})
 
 
-def differences(before: Origin, now: Origin) -> list[str]:
+def differences(before: Provenance, now: Provenance) -> list[str]:
     """Say in lines what changed between two origins; empty if nothing did."""
     lines: list[str] = []
     if before.experiment != now.experiment:

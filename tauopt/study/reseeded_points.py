@@ -24,7 +24,7 @@ OF = "tauopt.seeds_of"
 
 
 @dataclass(frozen=True)
-class Repeats:
+class RepeatedPoints:
     """Points of a search to be trained again, one named as often as it is to be trained."""
 
     of: str
@@ -32,7 +32,7 @@ class Repeats:
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """The first objective of one point over several seeds, the first training left out."""
 
     number: int
@@ -99,7 +99,7 @@ def _in_turns(points: Sequence[Mapping[str, Scalar]]) -> list[Mapping[str, Scala
     return [points[place] for _, place in sorted(turns)]
 
 
-def spreads_of(study: optuna.Study) -> list[Spread]:
+def spreads_of(study: optuna.Study) -> list[SeedSpread]:
     """Return what came of a search's points on other seeds; nothing if none was tried."""
     name = name_of(study.study_name)
     if not has_study(study._storage, name):
@@ -108,7 +108,7 @@ def spreads_of(study: optuna.Study) -> list[Spread]:
     return spreads(study.get_trials(deepcopy=False), again.get_trials(deepcopy=False))
 
 
-def spreads(first: Iterable[FrozenTrial], again: Iterable[FrozenTrial]) -> list[Spread]:
+def spreads(first: Iterable[FrozenTrial], again: Iterable[FrozenTrial]) -> list[SeedSpread]:
     """Return what came of a search's points on other seeds, the largest mean first.
 
     Args:
@@ -126,12 +126,12 @@ def spreads(first: Iterable[FrozenTrial], again: Iterable[FrozenTrial]) -> list[
     return [_judged(spread, found[0]) for spread in found]
 
 
-def _spread(number: int, values: tuple[float, ...]) -> Spread:
+def _spread(number: int, values: tuple[float, ...]) -> SeedSpread:
     deviation = stdev(values) if len(values) > 1 else 0.0
-    return Spread(number, values, fmean(values), deviation, is_tied=False)
+    return SeedSpread(number, values, fmean(values), deviation, is_tied=False)
 
 
-def _judged(spread: Spread, best: Spread) -> Spread:
+def _judged(spread: SeedSpread, best: SeedSpread) -> SeedSpread:
     allowed = (spread.error**2 + best.error**2) ** 0.5
     is_tied = spread is best or best.mean - spread.mean <= allowed
-    return Spread(spread.number, spread.values, spread.mean, spread.deviation, is_tied=is_tied)
+    return SeedSpread(spread.number, spread.values, spread.mean, spread.deviation, is_tied=is_tied)

@@ -8,16 +8,16 @@ from typing import Literal
 
 from tauopt.config.source.yaml_source import Scalar
 
-Kind = Literal[
+EventKind = Literal[
     "started", "resumed", "report", "pruned", "complete", "failed", "retried", "duplicate", "note"
 ]
 
 
 @dataclass(frozen=True)
-class Event:
+class SearchEvent:
     """One thing that happened: to a trial, or to the search (`number` -1)."""
 
-    kind: Kind
+    kind: EventKind
     number: int = -1
     params: Mapping[str, Scalar] = field(default_factory=dict)
     value: float | None = None
@@ -29,14 +29,14 @@ class Event:
     """Of a complete trial: its other objectives, in the study's order."""
 
 
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[SearchEvent], None]
 
 
-def ignore(event: Event) -> None:
+def ignore(event: SearchEvent) -> None:
     """Listen to nothing: the default of the Python API."""
 
 
-def describe(event: Event) -> str:
+def describe(event: SearchEvent) -> str:
     """Say an event in a line."""
     trial = f"t{event.number:03d}" if event.number >= 0 else "search"
     values = () if event.value is None else (event.value, *event.others)

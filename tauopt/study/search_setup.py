@@ -17,23 +17,23 @@ from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.durable import write_bytes
 from tauopt.study.first_trials import starting_points
 from tauopt.study.open_study import start_study
-from tauopt.study.provenance import Origin
+from tauopt.study.provenance import Provenance
 from tauopt.study.pruners import make_pruner
-from tauopt.study.reseeded_points import OF, Repeats, enqueue_missing
+from tauopt.study.reseeded_points import OF, RepeatedPoints, enqueue_missing
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_runs import EXPERIMENT
-from tauopt.study.warm_trials import Warm, write_warm
+from tauopt.study.warm_trials import WarmStart, write_warm
 from tauopt.tracking.dataset_input import DatasetInput
 
 if TYPE_CHECKING:
-    from tauopt.study.hypermodel_space import OwnSpace
+    from tauopt.study.hypermodel_space import HyperModelSpace
 
 LOCK = "lock"
 """File of a search's folder that its driver holds."""
 
 
 @dataclass(frozen=True)
-class Order:
+class SearchSetup:
     """What is to be searched, and where."""
 
     name: str
@@ -42,7 +42,7 @@ class Order:
     file: ExperimentFile
     dataset: Path
     """Folder of the prepared dataset, absolute."""
-    origin: Origin
+    origin: Provenance
     reports: int
     """Reports of a trial that is never stopped."""
     resume: bool = False
@@ -50,9 +50,9 @@ class Order:
     resume_command: str = ""
     shown: DatasetInput | None = None
     """The dataset as MLflow shows it."""
-    repeats: Repeats | None = None
+    repeats: RepeatedPoints | None = None
     """Points to be trained again, instead of a search for new ones."""
-    warm: Warm | None = None
+    warm: WarmStart | None = None
     """What it takes over from an earlier search."""
 
     @property
@@ -66,21 +66,21 @@ def search_folder(output: Path, name: str) -> Path:
     return output / "searches" / name
 
 
-def own_space(order: Order) -> OwnSpace | None:
+def own_space(order: SearchSetup) -> HyperModelSpace | None:
     """Return what asks for the hyperparameters of a model of the user's own; None for ours."""
     if not isinstance(order.file.base.model, OwnModel):
         return None
-    from tauopt.study.hypermodel_space import OwnSpace
+    from tauopt.study.hypermodel_space import HyperModelSpace
 
     manifest = open_dataset(order.dataset).manifest
 
     def spec_of(experiment: Experiment) -> InputSpec:
         return input_spec(manifest, experiment.task, group_lengths(experiment.model))
 
-    return OwnSpace(order.file, spec_of)
+    return HyperModelSpace(order.file, spec_of)
 
 
-def study_of(order: Order, own: OwnSpace | None) -> optuna.Study:
+def study_of(order: SearchSetup, own: HyperModelSpace | None) -> optuna.Study:
     """Open or create the study of an order, and keep its experiment in the search's folder.
 
     Args:

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.study.forwarding_storage import ForwardingStorage
 
-Show = Callable[[list[FrozenTrial]], list[FrozenTrial]]
+ShowTrials = Callable[[list[FrozenTrial]], list[FrozenTrial]]
 
 
 def for_pruners(study: optuna.Study) -> optuna.Study:
@@ -42,17 +42,21 @@ def for_samplers(study: optuna.Study, history: Sequence[FrozenTrial] = ()) -> op
 
 
 def _seen(
-    study: optuna.Study, directions: Sequence[StudyDirection], show: Show, *, other: bool = False
+    study: optuna.Study,
+    directions: Sequence[StudyDirection],
+    show: ShowTrials,
+    *,
+    other: bool = False,
 ) -> optuna.Study:
     if len(study.directions) == 1 and not other:
         return study
-    storage = Seen(study._storage, study._study_id, directions=directions, show=show)
+    storage = StorageView(study._storage, study._study_id, directions=directions, show=show)
     return optuna.load_study(
         study_name=study.study_name, storage=storage, sampler=study.sampler, pruner=study.pruner
     )
 
 
-class Seen(ForwardingStorage):
+class StorageView(ForwardingStorage):
     """A storage that shows a study with other directions and trials; all writing goes through."""
 
     def __init__(
@@ -61,7 +65,7 @@ class Seen(ForwardingStorage):
         study_id: int,
         *,
         directions: Sequence[StudyDirection],
-        show: Show,
+        show: ShowTrials,
     ) -> None:
         super().__init__(storage)
         self._study_id = study_id

@@ -29,7 +29,7 @@ Space = Mapping[str, Range]
 """Path of a setting -> its range, each after the ranges that its `when` names."""
 
 
-class Suggests(Protocol):
+class SuggestingTrial(Protocol):
     """What is needed of an Optuna trial."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
@@ -52,7 +52,7 @@ def distribution(range_: Range) -> BaseDistribution:
     return kind(range_.low, range_.high, log=range_.log, step=range_.step)
 
 
-def suggest(trial: Suggests, space: Space) -> dict[str, Scalar]:
+def suggest(trial: SuggestingTrial, space: Space) -> dict[str, Scalar]:
     """Ask `trial` for a value of each active range, in the space's order.
 
     A trial that was cut short keeps the values it has; only what is missing is chosen.
@@ -64,7 +64,7 @@ def suggest(trial: Suggests, space: Space) -> dict[str, Scalar]:
     return values
 
 
-def suggest_one(trial: Suggests, path: str, range_: Range) -> Scalar:
+def suggest_one(trial: SuggestingTrial, path: str, range_: Range) -> Scalar:
     """Ask `trial` for a value of one range."""
     if isinstance(range_, ChoiceRange):
         return trial.suggest_categorical(path, range_.values)
@@ -132,7 +132,7 @@ def _draw(range_: Range, rng: np.random.Generator) -> Scalar:
     return range_.low + int(rng.integers(int(points(range_)))) * range_.step
 
 
-class Drawn:
+class DrawnTrial:
     """Stands for a trial, and draws each value by itself; keeps what it drew."""
 
     def __init__(self, rng: np.random.Generator) -> None:

@@ -17,7 +17,7 @@ PLAN = "trial.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkerPlan:
     """A trial as it is handed to a worker; a resumed trial has the one it began with."""
 
     number: int
@@ -36,7 +36,7 @@ def trial_folder(search: Path, number: int) -> Path:
     return search / f"t{number:03d}"
 
 
-def write_plan(folder: Path, plan: Plan) -> None:
+def write_plan(folder: Path, plan: WorkerPlan) -> None:
     """Write the plan of the trial in `folder`, made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {
@@ -51,7 +51,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
     write_json(folder / PLAN, content)
 
 
-def read_plan(folder: Path) -> Plan:
+def read_plan(folder: Path) -> WorkerPlan:
     """Read the plan of the trial in `folder`.
 
     Raises:
@@ -59,7 +59,7 @@ def read_plan(folder: Path) -> Plan:
     """
     try:
         content = json.loads((folder / PLAN).read_text())
-        return Plan(
+        return WorkerPlan(
             number=content["number"],
             name=content["name"],
             seed=content["seed"],

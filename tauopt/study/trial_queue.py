@@ -22,16 +22,16 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tauopt.config.settings.experiment import Search
 from tauopt.config.settings.ranges import is_active
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.study.cached_storage import Mirror
+from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import complete_decisions
 from tauopt.study.samplers import make_sampler
-from tauopt.study.search_events import Event, OnEvent, ignore
+from tauopt.study.search_events import OnEvent, SearchEvent, ignore
 from tauopt.study.storage_views import for_pruners, for_samplers
 from tauopt.study.study_storage import DATABASE_ERRORS, patient
 from tauopt.study.suggest import Space, all_points, is_finite, key, random_point, suggest
 
 if TYPE_CHECKING:
-    from tauopt.study.hypermodel_space import OwnSpace
+    from tauopt.study.hypermodel_space import HyperModelSpace
 
 DUPLICATE_OF = "duplicate_of"
 REASON = "reason"
@@ -54,7 +54,7 @@ class Proposal:
     resumed: bool
 
 
-class Trials:
+class TrialQueue:
     """Gives out trials and takes their reports, by number."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Trials:
         settings: Search,
         *,
         space: Space,
-        own: OwnSpace | None = None,
+        own: HyperModelSpace | None = None,
         repeats: bool = False,
         history: Sequence[FrozenTrial] = (),
         on_event: OnEvent = ignore,
@@ -79,7 +79,7 @@ class Trials:
             history: trials of an earlier search that the sampler learns from.
             on_event: is told of everything.
         """
-        self._mirror = Mirror(study)
+        self._mirror = CachedStorage(study)
         self.study = study = self._mirror.study
         self._proposing = for_samplers(study, history)
         self._judging = for_pruners(study)
@@ -160,7 +160,9 @@ class Trials:
             first = self._known.setdefault(key(params), trial.number)
             if first == trial.number or self._repeats:
                 self._duplicates_in_a_row = 0
-                self._on_event(Event("resumed" if orphan else "started", trial.number, params))
+                self._on_event(
+                    SearchEvent("resumed" if orphan else "started", trial.number, params)
+                )
                 return Proposal(trial.number, params, resumed=orphan is not None)
             self._follow(trial, first)
 
@@ -216,7 +218,7 @@ class Trials:
         if not self.exhausted and is_finite(self._space) and self._untried() is None:
             self.exhausted = True
             message = f"all {len(self._known)} points of the space are tried: nothing is left"
-            self._on_event(Event("note", message=message))
+            self._on_event(SearchEvent("note", message=message))
         return self.exhausted
 
     def _untried(self) -> dict[str, Scalar] | None:
@@ -233,7 +235,7 @@ class Trials:
         if point is not None:
             self.study.enqueue_trial(point)
 
-    def _enqueue_own(self, own: OwnSpace, rng: np.random.Generator) -> None:
+    def _enqueue_own(self, own: HyperModelSpace, rng: np.random.Generator) -> None:
         drawn = (own.drawn(rng) for _ in range(_OWN_DRAWS))
         point = next((study for real, study in drawn if key(real) not in self._known), None)
         if point is not None:
@@ -241,7 +243,7 @@ class Trials:
         else:
             self.exhausted = True
             message = f"the last {_OWN_DRAWS} random points were tried before: nothing is left"
-            self._on_event(Event("note", message=message))
+            self._on_event(SearchEvent("note", message=message))
 
     def _follow(self, trial: Trial, first: int) -> None:
         """Let `trial` end as the equal trial `first` ended, or will."""
@@ -249,7 +251,7 @@ class Trials:
             trial.set_user_attr(DUPLICATE_OF, first)
             self._asked -= 1
         self._duplicates_in_a_row += 1
-        self._on_event(Event("duplicate", trial.number, message=f"equal to t{first:03d}"))
+        self._on_event(SearchEvent("duplicate", trial.number, message=f"equal to t{first:03d}"))
         if first in self._live or first in self._orphans:
             self._followers.setdefault(first, []).append(trial)
         else:
@@ -298,7 +300,9 @@ class Trials:
         return bool(self._judging.pruner.prune(self._judging, frozen))
 
     def _tell_report(self, number: int, step: int, value: float, candidates_seen: int) -> None:
-        event = Event("report", number, value=value, report=step, candidates_seen=candidates_seen)
+        event = SearchEvent(
+            "report", number, value=value, report=step, candidates_seen=candidates_seen
+        )
         self._on_event(event)
 
     def complete(
@@ -329,7 +333,9 @@ class Trials:
         self._tell_report(number, step, value, candidates_seen)
         self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
-        self._on_event(Event("complete", number, value=best, report=step, others=tuple(others)))
+        self._on_event(
+            SearchEvent("complete", number, value=best, report=step, others=tuple(others))
+        )
 
     def prune(self, number: int) -> None:
         """End a trial that was stopped because it fell behind."""
@@ -340,7 +346,7 @@ class Trials:
     def _tell_pruned(self, trial: FrozenTrial) -> None:
         reports = trial.intermediate_values
         value, last = max(reports.values()), max(reports)
-        self._on_event(Event("pruned", trial.number, value=value, report=last))
+        self._on_event(SearchEvent("pruned", trial.number, value=value, report=last))
 
     def fail(self, number: int, reason: str, *, traceback: str = "") -> None:
         """End a trial that failed; it is never best, and the sampler does not learn from it."""
@@ -351,12 +357,12 @@ class Trials:
         self._end(number, TrialState.FAIL)
         self.failures_in_a_row += 1
         self.first_failure = self.first_failure or traceback or reason
-        self._on_event(Event("failed", number, message=reason))
+        self._on_event(SearchEvent("failed", number, message=reason))
 
     def retry(self, number: int, reason: str) -> None:
         """Take a trial back whose worker died; it is the next to be given out."""
         self._orphans[number] = self._live.pop(number)._trial_id
-        self._on_event(Event("retried", number, message=reason))
+        self._on_event(SearchEvent("retried", number, message=reason))
 
     def gives_up(self) -> bool:
         """Say whether so many trials failed in a row that the search ends."""

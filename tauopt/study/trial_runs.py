@@ -19,8 +19,8 @@ from tauopt.study.trial_plan import trial_folder
 from tauopt.study.trial_queue import DUPLICATE_OF, REASON
 from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.markdown_notes import table_tag
-from tauopt.tracking.replay import SHIPPED, Child, read_wanted
-from tauopt.tracking.runs import NOTE, State
+from tauopt.tracking.replay import SHIPPED, ChildRun, read_wanted
+from tauopt.tracking.runs import NOTE, RunState
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
@@ -44,7 +44,7 @@ _STATES: Mapping[TrialState, Any] = {
 
 
 @dataclass(frozen=True)
-class Names:
+class RunNames:
     """How the runs of a search are called."""
 
     search: str
@@ -72,14 +72,14 @@ def delivered_run_id(folder: Path) -> str:
         return ""
 
 
-class Runs:
+class TrialRuns:
     """The runs of one search."""
 
     def __init__(
         self,
         client: MlflowClient,
         folder: Path,
-        names: Names,
+        names: RunNames,
         *,
         parent_id: str,
         dataset: DatasetInput | None = None,
@@ -105,7 +105,7 @@ class Runs:
 
     def begin(self, number: int, params: Mapping[str, Any], *, note: str = "") -> None:
         """Open the run of a trial with these parameters, or take it up again."""
-        child = Child(
+        child = ChildRun(
             parent=self.parent_id,
             name=self.names.trial(number, params),
             uid=self.names.trial_uid(number),
@@ -142,7 +142,7 @@ class Runs:
 
     def close(
         self,
-        state: State,
+        state: RunState,
         *,
         reason: str,
         note: str,
@@ -163,7 +163,7 @@ class Runs:
         Returns:
             What could not be delivered yet, in words; empty if nothing.
         """
-        cut: State = "KILLED" if state in ("FAIL", "KILLED") else "STOPPED"
+        cut: RunState = "KILLED" if state in ("FAIL", "KILLED") else "STOPPED"
         for number in sorted(self._running):
             self._shipper.finish(self.names.trial_uid(number), cut, reason)
         for file in files:

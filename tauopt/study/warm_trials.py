@@ -41,7 +41,7 @@ _DEFINING = ("task", "model", "training", "objective")
 
 
 @dataclass(frozen=True)
-class Past:
+class EarlierTrial:
     """A trial of the earlier search as one of the new space."""
 
     params: Mapping[str, Scalar]
@@ -56,7 +56,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Warm:
+class WarmStart:
     """What a search begins with."""
 
     of: str
@@ -64,7 +64,7 @@ class Warm:
     """Tried first, the best one first."""
     numbers: tuple[int, ...] = ()
     """Of the trials of these points in the earlier search."""
-    history: tuple[Past, ...] = ()
+    history: tuple[EarlierTrial, ...] = ()
     """What the sampler learns from."""
     notes: tuple[str, ...] = ()
     """What was changed or left out, in words."""
@@ -98,7 +98,7 @@ def warm_start(
     *,
     same_data: bool,
     same_method: bool,
-) -> Warm:
+) -> WarmStart:
     """Say what a search takes over from an earlier one.
 
     Args:
@@ -120,7 +120,7 @@ def warm_start(
     exact = [one for one in fitted if not one.changes]
     reasons = list(_why_not(same_data, same_goals, same_method))
     best = _best(fitted)
-    return Warm(
+    return WarmStart(
         of=of,
         points=tuple(one.point for one in best),
         numbers=tuple(one.trial.number for one in best),
@@ -248,14 +248,14 @@ def _best(fitted: Sequence[_Fitted]) -> list[_Fitted]:
     return list(different.values())[:POINTS]
 
 
-def _past(one: _Fitted) -> Past:
+def _past(one: _Fitted) -> EarlierTrial:
     trial = one.trial
     kinds = {
         name: distribution_to_json(trial.distributions[name])
         for name in one.point
         if name.startswith(HYPERPARAMETERS)
     }
-    return Past(
+    return EarlierTrial(
         params=one.point,
         state=trial.state.name,
         values=trial.values,
@@ -265,7 +265,7 @@ def _past(one: _Fitted) -> Past:
     )
 
 
-def frozen(warm: Warm, space: Space) -> list[FrozenTrial]:
+def frozen(warm: WarmStart, space: Space) -> list[FrozenTrial]:
     """Return the history as trials of the new space, with numbers below zero."""
     found = []
     for number, past in enumerate(warm.history, start=1):
@@ -287,13 +287,13 @@ def frozen(warm: Warm, space: Space) -> list[FrozenTrial]:
     return found
 
 
-def write_warm(folder: Path, warm: Warm) -> None:
+def write_warm(folder: Path, warm: WarmStart) -> None:
     """Keep in a search's folder what it began with."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE, asdict(warm))
 
 
-def read_warm(folder: Path) -> Warm | None:
+def read_warm(folder: Path) -> WarmStart | None:
     """Return what a search began with; None if it began afresh.
 
     Raises:
@@ -305,7 +305,7 @@ def read_warm(folder: Path) -> Warm | None:
     try:
         content = json.loads(path.read_text())
         history = [
-            Past(
+            EarlierTrial(
                 params=past["params"],
                 state=past["state"],
                 values=past["values"],
@@ -315,7 +315,7 @@ def read_warm(folder: Path) -> Warm | None:
             )
             for past in content["history"]
         ]
-        return Warm(
+        return WarmStart(
             of=content["of"],
             points=tuple(content["points"]),
             numbers=tuple(content.get("numbers", ())),

@@ -36,7 +36,7 @@ _LOCK = ".mlflow-alias.lock"
 
 
 @dataclass(frozen=True)
-class Entry:
+class VersionEntry:
     """What becomes a version.
 
     Attributes:
@@ -64,7 +64,7 @@ class Entry:
     beside: Mapping[str, str] = field(default_factory=dict)
 
 
-def register(client: MlflowClient, name: str, entry: Entry) -> Any:
+def register(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
     """Make a model file the version of a registered model.
 
     Args:
@@ -230,7 +230,7 @@ def _make_model(client: MlflowClient, name: str) -> None:
             raise
 
 
-def _make_version(client: MlflowClient, name: str, entry: Entry) -> None:
+def _make_version(client: MlflowClient, name: str, entry: VersionEntry) -> None:
     if versions(client, name, entry.sha256):
         return
     logged = _ready_model(client, name, entry)
@@ -262,7 +262,7 @@ def _only_version(client: MlflowClient, name: str, sha256: str) -> Any:
     return first
 
 
-def _ready_model(client: MlflowClient, name: str, entry: Entry) -> Any:
+def _ready_model(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
     """Return the logged model of this digest, whole: an earlier one, or a new one."""
     from mlflow.entities import LoggedModelOutput
 
@@ -318,7 +318,7 @@ def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) 
     Args:
         client: from `connect`.
         version: `ModelVersion`, made by `register`.
-        beside: as in `Entry`.
+        beside: as in `VersionEntry`.
     Raises:
         DataError: another program made the version.
         ServiceError: the registry does not answer.

@@ -39,7 +39,7 @@ MODEL_PATH = "tauopt.model_path"
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildRun:
     """A trial's run that may not exist yet; arguments as of `runs.open_child`."""
 
     parent: str
@@ -51,12 +51,12 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRun:
     """What the driver wants of a run: `run.json`."""
 
     uid: str
     run_id: str = ""
-    child: Child | None = None
+    child: ChildRun | None = None
     state: str = "RUNNING"
     reason: str = ""
     began_ms: int = 0
@@ -64,7 +64,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Position:
+class ShippedPosition:
     """How far the shipper has come: `shipped.json`."""
 
     run_id: str = ""
@@ -78,14 +78,14 @@ class Position:
 class Replay:
     """Brings one folder's records and state to its run."""
 
-    def __init__(self, folder: Path, wanted: Wanted) -> None:
+    def __init__(self, folder: Path, wanted: WantedRun) -> None:
         self.folder = folder
         self.wanted = wanted
         self.lost = ""
         """Why the run can't take records any more (deleted in MLflow); empty as long as it can."""
         self._position = _read_position(folder)
         if wanted.run_id and wanted.run_id != self._position.run_id:
-            self._position = Position(run_id=wanted.run_id)
+            self._position = ShippedPosition(run_id=wanted.run_id)
         self._points: set[tuple[str, int]] = set()
         self._params: dict[str, str] = {}
         for record in read_records(folder):
@@ -291,13 +291,13 @@ def _batches(records: Sequence[Record]) -> list[list[Record]]:
     return groups
 
 
-def write_wanted(folder: Path, wanted: Wanted) -> None:
+def write_wanted(folder: Path, wanted: WantedRun) -> None:
     """Note in `folder` what its run shall be."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RUN, asdict(wanted))
 
 
-def read_wanted(folder: Path) -> Wanted | None:
+def read_wanted(folder: Path) -> WantedRun | None:
     """Read what the run of `folder` shall be; None if nobody said so yet.
 
     Raises:
@@ -308,21 +308,21 @@ def read_wanted(folder: Path) -> Wanted | None:
         child = raw.pop("child")
         if child and child["dataset"]:
             child["dataset"] = DatasetInput(**child["dataset"])
-        return Wanted(**raw, child=Child(**child) if child else None)
+        return WantedRun(**raw, child=ChildRun(**child) if child else None)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptError(f"{folder / RUN}: expected a run's note, got {error}") from error
 
 
-def _read_position(folder: Path) -> Position:
+def _read_position(folder: Path) -> ShippedPosition:
     try:
-        return Position(**json.loads((folder / SHIPPED).read_text()))
+        return ShippedPosition(**json.loads((folder / SHIPPED).read_text()))
     except FileNotFoundError:
-        return Position()
+        return ShippedPosition()
     except (ValueError, TypeError):
         log.warning("%s is damaged: records are brought again, which changes nothing", folder)
-        return Position()
+        return ShippedPosition()
 
 
 def now_ms() -> int:

@@ -22,7 +22,7 @@ from tauopt.tracking.mlflow_limits import clean
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "KILLED", "STOPPED"]
+RunState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "KILLED", "STOPPED"]
 STATUS: Mapping[str, str] = {
     "RUNNING": "RUNNING",
     "COMPLETE": "FINISHED",
@@ -180,7 +180,7 @@ def finish(
     client: MlflowClient,
     run_id: str,
     *,
-    state: State,
+    state: RunState,
     reason: str = "",
     time_ms: int | None = None,
 ) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tauopt.tracking.replay import Child, Replay, Wanted, now_ms, read_wanted, write_wanted
-from tauopt.tracking.runs import State
+from tauopt.tracking.replay import ChildRun, Replay, WantedRun, now_ms, read_wanted, write_wanted
+from tauopt.tracking.runs import RunState
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,7 +70,7 @@ class Shipper:
         self._thread = threading.Thread(target=self._work, name="tauopt-shipper", daemon=True)
         self._thread.start()
 
-    def watch(self, uid: str, folder: Path, run: str | Child) -> None:
+    def watch(self, uid: str, folder: Path, run: str | ChildRun) -> None:
         """Bring the records in `folder` to a run from now on; returns at once.
 
         Watching a run that had ended says that it runs again.
@@ -78,13 +78,13 @@ class Shipper:
         Args:
             uid: the run's unique id, the same after a resume.
             folder: with the spool; `run.json` and `shipped.json` are written there.
-            run: run id, or the `Child` to find or create when MLflow answers.
+            run: run id, or the `ChildRun` to find or create when MLflow answers.
         Raises:
             OSError: the folder can't be written.
         """
         known = read_wanted(Path(folder))
         now = now_ms()
-        wanted = Wanted(
+        wanted = WantedRun(
             uid=uid,
             run_id=run if isinstance(run, str) else "",
             child=None if isinstance(run, str) else run,
@@ -100,7 +100,7 @@ class Shipper:
         if wanted is not None and wanted.uid not in self._replays:
             self._add(Path(folder), wanted)
 
-    def finish(self, uid: str, state: State, reason: str = "") -> None:
+    def finish(self, uid: str, state: RunState, reason: str = "") -> None:
         """Give a watched run its end once all its records are there; returns at once.
 
         Call it when the trial writes no more. The state survives a kill of the driver.
@@ -164,7 +164,7 @@ class Shipper:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _add(self, folder: Path, wanted: Wanted) -> None:
+    def _add(self, folder: Path, wanted: WantedRun) -> None:
         with self._lock:
             known = self._replays.get(wanted.uid)
             if known is not None and known.folder == folder and not known.lost:

@@ -31,7 +31,7 @@ from tauopt.errors import DataError
 SPOOL = "records.jsonl"
 """Name of the spool in the folder of its run."""
 
-Kind = Literal["start", "tags", "metrics", "artifact"]
+RecordKind = Literal["start", "tags", "metrics", "artifact"]
 _KINDS = ("start", "tags", "metrics", "artifact")
 
 
@@ -43,7 +43,7 @@ class Record:
     """1, 2, ... in the order of writing; the order that counts, whatever the clock does."""
     time_ms: int
     """UTC, milliseconds since 1970, when it was recorded."""
-    kind: Kind
+    kind: RecordKind
     end: int
     """Offset in bytes of the next record in the spool."""
     step: int = 0

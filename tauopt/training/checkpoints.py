@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = CHECKPOINTS
 KEPT = 2
-Arrays = Sequence[npt.NDArray[Any]]
+WeightArrays = Sequence[npt.NDArray[Any]]
 _NAME = re.compile(r"(\d{8})\.checkpoint")
 _HEADER = "tauopt-checkpoint-1 "
 
@@ -43,7 +43,7 @@ class Checkpoint:
     """
 
     state: Mapping[str, Any]
-    arrays: Mapping[str, Arrays]
+    arrays: Mapping[str, WeightArrays]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:

@@ -19,14 +19,14 @@ LOOK_EVERY = 50
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FitSummary:
     """What a call of `fit` did: batches trained on, and their mean loss."""
 
     batches: int
     loss: float
 
 
-def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) -> Stretch:
+def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) -> FitSummary:
     """Train on a dataset until it ends or `should_stop` says so, after whole batches.
 
     Raises:
@@ -48,7 +48,7 @@ def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) 
         raise TrialFailed(
             f"training.jit_compile: XLA can't compile this network; {error.message.splitlines()[0]}"
         ) from error
-    return Stretch(watch.batches, watch.loss)
+    return FitSummary(watch.batches, watch.loss)
 
 
 class _Watch(keras.callbacks.Callback):

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tauopt.config.settings.objective import CostName
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.training.prediction import Predictor
 
 WARM_UP = 5
@@ -40,7 +40,7 @@ def latencies(
     inputs: Mapping[str, npt.NDArray[Any]],
     *,
     predictor: Predictor | None = None,
-) -> dict[str, Measured]:
+) -> dict[str, Estimate]:
     """Measure the latencies among some costs; the network runs on the processor, never on a GPU.
 
     Args:
@@ -74,7 +74,7 @@ def _first(inputs: Mapping[str, npt.NDArray[Any]], candidates: int) -> dict[str,
     return {name: x[np.arange(candidates) % len(x)] for name, x in inputs.items()}
 
 
-def latency(call: Callable[[], object], *, candidates: int) -> Measured:
+def latency(call: Callable[[], object], *, candidates: int) -> Estimate:
     """Return the microseconds that a call takes for each of its candidates.
 
     Args:
@@ -89,7 +89,7 @@ def latency(call: Callable[[], object], *, candidates: int) -> Measured:
         seconds = np.array(_repeated(call))
     low, value, high = np.quantile(seconds, (_ONE_SIGMA[0], 0.5, _ONE_SIGMA[1]))
     unit = 1e6 / candidates
-    return Measured(float(value * unit), float(low * unit), float(high * unit))
+    return Estimate(float(value * unit), float(low * unit), float(high * unit))
 
 
 def _repeated(call: Callable[[], object]) -> list[float]:

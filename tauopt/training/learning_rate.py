@@ -19,7 +19,7 @@ START = 1 / 25
 """Where `one_cycle` begins, as a fraction of its peak; as in PyTorch and fastai."""
 
 
-class Pace:
+class LearningRate:
     """Sets an optimizer's learning rate, batch by batch, as a schedule says.
 
     A batch is trained at the rate of its middle: whatever the size of batches, neither the first

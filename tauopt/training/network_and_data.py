@@ -21,22 +21,22 @@ from tauopt.dataset.prepared_dataset import PreparedDataset
 from tauopt.errors import DataError
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.build_model import build_trainable
-from tauopt.models.hypermodel.compiled_model import Compiled
+from tauopt.models.hypermodel.compiled_model import CompiledBy
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.tf_dataset import feed
 from tauopt.training.averages import Averages
-from tauopt.training.checkpoints import Arrays
-from tauopt.training.learning_rate import Pace, has_pace
+from tauopt.training.checkpoints import WeightArrays
+from tauopt.training.learning_rate import LearningRate, has_pace
 from tauopt.training.losses import keras_loss, mean_loss
 from tauopt.training.optimizers import make_optimizer
 from tauopt.training.precision import precision_of, twin
 from tauopt.training.prediction import BATCH_SIZE, Predictor
 from tauopt.training.rungs import Segment
-from tauopt.training.train_step import Trainee
+from tauopt.training.train_step import TrainStepModel
 
 
 @dataclass(frozen=True)
-class Data:
+class TrialData:
     """A prepared dataset as one task sees it; the test split stays sealed.
 
     Attributes:
@@ -129,7 +129,7 @@ class Data:
             columns=columns,
         )
 
-    def loss(self, predictions: Predictions, *, own: Compiled | None = None) -> float:
+    def loss(self, predictions: Predictions, *, own: CompiledBy | None = None) -> float:
         """Return the loss on the validation split, weighted as in training.
 
         Args:
@@ -152,7 +152,7 @@ class Data:
         )
 
 
-class Machine:
+class Trainer:
     """A network, and what trains it: its trainee, which shares its weights, and an optimizer.
 
     What is saved is the network alone, what is fitted the trainee. Where they compute differently
@@ -184,11 +184,11 @@ class Machine:
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
         loss = self.own.loss if self.own else keras_loss(training, spec=spec)
         output = self.own.output_of(self._trained) if self.own else self._trained.output
-        self.trainee = Trainee(self._trained.input, output, name="trainee")
+        self.trainee = TrainStepModel(self._trained.input, output, name="trainee")
         self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=training.jit_compile)
         self.optimizer.build(self.trainee.trainable_variables)
         if has_pace(training):
-            self.trainee.pace = Pace(training, self.optimizer, total=candidates)
+            self.trainee.pace = LearningRate(training, self.optimizer, total=candidates)
         judged = list(self._trained.variables)
         if training.ema:
             self.trainee.averages = Averages(judged, momentum=training.ema)
@@ -196,7 +196,7 @@ class Machine:
         self._judged = judged
         self.predictor = Predictor(self.network, weights=judged)
 
-    def predict(self, data: Data, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
+    def predict(self, data: TrialData, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
         """Return probabilities of the validation split, (candidate, class)."""
         candidates = kept(data.dataset.validation, data.label_map)
         return self.predictor(data.validation(), candidates=candidates, alive=alive)
@@ -212,20 +212,20 @@ class Machine:
             self.trainee.pace.scale(factor)
         self.optimizer.learning_rate = self.learning_rate * factor
 
-    def judged_weights(self) -> Arrays:
+    def judged_weights(self) -> WeightArrays:
         """Return copies of the weights that `predict` takes, in the order of the network's."""
         return values(self._judged)
 
-    def adopt(self, weights: Arrays) -> None:
+    def adopt(self, weights: WeightArrays) -> None:
         """Make the network, as it is judged and saved, one of these weights; training is over."""
         assign(self.network.variables, weights)
         assign(self._judged, weights)
 
-    def arrays(self) -> dict[str, Arrays]:
+    def arrays(self) -> dict[str, WeightArrays]:
         """Return copies of all that training changes: weights, seeds of dropout, optimizer."""
         return {purpose: values(variables) for purpose, variables in self._changing().items()}
 
-    def restore(self, arrays: dict[str, Arrays]) -> None:
+    def restore(self, arrays: dict[str, WeightArrays]) -> None:
         """Take what `arrays` returned."""
         for purpose, variables in self._changing().items():
             assign(variables, arrays.get(purpose, []))
@@ -245,7 +245,7 @@ def values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
     return [np.array(variable.numpy()) for variable in variables]
 
 
-def assign(variables: Sequence[Any], arrays: Arrays) -> None:
+def assign(variables: Sequence[Any], arrays: WeightArrays) -> None:
     """Set Keras variables; as many arrays, of the same shapes."""
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

@@ -8,13 +8,13 @@ import keras
 import tensorflow as tf
 
 from tauopt.training.averages import Averages
-from tauopt.training.learning_rate import Pace
+from tauopt.training.learning_rate import LearningRate
 
 
-class Trainee(keras.Model):
+class TrainStepModel(keras.Model):
     """A network whose steps keep a pace and average the weights."""
 
-    pace: Pace | None = None
+    pace: LearningRate | None = None
     averages: Averages | None = None
 
     def train_step(self, data: Any) -> Any:

@@ -15,20 +15,20 @@ import numpy.typing as npt
 from tauopt import durable
 from tauopt.config.settings.objective import parse_cost, parse_objective
 from tauopt.errors import Interrupted, TrialFailed
-from tauopt.figures.figure_style import Sample
-from tauopt.metrics.estimate import Measured
+from tauopt.figures.figure_style import SampleLabel
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.prepare.direct_streaming import open_dataset
 from tauopt.training import trial_results
-from tauopt.training.checkpoints import Arrays, Checkpoint, load_checkpoint, save_checkpoint
+from tauopt.training.checkpoints import Checkpoint, WeightArrays, load_checkpoint, save_checkpoint
 from tauopt.training.device_setup import limit_devices
 from tauopt.training.early_stopping import is_lower, on_plateau, stops
 from tauopt.training.fit_segment import fit
 from tauopt.training.latency import latencies
-from tauopt.training.network_and_data import Data, Machine
+from tauopt.training.network_and_data import Trainer, TrialData
 from tauopt.training.rungs import Rungs
-from tauopt.training.trial_protocols import Report, Tracker, TrialPlan
-from tauopt.training.trial_state import METHOD, METHOD_KEY, State, check_same, identity
+from tauopt.training.trial_protocols import Tracker, TrialPlan, TrialReport
+from tauopt.training.trial_state import METHOD, METHOD_KEY, TrainingState, check_same, identity
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run_trial(
     tracker: Tracker,
     stop: Callable[[], bool] = _never,
     after: int | None = None,
-) -> Generator[Report, None, None]:
+) -> Generator[TrialReport, None, None]:
     """Train and evaluate one trial, report by report.
 
     A report is yielded when its checkpoint is on disk. A trial whose folder holds a checkpoint
@@ -91,7 +91,7 @@ class _Trial:
         self.training = plan.experiment.training
         self.objective = plan.experiment.objective
         self.name = parse_objective(self.objective.first)
-        self.data = Data(open_dataset(plan.dataset), plan.experiment, plan.seed)
+        self.data = TrialData(open_dataset(plan.dataset), plan.experiment, plan.seed)
         _ = self.data.class_weights  # data that can't be learned is refused before the network
         self.rungs = Rungs.of(self.training, candidates=self.data.candidates)
         plan.folder.mkdir(parents=True, exist_ok=True)
@@ -99,18 +99,18 @@ class _Trial:
         self.identity = identity(plan, dataset_digest=self.data.dataset.digest)
         if checkpoint is not None:
             check_same(self.identity, checkpoint.state["identity"], folder=plan.folder)
-        self.machine = Machine(
+        self.machine = Trainer(
             self.data.spec, plan.experiment, seed=plan.seed, candidates=self.rungs.total
         )
-        self.state = State(target=self.rungs.next(0))
-        self.best_weights: Arrays = []
+        self.state = TrainingState(target=self.rungs.next(0))
+        self.best_weights: WeightArrays = []
         self.best_probabilities: npt.NDArray[np.float32] | None = None
         tracker.start(params=plan.params, tags=plan.tags)
         if checkpoint is not None:
             self._restore(checkpoint)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self.state = State.from_json(dict(checkpoint.state["training"]))
+        self.state = TrainingState.from_json(dict(checkpoint.state["training"]))
         arrays = dict(checkpoint.arrays)
         self.best_weights = arrays.pop("best", [])
         now, then = self.machine.precision, checkpoint.state["precision"]
@@ -225,10 +225,10 @@ class _Trial:
         """Tell whether this is the report that says `done`."""
         return bool(self.state.ended) and entry is self.state.history[-1]
 
-    def report(self, entry: dict[str, float], *, done: bool) -> Report:
+    def report(self, entry: dict[str, float], *, done: bool) -> TrialReport:
         """Return a report from the history."""
         known = [e[str(self.name)] for e in self.state.history if e["number"] <= entry["number"]]
-        return Report(
+        return TrialReport(
             number=int(entry["number"]),
             candidates_seen=int(entry["candidates_seen"]),
             metrics=_metrics(entry),
@@ -250,11 +250,11 @@ class _Trial:
             probabilities = self.best_probabilities
             if probabilities is None:
                 probabilities = self.machine.predict(self.data, alive=self._heed)
-            judged = trial_results.Judged(
+            judged = trial_results.BestModelOutput(
                 self.data.predictions(probabilities),
                 objectives=[parse_objective(name) for name in self.objective.maximize],
                 latencies=self._latencies(),
-                sample=Sample.of(self.plan.experiment.data, "validation split"),
+                sample=SampleLabel.of(self.plan.experiment.data, "validation split"),
                 history=self.state.history,
             )
             result = trial_results.write_results(
@@ -263,7 +263,7 @@ class _Trial:
         trial_results.record_results(self.tracker, folder, result, step=self.state.seen)
         return tuple(trial_results.value_of(result, name) for name, _ in self.objective.goals[1:])
 
-    def _latencies(self) -> dict[str, Measured]:
+    def _latencies(self) -> dict[str, Estimate]:
         """Measure the latencies that are objectives, on candidates of the validation split."""
         machine, costs = self.machine, [parse_cost(name) for name in self.objective.minimize]
         if all(cost.quantity != "latency_us" for cost in costs):

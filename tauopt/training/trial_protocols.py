@@ -49,7 +49,7 @@ class TrialPlan:
 
 
 @dataclass(frozen=True)
-class Report:
+class TrialReport:
     """How a trial stands at a rung.
 
     Attributes:

@@ -15,9 +15,9 @@ import keras
 
 from tauopt import durable
 from tauopt.config.settings.objective import ObjectiveName
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.trial_figure_set import write_figures
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
@@ -28,7 +28,7 @@ from tauopt.training.trial_protocols import Tracker
 
 
 @dataclass(frozen=True)
-class Judged:
+class BestModelOutput:
     """The best model's output on the validation split, and what it is measured by.
 
     Attributes:
@@ -41,11 +41,11 @@ class Judged:
 
     predictions: Predictions
     objectives: Sequence[ObjectiveName]
-    latencies: Mapping[str, Measured]
-    sample: Sample
+    latencies: Mapping[str, Estimate]
+    sample: SampleLabel
     history: Sequence[Mapping[str, float]]
 
-    def numbers(self) -> dict[str, Measured]:
+    def numbers(self) -> dict[str, Estimate]:
         """Return the standard numbers and the objectives."""
         numbers = summary(self.predictions)
         for name in self.objectives:
@@ -55,7 +55,7 @@ class Judged:
 
 
 def write_results(
-    folder: Path, network: keras.Model, judged: Judged, *, facts: Mapping[str, Any]
+    folder: Path, network: keras.Model, judged: BestModelOutput, *, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write the best model, its predictions, figures, and last `result.json`; return its content.
 

@@ -20,7 +20,7 @@ METHOD_KEY = "training_method"
 
 
 @dataclass
-class State:
+class TrainingState:
     """Where a training stands; what a checkpoint keeps beside the weights.
 
     Attributes:
@@ -51,7 +51,7 @@ class State:
     ended: str = ""
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> State:
+    def from_json(cls, content: dict[str, Any]) -> TrainingState:
         """Return the state that `asdict` wrote."""
         content = {f.name: content[f.name] for f in fields(cls)}
         return cls(

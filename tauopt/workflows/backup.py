@@ -33,7 +33,7 @@ _PASSING = (".tmp", "-journal", "-wal", "-shm")
 
 
 @dataclass(frozen=True)
-class Saved:
+class BackupResult:
     """A backup that was made, or brought back."""
 
     folder: Path
@@ -43,7 +43,9 @@ class Saved:
     """The output folder that it is of, or was brought back to."""
 
 
-def backup(to: Path, *, output: Path | None = None, progress: Progress | None = None) -> Saved:
+def backup(
+    to: Path, *, output: Path | None = None, progress: Progress | None = None
+) -> BackupResult:
     """Copy studies, records, MLflow's runs and registry, and artifacts into a new folder.
 
     Args:
@@ -73,10 +75,12 @@ def backup(to: Path, *, output: Path | None = None, progress: Progress | None = 
         size = sum(path.stat().st_size for path in _files(copy))
         record = {"tauopt": tauopt.__version__, "made": moment.isoformat(), "output": str(place)}
         write_json(copy / MANIFEST, {**record, "files": files})
-    return Saved(folder, len(files), size, place)
+    return BackupResult(folder, len(files), size, place)
 
 
-def restore(folder: Path, *, output: Path | None = None, progress: Progress | None = None) -> Saved:
+def restore(
+    folder: Path, *, output: Path | None = None, progress: Progress | None = None
+) -> BackupResult:
     """Bring a backup back into an output folder that is not there yet, whole or not at all.
 
     MLflow's addresses of artifacts are made those of the new place.
@@ -106,7 +110,7 @@ def restore(folder: Path, *, output: Path | None = None, progress: Progress | No
         if (made / "mlflow.db").exists():
             move_addresses(made / "mlflow.db", Path(record["output"]), place)
     size = sum(path.stat().st_size for path in _files(folder))
-    return Saved(folder, len(record["files"]), size, place)
+    return BackupResult(folder, len(record["files"]), size, place)
 
 
 def _check_embedded() -> None:
@@ -179,6 +183,6 @@ def _check(folder: Path, files: dict[str, str]) -> None:
         )
 
 
-def as_json(saved: Saved) -> dict[str, Any]:
+def as_json(saved: BackupResult) -> dict[str, Any]:
     """Return a backup as plain values."""
     return {key: str(v) if isinstance(v, Path) else v for key, v in asdict(saved).items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
-from tauopt.evaluation.comparison_report import Compared, report
+from tauopt.evaluation.comparison_report import ComparisonReport, report
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.evaluation_sources import (
     check_efficiencies,
@@ -37,7 +37,7 @@ def compare(
     output: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> Compared:
+) -> ComparisonReport:
     """Compare trials on the sealed test split of the dataset that all were trained on.
 
     Args:
@@ -97,14 +97,14 @@ def _compared(
     folder: Path,
     cache: Path | None,
     progress: Progress,
-) -> Compared:
+) -> ComparisonReport:
     import numpy as np
 
     from tauopt.errors import DataError
     from tauopt.evaluation.run_trials import check_same_data, contenders_of, differences
-    from tauopt.evaluation.split_candidates import OfSplit
+    from tauopt.evaluation.split_candidates import SplitCandidates
     from tauopt.evaluation.training_history import history
-    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.figure_style import SampleLabel
     from tauopt.figures.performance.comparison_figures import EFFICIENCY, pages
     from tauopt.figures.save_figure import save_book
     from tauopt.metrics.standard_metrics import EFFICIENCIES
@@ -116,12 +116,12 @@ def _compared(
     if dataset is None:
         raise DataError(f"the dataset of {first.name} is gone")
     opener = f"compare {', '.join(trial.run_id or trial.name for trial in trials.values())}"
-    candidates = OfSplit(dataset, dataset.sealed_test(opened_by=opener))
+    candidates = SplitCandidates(dataset, dataset.sealed_test(opened_by=opener))
     contenders = contenders_of(trials, candidates, progress=progress)
     rng = np.random.default_rng(_SEED)
     progress.say("measuring")
     numbers = measured(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
-    sample = Sample.of(first.experiment.data, candidates.told)
+    sample = SampleLabel.of(first.experiment.data, candidates.told)
     progress.say("drawing")
     drawn = pages(
         contenders,
@@ -134,7 +134,7 @@ def _compared(
     files = save_book(drawn, folder, name="figures")
     judged = contenders[0].predictions
     signal = int(judged.is_signal.sum())
-    result = Compared(
+    result = ComparisonReport(
         found=numbers,
         differences=differences(trials),
         run_ids={name: trial.run_id for name, trial in trials.items()},
@@ -146,7 +146,7 @@ def _compared(
     return _written(result)
 
 
-def _written(result: Compared) -> Compared:
+def _written(result: ComparisonReport) -> ComparisonReport:
     from tauopt.durable import write_bytes, write_json
     from tauopt.metrics.trial_comparison import as_csv
 

@@ -18,7 +18,7 @@ from tauopt.workflows.status import lock_holder
 if TYPE_CHECKING:
     import optuna
 
-    from tauopt.study.search_events import Event
+    from tauopt.study.search_events import SearchEvent
     from tauopt.workflows.search import SearchResult
 
 PATIENCE_S = 60.0
@@ -27,7 +27,7 @@ _LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
-class Controlled:
+class ControlOutcome:
     """What became of a search that was asked for something."""
 
     name: str
@@ -76,7 +76,7 @@ def stop(
     output: Path | None = None,
     wait_s: float = PATIENCE_S,
     progress: Progress | None = None,
-) -> Controlled:
+) -> ControlOutcome:
     """Stop a search as Ctrl-C in its own shell does: trials write checkpoints, runs are ended.
 
     Args:
@@ -97,7 +97,7 @@ def stop(
     ask(found.study, "stop")
     if found.is_elsewhere:
         told = "asked to stop; its folder is not on this machine, so nobody here sees when it does"
-        return Controlled(found.name, "", told, found.resume)
+        return ControlOutcome(found.name, "", told, found.resume)
     (progress or Silent()).say(f"waiting for {holder} to stop")
     give_up = time.monotonic() + wait_s
     while found.holder:
@@ -107,7 +107,7 @@ def stop(
                 "it. If it hangs, kill it: nothing is lost"
             )
         time.sleep(_LOOK_S)
-    return Controlled(found.name, holder, f"{holder} has stopped", found.resume)
+    return ControlOutcome(found.name, holder, f"{holder} has stopped", found.resume)
 
 
 def resume(
@@ -115,7 +115,7 @@ def resume(
     *,
     output: Path | None = None,
     progress: Progress | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Callable[[SearchEvent], None] | None = None,
 ) -> SearchResult:
     """Go on with a search that nobody runs: drive it here.
 
@@ -165,7 +165,7 @@ def extend(
     hours: float | None = None,
     gpu_hours: float | None = None,
     output: Path | None = None,
-) -> Controlled:
+) -> ControlOutcome:
     """Give a search more trials or a larger budget; one that runs takes it at once.
 
     Args:
@@ -199,4 +199,4 @@ def extend(
     told = f"{words} in all; " + (
         f"{holder} takes it within seconds" if holder else "taken when it goes on"
     )
-    return Controlled(found.name, holder, told, "" if holder else found.resume)
+    return ControlOutcome(found.name, holder, told, "" if holder else found.resume)

@@ -21,7 +21,7 @@ from tauopt.cluster.start_ray import NICENESS
 from tauopt.errors import ServiceError, TauoptError
 from tauopt.workflows.paths import cache_folder, output_folder
 
-Status = Literal["ok", "note", "failed"]
+CheckStatus = Literal["ok", "note", "failed"]
 _EXTRAS = {
     "demo": ("pythia8mc", "fastjet"),
     "onnx": ("tf2onnx", "onnxruntime"),
@@ -40,7 +40,7 @@ class Finding:
     """What one check found."""
 
     name: str
-    status: Status
+    status: CheckStatus
     detail: str
     service: bool = False
     """A service failed, rather than this machine."""

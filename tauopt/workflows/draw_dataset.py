@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tauopt.config.settings.inputs import FittedGroup
     from tauopt.dataset.manifest import Manifest
     from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
-    from tauopt.figures.dataset.dataset_figures import Candidates, Objects
-    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.dataset.dataset_figures import DrawnCandidates, DrawnObjects
+    from tauopt.figures.figure_style import SampleLabel
 
 MOST = 100_000
 """Candidates that are drawn."""
@@ -78,24 +78,24 @@ def _told(figures: Iterable[Item], progress: Progress) -> Iterator[Item]:
         progress.advance(1)
 
 
-def _sample(manifest: Manifest, *, drawn: int) -> Sample:
+def _sample(manifest: Manifest, *, drawn: int) -> SampleLabel:
     from tauopt.config.settings.dataset import Dataset
-    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.figure_style import SampleLabel
 
     total = manifest.splits["train"].candidates
     part = "training split"
     if drawn < total:
         part = f"{drawn:,} of {total:,} in training split"
     if not manifest.settings:
-        return Sample(manifest.name, part)
-    return Sample.of(Dataset.model_validate(manifest.settings), part)
+        return SampleLabel(manifest.name, part)
+    return SampleLabel.of(Dataset.model_validate(manifest.settings), part)
 
 
-def _read(split: SplitReader, *, most: int) -> Candidates:
+def _read(split: SplitReader, *, most: int) -> DrawnCandidates:
     """Read candidates of all chunks of a split, evenly spread where they are too many."""
     import numpy as np
 
-    from tauopt.figures.dataset.dataset_figures import Candidates
+    from tauopt.figures.dataset.dataset_figures import DrawnCandidates
     from tauopt.physics.jagged import take_index
 
     share = min(1.0, most / split.candidates)
@@ -112,7 +112,7 @@ def _read(split: SplitReader, *, most: int) -> Candidates:
             index, chosen = take_index(offsets, rows)
             groups[name].append((values[index], np.diff(chosen)))
     count = sum(map(len, labels))
-    return Candidates(
+    return DrawnCandidates(
         classes=split.classes,
         labels=np.concatenate(labels),
         weights=np.concatenate(weights),
@@ -128,13 +128,13 @@ def _read(split: SplitReader, *, most: int) -> Candidates:
     )
 
 
-def _objects(fitted: FittedGroup, physical: NDArray[Any], owner: NDArray[np.int64]) -> Objects:
+def _objects(fitted: FittedGroup, physical: NDArray[Any], owner: NDArray[np.int64]) -> DrawnObjects:
     import numpy as np
 
-    from tauopt.figures.dataset.dataset_figures import Objects
+    from tauopt.figures.dataset.dataset_figures import DrawnObjects
     from tauopt.prepare.constants import seen_by_networks
 
     seen = np.empty(physical.shape, np.float32)
     for column, feature in enumerate(fitted.features):
         seen[:, column] = seen_by_networks(physical[:, column], feature)
-    return Objects(fitted, physical, seen, owner)
+    return DrawnObjects(fitted, physical, seen, owner)

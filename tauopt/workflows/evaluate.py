@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tauopt.evaluation.recorded_trial import Trial
     from tauopt.figures.performance.evaluation_figures import Subject
-    from tauopt.metrics.metrics_table import Row
+    from tauopt.metrics.metrics_table import MetricRow
 
 FOLDER = "evaluation"
 """Folder of the run's artifacts; a rerun replaces what is in it."""
@@ -56,7 +56,7 @@ class Evaluation:
     """`signal` and `background` candidates."""
     efficiencies: tuple[float, ...]
     """Of the signal, at which rejections are measured."""
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     folder: Path
     files: tuple[Path, ...]
 
@@ -136,13 +136,13 @@ def evaluate(
         check_bins(bins, spectators)
         find = partial(find_trial, client, folder=Path(temporary) / "reference")
         compared = against(reference, spectators, of_files=bool(files), find=find)
-        from tauopt.evaluation.evaluation_inputs import Wish, subject_of
+        from tauopt.evaluation.evaluation_inputs import EvaluationOptions, subject_of
 
         place = cache or cache_folder()
         candidates = candidates_of(
             found, files, dataset, branch=compared.branch, cache=place, progress=progress
         )
-        wish = Wish(
+        wish = EvaluationOptions(
             select=select,
             bins=bins,
             efficiencies=wanted,

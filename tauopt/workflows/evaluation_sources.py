@@ -15,9 +15,9 @@ from tauopt.workflows.promote import dataset_of
 if TYPE_CHECKING:
     from tauopt.config.settings.dataset import Dataset
     from tauopt.dataset.prepared_dataset import PreparedDataset
-    from tauopt.evaluation.evaluation_inputs import Own
+    from tauopt.evaluation.evaluation_inputs import TrialSplits
     from tauopt.evaluation.recorded_trial import Trial
-    from tauopt.evaluation.split_candidates import Candidates
+    from tauopt.evaluation.split_candidates import EvaluationCandidates
 
 LEARNED = 200_000
 """Training candidates whose scores are drawn, about."""
@@ -31,7 +31,7 @@ STORED = "reference"
 _RUN = re.compile(r"[0-9a-f]{4,32}")
 
 
-class Find(Protocol):
+class FindTrial(Protocol):
     """Finds the trial that a user names."""
 
     def __call__(self, reference: str, *, folder: Path) -> Trial:
@@ -39,7 +39,7 @@ class Find(Protocol):
 
 
 @dataclass(frozen=True)
-class Against:
+class ComparisonTarget:
     """What a trial is compared with; nothing, or one of these."""
 
     trial: Trial | None = None
@@ -53,7 +53,7 @@ class Against:
 
 def against(
     text: str, spectators: Sequence[str], *, of_files: bool, find: Callable[[str], Trial]
-) -> Against:
+) -> ComparisonTarget:
     """Understand what a trial is to be compared with.
 
     In this order: a spectator's name, a file that ends in `.csv`, an expression on branches where
@@ -68,18 +68,18 @@ def against(
         UsageError: there is no such trial or file.
     """
     if not text:
-        return Against()
+        return ComparisonTarget()
     if text in spectators:
-        return Against(spectator=text)
+        return ComparisonTarget(spectator=text)
     if text.endswith(".csv"):
         if not Path(text).is_file():
             raise UsageError(f"--reference {text}: there is no such file")
-        return Against(scores=Path(text))
+        return ComparisonTarget(scores=Path(text))
     is_trial = _RUN.fullmatch(text) or text.startswith("models:/") or Path(text).is_dir()
     if of_files and not is_trial:
-        return Against(spectator=STORED, branch=text)
+        return ComparisonTarget(spectator=STORED, branch=text)
     try:
-        return Against(trial=find(text))
+        return ComparisonTarget(trial=find(text))
     except UsageError as error:
         near = nearest(text, spectators)
         raise UsageError(
@@ -184,7 +184,7 @@ def candidates_of(
     branch: str,
     cache: Path,
     progress: Progress,
-) -> Candidates:
+) -> EvaluationCandidates:
     """Return what a trial is judged on: files, or without any its sealed test split.
 
     Args:
@@ -194,21 +194,21 @@ def candidates_of(
     """
     if files or dataset is None:
         return of_files(trial, files, dataset, branch=branch, cache=cache, progress=progress)
-    from tauopt.evaluation.split_candidates import OfSplit
+    from tauopt.evaluation.split_candidates import SplitCandidates
 
     opener = f"evaluate {trial.run_id or trial.name}"
-    return OfSplit(dataset, dataset.sealed_test(opened_by=opener))
+    return SplitCandidates(dataset, dataset.sealed_test(opened_by=opener))
 
 
-def own_splits(dataset: PreparedDataset | None) -> Own | None:
+def own_splits(dataset: PreparedDataset | None) -> TrialSplits | None:
     """Return some of what a trial was trained on, and what it was chosen by, if it is there."""
     if dataset is None:
         return None
-    from tauopt.evaluation.evaluation_inputs import Own
-    from tauopt.evaluation.split_candidates import OfSplit, some_chunks
+    from tauopt.evaluation.evaluation_inputs import TrialSplits
+    from tauopt.evaluation.split_candidates import SplitCandidates, some_chunks
 
-    train = OfSplit(dataset, some_chunks(dataset.train, most=LEARNED))
-    return Own(train, OfSplit(dataset, dataset.validation))
+    train = SplitCandidates(dataset, some_chunks(dataset.train, most=LEARNED))
+    return TrialSplits(train, SplitCandidates(dataset, dataset.validation))
 
 
 def of_files(
@@ -219,7 +219,7 @@ def of_files(
     branch: str,
     cache: Path,
     progress: Progress,
-) -> Candidates:
+) -> EvaluationCandidates:
     """Find files that fit a trial's dataset file.
 
     Args:
@@ -232,7 +232,7 @@ def of_files(
     Raises:
         UsageError, DataError: see `prepare.streamed.stream`.
     """
-    from tauopt.evaluation.file_candidates import OfNtuples
+    from tauopt.evaluation.file_candidates import FileCandidates
     from tauopt.prepare.stream_files import stream
 
     manifest = dataset.manifest if dataset else None
@@ -249,7 +249,7 @@ def of_files(
             f"{found.known} of {len(found.files)} files are those of the dataset: of them only "
             "the test split is taken"
         )
-    return OfNtuples(found, manifest, progress)
+    return FileCandidates(found, manifest, progress)
 
 
 def _with_branch(data: Dataset, branch: str) -> Dataset:

@@ -14,19 +14,19 @@ from tauopt.workflows.paths import output_folder
 
 if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
-    from tauopt.export.export_check import Check
+    from tauopt.export.export_check import ExportCheck
 
 _CANDIDATES = 8192
 """Of a batch in the comparison."""
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written, and how it compares with the Keras model; None if that wasn't asked for."""
 
     folder: Path
     files: dict[str, Path]
-    check: Check | None
+    check: ExportCheck | None
 
 
 def export(
@@ -37,7 +37,7 @@ def export(
     output: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> Exported:
+) -> ExportResult:
     """Write a model as ONNX and Keras files, with a description of its inputs.
 
     Args:
@@ -77,12 +77,12 @@ def export(
             f"{compared.candidates:,} candidates of the test split; expected at most "
             f"{compared.as_json()['limit']:g}: don't use it"
         )
-    return Exported(folder, files, compared)
+    return ExportResult(folder, files, compared)
 
 
 def _compared(
     trial: Trial, files: dict[str, Path], cache: Path | None, progress: Progress
-) -> Check:
+) -> ExportCheck:
     """Run the ONNX file and the Keras model over the test split of the trial's dataset."""
     from tauopt.export.export_check import compare
     from tauopt.export.onnx_file import OnnxModel

@@ -16,14 +16,14 @@ from tauopt.workflows.status import lock_holder
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tauopt.study.leaderboard_rows import Row
+    from tauopt.study.leaderboard_rows import LeaderboardRow
 
 KEEP = 5
 """Trials of a search whose weights stay, the best ones."""
 
 
 @dataclass(frozen=True)
-class Item:
+class TrialWeights:
     """The weights of one trial."""
 
     trial: str
@@ -36,13 +36,13 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Collected:
+class RemovedWeights:
     """What was, or would be, removed."""
 
     search: str
     kept: dict[str, str]
     """Trial -> why its weights stay."""
-    items: tuple[Item, ...]
+    items: tuple[TrialWeights, ...]
     removed: bool
 
     @property
@@ -58,7 +58,7 @@ def gc(
     remove: bool = False,
     output: Path | None = None,
     progress: Progress | None = None,
-) -> Collected:
+) -> RemovedWeights:
     """Find, and if asked remove, the weights of a search's trials outside the best ones.
 
     What stays: the best `keep`, the Pareto front, what is registered, and what has not ended.
@@ -92,10 +92,10 @@ def gc(
     for item in items if remove else ():
         progress.say(f"removing the weights of {item.trial}")
         _remove(client, item)
-    return Collected(name, kept, items, removed=remove)
+    return RemovedWeights(name, kept, items, removed=remove)
 
 
-def _why_kept(client: MlflowClient, row: Row, keep: int) -> str:
+def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
     """Say why a trial's weights stay; empty if they need not."""
     if row.state not in ("COMPLETE", "PRUNED", "FAIL"):
         return "has not ended"
@@ -109,8 +109,8 @@ def _why_kept(client: MlflowClient, row: Row, keep: int) -> str:
 
 
 def _items(
-    client: MlflowClient, board: Sequence[Row], kept: dict[str, str], folder: Path
-) -> Iterator[Item]:
+    client: MlflowClient, board: Sequence[LeaderboardRow], kept: dict[str, str], folder: Path
+) -> Iterator[TrialWeights]:
     from tauopt.study.trial_plan import trial_folder
     from tauopt.tracking.model_artifact import has_model
     from tauopt.training.trial_files import CHECKPOINTS, MODEL, PREDICTIONS
@@ -124,7 +124,7 @@ def _items(
         there = tuple(path for path in files if path.exists())
         in_mlflow = bool(row.run_id) and has_model(client, row.run_id)
         if there or in_mlflow:
-            yield Item(trial, row.run_id, there, sum(map(_size, there)), in_mlflow)
+            yield TrialWeights(trial, row.run_id, there, sum(map(_size, there)), in_mlflow)
 
 
 def _size(path: Path) -> int:
@@ -132,7 +132,7 @@ def _size(path: Path) -> int:
     return sum(one.stat().st_size for one in every if one.is_file())
 
 
-def _remove(client: Any, item: Item) -> None:
+def _remove(client: Any, item: TrialWeights) -> None:
     """Remove from MLflow first: what is cut short is completed by the next call."""
     from tauopt.tracking.model_artifact import remove_model
 

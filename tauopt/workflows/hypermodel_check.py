@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.config.settings.experiment import Experiment
     from tauopt.config.settings.inputs import Feature, FittedGroup, InputSpec
-    from tauopt.study.hypermodel_space import OwnSpace
+    from tauopt.study.hypermodel_space import HyperModelSpace
 
 
 def is_own(file: ExperimentFile) -> bool:
@@ -52,13 +52,13 @@ def check_in_driver(file: ExperimentFile) -> None:
         settled(file)
 
 
-def own_space(file: ExperimentFile) -> OwnSpace | None:
+def own_space(file: ExperimentFile) -> HyperModelSpace | None:
     """Return what asks for the hyperparameters of a model of the user's own; None for ours."""
     if not is_own(file):
         return None
-    from tauopt.study.hypermodel_space import OwnSpace
+    from tauopt.study.hypermodel_space import HyperModelSpace
 
-    return OwnSpace(file, without_constants)
+    return HyperModelSpace(file, without_constants)
 
 
 def hyperparameters(file: ExperimentFile) -> dict[str, str]:

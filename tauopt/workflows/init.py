@@ -17,7 +17,7 @@ _SCHEMAS = ("schema/experiment.schema.json", "experiment.schema.json")
 
 
 @dataclass(frozen=True)
-class Begun:
+class NewSpace:
     """A search space that was written."""
 
     path: Path
@@ -26,7 +26,7 @@ class Begun:
     """Commands to go on with."""
 
 
-def init(model: str, data: Path | str, *, output: Path | str | None = None) -> Begun:
+def init(model: str, data: Path | str, *, output: Path | str | None = None) -> NewSpace:
     """Write a commented search space of a built-in network on the user's own dataset.
 
     Args:
@@ -47,7 +47,7 @@ def init(model: str, data: Path | str, *, output: Path | str | None = None) -> B
     _check_free(path)
     write_bytes(path, text.encode())
     file = shlex.quote(str(path))
-    return Begun(path, model, (f"tauopt validate {file}", f"tauopt search {file}"))
+    return NewSpace(path, model, (f"tauopt validate {file}", f"tauopt search {file}"))
 
 
 def _check_free(path: Path) -> None:

@@ -22,7 +22,7 @@ _FIRST_OBJECTS = 4
 
 
 @dataclass(frozen=True)
-class Branch:
+class InspectedBranch:
     """One branch, and its values in the entries that were looked at."""
 
     name: str
@@ -58,7 +58,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Table:
+class InspectedTable:
     """A tree, or all that an HDF5, Parquet or Feather file holds."""
 
     path: Path
@@ -66,12 +66,12 @@ class Table:
     entries: int
     sampled: int
     """Entries whose values were looked at."""
-    branches: tuple[Branch, ...]
+    branches: tuple[InspectedBranch, ...]
     problem: str = ""
     """Why no value at all could be read; empty if some could."""
 
 
-def inspect_file(path: Path, *, tree: str = "", sample: int = SAMPLE) -> list[Table]:
+def inspect_file(path: Path, *, tree: str = "", sample: int = SAMPLE) -> list[InspectedTable]:
     """Look at a file of any known format.
 
     Args:
@@ -85,11 +85,11 @@ def inspect_file(path: Path, *, tree: str = "", sample: int = SAMPLE) -> list[Ta
     return [_table(open_source(path, tree=name), name, sample) for name in names]
 
 
-def _table(source: Source, name: str, sample: int) -> Table:
+def _table(source: Source, name: str, sample: int) -> InspectedTable:
     columns = source.columns()
     entries = _common_length(columns)
     branches = [_branch(n, column, entries) for n, column in columns.items()]
-    table = Table(source.path, name, entries, 0, tuple(branches))
+    table = InspectedTable(source.path, name, entries, 0, tuple(branches))
     readable = [branch.name for branch in branches if not branch.problem]
     if not readable or not entries:
         return table
@@ -108,13 +108,13 @@ def _table(source: Source, name: str, sample: int) -> Table:
     )
 
 
-def _branch(name: str, column: Column, entries: int) -> Branch:
+def _branch(name: str, column: Column, entries: int) -> InspectedBranch:
     problem = column.problem
     if column.jagged is None:
         problem = problem or "is no number and no list of numbers"
     elif column.entries != entries:
         problem = f"has {column.entries} entries, others {entries}"
-    return Branch(name, column.type, column.jagged, short=column.short, problem=problem)
+    return InspectedBranch(name, column.type, column.jagged, short=column.short, problem=problem)
 
 
 _HOPELESS = 16
@@ -151,7 +151,7 @@ def _common_length(columns: Mapping[str, Column]) -> int:
     return max(lengths, key=lengths.count, default=0)
 
 
-def _describe(branch: Branch, values: Array | Jagged) -> Branch:
+def _describe(branch: InspectedBranch, values: Array | Jagged) -> InspectedBranch:
     content = values.content if isinstance(values, Jagged) else values
     finite = content[np.isfinite(content)]
     if isinstance(values, Jagged):
@@ -174,9 +174,9 @@ def _describe(branch: Branch, values: Array | Jagged) -> Branch:
 
 def inspect_files(
     paths: Sequence[Path], *, tree: str = "", sample: int = SAMPLE
-) -> tuple[list[Table], list[DataError]]:
+) -> tuple[list[InspectedTable], list[DataError]]:
     """Look at several files; returns what they hold, and the errors of those that can't be read."""
-    found: list[Table] = []
+    found: list[InspectedTable] = []
     problems: list[DataError] = []
     for path in paths:
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import optuna
 
     from tauopt.config.settings.objective import Goal
-    from tauopt.study.leaderboard_rows import Row
+    from tauopt.study.leaderboard_rows import LeaderboardRow
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Leaderboard:
     name: str
     goals: tuple[Goal, ...]
     """The objectives, the first one first."""
-    rows: tuple[Row, ...] = field(repr=False)
+    rows: tuple[LeaderboardRow, ...] = field(repr=False)
     varying: tuple[str, ...]
     """Paths of the parameters that differ between trials."""
 

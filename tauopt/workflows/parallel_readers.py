@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tauopt.cluster.ray_tasks import Map
+    from tauopt.cluster.ray_tasks import MapOnRay
     from tauopt.prepare.collect_extracts import Parallel
 
 PAYS_FROM = 2 * 10**9
@@ -27,7 +27,7 @@ def readers(workers: int | None = None) -> Parallel:
     return partial(_choose, workers)
 
 
-def _choose(workers: int | None, sizes: Sequence[int]) -> AbstractContextManager[Map | None]:
+def _choose(workers: int | None, sizes: Sequence[int]) -> AbstractContextManager[MapOnRay | None]:
     if not is_worth_it(workers, sizes):
         return nullcontext()
     from tauopt.cluster import ray_tasks

@@ -49,7 +49,7 @@ def prepare(
     return open_dataset(make(settings, cache=cache, progress=progress, parallel=parallel))
 
 
-class Kept(NamedTuple):
+class KeptExtracts(NamedTuple):
     """What is kept of the files of a dataset, so that they are read once."""
 
     folder: Path
@@ -57,7 +57,7 @@ class Kept(NamedTuple):
     bytes: int
 
 
-def kept(prepared: PreparedDataset, *, discard: bool = False) -> Kept:
+def kept(prepared: PreparedDataset, *, discard: bool = False) -> KeptExtracts:
     """Say what the cache keeps of the files of a prepared dataset, beside its chunks.
 
     Args:
@@ -74,7 +74,7 @@ def kept(prepared: PreparedDataset, *, discard: bool = False) -> Kept:
         remove(extracts)
         extracts = []
     size = sum(extract.bytes for extract in extracts)
-    return Kept(cache / collect_extracts.FOLDER, len(extracts), size)
+    return KeptExtracts(cache / collect_extracts.FOLDER, len(extracts), size)
 
 
 def survey(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tauopt.config.settings.inputs import CANDIDATE, mask_name
 from tauopt.errors import DataError
-from tauopt.workflows.inspect import Branch, Table
+from tauopt.workflows.inspect import InspectedBranch, InspectedTable
 
 FILL_IN = "FILL IN"
 """Stands where a human has to decide; it is no expression, so `tauopt validate` asks for it."""
@@ -24,7 +24,7 @@ _NOT_RECONSTRUCTED = re.compile(r"truth|gen|hlt|trig", re.IGNORECASE)
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
-def choose(tables: Sequence[Table]) -> list[Table]:
+def choose(tables: Sequence[InspectedTable]) -> list[InspectedTable]:
     """Choose the table of the candidates in each file.
 
     That is the one with most entries among those that hold numbers. Where all files have a table
@@ -41,14 +41,14 @@ def choose(tables: Sequence[Table]) -> list[Table]:
     return best
 
 
-def _rank(table: Table) -> tuple[int, int, int]:
+def _rank(table: InspectedTable) -> tuple[int, int, int]:
     """Return what tells candidates from metadata: numbers that vary, entries, branches."""
     numbers = [b for b in table.branches if b.values]
     varying = any(not b.constant for b in numbers)
     return int(varying), table.entries, len(numbers)
 
 
-def propose(tables: Sequence[Table], *, others: Sequence[Table] = ()) -> str:
+def propose(tables: Sequence[InspectedTable], *, others: Sequence[InspectedTable] = ()) -> str:
     """Write a commented dataset file, complete but for the classes' selections.
 
     Args:
@@ -90,7 +90,7 @@ def propose(tables: Sequence[Table], *, others: Sequence[Table] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _left_out(tables: Sequence[Table]) -> dict[str, str]:
+def _left_out(tables: Sequence[InspectedTable]) -> dict[str, str]:
     """Return branch -> why it can be no feature, of the branches of the first table."""
     first, left_out = tables[0], {}
     for branch in first.branches:
@@ -105,11 +105,11 @@ def _left_out(tables: Sequence[Table]) -> dict[str, str]:
 
 
 def _nothing(
-    table: Table,
-    scalars: Sequence[Branch],
-    lists: Sequence[Branch],
+    table: InspectedTable,
+    scalars: Sequence[InspectedBranch],
+    lists: Sequence[InspectedBranch],
     left_out: Mapping[str, str],
-    others: Sequence[Table],
+    others: Sequence[InspectedTable],
 ) -> str:
     """Say why nothing of a table can be a feature of candidates, and what may help."""
     told = f"{table.path}: "
@@ -138,13 +138,13 @@ def _nothing(
     return told
 
 
-def _listed(tables: Sequence[Table]) -> str:
+def _listed(tables: Sequence[InspectedTable]) -> str:
     told = dict.fromkeys(f"{t.name!r} ({t.entries} entries)" for t in tables)
     more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
     return ", ".join([*told][:_TOLD]) + more
 
 
-def _other_tables(others: Sequence[Table]) -> list[str]:
+def _other_tables(others: Sequence[InspectedTable]) -> list[str]:
     if not others:
         return []
     return [f"# Other trees, of which --tree chooses one: {_printable(_listed(others))}"]
@@ -154,13 +154,13 @@ def _leaf(name: str) -> str:
     return re.split(r"[./:#]", name)[-1]
 
 
-def _guess(wanted: Sequence[str], branches: Iterable[Branch]) -> Branch | None:
+def _guess(wanted: Sequence[str], branches: Iterable[InspectedBranch]) -> InspectedBranch | None:
     """Return the branch whose name is nearest to the head of `wanted`; None if there is none."""
     found = {_leaf(b.name).replace("_", "").lower(): b for b in reversed([*branches])}
     return next((found[name] for name in wanted if name in found), None)
 
 
-def _layout(lists: Sequence[Branch]) -> list[str]:
+def _layout(lists: Sequence[InspectedBranch]) -> list[str]:
     """Say how events are read: lists may be the objects of a candidate, or the candidates."""
     heads = {_head(branch) for branch in lists}
     if len(heads) < 2 and not any("tau" in head.lower() for head in heads):
@@ -176,7 +176,7 @@ def _layout(lists: Sequence[Branch]) -> list[str]:
     ]
 
 
-def _collection(lists: Sequence[Branch]) -> str:
+def _collection(lists: Sequence[InspectedBranch]) -> str:
     """Return how the branches of the likeliest list of candidates begin."""
     heads = Counter(_head(b) for b in lists)
     taus = [head for head in heads if "tau" in head.lower()]
@@ -184,14 +184,14 @@ def _collection(lists: Sequence[Branch]) -> str:
     return max(reconstructed or taus or heads, key=lambda head: heads[head])
 
 
-def _head(branch: Branch) -> str:
+def _head(branch: InspectedBranch) -> str:
     """Return what stands before a branch's variable, with its separator: `Tau_`, `Taus.`"""
     name = branch.short or branch.name
     found = re.match(r".*\.|[^_]*_", name)
     return found[0] if found else name
 
 
-def _samples(tables: Sequence[Table], weight: str) -> list[str]:
+def _samples(tables: Sequence[InspectedTable], weight: str) -> list[str]:
     lines = ["samples:"]
     taken: set[str] = set()
     for table in tables:
@@ -233,7 +233,7 @@ def _event_number(event: str) -> list[str]:
     ]
 
 
-def _features(branches: Sequence[Branch], *, indent: int, prefix: str = "") -> list[str]:
+def _features(branches: Sequence[InspectedBranch], *, indent: int, prefix: str = "") -> list[str]:
     taken: set[str] = set()
     lines = []
     for branch in branches:
@@ -249,15 +249,15 @@ def _features(branches: Sequence[Branch], *, indent: int, prefix: str = "") -> l
     return lines
 
 
-def _shared_prefix(branches: Sequence[Branch]) -> str:
+def _shared_prefix(branches: Sequence[InspectedBranch]) -> str:
     """Return what stands before the dot in the names of all branches, if it is the same."""
     prefixes = {(branch.short or branch.name).rpartition(".")[0] for branch in branches}
     return f"{prefixes.pop()}." if len(prefixes) == 1 else ""
 
 
-def _groups(branches: Sequence[Branch]) -> list[str]:
+def _groups(branches: Sequence[InspectedBranch]) -> list[str]:
     """Group lists by prefix; within one prefix, only what counts the same objects goes together."""
-    groups: dict[tuple[str, tuple[int, ...]], list[Branch]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[InspectedBranch]] = {}
     for branch in (b for b in branches if not b.constant):
         groups.setdefault((_prefix(branch), branch.objects), []).append(branch)
     lines = ["", "groups:"] if groups else []
@@ -273,12 +273,12 @@ def _groups(branches: Sequence[Branch]) -> list[str]:
     return lines
 
 
-def _prefix(branch: Branch) -> str:
+def _prefix(branch: InspectedBranch) -> str:
     parts = re.split(r"[._:/]", branch.short or branch.name)
     return parts[0] if len(parts) > 1 else ""
 
 
-def _spectators(scalars: Sequence[Branch]) -> list[str]:
+def _spectators(scalars: Sequence[InspectedBranch]) -> list[str]:
     names = {_leaf(b.name).lower(): b.expression for b in reversed(scalars)}
     known = {"pt": "pt", "eta": "eta", "mu": "mu", "prongs": "n_tracks"}
     found = {n: names.get(n) or names.get(other) for n, other in known.items()}

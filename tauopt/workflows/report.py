@@ -11,12 +11,12 @@ from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
-    from tauopt.report.write_report import Report
+    from tauopt.report.write_report import SearchReport
 
 
 def report(
     search: str | None = None, *, output: Path | None = None, to: Path | None = None
-) -> Report:
+) -> SearchReport:
     """Write the report of a search, which may run or have ended, however that was.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Reproduced:
+class Reproduction:
     """A training and its repetition."""
 
     name: str
@@ -52,7 +52,7 @@ def reproduce(
     output: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> Reproduced:
+) -> Reproduction:
     """Train a trial again: its settings, seed and data as its run has them.
 
     Nothing is recorded in MLflow. An interrupted repetition is gone on with.
@@ -123,8 +123,8 @@ def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
             raise SearchError(f"{trial.name} fails this time: {error}") from error
 
 
-def _compared(trial: Trial, plan: TrialPlan) -> Reproduced:
-    from tauopt.metrics.estimate import Measured
+def _compared(trial: Trial, plan: TrialPlan) -> Reproduction:
+    from tauopt.metrics.estimate import Estimate
     from tauopt.models.model_file import load_model, weights_apart
     from tauopt.promotion.verdict import tolerance
     from tauopt.study.provenance import code_version
@@ -137,13 +137,13 @@ def _compared(trial: Trial, plan: TrialPlan) -> Reproduced:
         raise SearchError(f"{plan.folder} holds no whole result; run the command again")
     objective = trial.experiment.objective.first
     value, low, high = result["metrics"][objective]
-    return Reproduced(
+    return Reproduction(
         name=trial.name,
         run_id=trial.run_id,
         objective=objective,
         recorded=trial.value,
         found=float(result["value"]),
-        tolerance=tolerance(trial.value, Measured(value, low, high)),
+        tolerance=tolerance(trial.value, Estimate(value, low, high)),
         weights_apart=weights_apart(
             load_model(trial.model, sha256=trial.sha256), load_model(plan.folder / MODEL)
         ),

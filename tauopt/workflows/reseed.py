@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from tauopt.study.reseeded_points import Repeats, Spread
-    from tauopt.study.search_events import Event
-    from tauopt.study.search_setup import Order
+    from tauopt.study.reseeded_points import RepeatedPoints, SeedSpread
+    from tauopt.study.search_events import SearchEvent
+    from tauopt.study.search_setup import SearchSetup
 
 
 @dataclass(frozen=True)
-class Reseeded:
+class ReseedResult:
     """What came of some points of a search on other seeds."""
 
     search: str
     name: str
     """Of the search that the trainings are."""
     objective: str
-    spreads: tuple[Spread, ...]
+    spreads: tuple[SeedSpread, ...]
     """The largest mean first."""
     best_run_id: str
     """Of the best training of the best point; empty if there is none."""
@@ -45,8 +45,8 @@ def reseed(
     seeds: int = 5,
     output: Path | None = None,
     progress: Progress | None = None,
-    on_event: Callable[[Event], None] | None = None,
-) -> Reseeded:
+    on_event: Callable[[SearchEvent], None] | None = None,
+) -> ReseedResult:
     """Train the best points of a search again, or go on with that.
 
     The trainings are ordinary trials of a search `<search>-seeds`: none is stopped early by
@@ -66,7 +66,7 @@ def reseed(
     """
     from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
-    from tauopt.study.reseeded_points import OF, Repeats, best_trials, spreads
+    from tauopt.study.reseeded_points import OF, RepeatedPoints, best_trials, spreads
     from tauopt.study.search_events import ignore
     from tauopt.workflows.leaderboard import find_study
 
@@ -82,14 +82,14 @@ def reseed(
     words = ["tauopt", "reseed", study.study_name, "--top", str(top), "--seeds", str(seeds)]
     order = _order(
         study,
-        Repeats(study.study_name, points),
+        RepeatedPoints(study.study_name, points),
         place=place,
         command=shlex.join([*words, *(["-o", str(output)] if output else [])]),
         progress=progress or Silent(),
     )
     ending = run_search(order, draw=draw_search, on_event=on_event or ignore)
     found = tuple(spreads(trials, ending.trials))
-    return Reseeded(
+    return ReseedResult(
         search=study.study_name,
         name=order.name,
         objective=order.file.base.objective.first,
@@ -99,15 +99,15 @@ def reseed(
 
 
 def _order(
-    study: optuna.Study, repeats: Repeats, *, place: Path, command: str, progress: Progress
-) -> Order:
+    study: optuna.Study, repeats: RepeatedPoints, *, place: Path, command: str, progress: Progress
+) -> SearchSetup:
     """Return the order of a search that trains points of another again."""
     from tauopt.config.load import read_experiment
     from tauopt.study.mlflow_notes import dataset_input
     from tauopt.study.open_study import has_study
     from tauopt.study.provenance import from_attributes
     from tauopt.study.reseeded_points import name_of
-    from tauopt.study.search_setup import Order, search_folder
+    from tauopt.study.search_setup import SearchSetup, search_folder
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import origin_of, reports_of
 
@@ -126,7 +126,7 @@ def _order(
             f"the data of {repeats.of} are not what they were: the dataset had digest "
             f"{known[:16]}, now it has {dataset.manifest.digest[:16]}; seeds can't be compared"
         )
-    return Order(
+    return SearchSetup(
         name=name,
         output=place,
         file=file,
@@ -140,7 +140,7 @@ def _order(
     )
 
 
-def _run_of_best(found: Sequence[Spread], again: Sequence[FrozenTrial], folder: Path) -> str:
+def _run_of_best(found: Sequence[SeedSpread], again: Sequence[FrozenTrial], folder: Path) -> str:
     """Return the MLflow run of the best training of the best point."""
     from tauopt.study.trial_plan import trial_folder
     from tauopt.study.trial_runs import RUN_ID, delivered_run_id

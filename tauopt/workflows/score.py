@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from tauopt.evaluation.recorded_trial import Trial
-    from tauopt.export.score_files import Applied, Job, Scored
+    from tauopt.export.score_files import FileScorer, ScoredFile, ScoreJob
     from tauopt.metrics.working_points.working_point_set import WorkingPoints
 
 NOT_SCORED = -1.0
@@ -37,7 +37,7 @@ def score(
     output: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> list[Scored]:
+) -> list[ScoredFile]:
     """Write the scores of a model for every entry of some files.
 
     What is there already, of the same file, model and working points, is not written again.
@@ -79,16 +79,16 @@ def score(
         inputs = [*_inputs(files, trial, to=to, format=format)]
         make_folder(to, option="--to")
         # This imports TensorFlow, which takes seconds: what can be refused was, by here.
-        from tauopt.export.score_files import Applied, Scored
+        from tauopt.export.score_files import FileScorer, ScoredFile
 
         points = points_of(client, trial, cache, progress)
-        applied = Applied(trial, points, default, tuple(leave_out))
+        applied = FileScorer(trial, points, default, tuple(leave_out))
         jobs = [*_jobs(inputs, applied, format, cache=cache or cache_folder())]
         whole = [job for job in jobs if FORMATS[format].record(job.to) == job.record]
         left = [job for job in jobs if job not in whole]
         progress.begin(f"scoring {len(jobs)} files", len(jobs), "files")
         progress.advance(len(whole))
-        done = [Scored(job.path, job.to, skipped=True) for job in whole]
+        done = [ScoredFile(job.path, job.to, skipped=True) for job in whole]
         for scored in _scored(left, applied, workers=workers):
             done.append(scored)
             progress.advance()
@@ -143,10 +143,10 @@ def _inputs(
 
 
 def _jobs(
-    inputs: Sequence[tuple[str, Path, Path]], applied: Applied, format: str, *, cache: Path
-) -> Iterator[Job]:
+    inputs: Sequence[tuple[str, Path, Path]], applied: FileScorer, format: str, *, cache: Path
+) -> Iterator[ScoreJob]:
     import tauopt
-    from tauopt.export.score_files import Job
+    from tauopt.export.score_files import ScoreJob
     from tauopt.ntuples import input_digests
 
     trial = applied.trial
@@ -162,10 +162,10 @@ def _jobs(
             "default": applied.default,
             "left_out": sorted(applied.leave_out),
         }
-        yield Job(path, sample, place, json.loads(json.dumps(record)), format=format)
+        yield ScoreJob(path, sample, place, json.loads(json.dumps(record)), format=format)
 
 
-def _scored(jobs: Sequence[Job], applied: Applied, *, workers: int) -> Iterator[Scored]:
+def _scored(jobs: Sequence[ScoreJob], applied: FileScorer, *, workers: int) -> Iterator[ScoredFile]:
     from tauopt.export.score_files import score_file
 
     workers = min(workers, len(jobs))

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.config.settings.objective import Goal
     from tauopt.dataset.prepared_dataset import PreparedDataset
-    from tauopt.study.leaderboard_rows import Row
-    from tauopt.study.provenance import Origin
-    from tauopt.study.search_events import Event
+    from tauopt.study.leaderboard_rows import LeaderboardRow
+    from tauopt.study.provenance import Provenance
+    from tauopt.study.search_events import SearchEvent
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class SearchResult:
     """Why it ended: `complete`, all points tried, or the budget."""
     goals: tuple[Goal, ...]
     """The objectives, the first one first."""
-    board: tuple[Row, ...] = field(repr=False)
+    board: tuple[LeaderboardRow, ...] = field(repr=False)
     """Trials, best first."""
     folder: Path
     undelivered: str = ""
     """What has not reached MLflow yet, in words; empty if all has."""
 
     @property
-    def best(self) -> Row | None:
+    def best(self) -> LeaderboardRow | None:
         """The best complete trial; of several on the front the best in the first objective."""
         return self.board[0] if self.board and self.board[0].rank else None
 
@@ -86,7 +86,7 @@ def search(
     warm_start: str | None = None,
     command: str = "",
     progress: Progress | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Callable[[SearchEvent], None] | None = None,
 ) -> SearchResult:
     """Search an experiment's space.
 
@@ -119,7 +119,7 @@ def search(
     from tauopt.study.mlflow_notes import dataset_input
     from tauopt.study.open_study import check_name_is_free, open_study
     from tauopt.study.search_events import ignore
-    from tauopt.study.search_setup import Order, search_folder
+    from tauopt.study.search_setup import SearchSetup, search_folder
     from tauopt.study.study_storage import open_storage
 
     storage = open_storage(place)
@@ -140,7 +140,7 @@ def search(
         warm = taken_over(warm_start, file, output=place, dataset=dataset.manifest.digest)
         for line in warm.lines():
             (progress or Silent()).say(line)
-    order = Order(
+    order = SearchSetup(
         name=name,
         output=place,
         file=file,
@@ -206,13 +206,13 @@ def _largest(file: ExperimentFile, path: str, value: int) -> int:
     return int(max(range_.values) if isinstance(range_, ChoiceRange) else range_.high)
 
 
-def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Origin:
+def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Provenance:
     """Return what a study is made from."""
-    from tauopt.study.provenance import Origin, code_version
+    from tauopt.study.provenance import Provenance, code_version
     from tauopt.tracking.environment import git_commit
     from tauopt.training.trial_state import METHOD
 
-    return Origin(
+    return Provenance(
         experiment=file.digest,
         text=json.dumps(file.definition, indent=1, sort_keys=True),
         dataset=dataset.manifest.digest,

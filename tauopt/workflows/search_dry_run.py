@@ -14,7 +14,7 @@ from tauopt.workflows.prepare import known_digest, survey
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.study.warm_trials import Warm
+    from tauopt.study.warm_trials import WarmStart
 
 SAMPLES = 3
 
@@ -96,7 +96,7 @@ def dry_run(
     )
 
 
-def _warm(earlier: str, file: ExperimentFile, output: Path | None) -> Warm:
+def _warm(earlier: str, file: ExperimentFile, output: Path | None) -> WarmStart:
     from tauopt.workflows.warm_start import taken_over
 
     place = output_folder(output).absolute()

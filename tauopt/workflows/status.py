@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningTrial:
     """A trial that has begun and not ended."""
 
     number: int
@@ -27,7 +27,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Status:
+class SearchStatus:
     """How a search stands."""
 
     name: str
@@ -39,8 +39,8 @@ class Status:
     """Trials asked for when it last ran."""
     counts: dict[str, int]
     """State -> trials; duplicates by themselves as `duplicate`."""
-    running: tuple[Running, ...]
-    interrupted: tuple[Running, ...]
+    running: tuple[RunningTrial, ...]
+    interrupted: tuple[RunningTrial, ...]
     """Trials that go on when the search does."""
     objectives: tuple[str, ...]
     """Their names, the first one first."""
@@ -56,7 +56,7 @@ class Status:
     """Expected wall time to the end; None while nothing is known."""
 
 
-def status(search: str | None = None, *, output: Path | None = None) -> Status:
+def status(search: str | None = None, *, output: Path | None = None) -> SearchStatus:
     """Say how a search stands.
 
     Args:
@@ -87,7 +87,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> Status:
     ended = sum(t.state.is_finished() for t in own)
     begun = tuple(_running(t) for t in own if t.state.name == "RUNNING")
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
-    return Status(
+    return SearchStatus(
         name=study.study_name,
         holder=lock_holder(folder / LOCK),
         is_elsewhere=not folder.is_dir(),
@@ -111,10 +111,10 @@ def is_at_rest(folder: Path) -> bool:
     return folder.is_dir() and not lock_holder(folder / LOCK)
 
 
-def _running(trial: FrozenTrial) -> Running:
+def _running(trial: FrozenTrial) -> RunningTrial:
     report = trial.last_step or 0
     begun = trial.datetime_start
-    return Running(
+    return RunningTrial(
         number=trial.number,
         report=report,
         value=trial.intermediate_values.get(report),

@@ -30,7 +30,7 @@ _KEPT = (
 
 
 @dataclass(frozen=True)
-class Machines:
+class BatchRequest:
     """What a job asks of its batch system."""
 
     nodes: int = 1
@@ -45,7 +45,7 @@ class Machines:
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmittedJob:
     """The scripts that were written."""
 
     name: str
@@ -62,14 +62,14 @@ def submit(
     path: Path,
     system: System,
     *,
-    machines: Machines,
+    machines: BatchRequest,
     overrides: Sequence[str] = (),
     name: str | None = None,
     output: Path | None = None,
     image: Path | None = None,
     options: Sequence[str] = (),
     now: bool = False,
-) -> Submitted:
+) -> SubmittedJob:
     """Write what runs a search on nodes of a batch system: a Ray cluster of its own, and a driver.
 
     The folder of the scripts lies in the output folder, which all nodes must see. Addresses and
@@ -125,10 +125,10 @@ def submit(
         (folder / script).chmod(0o755)
     command = [_SUBMIT[system], str(folder / _SCRIPT[system])]
     told = _submit(command) if now else ""
-    return Submitted(name, folder, shlex.join(command), concurrent, told)
+    return SubmittedJob(name, folder, shlex.join(command), concurrent, told)
 
 
-def _concurrent(file: ExperimentFile, machines: Machines) -> int:
+def _concurrent(file: ExperimentFile, machines: BatchRequest) -> int:
     """Return how many trials run at a time.
 
     Raises:
@@ -160,7 +160,7 @@ def _concurrent(file: ExperimentFile, machines: Machines) -> int:
     return min(number, resources.concurrent) if resources.concurrent else number
 
 
-def _common(name: str, machines: Machines) -> dict[str, str]:
+def _common(name: str, machines: BatchRequest) -> dict[str, str]:
     return {
         "NAME": name,
         "NODES": str(machines.nodes),
@@ -169,7 +169,7 @@ def _common(name: str, machines: Machines) -> dict[str, str]:
     }
 
 
-def _of_system(system: System, machines: Machines, options: Sequence[str]) -> dict[str, str]:
+def _of_system(system: System, machines: BatchRequest, options: Sequence[str]) -> dict[str, str]:
     """Return what a batch system calls things.
 
     Raises:

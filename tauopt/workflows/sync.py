@@ -15,7 +15,7 @@ WAIT_S = 300.0
 
 
 @dataclass(frozen=True)
-class Synced:
+class SyncResult:
     """What was brought."""
 
     records: int
@@ -31,7 +31,7 @@ class Synced:
 
 def sync(
     *, output: Path | None = None, wait_s: float = WAIT_S, progress: Progress | None = None
-) -> Synced:
+) -> SyncResult:
     """Deliver the records that searches and trainings have left on disk, each once.
 
     Args:
@@ -67,7 +67,7 @@ def sync(
                 progress.say(f"{top.name}/{folder.name}: {left} records")
                 counts.append(left)
     undelivered = shipper.close(wait_s)
-    return Synced(
+    return SyncResult(
         records=sum(counts),
         runs=len(counts),
         ended=tuple(ended),

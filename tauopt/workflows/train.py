@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.config.settings.experiment import Experiment
     from tauopt.dataset.prepared_dataset import PreparedDataset
-    from tauopt.tracking.runs import State
-    from tauopt.training.trial_protocols import Report, TrialPlan
+    from tauopt.tracking.runs import RunState
+    from tauopt.training.trial_protocols import TrialPlan, TrialReport
 
 EXPERIMENT = "experiment.yaml"
 _UID = "uid"
@@ -34,7 +34,7 @@ _NUMBER = 0
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """What came out of a training."""
 
     name: str
@@ -55,8 +55,8 @@ def train(
     name: str | None = None,
     output: Path | None = None,
     progress: Progress | None = None,
-    on_report: Callable[[Report], None] | None = None,
-) -> Trained:
+    on_report: Callable[[TrialReport], None] | None = None,
+) -> TrainResult:
     """Train one experiment, or go on with it.
 
     Args:
@@ -184,7 +184,7 @@ class _Training:
         plan: TrialPlan,
         output: Path,
         progress: Progress,
-        on_report: Callable[[Report], None] | None,
+        on_report: Callable[[TrialReport], None] | None,
     ) -> None:
         from tauopt.tracking.client import connect
         from tauopt.tracking.shipper import Shipper
@@ -225,12 +225,12 @@ class _Training:
         log_dataset(self._client, run_id, dataset_input(open_dataset(plan.dataset)))
         return run_id
 
-    def run(self) -> Trained:
+    def run(self) -> TrainResult:
         """Train to the end, and give the run the state that this end has."""
         from tauopt.training import trial_results
         from tauopt.training.interrupts import interrupts
 
-        state: State = "KILLED"
+        state: RunState = "KILLED"
         reason = "the process failed"
         left: Any = None
         with interrupts() as signals:
@@ -251,7 +251,7 @@ class _Training:
         result = trial_results.read_result(self._plan.folder)
         if result is None:
             raise SearchError(f"{self._plan.folder} lost its results; run the command again")
-        return Trained(
+        return TrainResult(
             self._plan.name,
             folder=self._plan.folder,
             run_id=self._run_id,
@@ -275,7 +275,7 @@ class _Training:
                 self._on_report(report)
 
 
-def _line(report: Report, objective: str) -> str:
+def _line(report: TrialReport, objective: str) -> str:
     metrics = report.metrics
     return (
         f"report {report.number}: {report.candidates_seen:,} candidates, "

@@ -11,7 +11,7 @@ from tauopt.errors import UsageError
 from tauopt.workflows.paths import output_folder
 
 
-class Served(NamedTuple):
+class ServedUi(NamedTuple):
     """Where the UI is."""
 
     address: str
@@ -26,7 +26,7 @@ class Served(NamedTuple):
 @contextlib.contextmanager
 def serve(
     *, output: Path | None = None, host: str = "127.0.0.1", port: int = 5000
-) -> Iterator[Served]:
+) -> Iterator[ServedUi]:
     """Serve the UI for the length of the block.
 
     Args:
@@ -47,7 +47,7 @@ def serve(
     set_environment()
     uri = store_uri(None, output=output_folder(output))
     if uri.startswith(("http://", "https://")):
-        yield Served(experiments_page(shown(uri)), "", is_here=False)
+        yield ServedUi(experiments_page(shown(uri)), "", is_here=False)
         return
     if not store_exists(uri):
         raise UsageError(
@@ -57,4 +57,4 @@ def serve(
     check_port(host, port)
     check_schema(uri)
     with serving(uri, host=host, port=port) as address:
-        yield Served(*pages(address), is_here=True)
+        yield ServedUi(*pages(address), is_here=True)

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tauopt.config.load import ExperimentFile, Kind, kind_of, read_dataset, read_experiment
+from tauopt.config.load import ExperimentFile, FileKind, kind_of, read_dataset, read_experiment
 from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.ranges import describe_range, points
 from tauopt.errors import ConfigError, Problem
 
 
 @dataclass(frozen=True)
-class Validated:
+class ValidFile:
     """What a file without problems holds."""
 
     path: Path
-    kind: Kind
+    kind: FileKind
     name: str
     summary: str
     """One line on its contents."""
@@ -31,7 +31,7 @@ class Validated:
     architectures the first one of each."""
 
 
-def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> Validated:
+def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> ValidFile:
     """Check one file and tell what it holds.
 
     Args:
@@ -48,14 +48,14 @@ def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> Validated:
         f"{len(dataset.samples)} samples, {len(dataset.classes)} classes, "
         f"{features} features in {1 + len(dataset.groups)} groups"
     )
-    return Validated(Path(path), "dataset", dataset.name, summary)
+    return ValidFile(Path(path), "dataset", dataset.name, summary)
 
 
 def validate_all(
     paths: Sequence[Path | str], *, overrides: Sequence[str] = ()
-) -> tuple[list[Validated], list[Problem]]:
+) -> tuple[list[ValidFile], list[Problem]]:
     """Check several files; return what the good ones hold and every problem of the others."""
-    good: list[Validated] = []
+    good: list[ValidFile] = []
     problems: list[Problem] = []
     for path in paths:
         try:
@@ -65,7 +65,7 @@ def validate_all(
     return good, problems
 
 
-def _experiment(experiment: ExperimentFile) -> Validated:
+def _experiment(experiment: ExperimentFile) -> ValidFile:
     task = experiment.base.task
     continuous = sum(math.isinf(points(range_)) for range_ in experiment.space.values())
     ranges = len(experiment.space)
@@ -74,7 +74,7 @@ def _experiment(experiment: ExperimentFile) -> Validated:
     )
     if isinstance(experiment.base.model, OwnModel):
         summary += "; what the model itself asks for: tauopt search --dry-run"
-    return Validated(
+    return ValidFile(
         experiment.path,
         "experiment",
         experiment.name,

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tauopt.dataset.prepared_dataset import Chunk, PreparedDataset, SplitReader
-    from tauopt.prepare.chunk_histograms import Names, Tally
-    from tauopt.prepare.chunk_validation import Validation
+    from tauopt.prepare.chunk_histograms import ChunkHistograms, ColumnNames
+    from tauopt.prepare.chunk_validation import ChunkValidation
 
 
 def validate_data(
     source: Path | str, *, cache: Path | None = None, progress: Progress | None = None
-) -> tuple[PreparedDataset, Validation]:
+) -> tuple[PreparedDataset, ChunkValidation]:
     """Check a prepared dataset; writes nothing into it.
 
     Args:
@@ -54,25 +54,25 @@ def validate_data(
     return prepared, compare([_tally(split, names, progress=progress) for split in splits])
 
 
-def draw_validation(prepared: PreparedDataset, found: Validation, folder: Path) -> list[Path]:
+def draw_validation(prepared: PreparedDataset, found: ChunkValidation, folder: Path) -> list[Path]:
     """Draw the p-values of all comparisons; returns a PNG and the JSON of its points.
 
     Raises:
         ValueError: there are none.
     """
     from tauopt.figures.dataset.validation_figure import validation_figure
-    from tauopt.figures.figure_style import Sample
+    from tauopt.figures.figure_style import SampleLabel
     from tauopt.figures.save_figure import save_figure
 
-    figure, points = validation_figure(found.plain(), sample=Sample(prepared.manifest.name))
+    figure, points = validation_figure(found.plain(), sample=SampleLabel(prepared.manifest.name))
     return save_figure(figure, points, folder, name="validation")
 
 
-def _names(prepared: PreparedDataset) -> Names:
-    from tauopt.prepare.chunk_histograms import Names
+def _names(prepared: PreparedDataset) -> ColumnNames:
+    from tauopt.prepare.chunk_histograms import ColumnNames
 
     manifest = prepared.manifest
-    return Names(
+    return ColumnNames(
         tuple(feature.name for feature in manifest.candidate.features),
         {
             group.name: tuple(feature.name for feature in group.features)
@@ -94,17 +94,17 @@ class _Content:
     groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 
-def _tally(split: SplitReader, names: Names, *, progress: Progress) -> Tally:
-    from tauopt.prepare.chunk_histograms import Tally
+def _tally(split: SplitReader, names: ColumnNames, *, progress: Progress) -> ChunkHistograms:
+    from tauopt.prepare.chunk_histograms import ChunkHistograms
 
-    tally = Tally(split.name, names, chunks=len(split.chunks))
+    tally = ChunkHistograms(split.name, names, chunks=len(split.chunks))
     for chunk in split.chunks:
         tally.add(chunk.info.name, _content(chunk, names))
         progress.advance(chunk.candidates)
     return tally
 
 
-def _content(chunk: Chunk, names: Names) -> _Content:
+def _content(chunk: Chunk, names: ColumnNames) -> _Content:
     return _Content(
         labels=chunk.labels,
         weights=chunk.weights,

@@ -11,7 +11,7 @@ from tauopt.workflows.leaderboard import find_study
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.study.warm_trials import Warm
+    from tauopt.study.warm_trials import WarmStart
 
 _UNKNOWN = (
     "this dataset is prepared first: if it is another than that of {of}, points are tried and "
@@ -19,7 +19,7 @@ _UNKNOWN = (
 )
 
 
-def taken_over(earlier: str, file: ExperimentFile, *, output: Path, dataset: str) -> Warm:
+def taken_over(earlier: str, file: ExperimentFile, *, output: Path, dataset: str) -> WarmStart:
     """Return what a search takes over from an earlier one.
 
     Args:

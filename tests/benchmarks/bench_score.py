@@ -27,7 +27,7 @@ from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.experiment import Experiment, Objective, Task, Training
 from tauopt.config.settings.networks import DeepSets
 from tauopt.evaluation.find_trial import find_trial
-from tauopt.export.score_files import Applied, Job, score_file
+from tauopt.export.score_files import FileScorer, ScoreJob, score_file
 from tauopt.models.model_file import load_model
 from tauopt.ntuples.friend import TREE
 from tauopt.prepare.prepare_dataset import prepare
@@ -78,9 +78,9 @@ def compare(home: Path, entries: int) -> None:
     """Score a file in all ways by turns, and print the ratios."""
     folder = make_trial(home)
     trial = find_trial(connect(None, output=home), str(folder), folder=home / "fetched")
-    applied, model = Applied(trial, None, -1.0), load_model(trial.model)
+    applied, model = FileScorer(trial, None, -1.0), load_model(trial.model)
     path = ntuples_factory.write(home / "x.root", ntuples_factory.columns(entries), baskets=20)
-    job = Job(path, "all", home / "scores.root", {})
+    job = ScoreJob(path, "all", home / "scores.root", {})
     ways = {
         "ours": lambda: score_file(job, applied),
         "loop, batches of 32": lambda: by_loop(path, model, 32),
@@ -110,8 +110,8 @@ def peak(folder: Path, path: Path) -> None:
         trial = find_trial(
             connect(None, output=Path(scratch)), str(folder), folder=Path(scratch) / "fetched"
         )
-        job = Job(path, "all", Path(scratch) / "scores.root", {})
-        score_file(job, Applied(trial, None, -1.0), threads=1)
+        job = ScoreJob(path, "all", Path(scratch) / "scores.root", {})
+        score_file(job, FileScorer(trial, None, -1.0), threads=1)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tauopt.config.settings.dataset import Simulation
 from tauopt.simulate.sample_plan import plan_files
-from tauopt.simulate.simulate_file import Counts, produce
+from tauopt.simulate.simulate_file import FileCounts, produce
 
 REPEATS = 3
 SCALE = 0.5
@@ -51,7 +51,7 @@ def _one(folder: Path, seed: int) -> dict[str, tuple[float, int, int]]:
         taken.add(plan.slice.name)
         small = replace(plan, candidates=max(1, round(plan.candidates * SCALE)))
         started = time.process_time()
-        counts: Counts = produce(small, folder / plan.name, advance=_silent)
+        counts: FileCounts = produce(small, folder / plan.name, advance=_silent)
         seconds = (time.process_time() - started) * plan.files_in_slice
         old = sums.get(plan.slice.process, (0.0, 0, 0))
         sums[plan.slice.process] = (

@@ -21,7 +21,7 @@ from typing import Any
 from tauopt.tracking import runs
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.dataset_input import DatasetInput
-from tauopt.tracking.replay import Child, Replay, Wanted, now_ms
+from tauopt.tracking.replay import ChildRun, Replay, WantedRun, now_ms
 from tauopt.tracking.spool import SpoolTracker
 
 REPORTS, METRICS, PARAMS = 3, 12, 30
@@ -47,7 +47,7 @@ class Clock:
             print(f"{name:<42} {statistics.median(times):8.2f} ms {processor}")
 
 
-def trial(clock: Clock, client: Any, folder: Path, child: Child) -> None:
+def trial(clock: Clock, client: Any, folder: Path, child: ChildRun) -> None:
     """One trial: its side, then the shipper's, report by report."""
     folder.mkdir(parents=True)
     files = [folder / name for name in ("roc.png", "scores.png", "training.png", "best.keras")]
@@ -57,7 +57,7 @@ def trial(clock: Clock, client: Any, folder: Path, child: Child) -> None:
     spent = 0.0
     tracker = SpoolTracker(folder)
     clock.time("trial: start", tracker.start, params={f"p.{i}": i / 7 for i in range(PARAMS)})
-    replay = Replay(folder, Wanted(child.uid, child=child, began_ms=now_ms(), state_ms=now_ms()))
+    replay = Replay(folder, WantedRun(child.uid, child=child, began_ms=now_ms(), state_ms=now_ms()))
     shipping = time.perf_counter()
     clock.time("shipper: open the run, params, dataset", replay.ship, client)
     spent += time.perf_counter() - shipping
@@ -69,7 +69,7 @@ def trial(clock: Clock, client: Any, folder: Path, child: Child) -> None:
         spent += time.perf_counter() - shipping
     for file in files:
         clock.time("trial: an artifact", tracker.artifact, file)
-    replay.wanted = Wanted(child.uid, child=child, state="COMPLETE", state_ms=now_ms())
+    replay.wanted = WantedRun(child.uid, child=child, state="COMPLETE", state_ms=now_ms())
     shipping = time.perf_counter()
     clock.time("shipper: four artifacts and the end", replay.ship, client)
     spent += time.perf_counter() - shipping
@@ -92,7 +92,7 @@ def main() -> None:
         )
         data = DatasetInput("demo", "ab" * 32, scratch, {"train candidates": 1})
         for index in range(number + 1):
-            child = Child(parent, f"t{index:03d}", f"bench/t{index:03d}", dataset=data)
+            child = ChildRun(parent, f"t{index:03d}", f"bench/t{index:03d}", dataset=data)
             trial(clock if index else cold, client, output / child.name, child)
         clock.tell()
 

@@ -5,7 +5,7 @@ import pytest
 
 from tauopt.cli.leaderboard_table import board_table
 from tauopt.config.settings.objective import Goal
-from tauopt.study.leaderboard_rows import Row
+from tauopt.study.leaderboard_rows import LeaderboardRow
 
 ONE = [Goal("rejection@0.75", "maximize")]
 TWO = [*ONE, Goal("latency_us", "minimize")]
@@ -15,7 +15,7 @@ THREE = [*TWO, Goal("parameters", "minimize")]
 def row(number, *, value=80.123, state="COMPLETE", rank=0, front=0, others=(), reports=3, **params):
     complete = state == "COMPLETE"
     names = [goal.name for goal in THREE[1:]]
-    return Row(
+    return LeaderboardRow(
         rank=rank, front=front, number=number, state=state, value=value, best_report=2,
         low=value - 0.1 if complete else None, high=value + 0.1 if complete else None,
         others={n: (v, None, None) for n, v in zip(names, others, strict=False)},

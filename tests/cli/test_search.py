@@ -11,9 +11,9 @@ from tauopt.cli.search import next_steps
 from tauopt.cli.status import status_lines
 from tauopt.config.settings.objective import Goal
 from tauopt.errors import UsageError
-from tauopt.study.search_events import Event, describe
+from tauopt.study.search_events import SearchEvent, describe
 from tauopt.workflows.search import SearchResult
-from tauopt.workflows.status import Running, Status
+from tauopt.workflows.status import RunningTrial, SearchStatus
 from tests.cli.test_leaderboard_table import row
 
 
@@ -45,12 +45,12 @@ def test_looking_where_nothing_is_says_so_and_makes_nothing(tmp_path, verb):
 def test_the_live_table_shows_running_trials_and_the_best():
     view = View(4)
     for event in (
-        Event("started", 0, {"model.units": 8}),
-        Event("report", 0, value=0.5, report=1),
-        Event("started", 1, {"model.units": 9}),
-        Event("complete", 0, value=0.625, report=2),
-        Event("failed", 1, message="the loss is not finite"),
-        Event("note", message="the end is near"),
+        SearchEvent("started", 0, {"model.units": 8}),
+        SearchEvent("report", 0, value=0.5, report=1),
+        SearchEvent("started", 1, {"model.units": 9}),
+        SearchEvent("complete", 0, value=0.625, report=2),
+        SearchEvent("failed", 1, message="the loss is not finite"),
+        SearchEvent("note", message="the end is near"),
     ):
         view.take(event)
     text = drawn(view.table())
@@ -70,9 +70,9 @@ def test_on_a_narrow_terminal_a_trial_takes_one_line_and_a_failure_is_said_in_fu
         "the training loss became nan in batch 51 of this report; a smaller learning rate may help"
     )
     for number in range(3):
-        view.take(Event("started", number, {**params, "training.batch_size": 1024}))
-        view.take(Event("report", number, value=51.234, report=7))
-    view.take(Event("failed", 2, message=reason))
+        view.take(SearchEvent("started", number, {**params, "training.batch_size": 1024}))
+        view.take(SearchEvent("report", number, value=51.234, report=7))
+    view.take(SearchEvent("failed", 2, message=reason))
     lines = drawn(view.table(), width=80).splitlines()
     assert max(map(len, lines)) <= 80
     for number in range(2):
@@ -86,10 +86,10 @@ def test_on_a_narrow_terminal_a_trial_takes_one_line_and_a_failure_is_said_in_fu
 
 
 def test_an_event_is_a_line():
-    assert describe(Event("report", 3, value=0.25, report=2)) == "t003 report 2 0.25"
-    assert describe(Event("failed", 3, message="why")) == "t003 failed: why"
-    assert describe(Event("started", 12, {"a.b": 0.12345})) == "t012 started a.b=0.1235"
-    several = Event("complete", 3, value=0.5, report=2, others=(310.25, 20481.0))
+    assert describe(SearchEvent("report", 3, value=0.25, report=2)) == "t003 report 2 0.25"
+    assert describe(SearchEvent("failed", 3, message="why")) == "t003 failed: why"
+    assert describe(SearchEvent("started", 12, {"a.b": 0.12345})) == "t012 started a.b=0.1235"
+    several = SearchEvent("complete", 3, value=0.5, report=2, others=(310.25, 20481.0))
     assert describe(several) == "t003 complete 0.5 310.25 20481"
 
 
@@ -123,7 +123,7 @@ def test_the_report_of_a_search_is_named_where_there_is_one(tmp_path):
 
 
 def test_status_in_words_names_objectives_and_front():
-    stands = Status(
+    stands = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
             gpu_seconds=0.0, is_elsewhere=False, interrupted=(),
@@ -133,11 +133,11 @@ def test_status_in_words_names_objectives_and_front():
 
 
 def test_status_names_interrupted_trials_and_the_command_that_goes_on_with_them():
-    stands = Status(
+    stands = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 8, "INTERRUPTED": 1}, running=(),
         objectives=("auc",), best=0.75, front=1, seconds=9.0, seconds_left=None,
         gpu_seconds=0.0, is_elsewhere=False,
-        interrupted=(Running(number=3, report=2, value=0.5, seconds=9.0),),
+        interrupted=(RunningTrial(number=3, report=2, value=0.5, seconds=9.0),),
     )  # fmt: skip
     lines = status_lines(stands, Path("my out"))
     assert "8 complete, 1 interrupted" in lines[0]

@@ -23,7 +23,7 @@ from tauopt.config.settings.objective import ObjectiveName
 from tauopt.dataset.network_inputs import task_labels
 from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader, open_dataset
 from tauopt.metrics.bootstrap import Difference, paired_bootstrap
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 
@@ -35,8 +35,8 @@ class Row:
     """One working point of both, and their difference."""
 
     objective: ObjectiveName
-    network: Measured
-    trees: Measured
+    network: Estimate
+    trees: Estimate
     difference: Difference
 
     def __str__(self) -> str:

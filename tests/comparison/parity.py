@@ -122,11 +122,11 @@ def by_keras(experiment: Experiment, dataset: Path, seed: int) -> Course:
     import keras
 
     from tauopt.models.build_model import build_model
-    from tauopt.training.network_and_data import Data
+    from tauopt.training.network_and_data import TrialData
     from tauopt.training.rungs import Rungs
     from tests.comparison.plain_networks import plain_network, probabilities, take_weights
 
-    data = Data(open_dataset(dataset), experiment, seed)
+    data = TrialData(open_dataset(dataset), experiment, seed)
     spec, name = data.spec, parse_objective(experiment.objective.first)
     rungs = Rungs.of(experiment.training, candidates=data.candidates)
     plain = plain_network(spec, experiment.model)

@@ -26,7 +26,7 @@ from tauopt.config.settings.experiment import Experiment, Task
 from tauopt.config.settings.objective import CostName, ObjectiveName
 from tauopt.dataset.prepared_dataset import PreparedDataset, open_dataset
 from tauopt.metrics.bootstrap import paired_bootstrap
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import accuracy, measure
 from tauopt.metrics.predictions import Predictions
 from tests.comparison import flat_trees
@@ -57,10 +57,10 @@ class Entry:
     name: str
     jets_or_taus: Predictions
     """Of all candidates of the test split."""
-    modes: Measured | None
+    modes: Estimate | None
     """Fraction of true taus whose decay mode is named right; of what tells them apart."""
     parameters: int | None = None
-    latency: tuple[Measured, ...] = ()
+    latency: tuple[Estimate, ...] = ()
     speed: float | None = None
     """Candidates trained a second, on one core."""
 
@@ -153,7 +153,7 @@ def network_entry(name: str, trial: Path, dataset: PreparedDataset, folder: Path
     )  # fmt: skip
 
 
-def mode_accuracy(predictions: Predictions) -> Measured | None:
+def mode_accuracy(predictions: Predictions) -> Estimate | None:
     """Return how many true taus have their decay mode named right, among the modes."""
     modes = [index for index, name in enumerate(predictions.classes) if name in predictions.signal]
     if len(modes) < 2:
@@ -170,7 +170,7 @@ def mode_accuracy(predictions: Predictions) -> Measured | None:
 
 def measured_latencies(
     trial: Path, result: dict[str, Any], experiment: Experiment, dataset: PreparedDataset
-) -> Iterator[Measured]:
+) -> Iterator[Estimate]:
     """Give the microseconds a candidate, for each of COSTS."""
     from tauopt.evaluation.model_inputs import first_inputs, reading
     from tauopt.models.model_file import load_model
@@ -224,7 +224,7 @@ def compared(name: str, a: Predictions, other: str, b: Predictions) -> Iterator[
     rng = np.random.default_rng(1)
     for point in (JUDGE, *POINTS):
         found = paired_bootstrap(point, a, b, rng=rng, replicas=500)
-        more = Measured(found.value, found.low, found.high)
+        more = Estimate(found.value, found.low, found.high)
         yield f"- {name} - {other}, {point}: {more}, p(not better) {found.p_better:.3f}"
 
 

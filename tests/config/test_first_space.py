@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tauopt.config.first_space import first_space
-from tauopt.config.first_space.commented_lines import WIDTH, Line, comment, laid_out
+from tauopt.config.first_space.commented_lines import WIDTH, CommentedLine, comment, laid_out
 from tauopt.config.first_space.guess_task import first_task, is_background
 from tauopt.config.first_space.usable_groups import sight
 from tauopt.config.load import read_dataset, read_experiment
@@ -250,6 +250,9 @@ def test_a_comment_is_what_the_docstring_begins_with(docstring, expected):
 
 def test_a_comment_without_room_goes_on_below_or_stands_above():
     said = "far more than what would be read at a glance in one line of a file, so that it goes on"
-    first, second = laid_out([Line("a: 1", said)])
+    first, second = laid_out([CommentedLine("a: 1", said)])
     assert first.index("# ") == second.index("# ") == 51
-    assert laid_out([Line(f"  a: {'x' * 90}", "short")]) == ["  # short", f"  a: {'x' * 90}"]
+    assert laid_out([CommentedLine(f"  a: {'x' * 90}", "short")]) == [
+        "  # short",
+        f"  a: {'x' * 90}",
+    ]

@@ -12,7 +12,7 @@ from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.experiment import Experiment, Objective, Task, Training
 from tauopt.config.settings.networks import DeepSets
 from tauopt.errors import DataError, UsageError
-from tauopt.evaluation.file_candidates import OfNtuples
+from tauopt.evaluation.file_candidates import FileCandidates
 from tauopt.evaluation.find_trial import find_trial
 from tauopt.evaluation.run_trial import run_on
 from tauopt.metrics.roc import auc, roc
@@ -24,7 +24,7 @@ from tauopt.stream.batches import Batch
 from tauopt.training.prediction import Predictor
 from tauopt.workflows.evaluate import evaluate
 from tauopt.workflows.evaluation_sources import (
-    Against,
+    ComparisonTarget,
     against,
     check_efficiencies,
     efficiencies_of,
@@ -144,12 +144,16 @@ def test_files_are_judged_without_the_dataset_but_no_test_split_is(home, trial, 
 @pytest.mark.parametrize(
     ("text", "of_files", "expected"),
     [
-        ("", False, Against()),
-        ("stored", True, Against(spectator="stored")),
-        ("TauJets.RNNScore", True, Against(spectator="reference", branch="TauJets.RNNScore")),
-        ("0123abcd", True, Against(trial="trial 0123abcd")),
-        ("models:/tau-id@champion", True, Against(trial="trial models:/tau-id@champion")),
-        ("t018", False, Against(trial="trial t018")),
+        ("", False, ComparisonTarget()),
+        ("stored", True, ComparisonTarget(spectator="stored")),
+        (
+            "TauJets.RNNScore",
+            True,
+            ComparisonTarget(spectator="reference", branch="TauJets.RNNScore"),
+        ),
+        ("0123abcd", True, ComparisonTarget(trial="trial 0123abcd")),
+        ("models:/tau-id@champion", True, ComparisonTarget(trial="trial models:/tau-id@champion")),
+        ("t018", False, ComparisonTarget(trial="trial t018")),
     ],
 )
 def test_what_a_reference_is_is_told_by_its_name(text, of_files, expected):
@@ -173,7 +177,7 @@ def test_no_more_than_a_step_is_held_and_steps_change_nothing(home):
 
 def test_a_sample_holds_the_inputs_of_the_candidates_that_it_names(home, trial):
     found = find_trial(None, str(trial), folder=trial)
-    candidates = OfNtuples(streaming(home, step=200), None, Silent())
+    candidates = FileCandidates(streaming(home, step=200), None, Silent())
     ran = run_on(candidates, found)
     numbers, inputs = candidates.sample(ran.what, most=70)
     assert len(set(numbers.tolist())) == 70
@@ -186,7 +190,7 @@ def test_weights_are_balanced_on_the_candidates_themselves(home):
     data = dataset(home, reweight={"variable": "pt", "to": ["tau"], "bins": 10})
     given = [f"{home}/*_1.root"]
     found = stream_files.stream(data, given, cache=home / "cache", progress=Silent())
-    candidates = OfNtuples(found, None, Silent())
+    candidates = FileCandidates(found, None, Silent())
     light = concatenate(list(found.blocks(Counter(), progress=Silent()))).without_features()
     balanced = candidates._balanced(light)
     means = [
@@ -203,7 +207,7 @@ def test_weights_are_balanced_on_the_candidates_themselves(home):
         def say(self, message):
             told.append(message)
 
-    alone = OfNtuples(found, None, Listener())
+    alone = FileCandidates(found, None, Listener())
     assert (alone._balanced(only_jets).weights == only_jets.weights).all()
     assert not alone.balanced
     assert "weights stay as they are" in told[0]

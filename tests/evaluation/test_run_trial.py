@@ -15,7 +15,7 @@ from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import UsageError
 from tauopt.evaluation.find_trial import find_trial
 from tauopt.evaluation.run_trial import run_on
-from tauopt.evaluation.split_candidates import OfSplit
+from tauopt.evaluation.split_candidates import SplitCandidates
 from tauopt.evaluation.training_history import history
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, roc
@@ -184,7 +184,7 @@ def test_working_points_are_those_recorded_or_derived_on_the_validation_split(
     columns = split.columns(["labels", "weights"])
     taus = columns["labels"] > 0
     trial = find_trial(client, str(good), folder=tmp_path / "t")
-    predictions = run_on(OfSplit(open_dataset(dataset), split), trial).predictions
+    predictions = run_on(SplitCandidates(open_dataset(dataset), split), trial).predictions
     derived = derive(Predictions.load(good / "predictions.npz"), trial.experiment.working_points)
     found = evaluate(str(good), reference="pt", output=output, to=tmp_path / "to", **FEW)
     passed = derived.passes(predictions.score, predictions.columns)

@@ -11,7 +11,7 @@ from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.experiment import Experiment, Objective, Task, Tracking, Training
 from tauopt.config.settings.networks import Dense
 from tauopt.tracking import runs
-from tauopt.tracking.replay import Replay, Wanted
+from tauopt.tracking.replay import Replay, WantedRun
 from tauopt.tracking.spool import SPOOL, SpoolTracker
 from tauopt.training.train_trial import run_trial
 from tauopt.training.trial_protocols import TrialPlan
@@ -83,7 +83,7 @@ def shipped(client, output: Path, folder: Path, *, state="COMPLETE") -> str:
     )
     for name in ("shipped.json", "run.json"):
         (folder / name).unlink(missing_ok=True)
-    Replay(folder, Wanted(uid="x", run_id=run_id)).ship(client)
+    Replay(folder, WantedRun(uid="x", run_id=run_id)).ship(client)
     if state != "RUNNING":
         runs.finish(client, run_id, state=state, reason="loss became nan" * (state == "FAIL"))
     return run_id

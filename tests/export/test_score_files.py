@@ -17,9 +17,9 @@ from tauopt.config.settings.experiment import Experiment, Objective, Task, Train
 from tauopt.config.settings.networks import DeepSets
 from tauopt.errors import DataError, UsageError
 from tauopt.evaluation import model_working_points
-from tauopt.evaluation.file_candidates import OfNtuples
+from tauopt.evaluation.file_candidates import FileCandidates
 from tauopt.evaluation.find_trial import find_trial
-from tauopt.export.score_files import Applied, Job, score_file
+from tauopt.export.score_files import FileScorer, ScoreJob, score_file
 from tauopt.models.model_file import load_model
 from tauopt.ntuples.friend import TREE, read_record
 from tauopt.prepare.prepare_dataset import prepare
@@ -149,7 +149,7 @@ def test_scores_are_those_that_evaluations_judge(home, tmp_path):
     trial = find_trial(connect(None, output=home), str(home / "runs" / "t000"), folder=tmp_path)
     data = trial.experiment.data
     files = stream(data, [str(path)], cache=tmp_path / "cache", progress=Silent())
-    judged = OfNtuples(files, None, Silent())
+    judged = FileCandidates(files, None, Silent())
     expected = judged.run(load_model(trial.model), judged.reading(trial.experiment))
     assert len(expected) == one.scored
     places = expected.columns["event_numbers"] - 70_000
@@ -320,8 +320,8 @@ def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
     settings = experiment(data)
     folder = train(tmp_path / "t000", prepare(data, cache=tmp_path / "cache"), settings)
     trial = find_trial(connect(None, output=tmp_path), str(folder), folder=tmp_path / "fetched")
-    job = Job(path, "all", tmp_path / "out.root", {"of": "a test"}, step=70)
-    one = score_file(job, Applied(trial, None, -1.0))
+    job = ScoreJob(path, "all", tmp_path / "out.root", {"of": "a test"}, step=70)
+    one = score_file(job, FileScorer(trial, None, -1.0))
     found, events = read(one.to), uproot.open(f"{path}:Events").arrays(["Tau_pt"])
     assert one.entries == 600 == len(found)
     assert ak.num(found.tauopt_p_tau).tolist() == ak.num(events.Tau_pt).tolist()
@@ -330,7 +330,7 @@ def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
     assert ak.all(selected[is_scored])
     assert one.scored == ak.sum(is_scored) == ak.sum(selected) - one.missing
     with_other_steps = score_file(
-        Job(path, "all", tmp_path / "other.root", {}, step=1000), Applied(trial, None, -1.0)
+        ScoreJob(path, "all", tmp_path / "other.root", {}, step=1000), FileScorer(trial, None, -1.0)
     )
     np.testing.assert_allclose(
         ak.flatten(read(with_other_steps.to).tauopt_p_tau),

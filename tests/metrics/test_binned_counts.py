@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tauopt.metrics.binned_counts import cells_of, efficiencies, inverted, rejections
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.physics.intervals import clopper_pearson
 
 BINS = 4
@@ -82,8 +82,8 @@ def test_a_bin_of_more_negative_than_positive_weight_has_no_efficiency():
 
 
 def test_the_rejection_of_nothing_that_passes_is_a_lower_limit():
-    assert inverted(Measured(0.0, 0.0, 0.02)) == Measured(50.0, 50.0, 50.0, limit=True)
-    assert inverted(Measured(0.1, 0.08, 0.125)).triple == pytest.approx([10, 8, 12.5])
+    assert inverted(Estimate(0.0, 0.0, 0.02)) == Estimate(50.0, 50.0, 50.0, limit=True)
+    assert inverted(Estimate(0.1, 0.08, 0.125)).triple == pytest.approx([10, 8, 12.5])
     assert inverted(None) is None
 
 

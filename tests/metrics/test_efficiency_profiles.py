@@ -8,7 +8,7 @@ import pytest
 from tauopt.figures.performance.flatness_figure import flatness
 from tauopt.figures.performance.profile_figures import axes_of
 from tauopt.metrics.efficiency_profiles import profile
-from tauopt.metrics.scored_trial import Contender, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
 from tauopt.metrics.variable_axes import axis_of
 from tests.metrics.toys import gaussians, several_classes
 
@@ -17,7 +17,7 @@ from tests.metrics.toys import gaussians, several_classes
 def contenders():
     predictions = several_classes(np.random.default_rng(1), negative=0.1)
     stored = scored("stored", predictions.score**2, predictions)
-    return decided([Contender("trial", predictions), stored], None)
+    return decided([ScoredTrial("trial", predictions), stored], None)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_same_decisions_have_ratio_one_without_an_error(contenders, axis):
 def test_background_without_a_true_mode_is_in_no_bin_of_modes():
     predictions = several_classes(np.random.default_rng(1))
     columns = {"decay_mode": np.where(predictions.is_signal, predictions.labels - 1.0, -1.0)}
-    one = Contender(
+    one = ScoredTrial(
         "trial", type(predictions)(predictions.probabilities, predictions.labels,
                                    predictions.weights, classes=predictions.classes,
                                    signal=predictions.signal, columns=columns)
@@ -83,7 +83,7 @@ def flat_or_not(slope, rng):
         np.stack([1 - p, p], axis=1), plain.labels, weights,
         classes=plain.classes, signal=plain.signal, columns={"mu": mu},
     )  # fmt: skip
-    (one,) = decided([Contender("trial", predictions)], None)
+    (one,) = decided([ScoredTrial("trial", predictions)], None)
     axis = axis_of("mu", mu, of=predictions.is_signal)
     return flatness(one, axis, rng=rng)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tauopt.metrics.histogram import (
     BINS,
     LEAST_BINS,
-    Values,
+    WeightedValues,
     binning,
     correlation,
     counted,
@@ -18,7 +18,9 @@ from tauopt.metrics.histogram import (
 
 def values(numbers, weights=None):
     numbers = np.asarray(numbers, np.float32)
-    return Values(numbers, np.ones(len(numbers)) if weights is None else np.asarray(weights))
+    return WeightedValues(
+        numbers, np.ones(len(numbers)) if weights is None else np.asarray(weights)
+    )
 
 
 @settings(deadline=None, max_examples=60)

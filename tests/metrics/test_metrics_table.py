@@ -11,7 +11,7 @@ from tauopt.metrics.bootstrap import paired_bootstrap
 from tauopt.metrics.metrics_table import as_csv, as_json, as_markdown, rows
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.paired_curves import paired_curves
-from tauopt.metrics.scored_trial import Contender, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
 from tests.metrics.toys import gaussians, several_classes
 
 
@@ -27,7 +27,7 @@ def stored(predictions):
 
 
 def test_every_number_is_the_one_that_metrics_gives(predictions, stored):
-    for row in rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1)):
+    for row in rows([ScoredTrial("trial", predictions), stored], rng=np.random.default_rng(1)):
         if " of " in row.metric:
             continue
         prongs = "" if row.candidates == "all" else f"/{row.candidates[0]}p"
@@ -39,7 +39,7 @@ def test_every_number_is_the_one_that_metrics_gives(predictions, stored):
 
 
 def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(predictions, stored):
-    both = decided([Contender("trial", predictions), stored], None)
+    both = decided([ScoredTrial("trial", predictions), stored], None)
     table = rows(both, rng=np.random.default_rng(1))
     signal, weights = predictions.is_signal, predictions.weights
     for kind, of in (("efficiency", signal), ("rejection", ~signal)):
@@ -51,7 +51,7 @@ def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(pre
 
 
 def test_a_stored_score_has_no_accuracy_to_compare(predictions, stored):
-    table = rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1))
+    table = rows([ScoredTrial("trial", predictions), stored], rng=np.random.default_rng(1))
     assert {row.metric for row in table if row.reference is None} == {
         "accuracy", "balanced_accuracy"
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_differences_are_those_of_the_paired_bootstrap_of_each_number():
 
 
 def test_a_score_against_itself_has_ratio_one_and_no_significance(predictions):
-    same = [Contender("a", predictions), Contender("b", predictions)]
+    same = [ScoredTrial("a", predictions), ScoredTrial("b", predictions)]
     paired = paired_curves(predictions, predictions, np.array([0.5]), rng=np.random.default_rng(1))
     assert [ratio.triple for ratio in paired.ratios] == [[1.0, 1.0, 1.0]]
     for row in rows(same, rng=np.random.default_rng(1)):
@@ -81,17 +81,17 @@ def test_a_score_against_itself_has_ratio_one_and_no_significance(predictions):
 def test_a_chance_below_what_the_replicas_can_tell_is_told_as_a_bound():
     rng = np.random.default_rng(4)
     good = gaussians(rng, separation=2.0)
-    bad = Contender("b", gaussians(rng, separation=0.5))
-    (auc, *_) = [row for row in rows([Contender("a", good), bad], rng=rng) if row.metric == "auc"]
+    bad = ScoredTrial("b", gaussians(rng, separation=0.5))
+    (auc, *_) = [row for row in rows([ScoredTrial("a", good), bad], rng=rng) if row.metric == "auc"]
     assert auc.p_told == "p < 0.005"
-    same = rows([Contender("a", good), Contender("b", good)], rng=rng)
+    same = rows([ScoredTrial("a", good), ScoredTrial("b", good)], rng=rng)
     assert {row.p_told for row in same} == {"p = 1"}
     assert as_json([auc])[0]["p_limit"]
     assert not any(one["p_limit"] for one in as_json(same))
 
 
 def test_files_hold_what_the_table_holds(predictions, stored):
-    table = rows([Contender("trial", predictions), stored], rng=np.random.default_rng(1))
+    table = rows([ScoredTrial("trial", predictions), stored], rng=np.random.default_rng(1))
     lines = list(csv.DictReader(io.StringIO(as_csv(table))))
     assert [line["metric"] for line in lines] == [row.metric for row in table]
     auc = next(i for i, row in enumerate(table) if row.metric == "auc")

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from tauopt.config.settings.objective import ObjectiveName as Name
 from tauopt.errors import DataError
-from tauopt.metrics.estimate import Measured, wilson
+from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.metrics.named_metrics import accuracy, balanced_accuracy, confusion, measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
@@ -190,11 +190,11 @@ def test_probabilities_that_are_not_finite_are_an_error(predictions, metric):
 @pytest.mark.parametrize(
     ("measured", "text"),
     [
-        (Measured(92.34, 90.1, 94.58), "92.3 ± 2.2"),
-        (Measured(92.34, 90.1, 96.0), "92.3 +3.7 -2.2"),
-        (Measured(0.91234, 0.9112, 0.91348), "0.9123 ± 0.0011"),
-        (Measured(1420.0, 1300.0, 1540.0), "1420 ± 120"),
-        (Measured(1.0, 1.0, 1.0), "1"),
+        (Estimate(92.34, 90.1, 94.58), "92.3 ± 2.2"),
+        (Estimate(92.34, 90.1, 96.0), "92.3 +3.7 -2.2"),
+        (Estimate(0.91234, 0.9112, 0.91348), "0.9123 ± 0.0011"),
+        (Estimate(1420.0, 1300.0, 1540.0), "1420 ± 120"),
+        (Estimate(1.0, 1.0, 1.0), "1"),
     ],
 )
 def test_a_measured_number_shows_two_digits_of_its_error(measured, text):

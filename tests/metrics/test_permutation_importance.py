@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from tauopt.metrics.permutation_importance import Material, exchanged_within, importances, permuted
+from tauopt.metrics.permutation_importance import (
+    PermutedCandidates,
+    exchanged_within,
+    importances,
+    permuted,
+)
 from tauopt.metrics.predictions import Predictions
 
 
@@ -39,7 +44,9 @@ def material(rng, read, *, negative=0.1):
         classes=("jet", "tau"),
         signal=("tau",),
     )
-    return Material(arrays, predictions, {"candidate": ("a", "b"), "tracks": ("pt", "d0")})
+    return PermutedCandidates(
+        arrays, predictions, {"candidate": ("a", "b"), "tracks": ("pt", "d0")}
+    )
 
 
 def found(read, **more):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tauopt.metrics.score_cuts import PlainPoints, plain_points, reached
-from tauopt.metrics.scored_trial import Contender, decided, scored
+from tauopt.metrics.score_cuts import ProngCuts, plain_points, reached
+from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
 from tests.metrics.toys import gaussians, several_classes
 
 
@@ -19,7 +19,7 @@ def test_plain_cuts_keep_the_wanted_part_of_the_signal_for_each_number_of_prongs
 
 
 def test_cuts_of_other_prongs_and_without_prongs_are_those_of_all():
-    points = PlainPoints(("60 %",), {0: (0.5,), 1: (0.9,)})
+    points = ProngCuts(("60 %",), {0: (0.5,), 1: (0.9,)})
     score = np.array([0.7, 0.7])
     assert points.passes(score, {"prongs": np.array([1, 2])})["60 %"].tolist() == [False, True]
     assert points.passes(score, {})["60 %"].tolist() == [True, True]
@@ -28,8 +28,8 @@ def test_cuts_of_other_prongs_and_without_prongs_are_those_of_all():
 def test_a_reference_is_cut_at_the_signal_efficiency_of_the_trials_own_points():
     predictions = several_classes(np.random.default_rng(2), negative=0.1)
     other = scored("stored", np.random.default_rng(3).normal(size=3000), predictions)
-    own = PlainPoints(("loose", "tight"), {0: (0.3, 0.9), 1: (0.2, 0.8)})
-    first, second = decided([Contender("trial", predictions), other], own)
+    own = ProngCuts(("loose", "tight"), {0: (0.3, 0.9), 1: (0.2, 0.8)})
+    first, second = decided([ScoredTrial("trial", predictions), other], own)
     for prongs in (1, 3):
         signal = predictions.is_signal & (predictions.columns["prongs"] == prongs)
         for name in own.names:

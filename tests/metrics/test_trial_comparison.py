@@ -6,7 +6,7 @@ import pytest
 
 from tauopt.evaluation.comparison_report import number_row
 from tauopt.metrics.named_metrics import ObjectiveName, measure
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.trial_comparison import as_csv, compare
 from tests.metrics.test_bootstrap import smeared, with_prongs
 
@@ -16,7 +16,7 @@ def contenders():
     rng = np.random.default_rng(1)
     good = with_prongs(rng, separation=2.0)
     bad, same = smeared(good, rng, sigma=1.5), smeared(good, rng, sigma=1e-9)
-    return [Contender("good", good), Contender("bad", bad), Contender("same", same)]
+    return [ScoredTrial("good", good), ScoredTrial("bad", bad), ScoredTrial("same", same)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tauopt.config.settings.dataset import BinnedVariable, Reweight
-from tauopt.prepare.binning import Axis, Bins, bin_of, find_bins, quantile_edges
+from tauopt.prepare.binning import BinEdges, BinGrid, bin_of, find_bins, quantile_edges
 
 
 def slow_bin(value, edges):
@@ -47,8 +47,8 @@ edge_lists = st.lists(st.integers(-4, 4), max_size=4, unique=True).map(sorted)
 @given(st.lists(edge_lists, max_size=3), st.integers(0, 10**6))
 def test_bins_in_several_variables_agree_with_a_slow_reference(edges, seed):
     """Integers on integer edges: below the first, on each, above the last."""
-    axes = tuple(Axis(f"x{i}", np.array(one, dtype=float)) for i, one in enumerate(edges))
-    bins = Bins(axes)
+    axes = tuple(BinEdges(f"x{i}", np.array(one, dtype=float)) for i, one in enumerate(edges))
+    bins = BinGrid(axes)
     values = np.random.default_rng(seed).integers(-6, 7, (40, len(axes))).astype(float)
     found = bins.index(values)
     assert found.tolist() == [slow_index(row, axes) for row in values]
@@ -68,13 +68,13 @@ def test_quantile_bins_hold_equally_many():
 
 
 def test_every_bin_is_described_by_its_own_edges():
-    bins = Bins((Axis("pt", np.array([20.0, 30])), Axis("abs(eta)", np.array([1.37]))))
+    bins = BinGrid((BinEdges("pt", np.array([20.0, 30])), BinEdges("abs(eta)", np.array([1.37]))))
     assert [bins.describe(i) for i in range(bins.size)] == [
         "pt below 20, abs(eta) below 1.37", "pt below 20, abs(eta) from 1.37",
         "pt 20 to 30, abs(eta) below 1.37", "pt 20 to 30, abs(eta) from 1.37",
         "pt from 30, abs(eta) below 1.37", "pt from 30, abs(eta) from 1.37",
     ]  # fmt: skip
-    assert Bins(()).describe(0) == "everything"
+    assert BinGrid(()).describe(0) == "everything"
 
 
 def test_given_edges_are_taken_and_quantiles_come_from_the_changed_classes():

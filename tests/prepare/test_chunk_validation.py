@@ -17,7 +17,7 @@ from tauopt.dataset.manifest import ChunkFile, read_manifest, write_manifest
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import CorruptError, DataError
 from tauopt.prepare import first_pass as module
-from tauopt.prepare.chunk_histograms import MOST_OBJECTS, Names, Tally
+from tauopt.prepare.chunk_histograms import MOST_OBJECTS, ChunkHistograms, ColumnNames
 from tauopt.prepare.chunk_validation import LEVEL, compare
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.workflows.validate_data import validate_data
@@ -32,7 +32,7 @@ from tests.prepared_factory import (
     take,
 )
 
-NAMES = Names(tuple(CANDIDATE), {"tracks": tuple(GROUPS["tracks"])}, SPECTATORS)
+NAMES = ColumnNames(tuple(CANDIDATE), {"tracks": tuple(GROUPS["tracks"])}, SPECTATORS)
 
 
 class Arrays:
@@ -50,7 +50,7 @@ def some(rng, count, order=None):
 
 
 def tallied(arrays, chunks):
-    tally = Tally("train", NAMES, chunks=chunks)
+    tally = ChunkHistograms("train", NAMES, chunks=chunks)
     for number, rows in enumerate(np.array_split(np.arange(len(arrays["labels"])), chunks)):
         tally.add(f"train-{number:05d}", Arrays(take(arrays, rows, ["tracks"])))
     return compare([tally])
@@ -120,7 +120,7 @@ def test_order_in_pt_and_eta_together_fails_where_each_alone_is_random():
 
 @pytest.mark.parametrize(("candidate", "spectators"), [((), ("eta", "pt")), (("pt", "eta"), ())])
 def test_pt_and_eta_are_found_among_features_too(candidate, spectators):
-    tally = Tally("train", Names(candidate, {}, spectators), chunks=4)
+    tally = ChunkHistograms("train", ColumnNames(candidate, {}, spectators), chunks=4)
     rng = np.random.default_rng(1)
     for number in range(4):
         values = rng.normal(size=(500, 2)).astype(np.float32)
@@ -146,7 +146,7 @@ def test_one_deviating_chunk_of_many_is_named():
 
 
 def test_samples_are_a_category_where_they_are_known():
-    tally = Tally("train", Names(("a", "b"), {"tracks": ("x",)}, ()), chunks=4)
+    tally = ChunkHistograms("train", ColumnNames(("a", "b"), {"tracks": ("x",)}, ()), chunks=4)
     for number in range(4):
         block = make_block(500, seed=number)
         tally.add(str(number), block, samples=np.full(500, number // 2))
@@ -158,7 +158,7 @@ def test_many_objects_are_one_category():
     block = replace(
         make_block(1000), groups={"tracks": (np.zeros((offsets[-1], 1), np.float32), offsets)}
     )
-    tally = Tally("train", Names(("a", "b"), {"tracks": ("x",)}, ()), chunks=4)
+    tally = ChunkHistograms("train", ColumnNames(("a", "b"), {"tracks": ("x",)}, ()), chunks=4)
     tally.add("0", block)
     assert len(tally._categories["number of tracks"][0]) == MOST_OBJECTS + 1
 

@@ -10,7 +10,7 @@ from tauopt.config.settings.inputs import Transform
 from tauopt.physics.expressions import parse
 from tauopt.prepare.constants import Constants, Moments, transformed
 from tauopt.prepare.dataset_expressions import FeaturePlan
-from tauopt.prepare.quantiles import Sample, sampling_keys
+from tauopt.prepare.quantiles import RowSample, sampling_keys
 
 
 @settings(deadline=None, max_examples=60)
@@ -149,7 +149,7 @@ def test_a_sample_holds_the_rows_with_the_smallest_numbers_in_any_order():
     values = rng.normal(size=(1000, 2)).astype(np.float32)
     expected = values[np.argsort(given)[:250]]
     for step in (1, 7, 300, 1000):
-        sample, order = Sample(2, most=250), rng.permutation(1000)
+        sample, order = RowSample(2, most=250), rng.permutation(1000)
         for start in range(0, len(values), step):
             rows = order[start : start + step]
             sample.update(values[rows], given[rows])
@@ -159,14 +159,14 @@ def test_a_sample_holds_the_rows_with_the_smallest_numbers_in_any_order():
 def test_objects_of_a_candidate_are_in_a_sample_together_or_not_at_all():
     rng = np.random.default_rng(6)
     owner = np.repeat(np.arange(300), rng.integers(0, 6, 300))
-    sample = Sample(1, most=200)
+    sample = RowSample(1, most=200)
     sample.update(owner[:, None], sampling_keys(owner, np.zeros_like(owner)))
     kept, counts = np.unique(sample.values, return_counts=True)
     np.testing.assert_array_equal(counts, np.bincount(owner)[kept.astype(int)])
     assert 190 < len(sample.values) <= 200
     firsts = [owner.tolist().index(o) for o in range(300) if o in owner]
     for most in (30, 1000):
-        each = Sample(2)
+        each = RowSample(2)
         each.update(
             np.column_stack((owner, np.arange(len(owner)))), sampling_keys(owner, 0 * owner)
         )
@@ -178,7 +178,7 @@ def test_a_sample_finds_quantiles_to_the_stated_error():
     rng = np.random.default_rng(5)
     misses = []
     for seed in range(200):
-        sample = Sample(1, most=2000)
+        sample = RowSample(1, most=2000)
         given = sampling_keys(np.arange(9000), np.full(9000, seed))
         sample.update(np.sort(rng.random((9000, 1)), axis=0), given)  # sorted, as in a bad file
         for q in (0.01, 0.5):

@@ -10,7 +10,7 @@ from tauopt.config.settings.inputs import Transform
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.prepare.dataset_expressions import make_plan
-from tauopt.prepare.missing import Means, is_missing
+from tauopt.prepare.missing import TrainingMeans, is_missing
 from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 
@@ -100,14 +100,14 @@ def test_policy_impute_puts_the_training_mean_and_counts_values(folder, tmp_path
 def test_mean_without_logarithm_can_not_be_imputed():
     plan = make_plan(dataset("/", candidate={"x": {"abs": True, "log10": True}}, groups={}))
     with pytest.raises(DataError, match=r"candidate\.x: its training mean 0 has no logarithm"):
-        Means(plan).fit([_one_column([-1.0, 1.0])], needed=["candidate.x"])
+        TrainingMeans(plan).fit([_one_column([-1.0, 1.0])], needed=["candidate.x"])
 
 
 def test_feature_without_any_value_can_not_be_imputed():
     plan = make_plan(dataset("/", candidate={"x": {}}, groups={}))
     with pytest.raises(DataError, match="all its values in the training split are missing"):
-        Means(plan).fit([_one_column([np.nan])], needed=["candidate.x"])
-    Means(plan).fit([_one_column([np.nan])], needed=[])
+        TrainingMeans(plan).fit([_one_column([np.nan])], needed=["candidate.x"])
+    TrainingMeans(plan).fit([_one_column([np.nan])], needed=[])
 
 
 def _one_column(values):

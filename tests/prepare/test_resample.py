@@ -12,16 +12,16 @@ from tauopt.config.settings.dataset import Resample
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.prepare import resample
-from tauopt.prepare.binning import Axis, Bins
+from tauopt.prepare.binning import BinEdges, BinGrid
 from tauopt.prepare.candidate_blocks import concatenate
-from tauopt.prepare.chunk_histograms import Names, Tally
+from tauopt.prepare.chunk_histograms import ChunkHistograms, ColumnNames
 from tauopt.prepare.chunk_validation import compare
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.prepare.reweight import Balance, sum_up
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_spill_files import check, make_block
 
-BINS = Bins((Axis("pt", np.array([0.5])),))
+BINS = BinGrid((BinEdges("pt", np.array([0.5])),))
 CLASSES = ("jet", "tau")
 
 
@@ -98,7 +98,7 @@ def test_candidates_without_weight_can_not_be_drawn():
 
 def with_rate(rate):
     ones = np.ones((2, 2))
-    return resample.Draw(Balance(BINS, ones), CLASSES, ones[0], 0, rate * ones, ones)
+    return resample.ResamplingDraws(Balance(BINS, ones), CLASSES, ones[0], 0, rate * ones, ones)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0, 2.75])
@@ -313,13 +313,13 @@ def test_class_of_which_nothing_is_drawn_is_refused(uneven, tmp_path):
     assert not list((tmp_path / "prepared").iterdir())
 
 
-NAMES = Names(("a", "b"), {"tracks": ("x",)}, ())
+NAMES = ColumnNames(("a", "b"), {"tracks": ("x",)}, ())
 
 
 def compared(block, times):
     drawn = concatenate(list(resample.copies(block, times)))
     drawn = drawn.take(np.argsort(drawn.keys, kind="stable"))
-    tally = Tally("train", NAMES, chunks=5)
+    tally = ChunkHistograms("train", NAMES, chunks=5)
     for number, rows in enumerate(np.array_split(np.arange(len(drawn)), 5)):
         tally.add(str(number), drawn.take(rows))
     return compare([tally])

@@ -13,7 +13,7 @@ from tauopt.config.settings.dataset import Reweight
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.prepare import reweight
-from tauopt.prepare.binning import Axis, Bins, bin_of, quantile_edges
+from tauopt.prepare.binning import BinEdges, BinGrid, bin_of, quantile_edges
 from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_binning import slow_index
@@ -33,8 +33,8 @@ def _block(labels, values, weights):
 
 
 def _fit(block, edges, *, classes=CLASSES, **settings):
-    axes = tuple(Axis(f"x{i}", np.array(one, dtype=float)) for i, one in enumerate(edges))
-    found = reweight.sum_up([block], Bins(axes), classes=classes)
+    axes = tuple(BinEdges(f"x{i}", np.array(one, dtype=float)) for i, one in enumerate(edges))
+    found = reweight.sum_up([block], BinGrid(axes), classes=classes)
     return reweight.fit(found, Reweight(**(settings or TO_TAU)))
 
 
@@ -116,7 +116,7 @@ def test_weights_in_several_variables_agree_with_a_slow_reference(settings, seed
     values[:4] = 2  # every class shares a bin with the target
     block = _block(labels, values, rng.uniform(0.5, 2, 64))
     edges = [[1, 3], [2]]
-    axes = [Axis("", np.array(one)) for one in edges]
+    axes = [BinEdges("", np.array(one)) for one in edges]
     found = _fit(block, edges, classes=classes, **settings).apply(block).weights
     np.testing.assert_allclose(found, _slow(block, axes, settings, classes), rtol=1e-9)
     for label in range(4):
@@ -153,7 +153,7 @@ def test_limit_overlooks_bins_without_target_and_without_candidates():
 
 
 def _shares(block, proportions, classes=("jet", "tau", "e")):
-    found = reweight.sum_up([block], Bins(()), classes=classes)
+    found = reweight.sum_up([block], BinGrid(()), classes=classes)
     factors = reweight.in_proportions(found, proportions)
     weights = block.weights * factors[block.labels]
     assert weights.sum() == pytest.approx(block.weights.sum())

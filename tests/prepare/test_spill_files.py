@@ -9,7 +9,7 @@ from tauopt.dataset.manifest import SPLITS
 from tauopt.errors import DataError
 from tauopt.prepare.candidate_blocks import Block, chunk_sizes, concatenate, rechunk
 from tauopt.prepare.out_of_core_shuffle import Shuffled, keys_at
-from tauopt.prepare.spill_files import Part, PartWriter, Piece, read_pieces, sorted_block
+from tauopt.prepare.spill_files import SpillFile, SpillPiece, SpillWriter, read_pieces, sorted_block
 
 
 def make_block(candidates, seed=1, first=0):
@@ -75,7 +75,7 @@ def test_chunks_are_as_few_and_as_equal_as_can_be(candidates, chunk_size):
 
 
 def write_parts(folder, blocks, *, name="copied"):
-    writer = PartWriter(folder, name)
+    writer = SpillWriter(folder, name)
     for block in blocks:
         writer.add(sorted_block(block))
     writer.close()
@@ -140,7 +140,7 @@ def test_a_piece_of_a_part_is_read_without_the_rest(tmp_path_factory, one, other
     (part,) = write_parts(tmp_path_factory.mktemp("part"), [block]).parts
     start, stop = sorted((one, other))
     first = part.first("validation")
-    found = read_pieces([Piece(part, 3, first + start, first + stop)], "validation")
+    found = read_pieces([SpillPiece(part, 3, first + start, first + stop)], "validation")
     expected = block.take(np.arange(first + start, first + stop))
     check(found)
     for column, values in expected.columns().items():
@@ -160,7 +160,7 @@ def test_sizes_of_parts_are_known_without_reading_them(tmp_path):
 
 def test_part_that_was_removed_or_cut_is_named(tmp_path):
     (part,) = write_parts(tmp_path, [make_block(90)]).parts
-    whole = Piece(part, 0, 0, 30)
+    whole = SpillPiece(part, 0, 0, 30)
     with part.path.open("r+b") as stream:
         stream.truncate(part.bytes - 1000)
     with pytest.raises(DataError, match=r"copied-00000\.bin: ends too early"):
@@ -173,7 +173,7 @@ def test_part_that_was_removed_or_cut_is_named(tmp_path):
 def test_candidates_without_objects_or_features_are_kept(tmp_path):
     block = make_block(30).without_features()
     (part,) = write_parts(tmp_path, [block]).parts
-    assert isinstance(part, Part)
-    found = read_pieces([Piece(part, 0, 0, 10)], "train")
+    assert isinstance(part, SpillFile)
+    found = read_pieces([SpillPiece(part, 0, 0, 10)], "train")
     assert found.candidate.shape == (10, 0)
     assert sorted(found.event_numbers) == list(range(0, 30, 3))

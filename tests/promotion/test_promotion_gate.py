@@ -10,10 +10,10 @@ import pytest
 from tauopt.config.settings.gate import BinnedRegressions, Gate
 from tauopt.config.settings.objective import parse_objective
 from tauopt.metrics.bootstrap import Difference, paired_bootstrap
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
-from tauopt.promotion.gate_check import Check
+from tauopt.promotion.gate_check import GateCheck
 from tauopt.promotion.promotion_gate import costs_of, floors, limits, stated_data
 from tauopt.promotion.regressions import regressions
 from tauopt.promotion.verdict import MAX_TAG, Verdict
@@ -77,9 +77,9 @@ def test_costs_are_limited_by_their_median():
     gate = Gate(limits={"latency_us": 100.0, "latency_us@256": 5.0, "parameters": 1000.0})
     assert [str(cost) for cost in costs_of(gate)] == [*gate.limits]
     costs = {
-        "latency_us": Measured(90.0, 80.0, 120.0),
-        "latency_us@256": Measured(6.0, 4.0, 7.0),
-        "parameters": Measured(1000.0, 1000.0, 1000.0),
+        "latency_us": Estimate(90.0, 80.0, 120.0),
+        "latency_us@256": Estimate(6.0, 4.0, 7.0),
+        "parameters": Estimate(1000.0, 1000.0, 1000.0),
     }
     assert [check.passed for check in limits(gate, costs)] == [True, False, True]
 
@@ -186,9 +186,9 @@ def test_a_variable_that_the_split_lacks_is_not_passed_over():
 
 
 def test_checks_read_back_and_a_long_verdict_still_fits_a_tag():
-    passed = Check("auc in pt", "0.9 ± 0.1", "no loss", True, value=(0.9, 0.8, 1.0), p=0.3)
-    failed = Check("dataset", "x", "y", False)
-    assert [Check.from_json(json.loads(json.dumps(c.as_json()))) for c in (passed, failed)] == [
+    passed = GateCheck("auc in pt", "0.9 ± 0.1", "no loss", True, value=(0.9, 0.8, 1.0), p=0.3)
+    failed = GateCheck("dataset", "x", "y", False)
+    assert [GateCheck.from_json(json.loads(json.dumps(c.as_json()))) for c in (passed, failed)] == [
         passed,
         failed,
     ]

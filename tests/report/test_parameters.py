@@ -9,7 +9,7 @@ from optuna.trial import TrialState, create_trial
 from tauopt.config.settings.objective import Goal
 from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis
 from tauopt.report.figure_inputs import tried_of
-from tauopt.report.hyperparameter_importances import Ranked, importances, ranked_of
+from tauopt.report.hyperparameter_importances import RankedTrials, importances, ranked_of
 from tauopt.report.parameter_axes import axes_of, with_shown_params
 from tauopt.report.search_record import gather
 from tauopt.report.write_report import write_report
@@ -95,7 +95,7 @@ def test_errors_of_importances_have_the_size_of_the_scatter_between_searches(noi
             create_trial(value=value, params=dict(zip("ab", xs, strict=True)), distributions=space)
             for xs, value in zip(points.tolist(), results.tolist(), strict=True)
         )
-        ranked = Ranked(drawn, (tuple(results),), (Goal(OBJECTIVE, "maximize"),), "complete")
+        ranked = RankedTrials(drawn, (tuple(results),), (Goal(OBJECTIVE, "maximize"),), "complete")
         one = importances(ranked)[OBJECTIVE][0]
         values.append(one.value)
         errors.append(one.value - one.low)

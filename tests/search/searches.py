@@ -3,8 +3,8 @@
 import textwrap
 
 from tauopt.config.load import read_experiment
-from tauopt.study.provenance import Origin
-from tauopt.study.search_setup import Order
+from tauopt.study.provenance import Provenance
+from tauopt.study.search_setup import SearchSetup
 from tests.prepared_factory import prepared_dataset
 
 EXPERIMENT = """
@@ -55,12 +55,12 @@ def make_order(
     folder, *, dataset=None, resume=False, accept_changes=False, overrides=(), **settings
 ):
     file = read_experiment(write_experiment(folder, **settings), overrides=overrides)
-    return Order(
+    return SearchSetup(
         name="toy",
         output=folder / "out",
         file=file,
         dataset=dataset or prepared_dataset(folder, candidates=200),
-        origin=Origin(file.digest, file.text, "d1", "code", ""),
+        origin=Provenance(file.digest, file.text, "d1", "code", ""),
         reports=3,
         resume=resume,
         accept_changes=accept_changes,

@@ -18,10 +18,10 @@ from tauopt.study.first_trials import preview
 from tauopt.study.leaderboard_rows import rows, varying
 from tauopt.study.mlflow_notes import table
 from tauopt.study.open_study import goals_of, open_study
-from tauopt.study.search_events import Event
+from tauopt.study.search_events import SearchEvent
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_plan import read_plan, trial_folder
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order, write_experiment
@@ -45,7 +45,7 @@ def sampled(file, sampler, trials):
     for point in file.starts():
         study.enqueue_trial(point)
     settings = Search(trials=trials, sampler=Sampler(type=sampler, seed=1, startup=4))
-    book = Trials(study, settings, space=file.space)
+    book = TrialQueue(study, settings, space=file.space)
     while (proposal := book.next_trial()) is not None:
         value = proposal.params["training.learning_rate"]
         value += {"dense": 0.0, "rnn": 1.0}[proposal.params[TYPE]]
@@ -156,7 +156,7 @@ def test_a_search_is_not_continued_with_another_architecture(searched):
 
 def test_the_live_table_names_settings_without_their_architecture():
     view = View(2)
-    view.take(Event("started", 0, {TYPE: "rnn", "model.rnn.groups.tracks.units": 8}))
+    view.take(SearchEvent("started", 0, {TYPE: "rnn", "model.rnn.groups.tracks.units": 8}))
     assert view._trials[0].params == "type=rnn tracks.units=8"
 
 

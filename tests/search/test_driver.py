@@ -17,7 +17,7 @@ from tauopt.search.driver import run_search
 from tauopt.study.leaderboard_rows import rows
 from tauopt.study.open_study import OBJECTIVES, UID, open_study
 from tauopt.study.study_storage import open_storage
-from tauopt.study.warm_trials import Past, Warm, read_warm
+from tauopt.study.warm_trials import EarlierTrial, WarmStart, read_warm
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
@@ -349,8 +349,8 @@ def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
 
 def test_a_search_that_takes_over_from_another_says_so_and_remembers_it(tmp_path):
     point = {"model.units": 5, "training.learning_rate": 0.0042}
-    past = Past(point, "COMPLETE", [0.9], {1: 0.9})
-    warm = Warm("old", points=(point,), history=(past,))
+    past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9})
+    warm = WarmStart("old", points=(point,), history=(past,))
     order = dataclasses.replace(make_order(tmp_path, trials=2), warm=warm)
     with without_ray():
         run_search(order, worker=FakeWorker)

@@ -10,7 +10,7 @@ from tauopt.config.settings.experiment import Resources
 from tauopt.errors import ServiceError
 from tauopt.search import node_checks as search_nodes
 from tauopt.search import ray_resources
-from tauopt.search.node_checks import Nodes, check_nodes, check_sights, look
+from tauopt.search.node_checks import NodeWatch, check_nodes, check_sights, look
 
 HERE = look([])
 
@@ -47,7 +47,7 @@ def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(
     """Nobody joined really: the one node that there is was not known before."""
     monkeypatch.setattr(search_nodes, "_LOOK_S", 0.0)
     told = []
-    nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
+    nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, say=told.append)
     give_up = time.monotonic() + 60
     while not told and time.monotonic() < give_up:
         assert nodes.watch() == ""
@@ -56,11 +56,11 @@ def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(
         assert nodes.watch() == ""
     assert len(told) == 1
     assert told[0].endswith("has joined")
-    strange = Nodes(shared=tmp_path / "nowhere", dataset=tmp_path, say=told.append)
+    strange = NodeWatch(shared=tmp_path / "nowhere", dataset=tmp_path, say=told.append)
     while not strange.watch() and time.monotonic() < give_up:
         time.sleep(0.02)
     assert "does not see" in strange.watch()
-    nodes = Nodes(shared=tmp_path, dataset=tmp_path, say=told.append)
+    nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, say=told.append)
     nodes.check()
     nodes.watch()
     assert len(told) == 2

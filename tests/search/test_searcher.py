@@ -1,11 +1,11 @@
 from tauopt.search.searcher import FINISHED, RETRIES, StudySearcher
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 from tests.study.test_trial_queue import SPACE, make_study, settings
 
 
 def make_searcher(study, trials, *, concurrent=2):
     return StudySearcher(
-        Trials(study, settings(trials), space=SPACE),
+        TrialQueue(study, settings(trials), space=SPACE),
         begin=lambda proposal: {"number": proposal.number},
         end=lambda number: None,
         concurrent=lambda: concurrent,

@@ -13,7 +13,7 @@ from tauopt.config.settings.experiment import Pruner, Sampler, Search
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange
 from tauopt.study.pruners import make_pruner
 from tauopt.study.storage_views import for_pruners, for_samplers, stopped_as_worst
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 from tests.metrics.test_pareto import slow_fronts
 
 SPACE = {"x": FloatRange(0.0, 1.0), "cost": FloatRange(0.0, 1.0)}
@@ -116,7 +116,7 @@ def test_trials_are_stopped_as_if_the_first_objective_were_the_only_one(name):
     pruner, some = PRUNERS[name], curves(24)
     reference = stopped_by_optuna(pruner, some)
     study = make_study(pruner=make_pruner(pruner, reports=REPORTS))
-    trials = Trials(study, settings(24), space=SPACE)
+    trials = TrialQueue(study, settings(24), space=SPACE)
     stopped_by_us(pruner, some, book=lambda: trials)
     assert outcome(study) == outcome(reference)
     states = {t.state for t in study.trials}
@@ -134,7 +134,7 @@ def test_rungs_are_those_of_the_database_for_each_new_driver(tmp_path):
             for before in present:
                 before.settle()
             study = make_study(tmp_path, pruner=make_pruner(pruner, reports=REPORTS))
-            trials = Trials(study, settings(12), space=SPACE)
+            trials = TrialQueue(study, settings(12), space=SPACE)
             running = [t.number for t in study.trials if t.state is TrialState.RUNNING]
             assert [trials.next_trial().number for _ in running] == running
             present[:] = [trials]
@@ -176,7 +176,7 @@ def test_optuna_itself_still_refuses_reports_of_several_objectives():
 def mixed(sampler, *, trials, pruned=lambda number: number % 2):
     """A study of two objectives in which every other trial is stopped."""
     study = make_study()
-    book = Trials(study, settings(trials, sampler), space=SPACE)
+    book = TrialQueue(study, settings(trials, sampler), space=SPACE)
     while (proposal := book.next_trial()) is not None:
         x, cost = proposal.params["x"], proposal.params["cost"]
         value = 1 - (x - 0.3) ** 2 + 0.2 * cost
@@ -251,7 +251,7 @@ def test_stopped_trials_alone_have_an_order_too():
 @pytest.mark.parametrize("other", [math.nan, math.inf])
 def test_another_objective_that_is_not_finite_fails_the_trial(other):
     study = make_study()
-    trials = Trials(study, settings(1), space=SPACE)
+    trials = TrialQueue(study, settings(1), space=SPACE)
     trials.complete(trials.next_trial().number, 1, 0.5, best=0.5, others=(other,))
     assert study.trials[0].state is TrialState.FAIL
     assert "not finite" in study.trials[0].user_attrs["reason"]
@@ -260,7 +260,7 @@ def test_another_objective_that_is_not_finite_fails_the_trial(other):
 def test_a_duplicate_takes_all_values():
     space = {"x": ChoiceRange(tuple(n / 8 for n in range(8)))}
     study = make_study()
-    trials = Trials(study, settings(50), space=space)
+    trials = TrialQueue(study, settings(50), space=space)
     while (proposal := trials.next_trial()) is not None:
         x = proposal.params["x"]
         trials.complete(proposal.number, 1, x, best=x, others=(1 - x,))

@@ -9,7 +9,7 @@ from tauopt.errors import Interrupted
 from tauopt.search import trainable
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, INTERRUPTED, REFUSED, STOP
 from tauopt.study.provenance import code_version
-from tauopt.study.trial_plan import Plan, write_plan
+from tauopt.study.trial_plan import WorkerPlan, write_plan
 from tests.search.fake_worker import FakeWorker, Report
 from tests.search.searches import write_experiment
 
@@ -26,7 +26,7 @@ def worker(tmp_path, dataset, monkeypatch):
     file = read_experiment(write_experiment(tmp_path))
     params = {"model.units": 4, "training.learning_rate": 2e-3}
     folder = tmp_path / "out" / "searches" / "toy" / "t000"
-    plan = Plan(
+    plan = WorkerPlan(
         number=0, name="t000", seed=1, dataset=dataset, experiment=file.resolve(params),
         params=params, tags={},
     )  # fmt: skip

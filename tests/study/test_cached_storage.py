@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from tauopt.config.settings.experiment import Pruner
 from tauopt.errors import ServiceError
 from tauopt.study import study_storage
-from tauopt.study.cached_storage import Mirror
+from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.pruners import make_pruner
 from tests.study.test_trial_queue import make_study
 
@@ -48,7 +48,7 @@ def slow(tmp_path):
     study = make_study(tmp_path, make_pruner(Pruner(type="asha", reduction_factor=2), reports=8))
     counting = Counting(study._storage)
     study._storage = counting
-    mirror = Mirror(study)
+    mirror = CachedStorage(study)
     trials = [mirror.study.ask() for _ in range(2)]
     return mirror, counting, trials
 
@@ -136,7 +136,7 @@ def test_whatever_happens_the_mirror_shows_what_optuna_s_own_storage_does(seed):
     sampler = optuna.samplers.RandomSampler
     plain = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
     mirrored = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
-    mirror = Mirror(mirrored)
+    mirror = CachedStorage(mirrored)
     for expected, found in zip(lived(plain, seed), lived(mirror.study, seed), strict=True):
         assert found == expected
     mirror.settle()
@@ -184,7 +184,7 @@ def test_what_others_wrote_before_is_known_and_trials_of_now_come_behind(slow, t
     mirror, _, (first, _) = slow
     first.suggest_float("x", 0.0, 1.0)
     first.set_user_attr("mark", 3)
-    again = Mirror(make_study(tmp_path))
+    again = CachedStorage(make_study(tmp_path))
     seen = again.study.get_trials()
     assert [t.number for t in seen] == [0, 1]
     assert seen[0].params == mirror.study.get_trials()[0].params != {}

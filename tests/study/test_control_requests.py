@@ -3,8 +3,8 @@ import pytest
 
 from tauopt.config.settings.experiment import Budget, Search
 from tauopt.study import budget, control_requests
-from tauopt.study.budget import Clock
-from tauopt.study.control_requests import Wishes, ask, extend, extended, wish_of
+from tauopt.study.budget import BudgetClock
+from tauopt.study.control_requests import ControlRequests, ask, extend, extended, wish_of
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def clock(monkeypatch):
 def test_a_wish_reaches_a_driver_within_a_second_and_the_study_is_not_asked_more_often(
     study, clock
 ):
-    heard = Wishes(study, Search())
+    heard = ControlRequests(study, Search())
     ask(study, "stop")
     assert heard.now() == ""
     clock.now += 1.5
@@ -40,7 +40,7 @@ def test_a_wish_reaches_a_driver_within_a_second_and_the_study_is_not_asked_more
 
 def test_a_driver_forgets_what_was_asked_of_the_one_before(study):
     ask(study, "stop")
-    assert Wishes(study, Search()).now() == ""
+    assert ControlRequests(study, Search()).now() == ""
     assert wish_of(study) == ""
 
 
@@ -48,7 +48,7 @@ def test_a_search_has_what_it_was_given_also_after_a_resume_and_never_less(study
     settings = Search(trials=10, budget=Budget(hours=5.0))
     extend(study, trials=20)
     extend(study, hours=2.0, gpu_hours=3.0)
-    found = Wishes(study, settings).settings
+    found = ControlRequests(study, settings).settings
     assert (found.trials, found.budget.hours, found.budget.gpu_hours) == (20, 5.0, None)
     assert extended(settings.model_copy(update={"trials": 30}), study).trials == 30
     extend(study, hours=9.0)
@@ -56,13 +56,13 @@ def test_a_search_has_what_it_was_given_also_after_a_resume_and_never_less(study
 
 
 def test_the_clock_counts_gpus_that_are_held_and_goes_on_after_a_resume(study, clock):
-    first = Clock(study)
+    first = BudgetClock(study)
     for gpus, seconds in ((0.0, 100), (0.5, 600), (2.0, 300)):
         clock.now += seconds
         first.note(gpus=gpus)
     first.note(now=True)
     clock.now += 5000
-    again = Clock(study)
+    again = BudgetClock(study)
     assert again.gpu_seconds == 0.5 * 600 + 2.0 * 300
     assert again.seconds == 1000
     clock.now += 10

@@ -6,11 +6,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.study.cached_storage import Mirror
+from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import RECORD
 from tauopt.study.forwarding_storage import ForwardingStorage
 from tauopt.study.pruners import make_pruner
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 from tests.search.test_several_objectives import (
     PRUNERS,
     REPORTS,
@@ -83,7 +83,7 @@ class Workers:
             storage=Dying(self.storage, writes),
             pruner=make_pruner(self.pruner, reports=REPORTS),
         )
-        return Trials(study, settings(TRIALS), space=SPACE)
+        return TrialQueue(study, settings(TRIALS), space=SPACE)
 
     def run(self, trials, *, concurrent=3):
         """Train until nothing is left: in each round every live trial reports once."""
@@ -190,7 +190,7 @@ def test_a_stop_that_was_not_told_is_told_by_the_next_driver_with_its_event():
     assert trials.report(second, 1, 0.1)  # and the driver is gone
     events = []
     study = optuna.load_study(study_name="s", storage=workers.storage)
-    again = Trials(study, settings(2), space=SPACE, on_event=events.append)
+    again = TrialQueue(study, settings(2), space=SPACE, on_event=events.append)
     assert [t.state.name for t in study.trials] == ["RUNNING", "PRUNED"]
     assert [(e.kind, e.number, e.value) for e in events] == [("pruned", second, 0.1)]
     assert again.next_trial().number == first
@@ -200,7 +200,7 @@ def test_a_stop_that_was_not_told_is_told_by_the_next_driver_with_its_event():
 def test_reports_on_which_nothing_is_decided_have_no_record_and_wait_for_nothing():
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(storage=storage, direction="maximize")
-    mirror = Mirror(study)
+    mirror = CachedStorage(study)
     trial = mirror.study.ask()
     assert not mirror.decide(trial._trial_id, 1, 0.5, lambda: False)
     mirror.settle()
@@ -210,7 +210,7 @@ def test_reports_on_which_nothing_is_decided_have_no_record_and_wait_for_nothing
 
 def test_a_judge_that_fails_leaves_neither_the_report_nor_its_rung():
     study = optuna.create_study(direction="maximize")
-    mirror = Mirror(study)
+    mirror = CachedStorage(study)
     trial = mirror.study.ask()
 
     def judge():

@@ -16,11 +16,11 @@ from tauopt.config.settings.objective import Goal
 from tauopt.errors import ConfigError
 from tauopt.search import ray_resources
 from tauopt.search.driver import run_search
-from tauopt.study.hypermodel_space import OwnSpace
+from tauopt.study.hypermodel_space import HyperModelSpace
 from tauopt.study.leaderboard_rows import rows
-from tauopt.study.provenance import Origin, differences
-from tauopt.study.search_setup import Order
-from tauopt.study.trial_queue import DUPLICATE_OF, Trials, values_of
+from tauopt.study.provenance import Provenance, differences
+from tauopt.study.search_setup import SearchSetup
+from tauopt.study.trial_queue import DUPLICATE_OF, TrialQueue, values_of
 from tauopt.study.warm_trials import frozen, warm_start
 from tauopt.tracking.client import connect
 from tauopt.workflows.hypermodel_check import settled, without_constants
@@ -34,14 +34,14 @@ AT = "model.hyperparameters."
 
 def begun(file, *, study=None, defaults=True, on_event=lambda event: None):
     """Trials over a study in memory, as the driver makes them."""
-    own = OwnSpace(file, without_constants)
+    own = HyperModelSpace(file, without_constants)
     if study is None:
         study = optuna.create_study(direction="maximize")
         if defaults:
             study.enqueue_trial({**file.defaults(), **own.first()})
     own.learn(study)
     search = file.base.search
-    return Trials(study, search, space=file.space, own=own, on_event=on_event), study
+    return TrialQueue(study, search, space=file.space, own=own, on_event=on_event), study
 
 
 def proposed(trials):
@@ -212,7 +212,7 @@ def test_a_model_that_always_raises_gives_up(tmp_path):
 
 def test_a_trial_is_begun_with_the_digest_of_its_network(tmp_path):
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers")
-    own, at = OwnSpace(file, without_constants), {f"{AT}kind": "wide", f"{AT}drop": False}
+    own, at = HyperModelSpace(file, without_constants), {f"{AT}kind": "wide", f"{AT}drop": False}
     digests = [
         own.sealed(file.resolve({**at, f"{AT}units": units})).model.architecture
         for units in (8, 16, 8)
@@ -224,8 +224,8 @@ def test_a_trial_is_begun_with_the_digest_of_its_network(tmp_path):
 
 
 def test_another_source_of_the_model_is_told_on_resume():
-    before = Origin("e", "t", "d", "c", "", model="a" * 64)
-    now = Origin("e", "t", "d", "c", "", model="b" * 64)
+    before = Provenance("e", "t", "d", "c", "", model="a" * 64)
+    now = Provenance("e", "t", "d", "c", "", model="b" * 64)
     assert differences(before, now) == [f"the model's source changed: {'a' * 16} -> {'b' * 16}"]
 
 
@@ -260,12 +260,12 @@ def searched(request, tmp_path_factory):
         patch.setattr("tauopt.study.trial_queue._OWN_DRAWS", 20)
         file = read_own(folder, "documented:MyHyperModel", trials=10)
         settled(file)
-        order = Order(
+        order = SearchSetup(
             name="own",
             output=folder / "out",
             file=file,
             dataset=prepared_dataset(folder, candidates=1000),
-            origin=Origin(file.digest, file.text, "d1", "code", ""),
+            origin=Provenance(file.digest, file.text, "d1", "code", ""),
             reports=1,
         )
         with request.param(), without_figures():

@@ -8,10 +8,10 @@ from tauopt.config.settings.experiment import Objective
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange
 from tauopt.errors import InvalidNameError, ServiceError, UsageError
 from tauopt.study.open_study import goals_of, open_study, start_study
-from tauopt.study.provenance import Origin, code_version, differences
+from tauopt.study.provenance import Provenance, code_version, differences
 from tauopt.study.study_storage import open_storage, storage_url, without_password
 
-ORIGIN = Origin(experiment="e1", text="units: 8\n", dataset="d1", code="0.1+aa", commit="c1")
+ORIGIN = Provenance(experiment="e1", text="units: 8\n", dataset="d1", code="0.1+aa", commit="c1")
 OBJECTIVE = Objective(maximize="auc", minimize="parameters")
 SPACE = {"x": FloatRange(0.0, 1.0), "kind": ChoiceRange(("a", "b"))}
 
@@ -80,7 +80,7 @@ def test_a_search_that_stopped_before_its_first_trial_does_not_hold_its_name(tmp
 )
 def test_a_resume_with_something_changed_shows_the_difference(tmp_path, change, told):
     start(tmp_path)
-    changed = Origin(**{**ORIGIN.__dict__, **change})
+    changed = Provenance(**{**ORIGIN.__dict__, **change})
     with pytest.raises(UsageError, match=told):
         start(tmp_path, resume=True, origin=changed)
     start(tmp_path, resume=True, origin=changed, accept_changes=True)
@@ -88,7 +88,7 @@ def test_a_resume_with_something_changed_shows_the_difference(tmp_path, change, 
 
 
 def test_another_commit_alone_is_no_change():
-    assert differences(ORIGIN, Origin(**{**ORIGIN.__dict__, "commit": "c9"})) == []
+    assert differences(ORIGIN, Provenance(**{**ORIGIN.__dict__, "commit": "c9"})) == []
 
 
 def test_changed_choices_need_a_new_study(tmp_path):

@@ -14,7 +14,14 @@ from optuna.trial import TrialState, create_trial
 from tauopt.errors import Interrupted
 from tauopt.search.driver import run_search
 from tauopt.study.open_study import open_study
-from tauopt.study.reseeded_points import OF, Repeats, best_trials, enqueue_missing, name_of, spreads
+from tauopt.study.reseeded_points import (
+    OF,
+    RepeatedPoints,
+    best_trials,
+    enqueue_missing,
+    name_of,
+    spreads,
+)
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_plan import read_plan, trial_folder
 from tests.search.fake_worker import FakeWorker
@@ -95,7 +102,9 @@ def repeated(order, *, seeds):
     points = tuple(dict(trial.params) for trial in best for _ in range(seeds))
     name = name_of(order.name)
     here = order.output / "searches" / name
-    return replace(order, name=name, repeats=Repeats(order.name, points), resume=here.exists())
+    return replace(
+        order, name=name, repeats=RepeatedPoints(order.name, points), resume=here.exists()
+    )
 
 
 def test_equal_points_are_trained_each_with_its_own_seed_and_more_can_be_added(tmp_path):

@@ -6,7 +6,7 @@ from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange
 from tauopt.errors import UsageError
 from tauopt.study.pruners import make_pruner
 from tauopt.study.samplers import check_sampler
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 
 SPACE = {
     "kind": ChoiceRange(("a", "b")),
@@ -19,7 +19,7 @@ SPACE = {
 def searched(sampler, trials, seed=1):
     study = optuna.create_study(direction="maximize")
     settings = Search(trials=trials, sampler=Sampler(type=sampler, seed=seed, startup=4))
-    book = Trials(study, settings, space=SPACE)
+    book = TrialQueue(study, settings, space=SPACE)
     while (proposal := book.next_trial()) is not None:
         value = -((proposal.params["x"] - 0.3) ** 2) - abs(proposal.params["n"] - 7) / 20
         book.complete(proposal.number, 1, value, best=value)

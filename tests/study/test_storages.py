@@ -6,9 +6,9 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 
-from tauopt.study.cached_storage import Mirror
+from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.forwarding_storage import ForwardingStorage
-from tauopt.study.storage_views import Seen, for_samplers
+from tauopt.study.storage_views import StorageView, for_samplers
 
 BOTH = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 
@@ -56,14 +56,14 @@ def _first_parameter(method):
 
 
 def mirrored(storage, study_id):
-    return Mirror(
+    return CachedStorage(
         optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
     )
 
 
 def seen(storage, study_id):
     directions = storage.get_study_directions(study_id)
-    return Seen(storage, study_id, directions=directions, show=list)
+    return StorageView(storage, study_id, directions=directions, show=list)
 
 
 class OverAnother(StorageTestCase):

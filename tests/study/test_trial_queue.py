@@ -9,7 +9,7 @@ from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange
 from tauopt.errors import ServiceError
 from tauopt.study.pruners import make_pruner
 from tauopt.study.study_storage import patient
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 
 SPACE = {"x": FloatRange(0.0, 1.0), "units": IntRange(8, 64, log=True)}
 
@@ -36,20 +36,20 @@ def run_to_the_end(trials):
 
 def test_as_many_trials_as_asked_for_and_more_after_raising_the_number():
     study = make_study()
-    run_to_the_end(Trials(study, settings(4), space=SPACE))
+    run_to_the_end(TrialQueue(study, settings(4), space=SPACE))
     assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 4
-    run_to_the_end(Trials(study, settings(7), space=SPACE))
+    run_to_the_end(TrialQueue(study, settings(7), space=SPACE))
     assert [t.number for t in study.trials] == list(range(7))
 
 
 def test_orphans_come_first_with_number_and_parameters(tmp_path):
     study = make_study(tmp_path)
-    first = Trials(study, settings(5), space=SPACE)
+    first = TrialQueue(study, settings(5), space=SPACE)
     begun = [first.next_trial() for _ in range(3)]
     first.complete(begun[1].number, 1, 0.5, best=0.5)
     first.report(begun[0].number, 1, 0.25)
 
-    second = Trials(make_study(tmp_path), settings(5), space=SPACE)
+    second = TrialQueue(make_study(tmp_path), settings(5), space=SPACE)
     again = [second.next_trial() for _ in range(2)]
     assert [p.number for p in again] == [0, 2]
     assert [p.params for p in again] == [begun[0].params, begun[2].params]
@@ -65,22 +65,22 @@ def test_orphans_come_first_with_number_and_parameters(tmp_path):
 
 def test_a_resumed_search_asks_what_an_uninterrupted_one_asks():
     whole = make_study()
-    run_to_the_end(Trials(whole, settings(6), space=SPACE))
+    run_to_the_end(TrialQueue(whole, settings(6), space=SPACE))
     parts = make_study()
-    run_to_the_end(Trials(parts, settings(2), space=SPACE))
-    run_to_the_end(Trials(parts, settings(6), space=SPACE))
+    run_to_the_end(TrialQueue(parts, settings(2), space=SPACE))
+    run_to_the_end(TrialQueue(parts, settings(6), space=SPACE))
     assert [t.params for t in parts.trials] == [t.params for t in whole.trials]
     assert len({t.params["x"] for t in parts.trials}) == 6
 
 
 def test_asha_stops_what_falls_behind_and_keeps_its_rungs_over_a_resume(tmp_path):
     pruner = make_pruner(Pruner(type="asha", reduction_factor=2), reports=8)
-    trials = Trials(make_study(tmp_path, pruner), settings(4), space=SPACE)
+    trials = TrialQueue(make_study(tmp_path, pruner), settings(4), space=SPACE)
     numbers = [trials.next_trial().number for _ in range(2)]
     assert not trials.report(numbers[0], 1, 0.9)
     trials.complete(numbers[0], 2, 0.9, best=0.9)
 
-    resumed = Trials(make_study(tmp_path, pruner), settings(4), space=SPACE)
+    resumed = TrialQueue(make_study(tmp_path, pruner), settings(4), space=SPACE)
     number = resumed.next_trial().number
     assert resumed.report(number, 1, 0.1)
     resumed.prune(number)
@@ -91,7 +91,7 @@ def test_asha_stops_what_falls_behind_and_keeps_its_rungs_over_a_resume(tmp_path
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_value_that_is_not_finite_fails_the_trial(value):
     study = make_study()
-    trials = Trials(study, settings(1), space=SPACE)
+    trials = TrialQueue(study, settings(1), space=SPACE)
     number = trials.next_trial().number
     trials.complete(number, 1, value, best=value)
     assert study.trials[0].state is TrialState.FAIL
@@ -99,7 +99,7 @@ def test_a_value_that_is_not_finite_fails_the_trial(value):
 
 
 def test_the_search_gives_up_after_failures_in_a_row_and_keeps_the_first_reason():
-    trials = Trials(make_study(), settings(9, max_failures=3), space=SPACE)
+    trials = TrialQueue(make_study(), settings(9, max_failures=3), space=SPACE)
     for reason in ("one", "two", "three"):
         assert not trials.gives_up()
         trials.fail(trials.next_trial().number, reason)
@@ -111,7 +111,7 @@ def test_identical_suggestions_are_not_trained_twice_and_an_exhausted_space_ends
     space = {"x": ChoiceRange((0.25, 0.5)), "layers": IntRange(1, 3)}
     events = []
     study = make_study()
-    trials = Trials(study, settings(50), space=space, on_event=events.append)
+    trials = TrialQueue(study, settings(50), space=space, on_event=events.append)
     trained = []
     while (proposal := trials.next_trial()) is not None:
         trained.append(tuple(proposal.params.values()))
@@ -134,7 +134,7 @@ def test_a_sampler_that_repeats_itself_still_gives_the_trials_asked_for(monkeypa
 
     monkeypatch.setattr("tauopt.study.trial_queue.make_sampler", fixed)
     study = make_study()
-    run_to_the_end(Trials(study, settings(4), space=space))
+    run_to_the_end(TrialQueue(study, settings(4), space=space))
     trained = [t for t in study.trials if "duplicate_of" not in t.user_attrs]
     assert len(trained) == 4
     assert len({t.params["x"] for t in trained}) == 4
@@ -142,7 +142,7 @@ def test_a_sampler_that_repeats_itself_still_gives_the_trials_asked_for(monkeypa
 
 def test_a_duplicate_of_a_running_trial_waits_for_its_end(tmp_path):
     space = {"x": ChoiceRange((0.25, 0.5))}
-    trials = Trials(make_study(tmp_path), settings(3), space=space)
+    trials = TrialQueue(make_study(tmp_path), settings(3), space=space)
     first, second = trials.next_trial(), trials.next_trial()
     assert trials.next_trial() is None
     duplicates = [t for t in trials.study.trials if "duplicate_of" in t.user_attrs]
@@ -158,12 +158,12 @@ def test_a_duplicate_of_a_running_trial_waits_for_its_end(tmp_path):
 def test_a_driver_killed_between_proposal_and_mark_doubles_nothing(tmp_path):
     space = {"x": ChoiceRange((0.25, 0.5, 0.75))}
     study = make_study(tmp_path)
-    trials = Trials(study, settings(2), space=space)
+    trials = TrialQueue(study, settings(2), space=space)
     first = trials.next_trial()
     trials.complete(first.number, 1, 0.3, best=0.3)
     study.ask().suggest_categorical("x", (0.25, 0.5, 0.75))
     study.ask()
-    resumed = Trials(make_study(tmp_path), settings(2), space=space)
+    resumed = TrialQueue(make_study(tmp_path), settings(2), space=space)
     while (proposal := resumed.next_trial()) is not None:
         resumed.complete(proposal.number, 1, 0.4, best=0.4)
     final = make_study(tmp_path).trials
@@ -175,7 +175,7 @@ def test_a_driver_killed_between_proposal_and_mark_doubles_nothing(tmp_path):
 def test_a_database_that_restarts_is_waited_for_and_told_once(monkeypatch):
     monkeypatch.setattr("tauopt.study.study_storage._PAUSE_S", 0.0)
     study = make_study()
-    trials = Trials(study, settings(1), space=SPACE)
+    trials = TrialQueue(study, settings(1), space=SPACE)
     number = trials.next_trial().number
     tell, away = study.tell, [optuna.exceptions.StorageInternalError("restarting")] * 3
 

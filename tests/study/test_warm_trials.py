@@ -10,7 +10,7 @@ from tauopt.study.first_trials import starting_points
 from tauopt.study.samplers import make_sampler
 from tauopt.study.storage_views import for_samplers
 from tauopt.study.suggest import distribution
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 from tauopt.study.warm_trials import POINTS, frozen, read_warm, warm_start, write_warm
 from tests.search.searches import write_experiment
 
@@ -163,7 +163,7 @@ def proposals(before, earlier, *, count=10):
     study = optuna.create_study(direction="maximize")
     sampler = before.base.search.sampler.model_copy(update={"type": "tpe"})
     settings = before.base.search.model_copy(update={"trials": count, "sampler": sampler})
-    trials = Trials(study, settings, space=before.space, history=earlier)
+    trials = TrialQueue(study, settings, space=before.space, history=earlier)
     return study, [trials.next_trial().params for _ in range(count)]
 
 

@@ -15,7 +15,7 @@ from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError, InvalidNameError, ServiceError
 from tauopt.tracking import registry, runs
 from tauopt.tracking.model_packing import pack_model
-from tauopt.tracking.replay import Child
+from tauopt.tracking.replay import ChildRun
 from tauopt.tracking.retries import again
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
@@ -45,7 +45,7 @@ def make_entry(folder, run_id, content=b"a model", **changes):
         "verdict": {"better": True},
         "tags": {"tauopt.objective": "rejection@0.75"},
     }
-    return registry.Entry(**(facts | changes))
+    return registry.VersionEntry(**(facts | changes))
 
 
 def crowned(client, name, entry):
@@ -264,7 +264,7 @@ def test_model_of_a_run_is_fetched_and_checked(client, parent, uid, trial, tmp_p
     (trial / "best.keras").write_bytes(b"a model")
     tracker.artifact(trial / "best.keras", folder="model")
     with Shipper(client, poll_s=0.05) as shipper:
-        shipper.watch(f"{uid}/0", trial, Child(parent=parent, name="t000", uid=f"{uid}/0"))
+        shipper.watch(f"{uid}/0", trial, ChildRun(parent=parent, name="t000", uid=f"{uid}/0"))
         assert shipper.drain(20)
         run = runs.find_run(client, shipper.run_id(f"{uid}/0"))
     path, sha256 = registry.fetch_model(client, run, folder=tmp_path / "got")

@@ -14,7 +14,7 @@ from tauopt.errors import ServiceError
 from tauopt.tracking import client as door
 from tauopt.tracking import runs
 from tauopt.tracking.mlflow_pages import pages
-from tauopt.tracking.replay import Child
+from tauopt.tracking.replay import ChildRun
 from tauopt.tracking.saved_view import save_view
 from tauopt.tracking.server import serving
 from tauopt.tracking.shipper import Shipper
@@ -107,7 +107,7 @@ def gate(server, monkeypatch):
 def opened(gate, uid):
     client = door.connect(f"http://127.0.0.1:{gate.port}", output=None, wait_s=60)
     parent = runs.open_parent(client, experiment="tau-id", name="demo", uid=uid)
-    return client, Child(parent=parent, name="t000-rnn", uid=f"{uid}/t000")
+    return client, ChildRun(parent=parent, name="t000-rnn", uid=f"{uid}/t000")
 
 
 def check_all_there(client, child, steps):
@@ -189,7 +189,7 @@ def test_server_killed_and_started_again_loses_and_doubles_nothing(tmp_path, uid
     with serving(store, host="127.0.0.1", port=port) as address:
         client = door.connect(address, output=tmp_path)
         parent = runs.open_parent(client, experiment="tau-id", name="demo", uid=uid)
-        child = Child(parent=parent, name="t000-rnn", uid=f"{uid}/t000")
+        child = ChildRun(parent=parent, name="t000-rnn", uid=f"{uid}/t000")
         shipper = Shipper(client, poll_s=0.05)
         shipper.watch(child.uid, trial, child)
         writing = threading.Event()

@@ -14,7 +14,7 @@ import pytest
 
 from tauopt.tracking import runs
 from tauopt.tracking.mlflow_limits import clean
-from tauopt.tracking.replay import SHIPPED, Child, Replay, Wanted
+from tauopt.tracking.replay import SHIPPED, ChildRun, Replay, WantedRun
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SPOOL, SpoolTracker, read_records
 
@@ -49,7 +49,7 @@ def points(client, run_id, key):
 
 
 def child(parent, uid, name="t000-rnn"):
-    return Child(parent=parent, name=name, uid=f"{uid}/t000", tags={"tauopt.trial": "0"})
+    return ChildRun(parent=parent, name=name, uid=f"{uid}/t000", tags={"tauopt.trial": "0"})
 
 
 def test_records_reach_a_nested_run_with_params_metrics_tags_and_files(
@@ -91,7 +91,7 @@ def test_one_batch_a_report_and_one_call_to_catch_up(client, parent, uid, trial)
     tracker = SpoolTracker(trial)
     for step in range(50):
         tracker.metrics({"auc": 0.5, "loss": 1.0}, step=step)
-    replay = Replay(trial, Wanted(uid=f"{uid}/t000", child=child(parent, uid), state_ms=1))
+    replay = Replay(trial, WantedRun(uid=f"{uid}/t000", child=child(parent, uid), state_ms=1))
     trial.mkdir(exist_ok=True)
     replay.ship(counting)
     assert counting.calls.count("log_batch") == 1
@@ -130,7 +130,7 @@ def test_a_report_repeated_on_another_node_stays_one_point_when_its_request_fail
     tracker = SpoolTracker(trial)
     tracker.metrics({"auc": 0.5}, step=1)
     flaky = Flaky(client)
-    replay = Replay(trial, Wanted(uid=f"{uid}/t000", child=child(parent, uid), state_ms=1))
+    replay = Replay(trial, WantedRun(uid=f"{uid}/t000", child=child(parent, uid), state_ms=1))
     replay.ship(flaky)
     time.sleep(0.01)
     tracker.metrics({"auc": 0.5, "loss": 1.0}, step=1)
@@ -319,7 +319,7 @@ def test_run_deleted_by_somebody_stops_nobody_else(client, parent, uid, tmp_path
             shipper.watch(
                 f"{uid}/t{number}",
                 tmp_path / f"t{number}",
-                Child(parent=parent, name=f"t{number}", uid=f"{uid}/t{number}"),
+                ChildRun(parent=parent, name=f"t{number}", uid=f"{uid}/t{number}"),
             )
         trackers = [SpoolTracker(tmp_path / f"t{number}") for number in (0, 1)]
         assert shipper.drain(20)

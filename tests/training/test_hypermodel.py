@@ -16,7 +16,7 @@ from tauopt.models.hypermodel.settled_hypermodel import settle
 from tauopt.models.model_file import load_model
 from tauopt.stream.batches import batches
 from tauopt.training import precision
-from tauopt.training.network_and_data import Data
+from tauopt.training.network_and_data import TrialData
 from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import prepared_dataset
 from tests.training.toys import NETWORKS, Recorder, plan
@@ -81,7 +81,7 @@ def test_the_validation_loss_is_the_models_own(squared, dataset):
     the_plan, reports = squared
     result = json.loads((the_plan.folder / "result.json").read_text())
     report = reports[result["best_report"] - 1]
-    data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     found = Predictions.load(the_plan.folder / "predictions.npz")
     weights = found.weights * data.class_weights[found.labels]
     squared = (found.probabilities[:, 1] - (found.labels == 1)) ** 2
@@ -104,7 +104,7 @@ def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(squared, 
     the_plan, _ = squared
     result = json.loads((the_plan.folder / "result.json").read_text())
     model = load_model(the_plan.folder / "best.keras", sha256=result["model_sha256"])
-    data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     stored = batches(
         data.dataset.validation, spec=data.spec, label_map=data.label_map, batch_size=160,
         shuffle=False,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tauopt.errors import Interrupted
 from tauopt.models.model_file import load_model
 from tauopt.training.checkpoints import load_checkpoint
-from tauopt.training.train_step import Trainee
+from tauopt.training.train_step import TrainStepModel
 from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import prepared_dataset
 from tests.training.test_learning_rate import slow_rate
@@ -127,13 +127,13 @@ class Rates(keras.callbacks.Callback):
 
 
 def test_each_batch_has_its_rate_and_larger_ones_no_graph_of_their_own(dataset, monkeypatch):
-    traces, original = [], Trainee.train_step
+    traces, original = [], TrainStepModel.train_step
 
     def counted(self, data):
         traces.append(data[1].shape)
         return original(self, data)
 
-    monkeypatch.setattr(Trainee, "train_step", counted)
+    monkeypatch.setattr(TrainStepModel, "train_step", counted)
     made, data, rungs = machine(dataset, **CYCLE)
     watch, sizes, expected = Rates(), [], []
     for segment in rungs.segments(0, rungs.total):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tauopt.config.settings.experiment import Training
-from tauopt.training.learning_rate import Pace, has_pace, relative_rate
+from tauopt.training.learning_rate import LearningRate, has_pace, relative_rate
 from tauopt.training.optimizers import make_optimizer
 
 TOTAL = 10_000
@@ -107,7 +107,7 @@ def paced(**training):
     settings_ = Training(**training)
     optimizer = make_optimizer(settings_)
     optimizer.build([keras.Variable(np.ones(2, np.float32))])
-    return optimizer, Pace(settings_, optimizer, total=TOTAL)
+    return optimizer, LearningRate(settings_, optimizer, total=TOTAL)
 
 
 def walk(optimizer, pace, sizes) -> list[float]:

@@ -23,7 +23,7 @@ from tauopt.config.settings.experiment import Experiment
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.stream import batches as stream
 from tauopt.training import precision
-from tauopt.training.network_and_data import Data, Machine
+from tauopt.training.network_and_data import Trainer, TrialData
 from tauopt.training.rungs import Rungs, Segment
 from tests.prepared_factory import CLASSES, SIGNAL, prepared_dataset
 from tests.training.plain_steps import (
@@ -69,8 +69,8 @@ class Pair:
         before, found: weights by name, before and after training by tauopt; the latter as judged.
     """
 
-    machine: Machine
-    data: Data
+    machine: Trainer
+    data: TrialData
     start: keras.Model
     segments: list[Segment]
     batches: list[Any]
@@ -112,9 +112,9 @@ def trained(dataset, *, model=NORMALIZED, task=TAUS, **training) -> Pair:
     """Train by tauopt."""
     settings = {"batch_size": 48, "epochs": 1, "learning_rate": RATE, **training}
     experiment = Experiment(name="toy", data=DATA, task=task, model=model, training=settings)
-    data = Data(open_dataset(dataset), experiment, 1)
+    data = TrialData(open_dataset(dataset), experiment, 1)
     rungs = Rungs.of(experiment.training, candidates=data.candidates)
-    machine = Machine(data.spec, experiment, seed=1, candidates=rungs.total)
+    machine = Trainer(data.spec, experiment, seed=1, candidates=rungs.total)
     segments = list(rungs.segments(0, rungs.total))
     start = plain_network(machine.network)
     before = named(machine.network, machine.judged_weights())
@@ -125,7 +125,7 @@ def trained(dataset, *, model=NORMALIZED, task=TAUS, **training) -> Pair:
     return Pair(machine, data, start, segments, plain_batches(data, segments), before, found)
 
 
-def balanced(data: Data, balance: str = "equal", **factors: float) -> np.ndarray:
+def balanced(data: TrialData, balance: str = "equal", **factors: float) -> np.ndarray:
     """Return the factor on the weights of each task class; the mean candidate weighs 1."""
     columns = data.dataset.train.columns(["labels", "weights"])
     names = np.array(CLASSES)[columns["labels"]]
@@ -436,7 +436,7 @@ def test_streamed_blocks_train_as_copies_in_memory_do(dataset, monkeypatch):
     inputs = {name: np.concatenate([b.inputs[name] for b in copies]) for name in pair.start.input}
     one_hot = np.concatenate([b.one_hot for b in copies])
     weights = np.concatenate([b.weights for b in copies]) * (one_hot @ pair.data.class_weights)
-    machine = Machine(pair.data.spec, pair.data.experiment, seed=1, candidates=len(weights))
+    machine = Trainer(pair.data.spec, pair.data.experiment, seed=1, candidates=len(weights))
     fed = tf.data.Dataset.from_tensor_slices((inputs, one_hot, weights)).batch(48)
     machine.trainee.fit(fed, verbose=0, shuffle=False)
     for found, same in zip(pair.machine.judged_weights(), machine.judged_weights(), strict=True):

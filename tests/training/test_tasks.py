@@ -13,7 +13,7 @@ from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.model_file import load_model
-from tauopt.training.network_and_data import Data
+from tauopt.training.network_and_data import TrialData
 from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import CLASSES, SIGNAL, prepared_dataset
 from tests.training.toys import Recorder, plan
@@ -48,7 +48,7 @@ def trained(dataset, folder, **settings):
 
 
 def outputs(model, dataset, the_plan):
-    data = Data(open_dataset(dataset), the_plan.experiment, 1)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, 1)
     return model(next(data.validation()).inputs, training=False)
 
 
@@ -103,12 +103,12 @@ def test_fakes_and_modes_are_told_apart_together(dataset, tmp_path, heads, train
 
 def test_the_validation_loss_is_the_training_loss_on_the_same_candidates(dataset, tmp_path):
     """In two parts, with class weights: numpy's loss against Keras's own evaluation."""
-    from tauopt.training.network_and_data import Machine
+    from tauopt.training.network_and_data import Trainer
 
     task = Task(classes=each(*CLASSES), signal=SIGNAL, heads="two")
     the_plan = planned(dataset, tmp_path, task=task, mode_weight=2.0)
-    data = Data(open_dataset(dataset), the_plan.experiment, 1)
-    machine = Machine(data.spec, the_plan.experiment, seed=1, candidates=1000)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, 1)
+    machine = Trainer(data.spec, the_plan.experiment, seed=1, candidates=1000)
     predictions = data.predictions(machine.predict(data, alive=lambda: None))
     stored = list(data.validation())
     weights = predictions.weights * data.class_weights[predictions.labels]

@@ -13,7 +13,7 @@ from tauopt.config.settings.experiment import Task
 from tauopt.config.settings.objective import Goal
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import CorruptError, DataError, Interrupted, TrialFailed, UsageError
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.model_file import load_model
@@ -23,7 +23,7 @@ from tauopt.study import leaderboard_rows
 from tauopt.study.trial_plan import trial_folder
 from tauopt.training import train_trial, trial_state
 from tauopt.training.checkpoints import load_checkpoint
-from tauopt.training.network_and_data import Data
+from tauopt.training.network_and_data import TrialData
 from tauopt.training.rungs import Rungs
 from tauopt.training.train_trial import run_trial
 from tests.ntuples_factory import columns, write
@@ -106,7 +106,7 @@ def test_reports_come_by_candidates_seen_and_the_last_is_done(finished):
 def test_what_an_epoch_leaves_over_makes_no_step_of_its_own(finished, dataset):
     """Two candidates over, and no batch but of 64: none has more than its share in a step."""
     the_plan, _, _ = finished
-    data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     assert data.candidates == 7 * 64 + 2
     rungs = Rungs.of(the_plan.experiment.training, candidates=data.candidates)
     sizes, seen = [], 0
@@ -132,7 +132,7 @@ def test_the_saved_model_reproduces_the_saved_predictions_and_the_value(finished
     found = result(the_plan.folder)
     model = load_model(the_plan.folder / "best.keras", sha256=found["model_sha256"])
     saved = Predictions.load(the_plan.folder / "predictions.npz")
-    data = Data(open_dataset(dataset), the_plan.experiment, 0)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, 0)
     found_again = [model(b.inputs, training=False) for b in data.validation()]
     again, score = (
         np.concatenate([part[name] for part in found_again])
@@ -356,7 +356,7 @@ def test_of_equal_values_the_weights_with_the_lowest_loss_are_kept(dataset, tmp_
 
     def still(name, predictions):
         found = measure(name, predictions)
-        return found if name.metric == "auc" else Measured(2660.0, 836.0, 8471.0)
+        return found if name.metric == "auc" else Estimate(2660.0, 836.0, 8471.0)
 
     monkeypatch.setattr(train_trial, "measure", still)
     patient = {"patience": 1, "min_delta": 0.0}
@@ -464,7 +464,7 @@ def test_validation_is_not_training(dataset):
 
 
 def test_the_network_sees_objects_by_object_then_variable(dataset, tmp_path):
-    data = Data(open_dataset(dataset), plan(dataset, tmp_path, network="rnn").experiment, 1)
+    data = TrialData(open_dataset(dataset), plan(dataset, tmp_path, network="rnn").experiment, 1)
     batch = next(
         batches(data.dataset.train, spec=data.spec, label_map=data.label_map, batch_size=8)
     )

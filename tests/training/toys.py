@@ -86,13 +86,13 @@ def plan(
 def machine(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
     """Return what a trial trains with, and its data and rungs."""
     from tauopt.dataset.prepared_dataset import open_dataset
-    from tauopt.training.network_and_data import Data, Machine
+    from tauopt.training.network_and_data import Trainer, TrialData
     from tauopt.training.rungs import Rungs
 
     the_plan = plan(dataset, dataset.parent / "unused", **training)
-    data = Data(open_dataset(dataset), the_plan.experiment, the_plan.seed)
+    data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     rungs = Rungs.of(the_plan.experiment.training, candidates=data.candidates)
-    made = Machine(data.spec, the_plan.experiment, seed=the_plan.seed, candidates=rungs.total)
+    made = Trainer(data.spec, the_plan.experiment, seed=the_plan.seed, candidates=rungs.total)
     return made, data, rungs
 
 

@@ -13,7 +13,7 @@ from tauopt.config.load import read_dataset
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import ConfigError, DataError
 from tauopt.ntuples.input_globs import expand
-from tauopt.workflows.inspect import Branch, Table, _Sample, inspect_file
+from tauopt.workflows.inspect import InspectedBranch, InspectedTable, _Sample, inspect_file
 from tauopt.workflows.prepare import prepare
 from tauopt.workflows.propose_dataset import FILL_IN, choose, propose
 from tauopt.workflows.validate import validate
@@ -209,7 +209,7 @@ class Unreadable:
 def table_of(name="candidates", *, entries=5, path="/data/a.root", **branches):
     """Make a table of numbers: one a candidate, or lists where a branch is a pair."""
     made = tuple(
-        Branch(
+        InspectedBranch(
             name=branch.replace("__", "/"),
             type="float",
             jagged=isinstance(ends, tuple),
@@ -221,7 +221,7 @@ def table_of(name="candidates", *, entries=5, path="/data/a.root", **branches):
         )
         for branch, ends in branches.items()
     )
-    return Table(Path(path), name, entries, entries, made)
+    return InspectedTable(Path(path), name, entries, entries, made)
 
 
 def test_short_names_are_proposed_where_they_are_unique():
@@ -230,7 +230,7 @@ def test_short_names_are_proposed_where_they_are_unique():
     assert "  I16: {scale: standard}" in text
     names = [branch.expression for branch in table_of(**{"a__b": 1}).branches]
     assert names == ["b"]
-    assert Branch("evt/pt", "float", False).expression == "`evt/pt`"
+    assert InspectedBranch("evt/pt", "float", False).expression == "`evt/pt`"
 
 
 def test_the_table_with_candidates_is_chosen_not_the_one_with_most_branches():
@@ -259,11 +259,19 @@ def test_several_files_take_the_table_that_all_have():
         (table_of(entries=0), "'candidates' holds no entries"),
         (table_of(Tau_pt=(1,), Jet_pt=(1,)), r"layout: {type: events, candidates: Tau_}"),
         (
-            Table(Path("a.h5"), "t", 9, 0, (Branch("x", "f", False, problem="gone"),), "gone"),
+            InspectedTable(
+                Path("a.h5"), "t", 9, 0, (InspectedBranch("x", "f", False, problem="gone"),), "gone"
+            ),
             "a.h5: gone; the file also has 'other'",
         ),
         (
-            Table(Path("a.h5"), "t", 9, 9, (Branch("x", "string", None, problem="is no number"),)),
+            InspectedTable(
+                Path("a.h5"),
+                "t",
+                9,
+                9,
+                (InspectedBranch("x", "string", None, problem="is no number"),),
+            ),
             "left out are 'x': string, is no number",
         ),
     ],

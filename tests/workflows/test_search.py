@@ -9,7 +9,7 @@ from tauopt.errors import ConfigError, UsageError
 from tauopt.study.open_study import TRIALS, start_study
 from tauopt.study.search_setup import LOCK
 from tauopt.study.study_storage import open_storage
-from tauopt.study.trial_queue import Trials
+from tauopt.study.trial_queue import TrialQueue
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.search import reports_of, resume_command, search
 from tauopt.workflows.search_dry_run import dry_run
@@ -40,7 +40,7 @@ def studied(tmp_path):
         resume=False,
     )
     study.set_user_attr(TRIALS, 4)
-    trials = Trials(study, order.file.base.search, space=order.file.space)
+    trials = TrialQueue(study, order.file.base.search, space=order.file.space)
     for number in range(4):
         trials.next_trial()
         folder = order.folder / f"t{number:03d}"
@@ -89,7 +89,7 @@ def several(tmp_path):
         space=order.file.space,
         resume=False,
     )
-    trials = Trials(study, order.file.base.search, space=order.file.space)
+    trials = TrialQueue(study, order.file.base.search, space=order.file.space)
     for number, (value, cost) in enumerate([(0.6, 300.0), (0.5, 200.0), (0.7, 250.0)]):
         trials.next_trial()
         folder = order.folder / f"t{number:03d}"

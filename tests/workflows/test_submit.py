@@ -18,7 +18,7 @@ from tauopt.cli.app import build_app
 from tauopt.config.load import read_experiment
 from tauopt.errors import ServiceError, UsageError
 from tauopt.workflows.leaderboard import leaderboard
-from tauopt.workflows.submit import Machines, submit
+from tauopt.workflows.submit import BatchRequest, submit
 from tests import ntuples_factory
 from tests.workflows.tiny_search import EXPERIMENT
 
@@ -38,7 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 GPU = ("search.resources={cpus: 2, gpus: 0.5}",)
-LARGE = Machines(nodes=3, cpus=8, gpus=2, memory_gb=64, hours=1.5)
+LARGE = BatchRequest(nodes=3, cpus=8, gpus=2, memory_gb=64, hours=1.5)
 
 
 def placeholders(folder):
@@ -95,14 +95,14 @@ def test_an_image_gets_the_folders_and_the_gpus(home):
     assert str(home / "out") in line
     assert str(home / "cache") in line
     with pytest.raises(UsageError, match="no such image"):
-        submit(home / "toy.yaml", "slurm", machines=Machines(), image=home / "other.sif",
+        submit(home / "toy.yaml", "slurm", machines=BatchRequest(), image=home / "other.sif",
                output=home / "out")  # fmt: skip
 
 
 def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
     monkeypatch.setenv("TAUOPT_STORAGE", "postgresql+psycopg://me:hush'it@db/optuna")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush it")
-    found = submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out")
+    found = submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out")
     private = [found.folder / "environment", found.folder / "ray_token"]
     token = private[1].read_text()
     for path in found.folder.iterdir():
@@ -115,20 +115,20 @@ def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
          str(private[0])], capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert told.splitlines() == ["postgresql+psycopg://me:hush'it@db/optuna", "hush it"]
-    submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out")
+    submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out")
     assert private[1].read_text() == token, "a job that runs has this one"
 
 
 @pytest.mark.parametrize(
     ("machines", "overrides", "options", "message"),
     [
-        (Machines(cpus=1), ("search.resources.cpus=2",), (), "a node has 1 and 0"),
-        (Machines(gpus=1), (), (), "no trial would use one"),
-        (Machines(), GPU, (), "a node has 8 and 0"),
-        (Machines(nodes=3), (), (), "nodes would lie idle"),
-        (Machines(), ("model.units=8",), (), "nothing to search"),
-        (Machines(), (), ("partition",), "KEY=VALUE"),
-        (Machines(), (), ("partition=gpu\nrm -rf x",), "KEY=VALUE"),
+        (BatchRequest(cpus=1), ("search.resources.cpus=2",), (), "a node has 1 and 0"),
+        (BatchRequest(gpus=1), (), (), "no trial would use one"),
+        (BatchRequest(), GPU, (), "a node has 8 and 0"),
+        (BatchRequest(nodes=3), (), (), "nodes would lie idle"),
+        (BatchRequest(), ("model.units=8",), (), "nothing to search"),
+        (BatchRequest(), (), ("partition",), "KEY=VALUE"),
+        (BatchRequest(), (), ("partition=gpu\nrm -rf x",), "KEY=VALUE"),
     ],
 )
 def test_what_can_not_run_is_said_before_anything_is_written(
@@ -144,9 +144,9 @@ def test_a_search_that_was_begun_with_another_file_is_not_gone_on_with(home):
     record = home / "out" / "searches" / "toy" / "experiment.yaml"
     record.parent.mkdir(parents=True)
     record.write_text(read_experiment(home / "toy.yaml").text)
-    submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out")
+    submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out")
     with pytest.raises(UsageError, match="another --name"):
-        submit(home / "toy.yaml", "slurm", machines=Machines(), overrides=("search.trials=9",),
+        submit(home / "toy.yaml", "slurm", machines=BatchRequest(), overrides=("search.trials=9",),
                output=home / "out")  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_the_batch_system_is_asked_and_its_answer_told(home, monkeypatch):
     assert (folder / "asked").read_text().strip() == str(folder / "slurm.sh")
     program(home / "bin", "sbatch", "echo 'no such partition' >&2; exit 1")
     with pytest.raises(ServiceError, match=r"refuses .*no such partition"):
-        submit(home / "toy.yaml", "slurm", machines=Machines(), output=home / "out", now=True)
+        submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out", now=True)
     told = CliRunner().invoke(build_app(), [*words, "--htcondor"])
     assert isinstance(told.exception, UsageError)
 
@@ -182,7 +182,7 @@ def test_a_slurm_job_of_two_nodes_is_stopped_goes_to_the_queue_and_goes_on(home)
         "search.trials=8",
         "model.units={int: [2, 64]}",
     )
-    found = submit(home / "toy.yaml", "slurm", machines=Machines(nodes=2, cpus=1, memory_gb=1),
+    found = submit(home / "toy.yaml", "slurm", machines=BatchRequest(nodes=2, cpus=1, memory_gb=1),
                    overrides=longer, output=home / "out")  # fmt: skip
     program(home / "bin", "srun", 'while [[ $1 == --* ]]; do shift; done; SLURM_PROCID=0 exec "$@"')
     program(home / "bin", "scontrol", f'echo "$@" >> "{home}/requeued"')

@@ -14,7 +14,7 @@ from tauopt.config.source import tree
 from tauopt.config.source.yaml_source import Node, Place
 from tauopt.errors import Problem
 
-Features = Mapping[str, tuple[str, ...]]
+FeatureNames = Mapping[str, tuple[str, ...]]
 """Group, or `candidate` -> names of its features."""
 
 
@@ -99,7 +99,7 @@ def _objections(
             yield node.place.problem(f"{'.'.join(('model', *path))}: {error}")
 
 
-def _left(text: str, features: Features) -> Features:
+def _left(text: str, features: FeatureNames) -> FeatureNames:
     """Return the features that a `drop` text leaves."""
     out = dropped(text)
     for name in out:
@@ -111,7 +111,7 @@ def _left(text: str, features: Features) -> Features:
     }
 
 
-def _coordinates(model: Node, features: Features, place: Place) -> Iterator[Problem]:
+def _coordinates(model: Node, features: FeatureNames, place: Place) -> Iterator[Problem]:
     """Give a problem for each group that lacks a feature which the network computes with."""
     coordinates = _default(model, ("coordinates",))
     pairwise = model.entries.get("pairwise")

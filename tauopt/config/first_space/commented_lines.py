@@ -14,14 +14,14 @@ _ROOM = WIDTH - _COLUMNS[0] - len("# ")
 
 
 @dataclass(frozen=True)
-class Line:
+class CommentedLine:
     """A line of a file, and what is to be said of it."""
 
     text: str
     comment: str = ""
 
 
-def laid_out(lines: Iterable[Line]) -> list[str]:
+def laid_out(lines: Iterable[CommentedLine]) -> list[str]:
     """Return a block with its comments in a column; of a line beyond it, behind or above."""
     block = [*lines]
     least, most = _COLUMNS
@@ -30,7 +30,7 @@ def laid_out(lines: Iterable[Line]) -> list[str]:
     return [text for line in block for text in _laid_out(line, column)]
 
 
-def _laid_out(line: Line, column: int) -> list[str]:
+def _laid_out(line: CommentedLine, column: int) -> list[str]:
     if not line.comment:
         return [line.text]
     if len(line.text) + 2 <= column:
@@ -43,12 +43,12 @@ def _laid_out(line: Line, column: int) -> list[str]:
     return [*paragraph(line.comment, indent=indent), line.text]
 
 
-def said_once(lines: Iterable[Line]) -> list[Line]:
+def said_once(lines: Iterable[CommentedLine]) -> list[CommentedLine]:
     """Return lines of which each comment stands at the first only."""
     seen: set[str] = set()
     left = []
     for line in lines:
-        left.append(Line(line.text, "" if line.comment in seen else line.comment))
+        left.append(CommentedLine(line.text, "" if line.comment in seen else line.comment))
         seen.add(line.comment)
     return left
 

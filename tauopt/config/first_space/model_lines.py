@@ -6,19 +6,21 @@ from collections.abc import Iterator, Mapping
 
 from pydantic.fields import FieldInfo
 
-from tauopt.config.first_space.commented_lines import Line, comment
-from tauopt.config.first_space.usable_groups import Sight
+from tauopt.config.first_space.commented_lines import CommentedLine, comment
+from tauopt.config.first_space.usable_groups import UsableGroups
 from tauopt.config.settings.base import Settings
 from tauopt.config.settings.experiment import Training
 from tauopt.config.settings.networks import NetworkSettings
 from tauopt.config.settings.networks.network_base import ANY_GROUP
 from tauopt.config.source.yaml_text import scalar_text
 
-Values = Mapping[str, str]
+LineValues = Mapping[str, str]
 """Path of a setting -> what a file says of it."""
 
 
-def model_lines(network: type[NetworkSettings], seen: Sight, *, type_: str) -> Iterator[Line]:
+def model_lines(
+    network: type[NetworkSettings], seen: UsableGroups, *, type_: str
+) -> Iterator[CommentedLine]:
     """Give the lines of `model`.
 
     Args:
@@ -30,12 +32,12 @@ def model_lines(network: type[NetworkSettings], seen: Sight, *, type_: str) -> I
     values |= {f"coordinates.{axis}": scalar_text(text) for axis, text in seen.coordinates.items()}
     if seen.without:
         values.pop("pairwise", None)
-    yield Line("model:")
-    yield Line(f"  type: {type_}")
+    yield CommentedLine("model:")
+    yield CommentedLine(f"  type: {type_}")
     yield from _lines(network, values, above="", indent=2)
 
 
-def training_lines(network: type[NetworkSettings]) -> Iterator[Line]:
+def training_lines(network: type[NetworkSettings]) -> Iterator[CommentedLine]:
     """Give the lines of `training`."""
     fields = Training.model_fields
     values = {
@@ -43,11 +45,11 @@ def training_lines(network: type[NetworkSettings]) -> Iterator[Line]:
         "epochs": str(fields["epochs"].default),
         "early_stopping": f"{{patience: {fields['early_stopping'].default.patience}}}",
     }
-    yield Line("training:")
+    yield CommentedLine("training:")
     for name, value in values.items():
         # What a setting is `only` of, its `when` says.
         said = "" if "when:" in value else comment(fields[name].description)
-        yield Line(f"  {name}: {value}", said)
+        yield CommentedLine(f"  {name}: {value}", said)
 
 
 def _of_groups(network: type[NetworkSettings], groups: tuple[str, ...]) -> dict[str, str]:
@@ -59,12 +61,14 @@ def _of_groups(network: type[NetworkSettings], groups: tuple[str, ...]) -> dict[
     return values | {f"groups.{name}.length": network.usual_length(name) for name in groups}
 
 
-def _lines(settings: type[Settings], values: Values, *, above: str, indent: int) -> Iterator[Line]:
+def _lines(
+    settings: type[Settings], values: LineValues, *, above: str, indent: int
+) -> Iterator[CommentedLine]:
     """Give the lines of settings in their own order, below the path `above`."""
     for name, field in settings.model_fields.items():
         path = f"{above}{name}"
         if path in values:
-            yield Line(f"{' ' * indent}{name}: {values[path]}", comment(field.description))
+            yield CommentedLine(f"{' ' * indent}{name}: {values[path]}", comment(field.description))
         elif isinstance(field.default, Settings):
             below = [*_lines(type(field.default), values, above=f"{path}.", indent=indent + 2)]
             yield from _part(name, field, below, indent=indent)
@@ -78,19 +82,21 @@ def _group_class(field: FieldInfo) -> type[Settings] | None:
     return type(first) if isinstance(first, Settings) else None
 
 
-def _groups(kind: type[Settings], values: Values, *, indent: int) -> Iterator[Line]:
+def _groups(kind: type[Settings], values: LineValues, *, indent: int) -> Iterator[CommentedLine]:
     names = dict.fromkeys(path.split(".")[1] for path in values if path.startswith("groups."))
     for name in names:
         below = [*_lines(kind, values, above=f"groups.{name}.", indent=indent + 2)]
         yield from _part(scalar_text(name), None, below, indent=indent)
 
 
-def _part(name: str, field: FieldInfo | None, below: list[Line], *, indent: int) -> Iterator[Line]:
+def _part(
+    name: str, field: FieldInfo | None, below: list[CommentedLine], *, indent: int
+) -> Iterator[CommentedLine]:
     """Give a part with what stands below it, in one line if that is a single value."""
     said = comment(field.description) if field is not None else ""
     if len(below) == 1 and not below[0].text.endswith(":"):
         only = below[0]
-        yield Line(f"{' ' * indent}{name}: {{{only.text.strip()}}}", said or only.comment)
+        yield CommentedLine(f"{' ' * indent}{name}: {{{only.text.strip()}}}", said or only.comment)
     elif below:
-        yield Line(f"{' ' * indent}{name}:", said)
+        yield CommentedLine(f"{' ' * indent}{name}:", said)
         yield from below

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from tauopt.config.first_space.commented_lines import Line, laid_out, paragraph, said_once
+from tauopt.config.first_space.commented_lines import CommentedLine, laid_out, paragraph, said_once
 from tauopt.config.first_space.guess_task import first_task
 from tauopt.config.first_space.model_lines import model_lines, training_lines
 from tauopt.config.first_space.section_lines import (
@@ -15,7 +15,7 @@ from tauopt.config.first_space.section_lines import (
     task_lines,
     tracking_lines,
 )
-from tauopt.config.first_space.usable_groups import Sight, sight
+from tauopt.config.first_space.usable_groups import UsableGroups, sight
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.network_catalogue import network_class
 from tauopt.config.settings.networks import NetworkSettings
@@ -60,7 +60,9 @@ def first_space(type_: str, dataset: Dataset, *, file: str, data: str, schema: s
     model += _hints(network, dataset, seen)
     blocks = [
         _header(type_, network, file=file, schema=schema),
-        laid_out([Line(f"name: {name}"), Line(f"data: {scalar_text(data)}", _OF_DATA)]),
+        laid_out(
+            [CommentedLine(f"name: {name}"), CommentedLine(f"data: {scalar_text(data)}", _OF_DATA)]
+        ),
         [*task_lines(task)],
         model,
         laid_out(training_lines(network)),
@@ -71,7 +73,9 @@ def first_space(type_: str, dataset: Dataset, *, file: str, data: str, schema: s
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
-def _check(type_: str, network: type[NetworkSettings], dataset: Dataset, seen: Sight) -> None:
+def _check(
+    type_: str, network: type[NetworkSettings], dataset: Dataset, seen: UsableGroups
+) -> None:
     """Refuse a network that finds no objects in a dataset, and a space too large to search."""
     if not network.model_fields["groups"].default:
         return
@@ -116,7 +120,7 @@ def _header(type_: str, network: type[NetworkSettings], *, file: str, schema: st
     ]
 
 
-def _hints(network: type[NetworkSettings], dataset: Dataset, seen: Sight) -> Iterator[str]:
+def _hints(network: type[NetworkSettings], dataset: Dataset, seen: UsableGroups) -> Iterator[str]:
     """Give what could stand below `model` too."""
     names = _some(seen.without)
     if seen.without and "pairwise" in network.model_fields:
@@ -131,12 +135,12 @@ def _hints(network: type[NetworkSettings], dataset: Dataset, seen: Sight) -> Ite
     if not network.model_fields["groups"].default and dataset.groups:
         group = next(iter(dataset.groups))
         text = f"  # groups: {{{scalar_text(group)}: {{length: 5}}}}"
-        yield from laid_out([Line(text, "objects laid flat beside the candidate")])
+        yield from laid_out([CommentedLine(text, "objects laid flat beside the candidate")])
     elif len(seen.groups) > 1:
         usual = network.model_fields["inputs"].default
         other = f"{ALL}-{seen.groups[-1]}" if usual == ALL else ALL
         text = f"  # inputs: {{choice: [{usual}, {other}]}}"
-        yield from laid_out([Line(text, "for ablation: what the network sees")])
+        yield from laid_out([CommentedLine(text, "for ablation: what the network sees")])
 
 
 def _some(names: Sequence[str]) -> str:

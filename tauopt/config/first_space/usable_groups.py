@@ -18,7 +18,7 @@ _CALLED: Mapping[str, re.Pattern[str]] = {
 
 
 @dataclass(frozen=True)
-class Sight:
+class UsableGroups:
     """What a network sees of a dataset's objects."""
 
     groups: tuple[str, ...]
@@ -28,7 +28,7 @@ class Sight:
     """Coordinate -> names of features, where the default ones are not enough."""
 
 
-def sight(network: type[NetworkSettings], dataset: Dataset) -> Sight:
+def sight(network: type[NetworkSettings], dataset: Dataset) -> UsableGroups:
     """Find the groups that a network can use; all of them, if it needs no coordinates.
 
     One that looks at coordinates on request only (`pairwise`) can use all groups too: those that
@@ -36,7 +36,7 @@ def sight(network: type[NetworkSettings], dataset: Dataset) -> Sight:
     """
     field_ = network.model_fields.get("coordinates")
     if field_ is None:
-        return Sight(tuple(dataset.groups))
+        return UsableGroups(tuple(dataset.groups))
     default: Coordinates = field_.default
     found = {
         name: {axis: _named(axis, names, group) for axis, names in default.model_dump().items()}
@@ -47,7 +47,7 @@ def sight(network: type[NetworkSettings], dataset: Dataset) -> Sight:
     names = {axis: _joined(axes[axis] for axes in whole) for axis in default.model_dump()}
     optional = "pairwise" in network.model_fields
     looks = whole if not (optional and without) else []
-    return Sight(
+    return UsableGroups(
         groups=tuple(name for name in found if optional or name not in without),
         without=without,
         coordinates={

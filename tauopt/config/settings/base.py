@@ -53,7 +53,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 """A name that becomes an array, a model input or a part of a setting's path."""
 
-Expression = Annotated[
+ExpressionText = Annotated[
     str,
     BeforeValidator(_number_as_text, json_schema_input_type=str | int | float),
     AfterValidator(_parsed),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tauopt.config.settings.base import (
-    Expression,
+    ExpressionText,
     Name,
     OptionalExpression,
     Settings,
@@ -50,7 +50,7 @@ class Sample(Settings):
     friends: tuple[str, ...] = ()
     """Trees of the same ROOT file, joined entry by entry; all need as many entries. Branches are
     looked for in `tree` first, then here in order; `<friend>.<branch>` says which one."""
-    weight: Expression = "1"
+    weight: ExpressionText = "1"
     """Expression of the physics weight of a candidate."""
     classes: tuple[Name, ...] = Field(min_length=1)
     """The classes that this sample may hold; a candidate of another class is left out. Where no
@@ -200,14 +200,14 @@ class Dataset(Settings):
     """What one entry of a tree is: a candidate, or an event with a list of candidates."""
     samples: dict[Name, Sample] = Field(min_length=1)
     """Files of each process, by name."""
-    classes: dict[Name, Expression] = Field(min_length=2)
+    classes: dict[Name, ExpressionText] = Field(min_length=2)
     """What a candidate is: one selection a class; a candidate with none or two is an error."""
     selection: OptionalExpression = ""
     """Expression that keeps a candidate; empty keeps all."""
-    cuts: dict[Variable, Expression] = {}
+    cuts: dict[Variable, ExpressionText] = {}
     """Named expressions that must hold too. A file that extends this one replaces or adds a cut by
     its name, and takes one out with `null`, so that no selection is written twice."""
-    event_number: Expression = "event_number"
+    event_number: ExpressionText = "event_number"
     """Branch or expression of the event number, an integer."""
     split: Split
     """Which candidates train, validate and test."""
@@ -215,7 +215,7 @@ class Dataset(Settings):
     """The candidate's own features, in order."""
     groups: dict[Variable, Group] = {}
     """Groups of objects, by name."""
-    spectators: dict[Variable, Expression] = {}
+    spectators: dict[Variable, ExpressionText] = {}
     """Kept for evaluation and not seen by networks: name -> expression. `pt`, `eta`, `mu` and
     `prongs` have a meaning for metrics and figures."""
     reweight: Reweight | None = None

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tauopt.config.settings.base import Expression, Settings, Variable
+from tauopt.config.settings.base import ExpressionText, Settings, Variable
 
-Branch = Annotated[str, StringConstraints(pattern=r"^[^\s'\"]{1,256}$")]
+BranchName = Annotated[str, StringConstraints(pattern=r"^[^\s'\"]{1,256}$")]
 """The name of a branch, or how some branches' names begin."""
 
 RESERVED = ("matched", "d_eta", "d_phi", "d_r")
@@ -22,7 +22,7 @@ class CandidateLayout(Settings):
     """One candidate an entry."""
 
 
-class Objects(Settings):
+class AssociatedObjects(Settings):
     """Objects of another collection that belong to a candidate.
 
     Exactly one of `index`, `links`, `cone` and `nearest` says which. Called `jet`, they are
@@ -32,11 +32,11 @@ class Objects(Settings):
     the others a list.
     """
 
-    collection: Branch
+    collection: BranchName
     """How the names of the collection's branches begin: `Jet_`, `InDetTrackParticlesAuxDyn.`"""
-    index: Branch | None = None
+    index: BranchName | None = None
     """Branch of the candidates that holds positions in the collection; -1 is none."""
-    links: tuple[Branch, ...] = Field(default=(), max_length=2)
+    links: tuple[BranchName, ...] = Field(default=(), max_length=2)
     """ElementLinks from the candidates to the collection, or over one between: at most two
     branches. Null links and those into other collections are left out."""
     keys: tuple[Annotated[int, Field(gt=0)], ...] = ()
@@ -46,9 +46,9 @@ class Objects(Settings):
     """All objects closer to the candidate than this, in (eta, phi)."""
     nearest: float | None = Field(default=None, gt=0, le=10)
     """The nearest object, if it is closer to the candidate than this; candidates may share it."""
-    eta: Expression = "eta"
+    eta: ExpressionText = "eta"
     """Pseudorapidity, over the collection's variables: `-log(tan(theta / 2))`."""
-    phi: Expression = "phi"
+    phi: ExpressionText = "phi"
     """Azimuthal angle, over the collection's variables."""
     unmatched: float = 0.0
     """What variables of one object are if there is none."""
@@ -75,13 +75,13 @@ class EventLayout(Settings):
 
     type: Literal["events"]
     """One event an entry."""
-    candidates: Branch
+    candidates: BranchName
     """How the names of the candidates' branches begin: `Tau_`, `AnalysisTauJetsAuxDyn.`"""
-    eta: Expression = "eta"
+    eta: ExpressionText = "eta"
     """The candidate's pseudorapidity over its collection's variables, for cones and distances."""
-    phi: Expression = "phi"
+    phi: ExpressionText = "phi"
     """The candidate's azimuthal angle over its collection's variables."""
-    objects: dict[Variable, Objects] = {}
+    objects: dict[Variable, AssociatedObjects] = {}
     """Other collections whose objects belong to a candidate, by the name in expressions."""
 
 

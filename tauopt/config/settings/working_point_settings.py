@@ -45,7 +45,7 @@ def _rejections(given: Any) -> Any:
 _OneOrEach = float | dict[str, float]
 
 
-class WorkingPoint(Settings):
+class WorkingPointSpec(Settings):
     """One working point: by the signal that it keeps, or by the background that it rejects."""
 
     efficiency: Annotated[
@@ -63,17 +63,17 @@ class WorkingPoint(Settings):
     """Working points that a candidate passes first; efficiency and rejection are among those."""
 
     @model_validator(mode="after")
-    def _one_target(self) -> WorkingPoint:
+    def _one_target(self) -> WorkingPointSpec:
         if bool(self.efficiency) == bool(self.rejection):
             got = "both" if self.efficiency else "none"
             raise ValueError(f"expected either efficiency or rejection, got {got}")
         return self
 
 
-def standard_points() -> dict[str, WorkingPoint]:
+def standard_points() -> dict[str, WorkingPointSpec]:
     """Return the working points of a file that names none: ATLAS's for one prong."""
     usual = {"tight": 0.6, "medium": 0.75, "loose": 0.85, "very_loose": 0.95}
-    return {name: WorkingPoint(efficiency={EVERY: at}) for name, at in usual.items()}
+    return {name: WorkingPointSpec(efficiency={EVERY: at}) for name, at in usual.items()}
 
 
 def _completed(points: Any) -> Any:
@@ -101,6 +101,6 @@ class WorkingPointSettings(Settings):
     """Signal candidates (effective number) in each cell of the map; there are fewer bins where
     there would be less."""
     points: Annotated[
-        dict[Variable, WorkingPoint], Field(min_length=1), BeforeValidator(_completed)
+        dict[Variable, WorkingPointSpec], Field(min_length=1), BeforeValidator(_completed)
     ] = standard_points()
     """Working points by name, which becomes a branch of scored ntuples; the tightest first."""

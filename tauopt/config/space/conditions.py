@@ -13,12 +13,12 @@ from tauopt.config.settings.range_reader import Draft
 from tauopt.config.settings.ranges import Range, contains, describe_range, same
 from tauopt.config.source import tree
 from tauopt.config.source.yaml_source import Place, Scalar, describe
-from tauopt.config.space.range_extraction import MAX_RANGES, SECTIONS, Taken
+from tauopt.config.space.range_extraction import MAX_RANGES, SECTIONS, ExtractedRanges
 from tauopt.errors import Problem, nearest
 
 
 def build_space(
-    taken: Taken, experiment: Experiment | None
+    taken: ExtractedRanges, experiment: Experiment | None
 ) -> tuple[dict[str, Range], dict[str, str], list[Problem]]:
     """Look up the ranges' conditions and order the ranges so that each follows those it names.
 
@@ -47,7 +47,7 @@ def build_space(
     return space, inactive, []
 
 
-def _ordered(taken: Taken) -> tuple[list[Draft], list[Problem]]:
+def _ordered(taken: ExtractedRanges) -> tuple[list[Draft], list[Problem]]:
     """Sort ranges so that each follows those it names; otherwise the file's order stays."""
     done: dict[str, Draft] = {}
     problems: list[Problem] = []
@@ -76,7 +76,7 @@ def _ordered(taken: Taken) -> tuple[list[Draft], list[Problem]]:
 class _Fixed:
     """The settings that are no ranges: which there are, their values, and what they may be."""
 
-    def __init__(self, taken: Taken, experiment: Experiment | None) -> None:
+    def __init__(self, taken: ExtractedRanges, experiment: Experiment | None) -> None:
         self._taken = taken
         self._experiment = experiment
         self._known: dict[tuple[str, type, Scalar], str] = {}
@@ -120,7 +120,7 @@ def value_at(settings: Any, path: str) -> Any:
     return settings
 
 
-def _condition_problems(draft: Draft, taken: Taken, fixed: _Fixed) -> list[Problem]:
+def _condition_problems(draft: Draft, taken: ExtractedRanges, fixed: _Fixed) -> list[Problem]:
     problems = []
     for path, values in draft.when.items():
         place: Place = draft.when_places.get(path, draft.place)

@@ -31,7 +31,7 @@ _NO_RANGE = (
 
 
 @dataclass(frozen=True)
-class Taken:
+class ExtractedRanges:
     """An experiment's tree without its ranges, and the ranges."""
 
     root: Node
@@ -40,7 +40,7 @@ class Taken:
     problems: list[Problem]
 
 
-def take_ranges(root: Node) -> Taken:
+def take_ranges(root: Node) -> ExtractedRanges:
     """Take every range out of `model` and `training`; ranges elsewhere are problems."""
     taken = _Taking()
     entries = {}
@@ -54,7 +54,7 @@ def take_ranges(root: Node) -> Taken:
     if len(taken.drafts) > MAX_RANGES:
         taken.wrong(root, f"more than {MAX_RANGES} ranges")
         taken.drafts.clear()
-    return Taken(Node(entries, root.place, root.keys), taken.drafts, taken.problems)
+    return ExtractedRanges(Node(entries, root.place, root.keys), taken.drafts, taken.problems)
 
 
 def _take(node: Node, annotation: Any, path: settings_schema.Path, taken: _Taking) -> Node | None:
@@ -149,7 +149,7 @@ def _stand_in(node: Node) -> Node:
     return values.value[0] if isinstance(values.value, tuple) and values.value else values
 
 
-def check_candidates(root: Node, taken: Taken) -> list[Problem]:
+def check_candidates(root: Node, taken: ExtractedRanges) -> list[Problem]:
     """Validate the values that stand for each range, at the range's place.
 
     Args:

@@ -18,14 +18,14 @@ from tauopt.figures.dataset.feature_figures import (
     spectrum_figure,
 )
 from tauopt.figures.dataset.validation_figure import validation_figure
-from tauopt.figures.figure_style import Sample
-from tauopt.metrics.histogram import Values, correlation
+from tauopt.figures.figure_style import SampleLabel
+from tauopt.metrics.histogram import WeightedValues, correlation
 
 Page = tuple[str, Figure, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Objects:
+class DrawnObjects:
     """Objects of one kind, or the candidates themselves."""
 
     fitted: FittedGroup
@@ -38,7 +38,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class DrawnCandidates:
     """What of a prepared dataset is drawn."""
 
     classes: Sequence[str]
@@ -46,11 +46,11 @@ class Candidates:
     """(candidate)."""
     weights: NDArray[Any]
     """(candidate)."""
-    own: Objects
-    groups: Sequence[Objects]
+    own: DrawnObjects
+    groups: Sequence[DrawnObjects]
 
 
-def number_of_pages(candidates: Candidates, *, balanced: int, validated: bool) -> int:
+def number_of_pages(candidates: DrawnCandidates, *, balanced: int, validated: bool) -> int:
     """Return how many figures `pages` will draw, with some balanced variables."""
     parts = (candidates.own, *candidates.groups)
     features = sum(len(part.fitted.features) for part in parts)
@@ -59,12 +59,12 @@ def number_of_pages(candidates: Candidates, *, balanced: int, validated: bool) -
 
 
 def pages(
-    candidates: Candidates,
+    candidates: DrawnCandidates,
     *,
     lengths: Mapping[str, int],
     spectra: Sequence[Mapping[str, Any]],
     validation: Mapping[str, Any] | None,
-    sample: Sample,
+    sample: SampleLabel,
 ) -> Iterator[Page]:
     """Draw the validation, spectra, multiplicities, features and correlations.
 
@@ -98,7 +98,9 @@ def pages(
         yield from _correlations(candidates, part, sample)
 
 
-def _features(candidates: Candidates, part: Objects, sample: Sample) -> Iterator[Page]:
+def _features(
+    candidates: DrawnCandidates, part: DrawnObjects, sample: SampleLabel
+) -> Iterator[Page]:
     for column, feature in enumerate(part.fitted.features):
         name = f"{part.fitted.name}.{feature.name}"
         drawn = feature_figure(
@@ -111,7 +113,9 @@ def _features(candidates: Candidates, part: Objects, sample: Sample) -> Iterator
         yield (f"feature-{part.fitted.name}-{feature.name}", *drawn)
 
 
-def _correlations(candidates: Candidates, part: Objects, sample: Sample) -> Iterator[Page]:
+def _correlations(
+    candidates: DrawnCandidates, part: DrawnObjects, sample: SampleLabel
+) -> Iterator[Page]:
     labels, weights = candidates.labels[part.owner], candidates.weights[part.owner]
     group = part.fitted.name
     for index in _present(candidates):
@@ -126,17 +130,17 @@ def _correlations(candidates: Candidates, part: Objects, sample: Sample) -> Iter
         yield (f"correlation-{group}-{name}", *drawn)
 
 
-def _present(candidates: Candidates) -> list[int]:
+def _present(candidates: DrawnCandidates) -> list[int]:
     counts = np.bincount(candidates.labels, minlength=len(candidates.classes))
     return [index for index, count in enumerate(counts) if count]
 
 
 def _by_class(
-    candidates: Candidates, values: NDArray[Any], owner: NDArray[np.int64]
-) -> dict[str, Values]:
+    candidates: DrawnCandidates, values: NDArray[Any], owner: NDArray[np.int64]
+) -> dict[str, WeightedValues]:
     labels, weights = candidates.labels[owner], candidates.weights[owner]
     return {
-        candidates.classes[index]: Values(values[labels == index], weights[labels == index])
+        candidates.classes[index]: WeightedValues(values[labels == index], weights[labels == index])
         for index in _present(candidates)
     }
 

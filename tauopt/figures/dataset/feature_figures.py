@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from tauopt.figures.figure_style import (
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     curve_style,
     label,
     log_y,
@@ -23,9 +23,9 @@ from tauopt.figures.figure_style import (
 )
 from tauopt.figures.panels import PLAIN, legend_above, pair_of_panels, title
 from tauopt.metrics.histogram import (
+    BinFractions,
     Binning,
-    Fractions,
-    Values,
+    WeightedValues,
     binning,
     counted,
     fractions,
@@ -41,13 +41,13 @@ _LEAST = 1e-5
 
 @styled
 def feature_figure(
-    physical: Mapping[str, Values],
-    seen: Mapping[str, Values],
+    physical: Mapping[str, WeightedValues],
+    seen: Mapping[str, WeightedValues],
     *,
     name: str,
     transform: str,
-    sample: Sample,
-) -> tuple[Figure, Points]:
+    sample: SampleLabel,
+) -> tuple[Figure, FigurePoints]:
     """Draw a feature of each class: at the left as it is, at the right as networks see it.
 
     Fractions of each class's weight a bin, under- and overflow in the shaded bins at the ends;
@@ -61,7 +61,7 @@ def feature_figure(
         sample: what it is.
     """
     figure, panels = pair_of_panels()
-    points: Points = {"feature": name, "note": f"{counted(physical)}\n{sample.weights}"}
+    points: FigurePoints = {"feature": name, "note": f"{counted(physical)}\n{sample.weights}"}
     texts = {"physical": name, "seen": f"What networks see: {transform}"}
     for axes, (key, of) in zip(panels, {"physical": physical, "seen": seen}.items(), strict=True):
         bins = binning(of.values())
@@ -73,7 +73,9 @@ def feature_figure(
 
 
 @styled
-def spectrum_figure(spectra: Mapping[str, Any], *, sample: Sample) -> tuple[Figure, Points]:
+def spectrum_figure(
+    spectra: Mapping[str, Any], *, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw the balanced variable of each class before and after balancing.
 
     Args:
@@ -85,7 +87,7 @@ def spectrum_figure(spectra: Mapping[str, Any], *, sample: Sample) -> tuple[Figu
     log = bool(edges[0] > 0 and not np.allclose(np.diff(edges), np.diff(edges)[0]))
     bins = with_ends(edges, log=log)
     total = sum(one["candidates"] for one in spectra["classes"].values())
-    points: Points = {
+    points: FigurePoints = {
         "variable": spectra["variable"],
         "note": f"N = {total:,} candidates\nphysics weights before, balanced ones after",
     }
@@ -105,8 +107,8 @@ def spectrum_figure(spectra: Mapping[str, Any], *, sample: Sample) -> tuple[Figu
 
 @styled
 def multiplicity_figure(
-    counts: Mapping[str, Values], *, group: str, length: int | None, sample: Sample
-) -> tuple[Figure, Points]:
+    counts: Mapping[str, WeightedValues], *, group: str, length: int | None, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw how many objects candidates of each class have, against the number that is kept.
 
     Args:
@@ -121,7 +123,7 @@ def multiplicity_figure(
     top = max(float(np.quantile(everything, 0.999)), length or 0, 3) if len(everything) else 3.0
     bins = with_ends(np.arange(0.0, np.ceil(top) + 2.0) - 0.5)
     shown = {name: fractions(one, bins) for name, one in counts.items()}
-    points: Points = {"group": group, "note": f"{counted(counts)}\n{sample.weights}"}
+    points: FigurePoints = {"group": group, "note": f"{counted(counts)}\n{sample.weights}"}
     points |= _histograms(axes, shown, bins, underflow=False)
     whole = {most: float(np.mean(everything <= most)) for most in range(int(np.ceil(top)) + 1)}
     points |= {"length": length, "whole": {str(most): part for most, part in whole.items()}}
@@ -155,8 +157,8 @@ def correlation_figure(
     *,
     title: str,
     number: int,
-    sample: Sample,
-) -> tuple[Figure, Points]:
+    sample: SampleLabel,
+) -> tuple[Figure, FigurePoints]:
     """Draw linear correlations in per cent; a dash where a feature is constant.
 
     Args:
@@ -194,12 +196,12 @@ def correlation_figure(
 
 def _histograms(
     axes: Axes,
-    shown: Mapping[str, Fractions],
+    shown: Mapping[str, BinFractions],
     bins: Binning,
     *,
     log_fractions: bool = False,
     underflow: bool = True,
-) -> Points:
+) -> FigurePoints:
     """Draw one line a class, and return the points."""
     drawn = {name: one for name, one in shown.items() if not one.empty}
     peak = max((float(one.values.max()) for one in drawn.values()), default=1.0)
@@ -252,7 +254,7 @@ def _mark_ends(axes: Axes, bins: Binning, *, underflow: bool) -> None:
         axes.axvspan(low, high, color="#dddddd", zorder=0, linewidth=0)
 
 
-def _finish(figure: Figure, panels: Sequence[Axes], *, note: str, sample: Sample) -> None:
+def _finish(figure: Figure, panels: Sequence[Axes], *, note: str, sample: SampleLabel) -> None:
     """Put one legend above the panels, and say of what they are."""
     text = f"{note}; bands: 68 %, statistical; shaded: beyond the range"
     size = 10.5 if len(panels) > 1 else 9.0

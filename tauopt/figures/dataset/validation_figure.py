@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tauopt.figures.figure_style import LINES, MARKERS, Points, Sample, rounded, styled
+from tauopt.figures.figure_style import LINES, MARKERS, FigurePoints, SampleLabel, rounded, styled
 from tauopt.figures.panels import PLAIN, pair_of_panels, title
 
 BINS = 20
@@ -22,7 +22,9 @@ _LEAST = 1e-16
 
 
 @styled
-def validation_figure(report: Mapping[str, Any], *, sample: Sample) -> tuple[Figure, Points]:
+def validation_figure(
+    report: Mapping[str, Any], *, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw the p-values of all tests: their distribution, and how small the smallest are.
 
     Args:
@@ -37,7 +39,7 @@ def validation_figure(report: Mapping[str, Any], *, sample: Sample) -> tuple[Fig
         raise ValueError("expected a report with tests, got none")
     figure, (left, right) = pair_of_panels()
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    points: Points = {"tests": report["tests"], "edges": rounded(edges), "splits": {}}
+    points: FigurePoints = {"tests": report["tests"], "edges": rounded(edges), "splits": {}}
     for number, (split, found) in enumerate(by_split.items()):
         p = np.array([one[0] for one in found])
         share = np.histogram(p, edges)[0] / len(p)
@@ -96,7 +98,7 @@ def _tail_axes(
 
 
 def _headings(
-    figure: Figure, left: Axes, right: Axes, *, report: Mapping[str, Any], sample: Sample
+    figure: Figure, left: Axes, right: Axes, *, report: Mapping[str, Any], sample: SampleLabel
 ) -> None:
     candidates = sum(sum(one["candidates"].values()) for one in report["splits"].values())
     parts = sum(len(one["candidates"]) for one in report["splits"].values())

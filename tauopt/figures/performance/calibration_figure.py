@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tauopt.figures.figure_style import (
     LINES,
     MARKERS,
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     label,
     log_y,
     rounded,
@@ -23,9 +23,9 @@ from tauopt.figures.figure_style import (
 )
 from tauopt.figures.panels import main_and_ratio, triples
 from tauopt.metrics.binned_counts import cells_of, columns_of, efficiencies
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 
 Floats = NDArray[np.float64]
 EDGES = np.linspace(0.0, 1.0, 16)
@@ -44,9 +44,9 @@ class Calibration:
     """
 
     said: Floats
-    true: list[Measured | None]
+    true: list[Estimate | None]
     shares: Floats
-    error: Measured
+    error: Estimate
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
@@ -94,7 +94,7 @@ def calibration(
         said,
         [row[0] for row in efficiencies(cells, rng=rng)],
         np.where(there, sums, 0.0) / max(float(sums[there].sum()), 1e-300),
-        Measured(value, max(value - error, 0.0), value + error),
+        Estimate(value, max(value - error, 0.0), value + error),
     )
 
 
@@ -106,7 +106,7 @@ def _expected(true: Floats, sums: Floats, said: Floats) -> Floats:
     return np.asarray((gaps * kept).sum(axis=-1) / np.maximum(kept.sum(axis=-1), 1e-300))
 
 
-def as_trained(one: Contender) -> Predictions:
+def as_trained(one: ScoredTrial) -> Predictions:
     """Return the candidates with weights in the proportions of classes of the training."""
     predictions = one.predictions
     if not one.factors:
@@ -117,8 +117,8 @@ def as_trained(one: Contender) -> Predictions:
 
 @styled
 def calibration_figure(
-    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator
-) -> tuple[Figure, Points]:
+    contenders: Sequence[ScoredTrial], *, sample: SampleLabel, rng: np.random.Generator
+) -> tuple[Figure, FigurePoints]:
     """Draw how often scores come true, and below how the scores are distributed.
 
     Weights are in the proportions of classes of each one's training, or probabilities would mean
@@ -132,7 +132,7 @@ def calibration_figure(
     """
     figure, main, below = main_and_ratio(ratio=True)
     text = f"N = {len(contenders[0].predictions):,}\n{sample.weights}; errors: 68 %"
-    points: Points = {"note": text, "curves": {}}
+    points: FigurePoints = {"note": text, "curves": {}}
     main.plot([0, 1], [0, 1], color="#777777", linewidth=1.0, zorder=0)
     curves = [curve for one in contenders if not one.of_scores for curve in _questions(one)]
     for number, (name, probability, is_true, weights) in enumerate(curves):
@@ -153,12 +153,12 @@ def calibration_figure(
     return figure, points
 
 
-Question = tuple[str, NDArray[Any], NDArray[np.bool_], Floats]
+CalibrationQuestion = tuple[str, NDArray[Any], NDArray[np.bool_], Floats]
 
 
-def _questions(one: Contender) -> list[Question]:
+def _questions(one: ScoredTrial) -> list[CalibrationQuestion]:
     """Return what can be asked: name, probability, whether it is true, weights."""
-    found: list[Question] = []
+    found: list[CalibrationQuestion] = []
     predictions = as_trained(one)
     score = predictions.score
     if predictions.has_background:

@@ -12,11 +12,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tauopt.config.settings.working_point_settings import EVERY
-from tauopt.figures.figure_style import DPI, LINES, MARKERS, Points, Sample, headroom, log_y, styled
+from tauopt.figures.figure_style import (
+    DPI,
+    LINES,
+    MARKERS,
+    FigurePoints,
+    SampleLabel,
+    headroom,
+    log_y,
+    styled,
+)
 from tauopt.figures.panels import triples
 from tauopt.figures.performance.profile_figures import x_axis
-from tauopt.metrics.estimate import Measured
-from tauopt.metrics.variable_axes import Axis
+from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.variable_axes import VariableAxis
 from tauopt.metrics.working_points.closure import Closure, ProngClosure
 
 _WIDTH, _HEIGHT = 6.0, 6.6
@@ -29,8 +38,8 @@ _FREE = 0.3
 
 @styled
 def closure_figure(
-    part: ProngClosure, *, prongs: str, sample: Sample
-) -> tuple[Figure, Points] | None:
+    part: ProngClosure, *, prongs: str, sample: SampleLabel
+) -> tuple[Figure, FigurePoints] | None:
     """Draw the signal efficiency and the background rejection of each working point in bins.
 
     Lines are the efficiencies that the cuts were derived for; a column is a variable. Bars are
@@ -87,8 +96,8 @@ def _style(number: int) -> Any:
 
 def _series(
     axes: Axes,
-    axis: Axis,
-    bins: Sequence[Measured | None],
+    axis: VariableAxis,
+    bins: Sequence[Estimate | None],
     *,
     number: int,
     text: str = "",
@@ -127,7 +136,9 @@ def _limits(panels: NDArray[Any], part: ProngClosure) -> None:
         headroom(panels[1, 0], bottom=max(rejected[:, 1].min() / 1.4, 0.8), top=top, free=0.08)
 
 
-def _label(figure: Figure, panels: NDArray[Any], *, sample: Sample, prongs: str, text: str) -> None:
+def _label(
+    figure: Figure, panels: NDArray[Any], *, sample: SampleLabel, prongs: str, text: str
+) -> None:
     of = "" if prongs == EVERY else f"{prongs.removesuffix('p')}-prong"
     where = ", ".join(part for part in (sample.name, sample.selection, of) if part)
     left, right = panels[0, 0].get_position().x0, panels[0, -1].get_position().x1

@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tauopt.figures.figure_style import LINES, Points, Sample, label, new_figure, rounded, styled
+from tauopt.figures.figure_style import (
+    LINES,
+    FigurePoints,
+    SampleLabel,
+    label,
+    new_figure,
+    rounded,
+    styled,
+)
 from tauopt.figures.panels import main_and_ratio, plain_ticks, ratio_axes, seen_unit
 from tauopt.figures.performance.profile_figures import TEXTS, axes_of, series, x_axis, y_limits
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.metrics.efficiency_profiles import profile
 from tauopt.metrics.score_cuts import named, plain_points
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import PRONGS, chosen_prongs
-from tauopt.metrics.variable_axes import Axis
+from tauopt.metrics.variable_axes import VariableAxis
 
 EFFICIENCY = 0.75
 """Signal efficiency at which rejections are drawn in bins where none is asked for."""
@@ -26,11 +34,11 @@ Page = tuple[str, Figure, dict[str, Any]]
 
 
 def pages(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ScoredTrial],
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     *,
     objective: str,
-    sample: Sample,
+    sample: SampleLabel,
     rng: np.random.Generator,
     efficiencies: Sequence[float] = (EFFICIENCY,),
 ) -> Iterator[Page]:
@@ -61,8 +69,8 @@ def pages(
 
 
 def _by_prongs(
-    contenders: Sequence[Contender], sample: Sample
-) -> Iterator[tuple[str, list[Contender], Sample]]:
+    contenders: Sequence[ScoredTrial], sample: SampleLabel
+) -> Iterator[tuple[str, list[ScoredTrial], SampleLabel]]:
     """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
     first = contenders[0].predictions
     yield "", list(contenders), sample
@@ -78,7 +86,7 @@ def _by_prongs(
 
 
 def _in_bins(
-    contenders: Sequence[Contender], at: float, *, sample: Sample, rng: np.random.Generator
+    contenders: Sequence[ScoredTrial], at: float, *, sample: SampleLabel, rng: np.random.Generator
 ) -> Iterator[Page]:
     """Draw rejections at one signal efficiency against every variable that there is."""
     decided = [_at_one_point(one, at) for one in contenders]
@@ -88,7 +96,7 @@ def _in_bins(
             yield f"rejection_{axis.name}", *drawn
 
 
-def _at_one_point(one: Contender, at: float) -> Contender:
+def _at_one_point(one: ScoredTrial, at: float) -> ScoredTrial:
     """Give a contender one plain cut with this signal efficiency for each number of prongs."""
     wanted = dict.fromkeys((0, *PRONGS), named((at,)))
     points = plain_points(one.predictions, efficiencies=wanted)
@@ -98,8 +106,12 @@ def _at_one_point(one: Contender, at: float) -> Contender:
 
 @styled
 def overlaid_profile(
-    contenders: Sequence[Contender], axis: Axis, *, sample: Sample, rng: np.random.Generator
-) -> tuple[Figure, Points] | None:
+    contenders: Sequence[ScoredTrial],
+    axis: VariableAxis,
+    *,
+    sample: SampleLabel,
+    rng: np.random.Generator,
+) -> tuple[Figure, FigurePoints] | None:
     """Draw the background rejection of several trials in bins, and the ratios to the first.
 
     Args:
@@ -143,8 +155,8 @@ def overlaid_profile(
 
 @styled
 def overlaid_training(
-    histories: Mapping[str, Sequence[Mapping[str, float]]], *, objective: str, sample: Sample
-) -> tuple[Figure, Points]:
+    histories: Mapping[str, Sequence[Mapping[str, float]]], *, objective: str, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw validation loss and objective of several trials against the candidates seen.
 
     Args:
@@ -153,7 +165,7 @@ def overlaid_training(
         sample: for the label.
     """
     figure, (above, below) = new_figure(rows=2)
-    points: Points = {"objective": objective, "trials": {}}
+    points: FigurePoints = {"objective": objective, "trials": {}}
     most = {key: _largest(histories, key) for key in ("candidates_seen", "val_loss", objective)}
     unit, divisor = seen_unit(most["candidates_seen"])
     for number, (name, reports) in enumerate(histories.items()):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.calibration_figure import as_trained, calibration_figure
 from tauopt.figures.performance.flatness_figure import flatness_figure
 from tauopt.figures.performance.one_against_rest_figure import one_against_rest_figure
@@ -18,10 +18,10 @@ from tauopt.figures.performance.permutation_importance_figure import importance_
 from tauopt.figures.performance.profile_figures import axes_of, profile_figure
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.figures.performance.trial_figures import confusion_figure, training_figure
-from tauopt.metrics.efficiency_profiles import Kind
-from tauopt.metrics.permutation_importance import Importance
+from tauopt.metrics.efficiency_profiles import ProfileKind
+from tauopt.metrics.permutation_importance import PermutationImportance
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
 from tauopt.metrics.variable_axes import VARIABLES
 
@@ -49,14 +49,14 @@ class Subject:
         permuted: the candidates that these were found with.
     """
 
-    contenders: Sequence[Contender]
-    sample: Sample
+    contenders: Sequence[ScoredTrial]
+    sample: SampleLabel
     bins: Sequence[str] = VARIABLES
     efficiencies: Sequence[float] = EFFICIENCIES
     train: Predictions | None = None
     history: Sequence[Mapping[str, float]] = ()
     objective: str = ""
-    importances: Sequence[Importance] = ()
+    importances: Sequence[PermutationImportance] = ()
     permuted: Predictions | None = None
 
     @property
@@ -95,7 +95,7 @@ def _curves(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
         yield "scores", *drawn
 
 
-def _by_prongs(subject: Subject) -> Iterator[tuple[str, list[Contender], Sample]]:
+def _by_prongs(subject: Subject) -> Iterator[tuple[str, list[ScoredTrial], SampleLabel]]:
     """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
     yield "", list(subject.contenders), subject.sample
     for prongs in PRONGS:
@@ -121,14 +121,14 @@ def _profiles(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
 
 
 def _against(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ScoredTrial],
     bins: Sequence[str],
     *,
     suffix: str,
-    sample: Sample,
+    sample: SampleLabel,
     rng: np.random.Generator,
 ) -> Iterator[Page]:
-    kinds: tuple[Kind, ...] = ("efficiency", "rejection")
+    kinds: tuple[ProfileKind, ...] = ("efficiency", "rejection")
     for kind in kinds:
         for axis in axes_of(contenders[0], bins, kind):
             drawn = profile_figure(contenders, axis, kind, sample=sample, rng=rng)

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tauopt.figures.figure_style import DPI, LINES, MARKERS, Points, Sample, styled
+from tauopt.figures.figure_style import DPI, LINES, MARKERS, FigurePoints, SampleLabel, styled
 from tauopt.figures.panels import triples
 from tauopt.figures.performance.profile_figures import x_axis
 from tauopt.metrics.binned_counts import cells_of, columns_of, efficiencies
 from tauopt.metrics.efficiency_profiles import binned
-from tauopt.metrics.estimate import Measured
-from tauopt.metrics.scored_trial import Contender
-from tauopt.metrics.variable_axes import Axis
+from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.scored_trial import ScoredTrial
+from tauopt.metrics.variable_axes import VariableAxis
 from tauopt.physics.p_values import chi_square_tail
 
 
@@ -33,7 +33,7 @@ class Flatness:
         largest: the largest deviation from one.
     """
 
-    bins: list[Measured | None]
+    bins: list[Estimate | None]
     chi_square: float
     freedom: int
     largest: float
@@ -54,7 +54,9 @@ class Flatness:
         }
 
 
-def flatness(one: Contender, axis: Axis, *, rng: np.random.Generator) -> dict[str, Flatness]:
+def flatness(
+    one: ScoredTrial, axis: VariableAxis, *, rng: np.random.Generator
+) -> dict[str, Flatness]:
     """Return how flat the signal efficiency of each working point is, by name.
 
     The error of a bin is that of its efficiency; that of all bins together is not in it.
@@ -73,13 +75,13 @@ def flatness(one: Contender, axis: Axis, *, rng: np.random.Generator) -> dict[st
     }
 
 
-def _against(bins: Sequence[Measured | None], whole: Measured | None) -> Flatness:
+def _against(bins: Sequence[Estimate | None], whole: Estimate | None) -> Flatness:
     if whole is None or not whole.value > 0:
         return Flatness([None] * len(bins), 0.0, 0, 0.0)
     ratios = [
         None
         if one is None
-        else Measured(one.value / whole.value, one.low / whole.value, one.high / whole.value)
+        else Estimate(one.value / whole.value, one.low / whole.value, one.high / whole.value)
         for one in bins
     ]
     known = triples([one for one in ratios if one is not None])
@@ -95,12 +97,12 @@ def _against(bins: Sequence[Measured | None], whole: Measured | None) -> Flatnes
 
 @styled
 def flatness_figure(
-    contenders: Sequence[Contender],
-    axes: Sequence[Axis],
+    contenders: Sequence[ScoredTrial],
+    axes: Sequence[VariableAxis],
     *,
-    sample: Sample,
+    sample: SampleLabel,
     rng: np.random.Generator,
-) -> tuple[Figure, Points]:
+) -> tuple[Figure, FigurePoints]:
     """Draw the efficiency in bins over that of all bins: a row a variable, a column a contender.
 
     Args:
@@ -112,7 +114,7 @@ def flatness_figure(
     figure, panels = _panels(len(axes), len(contenders))
     signal = int(contenders[0].predictions.is_signal.sum())
     text = f"N = {signal:,} signal; {sample.weights}; errors: 68 %, statistical"
-    points: Points = {"note": text, "variables": {}}
+    points: FigurePoints = {"note": text, "variables": {}}
     for row, axis in zip(panels, axes, strict=True):
         points["variables"][axis.name] = {"edges": axis.edges.tolist(), "contenders": {}}
         low, high = 1.0, 1.0
@@ -151,7 +153,7 @@ def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
     return figure, panels
 
 
-def _draw(panel: Axes, axis: Axis, found: dict[str, Flatness], *, title: str) -> None:
+def _draw(panel: Axes, axis: VariableAxis, found: dict[str, Flatness], *, title: str) -> None:
     half = [axis.centres - axis.drawn[:-1], axis.drawn[1:] - axis.centres]
     for number, (name, one) in enumerate(found.items()):
         value, low, high = triples(one.bins).T

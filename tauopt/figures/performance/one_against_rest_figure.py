@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tauopt.figures.figure_style import (
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     curve_style,
     headroom,
     label,
@@ -23,7 +23,7 @@ from tauopt.metrics.binned_counts import columns_of
 from tauopt.metrics.paired_curves import paired_curves
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, rejections, roc
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 
 _FEW = 6
 """Classes up to which letters of the legend are of the usual size."""
@@ -55,8 +55,8 @@ def against_rest(predictions: Predictions, name: str) -> Predictions | None:
 
 @styled
 def one_against_rest_figure(
-    contenders: Sequence[Contender], *, sample: Sample, rng: np.random.Generator
-) -> tuple[Figure, Points]:
+    contenders: Sequence[ScoredTrial], *, sample: SampleLabel, rng: np.random.Generator
+) -> tuple[Figure, FigurePoints]:
     """Draw the rejection of all other classes against the efficiency of each class.
 
     Below are ratios to a reference that tells the same classes apart.
@@ -70,7 +70,7 @@ def one_against_rest_figure(
     same = len(contenders) > 1 and contenders[1].predictions.classes == first.classes
     figure, main, below = main_and_ratio(ratio=same)
     text = f"N = {len(first):,}; classes of the rest weigh the same\n{sample.weights}; errors: 68 %"
-    points: Points = {"note": text, "classes": {}, "ratios": {}}
+    points: FigurePoints = {"note": text, "classes": {}, "ratios": {}}
     tops, ratios = [10.0], []
     for number, name in enumerate(first.classes):
         one = against_rest(first, name)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tauopt.figures.figure_style import (
     LINES,
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     headroom,
     label,
     log_y,
@@ -21,7 +21,7 @@ from tauopt.figures.figure_style import (
     styled,
 )
 from tauopt.figures.performance.trial_figures import SCORE_BINS
-from tauopt.metrics.histogram import Binning, Fractions, Values, fractions
+from tauopt.metrics.histogram import BinFractions, Binning, WeightedValues, fractions
 from tauopt.metrics.predictions import Predictions
 from tauopt.physics.homogeneity import kolmogorov_smirnov, weighted_kolmogorov_smirnov
 
@@ -29,7 +29,7 @@ _FINE = 2000
 """Quantiles of both samples together between which distribution functions are compared."""
 
 
-def same_distribution(one: Values, other: Values) -> tuple[float, float]:
+def same_distribution(one: WeightedValues, other: WeightedValues) -> tuple[float, float]:
     """Compare two weighted samples; return Kolmogorov's distance and its p-value.
 
     The distance is looked at in 2000 quantiles of both, which can only shorten it. The p-value is
@@ -58,8 +58,8 @@ def same_distribution(one: Values, other: Values) -> tuple[float, float]:
 
 @styled
 def overtraining_figure(
-    train: Predictions, test: Predictions, *, sample: Sample
-) -> tuple[Figure, Points]:
+    train: Predictions, test: Predictions, *, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw the scores of signal and background in the test split, and in training as points.
 
     Each has unit area; bars and bands are the roots of the sums of squared weights.
@@ -71,7 +71,7 @@ def overtraining_figure(
     """
     figure, axes = new_figure()
     bins = Binning(np.concatenate([[-1.0], SCORE_BINS, [2.0]]))
-    points: Points = {"edges": rounded(SCORE_BINS), "kinds": {}, "classes": {}}
+    points: FigurePoints = {"edges": rounded(SCORE_BINS), "kinds": {}, "classes": {}}
     shown = []
     for number, (kind, is_signal) in enumerate({"background": False, "signal": True}.items()):
         parts = [_values(one, one.is_signal == is_signal) for one in (train, test)]
@@ -104,18 +104,18 @@ def overtraining_figure(
     return figure, points
 
 
-def _values(predictions: Predictions, chosen: NDArray[np.bool_]) -> Values:
-    return Values(predictions.score[chosen], predictions.weights[chosen])
+def _values(predictions: Predictions, chosen: NDArray[np.bool_]) -> WeightedValues:
+    return WeightedValues(predictions.score[chosen], predictions.weights[chosen])
 
 
-def _densities(part: Values, bins: Binning) -> Fractions:
-    inside = Values(np.clip(part.values, 0.0, np.nextafter(1.0, 0.0)), part.weights)
+def _densities(part: WeightedValues, bins: Binning) -> BinFractions:
+    inside = WeightedValues(np.clip(part.values, 0.0, np.nextafter(1.0, 0.0)), part.weights)
     found = fractions(inside, bins)
     width = np.diff(SCORE_BINS)
-    return Fractions(found.values[1:-1] / width, found.errors[1:-1] / width)
+    return BinFractions(found.values[1:-1] / width, found.errors[1:-1] / width)
 
 
-def _draw(axes: Axes, train: Fractions, test: Fractions, *, number: int, name: str) -> None:
+def _draw(axes: Axes, train: BinFractions, test: BinFractions, *, number: int, name: str) -> None:
     style = LINES[number]
     centres = (SCORE_BINS[1:] + SCORE_BINS[:-1]) / 2
     axes.stairs(test.values, SCORE_BINS, label=f"test: {name}", linewidth=1.6, **style)
@@ -128,7 +128,7 @@ def _draw(axes: Axes, train: Fractions, test: Fractions, *, number: int, name: s
     )  # fmt: skip
 
 
-def _columns(found: Fractions) -> dict[str, Any]:
+def _columns(found: BinFractions) -> dict[str, Any]:
     return {"density": rounded(found.values), "error": rounded(found.errors)}
 
 

@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tauopt.figures.figure_style import DPI, Points, Sample, note, shortened, styled
+from tauopt.figures.figure_style import DPI, FigurePoints, SampleLabel, note, shortened, styled
 from tauopt.figures.panels import plain_ticks, triples
 from tauopt.metrics.binned_counts import columns_of
-from tauopt.metrics.permutation_importance import Importance, metric_of
+from tauopt.metrics.permutation_importance import PermutationImportance, metric_of
 from tauopt.metrics.predictions import Predictions
 
 _HOW = (
@@ -30,8 +30,8 @@ MOST = 30
 
 @styled
 def importance_figure(
-    found: Sequence[Importance], predictions: Predictions, *, sample: Sample
-) -> tuple[Figure, Points]:
+    found: Sequence[PermutationImportance], predictions: Predictions, *, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw what is lost without each feature or group, the most important one on top.
 
     Args:
@@ -80,7 +80,7 @@ def _panel(rows: int, *, lines: int) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _finish(figure: Figure, axes: Axes, *, text: str, sample: Sample) -> None:
+def _finish(figure: Figure, axes: Axes, *, text: str, sample: SampleLabel) -> None:
     """Give names of bars the room that they need, and write title and note."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     widths = [tick.get_window_extent(renderer).width for tick in axes.get_yticklabels()]

@@ -12,18 +12,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from tauopt.figures.figure_style import (
     LINES,
     MARKERS,
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     headroom,
     label,
     log_y,
     styled,
 )
 from tauopt.figures.panels import main_and_ratio, ratio_axes, triples
-from tauopt.metrics.efficiency_profiles import Kind, Profile, profile
-from tauopt.metrics.estimate import Measured
-from tauopt.metrics.scored_trial import Contender
-from tauopt.metrics.variable_axes import Axis, axis_of
+from tauopt.metrics.efficiency_profiles import EfficiencyProfile, ProfileKind, profile
+from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.scored_trial import ScoredTrial
+from tauopt.metrics.variable_axes import VariableAxis, axis_of
 
 TEXTS = {"efficiency": "Signal efficiency", "rejection": "Background rejection (1 / efficiency)"}
 _SHIFT = 0.12
@@ -34,13 +34,13 @@ _FREE = 0.42
 
 @styled
 def profile_figure(
-    contenders: Sequence[Contender],
-    axis: Axis,
-    kind: Kind,
+    contenders: Sequence[ScoredTrial],
+    axis: VariableAxis,
+    kind: ProfileKind,
     *,
-    sample: Sample,
+    sample: SampleLabel,
     rng: np.random.Generator,
-) -> tuple[Figure, Points] | None:
+) -> tuple[Figure, FigurePoints] | None:
     """Draw what the working points do in bins of a variable, and the ratio to a reference.
 
     Full markers are the trial's, open ones the reference's, at the same signal efficiency over
@@ -85,8 +85,8 @@ def profile_figure(
 
 def series(
     axes: Axes,
-    axis: Axis,
-    bins: Sequence[Measured | None],
+    axis: VariableAxis,
+    bins: Sequence[Estimate | None],
     *,
     number: int,
     text: str,
@@ -110,7 +110,7 @@ def series(
     )  # fmt: skip
 
 
-def y_limits(axes: Axes, found: Profile) -> None:
+def y_limits(axes: Axes, found: EfficiencyProfile) -> None:
     """Let an axis hold what a profile shows, with room for a legend above it."""
     shown = [one for of in found.values.values() for bins in of.values() for one in bins if one]
     low, high = min(one.low for one in shown), max(one.high for one in shown)
@@ -124,7 +124,7 @@ def y_limits(axes: Axes, found: Profile) -> None:
     axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= 1.0 + 1e-9])
 
 
-def x_axis(axes: Axes, axis: Axis) -> None:
+def x_axis(axes: Axes, axis: VariableAxis) -> None:
     """Label the axis of a variable, with names where its bins are values."""
     axes.set_xlabel(axis.text)
     axes.set_xlim(axis.drawn[0], axis.drawn[-1])
@@ -137,7 +137,9 @@ def x_axis(axes: Axes, axis: Axis) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def axes_of(contender: Contender, names: Sequence[str], kind: Kind = "efficiency") -> list[Axis]:
+def axes_of(
+    contender: ScoredTrial, names: Sequence[str], kind: ProfileKind = "efficiency"
+) -> list[VariableAxis]:
     """Return the axes of those variables that the candidates have, and that differ among them.
 
     Args:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tauopt.figures.figure_style import (
     LINES,
     MARKERS,
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     headroom,
     label,
     log_y,
@@ -27,10 +27,10 @@ from tauopt.figures.panels import free_for, main_and_ratio, ratio_axes, top_of, 
 from tauopt.figures.performance.trial_figures import ROC_GRID
 from tauopt.metrics.binned_counts import cells_of, columns_of, efficiencies
 from tauopt.metrics.binned_counts import rejections as background_rejections
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.paired_curves import paired_curves
 from tauopt.metrics.roc import auc, rejections, roc
-from tauopt.metrics.scored_trial import Contender
+from tauopt.metrics.scored_trial import ScoredTrial
 
 _NAMED = 12
 """Characters of a working point's name beside its marker."""
@@ -38,13 +38,13 @@ _NAMED = 12
 
 @styled
 def roc_ratio_figure(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ScoredTrial],
     *,
-    sample: Sample,
+    sample: SampleLabel,
     rng: np.random.Generator,
     base: int = -1,
     least: float = 1.0,
-) -> tuple[Figure, Points]:
+) -> tuple[Figure, FigurePoints]:
     """Draw background rejection against signal efficiency, and the ratios to one of them.
 
     Bands are 68 % intervals, of a curve as `roc.rejections` has them, of the ratio from a paired
@@ -62,7 +62,7 @@ def roc_ratio_figure(
     """
     first = contenders[0].predictions
     figure, main, below = main_and_ratio(ratio=len(contenders) > 1)
-    points: Points = {"note": note(first, sample), "curves": {}}
+    points: FigurePoints = {"note": note(first, sample), "curves": {}}
     tops: list[float] = []
     grid = _grid(least)
     measurable = np.ones(len(grid), np.bool_)
@@ -102,7 +102,7 @@ def _grid(least: float) -> NDArray[np.float64]:
 def _draw(
     axes: Axes,
     grid: NDArray[np.float64],
-    line: Sequence[Measured],
+    line: Sequence[Estimate],
     *,
     number: int,
     text: str,
@@ -115,7 +115,7 @@ def _draw(
 
 
 def _markers(
-    axes: Axes, one: Contender, *, number: int, rng: np.random.Generator
+    axes: Axes, one: ScoredTrial, *, number: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Draw the working points, and return them by name: efficiency and rejection, with errors."""
     predictions = one.predictions
@@ -159,15 +159,15 @@ def _name_working_points(axes: Axes, points: Mapping[str, Any]) -> None:
 
 def _ratios(
     axes: Axes,
-    contenders: Sequence[Contender],
-    base: Contender,
+    contenders: Sequence[ScoredTrial],
+    base: ScoredTrial,
     grid: NDArray[np.float64],
     measurable: NDArray[np.bool_],
     *,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Draw ratios to the base where rejections can be measured, and return them by name."""
-    found: dict[str, list[Measured | None]] = {}
+    found: dict[str, list[Estimate | None]] = {}
     for number, one in enumerate(contenders):
         if one is not base:
             paired = paired_curves(one.predictions, base.predictions, grid, rng=rng)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tauopt.figures.figure_style import Sample, note
+from tauopt.figures.figure_style import SampleLabel, note
 from tauopt.figures.performance.trial_figures import (
     confusion_figure,
     roc_figure,
@@ -20,7 +20,7 @@ def write_figures(
     predictions: Predictions,
     folder: Path,
     *,
-    sample: Sample,
+    sample: SampleLabel,
     history: Sequence[Mapping[str, float]] = (),
     objective: str = "",
 ) -> list[Path]:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from tauopt.figures.figure_style import (
     LINES,
     MARKERS,
-    Points,
-    Sample,
+    FigurePoints,
+    SampleLabel,
     curve_style,
     headroom,
     label,
@@ -27,7 +27,7 @@ from tauopt.figures.figure_style import (
     styled,
 )
 from tauopt.figures.panels import free_for, plain_ticks, seen_unit, top_of
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import confusion
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, rejections, roc
@@ -43,7 +43,7 @@ SCORE_BINS = np.linspace(0.0, 1.0, 31)
 
 
 @styled
-def roc_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Points]:
+def roc_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figure, FigurePoints]:
     """Draw background rejection against signal efficiency, for all candidates and per prong.
 
     Bands and bars are 68 % intervals (see `roc.rejections`). Where no background passes, the
@@ -61,7 +61,7 @@ def roc_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Poi
         for prongs in PRONGS
         if (part := chosen_prongs(predictions, prongs)) is not None
     }
-    points: Points = {"note": note(predictions, sample), "curves": {}}
+    points: FigurePoints = {"note": note(predictions, sample), "curves": {}}
     tops: list[float] = []
     for number, (name, part) in enumerate(chosen.items()):
         curve = roc(part.score, part.is_signal, part.weights)
@@ -86,7 +86,7 @@ def roc_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Poi
 
 
 def _draw_curve(
-    axes: Axes, line: Sequence[Measured], working: Sequence[Measured], *, number: int, text: str
+    axes: Axes, line: Sequence[Estimate], working: Sequence[Estimate], *, number: int, text: str
 ) -> None:
     style = LINES[number]
     known = np.array([not measured.limit for measured in line])
@@ -108,7 +108,7 @@ def _draw_curve(
     )
 
 
-def _columns(name: str, x: Any, values: Sequence[Measured]) -> Points:
+def _columns(name: str, x: Any, values: Sequence[Estimate]) -> FigurePoints:
     value, low, high = np.array([measured.triple for measured in values]).T
     return {
         name: rounded(x),
@@ -120,14 +120,14 @@ def _columns(name: str, x: Any, values: Sequence[Measured]) -> Points:
 
 
 @styled
-def score_figure(predictions: Predictions, *, sample: Sample) -> tuple[Figure, Points]:
+def score_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figure, FigurePoints]:
     """Draw the distribution of the signal score for each true class, each of unit area.
 
     Bars are the roots of the sums of squared weights. Background classes are filled.
     """
     figure, axes = new_figure()
     centres = (SCORE_BINS[1:] + SCORE_BINS[:-1]) / 2
-    points: Points = {"note": note(predictions, sample), "edges": rounded(SCORE_BINS)}
+    points: FigurePoints = {"note": note(predictions, sample), "edges": rounded(SCORE_BINS)}
     points["classes"] = {}
     smallest = largest = 1.0
     for index, name in enumerate(predictions.classes):
@@ -172,8 +172,8 @@ def _signal_name(predictions: Predictions) -> str:
 
 @styled
 def confusion_figure(
-    predictions: Predictions, *, sample: Sample, by: Literal["true", "predicted"] = "true"
-) -> tuple[Figure, Points]:
+    predictions: Predictions, *, sample: SampleLabel, by: Literal["true", "predicted"] = "true"
+) -> tuple[Figure, FigurePoints]:
     """Draw in per cent which class is taken for which.
 
     Rows, the true classes, add up to 100; or columns do, the predicted ones.
@@ -217,8 +217,8 @@ def confusion_figure(
 
 @styled
 def training_figure(
-    history: Sequence[Mapping[str, float]], *, objective: str, sample: Sample, text: str = ""
-) -> tuple[Figure, Points]:
+    history: Sequence[Mapping[str, float]], *, objective: str, sample: SampleLabel, text: str = ""
+) -> tuple[Figure, FigurePoints]:
     """Draw losses and objective against the candidates seen.
 
     Args:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from tauopt.figures.figure_style import Points, Sample, styled
+from tauopt.figures.figure_style import FigurePoints, SampleLabel, styled
 from tauopt.figures.search.search_style import (
     BEST,
     hours_unit,
@@ -19,13 +19,13 @@ from tauopt.figures.search.search_style import (
     signs,
     two_panels,
 )
-from tauopt.figures.search.trial_points import COMPLETE, Tried, best_so_far
+from tauopt.figures.search.trial_points import COMPLETE, TrialPoint, best_so_far
 
 
 @styled
 def progress_figure(
-    trials: Sequence[Tried], *, objective: str, held: str, sample: Sample, text: str
-) -> tuple[Figure, Points]:
+    trials: Sequence[TrialPoint], *, objective: str, held: str, sample: SampleLabel, text: str
+) -> tuple[Figure, FigurePoints]:
     """Draw the best complete trial so far against trial number, and against compute spent.
 
     A trial is drawn at its best report. Bars and band are 68 % intervals of complete trials.
@@ -62,7 +62,7 @@ def progress_figure(
     return figure, _points(by_number, ended, objective=objective, held=held, text=text)
 
 
-def _steps(axes: Axes, x: Sequence[float], trials: Sequence[Tried]) -> None:
+def _steps(axes: Axes, x: Sequence[float], trials: Sequence[TrialPoint]) -> None:
     """Draw the best value as a line of steps that ends with the last trial, and its band."""
     best = best_so_far(trials)
     corners = [i for i, (one, other) in enumerate(pairwise([-1, *best])) if one != other]
@@ -79,8 +79,13 @@ def _steps(axes: Axes, x: Sequence[float], trials: Sequence[Tried]) -> None:
 
 
 def _points(
-    trials: Sequence[Tried], ended: Sequence[Tried], *, objective: str, held: str, text: str
-) -> Points:
+    trials: Sequence[TrialPoint],
+    ended: Sequence[TrialPoint],
+    *,
+    objective: str,
+    held: str,
+    text: str,
+) -> FigurePoints:
     best = best_so_far(trials)
     return {
         "note": text,

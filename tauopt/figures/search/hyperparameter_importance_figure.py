@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tauopt.figures.figure_style import LINES, MARKERS, Points, Sample, new_figure, styled
+from tauopt.figures.figure_style import (
+    LINES,
+    MARKERS,
+    FigurePoints,
+    SampleLabel,
+    new_figure,
+    styled,
+)
 from tauopt.figures.search.parameter_names import short_names
 from tauopt.figures.search.search_style import where
 
@@ -17,7 +24,7 @@ MOST = 24
 
 
 @dataclass(frozen=True)
-class Importance:
+class HyperparameterImportance:
     """How much a parameter mattered for one objective.
 
     Attributes:
@@ -38,8 +45,12 @@ class Importance:
 
 @styled
 def importance_figure(
-    found: Mapping[str, Sequence[Importance]], *, trials: int, judged_by: str, sample: Sample
-) -> tuple[Figure, Points]:
+    found: Mapping[str, Sequence[HyperparameterImportance]],
+    *,
+    trials: int,
+    judged_by: str,
+    sample: SampleLabel,
+) -> tuple[Figure, FigurePoints]:
     """Draw the shares of hyperparameters in what tells the best trials from the others.
 
     Args:
@@ -93,7 +104,11 @@ def importance_figure(
 
 
 def _draw(
-    axes: Axes, known: Sequence[Importance], places: Sequence[float], number: int, name: str
+    axes: Axes,
+    known: Sequence[HyperparameterImportance],
+    places: Sequence[float],
+    number: int,
+    name: str,
 ) -> None:
     values = [one.value or 0.0 for one in known]
     below = [max(v - one.low, 0.0) for v, one in zip(values, known, strict=True)]
@@ -108,7 +123,7 @@ def _draw(
 
 
 def _say(
-    figure: Figure, axes: Axes, *, trials: int, judged_by: str, several: bool, sample: Sample
+    figure: Figure, axes: Axes, *, trials: int, judged_by: str, several: bool, sample: SampleLabel
 ) -> None:
     height = figure.get_figheight()
     text = f"{trials} trials, {judged_by}; bars: 68 %, trials resampled; (n): active in n of them"

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from tauopt.figures.figure_style import Points, Sample, label, new_figure, rounded, styled
+from tauopt.figures.figure_style import (
+    FigurePoints,
+    SampleLabel,
+    label,
+    new_figure,
+    rounded,
+    styled,
+)
 from tauopt.figures.search.search_style import BEST, LOOKS, look, scale_values, signs, where
 from tauopt.figures.search.trial_points import (
     COMPLETE,
@@ -19,7 +26,7 @@ from tauopt.figures.search.trial_points import (
     PRUNED,
     REPEATED,
     UNFINISHED,
-    Tried,
+    TrialPoint,
     best_of,
 )
 
@@ -30,14 +37,14 @@ _MANY = 200
 
 @styled
 def learning_figure(
-    trials: Sequence[Tried],
+    trials: Sequence[TrialPoint],
     *,
     objective: str,
     rungs: Sequence[float],
     by_candidates: bool,
-    sample: Sample,
+    sample: SampleLabel,
     text: str,
-) -> tuple[Figure, Points]:
+) -> tuple[Figure, FigurePoints]:
     """Draw the first objective of each trial at each of its reports.
 
     A star marks the report that counts of the best trial; its band is the 68 % interval.
@@ -45,8 +52,8 @@ def learning_figure(
     Args:
         trials: of the search; repeated ones, which were not trained, are left out.
         objective: its name, larger is better.
-        rungs: where the pruner decided, in the unit of `Tried.seen`.
-        by_candidates: `Tried.seen` counts candidates; else reports.
+        rungs: where the pruner decided, in the unit of `TrialPoint.seen`.
+        by_candidates: `TrialPoint.seen` counts candidates; else reports.
         sample: what trials are judged on, for the label.
         text: what to say of N and weights.
     """
@@ -71,7 +78,7 @@ def learning_figure(
     axes.set_xlabel(unit)
     axes.set_ylabel(f"{objective} (larger is better)")
     _legend(axes, own, best, has_rungs=bool(rungs), text=text)
-    label(axes, Sample(where(sample)))
+    label(axes, SampleLabel(where(sample)))
     return figure, {
         "note": text,
         "objective": objective,
@@ -84,7 +91,7 @@ def learning_figure(
     }
 
 
-def _curves(axes: Axes, trials: Sequence[Tried], fate: str, divisor: float) -> None:
+def _curves(axes: Axes, trials: Sequence[TrialPoint], fate: str, divisor: float) -> None:
     """Draw the curves of one fate; those that did not complete end in a mark."""
     lines = [np.column_stack([np.array(t.seen) / divisor, t.values]) for t in trials]
     colour = LOOKS[fate]["color"]
@@ -96,7 +103,7 @@ def _curves(axes: Axes, trials: Sequence[Tried], fate: str, divisor: float) -> N
         axes.plot(x, y, **look(fate, size=5.0 if len(lines) <= _MANY else 3.2))
 
 
-def _best(axes: Axes, trial: Tried, divisor: float) -> None:
+def _best(axes: Axes, trial: TrialPoint, divisor: float) -> None:
     x = np.array(trial.seen) / divisor
     axes.plot(x, trial.values, color=BEST, linewidth=2.4, zorder=4)
     top = int(np.argmax(trial.values))
@@ -114,7 +121,7 @@ def _unit(most: float) -> tuple[str, float]:
 
 
 def _legend(
-    axes: Axes, trials: Sequence[Tried], best: Tried | None, *, has_rungs: bool, text: str
+    axes: Axes, trials: Sequence[TrialPoint], best: TrialPoint | None, *, has_rungs: bool, text: str
 ) -> None:
     handles = signs(trials)
     for sign in handles:

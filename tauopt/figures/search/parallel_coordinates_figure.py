@@ -16,11 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from tauopt.figures.figure_style import Points, Sample, new_figure, styled
-from tauopt.figures.search.parameter_axis import Axis, ChoiceAxis, spread
+from tauopt.figures.figure_style import FigurePoints, SampleLabel, new_figure, styled
+from tauopt.figures.search.parameter_axis import ChoiceAxis, ParameterAxis, spread
 from tauopt.figures.search.parameter_names import short_names
 from tauopt.figures.search.search_style import BEST, is_wide, where
-from tauopt.figures.search.trial_points import COMPLETE, REPEATED, Tried, best_of
+from tauopt.figures.search.trial_points import COMPLETE, REPEATED, TrialPoint, best_of
 
 INACTIVE = -0.14
 """Height of the lane of trials in which a parameter is not active."""
@@ -33,8 +33,13 @@ _COLOURS = "cividis_r"
 
 @styled
 def parallel_figure(
-    trials: Sequence[Tried], axes: Sequence[Axis], *, objective: str, sample: Sample, text: str
-) -> tuple[Figure, Points]:
+    trials: Sequence[TrialPoint],
+    axes: Sequence[ParameterAxis],
+    *,
+    objective: str,
+    sample: SampleLabel,
+    text: str,
+) -> tuple[Figure, FigurePoints]:
     """Draw each trial as a line through its parameters' values, coloured by its own.
 
     A trial in which a parameter is not active passes below its axis. Trials that did not complete
@@ -65,7 +70,7 @@ def parallel_figure(
     return figure, _points(own, axes, heights, objective=objective, text=text)
 
 
-def heights_of(trials: Sequence[Tried], axes: Sequence[Axis]) -> NDArray[np.float64]:
+def heights_of(trials: Sequence[TrialPoint], axes: Sequence[ParameterAxis]) -> NDArray[np.float64]:
     """Return where trials cross axes: (trial, axis), 0 to 1, or `INACTIVE`."""
     heights = np.full((len(trials), len(axes)), INACTIVE)
     for column, axis in enumerate(axes):
@@ -114,7 +119,7 @@ def _coloured(
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
 
 
-def _draw_axes(plane: Axes, axes: Sequence[Axis], *, has_inactive: bool) -> None:
+def _draw_axes(plane: Axes, axes: Sequence[ParameterAxis], *, has_inactive: bool) -> None:
     names = short_names(axis.path for axis in axes)
     for x, axis in enumerate(axes):
         plane.plot([x, x], [0, 1], color="black", linewidth=1.2, zorder=5)
@@ -140,9 +145,14 @@ def _write(plane: Axes, x: float, y: float, text: str) -> None:
 
 
 def _say(
-    figure: Figure, plane: Axes, best: Tried | None, *, count: tuple[int, int], sample: Sample,
+    figure: Figure,
+    plane: Axes,
+    best: TrialPoint | None,
+    *,
+    count: tuple[int, int],
+    sample: SampleLabel,
     text: str,
-) -> None:  # fmt: skip
+) -> None:
     complete, every = count
     left, right = plane.get_position().x0, 0.985
     figure.text(left, 0.945, "tauopt", weight="bold", style="italic", size=15)
@@ -161,9 +171,9 @@ def _say(
 
 
 def _points(
-    trials: Sequence[Tried], axes: Sequence[Axis], heights: NDArray[np.float64], *,
+    trials: Sequence[TrialPoint], axes: Sequence[ParameterAxis], heights: NDArray[np.float64], *,
     objective: str, text: str,
-) -> Points:  # fmt: skip
+) -> FigurePoints:  # fmt: skip
     return {
         "note": text,
         "objective": objective,

@@ -89,7 +89,7 @@ class ChoiceAxis:
         return [(choice, text_of(choice)) for choice in self.choices]
 
 
-Axis = NumberAxis | ChoiceAxis
+ParameterAxis = NumberAxis | ChoiceAxis
 
 
 def spread(count: int) -> Sequence[float]:

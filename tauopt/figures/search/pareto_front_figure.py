@@ -13,8 +13,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from tauopt.figures.figure_style import LINES, Points, Sample, label, new_figure, rounded, styled
-from tauopt.metrics.estimate import Measured
+from tauopt.figures.figure_style import (
+    LINES,
+    FigurePoints,
+    SampleLabel,
+    label,
+    new_figure,
+    rounded,
+    styled,
+)
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.pareto import fronts
 
 _NAMED = 12
@@ -26,11 +34,11 @@ _LEGEND = 0.24
 
 
 @dataclass(frozen=True)
-class Axis:
+class ObjectiveAxis:
     """One objective of some trials."""
 
     name: str
-    values: Sequence[Measured]
+    values: Sequence[Estimate]
     """(trial,)"""
     larger: bool
     """True if larger is better."""
@@ -43,14 +51,14 @@ class Axis:
 
 @styled
 def front_figure(
-    first: Axis,
-    other: Axis,
+    first: ObjectiveAxis,
+    other: ObjectiveAxis,
     *,
     trials: Sequence[int],
     default: int,
-    sample: Sample,
+    sample: SampleLabel,
     text: str,
-) -> tuple[Figure, Points]:
+) -> tuple[Figure, FigurePoints]:
     """Draw complete trials in the plane of two objectives; the front is a line of steps.
 
     The steps bound what has been reached: all that lies beyond them is better than any trial.

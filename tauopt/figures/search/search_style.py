@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from tauopt.figures.figure_style import Sample, new_figure
+from tauopt.figures.figure_style import SampleLabel, new_figure
 from tauopt.figures.panels import title
 from tauopt.figures.search.trial_points import (
     COMPLETE,
@@ -21,7 +21,7 @@ from tauopt.figures.search.trial_points import (
     PRUNED,
     REPEATED,
     UNFINISHED,
-    Tried,
+    TrialPoint,
 )
 
 LOOKS: Mapping[str, Mapping[str, Any]] = {
@@ -42,7 +42,7 @@ _DECADES = 0.7
 """Positive values that span more than this many decades get a logarithmic axis."""
 
 
-def two_panels(sample: Sample, *, text: str) -> tuple[Figure, list[Axes]]:
+def two_panels(sample: SampleLabel, *, text: str) -> tuple[Figure, list[Axes]]:
     """Return a figure of two panels side by side, titled, with room for a legend above them."""
     figure, axes = new_figure(size=PANELS_SIZE)
     axes.remove()
@@ -53,12 +53,12 @@ def two_panels(sample: Sample, *, text: str) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def where(sample: Sample) -> str:
+def where(sample: SampleLabel) -> str:
     """Name the data and the part of it."""
     return ", ".join(part for part in (sample.name, sample.selection) if part)
 
 
-def mark_trials(axes: Axes, x: Sequence[float | None], trials: Sequence[Tried]) -> None:
+def mark_trials(axes: Axes, x: Sequence[float | None], trials: Sequence[TrialPoint]) -> None:
     """Draw each trial at its place; one without a value is marked at the foot of the axes."""
     size = _SIZE if len(trials) <= _MANY else _SMALL
     for fate in reversed(FATES):
@@ -75,7 +75,7 @@ def mark_trials(axes: Axes, x: Sequence[float | None], trials: Sequence[Tried]) 
         )
 
 
-def _mark(axes: Axes, trials: Sequence[tuple[float, Tried]], style: dict[str, Any]) -> None:
+def _mark(axes: Axes, trials: Sequence[tuple[float, TrialPoint]], style: dict[str, Any]) -> None:
     places = [at for at, _ in trials]
     values = np.array([t.height for _, t in trials])
     errors = [
@@ -90,7 +90,7 @@ def look(fate: str, *, size: float = _SIZE) -> dict[str, Any]:
     return {**LOOKS[fate], "markersize": size, "linestyle": "", "markeredgewidth": 1.2, "zorder": 3}
 
 
-def signs(trials: Iterable[Tried]) -> list[Line2D]:
+def signs(trials: Iterable[TrialPoint]) -> list[Line2D]:
     """Return a legend's entries: how many trials had which fate."""
     fates = [t.fate for t in trials]
     return [

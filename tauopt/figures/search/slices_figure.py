@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from tauopt.figures.figure_style import Points, Sample, new_figure, styled
+from tauopt.figures.figure_style import FigurePoints, SampleLabel, new_figure, styled
 from tauopt.figures.panels import title
-from tauopt.figures.search.parameter_axis import Axis, ChoiceAxis, spread
+from tauopt.figures.search.parameter_axis import ChoiceAxis, ParameterAxis, spread
 from tauopt.figures.search.parameter_names import short_names
 from tauopt.figures.search.search_style import BEST, mark_trials, scale_values, signs, where
-from tauopt.figures.search.trial_points import REPEATED, Tried, best_of
+from tauopt.figures.search.trial_points import REPEATED, TrialPoint, best_of
 
 _COLUMNS = 4
 _PANEL = (2.75, 2.45)
@@ -27,8 +27,13 @@ _SPREAD = 0.16
 
 @styled
 def slice_figure(
-    trials: Sequence[Tried], axes: Sequence[Axis], *, objective: str, sample: Sample, text: str
-) -> tuple[Figure, Points]:
+    trials: Sequence[TrialPoint],
+    axes: Sequence[ParameterAxis],
+    *,
+    objective: str,
+    sample: SampleLabel,
+    text: str,
+) -> tuple[Figure, FigurePoints]:
     """Draw trials in the plane of each parameter and the first objective.
 
     A panel holds the trials in which its parameter is active; marks at one choice are spread.
@@ -46,7 +51,7 @@ def slice_figure(
     rows = math.ceil(len(axes) / columns)
     figure, panels = _panels(rows, columns)
     names, best = short_names(axis.path for axis in axes), best_of(own)
-    points: Points = {"note": text, "objective": objective, "parameters": {}}
+    points: FigurePoints = {"note": text, "objective": objective, "parameters": {}}
     for index, (panel, axis) in enumerate(zip(panels, axes, strict=False)):
         active = [t for t in own if axis.path in t.params]
         _panel(panel, axis, active, best)
@@ -82,7 +87,9 @@ def _panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _panel(panel: Axes, axis: Axis, trials: Sequence[Tried], best: Tried | None) -> None:
+def _panel(
+    panel: Axes, axis: ParameterAxis, trials: Sequence[TrialPoint], best: TrialPoint | None
+) -> None:
     x = places_of(axis, trials)
     mark_trials(panel, x, trials)
     for at, trial in zip(x, trials, strict=True):
@@ -120,7 +127,7 @@ def _thin(panel: Axes, texts: Sequence[str]) -> None:
     panel.xaxis.set_major_formatter(FixedFormatter(shown))
 
 
-def places_of(axis: Axis, trials: Sequence[Tried]) -> list[float]:
+def places_of(axis: ParameterAxis, trials: Sequence[TrialPoint]) -> list[float]:
     """Return where trials stand: at their value, or about the number of their choice."""
     values = [t.params[axis.path] for t in trials]
     if not isinstance(axis, ChoiceAxis):
@@ -133,7 +140,7 @@ def places_of(axis: Axis, trials: Sequence[Tried]) -> list[float]:
     ]
 
 
-def _kind(axis: Axis) -> str:
+def _kind(axis: ParameterAxis) -> str:
     return "" if isinstance(axis, ChoiceAxis) or not axis.log else " (log)"
 
 
@@ -146,7 +153,12 @@ def _write_count(panel: Axes, active: int, every: int) -> None:
 
 
 def _head(
-    figure: Figure, panels: Sequence[Axes], trials: Sequence[Tried], *, sample: Sample, text: str
+    figure: Figure,
+    panels: Sequence[Axes],
+    trials: Sequence[TrialPoint],
+    *,
+    sample: SampleLabel,
+    text: str,
 ) -> None:
     height = figure.get_figheight()
     title(figure, panels, where="")

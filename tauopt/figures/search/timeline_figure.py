@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from tauopt.figures.figure_style import Points, Sample, label, new_figure, styled
+from tauopt.figures.figure_style import FigurePoints, SampleLabel, label, new_figure, styled
 from tauopt.figures.search.search_style import hours_unit, where
 from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, UNFINISHED
 
@@ -36,7 +36,7 @@ _HEIGHT = 0.78
 
 
 @dataclass(frozen=True)
-class Bar:
+class WorkerBar:
     """A trial's time with one worker.
 
     Attributes:
@@ -53,7 +53,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Driving:
+class DriverLife:
     """The life of one driver of a search.
 
     Attributes:
@@ -66,7 +66,7 @@ class Driving:
     is_closed: bool
 
 
-def slots_of(bars: Sequence[Bar]) -> list[int]:
+def slots_of(bars: Sequence[WorkerBar]) -> list[int]:
     """Return a row for each bar, so that no two bars of a row overlap: as few rows as can be.
 
     Which worker a trial had is not recorded; the rows are as many as trained at the same time.
@@ -83,10 +83,10 @@ def slots_of(bars: Sequence[Bar]) -> list[int]:
     return slots
 
 
-class Clock:
+class DriverClock:
     """Time in which a driver lived: what lies between two drivers takes none."""
 
-    def __init__(self, drivings: Sequence[Driving]) -> None:
+    def __init__(self, drivings: Sequence[DriverLife]) -> None:
         """Take the drivers' lives, in order."""
         self._drivings = drivings
 
@@ -97,8 +97,8 @@ class Clock:
 
 @styled
 def timeline_figure(
-    bars: Sequence[Bar], drivings: Sequence[Driving], *, sample: Sample
-) -> tuple[Figure, Points]:
+    bars: Sequence[WorkerBar], drivings: Sequence[DriverLife], *, sample: SampleLabel
+) -> tuple[Figure, FigurePoints]:
     """Draw a bar for each stretch of a trial with a worker, a row for trials at the same time.
 
     Time between two drivers is cut out; the seam is a line that says how much and why.
@@ -108,10 +108,10 @@ def timeline_figure(
         drivings: lives of the drivers, in order; without any, the time of all bars.
         sample: for the label.
     """
-    lives = list(drivings) or [Driving(0.0, max((bar.end for bar in bars), default=1.0), True)]
+    lives = list(drivings) or [DriverLife(0.0, max((bar.end for bar in bars), default=1.0), True)]
     if not drivings and bars:
-        lives = [Driving(min(bar.begin for bar in bars), max(bar.end for bar in bars), True)]
-    clock, slots = Clock(lives), slots_of(bars)
+        lives = [DriverLife(min(bar.begin for bar in bars), max(bar.end for bar in bars), True)]
+    clock, slots = DriverClock(lives), slots_of(bars)
     total = clock.at(max([one.end for one in lives] + [bar.end for bar in bars])) or 1.0
     unit, per_hour = hours_unit(total / 3600)
     scale = per_hour / 3600
@@ -131,7 +131,7 @@ def timeline_figure(
         loc="lower left", bbox_to_anchor=(0.085, 1.0), borderaxespad=0.2, ncols=6, fontsize=10,
         columnspacing=1.2, handlelength=1.4,
     )  # fmt: skip
-    label(axes, Sample(where(sample)))
+    label(axes, SampleLabel(where(sample)))
     begun = lives[0].begin
     return figure, {
         "unit": "seconds since the first driver began",
@@ -158,7 +158,7 @@ def _axes(rows: int, *, has_seams: bool) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw_bars(axes: Axes, bars: Sequence[Bar], slots: Sequence[int], *, at: Any) -> None:
+def _draw_bars(axes: Axes, bars: Sequence[WorkerBar], slots: Sequence[int], *, at: Any) -> None:
     width = axes.get_xlim()[1]
     for (slot, outcome), own in _grouped(bars, slots).items():
         place = (slot - _HEIGHT / 2, _HEIGHT)
@@ -171,14 +171,16 @@ def _draw_bars(axes: Axes, bars: Sequence[Bar], slots: Sequence[int], *, at: Any
                 _write(axes, start + length / 2, slot, bar)
 
 
-def _grouped(bars: Sequence[Bar], slots: Sequence[int]) -> dict[tuple[int, str], list[Bar]]:
-    groups: dict[tuple[int, str], list[Bar]] = {}
+def _grouped(
+    bars: Sequence[WorkerBar], slots: Sequence[int]
+) -> dict[tuple[int, str], list[WorkerBar]]:
+    groups: dict[tuple[int, str], list[WorkerBar]] = {}
     for bar, slot in zip(bars, slots, strict=True):
         groups.setdefault((slot, bar.outcome), []).append(bar)
     return groups
 
 
-def _write(axes: Axes, x: float, y: float, bar: Bar) -> None:
+def _write(axes: Axes, x: float, y: float, bar: WorkerBar) -> None:
     is_dark, has_hatch = bar.outcome == COMPLETE, "hatch" in _LOOKS[bar.outcome]
     back = {"facecolor": "white", "edgecolor": "none", "pad": 0.8} if has_hatch else None
     axes.text(
@@ -187,7 +189,7 @@ def _write(axes: Axes, x: float, y: float, bar: Bar) -> None:
     )  # fmt: skip
 
 
-def _draw_seams(axes: Axes, drivings: Sequence[Driving], *, at: Any) -> None:
+def _draw_seams(axes: Axes, drivings: Sequence[DriverLife], *, at: Any) -> None:
     for before, after in pairwise(drivings):
         place = at(before.end)
         axes.axvline(place, color="#d55e00", linewidth=1.4, linestyle=(0, (4, 2)), zorder=5)

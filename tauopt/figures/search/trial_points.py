@@ -15,7 +15,7 @@ FATES = (COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED)
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialPoint:
     """One trial.
 
     Attributes:
@@ -53,13 +53,13 @@ class Tried:
         return f"t{self.number:03d}"
 
 
-def best_of(trials: Iterable[Tried]) -> Tried | None:
+def best_of(trials: Iterable[TrialPoint]) -> TrialPoint | None:
     """Return the complete trial of the largest value, the earliest of equals."""
     complete = [t for t in trials if t.fate == COMPLETE and t.value is not None]
     return max(complete, key=lambda t: (t.height, -t.number), default=None)
 
 
-def best_so_far(trials: Sequence[Tried]) -> list[int]:
+def best_so_far(trials: Sequence[TrialPoint]) -> list[int]:
     """Return, behind each trial in the order given, the index of the best complete one so far.
 
     Returns:

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.working_point_settings import EVERY, FLAT_IN, SIGNAL_SCORE
 from tauopt.metrics.binned_counts import (
-    Cells,
+    BinnedCounts,
     cells_of,
     columns_of,
     effective_numbers,
     efficiencies,
 )
 from tauopt.metrics.binned_counts import rejections as rejections_of
-from tauopt.metrics.estimate import Measured
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.scored_trial import cut_on
-from tauopt.metrics.variable_axes import Axis, axis_of
+from tauopt.metrics.variable_axes import VariableAxis, axis_of
 from tauopt.metrics.working_points.cut_maps import by_prongs
 from tauopt.metrics.working_points.working_point import WorkingPoint
 from tauopt.metrics.working_points.working_point_set import WorkingPoints
@@ -48,8 +48,8 @@ class Closure:
     """
 
     wanted: float
-    efficiency: list[Measured | None]
-    rejection: list[Measured | None]
+    efficiency: list[Estimate | None]
+    rejection: list[Estimate | None]
     chi_square: float
     freedom: int
 
@@ -83,7 +83,7 @@ class ProngClosure:
 
     counts: tuple[int, int]
     whole: Mapping[str, Closure]
-    axes: tuple[Axis, ...]
+    axes: tuple[VariableAxis, ...]
     bins: Mapping[str, Mapping[str, Closure]]
 
     def as_json(self) -> dict[str, Any]:
@@ -141,7 +141,9 @@ def known_for(point: WorkingPoint, prongs: str) -> float | None:
     return point.most.get(prongs, point.most.get(EVERY))
 
 
-def _axes(predictions: Predictions, names: Sequence[str], signal: Flags) -> tuple[Axis, ...]:
+def _axes(
+    predictions: Predictions, names: Sequence[str], signal: Flags
+) -> tuple[VariableAxis, ...]:
     found = [
         axis_of(name, predictions.columns[name], of=signal, weights=predictions.weights)
         for name in names
@@ -159,7 +161,7 @@ class _Measuring:
     """Candidates of the number of prongs, (N,)."""
     rng: np.random.Generator
 
-    def closed(self, point: WorkingPoint, prongs: str, axis: Axis | None) -> Closure:
+    def closed(self, point: WorkingPoint, prongs: str, axis: VariableAxis | None) -> Closure:
         """Return the closure of a working point in the bins of a variable, or of all in one."""
         among = self.chosen.copy()
         for name in point.requires:
@@ -181,7 +183,7 @@ class _Measuring:
             freedom=len(pulls),
         )
 
-    def _cells(self, point: WorkingPoint, of: Flags, axis: Axis | None) -> Cells:
+    def _cells(self, point: WorkingPoint, of: Flags, axis: VariableAxis | None) -> BinnedCounts:
         weights, passes = self.predictions.weights[of], self.passed[point.name][of][:, None]
         if axis is None:
             return cells_of(passes, weights)
@@ -191,7 +193,7 @@ class _Measuring:
 
 
 def _pulls(
-    measured: Sequence[Measured | None], wanted: float, signal: Cells, *, derived: float
+    measured: Sequence[Estimate | None], wanted: float, signal: BinnedCounts, *, derived: float
 ) -> NDArray[np.float64]:
     """Return how many standard deviations each bin with signal is off (see the module).
 

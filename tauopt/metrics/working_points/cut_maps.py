@@ -22,7 +22,7 @@ from tauopt.config.settings.working_point_settings import EVERY
 from tauopt.errors import DataError
 
 Floats = NDArray[np.float64]
-Columns = Mapping[str, NDArray[Any]]
+CutVariables = Mapping[str, NDArray[Any]]
 """Spectators and scores by name, each (N,)."""
 PRONGS = "prongs"
 
@@ -111,7 +111,7 @@ class CutMap:
         """Columns that it reads."""
         return self.axes if EVERY in self.grids else (*self.axes, PRONGS)
 
-    def efficiency(self, score: NDArray[Any], columns: Columns) -> Floats:
+    def efficiency(self, score: NDArray[Any], columns: CutVariables) -> Floats:
         """Return the signal efficiency at which each candidate would just be kept, (N,).
 
         It falls as the score rises, all else being equal. Candidates of a number of prongs without
@@ -131,13 +131,13 @@ class CutMap:
             found[chosen] = self.grids[key].efficiency(score[chosen], parts, self.nodes)
         return found
 
-    def parts(self, columns: Columns, candidates: int) -> dict[str, NDArray[np.bool_]]:
+    def parts(self, columns: CutVariables, candidates: int) -> dict[str, NDArray[np.bool_]]:
         """Return which candidates each grid is for, (N,) bool."""
         return by_prongs(self.grids, columns, candidates)
 
 
 def by_prongs(
-    keys: Mapping[str, Any], columns: Columns, candidates: int
+    keys: Mapping[str, Any], columns: CutVariables, candidates: int
 ) -> dict[str, NDArray[np.bool_]]:
     """Return the candidates of each of `keys` (`1p`, `3p`, ... or `all`), (N,) bool."""
     if EVERY in keys:
@@ -146,7 +146,7 @@ def by_prongs(
     return {key: np.asarray(prongs == int(key.removesuffix("p"))) for key in keys}
 
 
-def column(columns: Columns, name: str) -> NDArray[Any]:
+def column(columns: CutVariables, name: str) -> NDArray[Any]:
     """Return a column.
 
     Raises:

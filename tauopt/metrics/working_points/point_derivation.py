@@ -15,7 +15,7 @@ from tauopt.config.settings.working_point_settings import (
     SIGNAL_SCORE,
     WorkingPointSettings,
 )
-from tauopt.config.settings.working_point_settings import WorkingPoint as Wanted
+from tauopt.config.settings.working_point_settings import WorkingPointSpec as Wanted
 from tauopt.errors import DataError
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.scored_trial import cut_on

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.config.settings.working_point_settings import SIGNAL_SCORE
-from tauopt.metrics.working_points.cut_maps import Columns, CutMap, by_prongs, column
+from tauopt.metrics.working_points.cut_maps import CutMap, CutVariables, by_prongs, column
 
 Flags = NDArray[np.bool_]
 
@@ -51,7 +51,7 @@ def passing(
     maps: Mapping[str, CutMap],
     *,
     score: NDArray[Any],
-    columns: Columns,
+    columns: CutVariables,
 ) -> dict[str, Flags]:
     """Return which candidates pass each working point, (N,) bool by name.
 
@@ -77,7 +77,7 @@ def passing(
     return {point.name: found[point.name] for point in points}
 
 
-def named_score(name: str, score: NDArray[Any], columns: Columns) -> NDArray[Any]:
+def named_score(name: str, score: NDArray[Any], columns: CutVariables) -> NDArray[Any]:
     """Return a score by its name; `score` itself is `signal_score`.
 
     Raises:
@@ -86,7 +86,7 @@ def named_score(name: str, score: NDArray[Any], columns: Columns) -> NDArray[Any
     return score if name == SIGNAL_SCORE else column(columns, name)
 
 
-def below(flat: NDArray[np.float32], most: Mapping[str, float], columns: Columns) -> Flags:
+def below(flat: NDArray[np.float32], most: Mapping[str, float], columns: CutVariables) -> Flags:
     """Return which flattened scores, (N,), are at most what their number of prongs may have."""
     passed = np.zeros(len(flat), np.bool_)
     for prongs, chosen in by_prongs(most, columns, len(flat)).items():

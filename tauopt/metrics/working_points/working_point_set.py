@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tauopt.config.settings.working_point_settings import SIGNAL_SCORE, WorkingPointSettings
 from tauopt.errors import CorruptError
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.working_points.cut_maps import Columns, CutMap, map_from_json, map_to_json
+from tauopt.metrics.working_points.cut_maps import CutMap, CutVariables, map_from_json, map_to_json
 from tauopt.metrics.working_points.point_derivation import derive_points
 from tauopt.metrics.working_points.working_point import WorkingPoint, in_order, map_key, passing
 
@@ -58,7 +58,7 @@ class WorkingPoints:
         scores = (point.score for point in self.points if point.score != SIGNAL_SCORE)
         return tuple(dict.fromkeys((*spectators, *scores)))
 
-    def flattened(self, score: NDArray[Any], columns: Columns) -> NDArray[np.float32]:
+    def flattened(self, score: NDArray[Any], columns: CutVariables) -> NDArray[np.float32]:
         """Return the signal efficiency at which each candidate would just pass.
 
         Args:
@@ -73,7 +73,7 @@ class WorkingPoints:
         """
         return self.maps[map_key(SIGNAL_SCORE)].efficiency(score, columns).astype(np.float32)
 
-    def passes(self, score: NDArray[Any], columns: Columns) -> dict[str, NDArray[np.bool_]]:
+    def passes(self, score: NDArray[Any], columns: CutVariables) -> dict[str, NDArray[np.bool_]]:
         """Return which candidates pass each working point, (N,) bool by name.
 
         Args:

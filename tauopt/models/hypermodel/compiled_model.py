@@ -41,7 +41,7 @@ class OwnLoss(keras.losses.Loss):
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledBy:
     """A model's own optimizer and loss.
 
     Attributes:
@@ -84,7 +84,7 @@ class Compiled:
         return float(np.average(losses.reshape(len(labels), -1).mean(axis=1), weights=weights))
 
 
-def compiled(model: keras.Model, *, of_two: int | None) -> Compiled | None:
+def compiled(model: keras.Model, *, of_two: int | None) -> CompiledBy | None:
     """Return a model's own optimizer and loss; None if it is not compiled.
 
     Args:
@@ -108,7 +108,7 @@ def compiled(model: keras.Model, *, of_two: int | None) -> Compiled | None:
             "it is compiled with loss_weights, which on one loss only scale its gradient: leave "
             "them out, and scale the learning rate where the optimizer minds"
         )
-    return Compiled(model.optimizer, OwnLoss(model.loss, of_two=of_two))
+    return CompiledBy(model.optimizer, OwnLoss(model.loss, of_two=of_two))
 
 
 def _name(loss: Any) -> str:

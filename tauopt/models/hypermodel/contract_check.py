@@ -15,7 +15,7 @@ from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.errors import ConfigError, TauoptError, nearest, tell_beside
 from tauopt.models.hypermodel.explore_hyperparameters import explore
-from tauopt.models.hypermodel.hypermodel_network import Built, build
+from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
 from tauopt.models.hypermodel.load_hypermodel import WrongModelError
 from tauopt.models.hypermodel.recording_hyperparameters import (
     ChangedSpaceError,
@@ -85,7 +85,7 @@ def check_own(file: ExperimentFile, own: OwnModel, spec: InputSpec) -> OwnModel:
     return settled
 
 
-def check_training(file: ExperimentFile, built: Built) -> None:
+def check_training(file: ExperimentFile, built: BuiltHyperModel) -> None:
     """Check that a compiled model is not given an optimizer or a loss by the file too.
 
     Raises:
@@ -110,7 +110,7 @@ def check_training(file: ExperimentFile, built: Built) -> None:
         raise ConfigError(problems)
 
 
-def _check_names(own: OwnModel, spec: InputSpec, first: Built) -> None:
+def _check_names(own: OwnModel, spec: InputSpec, first: BuiltHyperModel) -> None:
     """Check that the model asks, somewhere in its space, for all that the file names."""
     unseen = [name for name in own.hyperparameters if name not in first.values]
     if not unseen:
@@ -138,7 +138,7 @@ def _some_candidates(spec: InputSpec) -> dict[str, npt.NDArray[Any]]:
     return inputs
 
 
-def _check_probabilities(own: OwnModel, spec: InputSpec, built: Built) -> None:
+def _check_probabilities(own: OwnModel, spec: InputSpec, built: BuiltHyperModel) -> None:
     """Check the output for a few random candidates."""
     found = np.asarray(built.network(_some_candidates(spec), training=False))
     sums = found.sum(axis=1)

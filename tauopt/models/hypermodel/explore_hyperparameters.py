@@ -11,16 +11,16 @@ from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.config.settings.ranges import ChoiceRange, Range, describe_range
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.models.hypermodel.hypermodel_network import Built, build
+from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
 from tauopt.models.hypermodel.hyperparameter_options import (
-    Ladder,
+    ExplicitSteps,
+    HyperparameterRequest,
     Options,
-    Question,
     describe_options,
     settled,
 )
 from tauopt.models.hypermodel.recording_hyperparameters import (
-    Answer,
+    AnswerRequest,
     WrongHyperparameterError,
     default,
     heeding,
@@ -32,7 +32,7 @@ MAX_BUILDS = 40
 _MAX_CHOICES = 8
 
 
-def explore(own: OwnModel, spec: InputSpec, first: Built) -> list[Question]:
+def explore(own: OwnModel, spec: InputSpec, first: BuiltHyperModel) -> list[HyperparameterRequest]:
     """Return the hyperparameters that a model asks for at its defaults and around them.
 
     Each answer seen is changed, one at a time, to every other choice or to the ends of its range,
@@ -47,7 +47,7 @@ def explore(own: OwnModel, spec: InputSpec, first: Built) -> list[Question]:
     Raises:
         WrongHyperparameterError: what the file says of one does not fit what the model declares.
     """
-    found: list[Question] = []
+    found: list[HyperparameterRequest] = []
     waiting: deque[dict[str, Scalar]] = deque()
     _note(first, {}, found, waiting)
     for _ in range(MAX_BUILDS):
@@ -66,9 +66,9 @@ def explore(own: OwnModel, spec: InputSpec, first: Built) -> list[Question]:
 
 
 def _note(
-    built: Built,
+    built: BuiltHyperModel,
     forced: Mapping[str, Scalar],
-    found: list[Question],
+    found: list[HyperparameterRequest],
     waiting: deque[dict[str, Scalar]],
 ) -> None:
     for question in built.questions:
@@ -85,15 +85,15 @@ def _note(
 def _others(options: Options) -> tuple[Scalar, ...]:
     if isinstance(options, ChoiceRange):
         return options.values[:_MAX_CHOICES]
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return (options.values[0], options.values[-1])
     return (options.low, options.high)
 
 
-def _forcing(forced: Mapping[str, Scalar]) -> Answer:
+def _forcing(forced: Mapping[str, Scalar]) -> AnswerRequest:
     """Answer as forced where that is possible, else with the default."""
 
-    def answer(question: Question) -> Scalar:
+    def answer(question: HyperparameterRequest) -> Scalar:
         try:
             return settled(question.options, forced[question.name])
         except (KeyError, ValueError):
@@ -114,7 +114,7 @@ def described(own: OwnModel, spec: InputSpec) -> dict[str, str]:
     return {path: "; or ".join(dict.fromkeys(texts)) for path, texts in lines.items()}
 
 
-def _words(question: Question, own: OwnModel) -> str:
+def _words(question: HyperparameterRequest, own: OwnModel) -> str:
     scopes = [f"{name} is {' or '.join(map(str, values))}" for name, values in question.scope]
     text = describe_options(question.options) + "".join(f" when {scope}" for scope in scopes)
     given = own.hyperparameters.get(question.name)

@@ -17,7 +17,7 @@ def flat_features(spec: InputSpec) -> int:
     return len(spec.candidate.features) + objects
 
 
-def flat(inputs: blocks.Inputs) -> Any:
+def flat(inputs: blocks.NetworkInputs) -> Any:
     """Lay all features flat, preprocessed: the candidate's own, then group by group its objects.
 
     Returns:

@@ -14,16 +14,19 @@ from tauopt.config.settings.networks.hypermodel import short_type
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.durable import sha256_json
 from tauopt.models import blocks
-from tauopt.models.hypermodel.compiled_model import CLIPPED, Compiled, compiled
+from tauopt.models.hypermodel.compiled_model import CLIPPED, CompiledBy, compiled
 from tauopt.models.hypermodel.hypermodel_inputs import flat
-from tauopt.models.hypermodel.hyperparameter_options import Question
+from tauopt.models.hypermodel.hyperparameter_options import HyperparameterRequest
 from tauopt.models.hypermodel.load_hypermodel import WrongModelError, builder
-from tauopt.models.hypermodel.recording_hyperparameters import Answer, Asking
+from tauopt.models.hypermodel.recording_hyperparameters import (
+    AnswerRequest,
+    RecordingHyperParameters,
+)
 from tauopt.models.model_file import foreign_classes, is_known_layer
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltHyperModel:
     """What a model of the user's own became.
 
     Attributes:
@@ -35,13 +38,13 @@ class Built:
     """
 
     network: keras.Model
-    compiled: Compiled | None
+    compiled: CompiledBy | None
     architecture: str
-    questions: tuple[Question, ...]
+    questions: tuple[HyperparameterRequest, ...]
     values: dict[str, Scalar]
 
 
-def build(own: OwnModel, spec: InputSpec, answer: Answer, *, seed: int) -> Built:
+def build(own: OwnModel, spec: InputSpec, answer: AnswerRequest, *, seed: int) -> BuiltHyperModel:
     """Build a model of the user's own.
 
     Names of layers, and with them its architecture, depend on nothing that was built before;
@@ -59,7 +62,7 @@ def build(own: OwnModel, spec: InputSpec, answer: Answer, *, seed: int) -> Built
     """
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
-    hp = Asking(answer)
+    hp = RecordingHyperParameters(answer)
     model = builder(own, spec)(hp)
     _check_kind(own.type, model)
     inputs = blocks.inputs(spec)
@@ -69,7 +72,7 @@ def build(own: OwnModel, spec: InputSpec, answer: Answer, *, seed: int) -> Built
     arguments = _arguments(own.type, model, inputs)
     output = _output(own.type, _copy(model, config)(arguments), spec)
     of_two = spec.classes.index(spec.signal[0]) if output.shape[-1] != len(spec.classes) else None
-    return Built(
+    return BuiltHyperModel(
         network=keras.Model(
             inputs.raw, _probabilities(output, of_two, model.compiled), name=short_type(own.type)
         ),
@@ -126,7 +129,7 @@ def _copy(model: keras.Model, config: dict[str, Any]) -> keras.Model:
     return copied
 
 
-def _arguments(type_: str, model: keras.Model, inputs: blocks.Inputs) -> Any:
+def _arguments(type_: str, model: keras.Model, inputs: blocks.NetworkInputs) -> Any:
     """Return what the model is called with: our inputs by name, or all features laid flat."""
     wanted = {x.name: x for x in model.inputs}
     if wanted.keys() <= inputs.raw.keys():

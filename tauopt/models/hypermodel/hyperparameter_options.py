@@ -22,14 +22,14 @@ _CLOSE = 1e-9
 
 
 @dataclass(frozen=True)
-class Ladder:
+class ExplicitSteps:
     """Numbers that are neither evenly spaced nor all whole ones, in rising order."""
 
     values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class MirroredLog:
     """Numbers searched evenly in the logarithm of their distance from `centre`.
 
     KerasTuner's `reverse_log`: the value is `centre - x`, with x in `inner`, whose ends are the
@@ -55,11 +55,11 @@ class Mirrored:
         return round(mirrored) if isinstance(self.inner, IntRange) else mirrored
 
 
-Options = Range | Ladder | Mirrored
+Options = Range | ExplicitSteps | MirroredLog
 
 
 @dataclass(frozen=True)
-class Question:
+class HyperparameterRequest:
     """A hyperparameter that a model asks for.
 
     Attributes:
@@ -78,7 +78,7 @@ class Question:
 
 def only_option(options: Options) -> Scalar | None:
     """Return the answer where there is but one; else None."""
-    if isinstance(options, (ChoiceRange, Ladder)):
+    if isinstance(options, (ChoiceRange, ExplicitSteps)):
         return options.values[0] if len(options.values) == 1 else None
     low, high = (options.low, options.high)
     return low if low == high else None
@@ -97,7 +97,7 @@ def settled(options: Options, value: Scalar) -> Scalar:
         return found[0]
     if isinstance(value, (bool, str)) or not math.isfinite(value):
         raise _none_of(options, value)
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         close = [step for step in options.values if math.isclose(step, value, rel_tol=_CLOSE)]
         if close:
             return close[0]
@@ -107,12 +107,12 @@ def settled(options: Options, value: Scalar) -> Scalar:
     return int(value) if isinstance(_plain(options), IntRange) else float(value)
 
 
-def _plain(options: IntRange | FloatRange | Mirrored) -> IntRange | FloatRange:
-    return options.inner if isinstance(options, Mirrored) else options
+def _plain(options: IntRange | FloatRange | MirroredLog) -> IntRange | FloatRange:
+    return options.inner if isinstance(options, MirroredLog) else options
 
 
-def _inside(options: IntRange | FloatRange | Mirrored, value: float) -> bool:
-    if not isinstance(options, Mirrored):
+def _inside(options: IntRange | FloatRange | MirroredLog, value: float) -> bool:
+    if not isinstance(options, MirroredLog):
         return contains(options, value)
     slack = _CLOSE * options.centre
     whole = not isinstance(options.inner, IntRange) or value == int(value)
@@ -125,9 +125,9 @@ def _none_of(options: Options, value: Scalar) -> ValueError:
 
 def nearest_option(options: Options, value: Scalar) -> Scalar:
     """Return the option nearest to a value: where a default lies outside of narrowed options."""
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return moved_inside(ChoiceRange(options.values), value)
-    if isinstance(options, Mirrored):
+    if isinstance(options, MirroredLog):
         if isinstance(value, (bool, str)):
             return options.mirror(options.inner.high)
         return options.mirror(float(moved_inside(options.inner, options.centre - value)))
@@ -151,26 +151,26 @@ def narrow(options: Options, range_: Range) -> Options:
         )
     for end in (range_.low, range_.high):
         settled(options, end)
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         slack = _CLOSE * range_.high
         inside = (range_.low - slack, range_.high + slack)
-        return Ladder(tuple(v for v in options.values if inside[0] <= v <= inside[1]))
-    if isinstance(options, Mirrored):
+        return ExplicitSteps(tuple(v for v in options.values if inside[0] <= v <= inside[1]))
+    if isinstance(options, MirroredLog):
         return _narrow_mirrored(options, range_)
     return _narrow_range(options, range_)
 
 
 def _is_whole(options: Options) -> bool:
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return all(isinstance(step, int) for step in options.values)
     return isinstance(_plain(options), IntRange)  # type: ignore[arg-type]
 
 
-def _narrow_mirrored(options: Mirrored, range_: IntRange | FloatRange) -> Mirrored:
+def _narrow_mirrored(options: MirroredLog, range_: IntRange | FloatRange) -> MirroredLog:
     if range_.log or range_.step not in (None, 1):
         raise ValueError("the model searches it with reverse_log: leave log and step out")
     ends = (options.mirror(range_.high), options.mirror(range_.low))
-    return Mirrored(_between(options.inner, *ends, log=True), options.centre)
+    return MirroredLog(_between(options.inner, *ends, log=True), options.centre)
 
 
 def _narrow_range(
@@ -204,9 +204,9 @@ def _between(
 
 def describe_options(options: Options) -> str:
     """Say options in a line."""
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         return "one of " + ", ".join(f"{step:g}" for step in _shortened(options.values))
-    if isinstance(options, Mirrored):
+    if isinstance(options, MirroredLog):
         kind = "int" if isinstance(options.inner, IntRange) else "float"
         return f"{kind} [{options.low:g}, {options.high:g}] reverse_log"
     return describe_range(options)

@@ -18,10 +18,10 @@ from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange, Ran
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.errors import TrialFailed, UsageError
 from tauopt.models.hypermodel.hyperparameter_options import (
-    Ladder,
-    Mirrored,
+    ExplicitSteps,
+    HyperparameterRequest,
+    MirroredLog,
     Options,
-    Question,
     describe_options,
     narrow,
     nearest_option,
@@ -29,7 +29,7 @@ from tauopt.models.hypermodel.hyperparameter_options import (
     settled,
 )
 
-Answer = Callable[[Question], Scalar]
+AnswerRequest = Callable[[HyperparameterRequest], Scalar]
 """Chooses one of the options of a hyperparameter."""
 _SLACK = 1e-8
 """Of a number of steps, as KerasTuner allows it."""
@@ -47,17 +47,17 @@ class ChangedSpaceError(TrialFailed):
     """A model asked for other hyperparameters than before, with the same answers."""
 
 
-class Asking(HyperParameters):
+class RecordingHyperParameters(HyperParameters):
     """Hands each hyperparameter to `answer` when it is first asked for.
 
     As in KerasTuner, a name has one value a build, and what stands in a conditional scope that
     does not hold is None, and not asked for.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerRequest) -> None:
         """Take who answers."""
         super().__init__()
-        self.questions: list[Question] = []
+        self.questions: list[HyperparameterRequest] = []
         self._answer = answer
 
     def _register(self, hyperparameter: HyperParameter, overwrite: bool = False) -> Any:
@@ -69,12 +69,14 @@ class Asking(HyperParameters):
         return super()._register(hyperparameter)
 
 
-def as_question(hyperparameter: HyperParameter) -> Question:
+def as_question(hyperparameter: HyperParameter) -> HyperparameterRequest:
     """Return what a hyperparameter of KerasTuner asks."""
     options = _options(hyperparameter)
     default = hyperparameter.default
     scope = tuple((parent.name, tuple(parent.values)) for parent in hyperparameter.conditions)
-    return Question(hyperparameter.name, options, nearest_option(options, default), scope)
+    return HyperparameterRequest(
+        hyperparameter.name, options, nearest_option(options, default), scope
+    )
 
 
 def _options(hyperparameter: HyperParameter) -> Options:
@@ -98,17 +100,17 @@ def _numbers(hp: Int | Float) -> Options:
     if step is None and hp.sampling == "log":
         return kind(low, high, log=True)
     if step is None:
-        return Mirrored(kind(low, high, log=True), centre=low + high)
+        return MirroredLog(kind(low, high, log=True), centre=low + high)
     whole = isinstance(hp, Int)
-    return Ladder(tuple(sorted(round(value) if whole else value for value in hp.values)))
+    return ExplicitSteps(tuple(sorted(round(value) if whole else value for value in hp.values)))
 
 
-def default(question: Question) -> Scalar:
+def default(question: HyperparameterRequest) -> Scalar:
     """Answer with the model's default, or the option that is nearest to it."""
     return nearest_option(question.options, question.default)
 
 
-def heeding(settings: Mapping[str, Scalar | Range], answer: Answer) -> Answer:
+def heeding(settings: Mapping[str, Scalar | Range], answer: AnswerRequest) -> AnswerRequest:
     """Answer as a file says: what it fixes is not asked for, what it narrows is asked so.
 
     Args:
@@ -118,7 +120,7 @@ def heeding(settings: Mapping[str, Scalar | Range], answer: Answer) -> Answer:
         an answer that raises WrongHyperparameterError where the file and the model don't fit.
     """
 
-    def heeded(question: Question) -> Scalar:
+    def heeded(question: HyperparameterRequest) -> Scalar:
         given = settings.get(question.name)
         options = question.options
         try:
@@ -134,14 +136,14 @@ def heeding(settings: Mapping[str, Scalar | Range], answer: Answer) -> Answer:
     return heeded
 
 
-def recorded(values: Mapping[str, Scalar]) -> Answer:
+def recorded(values: Mapping[str, Scalar]) -> AnswerRequest:
     """Answer as recorded.
 
     Returns:
         an answer that raises ChangedSpaceError for what is not recorded, or not as it is.
     """
 
-    def answer(question: Question) -> Scalar:
+    def answer(question: HyperparameterRequest) -> Scalar:
         if question.name not in values:
             raise ChangedSpaceError(
                 f"build asks for the hyperparameter {question.name!r}, which it did not ask for "

@@ -6,17 +6,17 @@ import keras
 
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import OwnModel
-from tauopt.models.hypermodel.hypermodel_network import Built, build
+from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
 from tauopt.models.hypermodel.recording_hyperparameters import ChangedSpaceError, recorded
 
 
-def settle(own: OwnModel, built: Built) -> OwnModel:
+def settle(own: OwnModel, built: BuiltHyperModel) -> OwnModel:
     """Return the settings of what was built: every hyperparameter a value, none left open."""
     settled = {"hyperparameters": built.values, "architecture": built.architecture}
     return own.model_copy(update=settled)
 
 
-def build_recorded(own: OwnModel, spec: InputSpec, *, seed: int) -> Built:
+def build_recorded(own: OwnModel, spec: InputSpec, *, seed: int) -> BuiltHyperModel:
     """Build a model from settings that `settle` returned.
 
     Raises:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from tauopt.config.any_architecture_file import AnyFile
+from tauopt.config.any_architecture_file import AnyArchitectureFile
 from tauopt.config.load import read_experiment
 from tauopt.config.settings import settings_schema
 from tauopt.config.settings.json_schema import experiment_schema
@@ -96,7 +96,7 @@ def problems(path, *overrides):
 
 def test_the_space_holds_the_type_first_and_each_architecture_under_its_name(file):
     rnn, deepsets = {TYPE: ("rnn",)}, {TYPE: ("deepsets",)}
-    assert isinstance(file, AnyFile)
+    assert isinstance(file, AnyArchitectureFile)
     assert file.types == ("rnn", "deepsets", "dense")
     assert file.network == "rnn, deepsets or dense"
     assert next(iter(file.space)) == TYPE

@@ -7,8 +7,8 @@ import pytest
 
 from tauopt.config.settings.inputs import FittedFeature, FittedGroup, Transform
 from tauopt.figures.dataset.dataset_figures import (
-    Candidates,
-    Objects,
+    DrawnCandidates,
+    DrawnObjects,
     formula,
     number_of_pages,
     pages,
@@ -20,11 +20,11 @@ from tauopt.figures.dataset.feature_figures import (
     spectrum_figure,
 )
 from tauopt.figures.dataset.validation_figure import validation_figure
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.save_figure import save_book
-from tauopt.metrics.histogram import Values, correlation
+from tauopt.metrics.histogram import WeightedValues, correlation
 
-SAMPLE = Sample("demo", "training split", "weighted to one spectrum of pt")
+SAMPLE = SampleLabel("demo", "training split", "weighted to one spectrum of pt")
 CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 
 
@@ -32,7 +32,8 @@ CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 def physical():
     rng = np.random.default_rng(1)
     return {
-        name: Values(1000 * (1 + rng.pareto(1.5, 500)), rng.normal(1, 0.3, 500)) for name in CLASSES
+        name: WeightedValues(1000 * (1 + rng.pareto(1.5, 500)), rng.normal(1, 0.3, 500))
+        for name in CLASSES
     }
 
 
@@ -59,8 +60,10 @@ def report(p=0.5):
 
 def figures(physical):
     rng = np.random.default_rng(2)
-    seen = {name: Values(np.log10(one.values), one.weights) for name, one in physical.items()}
-    counts = {name: Values(rng.poisson(4, 500), np.ones(500)) for name in CLASSES}
+    seen = {
+        name: WeightedValues(np.log10(one.values), one.weights) for name, one in physical.items()
+    }
+    counts = {name: WeightedValues(rng.poisson(4, 500), np.ones(500)) for name in CLASSES}
     names = [f"a_rather_long_name_{i}" for i in range(12)]
     matrix = correlation(rng.normal(size=(100, 12)), np.ones(100))
     yield feature_figure(physical, seen, name="tracks.pt", transform="log10(x)", sample=SAMPLE)
@@ -105,7 +108,10 @@ def test_all_text_lies_inside_the_figure(physical):
 @pytest.mark.parametrize("classes", [2, 18])
 def test_panels_labels_and_legend_lie_beside_each_other(classes):
     rng = np.random.default_rng(4)
-    many = {f"a_class_named_{n}": Values(rng.normal(size=50), np.ones(50)) for n in range(classes)}
+    many = {
+        f"a_class_named_{n}": WeightedValues(rng.normal(size=50), np.ones(50))
+        for n in range(classes)
+    }
     sums = {"sums": [1e9] + [1.0] * 41, "squares": [1.0] * 42}
     wide = {
         "variable": "pt",
@@ -140,7 +146,7 @@ def test_points_of_a_feature_are_fractions_with_both_overflows(physical):
 
 
 def test_multiplicities_say_how_many_candidates_lose_objects():
-    counts = {"jet": Values(np.array([0, 1, 2, 3, 9]), np.ones(5))}
+    counts = {"jet": WeightedValues(np.array([0, 1, 2, 3, 9]), np.ones(5))}
     figure, points = multiplicity_figure(counts, group="tracks", length=3, sample=SAMPLE)
     assert points["whole"]["3"] == pytest.approx(0.8)
     assert "kept: 3 (line); 20 % of the candidates have more" in texts(figure)
@@ -177,12 +183,12 @@ def candidates(rng, count=200):
     track = rng.normal(size=(len(owner), 1))
     own = rng.normal(size=(count, 1))
     everyone = fitted.model_copy(update={"name": "candidate"})
-    return Candidates(
+    return DrawnCandidates(
         classes=("jet", "tau", "absent"),
         labels=rng.integers(0, 2, count),
         weights=np.ones(count),
-        own=Objects(everyone, own, own, np.arange(count)),
-        groups=[Objects(fitted, track, track, owner)],
+        own=DrawnObjects(everyone, own, own, np.arange(count)),
+        groups=[DrawnObjects(fitted, track, track, owner)],
     )
 
 

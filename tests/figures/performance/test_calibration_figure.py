@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.calibration_figure import (
     as_trained,
     calibration,
     calibration_figure,
 )
-from tauopt.metrics.scored_trial import Contender, scored
+from tauopt.metrics.scored_trial import ScoredTrial, scored
 from tests.metrics.toys import several_classes
 
 
@@ -54,7 +54,7 @@ def test_the_error_of_the_calibration_error_is_how_much_it_scatters():
 def test_weights_are_in_the_proportions_of_training():
     predictions = several_classes(np.random.default_rng(1))
     factors = dict(zip(predictions.classes, (0.1, 1.0, 2.0, 3.0), strict=True))
-    found = as_trained(Contender("trial", predictions, factors=factors))
+    found = as_trained(ScoredTrial("trial", predictions, factors=factors))
     assert found.weights == pytest.approx(
         predictions.weights * np.array([0.1, 1, 2, 3])[predictions.labels]
     )
@@ -62,7 +62,7 @@ def test_weights_are_in_the_proportions_of_training():
 
 def test_stored_scores_are_not_taken_for_probabilities():
     predictions = several_classes(np.random.default_rng(1))
-    both = [Contender("trial", predictions), scored("stored", predictions.score, predictions)]
+    both = [ScoredTrial("trial", predictions), scored("stored", predictions.score, predictions)]
     rng = np.random.default_rng(1)
-    _, points = calibration_figure(both, sample=Sample("demo"), rng=rng)
+    _, points = calibration_figure(both, sample=SampleLabel("demo"), rng=rng)
     assert set(points["curves"]) == {"trial: signal", "trial: class"}

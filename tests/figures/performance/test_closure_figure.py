@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tauopt.config.settings.working_point_settings import WorkingPointSettings
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.closure_figure import closure_figure
 from tauopt.figures.save_figure import save_figure
 from tauopt.metrics.working_points.closure import closure
 from tauopt.metrics.working_points.working_point_set import derive
 from tests.metrics.working_points.tau_sample import taus_and_jets
 
-SAMPLE = Sample("toy", "test split")
+SAMPLE = SampleLabel("toy", "test split")
 
 
 @pytest.fixture(scope="module")

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.evaluation_figures import Subject, pages
 from tauopt.figures.performance.permutation_importance_figure import importance_figure
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
-from tauopt.metrics.estimate import Measured
-from tauopt.metrics.permutation_importance import Importance
-from tauopt.metrics.scored_trial import Contender, decided, scored
+from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.permutation_importance import PermutationImportance
+from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
 from tests.figures.performance.test_trial_figures import history, texts
 from tests.metrics.toys import several_classes
 
-SAMPLE = Sample("demo", "test split", "reweighted in pT")
+SAMPLE = SampleLabel("demo", "test split", "reweighted in pT")
 
 
 def contenders(*, negative=0.05, reference=True):
     predictions = several_classes(np.random.default_rng(1), negative=negative)
     noise = 0.5 * np.random.default_rng(2).normal(size=len(predictions))
-    chosen = [Contender("trial", predictions)]
+    chosen = [ScoredTrial("trial", predictions)]
     if reference:
         chosen.append(scored("stored RNN", predictions.score + noise, predictions))
     return decided(chosen, None)
@@ -41,7 +41,9 @@ def subject(contenders):
         history=history(4),
         objective="auc",
         importances=[
-            Importance(name, Measured(0.01 * i, 0.01 * i - 0.003, 0.01 * i + 0.003), whole)
+            PermutationImportance(
+                name, Estimate(0.01 * i, 0.01 * i - 0.003, 0.01 * i + 0.003), whole
+            )
             for i, (name, whole) in enumerate(features)
         ],
         permuted=contenders[0].predictions,
@@ -117,7 +119,7 @@ def test_names_of_working_points_lie_on_no_curve_and_within_the_frame(order, sig
     first, _ = contenders()
     noise = sigma * np.random.default_rng(2).normal(size=len(first.predictions))
     other = scored("stored RNN", first.predictions.score + noise, first.predictions)
-    shown = decided([Contender("trial", first.predictions), other][::order], None)
+    shown = decided([ScoredTrial("trial", first.predictions), other][::order], None)
     figure, _ = roc_ratio_figure(shown, sample=SAMPLE, rng=np.random.default_rng(1))
     figure.canvas.draw()
     main = figure.axes[0]
@@ -139,8 +141,8 @@ def test_names_of_working_points_lie_on_no_curve_and_within_the_frame(order, sig
 @pytest.mark.parametrize("value", [0.2, -0.2, 2e-6])
 def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
     names = ["candidate", "particle_flow_candidates_in_the_isolation_cone_of_the_tau", "tracks"]
-    lost = Measured(value, value - 0.1 * abs(value), value + 0.1 * abs(value))
-    found = [Importance(name, lost, True) for name in names]
+    lost = Estimate(value, value - 0.1 * abs(value), value + 0.1 * abs(value))
+    found = [PermutationImportance(name, lost, True) for name in names]
     predictions = contenders(reference=False)[0].predictions
     figure, points = importance_figure(found, predictions, sample=SAMPLE)
     figure.canvas.draw()
@@ -155,7 +157,7 @@ def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
 def test_a_curve_shows_the_least_efficiency_that_is_asked_for():
     predictions = several_classes(np.random.default_rng(1), negative=0.05)
     wanted = [0.03, 0.5]
-    (one,) = decided([Contender("trial", predictions)], None, efficiencies=wanted)
+    (one,) = decided([ScoredTrial("trial", predictions)], None, efficiencies=wanted)
     assert list(one.passes) == ["3 %", "50 %"]
     rng = np.random.default_rng(1)
     figure, points = roc_ratio_figure([one], sample=SAMPLE, rng=rng, least=min(wanted))

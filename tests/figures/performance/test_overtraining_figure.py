@@ -2,16 +2,18 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.overtraining_figure import overtraining_figure, same_distribution
-from tauopt.metrics.histogram import Values
+from tauopt.metrics.histogram import WeightedValues
 from tests.metrics.toys import several_classes
 
 
 def test_unweighted_it_is_the_two_sample_test_of_kolmogorov_and_smirnov():
     rng = np.random.default_rng(1)
     a, b = rng.beta(2, 5, 3000), rng.beta(2, 5.3, 1000)
-    distance, p = same_distribution(Values(a, np.ones(3000)), Values(b, np.ones(1000)))
+    distance, p = same_distribution(
+        WeightedValues(a, np.ones(3000)), WeightedValues(b, np.ones(1000))
+    )
     slow = ks_2samp(a, b, method="asymp")
     assert distance == pytest.approx(slow.statistic, abs=2e-3)
     assert p == pytest.approx(slow.pvalue, rel=0.25)
@@ -20,7 +22,7 @@ def test_unweighted_it_is_the_two_sample_test_of_kolmogorov_and_smirnov():
 def weighted(rng, size, *, shift=0.0):
     values = rng.normal(shift, 1, size)
     sign = np.where(rng.random(size) < 0.1, -1.0, 1.0)
-    return Values(values, rng.exponential(size=size) * sign)
+    return WeightedValues(values, rng.exponential(size=size) * sign)
 
 
 def test_p_values_of_equal_samples_are_uniform_with_weights_of_either_sign():
@@ -36,7 +38,7 @@ def test_a_shifted_sample_is_found_out():
 
 
 def test_an_empty_sample_says_nothing():
-    nothing = Values(np.empty(0), np.empty(0))
+    nothing = WeightedValues(np.empty(0), np.empty(0))
     assert np.isnan(same_distribution(nothing, nothing)).all()
 
 
@@ -44,7 +46,7 @@ def test_densities_have_unit_area_and_each_class_its_test():
     train, test = (
         several_classes(np.random.default_rng(n), candidates=9000, negative=0.05) for n in (1, 2)
     )
-    _, points = overtraining_figure(train, test, sample=Sample("demo", "test split"))
+    _, points = overtraining_figure(train, test, sample=SampleLabel("demo", "test split"))
     width = np.diff(points["edges"])
     for kind in points["kinds"].values():
         for split in ("train", "test"):

@@ -8,7 +8,7 @@ import pytest
 
 from tauopt.config.settings.dataset import Dataset
 from tauopt.errors import DataError
-from tauopt.figures.figure_style import FIGURE_SIZE, LINES, Sample, curve_style, weights_of
+from tauopt.figures.figure_style import FIGURE_SIZE, LINES, SampleLabel, curve_style, weights_of
 from tauopt.figures.performance.comparison_figures import overlaid_training
 from tauopt.figures.performance.trial_figure_set import write_figures
 from tauopt.figures.performance.trial_figures import (
@@ -22,7 +22,7 @@ from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
 from tests.metrics.toys import gaussians, several_classes
 
-SAMPLE = Sample("demo", "validation split", "reweighted in pT")
+SAMPLE = SampleLabel("demo", "validation split", "reweighted in pT")
 
 
 @pytest.fixture(scope="module")

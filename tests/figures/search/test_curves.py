@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.search.best_value_figure import progress_figure
 from tauopt.figures.search.learning_curves_figure import learning_figure
-from tauopt.figures.search.trial_points import FATES, Tried, best_of, best_so_far
+from tauopt.figures.search.trial_points import FATES, TrialPoint, best_of, best_so_far
 
-SAMPLE = Sample("demo", "validation split")
+SAMPLE = SampleLabel("demo", "validation split")
 TEXT = "N = 7 signal, 8 background; physics weights"
 OBJECTIVE = "rejection@0.75"
 
@@ -26,7 +26,7 @@ def random_trials(count=60, seed=1):
         is_whole = fate == "complete"
         spent += 0 if fate == "repeated" else float(rng.uniform(0.01, 0.1))
         trials.append(
-            Tried(
+            TrialPoint(
                 number, fate, value=value,
                 low=0.9 * value if is_whole else None, high=1.1 * value if is_whole else None,
                 seen=[1e5 * (i + 1) for i in range(reports)], values=values,
@@ -55,7 +55,7 @@ def test_best_so_far_is_the_largest_complete_value_up_to_then(seed):
 
 
 def test_the_first_of_equals_is_best():
-    trials = [Tried(n, "complete", value=5.0) for n in range(3)]
+    trials = [TrialPoint(n, "complete", value=5.0) for n in range(3)]
     assert best_so_far(trials) == [0, 0, 0]
     assert best_of(trials).number == 0
 
@@ -106,7 +106,7 @@ def test_every_fate_has_a_mark_of_its_own_that_differs_in_grey():
 
 def test_trials_without_a_value_are_marked_at_the_foot():
     figure, _ = progress(
-        [Tried(0, "failed", spent=0.1), Tried(1, "complete", value=3.0, spent=0.2)]
+        [TrialPoint(0, "failed", spent=0.1), TrialPoint(1, "complete", value=3.0, spent=0.2)]
     )
     feet = [x.get_xdata() for x in figure.axes[0].lines if list(x.get_ydata()) == [0.025]]
     assert [list(foot) for foot in feet] == [[0]]
@@ -129,13 +129,15 @@ def test_curves_end_where_trials_ended_and_repeated_ones_are_left_out():
 
 
 def test_the_star_stands_at_the_best_report_of_the_best_trial():
-    trials = [Tried(0, "complete", value=9.0, seen=[1, 2, 3], values=[1.0, 9.0, 5.0])]
+    trials = [TrialPoint(0, "complete", value=9.0, seen=[1, 2, 3], values=[1.0, 9.0, 5.0])]
     figure, _ = learning(trials, rungs=[], by_candidates=False)
     (star,) = [x for x in figure.axes[0].lines if x.get_marker() == "*"]
     assert star.get_xydata().tolist() == [[2.0, 9.0]]
 
 
-@pytest.mark.parametrize("trials", [[], [Tried(0, "failed")], [Tried(0, "unfinished", spent=None)]])
+@pytest.mark.parametrize(
+    "trials", [[], [TrialPoint(0, "failed")], [TrialPoint(0, "unfinished", spent=None)]]
+)
 def test_nothing_to_show_is_drawn_without_an_error(trials):
     for figure, points in (progress(trials), learning(trials, rungs=[])):
         figure.canvas.draw()
@@ -144,7 +146,7 @@ def test_nothing_to_show_is_drawn_without_an_error(trials):
 
 def test_values_of_decades_have_a_logarithmic_axis_and_near_ones_a_linear():
     for values, scale in (([1.0, 50.0], "log"), ([40.0, 50.0], "linear"), ([0.0, 50.0], "linear")):
-        trials = [Tried(n, "complete", value=v, spent=0.1) for n, v in enumerate(values)]
+        trials = [TrialPoint(n, "complete", value=v, spent=0.1) for n, v in enumerate(values)]
         axes = progress(trials)[0].axes[0]
         assert axes.get_yscale() == scale
         low, high = axes.get_ylim()

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.search.hyperparameter_importance_figure import (
     MOST,
-    Importance,
+    HyperparameterImportance,
     importance_figure,
 )
 from tauopt.figures.search.parallel_coordinates_figure import INACTIVE, heights_of, parallel_figure
 from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis
 from tauopt.figures.search.slices_figure import places_of, slice_figure
-from tauopt.figures.search.trial_points import Tried
+from tauopt.figures.search.trial_points import TrialPoint
 
-SAMPLE = Sample("demo", "validation split")
+SAMPLE = SampleLabel("demo", "validation split")
 TEXT = "N = 7 signal, 8 background; physics weights"
 OBJECTIVE = "rejection@0.75"
 AXES = [
@@ -29,11 +29,11 @@ def trials():
     rnn = {"model.type": "rnn", "training.learning_rate": 1e-3, "model.dropout": 0.1}
     sets = {"model.type": "deepsets", "training.learning_rate": 1e-2, "model.units": 64}
     return [
-        Tried(0, "complete", value=10.0, low=9.0, high=12.0, params=rnn),
-        Tried(1, "complete", value=40.0, low=35.0, high=50.0, params=sets),
-        Tried(2, "pruned", value=5.0, params={**rnn, "model.dropout": 0.4}),
-        Tried(3, "failed", params=rnn),
-        Tried(4, "repeated", value=40.0, params=sets),
+        TrialPoint(0, "complete", value=10.0, low=9.0, high=12.0, params=rnn),
+        TrialPoint(1, "complete", value=40.0, low=35.0, high=50.0, params=sets),
+        TrialPoint(2, "pruned", value=5.0, params={**rnn, "model.dropout": 0.4}),
+        TrialPoint(3, "failed", params=rnn),
+        TrialPoint(4, "repeated", value=40.0, params=sets),
     ]
 
 
@@ -105,7 +105,9 @@ def test_a_slice_holds_the_trials_in_which_its_parameter_is_active():
 
 
 def test_marks_at_a_choice_are_near_its_place_and_not_on_each_other():
-    many = [Tried(n, "pruned", value=1.0, params={"model.type": "deepsets"}) for n in range(40)]
+    many = [
+        TrialPoint(n, "pruned", value=1.0, params={"model.type": "deepsets"}) for n in range(40)
+    ]
     places = places_of(AXES[0], many)
     assert len(set(places)) == 40
     assert np.abs(np.array(places) - 1.0).max() < 0.2
@@ -122,10 +124,11 @@ def test_no_or_one_trial_on_one_axis_can_be_drawn(draw, count):
 def importance(found=None, trials=20):
     some = found or {
         OBJECTIVE: [
-            Importance("model.a", 0.2, 0.1, 0.4, 20), Importance("model.b", 0.8, 0.5, 0.9, 7),
-            Importance("model.c", None, active=20, why_not="always 3"),
+            HyperparameterImportance("model.a", 0.2, 0.1, 0.4, 20),
+            HyperparameterImportance("model.b", 0.8, 0.5, 0.9, 7),
+            HyperparameterImportance("model.c", None, active=20, why_not="always 3"),
         ]
-    }  # fmt: skip
+    }
     return importance_figure(some, trials=trials, judged_by="complete", sample=SAMPLE)
 
 
@@ -139,14 +142,16 @@ def test_importances_are_ordered_with_how_often_active_and_what_cannot_be_ranked
 
 
 def test_importances_of_many_parameters_say_which_are_not_shown():
-    many = {OBJECTIVE: [Importance(f"model.p{n}", 1 / 40, active=20) for n in range(40)]}
+    many = {
+        OBJECTIVE: [HyperparameterImportance(f"model.p{n}", 1 / 40, active=20) for n in range(40)]
+    }
     figure, points = importance(many)
     assert len(figure.axes[0].get_yticklabels()) == MOST
     assert len(points["not_shown"]) == 40 - MOST
 
 
 def test_importances_for_several_objectives_have_marks_of_their_own():
-    one = [Importance("model.a", 0.2, 0.1, 0.4, 20)]
+    one = [HyperparameterImportance("model.a", 0.2, 0.1, 0.4, 20)]
     figure, _ = importance({OBJECTIVE: one, "latency_us": one})
     legend = figure.axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [OBJECTIVE, "latency_us"]

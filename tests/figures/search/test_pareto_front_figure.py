@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from tauopt.figures.figure_style import Sample
+from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.save_figure import save_figure
-from tauopt.figures.search.pareto_front_figure import Axis, front_figure
-from tauopt.metrics.estimate import Measured
+from tauopt.figures.search.pareto_front_figure import ObjectiveAxis, front_figure
+from tauopt.metrics.estimate import Estimate
 
-SAMPLE = Sample("demo", "validation split", "reweighted in pT")
+SAMPLE = SampleLabel("demo", "validation split", "reweighted in pT")
 TEXT = "N = 7 signal, 8 background\nreweighted in pT; errors: 68 %, statistical"
 REJECTION = [50.0, 80.0, 70.0, 90.0, 40.0]
 LATENCY = [300.0, 200.0, 100.0, 900.0, 120.0]
@@ -17,8 +17,8 @@ ON_FRONT = [False, True, True, True, False]
 
 
 def axis(name, values, *, larger, spread=0.1):
-    errors = [Measured(v, v * (1 - spread), v * (1 + 2 * spread)) for v in values]
-    return Axis(name, errors, larger)
+    errors = [Estimate(v, v * (1 - spread), v * (1 + 2 * spread)) for v in values]
+    return ObjectiveAxis(name, errors, larger)
 
 
 def drawn(latency=LATENCY, rejection=REJECTION, *, larger=False, default=0, numbers=None):

@@ -3,18 +3,30 @@
 import numpy as np
 import pytest
 
-from tauopt.figures.figure_style import Sample
-from tauopt.figures.search.timeline_figure import Bar, Clock, Driving, slots_of, timeline_figure
+from tauopt.figures.figure_style import SampleLabel
+from tauopt.figures.search.timeline_figure import (
+    DriverClock,
+    DriverLife,
+    WorkerBar,
+    slots_of,
+    timeline_figure,
+)
 
-SAMPLE = Sample("demo", "validation split")
-LIVES = [Driving(100.0, 160.0, False), Driving(4000.0, 4100.0, True), Driving(9000.0, 9010.0, True)]
+SAMPLE = SampleLabel("demo", "validation split")
+LIVES = [
+    DriverLife(100.0, 160.0, False),
+    DriverLife(4000.0, 4100.0, True),
+    DriverLife(9000.0, 9010.0, True),
+]
 
 
 def random_bars(seed, count=50):
     rng = np.random.default_rng(seed)
     begins = np.round(rng.uniform(0, 100, count), 1)
     ends = np.round(begins + rng.uniform(0.1, 20, count), 1)
-    return [Bar(i, b, b, e, "pruned") for i, (b, e) in enumerate(zip(begins, ends, strict=True))]
+    return [
+        WorkerBar(i, b, b, e, "pruned") for i, (b, e) in enumerate(zip(begins, ends, strict=True))
+    ]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -30,7 +42,11 @@ def test_slots_hold_one_trial_at_a_time_and_are_as_few_as_can_be(seed):
 
 
 def test_a_trial_that_follows_another_takes_its_slot():
-    bars = [Bar(0, 0, 1, 5, "complete"), Bar(1, 0, 1, 9, "complete"), Bar(2, 5, 6, 8, "pruned")]
+    bars = [
+        WorkerBar(0, 0, 1, 5, "complete"),
+        WorkerBar(1, 0, 1, 9, "complete"),
+        WorkerBar(2, 5, 6, 8, "pruned"),
+    ]
     assert slots_of(bars) == [0, 1, 0]
 
 
@@ -42,15 +58,15 @@ def slow_driven(time):
 
 @pytest.mark.parametrize("time", [0, 100, 130, 160, 3000, 4050, 9005, 9500])
 def test_time_without_a_driver_is_none(time):
-    assert Clock(LIVES).at(time) == pytest.approx(slow_driven(time), abs=0.2)
+    assert DriverClock(LIVES).at(time) == pytest.approx(slow_driven(time), abs=0.2)
 
 
 def drawn():
     bars = [
-        Bar(7, 102, 105, 160, "cut off"),
-        Bar(8, 102, 105, 120, "failed"),
-        Bar(7, 4003, 4005, 4090, "complete"),
-        Bar(9, 4003, 4003, 9008, "unfinished"),
+        WorkerBar(7, 102, 105, 160, "cut off"),
+        WorkerBar(8, 102, 105, 120, "failed"),
+        WorkerBar(7, 4003, 4005, 4090, "complete"),
+        WorkerBar(9, 4003, 4003, 9008, "unfinished"),
     ]
     return timeline_figure(bars, LIVES, sample=SAMPLE)
 
@@ -84,7 +100,7 @@ def test_points_are_seconds_since_the_beginning_with_their_slots():
 
 
 @pytest.mark.parametrize("lives", [[], LIVES])
-@pytest.mark.parametrize("bars", [[], [Bar(0, 150.0, 150.0, 150.0, "failed")]])
+@pytest.mark.parametrize("bars", [[], [WorkerBar(0, 150.0, 150.0, 150.0, "failed")]])
 def test_little_can_be_drawn_too(bars, lives):
     figure, _ = timeline_figure(bars, lives, sample=SAMPLE)
     figure.canvas.draw()

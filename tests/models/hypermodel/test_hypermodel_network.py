@@ -10,7 +10,7 @@ from tauopt.config.settings.networks import ObjectGroup, OwnModel
 from tauopt.errors import TrialFailed
 from tauopt.models import blocks
 from tauopt.models.build_model import build_model, build_trainable
-from tauopt.models.hypermodel.compiled_model import Compiled, OwnLoss, compiled
+from tauopt.models.hypermodel.compiled_model import CompiledBy, OwnLoss, compiled
 from tauopt.models.hypermodel.hypermodel_inputs import flat, flat_features
 from tauopt.models.hypermodel.hypermodel_network import build
 from tauopt.models.hypermodel.load_hypermodel import WrongModelError
@@ -152,7 +152,7 @@ def test_labels_are_turned_into_the_form_of_the_models_loss(name):
     assert float(loss(labels, output, sample_weight=weights)) == pytest.approx(
         np.mean(expected * weights), rel=1e-4
     )
-    found = Compiled(None, loss).mean_loss(p, index, weights)
+    found = CompiledBy(None, loss).mean_loss(p, index, weights)
     assert found == pytest.approx(np.average(expected, weights=weights), rel=1e-4)
 
 

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange
 from tauopt.models.hypermodel.hyperparameter_options import (
-    Ladder,
-    Mirrored,
+    ExplicitSteps,
+    MirroredLog,
     describe_options,
     narrow,
     nearest_option,
@@ -14,10 +14,10 @@ from tauopt.models.hypermodel.hyperparameter_options import (
 )
 
 EVEN = IntRange(32, 512, step=32)
-POWERS = Ladder((2, 4, 8, 16, 32))
-DECADES = Ladder((1e-4, 1e-3, 1e-2))
-REVERSED = Mirrored(FloatRange(0.01, 0.9, log=True), 0.91)
-WHOLE_REVERSED = Mirrored(IntRange(2, 32, log=True), 34)
+POWERS = ExplicitSteps((2, 4, 8, 16, 32))
+DECADES = ExplicitSteps((1e-4, 1e-3, 1e-2))
+REVERSED = MirroredLog(FloatRange(0.01, 0.9, log=True), 0.91)
+WHOLE_REVERSED = MirroredLog(IntRange(2, 32, log=True), 34)
 CELLS = ChoiceRange(("lstm", "gru"))
 
 
@@ -50,8 +50,8 @@ def test_a_range_narrows_and_keeps_the_models_log_and_step():
     assert narrow(EVEN, IntRange(64, 256, step=64)) == IntRange(64, 256, step=64)
     assert narrow(IntRange(4, 64, log=True), IntRange(8, 16)) == IntRange(8, 16, log=True)
     assert narrow(FloatRange(0, 1), FloatRange(0.1, 0.5, log=True)) == FloatRange(0.1, 0.5, True)
-    assert narrow(POWERS, IntRange(4, 16)) == Ladder((4, 8, 16))
-    assert narrow(DECADES, FloatRange(1e-4, 1e-3)) == Ladder((1e-4, 1e-3))
+    assert narrow(POWERS, IntRange(4, 16)) == ExplicitSteps((4, 8, 16))
+    assert narrow(DECADES, FloatRange(1e-4, 1e-3)) == ExplicitSteps((1e-4, 1e-3))
 
 
 def test_a_choice_narrows_options_of_every_kind():
@@ -92,7 +92,7 @@ def test_mirroring_twice_gives_a_whole_number_back(number):
 
 def test_the_nearest_option_stands_in_for_a_default_outside():
     assert nearest_option(EVEN, 100) == 96
-    assert nearest_option(Ladder((4, 8, 16)), 2) == 4
+    assert nearest_option(ExplicitSteps((4, 8, 16)), 2) == 4
     assert nearest_option(narrow(REVERSED, FloatRange(0.5, 0.9)), 0.1) == pytest.approx(0.5)
     assert nearest_option(WHOLE_REVERSED, 7) == 7
     assert nearest_option(ChoiceRange(("gru",)), "lstm") == "gru"
@@ -101,6 +101,6 @@ def test_the_nearest_option_stands_in_for_a_default_outside():
 def test_a_single_option_is_no_question():
     assert only_option(ChoiceRange((False,))) is False
     assert only_option(IntRange(3, 3)) == 3
-    assert only_option(Ladder((2,))) == 2
+    assert only_option(ExplicitSteps((2,))) == 2
     assert only_option(EVEN) is None
     assert only_option(REVERSED) is None

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras_tuner.engine.hyperparameters import Float, Int
 
-from tauopt.models.hypermodel.hyperparameter_options import Ladder, Mirrored, settled
+from tauopt.models.hypermodel.hyperparameter_options import ExplicitSteps, MirroredLog, settled
 from tauopt.models.hypermodel.recording_hyperparameters import (
-    Asking,
+    RecordingHyperParameters,
     as_question,
     default,
     heeding,
@@ -22,14 +22,14 @@ def names(hp):
 
 
 def test_each_hyperparameter_is_asked_for_once_and_keeps_its_value():
-    hp = Asking(lambda question: 7)
+    hp = RecordingHyperParameters(lambda question: 7)
     assert hp.Int("units", 1, 9) == hp.Int("units", 1, 9) == hp.get("units") == 7
     assert names(hp) == ["units"]
     assert hp.values == {"units": 7}
 
 
 def test_a_scope_that_does_not_hold_is_not_asked_for():
-    hp = Asking(default)
+    hp = RecordingHyperParameters(default)
     hp.Choice("kind", ["wide", "deep"])
     with hp.conditional_scope("kind", ["deep"]):
         assert hp.Int("units", 1, 9) is None
@@ -41,7 +41,7 @@ def test_a_scope_that_does_not_hold_is_not_asked_for():
 
 
 def test_name_scopes_stand_before_names():
-    hp = Asking(default)
+    hp = RecordingHyperParameters(default)
     with hp.name_scope("tracks"), hp.name_scope("phi"):
         hp.Boolean("drop")
     assert names(hp) == ["tracks/phi/drop"]
@@ -52,7 +52,7 @@ def test_a_model_that_is_not_tunable_takes_defaults_and_asks_nothing():
         def build(self, hp):
             return hp.Int("units", 3, 9)
 
-    hp = Asking(lambda question: 7)
+    hp = RecordingHyperParameters(lambda question: 7)
     assert Model(tunable=False).build(hp) == 3
     assert not hp.questions
     assert Model().build(hp) == 7
@@ -66,7 +66,7 @@ def test_a_subclass_that_does_not_train_has_hypermodels_fit():
 
 
 def test_defaults_are_the_models_own():
-    hp = Asking(default)
+    hp = RecordingHyperParameters(default)
     assert hp.Int("i", 1, 9, default=4) == 4
     assert hp.Float("f", 0.5, 1.5) == 0.5
     assert hp.Choice("c", ["a", "b"], default="b") == "b"
@@ -107,7 +107,7 @@ def test_steps_reach_the_values_that_keras_tuner_lists(kind):
     hp = KINDS[kind]
     options = as_question(hp).options
     listed = sorted(int(value) if isinstance(hp, Int) else value for value in hp.values)
-    if isinstance(options, Ladder):
+    if isinstance(options, ExplicitSteps):
         assert list(options.values) == pytest.approx(listed)
     else:
         ours = np.arange(options.low, options.high + options.step / 2, options.step)
@@ -116,20 +116,22 @@ def test_steps_reach_the_values_that_keras_tuner_lists(kind):
 
 def test_reverse_log_is_denser_where_keras_tuner_is():
     options = as_question(KINDS["float reverse"]).options
-    assert isinstance(options, Mirrored)
+    assert isinstance(options, MirroredLog)
     for part in (0.1, 0.5, 0.9):
         inner = options.inner.low * (options.inner.high / options.inner.low) ** (1 - part)
         assert options.mirror(inner) == pytest.approx(KINDS["float reverse"].prob_to_value(part))
 
 
 def test_what_a_file_fixes_is_not_asked_for():
-    hp = Asking(heeding({"units": 4, "kind": "deep"}, lambda question: pytest.fail("asked")))
+    hp = RecordingHyperParameters(
+        heeding({"units": 4, "kind": "deep"}, lambda question: pytest.fail("asked"))
+    )
     assert (hp.Int("units", 1, 9), hp.Choice("kind", ["wide", "deep"])) == (4, "deep")
     assert hp.Fixed("fixed", 3) == 3
 
 
 def test_recorded_values_are_given_again_with_their_types():
-    hp = Asking(recorded({"units": 4, "rate": 1, "drop": False}))
+    hp = RecordingHyperParameters(recorded({"units": 4, "rate": 1, "drop": False}))
     assert repr([hp.Int("units", 1, 9), hp.Float("rate", 0, 1), hp.Boolean("drop")]) == (
         "[4, 1.0, False]"
     )

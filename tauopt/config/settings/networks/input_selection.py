@@ -37,7 +37,7 @@ def _drop(text: str) -> str:
 
 InputsText = Annotated[str, AfterValidator(_inputs)]
 DropText = Annotated[str, AfterValidator(_drop)]
-Names = Annotated[str, StringConstraints(pattern=rf"^{_NAME}( {_NAME})*$")]
+NamesText = Annotated[str, StringConstraints(pattern=rf"^{_NAME}( {_NAME})*$")]
 """Names of features with spaces between them, of which a group's first one counts."""
 
 

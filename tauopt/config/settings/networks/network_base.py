@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 
 from tauopt.config.settings.base import Settings
 from tauopt.config.settings.inputs import CANDIDATE
-from tauopt.config.settings.networks.input_selection import ALL, DropText, InputsText, Names, chosen
+from tauopt.config.settings.networks.input_selection import (
+    ALL,
+    DropText,
+    InputsText,
+    NamesText,
+    chosen,
+)
 from tauopt.config.settings.networks.towers import laid_on
 
 Activation = Literal["relu", "tanh", "swish", "gelu", "elu", "prelu"]
@@ -63,9 +69,9 @@ ANY_GROUP = "<group>"
 class Coordinates(Settings):
     """Features that say where an object is, as the dataset has them, before any transform."""
 
-    eta: Names = "d_eta"
+    eta: NamesText = "d_eta"
     """Pseudorapidity relative to the candidate's axis; of several names a group's first counts."""
-    phi: Names = "d_phi"
+    phi: NamesText = "d_phi"
     """Azimuth relative to the candidate's axis, in radians."""
 
 

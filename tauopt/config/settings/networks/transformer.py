@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tauopt.config.settings.base import Variable
-from tauopt.config.settings.networks.input_selection import Names
+from tauopt.config.settings.networks.input_selection import NamesText
 from tauopt.config.settings.networks.network_base import (
     DEMO,
     GROUPS,
@@ -23,7 +23,7 @@ from tauopt.config.settings.networks.towers import Tower
 class PairCoordinates(Coordinates):
     """Features that pairs of objects are made of, as the dataset has them."""
 
-    pt: Names = "pt et"
+    pt: NamesText = "pt et"
     """Transverse momentum."""
 
 
