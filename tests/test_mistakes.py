@@ -24,7 +24,7 @@ CAUGHT_BY = {
         "test_masked_slots_become_zero_though_the_transform_of_zero_is_not",
     ],
     "validation and test are the same candidates": [
-        "prepare/test_prepare.py::test_splits_share_no_event_and_hold_what_the_event_number_says",
+        "prepare/test_prepare_dataset.py::test_splits_share_no_event_and_hold_what_the_event_number_says",
         "prepare/test_folds.py::test_every_event_is_in_exactly_one_split",
         "prepare/test_folds.py::test_candidates_of_one_event_share_a_split",
     ],
@@ -37,28 +37,28 @@ CAUGHT_BY = {
         "prepare/test_reweight.py::test_weights_in_several_variables_agree_with_a_slow_reference",
     ],
     "statistics from train, validation and test together": [
-        "prepare/test_prepare.py::test_constants_come_from_the_training_split_alone",
+        "prepare/test_prepare_dataset.py::test_constants_come_from_the_training_split_alone",
         "prepare/test_reweight.py::test_factors_come_from_the_training_split_alone",
     ],
     "an unsorted glob decides the split": [
-        "ntuples/test_files.py::test_globs_are_sorted_and_each_file_comes_once",
-        "prepare/test_prepare.py::test_neither_names_of_files_nor_steps_of_reading_matter",
+        "ntuples/test_input_globs.py::test_globs_are_sorted_and_each_file_comes_once",
+        "prepare/test_prepare_dataset.py::test_neither_names_of_files_nor_steps_of_reading_matter",
     ],
     "the selection written twice": [
-        "prepare/test_direct.py::"
+        "prepare/test_direct_streaming.py::"
         "test_selections_sortings_and_dropped_candidates_agree_with_copied_ones",
     ],
     "a typo in a schedule's name disables the schedule": [
-        "training/test_schedules.py::test_a_typo_in_a_schedule_is_an_error_and_never_disables_it",
-        "training/test_pace.py::test_an_unknown_schedule_is_an_error",
+        "training/test_early_stopping.py::test_a_typo_in_a_schedule_is_an_error_and_never_disables_it",
+        "training/test_learning_rate.py::test_an_unknown_schedule_is_an_error",
     ],
     "a hundred chunk tests at 5 %, uncorrected": [
-        "prepare/test_validation.py::"
+        "prepare/test_chunk_validation.py::"
         "test_shuffled_sets_fail_at_the_stated_rate_and_uncorrected_tests_would_nearly_always",
     ],
     "uninitialised memory in padding; a filter index lost after selection": [
         "stream/test_padding.py::test_padding_equals_the_slow_reference",
-        "prepare/test_prepare.py::"
+        "prepare/test_prepare_dataset.py::"
         "test_selections_of_candidates_and_objects_agree_with_a_slow_reference",
         "stream/test_batches.py::test_values_stay_with_their_candidate_when_shuffled",
     ],

@@ -20,10 +20,10 @@ from tauopt.report.sessions import DriverSession, TrialHistory, past_of, seconds
 from tauopt.study.leaderboard_rows import LeaderboardRow, rows
 from tauopt.study.open_study import goals_of
 from tauopt.study.reseeded_points import spreads_of
-from tauopt.study.trial_plan import PLAN, trial_folder
 from tauopt.study.trial_queue import DUPLICATE_OF
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, PARENT
 from tauopt.tracking.spool import Record, read_records
+from tauopt.training.trial_plan import PLAN, trial_folder
 
 _FATES = {
     TrialState.COMPLETE: COMPLETE,

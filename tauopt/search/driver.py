@@ -18,7 +18,7 @@ from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import ray_resources
 from tauopt.search.node_checks import NodeWatch
-from tauopt.study import mlflow_notes, trial_plan
+from tauopt.study import mlflow_notes
 from tauopt.study.budget import BudgetClock
 from tauopt.study.control_requests import ControlRequests
 from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
@@ -37,7 +37,13 @@ from tauopt.tracking.environment import environment
 from tauopt.tracking.runs import RunState, open_parent
 from tauopt.tracking.saved_view import save_view
 from tauopt.training.interrupts import Interrupts, interrupts
-from tauopt.training.trial_protocols import trial_seed
+from tauopt.training.trial_plan import (
+    PLAN,
+    TrialPlan,
+    trial_folder,
+    trial_seed,
+    write_plan,
+)
 
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
@@ -277,21 +283,22 @@ class _Drive:
     def _begin(self, proposal: Proposal) -> Path:
         """Make a proposal ready to be trained: its plan in its folder, and its run."""
         order, number = self._order, proposal.number
-        folder = trial_plan.trial_folder(order.folder, number)
-        if not (folder / trial_plan.PLAN).exists():
+        folder = trial_folder(order.folder, number)
+        if not (folder / PLAN).exists():
             experiment = order.file.resolve(proposal.params)
             if self._own is not None:
                 experiment = self._own.sealed(experiment)
-            plan = trial_plan.WorkerPlan(
-                number=number,
+            plan = TrialPlan(
+                experiment=experiment,
+                dataset=order.dataset,
+                folder=folder,
                 name=self._runs.names.trial(number, proposal.params),
                 seed=trial_seed(self._settings.sampler.seed, number),
-                dataset=order.dataset,
-                experiment=experiment,
-                params=proposal.params,
                 tags=dict(self._runs.names.tags),
+                params=proposal.params,
+                number=number,
             )
-            trial_plan.write_plan(folder, plan)
+            write_plan(plan)
         note = mlflow_notes.note_of_trial(number, proposal.params, search=order.name)
         self._runs.begin(number, proposal.params, note=note)
         return folder

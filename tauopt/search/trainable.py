@@ -24,10 +24,10 @@ from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
 from tauopt.search.out_of_memory import ADVICE, is_out_of_memory
 from tauopt.study.provenance import code_version
-from tauopt.study.trial_plan import read_plan
+from tauopt.training.trial_plan import read_plan
 
 if TYPE_CHECKING:
-    from tauopt.training.trial_protocols import TrialReport
+    from tauopt.training.trial_report import TrialReport
 
 FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus", "code"
 """Keys of the configuration that Ray hands to a worker."""
@@ -153,20 +153,9 @@ class TrialWorker(tune.Trainable):
         """Train the trial planned in `folder`, from its checkpoint if there is one."""
         from tauopt.tracking.spool import SpoolTracker
         from tauopt.training.train_trial import run_trial
-        from tauopt.training.trial_protocols import TrialPlan
 
-        plan = read_plan(folder)
-        training_plan = TrialPlan(
-            experiment=plan.experiment,
-            dataset=plan.dataset,
-            folder=folder,
-            name=plan.name,
-            seed=plan.seed,
-            tags=dict(plan.tags),
-            params=dict(plan.params),
-        )
         tracker = SpoolTracker(folder)
-        return run_trial(training_plan, tracker=tracker, stop=self.stops, after=self.after)
+        return run_trial(read_plan(folder), tracker=tracker, stop=self.stops, after=self.after)
 
     def stops(self) -> bool:
         """Say whether the driver wants all trials to stop; asked after each batch."""

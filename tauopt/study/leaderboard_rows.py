@@ -16,9 +16,9 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import ordinary
 from tauopt.metrics.pareto import fronts
 from tauopt.study.reseeded_points import SeedSpread
-from tauopt.study.trial_plan import trial_folder
 from tauopt.study.trial_queue import DUPLICATE_OF, REASON, values_of
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
+from tauopt.training.trial_plan import trial_folder
 
 LEADERBOARD = "leaderboard.json"
 """Name of the rows' file in the search's folder."""

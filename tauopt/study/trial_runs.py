@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.space.any_architecture import TYPE
-from tauopt.study.trial_plan import trial_folder
 from tauopt.study.trial_queue import DUPLICATE_OF, REASON
 from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.markdown_notes import table_tag
@@ -23,6 +22,7 @@ from tauopt.tracking.replay import SHIPPED, ChildRun, read_wanted
 from tauopt.tracking.runs import NOTE, RunState
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
+from tauopt.training.trial_plan import trial_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

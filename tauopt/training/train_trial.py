@@ -27,7 +27,8 @@ from tauopt.training.fit_segment import fit
 from tauopt.training.latency import latencies
 from tauopt.training.network_and_data import Trainer, TrialData
 from tauopt.training.rungs import Rungs
-from tauopt.training.trial_protocols import Tracker, TrialPlan, TrialReport
+from tauopt.training.trial_plan import TrialPlan
+from tauopt.training.trial_report import Tracker, TrialReport
 from tauopt.training.trial_state import METHOD, METHOD_KEY, TrainingState, check_same, identity
 
 logger = logging.getLogger(__name__)

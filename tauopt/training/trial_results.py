@@ -24,7 +24,7 @@ from tauopt.metrics.standard_metrics import summary
 from tauopt.models.model_file import save_model
 from tauopt.models.output_scores import with_scores
 from tauopt.training.trial_files import FIGURES, MODEL, PREDICTIONS, RESULT
-from tauopt.training.trial_protocols import Tracker
+from tauopt.training.trial_report import Tracker
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tauopt.config.settings.dotted_paths import flat
 from tauopt.errors import UsageError
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.early_stopping import Patience
-from tauopt.training.trial_protocols import TrialPlan
+from tauopt.training.trial_plan import TrialPlan
 
 METHOD = 2
 """How trials are trained; raised whenever the same settings, seed and data give other weights.

@@ -111,9 +111,9 @@ def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
 def _items(
     client: MlflowClient, board: Sequence[LeaderboardRow], kept: dict[str, str], folder: Path
 ) -> Iterator[TrialWeights]:
-    from tauopt.study.trial_plan import trial_folder
     from tauopt.tracking.model_artifact import has_model
     from tauopt.training.trial_files import CHECKPOINTS, MODEL, PREDICTIONS
+    from tauopt.training.trial_plan import trial_folder
 
     for row in board:
         trial = f"t{row.number:03d}"

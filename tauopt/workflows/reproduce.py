@@ -15,7 +15,7 @@ from tauopt.workflows.paths import make_folder, output_folder
 
 if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
-    from tauopt.training.trial_protocols import TrialPlan
+    from tauopt.training.trial_plan import TrialPlan
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def reproduce(
         place = output_folder(output).absolute() / "reproductions" / trial.sha256[:16]
         folder = make_folder(place, option="-o")
         with locked(folder / "lock", what=f"reproduction of {trial.name}"):
-            from tauopt.training.trial_protocols import TrialPlan
+            from tauopt.training.trial_plan import TrialPlan
 
             plan = TrialPlan(
                 trial.experiment,

@@ -142,8 +142,8 @@ def _order(
 
 def _run_of_best(found: Sequence[SeedSpread], again: Sequence[FrozenTrial], folder: Path) -> str:
     """Return the MLflow run of the best training of the best point."""
-    from tauopt.study.trial_plan import trial_folder
     from tauopt.study.trial_runs import RUN_ID, delivered_run_id
+    from tauopt.training.trial_plan import trial_folder
 
     if not found:
         return ""

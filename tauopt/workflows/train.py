@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tauopt.config.settings.experiment import Experiment
     from tauopt.dataset.prepared_dataset import PreparedDataset
     from tauopt.tracking.runs import RunState
-    from tauopt.training.trial_protocols import TrialPlan, TrialReport
+    from tauopt.training.trial_plan import TrialPlan
+    from tauopt.training.trial_report import TrialReport
 
 EXPERIMENT = "experiment.yaml"
 _UID = "uid"
@@ -147,7 +148,7 @@ def _command(
 def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name: str) -> TrialPlan:
     from tauopt.study.provenance import code_version
     from tauopt.tracking.environment import git_commit
-    from tauopt.training.trial_protocols import TrialPlan, trial_seed
+    from tauopt.training.trial_plan import TrialPlan, trial_seed
 
     experiment = _settled_to_train(file, dataset)
     return TrialPlan(

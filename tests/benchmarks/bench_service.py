@@ -25,8 +25,8 @@ import numpy as np
 
 from tauopt.search.driver import run_search
 from tauopt.search.trainable import TrialWorker
-from tauopt.study.trial_plan import read_plan
 from tauopt.tracking.spool import SpoolTracker
+from tauopt.training.trial_plan import read_plan
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import Report
 from tests.search.searches import make_order

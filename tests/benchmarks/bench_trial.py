@@ -17,13 +17,13 @@ from pathlib import Path
 
 TARGET_S = 0.6
 PARTS = {
-    "forget earlier models": ("material", "forget_models"),
-    "build and compile": ("material", "Machine"),
-    "fit": ("trial", "fit"),
-    "predict": ("material", "Machine.predict"),
-    "checkpoint": ("trial", "save_checkpoint"),
-    "figures": ("results", "write_figures"),
-    "save the model": ("results", "save_model"),
+    "forget earlier models": ("network_and_data", "forget_models"),
+    "build and compile": ("network_and_data", "Trainer"),
+    "fit": ("train_trial", "fit"),
+    "predict": ("network_and_data", "Trainer.predict"),
+    "checkpoint": ("train_trial", "save_checkpoint"),
+    "figures": ("trial_results", "write_figures"),
+    "save the model": ("trial_results", "save_model"),
 }
 """Part -> module of tauopt.training, and the name in it that is timed."""
 

@@ -108,7 +108,7 @@ def by_tauopt(experiment: Experiment, dataset: Path, seed: int, folder: Path) ->
     """Train a trial; an interrupted one goes on."""
     from tauopt.tracking.spool import SpoolTracker
     from tauopt.training.train_trial import run_trial
-    from tauopt.training.trial_protocols import TrialPlan
+    from tauopt.training.trial_plan import TrialPlan
 
     folder.mkdir(parents=True, exist_ok=True)
     plan = TrialPlan(experiment, dataset=dataset, folder=folder, name=folder.name, seed=seed)

@@ -189,7 +189,7 @@ def training_speed(
     """Train the network again for three epochs, on one core; the first report is compilation."""
     from tauopt.tracking.spool import SpoolTracker
     from tauopt.training.train_trial import run_trial
-    from tauopt.training.trial_protocols import TrialPlan
+    from tauopt.training.trial_plan import TrialPlan
 
     training = experiment.training.model_copy(update={"epochs": 3})
     plan = TrialPlan(

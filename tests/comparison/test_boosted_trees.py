@@ -91,7 +91,7 @@ def trained(folder: Path) -> Path:
     from tauopt.config.load import read_experiment
     from tauopt.tracking.spool import SpoolTracker
     from tauopt.training.train_trial import run_trial
-    from tauopt.training.trial_protocols import TrialPlan
+    from tauopt.training.trial_plan import TrialPlan
     from tauopt.workflows.prepare import prepare
 
     file = read_experiment(ROOT / "search_spaces" / "rnn.yaml")

@@ -14,7 +14,7 @@ from tauopt.tracking import runs
 from tauopt.tracking.replay import Replay, WantedRun
 from tauopt.tracking.spool import SPOOL, SpoolTracker
 from tauopt.training.train_trial import run_trial
-from tauopt.training.trial_protocols import TrialPlan
+from tauopt.training.trial_plan import TrialPlan
 from tests.prepared_factory import CLASSES, SIGNAL, SPECTATORS
 from tests.undrawn import without_figures
 

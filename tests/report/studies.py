@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.durable import write_json
 from tauopt.study.open_study import OBJECTIVES, TRIALS
-from tauopt.study.trial_plan import trial_folder
 from tauopt.study.trial_queue import DUPLICATE_OF, REASON
+from tauopt.training.trial_plan import trial_folder
 
 START = datetime(2026, 3, 1, 12, 0, 0)
 """When the clock of a study stands at zero; local time, as Optuna's."""

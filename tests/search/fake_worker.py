@@ -11,8 +11,8 @@ from pathlib import Path
 from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
 from tauopt.search.trainable import FOLDER, TrialWorker
-from tauopt.study.trial_plan import read_plan
 from tauopt.tracking.spool import SpoolTracker
+from tauopt.training.trial_plan import read_plan
 
 
 @dataclass(frozen=True)

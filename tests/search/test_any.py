@@ -20,8 +20,8 @@ from tauopt.study.mlflow_notes import table
 from tauopt.study.open_study import goals_of, open_study
 from tauopt.study.search_events import SearchEvent
 from tauopt.study.study_storage import open_storage
-from tauopt.study.trial_plan import read_plan, trial_folder
 from tauopt.study.trial_queue import TrialQueue
+from tauopt.training.trial_plan import read_plan, trial_folder
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order, write_experiment

@@ -9,7 +9,7 @@ from tauopt.errors import Interrupted
 from tauopt.search import trainable
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, INTERRUPTED, REFUSED, STOP
 from tauopt.study.provenance import code_version
-from tauopt.study.trial_plan import WorkerPlan, write_plan
+from tauopt.training.trial_plan import TrialPlan, write_plan
 from tests.search.fake_worker import FakeWorker, Report
 from tests.search.searches import write_experiment
 
@@ -26,11 +26,11 @@ def worker(tmp_path, dataset, monkeypatch):
     file = read_experiment(write_experiment(tmp_path))
     params = {"model.units": 4, "training.learning_rate": 2e-3}
     folder = tmp_path / "out" / "searches" / "toy" / "t000"
-    plan = WorkerPlan(
-        number=0, name="t000", seed=1, dataset=dataset, experiment=file.resolve(params),
-        params=params, tags={},
+    plan = TrialPlan(
+        file.resolve(params), dataset=dataset, folder=folder, name="t000", seed=1,
+        params=params,
     )  # fmt: skip
-    write_plan(folder, plan)
+    write_plan(plan)
 
     def make(code):
         config = {FOLDER: str(folder), AFTER: 0, STOP: str(tmp_path / "stop"), CPUS: 1, GPUS: 0}

@@ -23,7 +23,7 @@ from tauopt.study.reseeded_points import (
     spreads,
 )
 from tauopt.study.study_storage import open_storage
-from tauopt.study.trial_plan import read_plan, trial_folder
+from tauopt.training.trial_plan import read_plan, trial_folder
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order
 from tests.search.without_ray import without_ray

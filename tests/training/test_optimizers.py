@@ -10,7 +10,7 @@ import pytest
 from tauopt.config.settings.experiment import Training
 from tauopt.training import optimizers
 from tauopt.training.optimizers import make_optimizer
-from tauopt.training.trial_protocols import trial_seed
+from tauopt.training.trial_plan import trial_seed
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "sgd"])

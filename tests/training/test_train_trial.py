@@ -20,12 +20,12 @@ from tauopt.models.model_file import load_model
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.stream.batches import batches
 from tauopt.study import leaderboard_rows
-from tauopt.study.trial_plan import trial_folder
 from tauopt.training import train_trial, trial_state
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.network_and_data import TrialData
 from tauopt.training.rungs import Rungs
 from tauopt.training.train_trial import run_trial
+from tauopt.training.trial_plan import trial_folder
 from tests.ntuples_factory import columns, write
 from tests.ntuples_factory import dataset as ntuple_dataset
 from tests.prepared_factory import prepared_dataset

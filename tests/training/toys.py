@@ -11,7 +11,7 @@ from typing import Any
 
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.experiment import Experiment
-from tauopt.training.trial_protocols import TrialPlan
+from tauopt.training.trial_plan import TrialPlan
 from tests.prepared_factory import CLASSES, SIGNAL
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange
 from tauopt.errors import ConfigError, UsageError
 
-GOOD = Path(__file__).parents[1] / "data" / "good_experiment.yaml"
+GOOD = Path(__file__).parents[2] / "data" / "good_experiment.yaml"
 MODEL = """
 model:
   type: my_package.module:MyModel

@@ -7,7 +7,7 @@ import pytest
 from tauopt.config.settings.json_schema import dataset_schema, experiment_schema
 from tauopt.config.source.yaml_source import read_yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data"
 SHIPPED = sorted(ROOT.glob("search_spaces/**/*.yaml"))
 SCHEMAS = {"experiment": experiment_schema, "dataset": dataset_schema}

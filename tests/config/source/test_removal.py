@@ -7,7 +7,7 @@ import pytest
 from tauopt.config.load import read_dataset, read_experiment
 from tauopt.errors import ConfigError
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 def write(folder, text, name="extending.yaml"):

@@ -21,7 +21,7 @@ from tauopt.config.space.any_architecture import TYPE, TYPES, ordinary
 from tauopt.errors import ConfigError, UsageError
 from tauopt.study.suggest import random_point
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 BRANCHES = {
     "rnn": """
       cell: {choice: [lstm, gru]}

@@ -1,15 +1,12 @@
-"""What a trial is told, what it reports, and whom it tells; it knows neither Ray nor MLflow."""
+"""What a trial reports, and who records it; a trial knows neither Ray nor MLflow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from tauopt.config.settings.experiment import Experiment
 from tauopt.config.source.yaml_source import Scalar
 
 
@@ -24,28 +21,6 @@ class Tracker(Protocol):
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         """Record a finished file, to be kept in `folder` of the run."""
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """All that decides what a trial does, and where.
-
-    Attributes:
-        experiment: without ranges.
-        dataset: folder of the prepared dataset.
-        folder: of the trial: checkpoints and results; made if missing.
-        name: for records, such as `t007-rnn`.
-        seed: of weights, dropout and the order of candidates.
-        tags, params: for the tracker.
-    """
-
-    experiment: Experiment
-    dataset: Path
-    folder: Path
-    name: str
-    seed: int
-    tags: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,9 +45,3 @@ class TrialReport:
     best: float
     done: bool
     others: tuple[float, ...] = ()
-
-
-def trial_seed(study_seed: int, number: int) -> int:
-    """Return the seed of trial `number` of a study: independent of other trials' and studies'."""
-    sequence = np.random.SeedSequence(study_seed, spawn_key=(number,))
-    return int(sequence.generate_state(1)[0] >> 1)
