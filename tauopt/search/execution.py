@@ -12,9 +12,8 @@ from ray import tune
 
 from tauopt.cluster.start_ray import ADDRESS
 from tauopt.config.settings.experiment import Resources
-from tauopt.search.scheduler import StopSearch, StudyScheduler
-from tauopt.search.searcher import EndTrial, StudySearcher
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, STOP, TrialWorker
+from tauopt.search.tune_adapters import EndTrial, StopSearch, StudyScheduler, StudySearcher
 from tauopt.study.provenance import code_version
 from tauopt.study.trial_queue import Proposal, TrialQueue
 

@@ -112,6 +112,8 @@ class TrialWorker(tune.Trainable):
             "value": report.value,
             "best": report.best,
             "others": list(report.others),
+            # No mapping: Ray flattens those of results into keys of their own.
+            "intervals": [(name, *ends) for name, ends in report.intervals.items()],
             "candidates_seen": report.candidates_seen,
             "done": report.done,
         }

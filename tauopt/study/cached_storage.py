@@ -22,8 +22,9 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from tauopt.study._optuna_internals import storage_of, study_id_of, trial_id_of
 from tauopt.study.decision_records import RECORD, decided, record
-from tauopt.study.forwarding_storage import ForwardingStorage
+from tauopt.study.storage_views import ForwardingStorage
 from tauopt.study.study_storage import patient
 
 
@@ -34,8 +35,8 @@ class CachedStorage(ForwardingStorage):
     """
 
     def __init__(self, study: optuna.Study) -> None:
-        super().__init__(study._storage)
-        self._study_id = study._study_id
+        super().__init__(storage_of(study))
+        self._study_id = study_id_of(study)
         self._name = study.study_name
         self._directions = list(study.directions)
         self._known: dict[int, FrozenTrial] = {}
@@ -45,7 +46,7 @@ class CachedStorage(ForwardingStorage):
         self._held: list[tuple[str, tuple[Any, ...]]] | None = None
         self._looked = False
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            self._known[trial._trial_id] = trial
+            self._known[trial_id_of(trial)] = trial
         self.study = optuna.load_study(
             study_name=study.study_name, storage=self, sampler=study.sampler, pruner=study.pruner
         )

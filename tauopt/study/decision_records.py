@@ -14,6 +14,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tauopt.study._optuna_internals import storage_of, trial_id_of
+
 RECORD = "tauopt.decision"
 """System attribute of a trial: the last decision on one of its reports."""
 _STEP, _VALUE, _RUNGS, _STOP = "step", "value", "rungs", "stop"
@@ -49,10 +51,10 @@ def complete_decisions(study: optuna.Study) -> list[FrozenTrial]:
         made = trial.system_attrs.get(RECORD)
         if made is None:
             continue
-        _write_parts(study._storage, trial, made)
+        _write_parts(storage_of(study), trial, made)
         if made[_STOP]:
             study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
-            stopped.append(study._storage.get_trial(trial._trial_id))
+            stopped.append(storage_of(study).get_trial(trial_id_of(trial)))
     return stopped
 
 
@@ -60,7 +62,7 @@ def _write_parts(
     storage: optuna.storages.BaseStorage, trial: FrozenTrial, made: Mapping[str, Any]
 ) -> None:
     if made[_STEP] not in trial.intermediate_values:
-        storage.set_trial_intermediate_value(trial._trial_id, made[_STEP], made[_VALUE])
+        storage.set_trial_intermediate_value(trial_id_of(trial), made[_STEP], made[_VALUE])
     for name, value in made[_RUNGS].items():
         if name not in trial.system_attrs:
-            storage.set_trial_system_attr(trial._trial_id, name, value)
+            storage.set_trial_system_attr(trial_id_of(trial), name, value)

@@ -16,7 +16,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import ordinary
 from tauopt.metrics.pareto import fronts
 from tauopt.study.reseeded_points import SeedSpread
-from tauopt.study.trial_queue import DUPLICATE_OF, REASON, values_of
+from tauopt.study.trial_queue import DUPLICATE_OF, INTERVALS, REASON, values_of
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
 from tauopt.training.trial_plan import trial_folder
 
@@ -167,7 +167,7 @@ def _row(
     complete = trial.state is TrialState.COMPLETE
     first = trial.user_attrs.get(DUPLICATE_OF)
     here = trial_folder(folder, trial.number if first is None else first)
-    intervals = _intervals(here) if complete else {}
+    intervals = _intervals(trial, here) if complete else {}
     names = [goal.name for goal in goals]
     value, best_report = best_so_far(trial)
     low, high = intervals.get(names[0], _UNKNOWN)
@@ -192,9 +192,11 @@ def _row(
     )
 
 
-def _intervals(folder: Path) -> dict[str, tuple[float, float]]:
-    """Return the intervals that a trial's result tells, by the objective's name."""
-    try:
+def _intervals(trial: FrozenTrial, folder: Path) -> Mapping[str, Sequence[float]]:
+    """Return the ends of the 68 % intervals of a complete trial, by the objective's name."""
+    if (known := trial.user_attrs.get(INTERVALS)) is not None:
+        return dict(known)
+    try:  # a study of before: its intervals are in the trials' results alone
         result = json.loads((folder / RESULT).read_text())
         triples = {**result["metrics"], **result.get("latencies", {})}
         return {name: (float(low), float(high)) for name, (_, low, high) in triples.items()}

@@ -18,6 +18,7 @@ from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.durable import check_name
 from tauopt.errors import UsageError, nearest
+from tauopt.study._optuna_internals import study_id_of_summary
 from tauopt.study.provenance import Provenance, differences, from_attributes
 from tauopt.study.study_storage import is_shared
 from tauopt.study.suggest import Space, distribution
@@ -53,7 +54,9 @@ def has_study(storage: BaseStorage, name: str) -> bool:
 def latest_study(storage: BaseStorage) -> str | None:
     """Return the name of the study whose trials began last; None if there are no studies."""
     summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
-    dated = [(s.datetime_start or datetime.min, s._study_id, s.study_name) for s in summaries]
+    dated = [
+        (s.datetime_start or datetime.min, study_id_of_summary(s), s.study_name) for s in summaries
+    ]
     return max(dated)[2] if dated else None
 
 

@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.source.yaml_source import Scalar
+from tauopt.study._optuna_internals import storage_of
 from tauopt.study.open_study import has_study, open_study
 from tauopt.study.suggest import key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
@@ -99,12 +100,17 @@ def _in_turns(points: Sequence[Mapping[str, Scalar]]) -> list[Mapping[str, Scala
     return [points[place] for _, place in sorted(turns)]
 
 
+def reseeded_study(study: optuna.Study) -> optuna.Study | None:
+    """Return the study of a search's points on other seeds; None if none was trained again."""
+    storage, name = storage_of(study), name_of(study.study_name)
+    return open_study(storage, name) if has_study(storage, name) else None
+
+
 def spreads_of(study: optuna.Study) -> list[SeedSpread]:
     """Return what came of a search's points on other seeds; nothing if none was tried."""
-    name = name_of(study.study_name)
-    if not has_study(study._storage, name):
+    again = reseeded_study(study)
+    if again is None:
         return []
-    again = open_study(study._storage, name)
     return spreads(study.get_trials(deepcopy=False), again.get_trials(deepcopy=False))
 
 

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tauopt.config.settings.experiment import Search
 from tauopt.config.settings.ranges import is_active
 from tauopt.config.source.yaml_source import Scalar
+from tauopt.study._optuna_internals import trial_id_of
 from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import complete_decisions
 from tauopt.study.samplers import make_sampler
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 DUPLICATE_OF = "duplicate_of"
 REASON = "reason"
 TRACEBACK = "traceback"
+INTERVALS = "tauopt.intervals"
+"""Attribute of a complete trial: ends of the 68 % interval of each objective that has one."""
 VALUES = "tauopt.values"
 """Attribute of a trial of a model of the user's own: real values by path."""
 _DUPLICATES_IN_A_ROW = 10
@@ -91,7 +94,7 @@ class TrialQueue:
         for stopped in complete_decisions(study):
             self._tell_pruned(stopped)
         frozen = study.get_trials(deepcopy=False)
-        self._orphans = {t.number: t._trial_id for t in frozen if t.state is TrialState.RUNNING}
+        self._orphans = {t.number: trial_id_of(t) for t in frozen if t.state is TrialState.RUNNING}
         self._known = _first_of_each(frozen, self._is_whole)
         self._asked = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
         self._asked -= sum(t.state is TrialState.WAITING for t in frozen)
@@ -129,7 +132,7 @@ class TrialQueue:
         return max(self._reports(self._live[number]), default=0)
 
     def _reports(self, trial: Trial) -> Mapping[int, float]:
-        known = patient(lambda: trial.storage.get_trial(trial._trial_id))
+        known = patient(lambda: trial.storage.get_trial(trial_id_of(trial)))
         reports: Mapping[int, float] = known.intermediate_values
         return reports
 
@@ -137,7 +140,7 @@ class TrialQueue:
         """Report as Optuna's `report` does, which refuses several objectives; each step once."""
         if step not in self._reports(trial):
             set_value = trial.storage.set_trial_intermediate_value
-            patient(lambda: set_value(trial._trial_id, step, float(value)))
+            patient(lambda: set_value(trial_id_of(trial), step, float(value)))
 
     def next_trial(self) -> Proposal | None:
         """Return the next trial to train, or None when none is left.
@@ -264,6 +267,8 @@ class TrialQueue:
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
             self._write(trial, step, value)
+        if INTERVALS in first.user_attrs:
+            trial.set_user_attr(INTERVALS, first.user_attrs[INTERVALS])
         self._tell(trial, first.state, first.values if first.state is TrialState.COMPLETE else None)
 
     def _tell(self, trial: Trial, state: TrialState, values: Sequence[float] | None = None) -> None:
@@ -290,13 +295,13 @@ class TrialQueue:
         """
         trial = self._live[number]
         judge = partial(self._falls_behind, trial)
-        stop = patient(lambda: self._mirror.decide(trial._trial_id, step, float(value), judge))
+        stop = patient(lambda: self._mirror.decide(trial_id_of(trial), step, float(value), judge))
         self._tell_report(number, step, value, candidates_seen)
         return stop
 
     def _falls_behind(self, trial: Trial) -> bool:
         """Ask the pruner as Optuna's `should_prune` does, which refuses several objectives."""
-        frozen = trial.storage.get_trial(trial._trial_id)
+        frozen = trial.storage.get_trial(trial_id_of(trial))
         return bool(self._judging.pruner.prune(self._judging, frozen))
 
     def _tell_report(self, number: int, step: int, value: float, candidates_seen: int) -> None:
@@ -313,6 +318,7 @@ class TrialQueue:
         *,
         best: float,
         others: Sequence[float] = (),
+        intervals: Mapping[str, Sequence[float]] | None = None,
         candidates_seen: int = 0,
     ) -> None:
         """End a trial that trained to its end.
@@ -323,6 +329,7 @@ class TrialQueue:
             value: the first objective at its last report.
             best: the first objective at its best.
             others: the other objectives of its best network, in the study's order.
+            intervals: ends of the 68 % interval of each objective that has one, by its name.
             candidates_seen: how far it came.
         """
         if not all(map(math.isfinite, (value, best, *others))):
@@ -331,6 +338,9 @@ class TrialQueue:
             return
         self._write(self._live[number], step, value)
         self._tell_report(number, step, value, candidates_seen)
+        if intervals is not None:
+            ends = {name: list(interval) for name, interval in intervals.items()}
+            self._live[number].set_user_attr(INTERVALS, ends)
         self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
         self._on_event(
@@ -361,7 +371,7 @@ class TrialQueue:
 
     def retry(self, number: int, reason: str) -> None:
         """Take a trial back whose worker died; it is the next to be given out."""
-        self._orphans[number] = self._live.pop(number)._trial_id
+        self._orphans[number] = trial_id_of(self._live.pop(number))
         self._on_event(SearchEvent("retried", number, message=reason))
 
     def gives_up(self) -> bool:

@@ -28,6 +28,7 @@ from tauopt.config.space.any_architecture import TYPE, in_type
 from tauopt.config.space.conditions import value_at
 from tauopt.durable import write_json
 from tauopt.errors import CorruptError, TauoptError
+from tauopt.study._optuna_internals import set_trial_id
 from tauopt.study.suggest import Space, distribution, key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
 
@@ -282,7 +283,7 @@ def frozen(warm: WarmStart, space: Space) -> list[FrozenTrial]:
             },
             intermediate_values=dict(past.reports),
         )
-        trial.number = trial._trial_id = -number
+        set_trial_id(trial, -number)
         found.append(trial)
     return found
 

@@ -24,7 +24,6 @@ from tauopt.models.build_model import build_trainable
 from tauopt.models.hypermodel.compiled_model import CompiledBy
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.tf_dataset import feed
-from tauopt.training.averages import Averages
 from tauopt.training.checkpoints import WeightArrays
 from tauopt.training.learning_rate import LearningRate, has_pace
 from tauopt.training.losses import keras_loss, mean_loss
@@ -32,7 +31,7 @@ from tauopt.training.optimizers import make_optimizer
 from tauopt.training.precision import precision_of, twin
 from tauopt.training.prediction import BATCH_SIZE, Predictor
 from tauopt.training.rungs import Segment
-from tauopt.training.train_step import TrainStepModel
+from tauopt.training.train_step import Averages, TrainStepModel
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,7 @@ def run_trial(
         trial.tell(entry)
         if not trial.state.ended:
             yield trial.report(entry, done=False)
-    others = trial.finish()
-    yield replace(trial.report(trial.state.history[-1], done=True), others=others)
+    yield trial.finish()
 
 
 class _Trial:
@@ -238,12 +237,8 @@ class _Trial:
             done=done,
         )
 
-    def finish(self) -> tuple[float, ...]:
-        """Write the results of the best network, unless they are there, and tell the tracker.
-
-        Returns:
-            the objectives of the best network behind the first.
-        """
+    def finish(self) -> TrialReport:
+        """Write the results of the best network, unless there are any; return the last report."""
         folder = self.plan.folder
         result = trial_results.read_result(folder)
         if result is None:
@@ -262,7 +257,12 @@ class _Trial:
                 folder, self.machine.network, judged, facts=self._facts()
             )
         trial_results.record_results(self.tracker, folder, result, step=self.state.seen)
-        return tuple(trial_results.value_of(result, name) for name, _ in self.objective.goals[1:])
+        names = [goal.name for goal in self.objective.goals]
+        return replace(
+            self.report(self.state.history[-1], done=True),
+            others=tuple(trial_results.value_of(result, name) for name in names[1:]),
+            intervals=trial_results.intervals_of(result, names),
+        )
 
     def _latencies(self) -> dict[str, Estimate]:
         """Measure the latencies that are objectives, on candidates of the validation split."""

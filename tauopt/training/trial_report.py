@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +36,7 @@ class TrialReport:
         best: the largest value so far.
         done: nothing is left to train, and the trial's results are written.
         others: of a trial that is done: the other objectives of its best network, in order.
+        intervals: likewise: ends of the 68 % interval of each objective that has one, by its name.
     """
 
     number: int
@@ -45,3 +46,4 @@ class TrialReport:
     best: float
     done: bool
     others: tuple[float, ...] = ()
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)

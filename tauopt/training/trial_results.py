@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,14 @@ def value_of(result: Mapping[str, Any], objective: str) -> float:
     if objective in result:  # the number of parameters
         return float(result[objective])
     return float((result["metrics"] | result["latencies"])[objective][0])
+
+
+def intervals_of(
+    result: Mapping[str, Any], objectives: Iterable[str]
+) -> dict[str, tuple[float, float]]:
+    """Return the ends of the 68 % intervals of those objectives that have one."""
+    triples = result["metrics"] | result["latencies"]
+    return {name: (triples[name][1], triples[name][2]) for name in objectives if name in triples}
 
 
 def record_results(tracker: Tracker, folder: Path, result: Mapping[str, Any], *, step: int) -> None:

@@ -104,9 +104,8 @@ def _order(
     """Return the order of a search that trains points of another again."""
     from tauopt.config.load import read_experiment
     from tauopt.study.mlflow_notes import dataset_input
-    from tauopt.study.open_study import has_study
     from tauopt.study.provenance import from_attributes
-    from tauopt.study.reseeded_points import name_of
+    from tauopt.study.reseeded_points import name_of, reseeded_study
     from tauopt.study.search_setup import SearchSetup, search_folder
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import origin_of, reports_of
@@ -133,7 +132,7 @@ def _order(
         dataset=dataset.folder.absolute(),
         origin=origin_of(file, dataset),
         reports=reports_of(file, dataset),
-        resume=has_study(study._storage, name),
+        resume=reseeded_study(study) is not None,
         shown=dataset_input(dataset),
         resume_command=command,
         repeats=repeats,

@@ -98,7 +98,7 @@ def test_constants_and_spectra_are_those_of_copied_candidates(ntuples, tmp_path)
 def test_quantiles_are_of_the_same_sample_though_the_order_is_another(
     ntuples, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("tauopt.prepare.constants.Sample", partial(RowSample, most=150))
+    monkeypatch.setattr("tauopt.prepare.constants.RowSample", partial(RowSample, most=150))
     robust = {"scale": "robust", "clip_quantiles": [0.05, 0.95]}
     groups = {"tracks": {"features": {"pt": {"expression": "track_pt", **robust}}}}
     changes = {"candidate": {"pt": robust, "eta": robust}, "groups": groups}

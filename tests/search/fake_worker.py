@@ -24,6 +24,7 @@ class Report:
     done: bool
     others: tuple = ()
     metrics: dict = field(default_factory=dict)
+    intervals: dict = field(default_factory=dict)
 
 
 class FakeWorker(TrialWorker):
@@ -67,7 +68,12 @@ class FakeWorker(TrialWorker):
             write_json(state, history)
             if number < self.reports:
                 yield self._report(number, history)
-        yield replace(self._report(self.reports, history), others=_others(plan, trouble))
+        interval = (max(history) - 0.01, max(history) + 0.02)
+        yield replace(
+            self._report(self.reports, history),
+            others=_others(plan, trouble),
+            intervals={plan.experiment.objective.first: interval},
+        )
 
     def _report(self, number, history):
         value, best = history[number - 1], max(history[:number])

@@ -87,6 +87,8 @@ def test_a_search_trains_the_trials_asked_for(eventful):
     first = study_of(folder).trials[0]
     assert first.params["model.units"] == 16
     assert list(first.intermediate_values) == [1, 2, 3]
+    low, high = first.user_attrs["tauopt.intervals"]["auc"]
+    assert low < first.values[0] < high
     kinds = [e.kind for e in events if e.number == 2]
     assert kinds == ["started", "report", "report", "report", "complete"]
     assert not (folder / "out/searches/toy/.ray").exists()

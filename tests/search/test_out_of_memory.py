@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tauopt.search import out_of_memory, scheduler
+from tauopt.search import out_of_memory, tune_adapters
 from tauopt.search.out_of_memory import out_of_memory_kills
-from tauopt.search.scheduler import StudyScheduler
+from tauopt.search.tune_adapters import StudyScheduler
 from tests.search.test_trainable import dataset, worker  # noqa: F401
 
 
@@ -67,7 +67,7 @@ def test_where_nothing_is_counted_nothing_was_killed(tmp_path, text):
 def test_a_dead_worker_s_words_decide_nothing_and_the_counter_is_told_once(tmp_path, monkeypatch):
     """Its log may hold anything, also of another's memory; it is tried again as it was."""
     kills, said = [7], []
-    monkeypatch.setattr(scheduler, "out_of_memory_kills", lambda: kills[0])
+    monkeypatch.setattr(tune_adapters, "out_of_memory_kills", lambda: kills[0])
     searcher = SimpleNamespace(died=lambda trial_id, reason: said.append(reason), error=None)
     told = StudyScheduler(searcher)
     (tmp_path / "error.txt").write_text("Failure # 1\nRaised OutOfMemory: it ran out of memory\n")

@@ -15,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from tauopt.report import write_report
 from tauopt.search import execution, ray_resources, trainable
-from tauopt.search.searcher import FINISHED
+from tauopt.search.tune_adapters import FINISHED
 from tests.search.fake_worker import FakeWorker
 
 

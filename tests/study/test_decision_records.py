@@ -8,8 +8,8 @@ from optuna.trial import TrialState
 
 from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import RECORD
-from tauopt.study.forwarding_storage import ForwardingStorage
 from tauopt.study.pruners import make_pruner
+from tauopt.study.storage_views import ForwardingStorage
 from tauopt.study.trial_queue import TrialQueue
 from tests.search.test_several_objectives import (
     PRUNERS,

@@ -7,8 +7,7 @@ from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 
 from tauopt.study.cached_storage import CachedStorage
-from tauopt.study.forwarding_storage import ForwardingStorage
-from tauopt.study.storage_views import StorageView, for_samplers
+from tauopt.study.storage_views import ForwardingStorage, StorageView, for_samplers
 
 BOTH = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 

@@ -5,8 +5,10 @@ import pytest
 from optuna.trial import TrialState
 
 from tauopt.config.settings.experiment import Pruner, Sampler, Search
+from tauopt.config.settings.objective import Goal
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange
 from tauopt.errors import ServiceError
+from tauopt.study.leaderboard_rows import rows
 from tauopt.study.pruners import make_pruner
 from tauopt.study.study_storage import patient
 from tauopt.study.trial_queue import TrialQueue
@@ -86,6 +88,23 @@ def test_asha_stops_what_falls_behind_and_keeps_its_rungs_over_a_resume(tmp_path
     resumed.prune(number)
     assert resumed.study.trials[number].state is TrialState.PRUNED
     assert resumed.study.trials[number].value == 0.1
+
+
+def test_the_leaderboard_has_its_intervals_from_the_study_alone(tmp_path):
+    """Also of a duplicate, and where there are no folders of trials."""
+    space = {"units": IntRange(8, 9)}
+    trials = TrialQueue(make_study(tmp_path), settings(2), space=space)
+    first = trials.next_trial().number
+    trials.complete(first, 1, 0.5, best=0.6, intervals={"auc": (0.55, 0.7)})
+    second = trials.next_trial().number
+    trials.complete(second, 1, 0.4, best=0.4)
+    trials.settle()
+    board = rows(make_study(tmp_path).trials, tmp_path / "gone", goals=[Goal("auc", "maximize")])
+    shown = {row.number: (row.value, row.low, row.high) for row in board}
+    assert shown[first] == (0.6, 0.55, 0.7)
+    assert shown[second] == (0.4, None, None)
+    repeats = [row for row in board if row.duplicate_of == first]
+    assert all((row.low, row.high) == (0.55, 0.7) for row in repeats)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -379,11 +379,11 @@ def test_names_are_made_fit_for_mlflow(client, parent, name, cleaned):
 _DRIVER = """
 import sys, time, pathlib
 from tauopt.tracking.client import connect
-from tauopt.tracking.replay import Child
+from tauopt.tracking.replay import ChildRun
 from tauopt.tracking.shipper import Shipper
 output, trial, parent, uid = sys.argv[1:]
 shipper = Shipper(connect(None, output=pathlib.Path(output)), poll_s=0.01)
-shipper.watch(uid, pathlib.Path(trial), Child(parent=parent, name="t000", uid=uid))
+shipper.watch(uid, pathlib.Path(trial), ChildRun(parent=parent, name="t000", uid=uid))
 print("watching", flush=True)
 time.sleep(60)
 """

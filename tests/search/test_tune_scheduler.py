@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from tauopt.search.scheduler import StudyScheduler
 from tauopt.search.trainable import INTERRUPTED
-from tests.search.test_searcher import make_searcher
+from tauopt.search.tune_adapters import StudyScheduler
+from tests.search.test_tune_searcher import make_searcher
 from tests.study.test_trial_queue import make_study
 
 

@@ -1,4 +1,4 @@
-from tauopt.search.searcher import FINISHED, RETRIES, StudySearcher
+from tauopt.search.tune_adapters import FINISHED, RETRIES, StudySearcher
 from tauopt.study.trial_queue import TrialQueue
 from tests.study.test_trial_queue import SPACE, make_study, settings
 
@@ -37,7 +37,14 @@ def test_deaths_with_new_reports_between_them_cost_no_trial():
         searcher.trials.report(0, n + 1, 0.5)
         assert searcher.died(f"ray-{n}", "its node went")
     searcher.suggest("last")
-    last = {"number": 99, "value": 0.5, "best": 0.5, "others": (), "candidates_seen": 1}
+    last = {
+        "number": 99,
+        "value": 0.5,
+        "best": 0.5,
+        "others": (),
+        "intervals": (),
+        "candidates_seen": 1,
+    }
     searcher.on_trial_complete("last", last)
     (trial,) = study.trials
     assert trial.state.name == "COMPLETE"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tauopt.training.averages import Averages
+from tauopt.training.train_step import Averages
 
 
 def slow_average(weights, momentum):
