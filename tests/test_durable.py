@@ -82,15 +82,15 @@ HOLD = (
 
 def test_a_held_lock_names_its_holder_and_a_dead_holders_lock_is_free(tmp_path):
     path = tmp_path / "lock"
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE)
-    holder.stdout.readline()
-    with (
-        pytest.raises(LockedError, match=f"the search is held by process {holder.pid}"),
-        durable.locked(path, what="the search"),
-    ):
-        pass
-    holder.kill()
-    holder.wait()
+    command = [sys.executable, "-c", HOLD, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        with (
+            pytest.raises(LockedError, match=f"the search is held by process {holder.pid}"),
+            durable.locked(path, what="the search"),
+        ):
+            pass
+        holder.kill()
     with durable.locked(path, what="the search"):
         assert f"process {os.getpid()}" in path.read_text()
 

@@ -126,7 +126,8 @@ class Predictions:
             CorruptError: the file is missing, cut short or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # numpy leaves a file open that it opened itself and that is no archive.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return cls(
                 arrays["probabilities"],

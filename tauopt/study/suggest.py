@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from optuna.distributions import (
@@ -40,7 +40,7 @@ class SuggestingTrial(Protocol):
     ) -> float:
         """Suggest a number."""
 
-    def suggest_categorical(self, name: str, choices: tuple[Scalar, ...]) -> Scalar:
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Any:
         """Suggest one of some values."""
 
 
@@ -48,8 +48,9 @@ def distribution(range_: Range) -> BaseDistribution:
     """Return the Optuna distribution that a range stands for."""
     if isinstance(range_, ChoiceRange):
         return CategoricalDistribution(range_.values)
-    kind = IntDistribution if isinstance(range_, IntRange) else FloatDistribution
-    return kind(range_.low, range_.high, log=range_.log, step=range_.step)
+    if isinstance(range_, IntRange):
+        return IntDistribution(range_.low, range_.high, log=range_.log, step=range_.step)
+    return FloatDistribution(range_.low, range_.high, log=range_.log, step=range_.step)
 
 
 def suggest(trial: SuggestingTrial, space: Space) -> dict[str, Scalar]:
@@ -67,7 +68,8 @@ def suggest(trial: SuggestingTrial, space: Space) -> dict[str, Scalar]:
 def suggest_one(trial: SuggestingTrial, path: str, range_: Range) -> Scalar:
     """Ask `trial` for a value of one range."""
     if isinstance(range_, ChoiceRange):
-        return trial.suggest_categorical(path, range_.values)
+        choice: Scalar = trial.suggest_categorical(path, range_.values)
+        return choice
     if isinstance(range_, IntRange):
         return trial.suggest_int(path, range_.low, range_.high, step=range_.step, log=range_.log)
     return trial.suggest_float(path, range_.low, range_.high, step=range_.step, log=range_.log)
@@ -150,9 +152,9 @@ class DrawnTrial:
         """Draw a number."""
         return float(self._keep(name, FloatRange(low, high, log, step)))
 
-    def suggest_categorical(self, name: str, choices: tuple[Scalar, ...]) -> Scalar:
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
         """Draw one of some values."""
-        return self._keep(name, ChoiceRange(choices))
+        return self._keep(name, ChoiceRange(tuple(choices)))
 
     def _keep(self, name: str, range_: Range) -> Scalar:
         self.values[name] = _draw(range_, self._rng)

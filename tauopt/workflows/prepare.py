@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import glob
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.parallel_readers import readers
 from tauopt.workflows.paths import cache_folder, make_folder
 
 if TYPE_CHECKING:
+    from tauopt.cluster.ray_tasks import MapOnRay
     from tauopt.config.settings.dataset import Dataset
     from tauopt.dataset.prepared_dataset import PreparedDataset
+    from tauopt.prepare.collect_extracts import Parallel
     from tauopt.prepare.count_candidates import Survey
 
 
@@ -29,7 +34,7 @@ def prepare(
         dataset: a dataset file, an experiment file (its `data`), or settings with absolute globs.
         cache: folder of prepared datasets and simulated samples [default: the user's cache].
         progress: who is told.
-        workers: processes that read the files [default: see `tauopt.workflows.parallel_readers`].
+        workers: processes that read the files [default: see `readers`].
     Returns:
         the prepared dataset, its files present and of the right size.
     Raises:
@@ -186,3 +191,35 @@ def _with_sample(settings: Dataset, *, cache: Path, progress: Progress) -> Datas
 
     folder = simulated_folder(settings, cache=cache)
     return with_folder(settings, simulate(settings.simulate, folder=folder, progress=progress))
+
+
+PAYS_FROM = 2 * 10**9
+"""Bytes of files from which Ray is started by itself. It takes 10 s until its workers read, in
+which one process reads about 0.8 GB."""
+
+
+def readers(workers: int | None = None) -> Parallel:
+    """Return who reads the files.
+
+    Args:
+        workers: processes that read; 1 is this one. By default Ray's, as many as there are CPUs,
+            where `RAY_ADDRESS` names a cluster or the files are large, and else this one.
+    """
+    return partial(_choose, workers)
+
+
+def _choose(workers: int | None, sizes: Sequence[int]) -> AbstractContextManager[MapOnRay | None]:
+    if not is_worth_it(workers, sizes):
+        return nullcontext()
+    from tauopt.cluster import ray_tasks
+
+    return ray_tasks.workers(workers)
+
+
+def is_worth_it(workers: int | None, sizes: Sequence[int]) -> bool:
+    """Say whether Ray reads files of some sizes, in bytes."""
+    if len(sizes) < 2 or workers == 1:
+        return False
+    cluster = bool(os.environ.get("RAY_ADDRESS"))
+    large = sum(sizes) >= PAYS_FROM and len(os.sched_getaffinity(0)) > 1
+    return workers is not None or cluster or large

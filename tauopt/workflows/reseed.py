@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tauopt.errors import DataError, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.hypermodel_check import check_in_driver
+from tauopt.study.hypermodel_check import check_in_driver
 from tauopt.workflows.paths import output_folder
 from tauopt.workflows.prepare import prepare
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tauopt.dataset.experiment_check import check_fits
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.dataset_check import check_fits
-from tauopt.workflows.hypermodel_check import check_in_driver, is_own, source_of
+from tauopt.study.hypermodel_check import check_in_driver, is_own, source_of
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 from tauopt.workflows.warm_start import taken_over

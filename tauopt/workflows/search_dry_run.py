@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.hypermodel_check import hyperparameters, own_space, settled, without_constants
+from tauopt.study.hypermodel_check import hyperparameters, own_space, settled, without_constants
 from tauopt.workflows.paths import output_folder
 from tauopt.workflows.prepare import known_digest, survey
 

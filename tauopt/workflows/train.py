@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
+from tauopt.dataset.experiment_check import check_fits
 from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.dataset_check import check_fits
-from tauopt.workflows.hypermodel_check import is_own, settled
+from tauopt.study.hypermodel_check import is_own, settled
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 

@@ -88,14 +88,14 @@ def test_sigterm_ends_with_143(tmp_path):
         "app.build_app = lambda: only\n"
         "app.main()\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    process.stdout.readline()
-    started = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 143
-    assert time.monotonic() - started < 20
+    ) as process:
+        process.stdout.readline()
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+        assert time.monotonic() - started < 20
 
 
 def test_the_list_of_verbs_is_what_the_readme_says():

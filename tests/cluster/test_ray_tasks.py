@@ -13,7 +13,7 @@ import ray
 from tauopt.cluster.ray_tasks import ONE_THREAD, run_tasks, workers
 from tauopt.errors import DataError, ServiceError
 from tauopt.prepare.prepare_dataset import prepare
-from tauopt.workflows.parallel_readers import readers
+from tauopt.workflows.prepare import readers
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_extracts import content
 
@@ -102,7 +102,7 @@ import sys
 from pathlib import Path
 from tauopt.cluster._internals import loopback_only
 from tauopt.prepare.prepare_dataset import prepare
-from tauopt.workflows.parallel_readers import readers
+from tauopt.workflows.prepare import readers
 from tests.ntuples_factory import dataset
 
 with loopback_only():  # there is the test's Ray

@@ -84,7 +84,7 @@ def test_figures_come_as_png_and_pdf_with_their_points_and_tables(found):
         assert {f"{figure}.png", f"{figure}.pdf", f"{figure}.json"} <= names
     assert {"table.csv", "table.md", "evaluation.json"} <= names
     assert all(path.parent == found.folder and path.stat().st_size for path in found.files)
-    lines = list(csv.DictReader((found.folder / "table.csv").open()))
+    lines = list(csv.DictReader((found.folder / "table.csv").read_text().splitlines()))
     assert [line["metric"] for line in lines] == [row.metric for row in found.rows]
     assert json.loads((found.folder / "evaluation.json").read_text()) == found.as_json()
 

@@ -266,6 +266,7 @@ ARCHIVES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("make", ARCHIVES, ids=lambda make: make.__name__)
 def test_an_archive_that_keras_would_not_write_is_refused(good, tmp_path, canary, make):
     refused(make(good), tmp_path, canary, ARCHIVES[make])

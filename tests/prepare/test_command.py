@@ -13,7 +13,7 @@ from tauopt.config.settings.dataset import Simulation
 from tauopt.errors import ConfigError, DataError, Interrupted
 from tauopt.ntuples.input_globs import expand
 from tauopt.workflows import prepare as workflow
-from tauopt.workflows.parallel_readers import is_worth_it
+from tauopt.workflows.prepare import is_worth_it
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
 
 

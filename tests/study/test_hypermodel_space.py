@@ -16,6 +16,7 @@ from tauopt.config.settings.objective import Goal
 from tauopt.errors import ConfigError
 from tauopt.search import ray_resources
 from tauopt.search.driver import run_search
+from tauopt.study.hypermodel_check import settled, without_constants
 from tauopt.study.hypermodel_space import HyperModelSpace
 from tauopt.study.leaderboard_rows import rows
 from tauopt.study.provenance import Provenance, differences
@@ -23,7 +24,6 @@ from tauopt.study.search_setup import SearchSetup
 from tauopt.study.trial_queue import DUPLICATE_OF, TrialQueue, values_of
 from tauopt.study.warm_trials import frozen, warm_start
 from tauopt.tracking.client import connect
-from tauopt.workflows.hypermodel_check import settled, without_constants
 from tests.hypermodels.experiments import read_own
 from tests.prepared_factory import prepared_dataset
 from tests.search.without_ray import without_ray

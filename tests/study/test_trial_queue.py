@@ -145,6 +145,7 @@ def test_identical_suggestions_are_not_trained_twice_and_an_exhausted_space_ends
     assert all(t.state is TrialState.COMPLETE for t in study.trials)
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_sampler_that_repeats_itself_still_gives_the_trials_asked_for(monkeypatch):
     space = {"x": ChoiceRange(tuple(i / 100 for i in range(100)))}
 

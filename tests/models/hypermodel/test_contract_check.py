@@ -3,7 +3,7 @@
 import pytest
 
 from tauopt.errors import ConfigError, is_users_own
-from tauopt.workflows.hypermodel_check import settled
+from tauopt.study.hypermodel_check import settled
 from tests.hypermodels import bad
 from tests.hypermodels.experiments import read_own
 

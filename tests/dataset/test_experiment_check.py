@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from tauopt.config.load import read_experiment
+from tauopt.dataset.experiment_check import check_fits
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import ConfigError
-from tauopt.workflows.dataset_check import check_fits
 from tauopt.workflows.search import search
 from tauopt.workflows.train import train
 from tests import ntuples_factory

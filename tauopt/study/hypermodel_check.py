@@ -1,4 +1,4 @@
-"""Models of the user's own in the workflows: checked before anything begins."""
+"""Models of the user's own, checked before a search or a training begins."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from tauopt.cli import prepare as command
 from tauopt.config.settings.inputs import FittedFeature, Transform
 from tauopt.prepare.constants import seen_by_networks
-from tauopt.workflows.draw_dataset import draw
 from tauopt.workflows.prepare import prepare
+from tauopt.workflows.record_dataset import draw
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
 from tests.undrawn import unrendered
 
