@@ -201,7 +201,6 @@ class BranchReader:
         return np.concatenate([part.view(dtype) for part in parts], dtype=dtype.newbyteorder("="))
 
 
-
 def _uncompressed(stored: bytes, key: int, size: int) -> NDArray[np.uint8]:
     import uproot
 

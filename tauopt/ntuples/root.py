@@ -142,8 +142,8 @@ class TreeReader:
                 entries_read = len(arrays.get(name, ()))
                 if entries_read != count:
                     raise BadFileError(
-                        f"{self.path}: branch {name!r} gave {entries_read} entries from {first} on, "
-                        f"expected {count}"
+                        f"{self.path}: branch {name!r} gave {entries_read} entries from {first} "
+                        f"on, expected {count}"
                     )
             yield {
                 name: from_array(values, name=f"{self.path}: branch {name!r}")

@@ -9,8 +9,8 @@ import pytest
 import uproot
 
 from tauopt.ntuples.baskets import BranchReader, _without_headers, baskets_of, stores_offsets
-from tauopt.ntuples.root_files import is_jagged, open_tree
 from tauopt.ntuples.root import TreeReader
+from tauopt.ntuples.root_files import is_jagged, open_tree
 from tauopt.physics.jagged import Jagged, to_awkward
 
 TYPES = (

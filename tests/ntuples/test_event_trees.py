@@ -187,7 +187,10 @@ def test_all_wrong_names_are_told_at_once_with_the_nearest_ones(written):
         ({"collection": "Jet_", "index": "Jet_flavour"}, "'Jet_flavour' has other numbers"),
         ({"collection": "Gen_", "links": ["Tau_truthLinks"]}, "no branch 'Tau_truthLinks'"),
         ({"collection": "Gen_", "links": ["Tau_pt"]}, "expected lists of ElementLinks"),
-        ({"collection": "Gen_", "links": ["Tau_truthLink"]}, "does not tell .*'Gen_'.*`keys`"),
+        (
+            {"collection": "Gen_", "links": ["Tau_truthLink"]},
+            "no m_persKey .*'Gen_'.*`keys`",
+        ),
     ],
 )
 def test_a_layout_that_does_not_fit_the_file_is_refused(written, objects, message):

@@ -259,7 +259,7 @@ def test_a_link_within_a_file_is_another_name(tmp_path):
 def test_one_piece_of_a_family_is_refused_with_the_remedy(tmp_path):
     with h5py.File(tmp_path / "a_%d.h5", "w", driver="family", memb_size=2**20) as file:
         file["jets/pt"] = np.zeros(3)
-    with pytest.raises(DataError, match=r"a_0\.h5: is one piece .*h5repart"):
+    with pytest.raises(DataError, match=r"a_0\.h5: is one piece of an HDF5 family .*h5repart"):
         Hdf5(tmp_path / "a_0.h5").inspect(["pt"])
 
 

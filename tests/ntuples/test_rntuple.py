@@ -80,7 +80,7 @@ def test_a_damaged_list_of_pages_is_noticed_before_it_asks_for_memory(tmp_path):
         changed = bytearray(raw)
         changed[place] ^= 0x40
         path.write_bytes(changed)
-        with pytest.raises(BadFileError, match=r"a\.root: .* list of its pages .* checksum"):
+        with pytest.raises(BadFileError, match=r"a\.root: .* list of its pages .* wrong checksum"):
             RootTree(path, "candidates").inspect(["pt"])
 
 
