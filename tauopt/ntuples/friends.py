@@ -66,8 +66,8 @@ class Joined:
         """Open the needed trees for random access; see `Seekable`."""
         info, homes = self._locate(branches)
         readers = [
-            (source.open(list(dict.fromkeys(wanted.values()))), wanted)
-            for source, wanted in self._by_tree(homes)
+            (source.open(list(dict.fromkeys(inner_names.values()))), inner_names)
+            for source, inner_names in self._by_tree(homes)
         ]
         return JoinedReader(info.entries, tuple(readers))
 
@@ -76,9 +76,9 @@ class Joined:
     ) -> Iterator[tuple[Seekable, dict[str, str]]]:
         """Yield the needed trees, each with requested name -> name in the tree."""
         for number, source in enumerate((self.main, *(friend for _, friend in self.friends))):
-            wanted = {name: inner for name, (home, inner) in homes.items() if home == number}
-            if wanted:
-                yield source, wanted
+            inner_names = {name: inner for name, (home, inner) in homes.items() if home == number}
+            if inner_names:
+                yield source, inner_names
 
     def _locate(self, branches: Sequence[str]) -> tuple[TableInfo, dict[str, tuple[int, str]]]:
         """Inspect, and return by branch its tree's number (0 is the main tree) and name there."""
@@ -117,9 +117,9 @@ class JoinedReader:
     def read(self, start: int, stop: int) -> Columns:
         """Read the entries [start, stop); see `Reader`."""
         joined: Columns = {}
-        for reader, wanted in self.readers:
+        for reader, inner_names in self.readers:
             columns = reader.read(start, stop)
-            joined |= {name: columns[inner] for name, inner in wanted.items()}
+            joined |= {name: columns[inner] for name, inner in inner_names.items()}
         return joined
 
 
@@ -129,7 +129,7 @@ def _names(source: Source) -> dict[str, Column]:
     return {column.short: column for column in columns.values() if column.short} | columns
 
 
-def _renamed(source: Source, wanted: Mapping[str, str], *, step: int) -> Iterator[Columns]:
+def _renamed(source: Source, inner_names: Mapping[str, str], *, step: int) -> Iterator[Columns]:
     """Read a tree and rename its columns to the requested names."""
-    for columns in source.iterate(list(dict.fromkeys(wanted.values())), step=step):
-        yield {name: columns[inner] for name, inner in wanted.items()}
+    for columns in source.iterate(list(dict.fromkeys(inner_names.values())), step=step):
+        yield {name: columns[inner] for name, inner in inner_names.items()}

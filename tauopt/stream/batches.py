@@ -105,8 +105,8 @@ def batches(
         spec: features, groups and lengths of the inputs.
         label_map: (class) int16, dataset class -> task class, or -1 to leave it out.
         batch_size: candidates a batch; the last batch is shorter if `stop` is within it.
-        next_size: batch size behind `stop`; 0 means `batch_size`. The order of an epoch is that for
-            the batch size at its beginning.
+        next_size: batch size behind `stop`; 0 means `batch_size`. The order of an epoch depends on
+            the size of the batches that begin in it.
         seed: of the trial; not negative.
         epoch: number of the first epoch, from 0; each epoch has another order.
         shuffle: False keeps the stored order.
@@ -140,7 +140,8 @@ def batches(
         arrays = _open(chunk, spec, label_map)
         rows = np.flatnonzero(arrays.labels >= 0)
         if shuffle:
-            # an epoch that begins behind the last batch's beginning is ordered for the next size
+            # the batches that begin in the last epoch have the next size if it begins in the last
+            # batch of this call
             begins_here = part.epoch * total <= last_batch_begin
             origin, size = (start, batch_size) if begins_here else (stop, next_size or batch_size)
             rows = shuffle_rows(
