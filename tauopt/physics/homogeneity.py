@@ -104,7 +104,8 @@ def weighted_kolmogorov_smirnov(
     sum_i w_i^2 (1[x_i <= x] - F(x))^2 / sum_i w_i^2 = V (1 - 2 F) + F^2, with
     V(x) = sum_{x_i <= x} w_i^2 / sum w^2. Its largest value (1/4 if weights do not depend on x)
     determines the tail of a Gaussian process's maximum (Borell; Tsirelson, Ibragimov and Sudakov),
-    so the distance is scaled by it.
+    so the distance is scaled by it. The weights of the whole sample enter, not the part's: a part
+    that lacks the few largest weights would seem too precise.
 
     Args:
         sums: (part, bin) sums of weights.
@@ -116,8 +117,7 @@ def weighted_kolmogorov_smirnov(
         part's sum of weights is not positive.
     """
     total = sizes.sum()
-    # effective number of squared weights, of the whole sample: a part that lacks the few largest
-    # weights would seem precise by its own
+    # effective number of candidates that make up the sum of squared weights
     effective = squares.sum() ** 2 / fourth if fourth > 0 else 0.0
     enough = sizes * (total - sizes) / total**2 * effective >= FEWEST_WEIGHTS
     return _compare(sums, squares, sizes, enough)
