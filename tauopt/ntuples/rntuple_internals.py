@@ -9,8 +9,8 @@ from typing import Any
 def find_children(ntuple: Any) -> None:
     """Fill uproot's cache of the fields inside of each field, in one pass.
 
-    uproot searches all fields for the children of each: ten seconds for the 1300 of a NanoAOD. It
-    does so if a version of it has no such cache; then nothing is done here.
+    uproot itself searches all fields for the children of each: ten seconds for the 1300 of a
+    NanoAOD. If a version of uproot has no such cache, nothing is done and it searches.
     """
     records, fields = ntuple.field_records, ntuple.all_fields
     if not all(hasattr(owner, "_fields") for owner in (ntuple, *fields[:1])):
