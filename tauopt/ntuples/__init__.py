@@ -1,20 +1,28 @@
-"""Input files -> flat arrays, whatever their format and layout; all behind one interface.
+"""Input files of any format and layout -> flat arrays, all through one interface.
 
 ::
 
-    source          what every kind of file can do
-    formats         which kind reads a file
-    files, digests  globs, and what tells that a file has changed
-    remote          files on servers, copied into the cache
-    root            TTrees and RNTuples of candidates, by
-      root_files      uproot, opened and looked into
-      tree_reader     an open tree, read by ranges of entries
-      baskets         the numbers of TTrees without uproot, and basket_headers
-      rntuple         what differs in RNTuples, and rntuple_internals
-    friends         several trees, joined entry by entry
-    events          trees of events, by
-      event_branches, event_columns, nested, associate, xaod
-    hdf5            by hdf5_parts and hdf5_pandas
-    arrow           Parquet and Feather, by arrow_types
-    write           flat ntuples for other tools
+    source           the interface: what every kind of input file can do
+    file_formats     choose the source that reads a file
+    input_globs      path patterns -> files
+    input_digests    SHA-256 of files, remembered until a file changes
+    remote           files on servers, copied into the cache
+    root             TTrees and RNTuples of candidates, by
+      root_files       opening and inspecting ROOT files with uproot
+      baskets          the numbers of TTree baskets, decoded without uproot
+      basket_headers   the keys of TTree baskets
+      rntuple          what differs in RNTuples, and rntuple_internals
+    friends          several trees, joined entry by entry
+    event_trees      trees with one event an entry, by
+      event_branches   the branches that a candidate's variables need
+      event_columns    branches of events -> columns of candidates
+      nested_columns   lists of lists as flat content and offsets
+      associate        objects of a candidate: by index, ElementLink, cone or distance
+      xaod             keys of xAOD ElementLinks
+    hdf5             HDF5 files, by
+      hdf5_parts       compound datasets and groups of plain ones
+      hdf5_pandas      tables that pandas wrote
+    arrow            Parquet and Feather
+    friend           a ROOT friend tree of scores, and friend_formats for HDF5 and Parquet
+    write_ntuples    flat ntuples for other tools
 """

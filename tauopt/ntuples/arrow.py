@@ -1,4 +1,8 @@
-"""Parquet and Feather files, as awkward and pandas write them, -> flat arrays."""
+"""Read Parquet and Feather files, as awkward and pandas write them, into flat arrays.
+
+A branch is a column of numbers or of lists of numbers. Every field of a record is a branch:
+`tracks`, a list of records of `pt` and `d0`, gives `tracks.pt` and `tracks.d0`.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,112 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tauopt.ntuples.arrow_types import Leaf, leaves, values
+import numpy as np
+
+from tauopt.errors import DataError
 from tauopt.ntuples.source import STEP, TREE, BadFileError, Column, TableInfo, check, reading
-from tauopt.physics.jagged import Array, Jagged
+from tauopt.physics.jagged import Array, Jagged, from_array
 
 _BUFFER_BYTES = 2**20
-"""Parquet is read through buffers of this size: a row group may be as large as its file."""
+"""Size of the buffer for reading Parquet: a row group may be as large as its file."""
+
+
+class _Leaf(NamedTuple):
+    """A branch in the schema."""
+
+    path: tuple[str, ...]
+    """Column, and the names of the fields below it."""
+    type: str
+    jagged: bool | None
+    """See `Column.jagged`."""
+
+
+def _schema_leaves(schema: Any) -> dict[str, _Leaf]:
+    """Return all branches of a schema by their dotted names."""
+    return {
+        ".".join(leaf.path): leaf
+        for field in schema
+        for leaf in _leaves((field.name,), field.type, False)
+    }
+
+
+def _leaves(path: tuple[str, ...], kind: Any, jagged: bool) -> Iterator[_Leaf]:
+    import pyarrow.types as is_a
+
+    kind = getattr(kind, "storage_type", kind)  # awkward wraps types when it writes Feather
+    if is_a.is_struct(kind):
+        for field in kind:
+            yield from _leaves((*path, field.name), field.type, jagged)
+    elif not jagged and _is_list(kind):
+        yield from _leaves(path, kind.value_type, True)
+    else:
+        number = is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_boolean(kind)
+        yield _Leaf(path, f"list of {kind}" if jagged else str(kind), jagged if number else None)
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as is_a
+
+    return bool(is_a.is_list(kind) or is_a.is_large_list(kind) or is_a.is_fixed_size_list(kind))
+
+
+def _values(table: Any, leaf: _Leaf, *, where: str) -> Array | Jagged:
+    """Return the numbers of a branch of a pyarrow Table; `where` is for messages.
+
+    A missing float becomes NaN, to which the dataset's policy for missing values applies.
+
+    Raises:
+        DataError: an integer, list or record is missing.
+    """
+    import pyarrow
+
+    chunks = table.column(leaf.path[0]).chunks
+    array = pyarrow.concat_arrays(chunks) if len(chunks) != 1 else chunks[0]
+    counts = None
+    fields = list(leaf.path[1:])
+    while True:
+        array = getattr(array, "storage", array)
+        if _is_list(array.type):
+            _refuse_missing(array, where)
+            counts = array.value_lengths().to_numpy(zero_copy_only=False)
+            array = array.flatten()
+        elif fields:
+            _refuse_missing(array, where)
+            array = array.field(fields.pop(0))
+        else:
+            break
+    content = _numbers(array, where)
+    if counts is None:
+        return from_array(content, name=where)
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return Jagged(content, offsets)
+
+
+def _numbers(array: Any, where: str) -> Array:
+    import pyarrow.types as is_a
+
+    if not is_a.is_floating(array.type):
+        _refuse_missing(array, where)
+    numbers = np.asarray(array.to_numpy(zero_copy_only=False))
+    return numbers.astype(np.float32) if numbers.dtype == np.float16 else numbers
+
+
+def _refuse_missing(array: Any, where: str) -> None:
+    if array.null_count:
+        raise DataError(
+            f"{where}holds {array.null_count} missing values where only floats may be missing"
+        )
 
 
 class _Table(NamedTuple):
     """An open file."""
 
-    leaves: dict[str, Leaf]
-    """Branch -> where it stands."""
+    leaves: dict[str, _Leaf]
+    """By branch."""
     entries: int
     batches: Callable[[Sequence[str], int], Iterable[Any]]
-    """Columns of the schema, and rows wanted at a time -> record batches of about that size."""
+    """(columns of the schema, rows a batch) -> record batches of about that size."""
 
     def columns(self) -> dict[str, Column]:
         return {
@@ -34,15 +128,15 @@ class _Table(NamedTuple):
 
 @dataclass(frozen=True)
 class _ArrowSource(abc.ABC):
-    """What both formats have in common: all but how a file is opened."""
+    """A source of either format; the subclasses only open the file."""
 
     path: Path
     tree: str = TREE
-    """Not looked at: a file is one table."""
+    """Ignored: a file is one table."""
 
     @abc.abstractmethod
     def _open(self) -> contextlib.AbstractContextManager[_Table]:
-        """Open the file for the length of a block."""
+        """Open the file for the length of the block."""
 
     def columns(self) -> dict[str, Column]:
         """List all branches; see `Source`."""
@@ -50,7 +144,7 @@ class _ArrowSource(abc.ABC):
             return table.columns()
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
-        """Look at the header; see `Source`."""
+        """Read the header; see `Source`."""
         with self._open() as table:
             return check(table.columns(), branches, entries=table.entries, where=str(self.path))
 
@@ -60,42 +154,42 @@ class _ArrowSource(abc.ABC):
         """Read branches; see `Source`."""
         with self._open() as table:
             check(table.columns(), branches, entries=table.entries, where=str(self.path))
-            wanted = {name: table.leaves[name] for name in branches}
-            tops = list(dict.fromkeys(leaf.path[0] for leaf in wanted.values()))
+            requested = {name: table.leaves[name] for name in branches}
+            columns_read = list(dict.fromkeys(leaf.path[0] for leaf in requested.values()))
             start = 0
-            for rows in self._rows(table.batches(tops, step), step):
+            for rows in self._rows(table.batches(columns_read, step), step):
                 columns = {}
-                for name, leaf in wanted.items():
+                for name, leaf in requested.items():
                     where = f"branch {name!r} from entry {start} on "
                     with reading(self.path, where):
-                        columns[name] = values(rows, leaf, where=f"{self.path}: {where}")
+                        columns[name] = _values(rows, leaf, where=f"{self.path}: {where}")
                 start += rows.num_rows
                 yield columns
         if start != table.entries:
             raise BadFileError(f"{self.path}: read {start} entries, expected {table.entries}")
 
     def _rows(self, batches: Iterable[Any], step: int) -> Iterator[Any]:
-        """Cut record batches anew: `step` rows each, but for the last."""
+        """Cut record batches into tables of `step` rows, and a shorter last one."""
         import pyarrow
 
-        waiting: list[Any] = []
+        pending: list[Any] = []
         stream = iter(batches)
         while True:
             with reading(self.path):
                 batch = next(stream, None)
                 if batch is not None:
-                    batch.validate(full=True)  # damaged offsets would reach into foreign memory
+                    batch.validate(full=True)  # damaged offsets would read beyond the buffer
             if batch is None:
                 break
-            waiting.append(batch)
-            held = sum(batch.num_rows for batch in waiting)
-            if held >= step:
-                table, whole = pyarrow.Table.from_batches(waiting), held - held % step
-                for start in range(0, whole, step):
+            pending.append(batch)
+            rows = sum(batch.num_rows for batch in pending)
+            if rows >= step:
+                table, complete = pyarrow.Table.from_batches(pending), rows - rows % step
+                for start in range(0, complete, step):
                     yield table.slice(start, step)
-                waiting = table.slice(whole).to_batches()
-        if any(batch.num_rows for batch in waiting):
-            yield pyarrow.Table.from_batches(waiting)
+                pending = table.slice(complete).to_batches()
+        if any(batch.num_rows for batch in pending):
+            yield pyarrow.Table.from_batches(pending)
 
 
 @dataclass(frozen=True)
@@ -116,12 +210,12 @@ class Parquet(_ArrowSource):
                         page_checksum_verification=True,
                     )
                 )
-                found = leaves(file.schema_arrow)
+                leaves = _schema_leaves(file.schema_arrow)
 
             def batches(names: Sequence[str], step: int) -> Iterator[Any]:
                 yield from file.iter_batches(batch_size=step, columns=names, use_threads=False)
 
-            yield _Table(found, int(file.metadata.num_rows), batches)
+            yield _Table(leaves, int(file.metadata.num_rows), batches)
 
 
 @dataclass(frozen=True)
@@ -134,7 +228,8 @@ class Feather(_ArrowSource):
 
         with contextlib.ExitStack() as stack:
             with reading(self.path):
-                file = stack.enter_context(pyarrow.OSFile(str(self.path)))  # not mapped: may shrink
+                # no memory map: a mapped file that shrinks kills the process
+                file = stack.enter_context(pyarrow.OSFile(str(self.path)))
                 schema = pyarrow.ipc.open_file(file).schema
 
             def batches(names: Sequence[str], step: int = 0) -> Iterable[Any]:
@@ -145,6 +240,6 @@ class Feather(_ArrowSource):
                 return (reader.get_batch(index) for index in range(reader.num_record_batches))
 
             with reading(self.path):
-                found = leaves(schema)
+                leaves = _schema_leaves(schema)
                 entries = sum(batch.num_rows for batch in batches(schema.names[:1]))
-            yield _Table(found, entries, batches)
+            yield _Table(leaves, entries, batches)

@@ -1,7 +1,8 @@
-"""Which objects of an event belong to which of its candidates, on flat content and offsets.
+"""Associate objects with candidates of the same event: by index, ElementLink, cone or distance.
 
-Objects and candidates of many events lie one after the other; `offsets` say where each event's
-begin. A result is a `Jagged` over candidates whose content are positions among all objects.
+Objects and candidates of many events are stored one after the other; `offsets` (event + 1) say
+where those of each event begin. A result is a `Jagged` over candidates whose content are positions
+among the objects of all events.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from tauopt.physics.kinematics import delta_phi, delta_r
 Positions = NDArray[np.int64]
 
 _PAIRS = 2_000_000
-"""Pairs of candidate and object held at once; bounds the memory of cones."""
+"""Pairs of candidate and object that are computed at once; bounds the memory of cones."""
 
 
 class Directions(NamedTuple):
-    """Where candidates or objects of many events are; NaN is nowhere."""
+    """Directions of the candidates or objects of many events; NaN is close to nothing."""
 
     eta: Array
     phi: Array
@@ -32,24 +33,24 @@ class Directions(NamedTuple):
 
 
 def owners(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of the list that each object is in, (object,)."""
+    """Return for each object the number of the list that holds it, (object,)."""
     return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
 
 
 def by_index(
     index: Jagged, events: NDArray[np.int64], offsets: NDArray[np.int64], *, name: str
 ) -> Jagged:
-    """Find objects by their position in the event's collection.
+    """Associate objects by their position in the event's collection.
 
     Args:
-        index: positions in the event, of each candidate; negative is none.
+        index: for each candidate, positions in its event; negative means no object.
         events: number of the event of each candidate, (candidate,).
         offsets: of the collection, (event + 1).
-        name: of the index, for messages.
+        name: of the index branch, for messages.
     Returns:
-        Positions among all objects, of each candidate; those without are left out.
+        for each candidate, positions among all objects.
     Raises:
-        DataError: an index is beyond its event's collection, or is not whole.
+        DataError: an index is beyond its event's collection, or is not an integer.
     """
     if index.content.dtype.kind not in "iu":
         raise DataError(f"{name}: positions are {index.content.dtype}, expected integers")
@@ -74,17 +75,17 @@ def by_links(
     *,
     key: int,
 ) -> Jagged:
-    """Find objects by xAOD ElementLinks.
+    """Associate objects by xAOD ElementLinks.
 
     Args:
         keys: `m_persKey` of each link; 0 is a null link, whatever its index.
         index: `m_persIndex` of each link.
         events: number of the event of each candidate, (candidate,).
         offsets: of the collection, (event + 1).
-        key: of the links that lead into this collection.
+        key: `m_persKey` of links into this collection.
     Returns:
-        Positions among all objects, of each candidate. Left out are links with another key, and
-        those to objects that a skim took away, as `ElementLink::isValid` has it.
+        for each candidate, positions among all objects; without links that have another key or
+        point to objects that skimming removed, as `ElementLink::isValid` has it.
     """
     local = index.content.astype(np.int64)
     event = np.repeat(events, index.counts)
@@ -93,34 +94,33 @@ def by_links(
 
 
 def follow(first: Jagged, second: Jagged) -> Jagged:
-    """Join two steps: `second` holds, for each object that `first` leads to, where it leads."""
+    """Chain two associations: `first` leads to objects, `second` from these to others."""
     index, inner = take_index(second.offsets, first.content)
     return Jagged(second.content[index], inner[first.offsets])
 
 
 def in_cone(candidates: Directions, objects: Directions, radius: float) -> Jagged:
-    """Find all objects closer than `radius` in (eta, phi), in the order of the collection."""
-    found, counts = [], []
+    """Associate all objects closer than `radius` in (eta, phi), in the collection's order."""
+    positions, counts = [], []
     for pairs, position, distance in _pairs(candidates, objects):
-        inside = distance < radius
-        kept = _keep(Jagged(position, pairs), inside)
-        found.append(kept.content)
-        counts.append(kept.counts)
-    return _join(found, counts)
+        inside = _keep(Jagged(position, pairs), distance < radius)
+        positions.append(inside.content)
+        counts.append(inside.counts)
+    return _join(positions, counts)
 
 
 def nearest(candidates: Directions, objects: Directions, radius: float) -> Jagged:
-    """Find the nearest object closer than `radius` in (eta, phi); the first of equal ones."""
-    found, counts = [], []
+    """Associate the nearest object closer than `radius` in (eta, phi); the first one of a tie."""
+    positions, counts = [], []
     for pairs, position, distance in _pairs(candidates, objects):
         owner = owners(pairs)
         order = np.flatnonzero(distance < radius)
         order = order[np.lexsort((distance[order], owner[order]))]
         _, first = np.unique(owner[order], return_index=True)
         best = order[first]
-        found.append(position[best])
+        positions.append(position[best])
         counts.append(np.bincount(owner[best], minlength=len(pairs) - 1))
-    return _join(found, counts)
+    return _join(positions, counts)
 
 
 def _pairs(
@@ -129,7 +129,8 @@ def _pairs(
     """Pair candidates with all objects of their event, some candidates at a time.
 
     Yields:
-        offsets of the pairs (candidate + 1); position of each pair's object; its distance.
+        offsets of the pairs (candidate + 1); each pair's object, as a position among all objects
+        (pair,); and its distance in (eta, phi), (pair,).
     """
     events = owners(candidates.offsets)
     ends = np.cumsum(np.diff(objects.offsets)[events])
@@ -150,7 +151,7 @@ def _keep(jagged: Jagged, chosen: NDArray[np.bool_]) -> Jagged:
     return Jagged(jagged.content[chosen], before[jagged.offsets])
 
 
-def _join(found: list[Positions], counts: list[NDArray[np.int64]]) -> Jagged:
-    none = np.zeros(0, dtype=np.int64)
-    ends = np.cumsum(np.concatenate([none, *counts]))
-    return Jagged(np.concatenate([none, *found]), np.concatenate([[0], ends]).astype(np.int64))
+def _join(positions: list[Positions], counts: list[NDArray[np.int64]]) -> Jagged:
+    empty = np.zeros(0, dtype=np.int64)
+    ends = np.cumsum(np.concatenate([empty, *counts]))
+    return Jagged(np.concatenate([empty, *positions]), np.concatenate([[0], ends]).astype(np.int64))

@@ -1,4 +1,4 @@
-"""What a basket of a TTree says of itself, in its key and in its compressed blocks.
+"""Read the headers of TTree baskets: their keys, and the sizes of their compressed blocks.
 
 Source: the formats of TKey and TBasket as in ROOT's io/doc/TFile and as uproot reads them.
 """
@@ -12,31 +12,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _KEY = struct.Struct(">ihiIhh")
-"""Bytes in all, version, bytes uncompressed, date, bytes of the key, cycle."""
+"""Total bytes, version, bytes uncompressed, date, bytes of the key, cycle."""
 _BASKET = struct.Struct(">Hiiii")
 """Version, buffer size, entry size, entries, end of the numbers; one byte before the key's end."""
 _LONGEST_KEY = 4096
-"""Bytes of a key that are read at first; keys hold names."""
+"""Bytes that are read for a key; its length varies, since it holds names."""
 _BLOCK = 9
-"""Bytes before each compressed block: algorithm, then sizes compressed and not, low byte first."""
+"""Bytes before each compressed block: algorithm, then compressed and uncompressed size, both
+little-endian in three bytes."""
 
 
 class Header(NamedTuple):
     """The key of a basket."""
 
     stored: int
-    """Bytes in the file, the key's among them."""
+    """Bytes in the file, including the key."""
     key: int
     """Bytes of the key."""
     size: int
-    """Bytes behind the key, uncompressed: numbers, then where each entry begins if that is kept."""
+    """Bytes behind the key, uncompressed: numbers, then the offsets of entries if stored."""
     entries: int
     end: int
-    """Of the numbers, counted from the key's end."""
+    """Where the numbers end, in bytes from the end of the key."""
 
 
 def parse_header(start: bytes) -> Header | None:
-    """Read a key from the first bytes of a basket; None if there is none, or a longer one."""
+    """Parse the key in the first bytes of a basket; None if there is no key or it is longer."""
     if len(start) < _KEY.size:
         return None
     stored, _, size, _, key, _ = _KEY.unpack_from(start)
@@ -47,34 +48,35 @@ def parse_header(start: bytes) -> Header | None:
 
 
 def read_header(file: int, seek: int) -> Header | None:
-    """Read the key of the basket at a place of a file, given by its descriptor."""
+    """Read the key of the basket at byte `seek` of a file descriptor; None if there is no key."""
     return parse_header(os.pread(file, _LONGEST_KEY, seek)) if seek > 0 else None
 
 
 def check_headers(branch: Any, file: int) -> None:
-    """Check what the baskets of a branch of uproot's say of themselves, without reading them.
+    """Compare the headers of a branch's baskets with the branch, without reading the baskets.
 
-    uproot makes room for as many bytes and entries as a basket says it has before it notices that
-    these are too many.
+    Call it before uproot reads: uproot allocates as many bytes and entries as a basket's header
+    claims before it notices that these are too many.
 
     Args:
-        branch: those inside of it are looked at too.
+        branch: a branch of uproot; branches inside of it are checked too.
         file: descriptor.
     Raises:
-        ValueError: a basket says other than the branch or its compressed blocks, or is none.
+        ValueError: a basket has no key, or contradicts the branch or its compressed blocks.
     """
     expected = np.diff(np.asarray(branch.entry_offsets, dtype=np.int64)).tolist()
-    expected = expected[: len(expected) - len(branch.embedded_baskets)]  # which are held already
+    # embedded baskets come last, and uproot has read them with the tree
+    expected = expected[: len(expected) - len(branch.embedded_baskets)]
     for seek, count in zip(branch.member("fBasketSeek"), expected, strict=False):
-        found = read_header(file, int(seek))
-        if found is None:
+        header = read_header(file, int(seek))
+        if header is None:
             raise ValueError(f"no basket begins at {seek}")
-        size = found.stored - found.key
-        if size != found.size:
-            size = _uncompressed_size(file, int(seek) + found.key, int(seek) + found.stored)
-        if (found.entries, found.size) != (count, size):
+        size = header.stored - header.key
+        if size != header.size:
+            size = _uncompressed_size(file, int(seek) + header.key, int(seek) + header.stored)
+        if (header.entries, header.size) != (count, size):
             raise ValueError(
-                f"the basket at {seek} has {found.entries} entries in {found.size} bytes, "
+                f"the basket at {seek} has {header.entries} entries in {header.size} bytes, "
                 f"expected {count} in {size}"
             )
     for inner in branch.branches:
@@ -82,7 +84,7 @@ def check_headers(branch: Any, file: int) -> None:
 
 
 def _uncompressed_size(file: int, start: int, stop: int) -> int:
-    """Add up what the compressed blocks between two places say of their size."""
+    """Add up the uncompressed sizes of the blocks between two positions of a file."""
     size = 0
     while start < stop:
         head = os.pread(file, _BLOCK, start)

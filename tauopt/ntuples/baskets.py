@@ -1,11 +1,10 @@
-"""Baskets of TTrees -> flat arrays, without a detour: at half the cost of general readers.
+"""Decode TTree baskets into flat arrays, at half the cost of general readers.
 
-uproot reads a file's metadata and undoes its compression. What lies between is a few lines for
-branches that hold one number or one list of numbers an entry, which is all that candidates need:
-a basket's bytes are its numbers, big-endian, one entry after the other, and behind them, of lists,
-where each entry begins. Other branches have no `Baskets` and are read by uproot.
+uproot reads the metadata of a file and decompresses. The rest is simple for branches of one number
+or one list of numbers an entry: a basket holds its numbers, big-endian, entry after entry, and
+behind them, for lists, the offset of each entry. uproot reads all other branches.
 
-Source: as `basket_headers`.
+Source: see `basket_headers`.
 """
 
 from __future__ import annotations
@@ -24,37 +23,40 @@ from tauopt.physics.jagged import Array, Jagged
 
 _FIRST_WORD = 4
 """Bytes of the count that precedes the offsets."""
-_LARGEST = 2**31 - 1
-"""Bytes of a basket, as ROOT limits them."""
+_LARGEST_BASKET = 2**31 - 1
+"""Bytes; ROOT's limit."""
 _NAMELESS = SimpleNamespace(file_path="(named by the caller)")
 """Stands for the file in uproot's messages."""
 
 
 @dataclass(frozen=True)
 class Baskets:
-    """Where the baskets of one branch lie, and how their bytes become numbers."""
+    """Positions of the baskets of one branch, and the format of their numbers."""
 
     dtype: np.dtype[Any]
-    """Of a number, as in the file."""
+    """Type of a number, as in the file."""
     is_jagged: bool
-    """Whether entries hold lists, be it of one number each."""
+    """Whether entries hold lists, even if of one number each."""
     width: int | None
-    """Numbers an entry; None if each has its own count."""
+    """Numbers an entry; None if it varies."""
     header: int
     """Bytes before each list, as `std::vector` has them."""
     edges: NDArray[np.int64]
     """(basket + 1) entries at which baskets begin, and the end of the last."""
     seeks: NDArray[np.int64]
-    """(basket) place in the file."""
+    """(basket) position in the file, in bytes."""
     sizes: NDArray[np.int64]
     """(basket) bytes in the file."""
 
 
 def baskets_of(branch: Any) -> Baskets | None:
-    """Return what is needed to read a branch of uproot's; None leaves it to uproot.
+    """Return the baskets of a branch of uproot; None if only uproot can read it.
 
-    That is: the branch is neither one number an entry nor one list of numbers, or keeps some
-    baskets inside the tree's own record.
+    That is the case if the branch holds neither one number nor one list of numbers an entry, or
+    if some of its baskets are embedded in the tree's own record.
+
+    Raises:
+        ValueError: the baskets begin at impossible entries.
     """
     import uproot
 
@@ -63,8 +65,8 @@ def baskets_of(branch: Any) -> Baskets | None:
         header, interpretation = interpretation.header_bytes, interpretation.content
     if type(interpretation) is not uproot.interpretation.numerical.AsDtype:
         return None
-    stored, wanted = interpretation.from_dtype, interpretation.to_dtype
-    if stored.base.kind not in "biuf" or wanted.base != stored.base.newbyteorder("="):
+    stored, native = interpretation.from_dtype, interpretation.to_dtype
+    if stored.base.kind not in "biuf" or native.base != stored.base.newbyteorder("="):
         return None
     is_jagged = branch.interpretation is not interpretation or bool(stored.shape)
     if branch.interpretation is interpretation:
@@ -82,15 +84,15 @@ def baskets_of(branch: Any) -> Baskets | None:
 
 
 def stores_offsets(baskets: Baskets, file: int) -> bool:
-    """Say whether lists can be told apart by what is in the baskets themselves.
+    """Return whether the baskets store the offsets of their lists.
 
-    ROOT may leave their beginnings out and work them out from another branch. A first basket that
-    is damaged says yes: reading it will tell what is wrong.
+    ROOT may leave them out and compute them from another branch. The first basket decides; if it
+    is damaged the answer is True, and reading it raises.
     """
     if baskets.width is not None or not len(baskets.seeks):
         return True
-    found = read_header(file, int(baskets.seeks[0]))
-    return found is None or found.end != found.size
+    header = read_header(file, int(baskets.seeks[0]))
+    return header is None or header.end != header.size
 
 
 class _Basket(NamedTuple):
@@ -99,9 +101,9 @@ class _Basket(NamedTuple):
     raw: NDArray[np.uint8]
     entries: int
     end: int
-    """Of the numbers; behind it stands where each entry begins, if that is stored."""
+    """Where the numbers end, and the offsets of entries begin if stored."""
     key: int
-    """Bytes of the key, which offsets count too."""
+    """Bytes of the key, which stored offsets include."""
 
 
 class _Span(NamedTuple):
@@ -114,11 +116,9 @@ class _Span(NamedTuple):
 
 @dataclass
 class BranchReader:
-    """Reads one branch by ranges of entries; keeps the last basket, for the range that follows.
+    """Read one branch by ranges of entries; keeps the last basket for the range that follows.
 
-    Not for several threads at once; `os.pread` lets many readers share a file. All baskets of a
-    range are decoded together: a call into numpy costs as much as a thousand numbers, and makes
-    threads wait for each other. Of a basket only the range is decoded: it may be a whole file.
+    One reader is not thread-safe, but many readers share a file through `os.pread`.
     """
 
     baskets: Baskets
@@ -127,30 +127,44 @@ class BranchReader:
     _held: dict[int, _Basket] = field(default_factory=dict)
 
     def read(self, start: int, stop: int) -> Array | Jagged:
-        """Return the entries from `start` to `stop`, one at least, which must be there.
+        """Return the entries [start, stop), at least one; the caller checks that they exist.
 
         Raises:
-            ValueError, OSError, and what decompression raises: a basket is damaged.
+            ValueError, OSError, and the exceptions of decompression: a basket is damaged.
         """
         edges = self.baskets.edges
         first = int(np.searchsorted(edges, start, side="right")) - 1
         last = int(np.searchsorted(edges, stop, side="left"))
         held = self._held
-        some = [held[n] if n in held else self._basket(n) for n in range(first, last)]
-        self._held = {last - 1: some[-1]}
+        baskets = [held[n] if n in held else self._basket(n) for n in range(first, last)]
+        self._held = {last - 1: baskets[-1]}
         spans, ends = [], edges[first + 1 : last + 1].tolist()
-        for basket, begin, end in zip(some, edges[first:last].tolist(), ends, strict=True):
+        for basket, begin, end in zip(baskets, edges[first:last].tolist(), ends, strict=True):
             if basket.entries != end - begin:
                 raise ValueError(f"a basket holds {basket.entries} entries, expected {end - begin}")
+            # decode only the range: a basket may be as long as the file
             spans.append(_Span(basket, max(start - begin, 0), min(stop, end) - begin))
+        # decode all baskets of the range together: a numpy call costs as much as a thousand
+        # numbers, and holds the interpreter's lock
         return self._lists(spans) if self.baskets.width is None else self._fixed(spans)
 
     def _basket(self, number: int) -> _Basket:
-        where = self.baskets
-        return _read(self.file, int(where.seeks[number]), int(where.sizes[number]))
+        seek, size = int(self.baskets.seeks[number]), int(self.baskets.sizes[number])
+        stored = os.pread(self.file, size, seek) if 0 < size <= _LARGEST_BASKET else b""
+        if len(stored) != size or not size:
+            raise ValueError(f"expected a basket of {size} bytes at {seek}, got {len(stored)}")
+        header = parse_header(stored)
+        if header is None or header.stored != size:
+            raise ValueError(f"no basket of {size} bytes begins at {seek}")
+        if not 0 <= header.end <= header.size:
+            raise ValueError(
+                f"the basket at {seek} has {header.size} bytes, numbers to {header.end}"
+            )
+        raw = _uncompressed(stored, header.key, header.size)
+        return _Basket(raw, header.entries, header.end, header.key)
 
     def _fixed(self, spans: Sequence[_Span]) -> Array | Jagged:
-        """Decode numbers of which each entry has as many."""
+        """Decode entries that all hold `width` numbers."""
         width = self.baskets.width or 1
         row = width * self.baskets.dtype.itemsize
         for basket, _, _ in spans:
@@ -164,7 +178,7 @@ class BranchReader:
         return Jagged(content, np.arange(len(content) // width + 1, dtype=np.int64) * width)
 
     def _lists(self, spans: Sequence[_Span]) -> Jagged:
-        """Decode lists of numbers."""
+        """Decode lists of varying length."""
         header, size = self.baskets.header, self.baskets.dtype.itemsize
         begins, seams = _begins(spans)
         counts = np.delete(np.diff(begins), seams[:-1] - 1)
@@ -187,20 +201,6 @@ class BranchReader:
         return np.concatenate([part.view(dtype) for part in parts], dtype=dtype.newbyteorder("="))
 
 
-def _read(file: int, seek: int, size: int) -> _Basket:
-    """Read one basket."""
-    stored = os.pread(file, size, seek) if 0 < size <= _LARGEST else b""
-    if len(stored) != size or not size:
-        raise ValueError(f"expected a basket of {size} bytes at {seek}, got {len(stored)}")
-    found = parse_header(stored)
-    if found is None or found.stored != size:
-        raise ValueError(f"no basket of {size} bytes begins at {seek}")
-    if not 0 <= found.end <= found.size:
-        raise ValueError(f"the basket at {seek} has {found.size} bytes, numbers to {found.end}")
-    raw = _uncompressed(stored, found.key, found.size)
-    return _Basket(raw, found.entries, found.end, found.key)
-
-
 def _uncompressed(stored: bytes, key: int, size: int) -> NDArray[np.uint8]:
     import uproot
 
@@ -209,17 +209,19 @@ def _uncompressed(stored: bytes, key: int, size: int) -> NDArray[np.uint8]:
         return body[key:]
     chunk = uproot.source.chunk.Chunk.wrap(_NAMELESS, body)
     cursor, blocks = uproot.source.cursor.Cursor(key), list[tuple[str, int, int]]()
-    found = uproot.compression.decompress(chunk, cursor, {}, len(stored) - key, size, blocks)
-    raw: NDArray[np.uint8] = np.asarray(found.raw_data)
+    decompressed = uproot.compression.decompress(chunk, cursor, {}, len(stored) - key, size, blocks)
+    raw: NDArray[np.uint8] = np.asarray(decompressed.raw_data)
     if sum(block[-1] for block in blocks) != size or len(raw) != size:
-        raise ValueError(f"expected {size} bytes, got other than that after decompression")
+        raise ValueError(f"expected {size} bytes after decompression, got {len(raw)}")
     return raw
 
 
 def _begins(spans: Sequence[_Span]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where lists begin in each basket's bytes, and where the last of them ends.
+    """Return the byte offsets of lists in their baskets, checked, for all spans.
 
-    That is one more than there are entries, for each span, joined; and where each span's end.
+    Returns:
+        for each span the beginning of each list and the end of the last, all spans joined; and
+        the end of each span in that array, (span,).
     """
     stored = []
     for basket, first, stop in spans:
@@ -234,7 +236,8 @@ def _begins(spans: Sequence[_Span]) -> tuple[NDArray[np.int64], NDArray[np.int64
     begins = np.concatenate(stored, dtype=np.int64)
     begins -= np.repeat([span.basket.key for span in spans], lengths)
     whole = seams[:-1] if spans[-1].stop < spans[-1].basket.entries else seams
-    begins[whole - 1] = [span.basket.end for span in spans[: len(whole)]]  # stored as zero
+    # ROOT stores the end of a basket's last list as zero
+    begins[whole - 1] = [span.basket.end for span in spans[: len(whole)]]
     heads = begins[seams - lengths]
     if heads[0] < 0 or heads[1 if spans[0].first else 0 :].any():
         raise ValueError("its first list does not begin where the basket does")
@@ -246,8 +249,8 @@ def _begins(spans: Sequence[_Span]) -> tuple[NDArray[np.int64], NDArray[np.int64
 def _without_headers(
     raw: NDArray[np.uint8], begins: NDArray[np.int64], *, header: int, itemsize: int
 ) -> NDArray[np.uint8]:
-    """Return the bytes without the header of each list, which begin at `begins`."""
-    unit = 2 if header % 2 == 0 and itemsize % 2 == 0 else 1
+    """Remove the header of each list; the lists begin at bytes `begins`."""
+    unit = 2 if header % 2 == 0 and itemsize % 2 == 0 else 1  # half the elements to mask
     pieces = raw.view(f"u{unit}")
     kept = np.ones(len(pieces), np.bool_)
     for place in range(header // unit):

@@ -1,4 +1,4 @@
-"""The branches of a tree of events that some candidate-level names need."""
+"""Find the branches of a tree of events that a candidate's variables need."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ KEY, INDEX = "m_persKey", "m_persIndex"
 
 
 class Reference(NamedTuple):
-    """What a name of an expression means: a branch, or something of an object."""
+    """The meaning of a name in an expression: a branch, or a computed variable of objects."""
 
     objects: str
     """Name of the objects; empty for branches of the event and of the candidate."""
     variable: str
-    """One of `RESERVED`, or empty."""
+    """The computed variable, one of `RESERVED`; empty for a branch."""
     branch: str
-    """Empty for what is computed."""
+    """Empty for a computed variable."""
 
 
 def reference(layout: EventLayout, name: str) -> Reference:
-    """Say what a name of an expression means."""
+    """Resolve a name in an expression, such as `event`, `Tau_pt`, `jet.pt` or `jet.d_r`."""
     objects, dot, variable = name.partition(".")
     if not dot or objects not in layout.objects:
         return Reference("", "", name)
@@ -38,57 +38,54 @@ def reference(layout: EventLayout, name: str) -> Reference:
 
 
 @dataclass
-class Needed:
-    """Branches to read, and what is wrong with them."""
+class NeededBranches:
+    """Branches to read, and the problems with them."""
 
     depths: dict[str, int] = field(default_factory=dict)
-    """Branch of numbers -> lists in which they stand: 0, 1 or 2."""
+    """Branch of numbers -> depth of its lists: 0, 1 or 2."""
     links: dict[str, int] = field(default_factory=dict)
-    """Branch of ElementLinks -> lists in which they stand: 1 or 2."""
+    """Branch of ElementLinks -> depth of its lists: 1 or 2."""
     types: dict[str, str] = field(default_factory=dict)
     branches: dict[str, Any] = field(default_factory=dict)
-    """What uproot reads, by name; a link's members may be two of them."""
+    """uproot's branches by name; an ElementLink may be two of them, one for each member."""
     problems: dict[str, None] = field(default_factory=dict)
-    """Each once, in order."""
+    """Messages, each once, in order."""
 
 
 def find_branches(
     layout: EventLayout, names: Sequence[str], available: Mapping[str, Any]
-) -> Needed:
-    """Find the branches that some names need.
+) -> NeededBranches:
+    """Find the branches that are needed to compute some variables of candidates.
 
     Args:
         layout: of the events.
-        names: as expressions call them.
+        names: variables, as named in expressions.
         available: uproot's branches, by name.
     """
-    needed = Needed()
+    needed = NeededBranches()
     references = {name: reference(layout, name) for name in names}
-    known = [*available, *_virtual(layout, available)] if _missing(references, available) else []
-    for name, of in references.items():
-        if of.branch:
-            _add(needed, of.branch, available, called=name, known=known)
-    used = {of.objects: layout.objects[of.objects] for of in references.values() if of.objects}
-    distances = [of for of in references.values() if of.variable.startswith("d_")]
+    known: list[str] = []
+    if any(ref.branch and ref.branch not in available for ref in references.values()):
+        known = [*available, *_object_variables(layout, available)]
+    for name, ref in references.items():
+        if ref.branch:
+            _add(needed, ref.branch, available, name=name, known=known)
+    used = {ref.objects: layout.objects[ref.objects] for ref in references.values() if ref.objects}
+    with_distances = {ref.objects for ref in references.values() if ref.variable.startswith("d_")}
     for name, objects in used.items():
-        for branch in _by(objects):
-            _add(needed, branch, available, called=branch, known=list(available))
+        if objects.index:
+            _add(needed, objects.index, available, name=objects.index, known=list(available))
         for branch in objects.links:
             _add_link(needed, branch, available)
-        far = any(of.objects == name for of in distances)
-        if far or objects.cone or objects.nearest:
+        if name in with_distances or objects.cone or objects.nearest:
             _add_directions(needed, layout, objects, available)
     for prefix in (layout.candidates, *(objects.collection for objects in used.values())):
         _add_anchor(needed, prefix, available)
     return needed
 
 
-def _missing(references: Mapping[str, Reference], available: Mapping[str, Any]) -> bool:
-    return any(of.branch and of.branch not in available for of in references.values())
-
-
-def _virtual(layout: EventLayout, available: Mapping[str, Any]) -> Iterator[str]:
-    """Name all that expressions could call of objects."""
+def _object_variables(layout: EventLayout, available: Mapping[str, Any]) -> Iterator[str]:
+    """Yield all names `<objects>.<variable>` that expressions may use."""
     for name, objects in layout.objects.items():
         yield from (f"{name}.{variable}" for variable in RESERVED)
         for branch in available:
@@ -96,37 +93,33 @@ def _virtual(layout: EventLayout, available: Mapping[str, Any]) -> Iterator[str]
                 yield f"{name}.{branch.removeprefix(objects.collection)}"
 
 
-def _by(objects: AssociatedObjects) -> tuple[str, ...]:
-    return (objects.index,) if objects.index else ()
-
-
-def direction_branches(prefix: str, eta: str, phi: str) -> tuple[str, ...]:
-    """Return the branches that the direction of a collection's objects reads."""
-    variables = dict.fromkeys((*parse(eta).branches, *parse(phi).branches))
-    return tuple(prefix + variable for variable in variables)
-
-
 def _add_directions(
-    needed: Needed, layout: EventLayout, objects: AssociatedObjects, available: Mapping[str, Any]
+    needed: NeededBranches,
+    layout: EventLayout,
+    objects: AssociatedObjects,
+    available: Mapping[str, Any],
 ) -> None:
-    for prefix, of in ((layout.candidates, layout), (objects.collection, objects)):
-        for branch in direction_branches(prefix, of.eta, of.phi):
-            _add(needed, branch, available, called=branch, known=list(available))
+    """Add the branches from which eta and phi of candidates and objects are computed."""
+    for prefix, direction in ((layout.candidates, layout), (objects.collection, objects)):
+        for variable in (*parse(direction.eta).branches, *parse(direction.phi).branches):
+            branch = prefix + variable
+            _add(needed, branch, available, name=branch, known=list(available))
 
 
 def _add(
-    needed: Needed,
+    needed: NeededBranches,
     branch: str,
     available: Mapping[str, Any],
     *,
-    called: str,
+    name: str,
     known: Sequence[str],
 ) -> None:
+    """Add a branch of numbers; `name` is its name in the expression, `known` are all names."""
     if branch in needed.depths:
         return
     if branch not in available:
-        also = f" (branch {branch!r})" if called != branch else ""
-        needed.problems[f"no branch {called!r}{also}{nearest_branch(called, known)}"] = None
+        also = f" (branch {branch!r})" if name != branch else ""
+        needed.problems[f"no branch {name!r}{also}{nearest_branch(name, known)}"] = None
         return
     needed.types[branch] = typename(available[branch])
     depth = depth_of(available[branch])
@@ -138,13 +131,13 @@ def _add(
         needed.depths[branch], needed.branches[branch] = depth, available[branch]
 
 
-def _add_link(needed: Needed, branch: str, available: Mapping[str, Any]) -> None:
-    """Take the two members of a link, or the branch that holds both."""
-    parts = [f"{branch}.{part}" for part in (KEY, INDEX)]
-    if all(part in available for part in parts):
-        for part in parts:
-            _add(needed, part, available, called=part, known=())
-        depths = {needed.depths.get(part) for part in parts}
+def _add_link(needed: NeededBranches, branch: str, available: Mapping[str, Any]) -> None:
+    """Add the two members of an ElementLink, or the branch that holds both."""
+    members = [f"{branch}.{member}" for member in (KEY, INDEX)]
+    if all(member in available for member in members):
+        for member in members:
+            _add(needed, member, available, name=member, known=())
+        depths = {needed.depths.get(member) for member in members}
         depth = depths.pop() if len(depths) == 1 else None
     elif branch in available:
         depth = _depth_of_link(available[branch])
@@ -159,25 +152,28 @@ def _add_link(needed: Needed, branch: str, available: Mapping[str, Any]) -> None
         needed.problems[f"branch {branch!r} is {kind}, expected lists of ElementLinks"] = None
 
 
-def _add_anchor(needed: Needed, prefix: str, available: Mapping[str, Any]) -> None:
-    """Make sure that some branch of a collection is read, which tells how many there are."""
+def _add_anchor(needed: NeededBranches, prefix: str, available: Mapping[str, Any]) -> None:
+    """Ensure that a branch of the collection is read, whose lengths count the objects."""
     if anchor_of(needed, prefix):
         return
     for name, branch in available.items():
         if name.startswith(prefix) and depth_of(branch) == 1:
-            _add(needed, name, available, called=name, known=())
+            _add(needed, name, available, name=name, known=())
             return
     needed.problems[f"no branch of lists begins with {prefix!r}{nearest(prefix, available)}"] = None
 
 
-def anchor_of(needed: Needed, prefix: str) -> str:
-    """Return a branch of numbers of a collection, the shallowest; empty if none is read."""
-    own = {name: d for name, d in needed.depths.items() if name.startswith(prefix) and d}
-    return min(own, key=own.__getitem__, default="")
+def anchor_of(needed: NeededBranches, prefix: str) -> str:
+    """Return the shallowest needed branch of lists of a collection; empty if there is none.
+
+    The lengths of its lists count the objects of the collection.
+    """
+    depths = {name: d for name, d in needed.depths.items() if name.startswith(prefix) and d}
+    return min(depths, key=depths.__getitem__, default="")
 
 
 def depth_of(branch: Any) -> int | None:
-    """Say in how many lists the numbers of a branch stand; None if they are none, or too many."""
+    """Return the depth of a branch's lists of numbers, 0 to 2; None if it holds anything else."""
     jagged = is_jagged(branch)
     if jagged is not None:
         return int(jagged)
@@ -191,7 +187,7 @@ def _depth_of_link(branch: Any) -> int | None:
 
 
 def _inner_values(branch: Any) -> Any:
-    """Return uproot's model of what stands in a vector of vectors; None if it is none."""
+    """Return uproot's model of the items of a vector of vectors; None for other branches."""
     import uproot
 
     vector = getattr(branch.interpretation, "model", None)

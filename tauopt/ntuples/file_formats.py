@@ -1,4 +1,4 @@
-"""Which kind of source reads a file: told by its first bytes, or by its name if it has none."""
+"""Choose the source that reads a file, by its magic bytes or else by its suffix."""
 
 from __future__ import annotations
 
@@ -47,35 +47,36 @@ def open_source(
 ) -> Source:
     """Return the source that reads a file.
 
-    What the file's name promises is believed unless its first bytes are those of another format;
-    a file with neither is taken for ROOT, whose reader says what is wrong with it.
+    The first bytes decide, then the suffix; a file with neither is opened as ROOT, whose reader
+    reports what is wrong with it.
 
     Args:
-        path: of the file.
+        path: the file.
         tree: name of the table in it: TTree, HDF5 dataset or group; Parquet and Feather hold one.
         friends: trees of the same ROOT file that are joined to it entry by entry.
-        layout: what one of its entries is.
+        layout: whether one of its entries is a candidate or an event.
     Raises:
-        DataError: friends or events of what is no ROOT file, or friends of events.
+        DataError: the file is not ROOT but has friends or the layout of events, or a tree of
+            events has friends.
     """
     kind = _kind(path)
     if isinstance(layout, EventLayout):
         if kind is not RootTree or friends:
-            what = "a tree with friends" if friends else "another format"
-            raise DataError(f"{path}: `layout: events` is read from single TTrees, not from {what}")
+            got = "a tree with friends" if friends else "another format"
+            raise DataError(f"{path}: `layout: events` is read from single TTrees, not from {got}")
         return EventTree(path, tree, layout)
     if not friends:
         return kind(path, tree)
     if kind is not RootTree:
         raise DataError(
-            f"{path}: only trees of ROOT files have friends; of other files all branches are at "
-            "hand under their full names"
+            f"{path}: only trees of ROOT files have friends; remove `friends`, and use the full "
+            "names of branches in files of other formats"
         )
     return Joined(RootTree(path, tree), tuple((name, RootTree(path, name)) for name in friends))
 
 
 def tables(path: Path) -> tuple[str, ...]:
-    """Name the tables that `open_source` can be asked for: the trees of a ROOT file, else `TREE`.
+    """List the tables that `open_source` can read: the trees of a ROOT file, else `TREE`.
 
     Raises:
         BadFileError: the file can't be read.
@@ -91,6 +92,6 @@ def _by_magic(path: Path) -> _Open | None:
     try:
         with path.open("rb") as file:
             start = file.read(8)
-    except OSError:  # told when it is read
+    except OSError:  # the reader reports it
         return None
     return next((opened for magic, opened in _MAGIC if start.startswith(magic)), None)

@@ -1,6 +1,6 @@
-"""Writes a friend tree: more branches for the entries of another tree, in the same order.
+"""Write a ROOT friend tree: further branches for the entries of another tree, in the same order.
 
-`friend_hdf5` and `friend_parquet` write the same columns for readers of those formats.
+`friend_formats` writes the same columns as HDF5 and Parquet.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tauopt.errors import DataError
 from tauopt.ntuples.source import BadFileError
 
 TREE = "tauopt"
-"""Name of the tree, and what the names of its branches begin with."""
+"""Name of the tree, and prefix of its branches."""
 RECORD = "tauopt_record"
-"""Name of the string in the file that says what it was made of."""
+"""Name of the JSON string in the file that records its inputs."""
 Array = NDArray[Any]
 
 
@@ -40,14 +40,14 @@ def write_friend(
         path: file to make or replace.
         steps: the columns of some candidates each, in order, (candidate,).
         columns: name and type of each column.
-        counts: (event,) candidates of each entry of a tree of one event an entry, whose branches
-            are lists then; None writes one candidate an entry.
-        record: JSON-able; kept in the file.
+        counts: (event,) candidates of each event, if an entry is an event: branches are lists
+            then; None writes one candidate an entry.
+        record: the file's inputs, JSON-serialisable; stored in the file.
     Returns:
-        entries that were written and found again.
+        number of entries written, as read back from the file.
     Raises:
-        DataError: there are other candidates than `counts` says.
-        BadFileError: what was written can't be read again.
+        DataError: the number of candidates differs from `counts`.
+        BadFileError: the file that was written can't be read back.
     """
     entries = 0
 
@@ -80,14 +80,14 @@ def by_event(
     counts: NDArray[np.int64],
     columns: Mapping[str, np.dtype[Any]],
 ) -> Iterator[dict[str, ak.Array]]:
-    """Yield lists of whole events; events without candidates go with those before them.
+    """Group candidates into lists, one an event; a step also takes the empty events behind it.
 
     Args:
         steps: the columns of some candidates each, in order, (candidate,).
-        counts: (event,) candidates of each.
+        counts: (event,) candidates of each event.
         columns: name and type of each column.
     Raises:
-        DataError: there are other candidates than `counts` says.
+        DataError: the number of candidates differs from `counts`.
     """
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
@@ -97,30 +97,30 @@ def by_event(
         stop = int(np.searchsorted(ends, done, side="right"))
         inside = counts[event:stop]
         if done > total or int(inside.sum()) != len(next(iter(part.values()))):
-            raise DataError("a part of a file ends within an event")
+            raise DataError("a step of candidates ends within an event")
         yield {name: ak.unflatten(values, inside) for name, values in part.items()}
         event = stop
     if done != total:
         raise DataError(f"read {done} candidates, expected {total}")
-    if event < len(counts):  # there is not one candidate in the file
+    if event < len(counts):  # no event has a candidate
         empty = counts[event:]
         yield {name: ak.unflatten(np.empty(0, dtype), empty) for name, dtype in columns.items()}
 
 
 def _check(path: Path, entries: int) -> None:
     with uproot.open(path) as file:
-        found = int(file[TREE].num_entries)
-    if found != entries:
-        raise BadFileError(f"{path}: holds {found} entries, {entries} were written")
+        stored = int(file[TREE].num_entries)
+    if stored != entries:
+        raise BadFileError(f"{path}: holds {stored} entries, {entries} were written")
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what a file of `write_friend` says it was made of; empty if it is none."""
+    """Return the record of a file that `write_friend` wrote; empty for any other file."""
     try:
         with uproot.open(path) as file:
             text = str(file[RECORD])
             is_whole = file.file.fEND == path.stat().st_size
         content = json.loads(text) if is_whole else {}
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not ours or not whole
+    except Exception:  # noqa: BLE001 - any failure means: not written by tauopt, or not whole
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,13 +1,13 @@
-"""HDF5 files -> flat arrays, whatever the layout: picked from what the file holds.
+"""Read HDF5 files into flat arrays; the layout is recognised from the contents of the file.
 
 Three layouts are known, and a file may mix them:
 
     structured arrays (salt, UPP)    a compound dataset `jets` of one row a candidate; others of
                                      (candidate, object), such as `tracks`, where the boolean
-                                     field `valid` tells objects from padding
+                                     field `valid` distinguishes objects from padding
     a dataset a variable (rnn-tauid) `TauJets/pt` (candidate,), `TauTracks/pt` (candidate, slot)
                                      padded with NaN, or (candidate,) of variable length
-    pandas tables                    the numbers of `DataFrame.to_hdf`, both its formats
+    pandas tables                    the numbers of `DataFrame.to_hdf`, in both its formats
 
 Branches are called `jets.pt`, `TauTracks.pt`; the prefix may be left out for the candidates' own
 dataset or group, and wherever only one branch has the name.
@@ -49,7 +49,7 @@ class Hdf5:
 
     path: Path
     tree: str = TREE
-    """Dataset or group of the candidates' own variables; `TREE` need not be there."""
+    """Dataset or group of the candidates' own variables; the default `TREE` need not exist."""
 
     def columns(self) -> dict[str, Column]:
         """List all branches; see `Source`."""
@@ -57,7 +57,7 @@ class Hdf5:
             return dict(table.columns)
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
-        """Look at the header; see `Source`."""
+        """Read the header; see `Source`."""
         with _opened(self.path, self.tree) as table:
             return table.check(branches)
 
@@ -69,7 +69,7 @@ class Hdf5:
                 yield table.read(branches, start, min(start + step, entries))
 
     def open(self, branches: Sequence[str]) -> _Reader:
-        """Open the file for reading at any entry; see `Seekable`."""
+        """Open the file for random access; see `Seekable`."""
         return _Reader(self.path, self.tree, branches)
 
 
@@ -85,11 +85,11 @@ class _Reader:
 
     @property
     def seams(self) -> NDArray[np.int64]:
-        """Both ends; chunks of an HDF5 file differ between datasets."""
+        """Both ends only, since the chunks of HDF5 datasets differ; see `Reader`."""
         return np.array([0, self.entries])
 
     def read(self, start: int, stop: int) -> Columns:
-        """Read the entries from `start` to `stop`; h5py lets one thread in at a time."""
+        """Read the entries [start, stop); h5py serves one thread at a time."""
         check_range(start, stop, entries=self.entries, path=self._table.path)
         return self._table.read(self._branches, start, stop)
 
@@ -101,42 +101,42 @@ class _Table:
     path: Path
     parts: Mapping[str, ColumnPart]
     main: str
-    """Part of the candidates' own variables; empty if there is no single one."""
+    """Name of the part with the candidates' own variables; empty if it is ambiguous."""
     columns: Mapping[str, Column]
     """By full names."""
     names: Mapping[str, tuple[str, str]]
-    """Every usable name -> part, and name in it."""
-    elsewhere: Mapping[str, Column]
-    """Datasets and groups that are kept in other files, by full names."""
+    """Every usable name -> its part, and its name in the part."""
+    external: Mapping[str, Column]
+    """Datasets and groups that are links into other files, by full names."""
 
     def check(self, branches: Sequence[str]) -> TableInfo:
-        """Do as `Source.inspect`, and notice datasets that were not written whole."""
+        """Check branches as `Source.inspect` does, and that their datasets were written whole."""
         columns = {
             name: self.columns[_full(part, inner)] for name, (part, inner) in self.names.items()
         }
-        columns |= {name: away for name in branches if (away := self._away(name))}
+        columns |= {name: column for name in branches if (column := self._external_column(name))}
         entries = self.parts[self.main].entries if self.main else None
-        found = check(columns, branches, entries=entries, where=str(self.path))
-        for part, wanted in self._by_part(branches).items():
+        info = check(columns, branches, entries=entries, where=str(self.path))
+        for part, inner_names in self._by_part(branches).items():
             with reading(self.path, f"{part!r} "):
-                self.parts[part].check_written(list(wanted.values()))
-        return found
+                self.parts[part].check_written(list(inner_names.values()))
+        return info
 
-    def _away(self, name: str) -> Column | None:
-        """Return what is known of a branch that is behind a link into another file."""
+    def _external_column(self, name: str) -> Column | None:
+        """Return the column of a branch behind a link into another file; None for any other."""
         if name in self.names:
             return None
-        found = (c for n, c in self.elsewhere.items() if f"{name}.".startswith(f"{n}."))
-        return next(found, None)
+        links = (c for link, c in self.external.items() if f"{name}.".startswith(f"{link}."))
+        return next(links, None)
 
     def read(self, branches: Sequence[str], start: int, stop: int) -> Columns:
-        """Read the entries from `start` to `stop`, each part once."""
+        """Read the entries [start, stop), each part once."""
         values: Columns = {}
-        for part, wanted in self._by_part(branches).items():
-            inner = list(dict.fromkeys(wanted.values()))
-            with reading(self.path, f"branch {', '.join(map(repr, wanted))} "):
-                found = self.parts[part].read(inner, start, stop)
-            values |= {name: found[one] for name, one in wanted.items()}
+        for part, inner_names in self._by_part(branches).items():
+            with reading(self.path, f"branch {', '.join(map(repr, inner_names))} "):
+                unique = list(dict.fromkeys(inner_names.values()))
+                columns = self.parts[part].read(unique, start, stop)
+            values |= {name: columns[inner] for name, inner in inner_names.items()}
         for name, column in values.items():
             count = len(column.offsets) - 1 if isinstance(column, Jagged) else len(column)
             if count != stop - start:
@@ -147,12 +147,12 @@ class _Table:
         return {name: values[name] for name in branches}
 
     def _by_part(self, branches: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return part -> name as asked for -> name in the part."""
-        wanted: dict[str, dict[str, str]] = {}
+        """Return part -> requested name -> name in the part."""
+        by_part: dict[str, dict[str, str]] = {}
         for name in branches:
             part, inner = self.names[name]
-            wanted.setdefault(part, {})[name] = inner
-        return wanted
+            by_part.setdefault(part, {})[name] = inner
+        return by_part
 
 
 @contextlib.contextmanager
@@ -160,7 +160,7 @@ def _opened(path: Path, tree: str) -> Iterator[_Table]:
     """Open a file for the length of the block.
 
     Raises:
-        BadFileError: it can't be read. DataError: it holds no table that we know.
+        BadFileError: it can't be read. DataError: it holds no table of a known layout.
     """
     import h5py
 
@@ -169,56 +169,57 @@ def _opened(path: Path, tree: str) -> Iterator[_Table]:
             _refuse_family(path)
             file = stack.enter_context(h5py.File(path, "r", locking=False))
             parts = _find_parts(file)
-            aliases, elsewhere = _find_links(file)
+            aliases, external = _find_links(file)
         if not parts:
-            told = [f"{name!r} {column.problem}" for name, column in elsewhere.items()][:_TOLD]
-            why = f": {'; '.join(told)}" if told else ""
-            raise DataError(f"{path}: holds no dataset with one row a candidate{why}")
+            links = [f"{name!r} {link.problem}" for name, link in external.items()][:_MOST_LISTED]
+            reason = f": {'; '.join(links)}" if links else ""
+            raise DataError(f"{path}: holds no dataset with one row a candidate{reason}")
         main = _main(path, parts, aliases.get(dotted := _dotted(tree), dotted), tree)
         columns = {
-            _full(part, name): column
-            for part, found in parts.items()
-            for name, column in found.columns.items()
+            _full(name, inner): column
+            for name, part in parts.items()
+            for inner, column in part.columns.items()
         }
         names = _names(parts, main, aliases)
-        yield _Table(path, parts, main, columns | elsewhere, names, elsewhere)
+        yield _Table(path, parts, main, columns | external, names, external)
 
 
 def _full(part: str, name: str) -> str:
     return f"{part}.{name}" if part else name  # datasets at the root have no prefix
 
 
-_TOLD = 5
-"""Links that a message names."""
+_MOST_LISTED = 5
+"""Links that a message lists at most."""
 _FAMILY = b"NCSAfami"
+"""Signature of HDF5's family driver, which stores one file in several pieces."""
 
 
 def _refuse_family(path: Path) -> None:
     with path.open("rb") as file:
         if _FAMILY in file.read(512):
             raise DataError(
-                f"{path}: is one piece of a family of files; join them with "
-                "`h5repart <name>_%d.h5 joined.h5`"
+                f"{path}: is one piece of an HDF5 family of files, expected a single file; join "
+                "them with `h5repart <name>_%d.h5 joined.h5`"
             )
 
 
 def _find_parts(file: Any) -> dict[str, ColumnPart]:
-    """Return dotted name -> part, of all that one finds below the root by hard links."""
+    """Return dotted name -> part, for all groups and datasets reached by hard links."""
     import h5py
 
     parts: dict[str, ColumnPart] = {}
     plain: dict[str, dict[str, Any]] = {}
-    inside: list[str] = []
+    pandas_prefixes: list[str] = []
 
     def visit(name: str, item: Any) -> None:
-        if any(name.startswith(prefix) for prefix in inside):
-            return
+        if any(name.startswith(prefix) for prefix in pandas_prefixes):
+            return  # the datasets of a data frame are read through its part
         dotted = _dotted(name)
         if isinstance(item, h5py.Group):
             part = pandas_part(item)
             if part:
                 parts[dotted] = part
-                inside.append(f"{name}/")
+                pandas_prefixes.append(f"{name}/")
         elif item.dtype.names and len(item.shape) in (1, 2):
             parts[dotted] = CompoundPart(item)
         elif len(item.shape) >= 1:
@@ -232,11 +233,11 @@ def _find_parts(file: Any) -> dict[str, ColumnPart]:
 
 
 def _find_links(file: Any) -> tuple[dict[str, str], dict[str, Column]]:
-    """Return the soft links, dotted name -> target, and what links into other files lead to."""
+    """Return soft links, dotted name -> target, and links into other files as columns."""
     import h5py
 
     aliases: dict[str, str] = {}
-    elsewhere: dict[str, Column] = {}
+    external: dict[str, Column] = {}
 
     def visit(name: str, link: Any) -> None:
         if isinstance(link, h5py.SoftLink):
@@ -244,48 +245,48 @@ def _find_links(file: Any) -> tuple[dict[str, str], dict[str, Column]]:
             aliases[_dotted(name)] = _dotted(posixpath.normpath(f"{folder}/{link.path}"))
         elif isinstance(link, h5py.ExternalLink):
             problem = f"is kept in {link.filename}; name that in `files` instead"
-            elsewhere[_dotted(name)] = Column("link into another file", None, 0, problem=problem)
+            external[_dotted(name)] = Column("link into another file", None, 0, problem=problem)
 
     file.visititems_links(visit)
-    return aliases, elsewhere
+    return aliases, external
 
 
 def _dotted(name: str) -> str:
     return name.strip("/").replace("/", ".")
 
 
-def _main(path: Path, parts: Mapping[str, ColumnPart], asked: str, tree: str) -> str:
-    """Choose the part that holds the candidates' own variables."""
-    if asked in parts:
-        return asked
-    own = [name for name, part in parts.items() if part.one_row]
+def _main(path: Path, parts: Mapping[str, ColumnPart], target: str, tree: str) -> str:
+    """Return the part with the candidates' own variables; `target` is `tree` behind soft links."""
+    if target in parts:
+        return target
     if tree != TREE:
         raise DataError(
-            f"{path}: no dataset or group {tree!r}{nearest(asked, parts)}; it has "
+            f"{path}: no dataset or group {tree!r}{nearest(target, parts)}; it has "
             f"{', '.join(map(repr, parts))}"
         )
-    return own[0] if len(own) == 1 else ""
+    one_row = [name for name, part in parts.items() if part.one_row]
+    return one_row[0] if len(one_row) == 1 else ""
 
 
 def _names(
     parts: Mapping[str, ColumnPart], main: str, aliases: Mapping[str, str]
 ) -> dict[str, tuple[str, str]]:
-    """Return every name that a branch may be called by."""
+    """Return every usable name of a branch -> its part, and its name in the part."""
     short: dict[str, tuple[str, str]] = {}
-    twice = set()
+    ambiguous = set()
     full = {}
-    for part, found in parts.items():
-        for name in found.columns:
+    for part, content in parts.items():
+        for name in content.columns:
             full[_full(part, name)] = (part, name)
             if name in short:
-                twice.add(name)
+                ambiguous.add(name)
             short[name] = (part, name)
-    unique = {name: home for name, home in short.items() if name not in twice}
-    own = {name: (main, name) for name in parts[main].columns} if main else {}
+    unique = {name: home for name, home in short.items() if name not in ambiguous}
+    of_candidate = {name: (main, name) for name in parts[main].columns} if main else {}
     linked: dict[str, tuple[str, str]] = {}
     for alias, target in aliases.items():
         if target in parts:
             linked |= {f"{alias}.{name}": (target, name) for name in parts[target].columns}
         elif target in full:
             linked[alias] = full[target]
-    return unique | own | linked | full
+    return unique | of_candidate | linked | full  # the last has precedence

@@ -1,8 +1,8 @@
-"""Numbers of pandas' HDF5 tables, read without PyTables.
+"""Read the numbers of HDF5 tables that pandas wrote, without PyTables.
 
-`to_hdf(format="table")` makes a compound dataset `table` in which columns of one kind share a
-field; their names stand in a pickled attribute. The fixed format keeps one array for each kind of
-number, and the names beside it.
+`to_hdf(format="table")` writes a compound dataset `table` in which columns of one type share a
+field, and their names into a pickled attribute. The fixed format has one array for each type of
+number, and the names in a second one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KIND = "pandas_type"
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Unpickles lists of text and numbers, and refuses whatever would run code."""
+    """Unpickle lists of text and numbers; refuse everything that would run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"a name of a column is a {module}.{name}")
@@ -35,7 +35,7 @@ def _names(attribute: Any) -> list[str]:
 
 
 def pandas_part(group: Any) -> PandasPart | None:
-    """Return the columns of a group that pandas wrote, or None if it did not."""
+    """Return the columns of a group that pandas wrote; None for any other group."""
     kind = group.attrs.get(_KIND, b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if kind == "frame_table" and "table" in group:
@@ -46,7 +46,7 @@ def pandas_part(group: Any) -> PandasPart | None:
 
 
 class _Slot:
-    """Where one column stands: a column of a field of a table, or of an array of its own."""
+    """Position of one column: in a field of a table, or in an array (then `field` is empty)."""
 
     def __init__(self, dataset: Any, field: str, index: int | None) -> None:
         self.dataset = dataset
@@ -87,21 +87,21 @@ class PandasPart:
         self.columns = {name: _column(slot) for name, slot in slots.items()}
 
     def check_written(self, names: Sequence[str]) -> None:
-        """See `Part`."""
+        """See `ColumnPart`."""
         for dataset in {id(self._slots[n].dataset): self._slots[n].dataset for n in names}.values():
             check_dataset(dataset)
 
     def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Array | Jagged]:
-        """See `Part`; a field or an array is read once for all of its columns."""
-        read: dict[tuple[str, str], Array] = {}
+        """See `ColumnPart`; a field or an array is read once for all of its columns."""
+        blocks: dict[tuple[str, str], Array] = {}
         result: dict[str, Array | Jagged] = {}
         for name in names:
             slot = self._slots[name]
             key = (slot.dataset.name, slot.field)
-            if key not in read:
+            if key not in blocks:
                 dataset = slot.dataset.fields(slot.field) if slot.field else slot.dataset
-                read[key] = np.asarray(dataset[start:stop])
-            values = read[key] if slot.index is None else read[key][:, slot.index]
+                blocks[key] = np.asarray(dataset[start:stop])
+            values = blocks[key] if slot.index is None else blocks[key][:, slot.index]
             result[name] = native(values)
         return result
 

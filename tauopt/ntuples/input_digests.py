@@ -1,4 +1,4 @@
-"""Digests of input files, remembered so that a second look costs no read."""
+"""SHA-256 digests of input files, cached until a file changes."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from tauopt.errors import DataError
 from tauopt.ntuples.input_globs import Signature, signature
 
 _RACY_NS = 2_000_000_000
-"""A file younger than this may change again without a new time stamp: it is not remembered."""
+"""A file modified more recently may change again within its time stamp: it is not cached."""
 
 
 def digest(path: Path, *, cache: Path) -> tuple[str, Signature]:
-    """Return the SHA-256 of a file's content, and the signature that it had meanwhile.
+    """Return the SHA-256 of a file's content, and the signature that the file had then.
 
-    The digest is remembered in the folder `cache` under the file's path, and believed as long
-    as size, times and inode are the same.
+    The folder `cache` keeps the digest under the file's path; it is valid as long as size, times
+    and inode are the same.
 
     Raises:
         DataError: the file changes while it is read.
         OSError: it can't be read.
     """
-    known = recall(path, cache=cache)
-    if known:
-        return known
+    cached = recall(path, cache=cache)
+    if cached:
+        return cached
     before = signature(path)
-    found = durable.sha256_file(path)
+    sha256 = durable.sha256_file(path)
     check_unchanged(path, before)
     if time.time_ns() - max(before.modified_ns, before.changed_ns) > _RACY_NS:
         cache.mkdir(parents=True, exist_ok=True)
         durable.write_json(
-            _entry(path, cache), {"path": str(path), "signature": list(before), "sha256": found}
+            _entry(path, cache), {"path": str(path), "signature": list(before), "sha256": sha256}
         )
-    return found, before
+    return sha256, before
 
 
 def recall(path: Path, *, cache: Path) -> tuple[str, Signature] | None:
-    """Return what `digest` would, if it needs no read; else None. OSError as `digest`."""
+    """Return the cached result of `digest`; None if there is none. OSError as `digest`."""
     now = signature(path)
     try:
-        known = json.loads(_entry(path, cache).read_text())
-        if known["signature"] == list(now):
-            return str(known["sha256"]), now
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged: take it again
+        entry = json.loads(_entry(path, cache).read_text())
+        if entry["signature"] == list(now):
+            return str(entry["sha256"]), now
+    except (OSError, ValueError, KeyError, TypeError):  # no entry yet, or a damaged one
         pass
     return None
 
@@ -55,10 +55,10 @@ def _entry(path: Path, cache: Path) -> Path:
 
 
 def check_unchanged(path: Path, before: Signature) -> None:
-    """Check that a file is as it was.
+    """Check that a file has not changed since its signature was taken.
 
     Raises:
-        DataError: its size, times or inode differ, or it is gone.
+        DataError: its size, times or inode differ, or it no longer exists.
     """
     try:
         now: Signature | None = signature(path)

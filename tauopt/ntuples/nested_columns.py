@@ -1,4 +1,4 @@
-"""Columns of events as flat content and offsets, up to two lists deep."""
+"""Columns of events as flat content and offsets, for lists up to two levels deep."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Offsets = NDArray[np.int64]
 
 
 class Nested(NamedTuple):
-    """Numbers in lists in lists, one after the other.
+    """Numbers, lists of numbers or lists of lists, one an event, as flat content and offsets.
 
-    `offsets` are those of each level, outermost first: none for one number an event, one for a
-    list of them, two for a list of lists.
+    `offsets` has one array for each level of lists, outermost first: none for one number an event,
+    one for a list, two for a list of lists.
     """
 
     content: Array
@@ -28,17 +28,17 @@ class Nested(NamedTuple):
 
     @property
     def items(self) -> Array | Jagged:
-        """What the outermost lists hold, over all events: numbers, or lists of numbers."""
+        """Items of the outermost lists of all events: numbers, or lists of numbers."""
         if len(self.offsets) < 2:
             return self.content
         return Jagged(self.content, self.offsets[1])
 
 
 def from_awkward(values: ak.Array, *, name: str) -> Nested:
-    """Take an awkward array of numbers apart.
+    """Split an awkward array of numbers into content and offsets.
 
     Raises:
-        DataError: it holds other things than numbers, or is more than two lists deep.
+        DataError: it holds anything but numbers, or lists of more than two levels.
     """
     import awkward as ak
 
@@ -54,7 +54,7 @@ def from_awkward(values: ak.Array, *, name: str) -> Nested:
         layout = layout.content[: offsets[-1][-1]]
     if isinstance(layout, ak.contents.NumpyArray):
         content = np.asarray(layout.data)
-        if content.ndim == 2 and len(offsets) < 2:  # fixed numbers of values
+        if content.ndim == 2 and len(offsets) < 2:  # lists of fixed length
             offsets.append(np.arange(len(content) + 1, dtype=np.int64) * content.shape[1])
             content = content.reshape(-1)
         if content.ndim == 1 and content.dtype.kind in "biuf":
@@ -63,19 +63,19 @@ def from_awkward(values: ak.Array, *, name: str) -> Nested:
 
 
 def take(items: Array | Jagged, rows: NDArray[np.int64]) -> Array | Jagged:
-    """Return the items `rows`, in that order; each a number or a list."""
+    """Return the items `rows`, in that order; an item is a number or a list."""
     return items.take(rows) if isinstance(items, Jagged) else items[rows]
 
 
 def repeat(column: Nested, events: NDArray[np.int64], *, name: str) -> Array | Jagged:
-    """Give each candidate its event's value, or its event's whole list.
+    """Repeat each event's value or list for its candidates.
 
     Args:
-        column: of the event.
+        column: one value or list an event.
         events: number of each candidate's event, (candidate,).
         name: for messages.
     Raises:
-        DataError: it is two lists deep.
+        DataError: the column holds lists of lists.
     """
     if not column.offsets:
         return column.content[events]

@@ -1,7 +1,7 @@
-"""Remote files -> copies in the cache, so that all that holds for local files holds for them.
+"""Copy remote files into the cache, where they are read like local ones.
 
-A preparation reads every byte of its input twice, once for the digest; a copy is read over the
-network once, and the next preparation finds it.
+A preparation reads every byte of its input twice, once for the digest. A copy crosses the network
+once, and the next preparation uses it again.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from tauopt.errors import DataError, ServiceError
 SCHEMES = ("root", "https", "http")
 RETRIES = 3
 _PAUSE_S = 1.0
-"""Mean pause before the first retry; each further one is twice as long."""
+"""Mean pause before the first retry; each further pause is twice as long."""
 _VERSION = ("size", "mtime", "ETag", "Content-MD5", "Digest", "Last-Modified")
-"""What a server may say of a file that changes with its content."""
+"""Metadata that servers may give, and that change with a file's content."""
 
 _T = TypeVar("_T")
 
 
 def is_remote(address: str) -> bool:
-    """Say whether a file's name is an address."""
+    """Return whether a file's name is a URL."""
     return "://" in address
 
 
 def fetch(address: str, *, cache: Path) -> Path:
-    """Copy a remote file into the cache, or find the copy there.
+    """Return the path of a remote file's copy in the cache; copy the file if there is none.
 
-    A copy is taken again when the server tells of another size, time or tag.
+    The file is copied again if its size, time or tag on the server has changed.
 
     Args:
-        address: `root://`, `https://` or `http://`, of one file.
+        address: `root://`, `https://` or `http://` URL of one file.
         cache: folder of copies.
     Raises:
-        DataError: no such file, or an address of another kind.
+        DataError: the file does not exist, or the URL has another scheme.
         ServiceError: the server did not answer in four tries.
     """
     scheme, _, rest = address.partition("://")
@@ -49,13 +49,14 @@ def fetch(address: str, *, cache: Path) -> Path:
     if "*" in rest.partition("?")[0] or "%d" in rest:
         raise DataError(f"{address}: servers don't expand patterns; name each file")
     files, path = _file_system(address)
-    told = _patiently(address, lambda: files.info(path))
-    version = [str(told.get(key)) for key in _VERSION]
+    info = _with_retries(address, lambda: files.info(path))
+    version = [str(info.get(key)) for key in _VERSION]
     name = Path(rest.partition("?")[0]).name or "file"
     copy = cache / durable.sha256_json([address, version])[:40] / name
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_with(copy, lambda to: _copy(files, path, to, address=address, told=told))
+        size = info.get("size")
+        durable.write_with(copy, lambda to: _copy(files, path, to, address=address, size=size))
     return copy
 
 
@@ -71,19 +72,18 @@ def _file_system(address: str) -> tuple[Any, str]:
     return files, path
 
 
-def _copy(files: Any, path: str, to: Path, *, address: str, told: dict[str, Any]) -> None:
+def _copy(files: Any, path: str, to: Path, *, address: str, size: int | None) -> None:
     def copy() -> None:
         files.get_file(path, str(to))
-        size = told.get("size")
         if size is not None and to.stat().st_size != size:
-            raise OSError(f"{to.stat().st_size} bytes came, expected {size}")
+            raise OSError(f"received {to.stat().st_size} bytes, expected {size}")
 
-    _patiently(address, copy)
+    _with_retries(address, copy)
 
 
-def _patiently(address: str, call: Callable[[], _T]) -> _T:
-    """Call, and again after a pause when the network fails; pauses differ between processes."""
-    rng = np.random.default_rng()
+def _with_retries(address: str, call: Callable[[], _T]) -> _T:
+    """Call a function, and again after a pause if the network fails."""
+    rng = np.random.default_rng()  # unseeded, so that processes pause for different times
     for attempt in range(RETRIES + 1):
         try:
             return call()
@@ -91,17 +91,18 @@ def _patiently(address: str, call: Callable[[], _T]) -> _T:
             if _is_absent(error):
                 raise DataError(f"{address}: no such file on the server") from error
             if attempt == RETRIES:
-                told = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
+                reason = " ".join(str(error.__cause__ or error).split())[:300]
                 raise ServiceError(
-                    f"{address}: not read in {RETRIES + 1} tries: {told}; is the server up, and "
-                    "may you read this file?"
+                    f"{address}: not read in {RETRIES + 1} tries: {reason or type(error).__name__};"
+                    " check that the server is up and that you may read this file"
                 ) from error
             time.sleep(_PAUSE_S * 2**attempt * rng.uniform(0.5, 1.5))
     raise AssertionError("unreachable")
 
 
 def _is_absent(error: Exception) -> bool:
-    """Say whether the server answered that there is no such file: fsspec's HTTP says so always."""
+    """Return whether the server answered that there is no such file."""
+    # fsspec's HTTP raises FileNotFoundError for every failure; the cause has the server's status
     if not isinstance(error, FileNotFoundError):
         return False
     cause = error.__cause__

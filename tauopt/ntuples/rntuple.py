@@ -1,4 +1,4 @@
-"""RNTuples in ROOT files: what of them differs from TTrees."""
+"""Inspect and read RNTuples where they differ from TTrees."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CHECKSUM = 8
 
 
 def column(field: Any) -> Column:
-    """Say what a field holds; fields inside of others are told, but not read."""
+    """Describe a field; fields inside of other fields are listed, but can't be read."""
     kind, entries = str(field.typename), int(field.num_entries)
     if not field.top_level:
-        problem = "is inside of another field of an RNTuple, of which only whole fields are read"
+        problem = "is inside of another field of an RNTuple, expected a top-level field"
         return Column(kind, None, entries, problem=problem)
     jagged = None
     if _ONE.fullmatch(kind):
@@ -36,10 +36,10 @@ def column(field: Any) -> Column:
 
 
 def check_page_lists(ntuple: Any) -> None:
-    """Compare the lists of pages with their checksums; uproot does so of header and footer only.
+    """Verify the checksums of an RNTuple's page lists; ValueError if one is damaged.
 
-    A damaged list asks for pages of billions of values: memory would be gone before anything is
-    noticed. ValueError if one is damaged.
+    uproot verifies only header and footer, and would fill the memory for a damaged list that
+    claims pages of billions of values.
     """
     import xxhash
 
@@ -49,7 +49,7 @@ def check_page_lists(ntuple: Any) -> None:
         content = bytes(cursor.bytes(chunk, link.env_uncomp_size, {}))
         stored = int.from_bytes(content[-_CHECKSUM:], "little")
         if xxhash.xxh3_64_intdigest(content[:-_CHECKSUM]) != stored:
-            raise ValueError("a list of its pages does not have its checksum")
+            raise ValueError("a list of its pages has a wrong checksum")
 
 
 def chunks(
@@ -57,30 +57,33 @@ def chunks(
 ) -> Iterator[dict[str, Any]]:
     """Yield awkward arrays of `step` entries by field, and a shorter last one.
 
-    Whole clusters are read, each once: uproot reads all clusters that a range of entries touches.
-    ValueError if they contradict themselves, beside all that uproot raises of damaged files.
+    Raises ValueError if the offsets of an array are invalid, and whatever uproot raises for
+    damaged files.
     """
     import awkward as ak
 
-    held = None
+    pending = None
     for start, stop in pairwise(_edges(ntuple, step, entries)):
-        read = ntuple.arrays(
+        arrays = ntuple.arrays(
             filter_name=lambda name: name in names, entry_start=start, entry_stop=stop
         )
-        problem = ak.validity_error(read)
+        problem = ak.validity_error(arrays)
         if problem:
             raise ValueError(f"entries {start} to {stop} are damaged: {problem}")
-        held = read if held is None else ak.concatenate([held, read])
-        whole = len(held) - len(held) % step
-        for first in range(0, whole, step):
-            yield {name: held[name][first : first + step] for name in names}
-        held = held[whole:]
-    if held is not None and len(held):
-        yield {name: held[name] for name in names}
+        pending = arrays if pending is None else ak.concatenate([pending, arrays])
+        complete = len(pending) - len(pending) % step
+        for first in range(0, complete, step):
+            yield {name: pending[name][first : first + step] for name in names}
+        pending = pending[complete:]
+    if pending is not None and len(pending):
+        yield {name: pending[name] for name in names}
 
 
 def _edges(ntuple: Any, step: int, entries: tuple[int, int]) -> list[int]:
-    """Return where to cut: first entries of clusters at least `step` apart, and both ends."""
+    """Return first entries of clusters at least `step` apart, and both ends of `entries`.
+
+    Ranges between them read each cluster once: uproot reads whole clusters for any range.
+    """
     edges = [entries[0]]
     for cluster in ntuple.cluster_summaries:
         if edges[-1] + step <= cluster.num_first_entry < entries[1]:

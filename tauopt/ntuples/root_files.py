@@ -1,7 +1,4 @@
-"""ROOT files, opened, looked into and read by uproot.
-
-Files are read by explicit reads, not memory-mapped: a mapped file that shrinks kills the process.
-"""
+"""Open, inspect and read ROOT files with uproot."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from tauopt.ntuples.rntuple_internals import find_children
 from tauopt.ntuples.source import BadFileError, Column, TableInfo, check, reading
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", rntuple.CLASS)
-_TOLD = 5
-"""Objects of a file that are named where it holds no tree."""
+_MOST_LISTED = 5
+"""Objects of a file that a message lists at most."""
 
 
 def list_trees(path: Path) -> tuple[str, ...]:
@@ -35,15 +32,15 @@ def list_trees(path: Path) -> tuple[str, ...]:
 
 
 def _no_tree(keys: Mapping[str, str]) -> str:
-    """Say what a file without trees has instead."""
-    told = ", ".join(f"{name!r} ({kind})" for name, kind in [*keys.items()][:_TOLD])
-    more = f" and {len(keys) - _TOLD} more" if len(keys) > _TOLD else ""
-    return f"holds no TTree or RNTuple; it has {told}{more}"
+    """Return a message that lists the objects of a file without trees."""
+    listed = ", ".join(f"{name!r} ({kind})" for name, kind in [*keys.items()][:_MOST_LISTED])
+    more = f" and {len(keys) - _MOST_LISTED} more" if len(keys) > _MOST_LISTED else ""
+    return f"holds no TTree or RNTuple; it has {listed}{more}"
 
 
 @contextlib.contextmanager
 def _open_file(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """Open a ROOT file; gives its objects' names and classes too. BadFileError as `open_tree`."""
+    """Open a ROOT file; yields it and its keys, name -> class. BadFileError as `open_tree`."""
     import uproot
 
     with contextlib.ExitStack() as stack:
@@ -51,6 +48,7 @@ def _open_file(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
             file = stack.enter_context(
                 uproot.open(
                     path,
+                    # explicit reads: a memory-mapped file that shrinks kills the process
                     handler=uproot.source.file.MultithreadedFileSource,
                     num_workers=1,
                     object_cache=None,
@@ -90,45 +88,47 @@ def open_tree(path: Path, tree: str) -> Iterator[Any]:
         yield opened
 
 
-def look(tree: Any, branches: Sequence[str], *, where: Path) -> tuple[TableInfo, dict[str, Any]]:
-    """Look at an open tree's header; returns the branches too.
+def inspect_tree(
+    tree: Any, branches: Sequence[str], *, where: Path
+) -> tuple[TableInfo, dict[str, Any]]:
+    """Inspect the header of an open tree; also return uproot's branches by name.
 
     Raises:
-        DataError: branches are missing (names the nearest) or not numeric: all at once.
-        BadFileError: its branches disagree about the entries.
+        DataError: branches are missing or not numeric; lists them all, with nearest names.
+        BadFileError: its branches differ in length.
     """
     with reading(where):
         entries = int(tree.num_entries)
         available = available_branches(tree)
         chosen = {name: available[name] for name in branches if name in available}
     columns = dict.fromkeys(available, Column("", None, entries))
-    for name, branch in chosen.items():  # looking into a branch is slow, and there may be thousands
+    for name, branch in chosen.items():  # only these: it is slow, and a tree may have thousands
         with reading(where, f"branch {name!r} "):
             columns[name] = column(branch)
-    what = f"{where}: tree {tree.name!r}"
-    return check(columns, branches, entries=entries, where=what), chosen
+    table = f"{where}: tree {tree.name!r}"
+    return check(columns, branches, entries=entries, where=table), chosen
 
 
 def column(branch: Any) -> Column:
-    """Say what a branch holds."""
+    """Describe a branch of a TTree or a field of an RNTuple."""
     if not hasattr(branch, "interpretation"):
         return rntuple.column(branch)
-    reason = getattr(branch.interpretation, "reason", "")  # of what uproot can't interpret
+    reason = getattr(branch.interpretation, "reason", "")  # set where uproot can't interpret it
     problem = f"can't be read: {reason}" if reason else ""
     return Column(typename(branch), is_jagged(branch), int(branch.num_entries), problem=problem)
 
 
 def column_or_problem(branch: Any) -> Column:
-    """Say what a branch holds, or why that can't be told."""
+    """Describe a branch as `column` does; an exception becomes the column's `problem`."""
     try:
         return column(branch)
     except Exception as error:  # noqa: BLE001 - streamers that uproot can't follow fail in many ways
-        told = " ".join(str(error).split())[:200] or type(error).__name__
-        return Column("unknown", None, int(branch.num_entries), problem=f"can't be read: {told}")
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return Column("unknown", None, int(branch.num_entries), problem=f"can't be read: {reason}")
 
 
 def typename(branch: Any) -> str:
-    """Return the type of a branch or field in ROOT's words, or uproot's where it has none."""
+    """Return the C++ type of a branch or field, or uproot's interpretation where it has none."""
     try:
         return str(branch.typename)
     except KeyError:  # structures with arrays
@@ -139,25 +139,25 @@ def available_branches(tree: Any) -> dict[str, Any]:
     """Return all branches by their paths, and by their names where these are unique."""
     paths = dict(tree.iteritems(recursive=True))
     names: dict[str, Any] = {}
-    twice = set()
+    ambiguous = set()
     for branch in paths.values():
         if branch.name in names:
-            twice.add(branch.name)
+            ambiguous.add(branch.name)
         names[branch.name] = branch
-    return {name: b for name, b in names.items() if name not in twice} | paths
+    return {name: b for name, b in names.items() if name not in ambiguous} | paths
 
 
 def is_jagged(branch: Any) -> bool | None:
-    """Say whether a branch holds one number (False), a list (True) or something else (None)."""
+    """Return False for a branch of one number an entry, True for a list of them, else None."""
     import uproot
 
     interpretation = branch.interpretation
     is_list = isinstance(interpretation, uproot.interpretation.jagged.AsJagged)
     numbers = interpretation.content if is_list else interpretation
-    of_numbers = uproot.interpretation.numerical
-    if type(numbers) is not of_numbers.AsDtype and not isinstance(
+    numerical = uproot.interpretation.numerical
+    if type(numbers) is not numerical.AsDtype and not isinstance(
         numbers,
-        of_numbers.TruncatedNumerical,  # Double32_t and Float16_t
+        numerical.TruncatedNumerical,  # Double32_t and Float16_t
     ):
         return None
     base, shape = numbers.to_dtype.base, numbers.to_dtype.shape
@@ -169,7 +169,7 @@ def is_jagged(branch: Any) -> bool | None:
 def read_steps(
     tree: Any, branches: Mapping[str, Any], *, path: Path, step: int, entries: tuple[int, int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield first entry and awkward arrays of each step; baskets are decompressed once."""
+    """Yield the first entry and the awkward arrays of each step; decompress each basket once."""
     chunks = _chunks(tree, branches, step=step, entries=entries)
     start = entries[0]
     while True:
@@ -177,7 +177,7 @@ def read_steps(
             with reading(path):
                 arrays = next(chunks, None)
         except BadFileError as error:
-            raise _blame(error, branches, path=path, start=start, stop=start + step) from error
+            raise _locate(error, branches, path=path, start=start, stop=start + step) from error
         if arrays is None:
             return
         yield start, arrays
@@ -203,14 +203,14 @@ def _chunks(
         yield {names[id(available[key])]: values for key, values in arrays.items()}
 
 
-def _blame(
+def _locate(
     error: BadFileError, branches: Mapping[str, Any], *, path: Path, start: int, stop: int
 ) -> BadFileError:
-    """Find the branch that can't be read in this range of entries."""
+    """Return an error that names the branch that can't be read in this range of entries."""
     for name, branch in branches.items():
         try:
             with reading(path, f"branch {name!r} "):
                 branch.array(entry_start=start, entry_stop=stop, library="ak")
-        except BadFileError as found:
-            return found
+        except BadFileError as named:
+            return named
     return error

@@ -1,4 +1,4 @@
-"""What every kind of input file can do: tell what it holds, and give columns step by step."""
+"""The interface of input files: list the branches, inspect the header, read columns in steps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tauopt.physics.branch_names import nearest_branch
 from tauopt.physics.jagged import Array, Jagged
 
 STEP = 50_000
-"""Entries read at a time, unless told otherwise."""
+"""Default number of entries that are read at a time."""
 
 TREE = "candidates"
-"""Table of the candidates, unless told otherwise; formats with one table a file don't need it."""
+"""Default name of the candidates' table; formats with one table a file ignore it."""
 
 
 Columns = dict[str, Array | Jagged]
@@ -31,51 +31,51 @@ class BadFileError(DataError):
 
 
 class Column(NamedTuple):
-    """What the header of a file says of one branch."""
+    """One branch as the header of a file describes it."""
 
     type: str
-    """In the words of the file's format."""
+    """Type name, as the file format spells it."""
     jagged: bool | None
-    """Whether it holds a list of numbers a candidate, or one; None if it can't be read as such."""
+    """True for a list of numbers a candidate, False for one number, None if it is neither."""
     entries: int
     short: str = ""
-    """A shorter name that means this branch and no other; empty if there is none."""
+    """A shorter unique name of this branch; empty if there is none."""
     problem: str = ""
-    """Why it can't be read; empty if it can, or if its type says enough."""
+    """Why it can't be read; empty if it can, or if its type explains it."""
 
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What the header of a file says of the branches that are asked for."""
+    """The requested branches as the header of a file describes them."""
 
     entries: int
-    """Candidates."""
+    """Number of candidates."""
     jagged: Mapping[str, bool]
     """Branch -> whether it holds several values a candidate."""
     types: Mapping[str, str]
-    """Branch -> type, in the words of the file's format."""
+    """Branch -> type name, as the file format spells it."""
 
 
 class Source(Protocol):
-    """The candidates of one file; immutable, opened anew by each call, travels by pickle."""
+    """The candidates of one file: immutable, picklable, and opened anew by each call."""
 
     @property
     def path(self) -> Path:
         """The file."""
 
     def columns(self) -> dict[str, Column]:
-        """List all branches, each once and by its full name, also those that can't be read.
+        """List all branches, each once and by its full name, including unreadable ones.
 
         Raises:
             DataError: the file holds no such table. BadFileError: it can't be read.
         """
 
     def inspect(self, branches: Sequence[str]) -> TableInfo:
-        """Look at the header: entries, and whether all `branches` are there and numbers.
+        """Read the header: number of entries, and the types of `branches`.
 
         Raises:
-            DataError: branches are missing (names the nearest) or not numeric: all at once.
-            BadFileError: the file can't be read, or its branches disagree about the entries.
+            DataError: branches are missing or not numeric; lists them all, with nearest names.
+            BadFileError: the file can't be read, or its branches differ in length.
         """
 
     def iterate(self, branches: Sequence[str], *, step: int = STEP) -> Iterator[Columns]:
@@ -84,40 +84,41 @@ class Source(Protocol):
         Yields:
             branch -> numpy (candidate,) or `Jagged`.
         Raises:
-            BadFileError: something can't be read (names the file and the branch), or fewer
-                entries come than the header promises.
+            BadFileError: a file or branch can't be read (the message names it), or holds fewer
+                entries than the header says.
             DataError: a branch is missing or not numeric.
         """
 
 
 class Reader(Protocol):
-    """An open file, for some of its branches; may be used by several threads at once."""
+    """An open file, for some of its branches; thread-safe."""
 
     @property
     def entries(self) -> int:
-        """Candidates."""
+        """Number of candidates."""
 
     @property
     def seams(self) -> NDArray[np.int64]:
-        """Entries, 0 and the end among them, at which it costs nothing to begin or to stop.
+        """Entries at which a range may begin or stop at no cost, from 0 to the end, ascending.
 
-        Between two of them lies what is stored in one piece, which is read whole or not at all.
+        They are the boundaries of what is stored in one piece, such as baskets: a range that
+        begins inside of a piece still reads the piece whole.
         """
 
     def read(self, start: int, stop: int) -> Columns:
-        """Read the entries from `start` to `stop`, one at least; as `Source.iterate` does."""
+        """Read the entries [start, stop), at least one; returns and raises as `Source.iterate`."""
 
 
 @runtime_checkable
 class Seekable(Source, Protocol):
-    """A source that can begin anywhere, as direct streaming needs it."""
+    """A source with random access, which direct streaming needs."""
 
     def open(self, branches: Sequence[str]) -> Reader:
         """Open the file until the reader is dropped; raises as `Source.inspect`."""
 
 
 def check_range(start: int, stop: int, *, entries: int, path: Path) -> None:
-    """Check that a file has the entries from `start` to `stop`, one at least; else BadFileError."""
+    """Check that [start, stop) is a non-empty range of a file's entries; else BadFileError."""
     if not 0 <= start < stop <= entries:
         raise BadFileError(
             f"{path}: holds {entries} entries, expected those from {start} to {stop}"
@@ -125,8 +126,13 @@ def check_range(start: int, stop: int, *, entries: int, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def reading(path: Path, what: str = "") -> Iterator[None]:
-    """Name the file in whatever a reader raises: parsers meet damaged bytes in many ways."""
+def reading(path: Path, part: str = "") -> Iterator[None]:
+    """Turn every exception of a file library into a BadFileError that names the file.
+
+    Args:
+        path: the file.
+        part: the part of it that is read, for the message, with a space at its end.
+    """
     try:
         yield
     except TauoptError:
@@ -135,20 +141,20 @@ def reading(path: Path, what: str = "") -> Iterator[None]:
         raise BadFileError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise BadFileError(f"{path}: is a folder, expected a file") from error
-    except Exception as error:
+    except Exception as error:  # damaged bytes make parsers fail in many ways
         message = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BadFileError(f"{path}: {what}can't be read whole: {message}") from error
+        raise BadFileError(f"{path}: {part}can't be read whole: {message}") from error
 
 
 def check(
     columns: Mapping[str, Column], branches: Sequence[str], *, entries: int | None, where: str
 ) -> TableInfo:
-    """Check the branches that are asked for; as `Source.inspect`.
+    """Check that branches exist, are numeric and have one length; see `Source.inspect`.
 
     Args:
         columns: all branches, by every name that may be used.
-        branches: those wanted.
-        entries: what each must have; None takes the first one's.
+        branches: names of the requested branches.
+        entries: expected entries of each branch; None takes those of the first one.
         where: file and table, for messages.
     Raises:
         DataError, BadFileError: see `Source.inspect`.
@@ -159,20 +165,20 @@ def check(
         if column is None:
             problems.append(f"no branch {name!r}{nearest_branch(name, columns)}")
         elif column.jagged is None:
-            told = column.problem or f"is {column.type}, expected numbers or one list of them"
-            problems.append(f"branch {name!r} {told}")
+            problem = column.problem or f"is {column.type}, expected numbers or one list of them"
+            problems.append(f"branch {name!r} {problem}")
     if problems:
         raise DataError(f"{where}: {'; '.join(problems)}")
-    chosen = {name: columns[name] for name in branches}
+    requested = {name: columns[name] for name in branches}
     if entries is None:
-        entries = next((column.entries for column in chosen.values()), 0)
-    for name, column in chosen.items():
+        entries = next((column.entries for column in requested.values()), 0)
+    for name, column in requested.items():
         if column.entries != entries:
             raise BadFileError(
                 f"{where}: branch {name!r} has {column.entries} entries, expected {entries}"
             )
     return TableInfo(
         entries=entries,
-        jagged={name: bool(column.jagged) for name, column in chosen.items()},
-        types={name: column.type for name, column in chosen.items()},
+        jagged={name: bool(column.jagged) for name, column in requested.items()},
+        types={name: column.type for name, column in requested.items()},
     )

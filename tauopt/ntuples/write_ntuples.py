@@ -1,4 +1,4 @@
-"""Write flat ntuples, one entry a candidate: as TTree, HDF5 or Parquet."""
+"""Write flat ntuples, one entry a candidate, as TTree, HDF5 or Parquet."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def write_tree(
         tree: name of the TTree.
         scalars: branches of one number an entry, (entry,).
         groups: by name, the number of objects in each entry, (entry,), and their features,
-            (object,). Feature `pt` of group `track` becomes branch `track_pt`; `ntrack` counts.
+            (object,). Feature `pt` of group `track` becomes branch `track_pt`; branch `ntrack`
+            holds the number of objects.
     Raises:
-        ValueError: lengths disagree.
+        ValueError: branches have different lengths.
     """
     columns: dict[str, Any] = dict(scalars)
     for name, (counts, features) in groups.items():
@@ -60,10 +61,11 @@ def write_hdf5(
 ) -> None:
     """Write an HDF5 file of structured arrays, as salt and UPP read them.
 
-    The compound dataset `table` has a row a candidate; each group is one of (candidate, slot),
-    padded with zeros to the largest number of objects, whose field `valid` tells real ones.
+    The compound dataset `table` has one row a candidate. Each group is a compound dataset
+    (candidate, slot), padded with zeros to the largest number of objects; its field `valid` is
+    True for real objects.
 
-    Args and errors as `write_tree`; objects are datasets of the group's name with plain fields.
+    Args and errors as `write_tree`; a group's fields have the names of its features.
     """
     import h5py
 
@@ -91,9 +93,9 @@ def write_parquet(
     scalars: Mapping[str, Array],
     groups: Mapping[str, tuple[Array, Mapping[str, Array]]],
 ) -> None:
-    """Write a Parquet file with columns as the branches of `write_tree`; `table` has no meaning.
+    """Write a Parquet file whose columns have the names of `write_tree`'s branches.
 
-    Args and errors as `write_tree`.
+    Args and errors as `write_tree`; `table` is ignored, as a file is one table.
     """
     del table
     columns: dict[str, Any] = dict(scalars)
@@ -104,7 +106,7 @@ def write_parquet(
 
 
 WRITERS = {"root": write_tree, "hdf5": write_hdf5, "parquet": write_parquet}
-"""By what the user calls the format, which is the files' suffix too."""
+"""By format name, which is also the suffix of its files."""
 
 
 def _rows(fields: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
@@ -117,4 +119,4 @@ def _rows(fields: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
 def _check_lengths(columns: Mapping[str, Any]) -> None:
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"branches of one tree need one length, got {lengths}")
+        raise ValueError(f"branches of one tree must have one length, got {lengths}")

@@ -1,4 +1,4 @@
-"""What the metadata of an ATLAS file say of ElementLinks: which key means which collection."""
+"""Read the keys of xAOD ElementLinks from the metadata of an ATLAS file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _VECTOR_HEADER = 6
 
 
 def container_of(branch: str) -> str:
-    """Return the container that a branch or the beginning of its name belongs to.
+    """Return the xAOD container of a branch or of a branch prefix.
 
-    `InDetTrackParticlesAuxDyn.d0` and `InDetTrackParticlesAux.` are of `InDetTrackParticles`.
+    That of `InDetTrackParticlesAuxDyn.d0` and `InDetTrackParticlesAux.` is `InDetTrackParticles`.
     """
     return re.sub(r"Aux(Dyn)?\..*$", "", branch)
 
@@ -31,10 +31,10 @@ def find_keys(
     """Find the key of each step of links.
 
     Args:
-        linked: objects that links lead to, by name.
-        keys_of_file: see `link_keys`; called only if settings don't tell all keys.
+        linked: objects associated by links, by name.
+        keys_of_file: see `link_keys`; called only if the layout does not give all keys.
     Returns:
-        `<objects>.<step>` -> `m_persKey`; what is wrong.
+        `<objects>.<step>` -> `m_persKey`; a message for each key that is unknown.
     """
     keys: dict[str, int] = {}
     problems = []
@@ -45,8 +45,8 @@ def find_keys(
             key = objects.keys[step] if objects.keys else known.get(container)
             if key is None:
                 problems.append(
-                    f"layout.objects.{name}: the file does not tell which links lead to "
-                    f"{container!r}{nearest(container, known)}; give their m_persKey in `keys`"
+                    f"layout.objects.{name}: the file's metadata name no m_persKey of container "
+                    f"{container!r}{nearest(container, known)}; give it in `keys`"
                 )
             else:
                 keys[f"{name}.{step}"] = key
@@ -54,13 +54,13 @@ def find_keys(
 
 
 def link_keys(file: Any, *, path: Path) -> dict[str, int]:
-    """Read the keys by which ElementLinks name the containers of a file.
+    """Read the keys by which ElementLinks identify the containers of a file.
 
     Args:
-        file: the root folder of a file, opened by uproot.
-        path: for messages.
+        file: top directory of a file, opened by uproot.
+        path: of the file, for messages.
     Returns:
-        container -> `m_persKey`; empty if the file is not ATLAS's.
+        container -> `m_persKey`; empty if it is no ATLAS file.
     Raises:
         BadFileError: the metadata are damaged.
     """
@@ -72,38 +72,38 @@ def link_keys(file: Any, *, path: Path) -> dict[str, int]:
     except Exception as error:  # damaged bytes fail in many ways
         message = " ".join(str(error).split())[:200]
         raise BadFileError(
-            f"{path}: MetaData/EventFormat can't be read: {message}; with `keys` of the layout's "
-            "objects it need not be"
+            f"{path}: MetaData/EventFormat can't be read: {message}; give the `keys` of all linked "
+            "objects in `layout` to do without it"
         ) from error
 
 
 def _parse_event_format(raw: bytes) -> dict[str, int]:
-    """Parse an xAOD::EventFormat_v1: names, classes, parents and hashes, a vector each.
+    """Parse an xAOD::EventFormat_v1: vectors of names, classes, parents and hashes.
 
-    uproot can't, since the object stands there without the header of its class.
+    uproot can't, since the object is stored without the header of its class.
     """
-    at, columns = 0, []
+    position, columns = 0, []
     for _ in range(3):
-        strings, at = _strings(raw, at)
+        strings, position = _strings(raw, position)
         columns.append(strings)
-    at += _VECTOR_HEADER
-    count = int.from_bytes(raw[at : at + 4], "big")
-    hashes = np.frombuffer(raw, dtype=">u4", count=count, offset=at + 4)
+    position += _VECTOR_HEADER
+    count = int.from_bytes(raw[position : position + 4], "big")
+    hashes = np.frombuffer(raw, dtype=">u4", count=count, offset=position + 4)
     return dict(zip(columns[0], hashes.tolist(), strict=True))
 
 
-def _strings(raw: bytes, at: int) -> tuple[list[str], int]:
-    """Read a vector of strings; returns where it ends too."""
-    at += _VECTOR_HEADER
-    count = int.from_bytes(raw[at : at + 4], "big")
-    at += 4
-    found = []
+def _strings(raw: bytes, position: int) -> tuple[list[str], int]:
+    """Read a vector of strings; also return the position of its end."""
+    position += _VECTOR_HEADER
+    count = int.from_bytes(raw[position : position + 4], "big")
+    position += 4
+    strings = []
     for _ in range(count):
-        length = raw[at]
-        at += 1
+        length = raw[position]
+        position += 1
         if length == 255:  # a longer string has its length in four bytes
-            length = int.from_bytes(raw[at : at + 4], "big")
-            at += 4
-        found.append(raw[at : at + length].decode())
-        at += length
-    return found, at
+            length = int.from_bytes(raw[position : position + 4], "big")
+            position += 4
+        strings.append(raw[position : position + length].decode())
+        position += length
+    return strings, position

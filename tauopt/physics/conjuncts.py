@@ -1,4 +1,4 @@
-"""The parts of a condition that must all hold, so that each can be counted by itself."""
+"""Split a condition into its conjuncts, so that a cut flow can count each by itself."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ def conjuncts(condition: Expression) -> tuple[Expression, ...]:
     """Split a condition at its outermost `&&`, or `&` between conditions.
 
     Returns:
-        the parts in order, all of which hold where `condition` does; `condition` itself where it
-        is no conjunction.
+        the parts in order; `condition` is true where all of them are. `condition` alone if it is
+        no conjunction.
     """
     for symbol, conjunction in (("&&", LOGIC_ROOT["and"]), ("&", LOGIC_NUMEXPR["and"])):
         try:
             first, *others = [parse(text) for text in _split(condition.text, symbol)]
-        except ExpressionError:  # half of something that `symbol` does not split
+        except ExpressionError:  # a part is no expression: `symbol` is not outermost
             continue
         steps = first.steps
         for part in others:
             steps += (*part.steps, ExpressionStep("operator", conjunction, 2))
-        sound = symbol == "&&" or all(_is_condition(part.steps) for part in (first, *others))
-        if others and sound and steps == condition.steps:  # as `||` binds less than `&&`
+        boolean = symbol == "&&" or all(_is_boolean(part.steps) for part in (first, *others))
+        # the steps differ if an operator that binds less, such as `||`, is outermost
+        if others and boolean and steps == condition.steps:
             return (first, *others)
     return (condition,)
 
@@ -44,12 +45,12 @@ def _split(text: str, symbol: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _is_condition(steps: Sequence[ExpressionStep]) -> bool:
-    """Say whether an expression is true or false, and no number of which `&` takes bits."""
+def _is_boolean(steps: Sequence[ExpressionStep]) -> bool:
+    """Return whether an expression is boolean: on integers `&` would be bitwise."""
     stack: list[bool] = []
     for step in steps:
         operands = [stack.pop() for _ in range(step.arity)]
-        truth = step.value in (*COMPARISONS, *LOGIC_ROOT.values())
-        of_truths = step.value in LOGIC_NUMEXPR.values() and all(operands)
-        stack.append(step.kind == "operator" and (truth or of_truths))
+        compares = step.value in (*COMPARISONS, *LOGIC_ROOT.values())
+        joins_booleans = step.value in LOGIC_NUMEXPR.values() and all(operands)
+        stack.append(step.kind == "operator" and (compares or joins_booleans))
     return stack.pop()

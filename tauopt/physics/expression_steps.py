@@ -1,4 +1,4 @@
-"""The steps of an expression, done on a stack of flat arrays."""
+"""Evaluate the steps of an expression on a stack of flat arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tauopt.physics.operators import REDUCTIONS, element, widen
 
 
 class ExpressionStep(NamedTuple):
-    """One step of the evaluation on a stack: push a value, or replace `arity` of them."""
+    """One step of the evaluation: push a value, or replace the last `arity` values by one."""
 
     kind: Literal["value", "branch", "operator", "function", "index"]
     value: Any
@@ -23,10 +23,10 @@ class ExpressionStep(NamedTuple):
 
 
 def run(steps: Sequence[ExpressionStep], columns: Mapping[str, Any]) -> Any:
-    """Do some steps on branches; a lone branch comes as it is.
+    """Evaluate steps on branches; a lone branch keeps its type.
 
     Returns:
-        numpy (candidate,), `Jagged`, or a number, of an expression without branches.
+        numpy (candidate,), `Jagged`, or a number if the expression has no branches.
     Raises:
         DataError: a branch is missing or not numeric, or lengths do not agree.
     """
@@ -49,8 +49,8 @@ def _apply(step: ExpressionStep, operands: Sequence[Any]) -> Any:
     if step.kind == "operator":
         return _elementwise(step.value, operands)
     if not isinstance(operands[0], Jagged):
-        what = "an index" if step.kind == "index" else f"{step.value} of one argument"
-        raise DataError(f"{what} needs a branch with several values a candidate")
+        operation = "an index" if step.kind == "index" else f"{step.value} of one argument"
+        raise DataError(f"{operation} needs a branch with several values a candidate")
     if step.kind == "index":
         return element(operands[0], operands[1])
     return REDUCTIONS[step.value](operands[0])
@@ -69,14 +69,14 @@ def _elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         if not np.array_equal(offsets, other.offsets):
             row = int(np.flatnonzero(offsets[1:] != other.offsets[1:])[0])
             raise DataError(
-                f"branches of different objects: candidate {row} has {jagged[0].counts[row]} "
-                f"of the one and {other.counts[row]} of the other"
+                f"branches of different objects can't be combined: candidate {row} has "
+                f"{jagged[0].counts[row]} objects in one and {other.counts[row]} in the other"
             )
-    flat = [_spread(operand, offsets) for operand in operands]
+    flat = [_repeat_for_objects(operand, offsets) for operand in operands]
     return Jagged(function(*flat), offsets)
 
 
-def _spread(operand: Any, offsets: NDArray[np.int64]) -> Any:
+def _repeat_for_objects(operand: Any, offsets: NDArray[np.int64]) -> Any:
     if isinstance(operand, Jagged):
         return operand.content
     return np.repeat(operand, np.diff(offsets)) if np.ndim(operand) else operand

@@ -1,10 +1,10 @@
-"""Expressions over branches, in the two dialects that analysts write.
+"""Parse and evaluate expressions over branches, in the dialects of ROOT and numexpr.
 
-ROOT's:   `TauJets.pt > 20000 && TauJets.nTracks == 1`
-numexpr's: `(TauJets_pt > 20000) & (TauJets_nTracks == 1)`
+ROOT:    `TauJets.pt > 20000 && TauJets.nTracks == 1`
+numexpr: `(TauJets_pt > 20000) & (TauJets_nTracks == 1)`
 
-formulate parses both into one tree; the tree is evaluated here, without `eval`. Branches whose
-names are no identifiers stand in backticks, see `branch_names`.
+formulate parses both into one tree, which is evaluated here without `eval`. Branch names that are
+no identifiers are quoted with backticks, see `branch_names`.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ Array = NDArray[Any]
 Dialect = Literal["root", "numexpr"]
 
 MAX_LENGTH = 20_000
-"""Characters of an expression; a longer one is no expression but an accident."""
+"""Characters of an expression at most; a longer text is a mistake."""
 
 _COMPARISONS = {"lt", "gt", "lte", "gte"}
 
 
 class ExpressionError(ValueError):
-    """A text that is no expression.
+    """A text that is no valid expression.
 
-    `text` is the whole text, `position` the column where it fails (from 1; 0 = unknown),
-    `message` what is wrong there.
+    `text` is the whole text, `position` the column of the error (from 1; 0 = unknown), `message`
+    describes the error.
     """
 
     def __init__(self, message: str, *, text: str, position: int = 0) -> None:
@@ -60,35 +60,34 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression.
-
-    `text` as written; `branches` that it reads, in order of first appearance; `dialect`
-    that it was understood in.
-    """
+    """A parsed expression."""
 
     text: str
+    """As written."""
     branches: tuple[str, ...]
+    """Branches that it reads, in order of first appearance."""
     dialect: Dialect
+    """The dialect in which it was parsed."""
     steps: tuple[ExpressionStep, ...]
 
     @property
     def lone_branch(self) -> str:
-        """The branch that the expression is; empty if it is more than a branch."""
+        """The branch, if the expression is nothing but a branch; else empty."""
         return self.branches[0] if len(self.steps) == 1 and self.branches else ""
 
     def evaluate(
         self, columns: Mapping[str, Array | ak.Array], *, entries: int | None = None
     ) -> Array | ak.Array:
-        """Compute the expression for every candidate.
+        """Evaluate the expression for every candidate.
 
         Args:
-            columns: branches: numpy (candidate,) or (candidate, k), or awkward, jagged once.
-                Scalars are repeated for each object where they meet jagged branches.
+            columns: by branch, numpy (candidate,) or (candidate, k), or awkward with one level of
+                lists. Scalars are repeated for each object if combined with jagged branches.
             entries: number of candidates, for an expression without branches; None takes it
                 from `columns`.
         Returns:
             numpy (candidate,), or awkward (candidate, var) if the result is jagged.
-            Arithmetic is done in int64 and float64; a lone branch keeps its own type.
+            Arithmetic is in int64 and float64; a lone branch keeps its type.
         Raises:
             DataError: a branch is missing, not numeric, or lengths do not agree.
         """
@@ -98,9 +97,9 @@ class Expression:
     def evaluate_flat(
         self, columns: Mapping[str, Any], *, entries: int | None = None
     ) -> Array | Jagged:
-        """Compute the expression as `evaluate` does; a jagged result comes as `Jagged`.
+        """Evaluate as `evaluate` does, but return a jagged result as `Jagged`.
 
-        `columns` may hold `Jagged` too.
+        `columns` may also hold `Jagged`.
         """
         try:
             with np.errstate(all="ignore"):
@@ -114,7 +113,7 @@ class Expression:
         return np.full(() if entries is None else entries, result)
 
     def mask(self, columns: Mapping[str, Any], *, entries: int | None = None) -> NDArray[np.bool_]:
-        """Compute the expression as a condition on candidates, with the truth of C++.
+        """Evaluate the expression as a condition on candidates; as in C++, non-zero is true.
 
         Returns:
             (candidate,) bool.
@@ -125,7 +124,7 @@ class Expression:
         if isinstance(result, Jagged):
             raise DataError(
                 f"expression {_shorten(self.text)!r} gives a value for each object, expected one "
-                "a candidate: say which with [0], Sum$(...), Min$(...), Max$(...) or Length$(...)"
+                "a candidate: use [0], Sum$(...), Min$(...), Max$(...) or Length$(...)"
             )
         return np.asarray(truth(result), dtype=np.bool_)
 
@@ -134,64 +133,58 @@ class Expression:
 def parse(text: str) -> Expression:
     """Parse an expression in ROOT's dialect, or else in numexpr's.
 
-    `&&`, `||` and `!` have the truth of C++, also on integer branches. `&` and `|` are bitwise
-    on integers and need conditions or integers; `^` is refused, since the dialects differ.
-    `%` has the sign of C++. `/` never cuts to integers. `min` and `max` take two arguments, or
-    one jagged branch.
+    `&&`, `||` and `!` take any non-zero number as true, as in C++. `&` and `|` need conditions or
+    integers, and are bitwise on integers; `^` is rejected, since the dialects differ.
+    `%` has the sign of the dividend, as in C++. `/` is never integer division. `min` and `max`
+    take two arguments, or one jagged branch.
     Names are branches, except `pi`, `true`, `false`, `inf` and `nan`; other constants need
     ROOT's call form (`TMath::TwoPi()`), so that a branch may be called `tau`. In backticks any
     name is a branch.
 
     Raises:
-        ExpressionError: neither dialect knows it; says where and why.
+        ExpressionError: the text is valid in neither dialect; gives column and reason.
     """
     if not text.strip():
         raise ExpressionError("is empty", text=text)
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"longer than {MAX_LENGTH} characters", text=text)
-    shielded = _unquoted(text)
+    unquoted = _unquote(text)
     try:
-        dialect, tree, names = _tree(shielded)
+        dialect, tree, names = _parse_tree(unquoted)
         steps = tuple(_steps(tree, text=text, dialect=dialect, names=names))
-    except ExpressionError as error:
-        raise _of_original(error, text, shielded) from None
+    except ExpressionError as error:  # in terms of the text with placeholders
+        message, position = unquoted.original(error.message), unquoted.column(error.position)
+        raise ExpressionError(message, text=text, position=position) from None
     branches = dict.fromkeys(step.value for step in steps if step.kind == "branch")
     return Expression(text=text, branches=tuple(branches), dialect=dialect, steps=steps)
 
 
-def _unquoted(text: str) -> Unquoted:
-    """Put placeholders for names in backticks, and check the characters of all else."""
+def _unquote(text: str) -> Unquoted:
+    """Replace names in backticks by placeholders, and check the remaining characters."""
     try:
-        shielded = unquote(text)
+        unquoted = unquote(text)
     except QuoteError as error:
         raise ExpressionError(str(error), text=text, position=error.position) from None
-    for position, character in enumerate(shielded.text, start=1):
+    for position, character in enumerate(unquoted.text, start=1):
         message = ""
         if character == "^":
-            message = "^ is a power to ROOT and exclusive or to numexpr: write ** or !="
+            message = "^ is a power in ROOT and exclusive or in numexpr: write ** or !="
         elif not (character.isascii() and (character.isprintable() or character.isspace())):
-            # look-alike letters would name another branch
+            # a look-alike letter would name another branch
             message = f"unexpected character {character!r}"
             message += f"; {HINT}" if character.isprintable() else ""
         if message:
-            raise ExpressionError(message, text=text, position=shielded.column(position))
-    return shielded
-
-
-def _of_original(error: ExpressionError, text: str, shielded: Unquoted) -> ExpressionError:
-    """Tell an error of a text with placeholders in terms of the text as it was written."""
-    return ExpressionError(
-        shielded.original(error.message), text=text, position=shielded.column(error.position)
-    )
+            raise ExpressionError(message, text=text, position=unquoted.column(position))
+    return unquoted
 
 
 def branches_of(expressions: Sequence[Expression]) -> tuple[str, ...]:
     """Return all branches that some expressions read, each once, in order of appearance."""
-    return tuple(dict.fromkeys(name for one in expressions for name in one.branches))
+    return tuple(dict.fromkeys(name for expr in expressions for name in expr.branches))
 
 
-def _tree(unquoted: Unquoted) -> tuple[Dialect, Any, dict[str, str]]:
-    """Parse with formulate; the names are those of branches by placeholder."""
+def _parse_tree(unquoted: Unquoted) -> tuple[Dialect, Any, dict[str, str]]:
+    """Parse with formulate; return dialect, tree, and placeholder -> branch."""
     import formulate
 
     text = unquoted.text
@@ -207,13 +200,14 @@ def _tree(unquoted: Unquoted) -> tuple[Dialect, Any, dict[str, str]]:
             return dialect, parser(shielded), names | dict(unquoted.names)
         except formulate.ParseError as error:
             failures.append(_syntax_error(text, error))
-        except (ValueError, SyntaxError) as error:  # a name or number it does not know
+        except (ValueError, SyntaxError) as error:  # a name or number unknown to formulate
             raise ExpressionError(_unknown(str(error)), text=text) from None
+    # the dialect that got further is the one that was meant; without a column it got to the end
     raise max(failures, key=lambda failure: failure.position or len(text) + 1)
 
 
 def _shield_branches(text: str) -> tuple[str, dict[str, str]]:
-    """Give names that formulate takes for constants (`tau` is 2 pi to it) other names."""
+    """Replace names that formulate takes for constants, such as `tau` for 2 pi."""
     from formulate.identifiers import CONSTANTS, CONSTANTS_ALIASES
 
     names: dict[str, str] = {}
@@ -235,26 +229,30 @@ def _syntax_error(text: str, error: Any) -> ExpressionError:
     position = getattr(cause, "column", 0) or 0
     token = getattr(cause, "token", None)
     if token is not None and token.type == "$END":
-        hint = f"; {HINT}" if _may_be_of_a_name(text, 0) else ""
+        hint = f"; {HINT}" if _lacks_backticks(text, 0) else ""
         return ExpressionError(f"ends too early{hint}", text=text)
-    found = str(token) if token is not None else text[position - 1 : position]
+    unexpected = str(token) if token is not None else text[position - 1 : position]
     hints = re.findall(r"^- (.*)$", str(error), flags=re.MULTILINE)
-    message = f"unexpected {found!r}"
-    if found in ("and", "or", "not"):
+    message = f"unexpected {unexpected!r}"
+    if unexpected in ("and", "or", "not"):
         hints = ["Write &&, || and !, or &, | and ~."]
-    elif _may_be_of_a_name(text, position):
+    elif _lacks_backticks(text, position):
         hints = [HINT]
     if hints:
         message += "; " + " ".join(hints)
     return ExpressionError(message, text=text, position=max(position, 0))
 
 
-def _may_be_of_a_name(text: str, position: int) -> bool:
-    """Say whether what is unexpected is no operator, follows a digit (`6dVec`) or a `::`."""
+def _lacks_backticks(text: str, position: int) -> bool:
+    """Return whether an unexpected character may belong to a name that lacks its backticks.
+
+    So it is if it is no operator, or follows a digit (`6dVec`), or if the text has a name with
+    `::` that is no function.
+    """
     character, before = text[position - 1 : position], text[: max(position - 1, 0)]
-    follows = bool(re.search(r"(?<![\w.])\d+$", before)) and character.isidentifier()
-    spaced = bool(re.search(r"::\w+\b(?!\s*[(:])", text))
-    return character in {*"#@:\\'\";{}?$"} or follows or spaced
+    follows_digit = bool(re.search(r"(?<![\w.])\d+$", before)) and character.isidentifier()
+    has_namespace = bool(re.search(r"::\w+\b(?!\s*[(:])", text))
+    return character in {*"#@:\\'\";{}?$"} or follows_digit or has_namespace
 
 
 def _unknown(message: str) -> str:
@@ -272,7 +270,7 @@ def _unknown(message: str) -> str:
 def _steps(
     tree: Any, *, text: str, dialect: Dialect, names: Mapping[str, str]
 ) -> Iterator[ExpressionStep]:
-    """Walk the tree without recursion (a sum of a thousand terms is a thousand deep)."""
+    """Yield the steps in order of evaluation, without recursion: trees may be thousands deep."""
     from formulate import AST
 
     stack: list[Any] = [tree]
@@ -322,21 +320,21 @@ def _operation(node: Any, *, text: str, dialect: Dialect) -> tuple[ExpressionSte
 
 
 def _call(node: Any, *, text: str) -> ExpressionStep:
-    name, given = node.function, len(node.arguments)
-    if given == 1 and name in REDUCTIONS:
+    name, arguments = node.function, len(node.arguments)
+    if arguments == 1 and name in REDUCTIONS:
         return ExpressionStep("function", name, 1)
     if name not in FUNCTIONS:
         known = sorted({*FUNCTIONS, *REDUCTIONS} - {"tmath_min", "tmath_max"})
         if name in REDUCTIONS:
-            raise ExpressionError(f"{name} takes one jagged argument, got {given}", text=text)
+            raise ExpressionError(f"{name} takes one jagged argument, got {arguments}", text=text)
         raise ExpressionError(
             f"function {name!r} is not supported{nearest(name, known)}; known are "
             + ", ".join(known),
             text=text,
         )
     arity, function = FUNCTIONS[name]
-    if given != arity:
-        raise ExpressionError(f"{name} takes {arity} arguments, got {given}", text=text)
+    if arguments != arity:
+        raise ExpressionError(f"{name} takes {arity} arguments, got {arguments}", text=text)
     return ExpressionStep("operator", function, arity)
 
 

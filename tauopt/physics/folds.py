@@ -1,8 +1,8 @@
-"""In which of k folds an event is: a hash of its number, the same on every machine.
+"""Assign events to cross-validation folds by a hash of the event number.
 
-The hash is the first output of SplitMix64 seeded with the event number (Steele, Lea and Flood,
-"Fast splittable pseudorandom number generators", OOPSLA 2014), modulo k. A bare remainder would
-follow any regularity in how event numbers were given out. In C++::
+The fold, the same on every machine, is the first output of SplitMix64 seeded with the event number
+(Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), modulo k.
+A bare remainder would follow any regularity of the event numbers. In C++::
 
     uint64_t z = event_number + 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -23,7 +23,7 @@ _ROUNDS = (
 
 
 def hash_event(event_numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return 64 well mixed bits for each event number; negative ones wrap around."""
+    """Return 64 well-mixed bits for each event number, (event,); negative numbers wrap around."""
     z = event_numbers.astype(np.uint64) + _STEP
     for shift, factor in _ROUNDS:
         z = (z ^ (z >> shift)) * factor
@@ -31,5 +31,5 @@ def hash_event(event_numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def fold_of(event_numbers: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Return the fold of each event, 0 to folds - 1."""
+    """Return the fold of each event, 0 to folds - 1, (event,)."""
     return (hash_event(event_numbers) % np.uint64(folds)).astype(np.int64)

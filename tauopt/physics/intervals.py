@@ -1,4 +1,4 @@
-"""Intervals of counted fractions."""
+"""Confidence intervals of efficiencies."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from scipy.special import betaincinv
 Floats = NDArray[np.float64]
 
 ONE_SIGMA = 0.6826894921370859
-"""Probability of a normal number within one standard deviation."""
+"""Probability of a normal variable to be within one standard deviation of its mean."""
 
 
 def clopper_pearson(
     passed: ArrayLike, total: ArrayLike, *, level: float = ONE_SIGMA
 ) -> tuple[Floats, Floats]:
-    """Return the exact central interval of an efficiency: it covers the truth at least so often.
+    """Return the Clopper-Pearson interval of an efficiency: central, with at least this coverage.
 
     Args:
-        passed: (...) candidates that pass, counted.
-        total: (...) candidates; where there are none the interval is [0, 1].
-        level: probability of the interval.
+        passed: (...) number of candidates that pass.
+        total: (...) number of candidates; if it is 0 the interval is [0, 1].
+        level: confidence level.
     Returns:
         lower and upper ends, (...) each.
     Source:

@@ -1,4 +1,4 @@
-"""Jagged columns as flat content and offsets: the form in which all arithmetic is done."""
+"""Jagged columns as flat content and offsets, the form in which expressions are evaluated."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Jagged(NamedTuple):
 def take_index(
     offsets: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the objects of the candidates `rows`.
+    """Return the index that takes the objects of the candidates `rows`, in that order.
 
     Returns:
-        positions in the content, and the offsets of the chosen candidates.
+        positions in the content (object,), and the offsets of the chosen candidates (row + 1).
     """
     counts = (offsets[1:] - offsets[:-1])[rows]
     chosen = np.zeros(len(rows) + 1, dtype=np.int64)
@@ -53,37 +53,41 @@ def take_index(
 
 
 def descending(keys: Array, owners: NDArray[np.int64]) -> NDArray[np.int64] | slice:
-    """Sort the objects of each candidate by a key, the largest first; equal ones keep their order.
+    """Sort the objects of each candidate by a key, descending and stable.
 
     Args:
         keys: (object) numbers, none of them NaN.
         owners: (object) candidate, ascending, below 2**32.
     Returns:
-        positions in the new order; a slice of all where they are in order already.
+        positions in the new order; a slice of everything if the objects are sorted already.
     """
     if np.all((keys[1:] <= keys[:-1]) | (owners[1:] != owners[:-1])):
         return slice(None)
     with np.errstate(over="ignore"):
-        single = keys.astype(np.float32) + np.float32(0)  # no negative zero
+        single = keys.astype(np.float32) + np.float32(0)  # turns -0.0 into 0.0
     if np.array_equal(single, keys):
+        # One integer of owner (high half) and key (low half) sorts ten times as fast as a stable
+        # sort by two keys. The bits of positive floats ascend with them, so they are inverted;
+        # those of negative floats descend already, and their sign bit puts them last.
         bits = single.view(np.uint32)
-        falling = np.where(bits >> np.uint32(31), bits, ~bits & np.uint32(2**31 - 1))
-        joined = (owners.astype(np.uint64) << np.uint64(32)) | falling
-        order = np.argsort(joined)  # ten times as fast as a stable sort by two keys
+        descending_bits = np.where(bits >> np.uint32(31), bits, ~bits & np.uint32(2**31 - 1))
+        joined = (owners.astype(np.uint64) << np.uint64(32)) | descending_bits
+        order = np.argsort(joined)
         joined = joined[order]
-        if not np.any(joined[1:] == joined[:-1]):
+        if not np.any(joined[1:] == joined[:-1]):  # ties need the stable sort
             return order
     return np.lexsort((-keys.astype(np.float64), owners))
 
 
 def from_array(values: Array | ak.Array, *, name: str) -> Array | Jagged:
-    """Turn a column into a flat numpy array (one value a candidate) or `Jagged`.
+    """Convert a column to a flat numpy array (one value a candidate) or `Jagged`.
 
     Args:
-        values: numbers: numpy (candidate,) or (candidate, k), or awkward, jagged once at most.
-        name: what it is, for messages.
+        values: numbers; numpy (candidate,) or (candidate, k), or awkward with at most one level
+            of lists.
+        name: of the column, for messages.
     Raises:
-        DataError: not numbers, nested too deep, or with missing values.
+        DataError: it has no numbers, deeper lists, or missing values.
     """
     if isinstance(values, np.ndarray):
         return _from_numpy(values, name=name)

@@ -1,4 +1,4 @@
-"""Angles and distances in the detector."""
+"""Angles and distances in detector coordinates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def wrap_phi(phi: NDArray[Any]) -> NDArray[Any]:
-    """Bring azimuthal angles in radians into [-pi, pi); any shape, keeps float32."""
+    """Wrap azimuthal angles in radians into [-pi, pi); any shape, float32 stays float32."""
     return (phi + np.pi) % (2 * np.pi) - np.pi
 
 

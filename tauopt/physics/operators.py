@@ -1,7 +1,7 @@
-"""What the operators and functions of expressions do to flat arrays.
+"""Operators, functions and reductions of expressions, on flat arrays.
 
-All arithmetic is done in int64 and float64, as ROOT's is: a uint8 track count less 3 is
-negative, and a float32 momentum is compared as a double.
+All arithmetic is in int64 and float64, as in ROOT: a uint8 track count minus 3 may be negative,
+and a float32 momentum is compared as a double.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def widen(values: Any) -> Any:
-    """Return a branch as bool, int64, uint64 (only where int64 is too small) or float64."""
+    """Return a branch as bool, int64, uint64 (only if int64 is too small) or float64."""
     if isinstance(values, Jagged):
         return Jagged(widen(values.content), values.offsets)
     kind = values.dtype.kind
@@ -35,7 +35,7 @@ def _large(values: Array) -> bool:
 
 
 def truth(values: Any) -> Any:
-    """Return what C++ takes for true: everything but zero (so NaN is true)."""
+    """Return the truth value of numbers in C++: everything but zero is true, also NaN."""
     return values if _is_boolean(values) else np.not_equal(values, 0)
 
 
@@ -85,7 +85,7 @@ def _power(base: Any, exponent: Any) -> Any:
 def _invert(values: Any) -> Any:
     if _is_boolean(values):
         return np.logical_not(values)
-    raise DataError("~ of a number is true for 0 and for 1: write `x == 0`")
+    raise DataError("~ of an integer is true for both 0 and 1: write `x == 0`")
 
 
 def _bitwise(function: Callable[..., Any], symbol: str) -> Callable[..., Any]:
@@ -102,7 +102,7 @@ LOGIC_ROOT: Mapping[str, Callable[..., Any]] = {
     "or": lambda left, right: np.logical_or(truth(left), truth(right)),
     "inv": lambda values: np.logical_not(truth(values)),
 }
-"""`&&`, `||` and `!`, with the truth of C++."""
+"""`&&`, `||` and `!`, with the truth values of C++."""
 
 LOGIC_NUMEXPR: Mapping[str, Callable[..., Any]] = {
     "and": _bitwise(np.bitwise_and, "&"),
@@ -130,7 +130,7 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
 """Operators by formulate's canonical names."""
 
 COMPARISONS = tuple(OPERATORS[name] for name in ("lt", "gt", "lte", "gte", "eq", "neq"))
-"""Those that are true or false."""
+"""Operators whose result is boolean."""
 
 FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {
     "abs": (1, _arithmetic(np.abs)),
@@ -150,10 +150,10 @@ FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {
         )
     },
 }
-"""Functions of single values: number of arguments and what they do."""
+"""Elementwise functions, each with its number of arguments."""
 
 
-def _total(values: Jagged) -> Array:
+def _sum(values: Jagged) -> Array:
     content = _number(values.content)
     return _reduce(np.add, Jagged(content, values.offsets), empty=content.dtype.type(0))
 
@@ -172,27 +172,28 @@ def _extreme(function: np.ufunc) -> Callable[[Jagged], Array]:
 def _reduce(function: np.ufunc, values: Jagged, *, empty: Any) -> Array:
     counts = values.counts
     result = np.full(len(counts), empty)
-    if len(values.content):  # empty candidates hold nothing, so the others touch each other
+    if len(values.content):
+        # reduceat reduces from each offset to the next: right once empty candidates are left out
         result[counts > 0] = function.reduceat(values.content, values.offsets[:-1][counts > 0])
     return result
 
 
 REDUCTIONS: Mapping[str, Callable[[Jagged], Array]] = {
-    "sum": _total,
+    "sum": _sum,
     "prod": _product,
     "min": _extreme(np.minimum),
     "max": _extreme(np.maximum),
     "length": lambda values: values.counts,
 }
-"""Functions of one jagged argument that give a value a candidate; the minimum and maximum
-of no objects are NaN."""
+"""Functions of one jagged argument that give one value a candidate; minimum and maximum are NaN
+for a candidate without objects."""
 
 
 def element(values: Jagged, index: Any) -> Array:
-    """Return `values[index]` of each candidate as float64, NaN where there are too few."""
+    """Return `values[index]` of each candidate as float64, NaN if it has too few objects."""
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-        raise DataError("an index must be a whole number, 0 or more")
-    there = values.counts > index
-    result = np.full(len(there), np.nan)
-    result[there] = values.content[values.offsets[:-1][there] + index]
+        raise DataError("an index must be a constant integer of 0 or more")
+    has_element = values.counts > index
+    result = np.full(len(has_element), np.nan)
+    result[has_element] = values.content[values.offsets[:-1][has_element] + index]
     return result

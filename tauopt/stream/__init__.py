@@ -1,12 +1,12 @@
-"""Prepared dataset -> shuffled, padded batches, and their way into TensorFlow.
+"""Prepared dataset -> shuffled, padded batches -> TensorFlow.
 
 ::
 
-    compiled    numba with a cache that may be missing
-    padding     jagged rows -> (candidate, length, feature) and a mask
-    order       the order of candidates in an epoch
-    batches     a split -> batches, from any batch of an epoch on
-    feed        batches -> tf.data
+    compiled_loops  compile loops with numba, cached on disk
+    padding         jagged rows -> (candidate, length, feature) and a mask
+    epoch_order     the order of candidates in an epoch
+    batches         a split -> batches, from any batch of an epoch on
+    tf_dataset      batches -> tf.data
 
-Only `feed` imports TensorFlow.
+Only `tf_dataset` imports TensorFlow.
 """

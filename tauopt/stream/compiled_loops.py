@@ -1,7 +1,7 @@
-"""Compile loops with numba, cached on disk where there is a place for it.
+"""Compile loops with numba, cached on disk, so that a new worker loads machine code.
 
-The cache lies beside the source, or in the user's cache folder where that is read-only
-(`NUMBA_CACHE_DIR` overrides both), so that a fresh worker loads machine code instead of compiling.
+The cache is beside the source, or in the user's cache folder if that is read-only
+(`NUMBA_CACHE_DIR` overrides both).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numba
 logger = logging.getLogger(__name__)
 
 _CACHE_FAULTS = (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError)
-"""What numba raises for no place, a full disk, and a damaged entry."""
+"""Raised by numba if there is no writable folder, the disk is full, or an entry is damaged."""
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Compile a loop for one signature at once, releasing the GIL while it runs.
+    """Return a decorator that compiles a loop for one signature; the loop releases the GIL.
 
-    Without a usable cache it is compiled anew in each process (about a second), which is logged.
+    Without a usable cache it compiles again in each process (about a second) and logs a warning.
     """
 
     def compile_now(function: Callable[..., None]) -> Callable[..., None]:
@@ -30,8 +30,8 @@ def compiled(signature: Any) -> Callable[[Callable[..., None]], Callable[..., No
             return numba.njit(signature, nogil=True, cache=True)(function)  # type: ignore[no-any-return]
         except _CACHE_FAULTS as error:
             logger.warning(
-                "no cache for compiled code (%s): it is compiled anew in each process; "
-                "set NUMBA_CACHE_DIR to a folder that can be written",
+                "no cache for compiled code (%s): every process compiles it again; "
+                "set NUMBA_CACHE_DIR to a writable folder",
                 error,
             )
             return numba.njit(signature, nogil=True)(function)  # type: ignore[no-any-return]

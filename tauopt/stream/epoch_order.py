@@ -1,11 +1,7 @@
-"""The order of candidates in an epoch: shuffled, yet near its neighbours on disk.
+"""Shuffle the candidates of an epoch: blocks over a chunk, candidates within two batches.
 
-Chunks are uniform samples of the whole already (but for direct ones, whose candidates stand as in
-the files, sample by sample). Within a chunk, blocks of 32 neighbours are shuffled over the chunk,
-and candidates inside windows of two batches: 1.6 times the speed of shuffling single candidates,
-since memory is read in pieces that are longer than a cache line. The order inside a batch has no
-meaning, so it is that on disk: rows are gathered twice as fast if the processor sees ahead what
-comes. That also saves sorting: all that is drawn is which batch a candidate goes to.
+Chunks are uniform samples of the dataset already, except direct ones, whose candidates have the
+order of the input files, sample by sample.
 """
 
 from __future__ import annotations
@@ -19,10 +15,8 @@ from numba import types
 from tauopt.stream.compiled_loops import compiled
 
 BLOCK = 32
-"""Neighbours that are moved together."""
-
-WINDOW = 2
-"""Batches over which single candidates are shuffled."""
+"""Neighbours on disk that are moved together: 1.6 times the speed of shuffling single candidates,
+since memory is read in pieces longer than a cache line."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -35,7 +29,7 @@ def chunk_order(chunks: int, *, seed: int, epoch: int) -> Integers:
 
 
 def chunk_generator(chunk: int, *, seed: int, epoch: int) -> np.random.Generator:
-    """Return a chunk's own random numbers, so that its order needs no other chunk's."""
+    """Return the random generator of one chunk, which makes its order independent of others."""
     return np.random.default_rng([seed, epoch, 1 + chunk])
 
 
@@ -47,21 +41,19 @@ def shuffle_rows(
     first: int = 0,
     block: int = BLOCK,
 ) -> Integers:
-    """Deal a chunk's rows to batches: by blocks, then one by one within windows of two batches.
-
-    Blocks begin at another row each time, so that neighbours are not bound together for good.
+    """Assign a chunk's rows to batches: by blocks, then one by one within windows of two batches.
 
     Args:
         rows: (row) int64 in stored order.
         batch_size: candidates a batch.
-        rng: the chunk's own random numbers.
+        rng: the chunk's random generator.
         first: rows that complete a batch begun in another chunk, less than `batch_size`.
-        block: neighbours that are moved together; 1 where neighbours are alike.
+        block: neighbours that are moved together; 1 if neighbours are similar.
     Returns:
-        The same rows, each once; those of a batch stand together, in stored order.
+        the same rows, each once; those of a batch are contiguous, in stored order.
     """
     count = len(rows)
-    roll = int(rng.integers(block))
+    roll = int(rng.integers(block))  # blocks begin at another row in each epoch
     blocks = -(-(count + roll) // block)
     sizes = np.full(blocks, block)
     if blocks:
@@ -70,12 +62,12 @@ def shuffle_rows(
     order = rng.permutation(blocks)
     begins = np.empty(blocks, np.int64)
     begins[order] = np.cumsum(sizes[order]) - sizes[order]
-    dealt = np.empty(count, np.int64)
+    shuffled = np.empty(count, np.int64)
     counters = np.zeros((3, 2 + -(-count // batch_size)), np.int64)
     draws = rng.random(count, dtype=np.float32)
     first = min(first, count)
-    _deal(np.ascontiguousarray(rows), begins, sizes, draws, first, batch_size, counters, dealt)
-    return dealt
+    _assign(np.ascontiguousarray(rows), begins, sizes, draws, first, batch_size, counters, shuffled)
+    return shuffled
 
 
 _ROWS = types.Array(types.int64, 1, "C", readonly=True)
@@ -87,39 +79,42 @@ _ROWS = types.Array(types.int64, 1, "C", readonly=True)
         types.int64[:, ::1], types.int64[::1],
     )
 )  # fmt: skip
-def _deal(
-    rows: Any, begins: Any, sizes: Any, draws: Any, first: Any, size: Any, counters: Any, dealt: Any
+def _assign(
+    rows: Any, begins: Any, sizes: Any, draws: Any, first: Any, size: Any, counters: Any, out: Any
 ) -> None:
-    """Put each row into a batch; see `shuffle_rows`.
+    """Assign each row to a batch; see `shuffle_rows`.
 
-    Rows are gone through in stored order; a block's rows go to places one after the other, from
-    `begins` on. Of a window, those still to come and those that its first batch still wants give
-    the chance to be in that batch (selection sampling: Knuth, The Art of Computer Programming,
-    3.4.2, algorithm S), so that every half of the window is equally likely.
+    The rows of block b have the shuffled positions from `begins[b]` on, which determine their
+    window. In a window, selection sampling (Knuth, The Art of Computer Programming, 3.4.2,
+    algorithm S) chooses the rows of its first batch, so that every half is equally likely.
     """
-    left, wanted, ends = counters[0], counters[1], counters[2]
+    # by window: rows still to come, and free places of its first batch; by batch: its end in `out`
+    left, free, ends = counters[0], counters[1], counters[2]
     count, window = rows.shape[0], 2 * size
-    for number in range(1, ends.shape[0]):  # batch 0 is the one that was begun elsewhere
+    for number in range(1, ends.shape[0]):  # batch 0 was begun in another chunk
         ends[number] = first + (number - 1) * size
     for number in range((count - first + window - 1) // window):
         left[number] = min(window, count - first - number * window)
-        wanted[number] = min(size, left[number])
+        free[number] = min(size, left[number])
+    # Go through the rows in stored order, so that those of a batch keep it: the order in a batch
+    # has no meaning, and ascending rows are gathered twice as fast, since the processor can
+    # prefetch them. Only the batch of a row is drawn, which needs no sorting either.
     i = 0
     for block in range(begins.shape[0]):
-        place = begins[block]
-        chosen = (place - first) // window  # -1 is before the first window
+        position = begins[block]
+        current = (position - first) // window  # -1 is before the first window
         for _ in range(sizes[block]):
-            if place - first >= (chosen + 1) * window:
-                chosen += 1
+            if position - first >= (current + 1) * window:
+                current += 1
             batch = 0
-            if place >= first:
-                batch = 1 + 2 * chosen
-                if draws[i] * left[chosen] < wanted[chosen]:
-                    wanted[chosen] -= 1
+            if position >= first:
+                batch = 1 + 2 * current
+                if draws[i] * left[current] < free[current]:
+                    free[current] -= 1
                 else:
                     batch += 1
-                left[chosen] -= 1
-            dealt[ends[batch]] = rows[i]
+                left[current] -= 1
+            out[ends[batch]] = rows[i]
             ends[batch] += 1
-            place += 1
+            position += 1
             i += 1

@@ -1,4 +1,4 @@
-"""Pad jagged objects to a fixed length: compiled loops that gather, clip, pad and mask at once."""
+"""Pad jagged objects to a fixed length, in compiled loops that gather, truncate, pad and mask."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tauopt.stream.compiled_loops import compiled
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
-# Inputs may be memory maps, hence read-only; loops run over flat arrays, where a candidate's
-# objects are one contiguous piece. All indices are unsigned: numba lets signed ones count from
-# the end, and the test for it keeps the loops from being vectorised (2.5 times slower).
+# Inputs may be memory maps, hence read-only. The loops run over flat arrays, in which a candidate's
+# objects are contiguous. All indices are unsigned: numba lets signed ones count from the end, and
+# the test for it prevents vectorisation (2.5 times slower).
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _INDICES = types.Array(types.uint64, 1, "C", readonly=True)
 _SIZE = types.uint64
@@ -32,13 +32,13 @@ def _pad(
     for i in range(np.uint64(rows.shape[0])):
         begin = offsets[rows[i]]
         kept = min(offsets[rows[i] + one] - begin, length)
-        source, target, place = begin * features, i * stride, i * length
+        source, target, mask_begin = begin * features, i * stride, i * length
         for k in range(kept * features):
             out[target + k] = values[source + k]
         for k in range(kept * features, stride):
             out[target + k] = zero
         for j in range(length):
-            mask[place + j] = j < kept
+            mask[mask_begin + j] = j < kept
 
 
 @compiled(_TAKE)
@@ -52,12 +52,12 @@ def _take(values: Any, rows: Any, features: Any, out: Any) -> None:
 def pad_into(
     jagged: tuple[Floats, Integers], rows: Integers, *, out: Floats, mask: npt.NDArray[np.bool_]
 ) -> None:
-    """Gather jagged rows, clip them to a fixed length, and pad with zeros.
+    """Gather jagged rows, truncate them to a fixed length, and pad with zeros.
 
     Args:
-        jagged: values (object, feature) float32 and offsets (candidate + 1) int64, which must
-            have been checked (`Chunk.group` does), both C-ordered.
-        rows: (row) int64, the candidates wanted, in any order, with repetition.
+        jagged: values (object, feature) float32 and offsets (candidate + 1) int64, both C-ordered;
+            the offsets must be checked before, as `Chunk.group` does.
+        rows: (row) int64, candidates in any order, also repeatedly.
         out: (row, length, feature) float32, C-ordered; every element is written.
         mask: (row, length) bool, C-ordered; True = real object; every element is written.
     Raises:
@@ -105,7 +105,7 @@ def _unsigned(indices: Integers) -> npt.NDArray[np.uint64]:
 
 
 def _flat(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """View as one axis; a copy would lose what is written."""
+    """View an array as one axis; not a copy, into which outputs would be lost."""
     if not array.flags.c_contiguous:
         raise ValueError("expected a C-ordered array")
     return array.reshape(-1)
@@ -113,4 +113,6 @@ def _flat(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _check_rows(rows: Integers, count: int) -> None:
     if len(rows) and (rows.min() < 0 or rows.max() >= count):
-        raise IndexError(f"rows {rows.min()} to {rows.max()} of {count} candidates")
+        raise IndexError(
+            f"rows {rows.min()} to {rows.max()} exceed the range of {count} candidates"
+        )

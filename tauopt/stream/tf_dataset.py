@@ -1,9 +1,7 @@
-"""Batches -> `tf.data`, at the speed of ready batches in memory.
+"""Feed batches into `tf.data`, at the speed of batches that are ready in memory.
 
-A call from TensorFlow into Python costs 1 to 2 ms whatever it brings. So batches are handed over
-several at a time, joined, and TensorFlow cuts them apart again. That is done with the fewest
-stages: `from_generator` takes 35 ms more to build and to begin, which every report of every trial
-would pay.
+A call from TensorFlow into Python costs 1 to 2 ms, whatever its size. So a call returns a block of
+several batches, and TensorFlow cuts it into batches again.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from tauopt.stream.batches import Batch
 BatchArrays = tuple[npt.NDArray[Any], ...]
 
 PREFETCH = 4
-"""Batches that wait ready for the network."""
+"""Batches that are prepared ahead of the network."""
 
 
 @contextlib.contextmanager
@@ -35,21 +33,17 @@ def feed(
     steps: int,
     class_weights: npt.NDArray[np.float32] | None = None,
 ) -> Iterator[tf.data.Dataset]:
-    """Give batches to Keras for the length of the block, the same ones in each iteration.
+    """Provide batches as a `tf.data.Dataset` within a `with` block, the same in each iteration.
 
-    TensorFlow keeps every function given to `numpy_function` until the process ends. So chunks and
-    the batches made of them are let go of when the block is left: nothing is read after it.
-
-    The first axis has no fixed length, so that batches of another size do not compile a graph anew.
-    The dataset is for one iteration at a time; faults while reading come as `tf.errors.OpError`
-    that hold the fault's own name and message.
+    The dataset allows one iteration at a time, and none after the block. Exceptions while reading
+    become `tf.errors.OpError` with their name and message.
 
     Args:
-        make_blocks: called at the start of each iteration. A block holds whole batches, but for
-            the last one of an epoch (`batches` with `joined`).
+        make_blocks: called at the start of each iteration. A block holds whole batches, except the
+            last one of an epoch (`batches` with `joined`).
         spec: names and shapes of the inputs.
         batch_size: candidates a batch.
-        steps: batches in an iteration; fewer made are an error, further ones are left.
+        steps: batches in an iteration; fewer are an error, further ones are ignored.
         class_weights: (task class) float32, factors on the weights of candidates; None means 1.
     Yields:
         A dataset; its elements are (inputs by name, one-hot labels (N, class) float32, weights (N,)
@@ -60,13 +54,14 @@ def feed(
     blocks = _Blocks(make_blocks, _Columns(spec, class_weights))
 
     def cut(number: tf.Tensor) -> tf.data.Dataset:
-        """Bring one block from Python and cut it into its batches."""
+        """Get one block from Python and cut it into its batches."""
         arrays = tf.numpy_function(blocks, [number], [s.dtype for s in flat])
         for array, expected in zip(arrays, flat, strict=True):
             array.set_shape(expected.shape)
         block = tf.nest.pack_sequence_as(signature, arrays)
         return tf.data.Dataset.from_tensors(block).rebatch(batch_size)
 
+    # not `from_generator`, which takes 35 ms more to build and start, in every report of a trial
     endless = tf.data.Dataset.range(np.iinfo(np.int64).max)
     dataset = endless.flat_map(cut).take(steps)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
@@ -75,11 +70,13 @@ def feed(
     try:
         yield dataset.prefetch(PREFETCH).with_options(options)
     finally:
+        # TensorFlow keeps every function given to `numpy_function` until the process ends; without
+        # this it would keep the chunks and batches too
         blocks.close()
 
 
 class _Columns:
-    """Turns a block into arrays, in the order of the flattened signature."""
+    """Convert a block to arrays, in the order of the flattened signature."""
 
     def __init__(self, spec: InputSpec, class_weights: npt.NDArray[np.float32] | None) -> None:
         classes = len(spec.classes)
@@ -93,7 +90,7 @@ class _Columns:
 
 
 class _Blocks:
-    """Answers TensorFlow's call for block 0, 1, 2, ...; block 0 begins an iteration."""
+    """Return block 0, 1, 2, ... to TensorFlow; block 0 begins an iteration."""
 
     def __init__(self, make_blocks: Callable[[], Iterator[Batch]], columns: _Columns) -> None:
         self.make_blocks: Callable[[], Iterator[Batch]] | None = make_blocks
@@ -101,29 +98,32 @@ class _Blocks:
         self.blocks: Iterator[Batch] = iter(())
         self.expected = 0
         self.lock = threading.Lock()
-        """Of two iterations at once, which are an error, none reads in the midst of the other."""
+        """Keeps two simultaneous iterations, which are an error, from reading at the same time."""
 
     def close(self) -> None:
-        """Let go of all that is read from; a block that is being made is waited for."""
+        """Release the chunks and batches; wait for a block that is being read."""
         with self.lock:
             self.make_blocks, self.blocks = None, iter(())
 
     def __call__(self, number: np.int64) -> BatchArrays:
         with self.lock:
             if self.make_blocks is None:
-                raise RuntimeError("a fed dataset is iterated after the block that it was made for")
+                raise RuntimeError("the dataset was iterated after the block of `feed` had ended")
             if number == 0:
                 self.blocks, self.expected = self.make_blocks(), 0
             if number != self.expected:
-                raise RuntimeError("a fed dataset is for one iteration at a time; make another")
+                raise RuntimeError(
+                    "the dataset of `feed` allows one iteration at a time; make another one"
+                )
             self.expected += 1
             block = next(self.blocks, None)
         if block is None:
-            raise ValueError("fewer batches were made than the stated number of steps")
+            raise ValueError("fewer batches were made than `steps`")
         return self.columns(block)
 
 
 def _signature(spec: InputSpec) -> Any:
+    # the first axis has no fixed length, so that a short batch does not trace the graph again
     inputs = {CANDIDATE: tf.TensorSpec((None, len(spec.candidate.features)), tf.float32)}
     for name, length in spec.lengths.items():
         features = len(spec.group(name).features)

@@ -12,7 +12,7 @@ import numpy as np
 from tauopt.errors import DataError
 from tauopt.ntuples.file_formats import open_source, tables
 from tauopt.ntuples.source import BadFileError, Column, Columns, Source
-from tauopt.physics.branch_names import written
+from tauopt.physics.branch_names import quote
 from tauopt.physics.jagged import Array, Jagged
 
 SAMPLE = 1000
@@ -49,7 +49,7 @@ class InspectedBranch:
     @property
     def expression(self) -> str:
         """How an expression calls it."""
-        return written(self.short or self.name)
+        return quote(self.short or self.name)
 
     @property
     def constant(self) -> bool:

@@ -1,4 +1,4 @@
-"""Damage done to files at random."""
+"""Damage files at random."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def mutate(whole: bytes, rng: np.random.Generator) -> bytes:
-    """Cut a file off, or change one to eight places of it, single bytes or four at a time."""
+    """Cut a file off, or change one to eight places of it, single bytes or four together."""
     changed = bytearray(whole)
     kind = rng.integers(3)
     if kind == 0:
@@ -30,7 +30,7 @@ def little_memory(megabytes: int = 1000) -> Iterator[None]:
     """Check that the peak memory of this process grows by no more within the block.
 
     Finalizers may fail there: over damaged types uproot recurses to the interpreter's limit, and
-    pytest's hook for what a finalizer then raises fails itself, for want of room, and the test.
+    pytest's hook for what a finalizer then raises fails itself, for lack of stack, and the test.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None

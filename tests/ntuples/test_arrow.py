@@ -42,8 +42,8 @@ def test_fields_of_records_are_branches(written):
     tracks = [[{"pt": 1.0, "d0": {"value": 4}}], [], [{"pt": 2.0, "d0": {"value": 5}}] * 2]
     source = written(tracks=tracks, jet=[{"pt": 1.5, "p": [1, 2]}] * 3)
     assert set(source.columns()) == {"tracks.pt", "tracks.d0.value", "jet.pt", "jet.p"}
-    found = read(source, "tracks.pt", "tracks.d0.value", "jet.pt", "jet.p")
-    assert found == [[[1.0], [], [2.0, 2.0]], [[4], [], [5, 5]], [1.5] * 3, [[1, 2]] * 3]
+    got = read(source, "tracks.pt", "tracks.d0.value", "jet.pt", "jet.p")
+    assert got == [[[1.0], [], [2.0, 2.0]], [[4], [], [5, 5]], [1.5] * 3, [[1, 2]] * 3]
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.large_list(pa.int8()),
@@ -70,8 +70,8 @@ def test_a_missing_float_is_nan_and_anything_else_missing_is_an_error(written):
 
 
 def test_a_float_missing_in_a_list_is_nan(written):
-    (found,) = read(written(lists=[[1.0, None], []]), "lists")
-    assert np.isnan(found[0][1])
+    (got,) = read(written(lists=[[1.0, None], []]), "lists")
+    assert np.isnan(got[0][1])
 
 
 def test_what_is_not_numbers_is_refused_all_at_once(written):
@@ -82,7 +82,7 @@ def test_what_is_not_numbers_is_refused_all_at_once(written):
     assert "branch 'deep' is list of list" in str(caught.value)
 
 
-def test_the_format_is_told_by_content_where_the_name_says_nothing(written, tmp_path):
+def test_magic_bytes_decide_the_format_whatever_the_suffix(written, tmp_path):
     from tauopt.ntuples.file_formats import open_source
 
     source = written(x=[1.0, 2.0])
@@ -90,7 +90,7 @@ def test_the_format_is_told_by_content_where_the_name_says_nothing(written, tmp_
     assert type(open_source(other, tree="candidates")) is type(source)
 
 
-def test_the_first_version_of_feather_is_named(tmp_path):
+def test_the_error_of_a_feather_file_of_version_1_names_it(tmp_path):
     path = tmp_path / "old.feather"
     path.write_bytes(b"FEA1" + bytes(100) + b"FEA1")
     with pytest.raises(BadFileError, match=r"old\.feather: "):

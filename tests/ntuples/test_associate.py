@@ -54,7 +54,7 @@ def _slow_distance(candidates, i, objects, j):
 
 def _slow_cones(candidates, objects, radius):
     """Return (distance, position) of the objects in the cone of each candidate."""
-    found = []
+    cones = []
     for event in range(len(candidates.offsets) - 1):
         for i in range(candidates.offsets[event], candidates.offsets[event + 1]):
             inside = []
@@ -62,13 +62,13 @@ def _slow_cones(candidates, objects, radius):
                 distance = _slow_distance(candidates, i, objects, j)
                 if distance < radius:
                     inside.append((distance, j))
-            found.append(inside)
-    return found
+            cones.append(inside)
+    return cones
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, radius=st.sampled_from([0.1, 0.4, 2.0]), pairs=st.sampled_from([1, 7, 10**6]))
-def test_cones_and_nearest_objects_are_those_of_a_loop(seed, radius, pairs):
+def test_cones_and_nearest_objects_agree_with_a_loop(seed, radius, pairs):
     rng = np.random.default_rng(seed)
     events = int(rng.integers(0, 12))
     candidates, objects = _collection(rng, events, 4), _collection(rng, events, 9)
@@ -98,9 +98,9 @@ def test_of_equally_near_objects_the_first_is_taken():
 def _random_links(rng):
     """Return events, the size of their collections, and lists of local positions."""
     events = int(rng.integers(1, 10))
-    of_candidates = _offsets(rng.integers(0, 4, events))
+    candidate_offsets = _offsets(rng.integers(0, 4, events))
     offsets = _offsets(rng.integers(0, 5, events))
-    event = owners(of_candidates)
+    event = owners(candidate_offsets)
     links = _offsets(rng.integers(0, 4, len(event)))
     size = np.diff(offsets)[np.repeat(event, np.diff(links))]
     return event, offsets, links, size
@@ -108,56 +108,60 @@ def _random_links(rng):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
-def test_indexes_lead_where_a_loop_says(seed):
+def test_indices_agree_with_a_loop(seed):
     rng = np.random.default_rng(seed)
     events, offsets, links, size = _random_links(rng)
     local = rng.integers(-1, np.maximum(size, 0)) if len(size) else np.zeros(0, np.int64)
-    found = by_index(Jagged(local.astype(np.int32), links), events, offsets, name="x")
+    associated = by_index(Jagged(local.astype(np.int32), links), events, offsets, name="x")
     slow = [
         [int(offsets[event] + k) for k in local[links[i] : links[i + 1]] if k >= 0]
         for i, event in enumerate(events)
     ]
-    assert _lists(found) == slow
+    assert _lists(associated) == slow
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
-def test_links_lead_where_a_loop_says_and_null_ones_nowhere(seed):
+def test_links_agree_with_a_loop_and_null_links_give_nothing(seed):
     rng = np.random.default_rng(seed)
     events, offsets, links, size = _random_links(rng)
     keys = rng.choice([0, 7, 8], len(size)).astype(np.uint32)
     local = rng.choice([0, 1, 2, 2**32 - 1], len(size)).astype(np.uint32)
-    found = by_links(Jagged(keys, links), Jagged(local, links), events, offsets, key=7)
+    associated = by_links(Jagged(keys, links), Jagged(local, links), events, offsets, key=7)
     slow = []
     for i, event in enumerate(events):
-        mine = range(links[i], links[i + 1])
+        its_links = range(links[i], links[i + 1])
         held = offsets[event + 1] - offsets[event]
         slow.append(
-            [int(offsets[event]) + int(local[k]) for k in mine if keys[k] == 7 and local[k] < held]
+            [
+                int(offsets[event]) + int(local[k])
+                for k in its_links
+                if keys[k] == 7 and local[k] < held
+            ]
         )
-    assert _lists(found) == slow
+    assert _lists(associated) == slow
 
 
 def test_a_null_link_whose_index_looks_like_0_is_no_link_to_the_first_object():
     keys, index = np.array([0, 5], np.uint32), np.array([0, 0], np.uint32)
     one_each = _offsets([1, 1])
-    found = by_links(
+    associated = by_links(
         Jagged(keys, one_each), Jagged(index, one_each), np.array([0, 0]), _offsets([3]), key=5
     )
-    assert _lists(found) == [[], [0]]
+    assert _lists(associated) == [[], [0]]
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS)
-def test_two_steps_lead_where_a_loop_says(seed):
+def test_two_steps_of_links_agree_with_a_loop(seed):
     rng = np.random.default_rng(seed)
     between = int(rng.integers(1, 8))
     second = Jagged(np.zeros(0, np.int64), _offsets(rng.integers(0, 3, between)))
     second = Jagged(rng.integers(0, 20, second.offsets[-1]), second.offsets)
     ends = _offsets(rng.integers(0, 4, int(rng.integers(0, 6))))
     first = Jagged(rng.integers(0, between, ends[-1]), ends)
-    there = _lists(second)
-    slow = [[end for step in steps for end in there[step]] for steps in _lists(first)]
+    targets = _lists(second)
+    slow = [[end for step in steps for end in targets[step]] for steps in _lists(first)]
     assert _lists(follow(first, second)) == slow
 
 

@@ -9,8 +9,8 @@ import pytest
 import uproot
 
 from tauopt.ntuples.baskets import BranchReader, _without_headers, baskets_of, stores_offsets
+from tauopt.ntuples.root import TreeReader
 from tauopt.ntuples.root_files import is_jagged, open_tree
-from tauopt.ntuples.tree_reader import TreeReader
 from tauopt.physics.jagged import Jagged, to_awkward
 
 TYPES = (
@@ -74,10 +74,10 @@ def test_every_type_and_codec_is_read_from_any_entry_to_any_other(written):
     rng = np.random.default_rng(4)
     ranges = [sorted(rng.choice(ENTRIES + 1, 2, replace=False).tolist()) for _ in range(12)]
     for start, stop in [(0, ENTRIES), (0, 1), (300, 301), *ranges]:
-        found = reader.read(start, stop)
+        got = reader.read(start, stop)
         for name, values in columns.items():
-            assert plain(found[name]) == values[start:stop].tolist(), (name, start, stop)
-            dtype = (found[name].content if isinstance(found[name], Jagged) else found[name]).dtype
+            assert plain(got[name]) == values[start:stop].tolist(), (name, start, stop)
+            dtype = (got[name].content if isinstance(got[name], Jagged) else got[name]).dtype
             assert dtype == np.dtype(name.partition("_")[0])
 
 
@@ -94,8 +94,8 @@ def test_steps_decompress_each_basket_once(written, monkeypatch):
     monkeypatch.setattr(os, "pread", counted)
     steps = list(reader.steps(0, ENTRIES, step=64))
     for name, values in columns.items():
-        found = [value for step in steps for value in plain(step[name])]
-        assert found == values.tolist()
+        got = [value for step in steps for value in plain(step[name])]
+        assert got == values.tolist()
     assert len(seeks) == len(set(seeks)) == 4 * len(columns)
 
 
@@ -122,8 +122,8 @@ def test_of_a_large_basket_only_the_range_is_decoded(tmp_path, monkeypatch):
         return concatenate(parts, **options)
 
     monkeypatch.setattr(np, "concatenate", counted)
-    found = list(TreeReader(tmp_path / "a.root", "t", ["x", "y"]).steps(0, 2000, step=100))
-    assert [value for step in found for value in plain(step["y"])] == lists.tolist()
+    got = list(TreeReader(tmp_path / "a.root", "t", ["x", "y"]).steps(0, 2000, step=100))
+    assert [value for step in got for value in plain(step["y"])] == lists.tolist()
     assert max(sizes) == 400
 
 
@@ -166,8 +166,8 @@ def test_seams_are_where_baskets_of_all_branches_begin(written):
 
 def test_branches_of_the_same_objects_share_their_offsets(written):
     path, _ = written
-    found = TreeReader(path, "t", ["int8_lists", "float64_lists"]).read(5, 600)
-    assert found["int8_lists"].offsets is found["float64_lists"].offsets
+    got = TreeReader(path, "t", ["int8_lists", "float64_lists"]).read(5, 600)
+    assert got["int8_lists"].offsets is got["float64_lists"].offsets
 
 
 @pytest.mark.parametrize(("header", "dtype"), [(10, ">f4"), (10, ">i1"), (1, ">f8"), (10, ">f8")])
@@ -222,11 +222,9 @@ def test_branches_of_real_files_are_those_of_uproot():
                 continue
             count = branch.num_entries
             start, stop = count // 3, count
-            found = BranchReader(baskets, file.fileno()).read(start, stop)
+            got = BranchReader(baskets, file.fileno()).read(start, stop)
             expected = branch.array(entry_start=start, entry_stop=stop)
-            assert ak.array_equal(
-                to_awkward(found) if isinstance(found, Jagged) else found, expected
-            )
+            assert ak.array_equal(to_awkward(got) if isinstance(got, Jagged) else got, expected)
             read += 1
     assert read > 300
 
@@ -243,9 +241,9 @@ def test_baskets_of_several_compressed_blocks_are_read_and_no_file_stays_open(tm
     before = len(os.listdir("/proc/self/fd"))
     reader = TreeReader(path, "folder/t", ["y"])
     assert not reader._others
-    found = reader.read(10, len(counts))["y"]
-    np.testing.assert_array_equal(found.counts, counts[10:])
-    np.testing.assert_array_equal(found.content, ak.to_numpy(ak.flatten(lists[10:])))
+    got = reader.read(10, len(counts))["y"]
+    np.testing.assert_array_equal(got.counts, counts[10:])
+    np.testing.assert_array_equal(got.content, ak.to_numpy(ak.flatten(lists[10:])))
     del reader
     assert len(os.listdir("/proc/self/fd")) == before
 

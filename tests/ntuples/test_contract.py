@@ -1,4 +1,4 @@
-"""What every kind of source promises, on the same candidates in every format."""
+"""The contract of all sources, on the same candidates in every format."""
 
 import pickle
 from collections.abc import Callable
@@ -98,13 +98,13 @@ def test_what_is_read_is_what_was_written(form, whole, step):
     path, _, content = whole(form)
     steps = list(source(path).iterate(form.branches, step=step))
     assert same(steps, content, form.branches)
-    assert [len(one["pt"]) for one in steps[:-1]] == [step] * (len(steps) - 1)
+    assert [len(part["pt"]) for part in steps[:-1]] == [step] * (len(steps) - 1)
 
 
 @pytest.mark.parametrize(
     ("start", "stop"), [(0, 500), (100, 101), (150, 350), (499, 500), (7, 493)]
 )
-def test_what_can_begin_anywhere_gives_the_same_entries(form, whole, start, stop):
+def test_random_access_gives_the_same_entries(form, whole, start, stop):
     path, _, content = whole(form)
     if not isinstance(source(path), Seekable):
         pytest.skip("is read from the beginning only")
@@ -126,8 +126,8 @@ def test_one_open_file_serves_many_threads(form, whole):
     reader, rng = source(path).open(form.branches), np.random.default_rng(5)
     ranges = [sorted(rng.choice(501, 2, replace=False).tolist()) for _ in range(60)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda ends: reader.read(*ends), ranges))
-    for (start, stop), columns in zip(ranges, found, strict=True):
+        got = list(pool.map(lambda ends: reader.read(*ends), ranges))
+    for (start, stop), columns in zip(ranges, got, strict=True):
         assert same([columns], {n: v[start:stop] for n, v in content.items()}, form.branches)
 
 
@@ -143,7 +143,7 @@ def test_each_branch_keeps_its_kind_of_number(form, whole):
         assert got.isnative
 
 
-def test_header_tells_entries_and_kinds(form, whole):
+def test_the_header_gives_entries_and_kinds(form, whole):
     path, _, _ = whole(form)
     info = source(path).inspect(form.branches)
     assert info.entries == ENTRIES
@@ -174,7 +174,7 @@ def test_an_empty_file_has_no_entries(form, tmp_path):
     assert list(source(path).iterate(form.branches)) == []
 
 
-def test_travels_by_pickle(form, whole):
+def test_a_source_can_be_pickled(form, whole):
     path, _, content = whole(form)
     travelled = pickle.loads(pickle.dumps(source(path)))
     assert travelled == source(path)
@@ -182,13 +182,13 @@ def test_travels_by_pickle(form, whole):
 
 
 def read(path, form):
-    """Read a file; return the steps, or what was wrong with it, which must name the file."""
+    """Read a file; return the steps, or the error message, which must name the file."""
     try:
         return list(source(path).iterate(form.branches, step=200)), ""
     except DataError as error:
-        told = str(error)
-    assert path.name in told
-    return [], told
+        message = str(error)
+    assert path.name in message
+    return [], message
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.3, 0.5, 0.7, 0.9, 0.99])
@@ -201,7 +201,7 @@ def test_a_truncated_file_is_never_taken_for_a_whole_one(form, whole, tmp_path, 
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"no such format " * 300, bytes(4000)])
-def test_what_is_no_such_file_is_named(form, tmp_path, data):
+def test_the_error_of_a_file_of_another_format_names_it(form, tmp_path, data):
     path = tmp_path / f"no.{form.suffix}"
     path.write_bytes(data)
     with pytest.raises(BadFileError, match=rf"no\.{form.suffix}: "):

@@ -1,4 +1,4 @@
-"""What every format of more columns does; one contract for all of them."""
+"""The contract of all formats in which scores are written."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def read_parquet(path):
 def read_hdf5(path):
     with h5py.File(path) as file:
         group = file[TREE]
-        found = {name: group[name][:] for name in COLUMNS}
+        columns = {name: group[name][:] for name in COLUMNS}
         if "counts" in group:
             return {
-                name: ak.to_list(ak.unflatten(v, group["counts"][:])) for name, v in found.items()
+                name: ak.to_list(ak.unflatten(v, group["counts"][:])) for name, v in columns.items()
             }
-        return {name: values.tolist() for name, values in found.items()}
+        return {name: values.tolist() for name, values in columns.items()}
 
 
 READ = {"root": read_root, "parquet": read_parquet, "hdf5": read_hdf5}
@@ -85,7 +85,7 @@ def test_entries_that_are_events_come_back_as_lists(tmp_path, format):
 
 
 @EACH
-def test_events_without_any_candidate_are_there(tmp_path, format):
+def test_events_without_any_candidate_are_written(tmp_path, format):
     counts = np.zeros(5, np.int64)
     made = FORMATS[format].write(tmp_path / "a", [], columns=COLUMNS, counts=counts, record={})
     assert made == 5
@@ -93,7 +93,7 @@ def test_events_without_any_candidate_are_there(tmp_path, format):
 
 
 @EACH
-def test_other_candidates_than_the_events_have_leave_no_file(tmp_path, format):
+def test_a_wrong_number_of_candidates_leaves_no_file(tmp_path, format):
     with pytest.raises(DataError, match=r"within an event|expected"):
         FORMATS[format].write(
             tmp_path / "a", parts(3, 4), columns=COLUMNS, counts=np.array([4, 4]), record={}
@@ -102,7 +102,7 @@ def test_other_candidates_than_the_events_have_leave_no_file(tmp_path, format):
 
 
 @EACH
-def test_a_failure_leaves_what_was_there(tmp_path, format):
+def test_a_failure_leaves_the_previous_file(tmp_path, format):
     path = tmp_path / "a"
     FORMATS[format].write(path, parts(2), columns=COLUMNS, record={"of": "first"})
     before = path.read_bytes()
@@ -119,7 +119,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, format):
 
 @EACH
 @pytest.mark.parametrize("content", [None, b"", b"x" * 100])
-def test_what_is_not_ours_has_no_record(tmp_path, format, content):
+def test_a_file_of_another_writer_has_no_record(tmp_path, format, content):
     path = tmp_path / "a"
     if content is not None:
         path.write_bytes(content)

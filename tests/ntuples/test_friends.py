@@ -93,5 +93,5 @@ def test_only_trees_of_root_files_have_friends(tmp_path):
         open_source(tmp_path / "a.h5", tree="jets", friends=["tracks"])
 
 
-def test_travels_by_pickle(joined):
+def test_a_source_can_be_pickled(joined):
     assert pickle.loads(pickle.dumps(joined)) == joined

@@ -43,8 +43,8 @@ def read(source, *branches, step=1000):
 
 def test_structured_arrays_are_read_by_full_and_by_plain_names(tmp_path):
     path = make(tmp_path / "a.h5", jets=jets(), tracks=tracks(2, 0, 1))
-    found = read(Hdf5(path), "jets.pt", "n", "tracks.pt", "d0", "jets.p")
-    assert found == {
+    got = read(Hdf5(path), "jets.pt", "n", "tracks.pt", "d0", "jets.p")
+    assert got == {
         "jets.pt": [0, 1, 2],
         "n": [0, 0, 0],
         "tracks.pt": [[0, 1], [], [8]],
@@ -84,10 +84,10 @@ def test_nan_of_a_real_object_is_kept_and_padding_is_not(tmp_path):
         TauTracks__d0=np.array([[1, nan, nan], [nan, nan, nan], [1, 2, 3]]),
         TauTracks__hits=np.array([[1, 2, 0], [0, 0, 0], [1, 2, 3]]),
     )
-    found = read(Hdf5(path), "TauJets.pt", "TauTracks.pt", "d0", "hits")
-    assert repr(found["TauTracks.pt"]) == "[[1.0, 2.0], [], [1.0, nan, 3.0]]"
-    assert repr(found["d0"]) == "[[1.0, nan], [], [1.0, 2.0, 3.0]]"
-    assert found["hits"] == [[1, 2], [], [1, 2, 3]]
+    got = read(Hdf5(path), "TauJets.pt", "TauTracks.pt", "d0", "hits")
+    assert repr(got["TauTracks.pt"]) == "[[1.0, 2.0], [], [1.0, nan, 3.0]]"
+    assert repr(got["d0"]) == "[[1.0, nan], [], [1.0, 2.0, 3.0]]"
+    assert got["hits"] == [[1, 2], [], [1, 2, 3]]
     assert read(Hdf5(path), "hits") == {"hits": [[1, 2], [], [1, 2, 3]]}
     assert repr(read(Hdf5(path), "d0")) == "{'d0': [[1.0, nan], [], [1.0, 2.0, 3.0]]}"
     assert read(Hdf5(path, "TauJets"), "pt") == {"pt": [1, 2, 3]}
@@ -186,9 +186,9 @@ def test_arrays_of_variable_length_are_lists(tmp_path, kind):
         file["none"] = varying(kind, [[]] * 4)
     source = Hdf5(path)
     assert source.columns()["hits"].jagged is True
-    found = read(source, "pt", "hits", "none")
-    assert found["hits"] == LISTS
-    assert found["none"] == [[]] * 4
+    got = read(source, "pt", "hits", "none")
+    assert got["hits"] == LISTS
+    assert got["none"] == [[]] * 4
     steps = [step["hits"].content.tolist() for step in source.iterate(["hits"], step=3)]
     assert steps == [[1, 2, 3], [4, 5, 6]]
     assert source.open(["hits"]).read(2, 4)["hits"].content.tolist() == [3, 4, 5, 6]
@@ -214,12 +214,12 @@ def test_fields_of_variable_length_are_lists_too(tmp_path):
         for i, row in enumerate(LISTS):
             data[i] = (i, np.array(row, "f4"), "a")
         file["jets"] = data
-    found = read(Hdf5(path), "pt", "jets.hits")
-    assert found == {"pt": [0, 1, 2, 3], "jets.hits": LISTS}
+    got = read(Hdf5(path), "pt", "jets.hits")
+    assert got == {"pt": [0, 1, 2, 3], "jets.hits": LISTS}
     assert Hdf5(path).columns()["jets.name"].jagged is None
 
 
-def test_what_numpy_has_no_type_for_is_called_by_its_name(tmp_path):
+def test_types_unknown_to_numpy_have_a_name(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["name"] = np.array(["a", "b"], dtype=h5py.string_dtype())
@@ -229,7 +229,7 @@ def test_what_numpy_has_no_type_for_is_called_by_its_name(tmp_path):
     assert types == {"name": "string", "names": "list of float32[1]", "to": "reference"}
 
 
-def test_what_is_linked_from_another_file_says_where_it_is(tmp_path):
+def test_a_link_into_another_file_names_that_file(tmp_path):
     make(tmp_path / "data.h5", jets=jets(), tracks=tracks(1, 1, 1))
     path = make(tmp_path / "a.h5", jets=jets())
     with h5py.File(path, "a") as file:
@@ -251,15 +251,15 @@ def test_a_link_within_a_file_is_another_name(tmp_path):
         file["taus"] = h5py.SoftLink("/raw/jets")
         file["raw/pileup"] = h5py.SoftLink("mu")
         file["gone"] = h5py.SoftLink("/nowhere")
-    found = read(Hdf5(path), "taus.pt", "raw.pileup", "raw.jets.pt")
-    assert found == {"taus.pt": [0, 1, 2], "raw.pileup": [0, 1, 2], "raw.jets.pt": [0, 1, 2]}
+    got = read(Hdf5(path), "taus.pt", "raw.pileup", "raw.jets.pt")
+    assert got == {"taus.pt": [0, 1, 2], "raw.pileup": [0, 1, 2], "raw.jets.pt": [0, 1, 2]}
     assert read(Hdf5(path, "taus"), "pt") == {"pt": [0, 1, 2]}
 
 
 def test_one_piece_of_a_family_is_refused_with_the_remedy(tmp_path):
     with h5py.File(tmp_path / "a_%d.h5", "w", driver="family", memb_size=2**20) as file:
         file["jets/pt"] = np.zeros(3)
-    with pytest.raises(DataError, match=r"a_0\.h5: is one piece .*h5repart"):
+    with pytest.raises(DataError, match=r"a_0\.h5: is one piece of an HDF5 family .*h5repart"):
         Hdf5(tmp_path / "a_0.h5").inspect(["pt"])
 
 

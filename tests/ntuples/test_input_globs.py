@@ -49,7 +49,7 @@ def test_glob_without_a_file_is_an_error(tmp_path, pattern, message):
         input_globs.expand([f"{tmp_path}/a.root", pattern.format(tmp_path)])
 
 
-def test_a_name_with_brackets_that_exists_is_taken_as_it_stands(tmp_path):
+def test_brackets_are_literal_in_the_name_of_an_existing_file(tmp_path):
     folder = tmp_path / "user[2].x"
     folder.mkdir()
     _make(folder, "a[1].root", "b?.root", "c[x]_1.root", "c[x]_2.root")
@@ -80,7 +80,7 @@ def test_brackets_are_a_class_of_characters_where_no_file_has_them(tmp_path):
         ("{}/no*/a.root", "there is no folder"),
     ],
 )
-def test_what_matches_nothing_is_told_with_a_remedy_and_no_wrong_file(tmp_path, pattern, message):
+def test_the_error_of_a_pattern_without_matches_has_a_remedy(tmp_path, pattern, message):
     _make(tmp_path, "tau_12.root", "b[1]_1.root")
     (tmp_path / "x.root").mkdir()
     with pytest.raises(DataError, match=message) as caught:
@@ -119,7 +119,7 @@ def test_digest_of_a_young_file_is_not_remembered(tmp_path):
     assert input_digests.digest(path, cache=cache)[0] != first
 
 
-def test_damaged_memory_of_a_digest_is_taken_again(tmp_path, monkeypatch):
+def test_a_damaged_cache_entry_is_computed_again(tmp_path, monkeypatch):
     path, cache = tmp_path / "a.root", tmp_path / "cache"
     path.write_bytes(b"one")
     monkeypatch.setattr(input_digests, "_RACY_NS", -1)

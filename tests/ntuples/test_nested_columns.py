@@ -1,4 +1,4 @@
-"""Lists in lists, taken apart."""
+"""Lists of lists as flat content and offsets."""
 
 import awkward as ak
 import numpy as np
@@ -17,7 +17,7 @@ from tauopt.physics.jagged import Jagged, to_awkward
         [[[1], [2, 3]], [], [[]], [[4]]],
     ],
 )
-def test_lists_are_put_together_again(values):
+def test_content_and_offsets_give_the_lists_back(values):
     column = from_awkward(ak.Array(values), name="x")
     again = ak.Array(column.content)
     for offsets in reversed(column.offsets):
@@ -39,7 +39,7 @@ def test_fixed_numbers_of_values_are_lists():
 
 
 @pytest.mark.parametrize("values", [[[[[1]]]], ["text"], [{"x": 1}]])
-def test_what_is_no_number_in_two_lists_is_refused(values):
+def test_other_types_and_deeper_lists_are_refused(values):
     with pytest.raises(DataError, match="x: expected numbers in at most two lists"):
         from_awkward(ak.Array(values), name="x")
 
@@ -53,7 +53,7 @@ def test_every_candidate_has_its_events_value_or_list():
     assert to_awkward(lists).tolist() == [[1, 2], [1, 2], [3]]
 
 
-def test_lists_of_lists_belong_to_no_event():
+def test_lists_of_lists_can_not_be_repeated():
     with pytest.raises(DataError, match="list of lists"):
         repeat(from_awkward(ak.Array([[[1]]]), name="x"), np.array([0]), name="x")
 

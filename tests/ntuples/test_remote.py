@@ -1,4 +1,4 @@
-"""Remote files, from a server in this process that can be told to fail."""
+"""Remote files, from a server in this process that fails on demand."""
 
 import http.server
 import threading
@@ -91,7 +91,7 @@ def test_no_server_at_all_is_named(tmp_path, monkeypatch):
         ("ftp://host/a.root", "expected an address that begins with root, https, http"),
     ],
 )
-def test_what_can_not_be_there_is_told_at_once(server, tmp_path, address, message):
+def test_an_impossible_address_is_refused(server, tmp_path, address, message):
     with pytest.raises(DataError, match=message):
         remote.fetch(address.format(server.address), cache=tmp_path)
 
@@ -102,6 +102,6 @@ def test_remote_files_are_prepared_as_local_ones_are(server, tmp_path):
     sample = dataset_settings("")["samples"]["all"] | {"files": [f"{server.address}/a.root"]}
     settings = dataset("", samples={"all": sample})
     assert survey(settings, cache=tmp_path / "cache") is None
-    found = prepare(settings, cache=tmp_path / "cache")
-    assert found.manifest.digest == local.manifest.digest
-    open_prepared(found.folder).verify()
+    prepared = prepare(settings, cache=tmp_path / "cache")
+    assert prepared.manifest.digest == local.manifest.digest
+    open_prepared(prepared.folder).verify()

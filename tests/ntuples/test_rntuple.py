@@ -70,7 +70,7 @@ def test_no_cluster_is_read_twice(tmp_path, monkeypatch, step, reads):
     assert all(left[1] == right[0] for left, right in pairwise(ranges))
 
 
-def test_a_damaged_list_of_pages_is_noticed_before_it_asks_for_memory(tmp_path):
+def test_a_damaged_list_of_pages_is_noticed_before_it_takes_memory(tmp_path):
     path = write_rntuple(tmp_path / "a.root", columns(500), parts=2)
     with root_files.open_tree(path, "candidates") as ntuple:
         links = [record.page_list_link for record in ntuple.footer.cluster_group_records]
@@ -80,11 +80,11 @@ def test_a_damaged_list_of_pages_is_noticed_before_it_asks_for_memory(tmp_path):
         changed = bytearray(raw)
         changed[place] ^= 0x40
         path.write_bytes(changed)
-        with pytest.raises(BadFileError, match=r"a\.root: .* list of its pages .* checksum"):
+        with pytest.raises(BadFileError, match=r"a\.root: .* list of its pages .* wrong checksum"):
             RootTree(path, "candidates").inspect(["pt"])
 
 
-def test_a_field_inside_of_another_says_so():
+def test_a_nested_field_has_a_problem_that_says_so():
     column = rntuple.column(SimpleNamespace(typename="float", top_level=False, num_entries=3))
     assert column.jagged is None
     assert "is inside of another field" in column.problem

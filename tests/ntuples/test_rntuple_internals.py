@@ -1,4 +1,4 @@
-"""The contract of what is used of uproot's RNTuples beyond its public parts."""
+"""The contract of the private parts of uproot's RNTuples that are used."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ NESTED = ("stl_containers", "class_inheritance", "emptystruct_invalidvar", "nest
 
 def tree(ntuple):
     """Return the paths of all fields, and of those inside of each, in their order."""
-    inside = [(field.path, [one.path for one in field.fields]) for field in ntuple.all_fields]
+    inside = [(field.path, [child.path for child in field.fields]) for field in ntuple.all_fields]
     return inside, [field.path for field in ntuple.fields], list(ntuple.keys())
 
 

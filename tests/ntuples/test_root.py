@@ -108,7 +108,7 @@ def _read(path):
 
 
 def _error(path):
-    """Read a file; return what was wrong with it, empty if every entry came.
+    """Read a file; return the error message, empty if every entry was read.
 
     Values may differ where the format has no checksum, but nothing may be missing.
     """
@@ -190,7 +190,7 @@ def test_truncated_numbers_are_numbers_alone_and_in_lists():
     assert jagged(AsDtype([("x", ">f4"), ("y", ">i4")])) is None
 
 
-def test_a_branch_that_uproot_can_not_follow_is_told_beside_the_others():
+def test_a_branch_that_uproot_can_not_read_is_listed_with_its_problem():
     class Broken:
         num_entries = 7
 
@@ -203,7 +203,7 @@ def test_a_branch_that_uproot_can_not_follow_is_told_beside_the_others():
     assert column.problem == "can't be read: no streamer for this"
 
 
-def test_a_folder_is_told_to_be_one(tmp_path):
+def test_the_error_of_a_folder_says_that_it_is_one(tmp_path):
     with pytest.raises(BadFileError, match="is a folder, expected a file"):
         root_files.list_trees(tmp_path)
 
@@ -243,9 +243,9 @@ def _file(name):
 @pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
 def test_branches_of_split_objects_have_their_short_names():
     source = RootTree(_file("uproot-small-evnt-tree-fullsplit.root"), "tree")
-    found = source.columns()
-    assert found["evt/I16"].short == "I16"
-    assert found["evt/P3/P3.Px"].short == "P3.Px"
+    got = source.columns()
+    assert got["evt/I16"].short == "I16"
+    assert got["evt/P3/P3.Px"].short == "P3.Px"
     short, full = (next(source.iterate([name]))[name] for name in ("I16", "evt/I16"))
     np.testing.assert_array_equal(short, full)
 
@@ -253,10 +253,10 @@ def test_branches_of_split_objects_have_their_short_names():
 @pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
 def test_truncated_numbers_and_cardinalities_have_their_values():
     source = RootTree(_file("uproot-double32-float16.root"), "tree")
-    found = next(source.iterate(["double32_32", "array_30"]))
+    got = next(source.iterate(["double32_32", "array_30"]))
     first = [-1.9999999994342215, -1.4999999998277052, -1.000000000221189]
-    assert found["double32_32"][:3].tolist() == first
-    assert found["array_30"].counts.tolist() == [3] * 17
+    assert got["double32_32"][:3].tolist() == first
+    assert got["array_30"].counts.tolist() == [3] * 17
     path = _file("Run2012BC_DoubleMuParked_Muons_1000evts_rntuple_v1-0-0-0.root")
     muons = next(RootTree(path, "Events").iterate(["nMuon", "Muon_pt"]))
     np.testing.assert_array_equal(muons["nMuon"], muons["Muon_pt"].counts)

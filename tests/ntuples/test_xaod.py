@@ -72,9 +72,11 @@ def test_the_keys_of_a_real_file_are_those_of_its_links():
     with uproot.open(PHYSLITE) as file:
         keys = link_keys(file, path=PHYSLITE)
         branch = "AnalysisMuonsAuxDyn.inDetTrackParticleLink"
-        found = set(file["CollectionTree"][f"{branch}/{branch}.m_persKey"].array().to_list()[3])
+        stored_keys = set(
+            file["CollectionTree"][f"{branch}/{branch}.m_persKey"].array().to_list()[3]
+        )
     assert keys["TruthTaus"] == 375408000
-    assert found <= {keys["InDetTrackParticles"]}
+    assert stored_keys <= {keys["InDetTrackParticles"]}
 
 
 def _read(candidates, links, collection, names):
@@ -91,13 +93,13 @@ def _read(candidates, links, collection, names):
 
 def _branches(*names):
     with uproot.open(PHYSLITE) as file:
-        found = dict(file["CollectionTree"].iteritems(recursive=True))
-        by_name = {branch.name: branch for branch in found.values()}
+        branches = dict(file["CollectionTree"].iteritems(recursive=True))
+        by_name = {branch.name: branch for branch in branches.values()}
         return [by_name[name].array(library="ak").tolist() for name in names]
 
 
 @real
-def test_two_steps_of_real_links_lead_where_a_loop_says():
+def test_two_steps_of_real_links_agree_with_a_loop():
     muons, tracks, vertices = (
         f"{name}AuxDyn." for name in ("AnalysisMuons", "InDetTrackParticles", "PrimaryVertices")
     )
@@ -123,7 +125,7 @@ def test_two_steps_of_real_links_lead_where_a_loop_says():
     ("candidates", "link"),
     [("PrimaryVerticesAuxDyn.", "trackParticleLinks"), ("AnalysisJetsAuxDyn.", "GhostTrack")],
 )
-def test_lists_of_real_links_lead_where_a_loop_says(candidates, link):
+def test_lists_of_real_links_agree_with_a_loop(candidates, link):
     tracks = "InDetTrackParticlesAuxDyn."
     info, parts = _read(candidates, [candidates + link], tracks, ["some.d0"])
     assert info.jagged == {"some.d0": True}
@@ -142,10 +144,10 @@ def test_vectors_of_vectors_are_lists_of_the_candidate():
     source = EventTree(PHYSLITE, "CollectionTree", layout)
     names = [f"{jets}NumTrkPt500", f"{jets}pt"]
     assert source.inspect(names).jagged == {names[0]: True, names[1]: False}
-    found = [
+    got = [
         x for part in source.iterate(names, step=30) for x in to_awkward(part[names[0]]).tolist()
     ]
-    assert found == [item for items in _branches(names[0])[0] for item in items]
+    assert got == [item for items in _branches(names[0])[0] for item in items]
 
 
 @real
@@ -172,6 +174,6 @@ def test_two_steps_from_lists_of_real_links_lead_back_to_their_vertex():
             mine = [x["m_persIndex"] for x in there if x["m_persKey"] == 490246363]
             held = [at for at in mine if at < len(key) and key[at] == 936461719]
             slow.append([z[index[at]] for at in held])
-    found = [x for part in parts for x in to_awkward(part["some.z"]).tolist()]
-    assert found == slow
-    assert any(found)
+    got = [x for part in parts for x in to_awkward(part["some.z"]).tolist()]
+    assert got == slow
+    assert any(got)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauopt.physics.branch_names import nearest_branch, written
+from tauopt.physics.branch_names import nearest_branch, quote
 from tauopt.physics.expressions import ExpressionError, parse
 
 FOREIGN = ["AuxDyn:pt", "evt/pt", "Jet#0.index", "arr[10]", "6dVec", "spaß", "a b", "c`d", "x::y"]
@@ -15,7 +15,7 @@ FOREIGN = ["AuxDyn:pt", "evt/pt", "Jet#0.index", "arr[10]", "6dVec", "spaß", "a
 
 @pytest.mark.parametrize("name", [*FOREIGN, "`", "+", "1e5", "pi", "inf", "Jet.class", "x.1", "π"])
 def test_a_name_that_is_no_identifier_is_read_in_backticks(name):
-    quoted = written(name)
+    quoted = quote(name)
     assert quoted.startswith("`")
     assert parse(quoted).branches == (name,)
     both = parse(f"2 * {quoted} - {quoted} > pt && {quoted}")
@@ -28,20 +28,20 @@ def test_a_name_that_is_no_identifier_is_read_in_backticks(name):
     "name", ["pt", "Taus.pt", "_x1", "tau", "sqrt", "tauopt_score", "infinity"]
 )
 def test_an_identifier_needs_no_backticks(name):
-    assert written(name) == name
+    assert quote(name) == name
     assert parse(name).branches == (name,)
 
 
 @given(st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1))
 @settings(max_examples=100, deadline=None)
 def test_every_printable_name_comes_back(name):
-    assert parse(written(name)).branches == (name,)
+    assert parse(quote(name)).branches == (name,)
 
 
 @given(st.sampled_from(keyword.kwlist))
 @settings(max_examples=20, deadline=None)
 def test_words_of_python_come_back(name):
-    assert parse(written(name)).branches == (name,)
+    assert parse(quote(name)).branches == (name,)
 
 
 def test_both_dialects_have_backticks():
@@ -56,14 +56,14 @@ def test_both_dialects_have_backticks():
         ("``", "not closed", 1),
         ("Jet.`a:b`", "around the whole name", 5),
         ("`a:b`c", "around the whole name", 1),
-        ("`a:b`(1)", "no function", 1),
+        ("`a:b`(1)", "not a function", 1),
         ("`a\tb`", "unexpected character", 3),
         ("`a:b` + `c` >> 1", "unexpected '>'", 14),
         ("sqrt(`a:b`, 1)", "sqrt takes 1 arguments", 0),
         ("`a:b` `c:d`", "unexpected '`c:d`'", 7),
     ],
 )
-def test_wrong_backticks_are_told_with_their_place_in_the_text(text, message, position):
+def test_an_error_in_backticks_names_its_column_in_the_text(text, message, position):
     with pytest.raises(ExpressionError) as caught:
         parse(text)
     assert message in str(caught.value)
@@ -73,12 +73,12 @@ def test_wrong_backticks_are_told_with_their_place_in_the_text(text, message, po
 @pytest.mark.parametrize(
     "text", ["AuxDyn:pt", "Jet#0.x", "6dVec > 1", "spaß", "a::b", "x.class", "x.1"]
 )
-def test_a_name_without_its_backticks_is_told_of_them(text):
+def test_the_error_of_a_name_that_lacks_backticks_mentions_them(text):
     with pytest.raises(ExpressionError, match="written in backticks"):
         parse(text)
 
 
-def test_hints_are_written_as_an_expression_writes_them():
+def test_hints_have_the_backticks_that_an_expression_needs():
     assert (
         nearest_branch("evt", ["evt/fXvtx", "eta"]) == " (did you mean `evt/fXvtx`, in backticks?)"
     )

@@ -23,9 +23,9 @@ from tauopt.physics.expressions import parse
 )
 def test_conjunctions_are_split_where_all_parts_must_hold(text, parts):
     condition = parse(text)
-    found = conjuncts(condition)
-    assert [part.text for part in found] == (parts or [text])
+    got = conjuncts(condition)
+    assert [part.text for part in got] == (parts or [text])
     rng = np.random.default_rng(1)
     columns = {name: rng.integers(0, 4, 200) for name in (*"abc", "x && y")}
     expected = condition.mask(columns)
-    assert np.array_equal(np.all([part.mask(columns) for part in found], axis=0), expected)
+    assert np.array_equal(np.all([part.mask(columns) for part in got], axis=0), expected)

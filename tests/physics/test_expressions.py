@@ -70,7 +70,7 @@ def test_scalars_are_repeated_for_each_object():
     assert evaluate("where(j > 1, n, -1)").tolist() == [[-1, 0], [], [2]]
 
 
-def test_what_is_not_there_is_nan():
+def test_missing_objects_are_nan():
     np.testing.assert_array_equal(evaluate("j[0]"), [1, np.nan, 3])
     np.testing.assert_array_equal(evaluate("Max$(j)"), [2, np.nan, 3])
 
@@ -92,7 +92,7 @@ def test_mask_is_boolean_for_every_type():
         parse("j > 1").mask(COLUMNS)
 
 
-def test_jagged_comes_flat_when_asked():
+def test_evaluate_flat_gives_content_and_offsets():
     result = parse("j * 2").evaluate_flat(COLUMNS)
     assert isinstance(result, Jagged)
     assert result.content.tolist() == [2, 4, 6]
@@ -129,7 +129,7 @@ def test_branches_are_listed_once_in_order():
         ("a if b else c", "unexpected", 3),
     ],
 )
-def test_what_is_no_expression_is_refused_with_its_place(text, message, position):
+def test_an_invalid_text_is_refused_with_its_column(text, message, position):
     with pytest.raises(ExpressionError, match="expression") as caught:
         parse(text)
     assert message in str(caught.value)
@@ -142,18 +142,18 @@ def test_what_is_no_expression_is_refused_with_its_place(text, message, position
     [
         ("missing > 1", "no branch 'missing'"),
         ("Taus.pz", "did you mean 'Taus.pt'"),
-        ("j + k", "candidate 0 has 2 of the one and 1 of the other"),
+        ("j + k", "candidate 0 has 2 objects in one and 1 in the other"),
         ("~n", "write `x == 0`"),
         ("x & n", "needs conditions or integers"),
         ("n[0]", "several values"),
         ("Sum$(n)", "several values"),
-        ("j[n]", "whole number"),
+        ("j[n]", "constant integer"),
         ("m % 0", "division by zero"),
         ("deep", "one or a list of them"),
         ("text", "expected numbers"),
     ],
 )
-def test_what_can_not_be_computed_is_named(text, message):
+def test_the_error_of_an_evaluation_names_the_cause(text, message):
     columns = {**COLUMNS, "deep": ak.Array([[[1]], [], []]), "text": ak.Array(["a", "b", "c"])}
     with pytest.raises(DataError) as caught:
         parse(text).evaluate(columns)

@@ -22,8 +22,8 @@ def test_hash_of_zero_is_the_published_one():
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.integers(3, 1000))
 def test_folds_agree_with_a_slow_reference(numbers, folds):
-    found = fold_of(np.array(numbers, dtype=np.int64), folds).tolist()
-    assert found == [_slow(number % 2**64) % folds for number in numbers]
+    assigned = fold_of(np.array(numbers, dtype=np.int64), folds).tolist()
+    assert assigned == [_slow(number % 2**64) % folds for number in numbers]
 
 
 def test_regular_event_numbers_fall_evenly():

@@ -104,17 +104,17 @@ def test_p_of_equal_weights_is_that_of_counts_and_close_to_scipys():
 
 def test_chi_square_agrees_with_scipys_and_rare_categories_are_taken_together():
     table = np.array([[40.0, 60.0, 1.0, 2.0], [100.0, 100.0, 4.0, 3.0]])
-    found = chi_square(table)
+    result = chi_square(table)
     together = np.array([[40.0, 60.0, 3.0], [100.0, 100.0, 7.0]])[:, :2]
     rest = np.array([[3.0], [7.0]])
     expected = stats.chi2_contingency(
         np.hstack([together, rest]), lambda_="log-likelihood", correction=False
     )
-    assert found.statistic[0] == pytest.approx(expected.statistic)
-    assert found.p[0] == pytest.approx(expected.pvalue)
+    assert result.statistic[0] == pytest.approx(expected.statistic)
+    assert result.p[0] == pytest.approx(expected.pvalue)
 
 
-def test_one_category_says_nothing():
+def test_a_single_category_has_no_p_value():
     assert np.isnan(chi_square(np.array([[10.0, 0], [20.0, 0]])).p).all()
 
 
@@ -122,10 +122,10 @@ def test_one_category_says_nothing():
 def test_holm_agrees_with_a_slow_reference(values):
     adjusted = holm(np.array([*values, np.nan]))
     assert math.isnan(adjusted[-1])
-    for p, found in zip(values, adjusted, strict=False):
+    for p, corrected in zip(values, adjusted, strict=False):
         smaller = [q for q in values if q <= p]
         expected = max(min(1.0, q * (len(values) - sum(r < q for r in values))) for q in smaller)
-        assert found == pytest.approx(expected)
+        assert corrected == pytest.approx(expected)
 
 
 def _independent(rng, size):
@@ -170,13 +170,13 @@ def test_shuffled_parts_fail_no_more_often_than_stated(make, size):
             assert (p < 4 * level).mean() > level - 5 * error  # nor does the test sleep
 
 
-def test_a_few_dominant_weights_are_not_judged():
+def test_a_few_dominant_weights_have_no_p_value():
     rng = np.random.default_rng(2)
     weights = np.ones(4000)
     weights[rng.integers(0, 4000, 4)] = 1e6
     _, sums, squares, sizes, fourth = tally(rng.normal(size=4000), weights, 8)
-    found = homogeneity.weighted_kolmogorov_smirnov(sums, squares, sizes=sizes, fourth=fourth)
-    assert np.isnan(found.p).all()
+    result = homogeneity.weighted_kolmogorov_smirnov(sums, squares, sizes=sizes, fourth=fourth)
+    assert np.isnan(result.p).all()
 
 
 @pytest.mark.parametrize("shares", [[0.5, 0.3, 0.15, 0.04, 0.0095, 0.0005], [0.025] * 40])

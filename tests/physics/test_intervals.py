@@ -7,19 +7,19 @@ from tauopt.physics.intervals import ONE_SIGMA, clopper_pearson
 
 
 def at_least(k, n, p):
-    """Chance of k or more of n; slow and obvious."""
+    """Probability of k or more of n; slow and obvious."""
     return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
 
 
 @pytest.mark.parametrize(("passed", "total"), [(1, 3), (7, 20), (19, 20), (50, 100)])
-def test_ends_are_where_what_was_seen_is_just_likely_enough(passed, total):
+def test_at_the_ends_of_the_interval_the_observation_has_the_tail_probability(passed, total):
     low, high = clopper_pearson(passed, total)
     tail = (1 - ONE_SIGMA) / 2
     assert at_least(passed, total, float(low)) == pytest.approx(tail)
     assert 1 - at_least(passed + 1, total, float(high)) == pytest.approx(tail)
 
 
-def test_none_all_and_nothing_at_all():
+def test_intervals_of_none_all_and_an_empty_sample():
     low, high = clopper_pearson([0, 5, 0], [5, 5, 0])
     tail = (1 - ONE_SIGMA) / 2
     assert low.tolist() == [0, pytest.approx(tail ** (1 / 5)), 0]

@@ -11,8 +11,8 @@ from tauopt.physics.jagged import descending
 def slow(keys, owners):
     order = []
     for owner in sorted(set(owners.tolist())):
-        mine = np.flatnonzero(owners == owner).tolist()
-        order += sorted(mine, key=lambda i: -float(keys[i]))
+        indices = np.flatnonzero(owners == owner).tolist()
+        order += sorted(indices, key=lambda i: -float(keys[i]))
     return order
 
 

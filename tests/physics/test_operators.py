@@ -1,4 +1,4 @@
-"""Reductions of jagged branches against a slow reference, and what C++ takes for true."""
+"""Reductions of jagged branches against a slow reference, and truth values as in C++."""
 
 import awkward as ak
 import numpy as np

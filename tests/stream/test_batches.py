@@ -49,7 +49,7 @@ def same(left: list[Batch], right: list[Batch]) -> bool:
 
 
 def fingerprints(all_batches: list[Batch]) -> np.ndarray:
-    """The candidates' own features, which tell each from all others."""
+    """The candidates' own features, which identify each."""
     return np.concatenate([batch.inputs["candidate"] for batch in all_batches])
 
 
@@ -121,9 +121,9 @@ def test_values_stay_with_their_candidate_when_shuffled(dataset):
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_batches_are_identical_whatever_the_number_of_readers(dataset, batch_size, monkeypatch):
     monkeypatch.setattr("tauopt.stream.batches.BLOCK", 100)
-    one = epoch(dataset, batch_size=batch_size)
+    single = epoch(dataset, batch_size=batch_size)
     for readers in (2, 4):
-        assert same(one, epoch(dataset, batch_size=batch_size, readers=readers))
+        assert same(single, epoch(dataset, batch_size=batch_size, readers=readers))
 
 
 def test_batches_do_not_depend_on_the_size_of_blocks(dataset, monkeypatch):
@@ -132,7 +132,7 @@ def test_batches_do_not_depend_on_the_size_of_blocks(dataset, monkeypatch):
     assert same(whole, epoch(dataset))
 
 
-def test_joined_batches_are_the_same_ones_where_tensorflow_takes_them_without_a_copy(dataset):
+def test_joined_batches_are_the_same_and_aligned_for_tensorflow(dataset):
     whole = epoch(dataset, joined=True)
     assert len(whole) < len(epoch(dataset))
     np.testing.assert_array_equal(fingerprints(whole), fingerprints(epoch(dataset)))
@@ -167,7 +167,7 @@ def test_chunks_come_in_another_order_each_epoch(dataset):
     "wrong",
     [{"stop": 65}, {"start": 3, "stop": 64}, {"start": -64}, {"batch_size": 0}, {"readers": 0}],
 )
-def test_places_that_are_no_whole_batches_apart_are_an_error(dataset, wrong):
+def test_ranges_of_no_whole_batches_are_an_error(dataset, wrong):
     with pytest.raises(ValueError, match=r"whole batches|expected batch_size"):
         epoch(dataset, **wrong)
 

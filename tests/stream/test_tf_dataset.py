@@ -101,7 +101,7 @@ def test_batches_are_never_overwritten_however_arrays_are_held(dataset, spec, re
 def test_batches_are_never_overwritten_however_tensors_are_held(
     dataset, spec, readers, monkeypatch
 ):
-    """TensorFlow looks at the very memory that numpy filled."""
+    """TensorFlow uses the memory that numpy filled."""
     monkeypatch.setattr("tauopt.stream.batches.BLOCK", 128)
     epochs = range(20)
     copies = [
@@ -123,8 +123,8 @@ def test_batches_are_never_overwritten_however_tensors_are_held(
         np.testing.assert_array_equal(view, copy["candidate"])
 
 
-def test_tensorflow_looks_at_the_memory_that_numpy_filled_and_holds_it(dataset, spec):
-    """It copies arrays that are aligned to less: then a block costs its memory twice."""
+def test_tensorflow_uses_the_memory_of_numpy_without_a_copy_and_keeps_it(dataset, spec):
+    """It would copy arrays with a smaller alignment: a block would cost its memory twice."""
     block = next(make(dataset, spec)())
     array = block.inputs["tracks"]
     place, copy, alive = array.ctypes.data, array.copy(), weakref.ref(array.base)
@@ -195,9 +195,7 @@ def test_two_iterations_at_once_are_an_error_and_never_mixed(dataset, spec, monk
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_after_its_block_a_feed_holds_no_data_nor_threads_though_it_is_held(
-    dataset, spec, raises, monkeypatch
-):
+def test_after_its_block_a_feed_holds_neither_data_nor_threads(dataset, spec, raises, monkeypatch):
     monkeypatch.setattr("tauopt.stream.batches.BLOCK", 64)
     made = make(dataset, spec, range(20), readers=3)
     alive = weakref.ref(made)
@@ -220,7 +218,7 @@ def test_after_its_block_a_feed_holds_no_data_nor_threads_though_it_is_held(
         list(fed)
 
 
-def test_fault_while_reading_is_told_with_its_own_words(spec):
+def test_an_exception_while_reading_keeps_its_name_and_message(spec):
     def broken():
         raise CorruptError("train-00000/labels.npy: is damaged")
         yield
