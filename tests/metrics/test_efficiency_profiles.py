@@ -9,7 +9,7 @@ from tauopt.figures.performance.flatness_figure import flatness
 from tauopt.figures.performance.profile_figures import axes_of
 from tauopt.metrics.efficiency_profiles import profile
 from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
-from tauopt.metrics.variable_axes import axis_of
+from tauopt.metrics.variable_axes import choose_axis
 from tests.metrics.toys import gaussians, several_classes
 
 
@@ -23,7 +23,7 @@ def contenders():
 @pytest.fixture(scope="module")
 def axis(contenders):
     predictions = contenders[0].predictions
-    return axis_of("pt", predictions.columns["pt"], of=predictions.is_signal)
+    return choose_axis("pt", predictions.columns["pt"], among=predictions.is_signal)
 
 
 def slow(one, axis, name, b, *, signal):
@@ -84,7 +84,7 @@ def flat_or_not(slope, rng):
         classes=plain.classes, signal=plain.signal, columns={"mu": mu},
     )  # fmt: skip
     (one,) = decided([ScoredTrial("trial", predictions)], None)
-    axis = axis_of("mu", mu, of=predictions.is_signal)
+    axis = choose_axis("mu", mu, among=predictions.is_signal)
     return flatness(one, axis, rng=rng)
 
 

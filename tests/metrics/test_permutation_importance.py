@@ -5,8 +5,8 @@ import pytest
 
 from tauopt.metrics.permutation_importance import (
     PermutedCandidates,
-    exchanged_within,
     importances,
+    permute_within,
     permuted,
 )
 from tauopt.metrics.predictions import Predictions
@@ -88,7 +88,7 @@ def test_errors_say_how_much_the_loss_scatters_from_sample_to_sample():
 def test_exchanged_candidates_are_of_the_same_kind_and_each_is_used_once():
     rng = np.random.default_rng(1)
     kinds = rng.integers(0, 6, 1000)
-    order = exchanged_within(kinds, rng=rng)
+    order = permute_within(kinds, rng=rng)
     assert (kinds[order] == kinds).all()
     assert sorted(order) == list(range(1000))
     assert np.mean(order == np.arange(1000)) < 0.05

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tauopt.metrics.score_cuts import ProngCuts, plain_points, reached
+from tauopt.metrics.score_cuts import ProngCuts, derive_prong_cuts, measured_efficiencies
 from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
 from tests.metrics.toys import gaussians, several_classes
 
@@ -13,7 +13,7 @@ def test_plain_cuts_keep_the_wanted_part_of_the_signal_for_each_number_of_prongs
     predictions = gaussians(
         rng, weights=rng.exponential(size=4000), prongs=rng.choice([1, 3], 4000)
     )
-    found = reached(plain_points(predictions), predictions)
+    found = measured_efficiencies(derive_prong_cuts(predictions), predictions)
     for prongs in (1, 3):
         assert list(found[prongs].values()) == pytest.approx([0.6, 0.75, 0.85, 0.95], abs=0.01)
 
