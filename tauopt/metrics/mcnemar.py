@@ -27,11 +27,11 @@ class McNemar:
         return f"{self.only_one:,} against {self.only_other:,}, {equation(self.p_value)}"
 
 
-def mcnemar(one: Predictions, other: Predictions) -> McNemar | None:
+def mcnemar(first: Predictions, second: Predictions) -> McNemar | None:
     """Compare by McNemar's test how often two networks predict the true class.
 
     Args:
-        one, other: predictions of the same candidates.
+        first, second: predictions of the same candidates.
     Returns:
         the test; None where weights differ between candidates: the test is for counts, and a
         paired bootstrap of the accuracies replaces it.
@@ -40,15 +40,15 @@ def mcnemar(one: Predictions, other: Predictions) -> McNemar | None:
     Source:
         Q. McNemar, Psychometrika 12 (1947) 153, with the exact binomial distribution.
     """
-    check_same(one, other)
-    if not np.allclose(one.weights, one.weights[:1]):
+    check_same(first, second)
+    if not np.allclose(first.weights, first.weights[:1]):
         return None
-    one_correct, other_correct = _correct(one), _correct(other)
-    only_one, only_other = (
-        int((one_correct & ~other_correct).sum()),
-        int((other_correct & ~one_correct).sum()),
+    first_correct, second_correct = _correct(first), _correct(second)
+    only_first, only_second = (
+        int((first_correct & ~second_correct).sum()),
+        int((second_correct & ~first_correct).sum()),
     )
-    return McNemar(only_one, only_other, fair_coin_tails(only_one, only_one + only_other))
+    return McNemar(only_first, only_second, fair_coin_tails(only_first, only_first + only_second))
 
 
 def _correct(predictions: Predictions) -> NDArray[np.bool_]:

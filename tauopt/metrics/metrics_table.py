@@ -85,7 +85,7 @@ def rows(
     for prongs in PRONGS if "prongs" in predictions.columns else ():
         masks[f"{prongs}-prong"] = predictions.columns["prongs"] == prongs
     for name, mask in masks.items():
-        chosen = [one.where(mask) for one in contenders]
+        chosen = [trial.where(mask) for trial in contenders]
         table += _accuracies(name, chosen, rng)
         if predictions.has_background and (name == ALL or _has_both(chosen[0].predictions)):
             table += _curves(name, chosen, rng, efficiencies)

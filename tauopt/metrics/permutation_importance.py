@@ -57,7 +57,7 @@ class PermutedCandidates:
 
 def importances(
     predict: Predict,
-    material: PermutedCandidates,
+    candidates: PermutedCandidates,
     *,
     rng: np.random.Generator,
     advance: Callable[[], None] = lambda: None,
@@ -70,18 +70,18 @@ def importances(
 
     Args:
         predict: the network.
-        material: candidates of a split that it was not trained on.
+        candidates: of a split on which it was not trained.
         rng: of permutations and bootstrap.
         advance: is called after each group or feature.
     Raises:
         DataError: there is one class only.
     """
-    for group, names in material.features.items():
-        yield _lost(predict, material, group, column=None, name=group, rng=rng)
+    for group, names in candidates.features.items():
+        yield _lost(predict, candidates, group, column=None, name=group, rng=rng)
         advance()
         for column, name in enumerate(names):
             label = f"{group}.{name}"
-            yield _lost(predict, material, group, column=column, name=label, rng=rng)
+            yield _lost(predict, candidates, group, column=column, name=label, rng=rng)
             advance()
 
 
@@ -92,18 +92,18 @@ def metric_of(predictions: Predictions) -> ObjectiveName:
 
 def _lost(
     predict: Predict,
-    material: PermutedCandidates,
+    candidates: PermutedCandidates,
     group: str,
     *,
     column: int | None,
     name: str,
     rng: np.random.Generator,
 ) -> PermutationImportance:
-    before, metric = material.predictions, metric_of(material.predictions)
+    before, metric = candidates.predictions, metric_of(candidates.predictions)
     unpermuted = measure(metric, before).value
     losses, after = np.empty(REPEATS), before
     for repeat in range(REPEATS):
-        inputs = permuted(material.inputs, group, column, rng=rng)
+        inputs = permuted(candidates.inputs, group, column, rng=rng)
         after = replace(before, probabilities=predict(inputs))
         losses[repeat] = unpermuted - measure(metric, after).value
     bootstrap = paired_bootstrap(metric, before, after, rng=rng, replicas=REPLICAS)

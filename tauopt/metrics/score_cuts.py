@@ -76,8 +76,8 @@ def derive_prong_cuts(
         DataError: there is one class only.
     """
     standard = named(EFFICIENCIES)
-    wanted = efficiencies or {}
-    names = tuple(next(iter(wanted.values()), standard))
+    targets = efficiencies or {}
+    names = tuple(next(iter(targets.values()), standard))
     chosen = {_ALL: predictions} | {
         prongs: part
         for prongs in PRONGS
@@ -86,7 +86,7 @@ def derive_prong_cuts(
     return ProngCuts(
         names,
         {
-            prongs: _cuts(part, np.array(list(wanted.get(prongs, standard).values())))
+            prongs: _cuts(part, np.array(list(targets.get(prongs, standard).values())))
             for prongs, part in chosen.items()
         },
     )

@@ -42,7 +42,7 @@ def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> 
         score: (N,) higher is more like signal; any scale.
         predictions: of the same candidates, for truth, weights and spectators.
     """
-    # Not probabilities: the sign makes `argmax` and the signal score work, on any scale.
+    # Not probabilities: class and signal score are right for a score of any scale.
     pair = np.stack([-score, score], axis=1)
     as_predictions = Predictions(
         pair.astype(np.float32),

@@ -22,7 +22,7 @@ def test_few_values_are_bins_of_their_own_and_others_are_outside():
     assert axis.index(np.array([0, 1, 3, -1, 9])).tolist() == [0, 1, 2, -1, -1]
 
 
-def test_decay_modes_have_one_naming_whichever_code_says_them():
+def test_decay_modes_of_both_codes_have_the_same_names():
     cms = np.array([0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0])
     axis = choose_axis("decay_mode", np.repeat(cms, 700), among=np.ones(4900, bool))
     assert axis.names == ("1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
@@ -38,14 +38,14 @@ def test_a_variable_of_one_value_has_no_axis():
     assert choose_axis("prongs", np.ones(5000), among=ALL) is None
 
 
-def test_there_are_as_many_bins_as_the_effective_number_is_worth():
+def test_the_effective_number_sets_the_number_of_bins():
     values = np.random.default_rng(1).uniform(0, 10, 5000)
     few = np.where(np.arange(5000) < 750, 1.0, 1e-6)
     assert choose_axis("mu", values, among=ALL, weights=few).bins == 3
     assert choose_axis("mu", values, among=ALL, weights=np.ones(5000)).bins == 10
 
 
-def test_bins_are_chosen_by_the_candidates_that_are_named():
+def test_bins_are_chosen_by_the_given_candidates():
     values = np.concatenate([np.random.default_rng(1).uniform(0, 10, 2500), np.full(2500, 1e6)])
     axis = choose_axis("mu", values, among=values < 100)
     assert axis.edges[-1] <= 11

@@ -103,17 +103,17 @@ def is_wide(values: NDArray[np.float64]) -> bool:
 
 def scale_values(axes: Axes, values: Iterable[float | None], *, free: float = 0.06) -> None:
     """Scale the y axis to values of an objective, with a fraction `free` of its height above."""
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    if not len(known):
+    numbers = np.array([value for value in values if value is not None], dtype=np.float64)
+    if not len(numbers):
         axes.set_yticks([])
         return
-    wide = is_wide(known)
+    wide = is_wide(numbers)
     if wide:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    scaled = np.log(known) if wide else known
+    scaled = np.log(numbers) if wide else numbers
     least, most = scaled.min(), scaled.max()
     span = (most - least) or 0.1 * abs(most) or 1.0
     ends = least - 0.08 * span, most + (0.04 + free) / (1 - free) * span

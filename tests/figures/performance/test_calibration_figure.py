@@ -12,7 +12,7 @@ from tests.metrics.toys import several_classes
 
 
 def drawn(rng, *, power=1.0, negative=0.0, size=20_000):
-    """Probabilities and outcomes; a network that is too sure of itself for a power above one."""
+    """Probabilities and outcomes; a power above one makes an overconfident network."""
     truth = rng.random(size)
     odds = (truth / (1 - truth)) ** power
     weights = np.where(rng.random(size) < negative, -1.0, 1.0)
@@ -62,7 +62,7 @@ def test_weights_are_in_the_proportions_of_training():
 
 def test_stored_scores_are_not_taken_for_probabilities():
     predictions = several_classes(np.random.default_rng(1))
-    both = [ScoredTrial("trial", predictions), scored("stored", predictions.score, predictions)]
+    trials = [ScoredTrial("trial", predictions), scored("stored", predictions.score, predictions)]
     rng = np.random.default_rng(1)
-    _, points = calibration_figure(both, sample=SampleLabel("demo"), rng=rng)
+    _, points = calibration_figure(trials, sample=SampleLabel("demo"), rng=rng)
     assert set(points["curves"]) == {"trial: signal", "trial: class"}

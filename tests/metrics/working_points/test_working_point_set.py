@@ -38,9 +38,9 @@ def points(validation):
     return derive(validation, SEQUENTIAL)
 
 
-def kept(passed, of, weights=None):
-    weights = np.ones(len(of)) if weights is None else weights
-    return weights[passed & of].sum() / weights[of].sum()
+def fraction(passed, chosen, weights=None):
+    weights = np.ones(len(chosen)) if weights is None else weights
+    return weights[passed & chosen].sum() / weights[chosen].sum()
 
 
 def test_the_flattened_score_of_an_independent_signal_sample_is_uniform(points, test_split):
@@ -84,11 +84,11 @@ def test_a_rejection_is_that_of_an_independent_sample_for_each_number_of_prongs(
 def test_sequential_points_are_relative_to_those_that_they_require(points, test_split):
     passed = points.passes(test_split.score, cut_variables(test_split))
     signal, jets = test_split.is_signal, ~test_split.is_signal
-    assert abs(kept(passed["no_e"], signal) - 0.95) < 0.005
-    assert abs(kept(passed["no_e_medium"], signal & passed["no_e"]) - 0.75) < 0.01
+    assert abs(fraction(passed["no_e"], signal) - 0.95) < 0.005
+    assert abs(fraction(passed["no_e_medium"], signal & passed["no_e"]) - 0.75) < 0.01
     assert not (passed["no_e_medium"] & ~passed["no_e"]).any()
     assert not (passed["no_e_clean"] & ~passed["no_e_medium"]).any()
-    assert abs(1 / kept(passed["no_e_clean"], jets & passed["no_e_medium"]) - 5) < 1.2
+    assert abs(1 / fraction(passed["no_e_clean"], jets & passed["no_e_medium"]) - 5) < 1.2
 
 
 def test_working_points_survive_json(points, test_split):
@@ -96,10 +96,10 @@ def test_working_points_survive_json(points, test_split):
     assert again.names == points.names == tuple(SEQUENTIAL.points)
     assert again.needs == ("pt", "mu", "prongs", "against_e", "against_jet")
     columns = cut_variables(test_split)
-    ours = points.passes(test_split.score, columns)
-    theirs = again.passes(test_split.score, columns)
+    passed = points.passes(test_split.score, columns)
+    restored = again.passes(test_split.score, columns)
     for name in points.names:
-        np.testing.assert_array_equal(ours[name], theirs[name])
+        np.testing.assert_array_equal(passed[name], restored[name])
     assert again.as_json() == points.as_json()
 
 
@@ -136,9 +136,11 @@ def test_without_quantities_to_be_flat_in_there_is_one_cut_for_each_number_of_pr
     points = derive(validation, WorkingPointSettings(flat_in=()))
     passed = points.passes(validation.score, validation.columns)["medium"]
     for prongs in (1, 3):
-        of = validation.columns["prongs"] == prongs
-        assert validation.score[of & passed].min() > validation.score[of & ~passed].max()
-        assert abs(kept(passed, validation.is_signal & of) - 0.75) < 1e-3
+        of_prongs = validation.columns["prongs"] == prongs
+        assert (
+            validation.score[of_prongs & passed].min() > validation.score[of_prongs & ~passed].max()
+        )
+        assert abs(fraction(passed, validation.is_signal & of_prongs) - 0.75) < 1e-3
     assert points.needs == ("prongs",)
 
 
@@ -151,7 +153,9 @@ def test_without_spectators_there_is_one_cut(validation):
         WorkingPointSettings(),
     )  # fmt: skip
     assert bare.needs == ()
-    assert abs(kept(bare.passes(validation.score, {})["tight"], validation.is_signal) - 0.6) < 1e-3
+    assert (
+        abs(fraction(bare.passes(validation.score, {})["tight"], validation.is_signal) - 0.6) < 1e-3
+    )
 
 
 def test_negative_weights_are_efficiencies_of_the_weighted_sample():
@@ -162,7 +166,7 @@ def test_negative_weights_are_efficiencies_of_the_weighted_sample():
     for name, at in (("tight", 0.6), ("medium", 0.75), ("very_loose", 0.95)):
         number = 60_000 * 0.7**2 / 2  # (sum w)^2 / sum w^2 of exponential weights, 15 % negative
         error = np.sqrt(2 * at * (1 - at) / number)
-        assert abs(kept(passed[name], other.is_signal, other.weights) - at) < 3.5 * error
+        assert abs(fraction(passed[name], other.is_signal, other.weights) - at) < 3.5 * error
 
 
 def test_poor_statistics_give_a_note_and_too_poor_ones_an_error():
@@ -180,8 +184,8 @@ def test_poor_statistics_give_a_note_and_too_poor_ones_an_error():
 
 
 def test_a_number_of_prongs_without_a_target_never_passes(validation):
-    wanted = WorkingPointSettings(points={"one": {"efficiency": {"1p": 0.75}}})
-    points = derive(validation, wanted)
+    settings = WorkingPointSettings(points={"one": {"efficiency": {"1p": 0.75}}})
+    points = derive(validation, settings)
     three = validation.columns["prongs"] == 3
     assert not points.passes(validation.score, validation.columns)["one"][three].any()
     assert points.notes == (
