@@ -62,7 +62,7 @@ class SampleLabel:
     weights: str = "physics weights"
 
     @classmethod
-    def of(cls, data: Dataset, selection: str) -> SampleLabel:
+    def from_dataset(cls, data: Dataset, selection: str) -> SampleLabel:
         """Return the label of a selection of the data that a dataset file describes."""
         return cls(data.name, selection, weights_of(data))
 

@@ -51,7 +51,7 @@ class MetricRow:
         return difference is not None and (difference.worse_is_bound or difference.better_is_bound)
 
     @property
-    def p_told(self) -> str:
+    def p_text(self) -> str:
         """The p-value as text: `p = 0.3`, or `p < 0.005`; empty without a reference."""
         return "" if self.p_value is None else equation(self.p_value, bound=self.p_limit)
 
@@ -206,7 +206,7 @@ def _difference(row: MetricRow) -> list[str]:
     if row.difference is None:
         return ["", "", ""]
     ends = Estimate(row.difference.value, row.difference.low, row.difference.high)
-    return [str(ends), f"{row.sigma:+.1f}", row.p_told.removeprefix("p ").removeprefix("= ")]
+    return [str(ends), f"{row.sigma:+.1f}", row.p_text.removeprefix("p ").removeprefix("= ")]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ class ProngCuts:
         return {name: score >= lowest[:, i] for i, name in enumerate(self.names)}
 
 
-def named(efficiencies: Sequence[float]) -> dict[str, float]:
+def name_efficiencies(efficiencies: Sequence[float]) -> dict[str, float]:
     """Return signal efficiencies by the names of their working points, such as `75 %`."""
     return {f"{100 * at:g} %": at for at in efficiencies}
 
@@ -75,7 +75,7 @@ def derive_prong_cuts(
     Raises:
         DataError: there is one class only.
     """
-    standard = named(EFFICIENCIES)
+    standard = name_efficiencies(EFFICIENCIES)
     targets = efficiencies or {}
     names = tuple(next(iter(targets.values()), standard))
     chosen = {_ALL: predictions} | {

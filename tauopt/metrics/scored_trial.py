@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.score_cuts import CutsOnScore, derive_prong_cuts, measured_efficiencies, named
+from tauopt.metrics.score_cuts import (
+    CutsOnScore,
+    derive_prong_cuts,
+    measured_efficiencies,
+    name_efficiencies,
+)
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS
 
 
@@ -34,7 +39,9 @@ class ScoredTrial:
         return replace(self, predictions=self.predictions.where(mask), passes=chosen)
 
 
-def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> ScoredTrial:
+def from_stored_score(
+    name: str, score: NDArray[np.floating], predictions: Predictions
+) -> ScoredTrial:
     """Return a stored score as the score of a trial.
 
     Args:
@@ -55,7 +62,7 @@ def scored(name: str, score: NDArray[np.floating], predictions: Predictions) -> 
     return ScoredTrial(name, as_predictions, score_only=True)
 
 
-def decided(
+def apply_working_points(
     contenders: Sequence[ScoredTrial],
     points: CutsOnScore | None,
     *,
@@ -75,7 +82,7 @@ def decided(
         DataError: there is one class only.
     """
     first, *others = contenders
-    targets = dict.fromkeys((0, *PRONGS), named(efficiencies))
+    targets = dict.fromkeys((0, *PRONGS), name_efficiencies(efficiencies))
     first_cuts = points or derive_prong_cuts(first.predictions, efficiencies=targets)
     matched = measured_efficiencies(first_cuts, first.predictions)
     with_cuts = [(first, first_cuts)] + [

@@ -8,7 +8,7 @@ import pytest
 from tauopt.figures.performance.flatness_figure import flatness
 from tauopt.figures.performance.profile_figures import choose_axes
 from tauopt.metrics.efficiency_profiles import profile
-from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points, from_stored_score
 from tauopt.metrics.variable_axes import choose_axis
 from tests.metrics.toys import gaussians, several_classes
 
@@ -16,8 +16,8 @@ from tests.metrics.toys import gaussians, several_classes
 @pytest.fixture(scope="module")
 def contenders():
     predictions = several_classes(np.random.default_rng(1), negative=0.1)
-    stored = scored("stored", predictions.score**2, predictions)
-    return decided([ScoredTrial("trial", predictions), stored], None)
+    stored = from_stored_score("stored", predictions.score**2, predictions)
+    return apply_working_points([ScoredTrial("trial", predictions), stored], None)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_background_without_a_true_mode_is_in_no_bin_of_modes():
                                    signal=predictions.signal, columns=columns)
     )  # fmt: skip
     (axis,) = choose_axes(trial, ["pt", "decay_mode"])
-    (trial,) = decided([trial], None)
+    (trial,) = apply_working_points([trial], None)
     assert profile([trial], axis, "rejection", rng=np.random.default_rng(1)).empty
     assert not profile([trial], axis, "efficiency", rng=np.random.default_rng(1)).empty
 
@@ -85,7 +85,7 @@ def flat_or_not(slope, rng):
         np.stack([1 - p, p], axis=1), plain.labels, weights,
         classes=plain.classes, signal=plain.signal, columns={"mu": mu},
     )  # fmt: skip
-    (trial,) = decided([ScoredTrial("trial", predictions)], None)
+    (trial,) = apply_working_points([ScoredTrial("trial", predictions)], None)
     axis = choose_axis("mu", mu, among=predictions.is_signal)
     return flatness(trial, axis, rng=rng)
 

@@ -11,7 +11,7 @@ from tauopt.metrics.bootstrap import paired_bootstrap
 from tauopt.metrics.metrics_table import as_csv, as_json, as_markdown, rows
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.paired_curves import paired_curves
-from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points, from_stored_score
 from tests.metrics.toys import gaussians, several_classes
 
 
@@ -23,7 +23,7 @@ def predictions():
 @pytest.fixture(scope="module")
 def stored(predictions):
     noise = np.random.default_rng(2).normal(size=len(predictions))
-    return scored("stored RNN", predictions.score + 0.5 * noise, predictions)
+    return from_stored_score("stored RNN", predictions.score + 0.5 * noise, predictions)
 
 
 def test_every_number_is_that_of_measure(predictions, stored):
@@ -39,7 +39,7 @@ def test_every_number_is_that_of_measure(predictions, stored):
 
 
 def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(predictions, stored):
-    trials = decided([ScoredTrial("trial", predictions), stored], None)
+    trials = apply_working_points([ScoredTrial("trial", predictions), stored], None)
     table = rows(trials, rng=np.random.default_rng(1))
     signal, weights = predictions.is_signal, predictions.weights
     for kind, kind_mask in (("efficiency", signal), ("rejection", ~signal)):
@@ -83,9 +83,9 @@ def test_a_p_value_below_the_resolution_of_the_replicas_is_a_bound():
     good = gaussians(rng, separation=2.0)
     bad = ScoredTrial("b", gaussians(rng, separation=0.5))
     (auc, *_) = [row for row in rows([ScoredTrial("a", good), bad], rng=rng) if row.metric == "auc"]
-    assert auc.p_told == "p < 0.005"
+    assert auc.p_text == "p < 0.005"
     same = rows([ScoredTrial("a", good), ScoredTrial("b", good)], rng=rng)
-    assert {row.p_told for row in same} == {"p = 1"}
+    assert {row.p_text for row in same} == {"p = 1"}
     assert as_json([auc])[0]["p_limit"]
     assert not any(plain["p_limit"] for plain in as_json(same))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tauopt.metrics.score_cuts import ProngCuts, derive_prong_cuts, measured_efficiencies
-from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points, from_stored_score
 from tests.metrics.toys import gaussians, several_classes
 
 
@@ -29,9 +29,9 @@ def test_cuts_of_other_prongs_and_without_prongs_are_those_of_all():
 
 def test_a_reference_is_cut_at_the_signal_efficiency_of_the_trials_own_points():
     predictions = several_classes(np.random.default_rng(2), negative=0.1)
-    other = scored("stored", np.random.default_rng(3).normal(size=3000), predictions)
+    other = from_stored_score("stored", np.random.default_rng(3).normal(size=3000), predictions)
     points = ProngCuts(("loose", "tight"), {0: (0.3, 0.9), 1: (0.2, 0.8)})
-    first, second = decided([ScoredTrial("trial", predictions), other], points)
+    first, second = apply_working_points([ScoredTrial("trial", predictions), other], points)
     for prongs in (1, 3):
         signal = predictions.is_signal & (predictions.columns["prongs"] == prongs)
         for name in points.names:
@@ -45,6 +45,6 @@ def test_a_reference_is_cut_at_the_signal_efficiency_of_the_trials_own_points():
 def test_a_stored_score_of_any_scale_keeps_the_order_of_candidates():
     predictions = several_classes(np.random.default_rng(2))
     score = np.random.default_rng(3).normal(size=3000) * 50 - 999
-    stored = scored("stored", score, predictions).predictions
+    stored = from_stored_score("stored", score, predictions).predictions
     assert stored.score == pytest.approx(score, rel=1e-6)
     assert (stored.is_signal == predictions.is_signal).all()

@@ -28,7 +28,7 @@ from tauopt.figures.performance.profile_figures import (
 )
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.metrics.efficiency_profiles import profile
-from tauopt.metrics.score_cuts import derive_prong_cuts, named
+from tauopt.metrics.score_cuts import derive_prong_cuts, name_efficiencies
 from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import PRONGS, chosen_prongs
 from tauopt.metrics.variable_axes import VariableAxis
@@ -105,7 +105,7 @@ def _in_bins(
 
 def _at_efficiency(trial: ScoredTrial, at: float) -> ScoredTrial:
     """Return the trial with one cut for each number of prongs, of signal efficiency `at`."""
-    targets = dict.fromkeys((0, *PRONGS), named((at,)))
+    targets = dict.fromkeys((0, *PRONGS), name_efficiencies((at,)))
     cuts = derive_prong_cuts(trial.predictions, efficiencies=targets)
     passes = cuts.passes(trial.predictions.score, dict(trial.predictions.columns))
     return replace(trial, passes=passes)

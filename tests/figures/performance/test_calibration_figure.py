@@ -7,7 +7,7 @@ from tauopt.figures.performance.calibration_figure import (
     calibration,
     calibration_figure,
 )
-from tauopt.metrics.scored_trial import ScoredTrial, scored
+from tauopt.metrics.scored_trial import ScoredTrial, from_stored_score
 from tests.metrics.toys import several_classes
 
 
@@ -62,7 +62,10 @@ def test_weights_are_in_the_proportions_of_training():
 
 def test_stored_scores_are_not_taken_for_probabilities():
     predictions = several_classes(np.random.default_rng(1))
-    trials = [ScoredTrial("trial", predictions), scored("stored", predictions.score, predictions)]
+    trials = [
+        ScoredTrial("trial", predictions),
+        from_stored_score("stored", predictions.score, predictions),
+    ]
     rng = np.random.default_rng(1)
     _, points = calibration_figure(trials, sample=SampleLabel("demo"), rng=rng)
     assert set(points["curves"]) == {"trial: signal", "trial: class"}

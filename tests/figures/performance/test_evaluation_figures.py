@@ -12,7 +12,7 @@ from tauopt.figures.performance.permutation_importance_figure import importance_
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.permutation_importance import PermutationImportance
-from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points, from_stored_score
 from tests.figures.performance.test_trial_figures import history, texts
 from tests.metrics.toys import several_classes
 
@@ -24,8 +24,8 @@ def contenders(*, negative=0.05, reference=True):
     noise = 0.5 * np.random.default_rng(2).normal(size=len(predictions))
     chosen = [ScoredTrial("trial", predictions)]
     if reference:
-        chosen.append(scored("stored RNN", predictions.score + noise, predictions))
-    return decided(chosen, None)
+        chosen.append(from_stored_score("stored RNN", predictions.score + noise, predictions))
+    return apply_working_points(chosen, None)
 
 
 def subject(contenders):
@@ -118,8 +118,8 @@ def test_working_points_lie_on_the_curve():
 def test_names_of_working_points_lie_on_no_curve_and_within_the_frame(order, sigma):
     first, _ = contenders()
     noise = sigma * np.random.default_rng(2).normal(size=len(first.predictions))
-    other = scored("stored RNN", first.predictions.score + noise, first.predictions)
-    shown = decided([ScoredTrial("trial", first.predictions), other][::order], None)
+    other = from_stored_score("stored RNN", first.predictions.score + noise, first.predictions)
+    shown = apply_working_points([ScoredTrial("trial", first.predictions), other][::order], None)
     figure, _ = roc_ratio_figure(shown, sample=SAMPLE, rng=np.random.default_rng(1))
     figure.canvas.draw()
     main = figure.axes[0]
@@ -159,7 +159,9 @@ def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
 def test_a_curve_shows_the_lowest_requested_efficiency():
     predictions = several_classes(np.random.default_rng(1), negative=0.05)
     efficiencies = [0.03, 0.5]
-    (trial,) = decided([ScoredTrial("trial", predictions)], None, efficiencies=efficiencies)
+    (trial,) = apply_working_points(
+        [ScoredTrial("trial", predictions)], None, efficiencies=efficiencies
+    )
     assert list(trial.passes) == ["3 %", "50 %"]
     rng = np.random.default_rng(1)
     figure, points = roc_ratio_figure([trial], sample=SAMPLE, rng=rng, least=min(efficiencies))
