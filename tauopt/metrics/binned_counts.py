@@ -115,7 +115,7 @@ def binned_efficiencies(
 
     Args:
         binned: from `count_by_bin`.
-        rng: of the bootstrap.
+        rng: generator for the bootstrap.
     Returns:
         [bin][K]; None where weights don't add up to more than zero.
     """

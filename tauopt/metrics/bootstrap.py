@@ -22,7 +22,7 @@ class Difference:
     """The metric of network a less that of network b, with its 68 % interval.
 
     `p_worse` is the probability that a is not worse than b (by more than was allowed), so small
-    values say that a is worse; `p_better` likewise that a is not better than b.
+    values mean that a is worse; `p_better` is the probability that a is not better than b.
     """
 
     value: float
@@ -31,16 +31,16 @@ class Difference:
     p_worse: float
     p_better: float
     least: float = 0.0
-    """Smallest probability that so many replicas can resolve; one equal to it is an upper bound."""
+    """Smallest probability that the replicas can resolve; one equal to it is an upper bound."""
 
     @property
     def worse_is_bound(self) -> bool:
-        """Whether no replica says that a is not worse, so that `p_worse` is an upper bound."""
+        """Whether a is worse in every replica, so that `p_worse` is an upper bound."""
         return self.p_worse <= self.least
 
     @property
     def better_is_bound(self) -> bool:
-        """Whether no replica says that a is not better, so that `p_better` is an upper bound."""
+        """Whether a is better in every replica, so that `p_better` is an upper bound."""
         return self.p_better <= self.least
 
 
@@ -63,7 +63,7 @@ def paired_bootstrap(
     Args:
         objective: the metric that is compared.
         a, b: the two networks' predictions of the same candidates.
-        rng: of the replicas.
+        rng: generator for the replicas.
         replicas: number of replicas.
         allowed: part of b's value that a may lose before it is worse; `p_worse` alone uses it.
     Raises:

@@ -89,7 +89,7 @@ def profile(
             working points.
         axis: bins of a spectator that the candidates have.
         kind: efficiency of the signal or rejection of the background.
-        rng: of the bootstrap.
+        rng: generator for the bootstrap.
     """
     first = contenders[0]
     is_signal = first.predictions.is_signal

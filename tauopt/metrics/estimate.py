@@ -67,8 +67,8 @@ def wilson(fraction: float, variance: float, number: float) -> tuple[float, floa
     """Return Wilson's 68 % score interval of a weighted fraction.
 
     It is computed with the number of unweighted candidates that would give the same
-    variance, fraction (1 - fraction) / variance. At a fraction of 0 or 1, where the variance says
-    nothing, the effective number of all candidates is used: 0 of n gives an upper end of
+    variance, fraction (1 - fraction) / variance. At a fraction of 0 or 1, where the variance
+    vanishes, the effective number of all candidates is used: 0 of n gives an upper end of
     1 / (n + 1). A fraction outside [0, 1], which negative weights allow, gets a Gaussian interval.
 
     Args:

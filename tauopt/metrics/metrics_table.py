@@ -74,7 +74,7 @@ def rows(
 
     Args:
         contenders: the trial and perhaps its reference, on the same candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
         efficiencies: signal efficiencies at which background rejections are measured.
     Raises:
         DataError: there is one class only, or the candidates differ.
@@ -164,7 +164,7 @@ def as_json(table: Sequence[MetricRow]) -> list[dict[str, Any]]:
 
 
 def as_csv(table: Sequence[MetricRow]) -> str:
-    """Return the table as comma-separated values with a header; empty cells where there is none."""
+    """Return the table as comma-separated values with a header; missing numbers are empty."""
     parts = [field.name for field in fields(Estimate)]
     ends = ["value", "low", "high"]
     head = ["candidates", "metric", *parts]

@@ -67,7 +67,7 @@ def paired_curves(
     Args:
         a, b: predictions of the same candidates.
         at: (A,) signal efficiencies of the rejections.
-        rng: of the replicas.
+        rng: generator for the replicas.
     Raises:
         DataError: the candidates of the two differ.
     """

@@ -71,7 +71,7 @@ def importances(
     Args:
         predict: the network.
         candidates: of a split on which it was not trained.
-        rng: of permutations and bootstrap.
+        rng: generator for permutations and bootstrap.
         advance: is called after each group or feature.
     Raises:
         DataError: there is one class only.
@@ -131,7 +131,7 @@ def permuted(
         inputs: by name; not changed.
         group: the group (or `candidate`) that is permuted or holds the feature.
         column: index of the feature; None permutes the whole group with its mask.
-        rng: of the permutation.
+        rng: generator for the permutation.
     """
     changed = dict(inputs)
     candidates = len(inputs[CANDIDATE])
@@ -158,7 +158,7 @@ def permute_within(kinds: NDArray[Any], *, rng: np.random.Generator) -> NDArray[
 
     Args:
         kinds: (N,) whole numbers.
-        rng: of the permutation, uniform among those that are possible.
+        rng: generator for the permutation, uniform among those that are possible.
     Returns:
         (N,) index of the candidate that takes each place.
     """

@@ -96,7 +96,7 @@ class Predictions:
         )
 
     def with_prongs(self, prongs: int) -> Predictions:
-        """Return the candidates with that many prongs.
+        """Return the candidates with this number of prongs.
 
         Raises:
             DataError: there is no column `prongs`.

@@ -98,7 +98,7 @@ def apply_working_points(
 
 
 def cut_variables(predictions: Predictions) -> dict[str, NDArray[Any]]:
-    """Return what working points may use beside the score: spectators and `against_<class>`.
+    """Return the variables of working points beside the score: spectators and `against_<class>`.
 
     The latter is signal / (signal + that class), as saved models return it; 0 where both are 0.
 

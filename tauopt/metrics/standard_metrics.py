@@ -60,7 +60,7 @@ def _accuracies(predictions: Predictions, suffix: str) -> dict[str, Estimate]:
 
 
 def chosen_prongs(predictions: Predictions, prongs: int) -> Predictions | None:
-    """Return the candidates with that many prongs; None if they lack signal or background."""
+    """Return the candidates with this number of prongs; None if they lack signal or background."""
     if "prongs" not in predictions.columns:
         return None
     chosen = predictions.with_prongs(prongs)

@@ -70,7 +70,7 @@ def compare(
 
     Args:
         contenders: at least two, the base first.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
         efficiencies: signal efficiencies at which background rejections are measured.
     Raises:
         DataError: there is one class only, or the candidates differ.

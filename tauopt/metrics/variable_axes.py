@@ -26,7 +26,7 @@ _LEAST_HPS = 10
 _MOST, _FEWEST = 10, 3
 """Largest and smallest number of bins of a variable."""
 _PER_BIN = 250
-"""Effective number of candidates for which there is one more bin."""
+"""Effective number of candidates per bin."""
 _TAIL = 0.004
 """Fraction of the candidates beyond either drawn end; they belong to the outermost bins."""
 _MEV = 2000.0

@@ -28,12 +28,12 @@ def working_numbers(
 
     Efficiencies are those of the signal, rejections one over those of the background; for errors
     see `binned_counts.binned_efficiencies`. Differences are from bootstrap replicas with the same
-    candidates for both; there is none where a rejection is a limit.
+    candidates for both; where a rejection is a limit there is no difference.
 
     Args:
         contenders: the trial and perhaps its reference, on the same candidates, with decisions of
             working points.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
     """
     for kind in ("efficiency", "rejection"):
         binned = _counts(contenders, signal=kind == "efficiency")

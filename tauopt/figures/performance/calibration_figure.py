@@ -75,7 +75,7 @@ def calibration(
         is_true: (N,) bool, whether the prediction is true.
         weights: (N,) may be negative; in the class proportions of the training, since these set the
             prior of the predicted probabilities.
-        rng: of the bootstrap.
+        rng: generator for the bootstrap.
     Source:
         M. P. Naeini et al., AAAI 2015; C. Guo et al., ICML 2017 (arXiv:1706.04599).
     """
@@ -131,7 +131,7 @@ def calibration_figure(
     Args:
         contenders: on the same candidates.
         sample: label of the candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
     """
     figure, main, below = main_and_ratio(ratio=True)
     text = f"N = {len(contenders[0].predictions):,}\n{sample.weights}; errors: 68 %"

@@ -55,7 +55,7 @@ def pages(
         histories: name -> reports of the trial; trials without any are left out.
         objective: name of the objective in the reports.
         sample: label of the candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
         efficiencies: signal efficiencies at which rejections are drawn in bins.
     Yields:
         name, figure and points.
@@ -125,7 +125,7 @@ def overlaid_profile(
         contenders: each with one working point of the same signal efficiency.
         axis: bins of a spectator.
         sample: label of the candidates.
-        rng: of the bootstrap.
+        rng: generator for the bootstrap.
     Returns:
         figure and points; None where there are no candidates.
     """

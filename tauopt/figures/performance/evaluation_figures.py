@@ -72,7 +72,7 @@ def pages(subject: Subject, *, rng: np.random.Generator) -> Iterator[Page]:
 
     Args:
         subject: trial, reference and candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
     Yields:
         name, figure and points.
     Raises:

@@ -65,7 +65,7 @@ def flatness(
     Args:
         trial: with decisions of working points.
         axis: bins of a spectator.
-        rng: of the bootstrap.
+        rng: generator for the bootstrap.
     Returns:
         flatness by name of the working point.
     """
@@ -113,7 +113,7 @@ def flatness_figure(
         contenders: the trial and perhaps its reference, with decisions of working points.
         axes: the variables with their bins.
         sample: label of the candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
     """
     figure, panels = _panels(len(axes), len(contenders))
     signal = int(contenders[0].predictions.is_signal.sum())

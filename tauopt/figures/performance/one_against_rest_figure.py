@@ -76,7 +76,7 @@ def one_against_rest_figure(
     Args:
         contenders: the trial and perhaps its reference, on the same candidates.
         sample: label of the candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
     """
     first = contenders[0].predictions
     same = len(contenders) > 1 and contenders[1].predictions.classes == first.classes

@@ -53,7 +53,7 @@ def profile_figure(
         axis: bins of a spectator.
         kind: efficiency of the signal, or rejection of the background.
         sample: label of the candidates.
-        rng: of the bootstrap.
+        rng: generator for the bootstrap.
     Returns:
         figure and points; None where there are no candidates.
     """

@@ -64,7 +64,7 @@ def roc_ratio_figure(
     Args:
         contenders: the trial and perhaps references, on the same candidates.
         sample: label of the candidates.
-        rng: of the bootstraps.
+        rng: generator for the bootstraps.
         base: position of the denominator of the ratios; by default the last.
         least: a signal efficiency that the axis must contain.
     Raises:

@@ -31,7 +31,7 @@ def progress_figure(
     A trial is drawn at its best report. Bars and band are 68 % intervals of complete trials.
 
     Args:
-        trials: of the search.
+        trials: the trials of the search.
         objective: name of the first objective, larger is better.
         held: unit of `TrialPoint.spent` in hours: `core` or `GPU`.
         sample: label of the candidates on which trials are measured.

@@ -57,7 +57,7 @@ def learning_figure(
     A star marks the report that counts of the best trial; its band is the 68 % interval.
 
     Args:
-        trials: of the search; repeated ones, which were not trained, are left out.
+        trials: the trials of the search; repeated ones, which were not trained, are left out.
         objective: name of the first objective, larger is better.
         rungs: where the pruner decided, in the unit of `TrialPoint.seen`.
         by_candidates: whether `TrialPoint.seen` counts candidates; else it counts reports.

@@ -47,7 +47,7 @@ def parallel_figure(
     are faint; repeated ones are left out. Lines at one choice are spread a little.
 
     Args:
-        trials: of the search.
+        trials: the trials of the search.
         axes: axes of the shown parameters, from the left; at least one.
         objective: name of the first objective, larger is better.
         sample: label of the candidates on which trials are measured.

@@ -61,7 +61,7 @@ def front_figure(
 ) -> tuple[Figure, FigurePoints]:
     """Draw complete trials in the plane of two objectives; the front is a line of steps.
 
-    The steps bound what has been reached: all that lies beyond them is better than any trial.
+    The steps bound the values reached: no trial lies beyond them.
 
     Args:
         first: the objective of the pruner, on the y axis.
@@ -130,7 +130,7 @@ def _handle(marker: str, *, filled: bool, text: str) -> Line2D:
 def _draw_front(
     axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], *, larger: bool
 ) -> None:
-    """Draw the boundary of what has been reached, to the edges of the figure."""
+    """Draw the boundary of the values reached, to the edges of the figure."""
     order = np.argsort(x)
     bottom, (left, right) = axes.get_ylim()[0], axes.get_xlim()
     x, y = x[order], y[order]

@@ -39,7 +39,7 @@ def slice_figure(
     Bars are 68 % intervals of complete trials; a star marks the best one.
 
     Args:
-        trials: of the search; repeated ones are left out.
+        trials: the trials of the search; repeated ones are left out.
         axes: axes of the shown parameters, in order; at least one.
         objective: name of the first objective, larger is better.
         sample: label of the candidates on which trials are measured.

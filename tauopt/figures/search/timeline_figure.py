@@ -107,7 +107,7 @@ def timeline_figure(
     Time between two drivers is cut out; a line there states how long it was and why.
 
     Args:
-        bars: of all trials.
+        bars: the bars of all trials.
         driver_lives: lives of the drivers, in order; if empty, one life as long as all bars.
         sample: label of the data.
     """

@@ -107,7 +107,7 @@ def closure(
     Args:
         points: working points of a model.
         predictions: of an independent sample, with the spectators that they need.
-        rng: of the bootstraps of weighted candidates.
+        rng: generator for the bootstraps of weighted candidates.
     Returns:
         closures by prongs (`1p`, `3p`, or `all`), for those that have cuts and signal here.
     Raises:
