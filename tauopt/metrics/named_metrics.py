@@ -43,8 +43,7 @@ def accuracy(predictions: Predictions) -> Estimate:
     """
     weights = predictions.weights
     total = float(weights.sum())
-    if not np.isfinite(predictions.probabilities).all():
-        raise DataError("probabilities must be finite; the network or its input is broken")
+    _check_finite(predictions)
     if not total > 0.0 or (predictions.labels == predictions.labels[0]).all():
         raise DataError(
             "accuracy needs candidates of at least two classes and a positive sum of weights; "
@@ -63,8 +62,7 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
         DataError: a probability is not finite, or fewer than two classes have a positive sum of
             weights.
     """
-    if not np.isfinite(predictions.probabilities).all():
-        raise DataError("probabilities must be finite; the network or its input is broken")
+    _check_finite(predictions)
     classes = range(len(predictions.classes))
     by_class = [predictions.where(predictions.labels == index) for index in classes]
     present = [part for part in by_class if part.weights.sum() > 0]
@@ -77,6 +75,14 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
     mean = float(fraction.mean())
     number = len(present) ** 2 / float(squares.sum())
     return Estimate(mean, *wilson(mean, float(variance.sum()) / len(present) ** 2, number))
+
+
+def _check_finite(predictions: Predictions) -> None:
+    if bad := np.count_nonzero(~np.isfinite(predictions.probabilities).all(axis=1)):
+        raise DataError(
+            f"probabilities must be finite, got others for {bad} of {len(predictions)} candidates; "
+            "the network or its input is broken"
+        )
 
 
 def _correct_fraction(predictions: Predictions) -> tuple[float, float, float]:

@@ -62,8 +62,11 @@ def roc(score: NDArray[np.floating], is_signal: NDArray[np.bool_], weights: Floa
         DataError: a score or weight is not finite, or the weights of signal or of background
             do not add up to more than zero (one class only, for instance).
     """
-    if not (np.isfinite(score).all() and np.isfinite(weights).all()):
-        raise DataError("scores and weights must be finite; the network or its input is broken")
+    if bad := np.count_nonzero(~(np.isfinite(score) & np.isfinite(weights))):
+        raise DataError(
+            f"scores and weights must be finite, got others for {bad} of {len(score)} candidates; "
+            "the network or its input is broken"
+        )
     signal = np.where(is_signal, weights, 0.0)
     background = np.where(is_signal, 0.0, weights)
     sums = float(signal.sum()), float(background.sum())

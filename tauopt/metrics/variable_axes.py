@@ -145,7 +145,7 @@ def _by_value(name: str, distinct: Floats) -> VariableAxis:
 
 
 def _rounded_edges(values: Floats, number: float) -> Floats:
-    """Return edges of bins of equal content, rounded to a tenth of the range's leading digit."""
+    """Return edges of bins of equal content, rounded to about two digits of their range."""
     bins = int(np.clip(number // _PER_BIN, _FEWEST, _MOST))
     quantiles = np.linspace(0.0, 1.0, bins + 1)
     quantiles[[0, -1]] = _TAIL, 1.0 - _TAIL
