@@ -5,9 +5,9 @@ import pytest
 
 from tauopt.metrics.binned_counts import (
     background_rejection,
+    binned_efficiencies,
+    binned_rejections,
     count_by_bin,
-    efficiencies,
-    rejections,
 )
 from tauopt.metrics.estimate import Estimate
 from tauopt.physics.intervals import clopper_pearson
@@ -62,14 +62,14 @@ def test_weighted_intervals_cover_the_truth_in_68_per_cent_of_samples():
     for _ in range(300):
         weights = rng.exponential(size=300) * np.where(rng.random(300) < 0.1, -1, 1)
         passes = (rng.random(300) < 0.8)[:, None]
-        ((efficiency,),) = efficiencies(count_by_bin(passes, weights), rng=rng)
+        ((efficiency,),) = binned_efficiencies(count_by_bin(passes, weights), rng=rng)
         covered += efficiency.low <= 0.8 <= efficiency.high
     assert 0.60 < covered / 300 < 0.76
 
 
 def test_equal_weights_are_counted_exactly():
     passes = np.array([True] * 7 + [False] * 13)[:, None]
-    ((efficiency,),) = efficiencies(
+    ((efficiency,),) = binned_efficiencies(
         count_by_bin(passes, np.full(20, 0.3)), rng=np.random.default_rng(1)
     )
     low, high = clopper_pearson(7, 20)
@@ -79,7 +79,7 @@ def test_equal_weights_are_counted_exactly():
 def test_an_empty_bin_has_no_efficiency_and_one_where_none_pass_an_upper_end():
     passes, weights = np.zeros((50, 1), bool), np.linspace(0.5, 1.5, 50)
     binned = count_by_bin(passes, weights, index=np.zeros(50, int), bins=2)
-    (none_pass,), (empty,) = efficiencies(binned, rng=np.random.default_rng(1))
+    (none_pass,), (empty,) = binned_efficiencies(binned, rng=np.random.default_rng(1))
     assert empty is None
     assert none_pass.value == none_pass.low == 0
     assert 0 < none_pass.high < 0.05
@@ -87,7 +87,7 @@ def test_an_empty_bin_has_no_efficiency_and_one_where_none_pass_an_upper_end():
 
 def test_a_bin_of_more_negative_than_positive_weight_has_no_efficiency():
     binned = count_by_bin(np.array([[True], [False]]), np.array([1.0, -2.0]))
-    assert efficiencies(binned, rng=np.random.default_rng(1)) == [[None]]
+    assert binned_efficiencies(binned, rng=np.random.default_rng(1)) == [[None]]
 
 
 def test_the_rejection_is_a_lower_limit_where_nothing_passes():
@@ -98,6 +98,6 @@ def test_the_rejection_is_a_lower_limit_where_nothing_passes():
 
 def test_one_tiny_weight_that_passes_gives_a_lower_limit_too():
     passes, weights = np.arange(101)[:, None] == 100, np.append(np.full(100, 1.0), 1e-4)
-    ((rejection,),) = rejections(count_by_bin(passes, weights), rng=np.random.default_rng(1))
+    ((rejection,),) = binned_rejections(count_by_bin(passes, weights), rng=np.random.default_rng(1))
     assert rejection.limit
     assert rejection.value == pytest.approx(101, rel=0.02)
