@@ -110,7 +110,7 @@ def _print(found: Evaluation) -> None:
         cells = [row.candidates, row.metric, str(row.value)]
         if found.reference:
             cells.append(str(row.reference) if row.reference else "")
-            cells.append("" if row.sigma is None else f"{row.sigma:+.1f} σ, {row.p_told}")
+            cells.append("" if row.sigma is None else f"{row.sigma:+.1f} σ, {row.p_text}")
         table.add_row(*cells)
     console.print(table)
     console.print(f"figures and tables in {found.folder}", markup=False, soft_wrap=True)

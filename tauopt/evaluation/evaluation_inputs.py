@@ -21,8 +21,8 @@ from tauopt.evaluation.training_history import history
 from tauopt.figures.figure_style import SampleLabel, weights_of
 from tauopt.figures.performance.evaluation_figures import Subject
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.score_cuts import named
-from tauopt.metrics.scored_trial import ScoredTrial, decided
+from tauopt.metrics.score_cuts import name_efficiencies
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points
 from tauopt.metrics.standard_metrics import EFFICIENCIES
 from tauopt.metrics.variable_axes import VARIABLES
 from tauopt.metrics.working_points.working_point_set import WorkingPoints
@@ -106,8 +106,10 @@ def subject_of(
     if contenders[0].predictions.has_background:
         points = _points(client, ran, own, progress=progress)
         if points is not None and wish.efficiencies:
-            points = points.at_efficiencies(named(wish.efficiencies))
-        contenders = decided(contenders, points, efficiencies=wish.efficiencies or EFFICIENCIES)
+            points = points.at_efficiencies(name_efficiencies(wish.efficiencies))
+        contenders = apply_working_points(
+            contenders, points, efficiencies=wish.efficiencies or EFFICIENCIES
+        )
     data = trial.experiment.data
     subject = Subject(
         contenders,

@@ -13,7 +13,7 @@ from tauopt.evaluation.run_trial import TrialOutput, run_on
 from tauopt.evaluation.score_table import join, read_scores
 from tauopt.evaluation.split_candidates import EvaluationCandidates
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.scored_trial import ScoredTrial, scored
+from tauopt.metrics.scored_trial import ScoredTrial, from_stored_score
 
 
 def against_trial(
@@ -49,7 +49,7 @@ def against_file(path: Path, predictions: Predictions) -> tuple[NDArray[np.bool_
         DataError: see `score_file`.
     """
     mask, score = join(read_scores(path), predictions, path=path)
-    return mask, scored(path.stem, score, predictions.where(mask))
+    return mask, from_stored_score(path.stem, score, predictions.where(mask))
 
 
 def against_spectator(predictions: Predictions, name: str, *, told: str = "") -> ScoredTrial:
@@ -66,7 +66,7 @@ def against_spectator(predictions: Predictions, name: str, *, told: str = "") ->
     if not np.isfinite(score).all():
         bad = int((~np.isfinite(score)).sum())
         raise DataError(f"the stored score {told or name!r} is not finite for {bad} candidates")
-    return scored(told or name, score, predictions)
+    return from_stored_score(told or name, score, predictions)
 
 
 def _task(trial: Trial) -> str:

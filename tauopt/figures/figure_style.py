@@ -1,4 +1,4 @@
-"""How all figures look: the HEP style, labels, colours that also differ in grey."""
+"""Style of all figures: the HEP style, labels, curves that also differ in grey."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 FigurePoints = dict[str, Any]
-"""What a figure shows, as numbers that JSON knows."""
+"""The numbers that a figure shows, as JSON values."""
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#000000", "linestyle": "-"},
@@ -34,27 +34,27 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": "#56b4e9", "linestyle": (0, (8, 2))},
     {"color": "#e69f00", "linestyle": (0, (3, 1))},
 )
-"""Okabe and Ito's colours, for colour-blind people; in grey the dashes tell them apart."""
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""Okabe and Ito's colours, for colour-blind people; in grey they differ by their dashes."""
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def curve_style(number: int) -> dict[str, Any]:
-    """Return the look of a curve, by its number; colour and dashes repeat after 49 together."""
+    """Return colour and dashes of a curve by its number; the pairs repeat after 49."""
     turn, place = divmod(number, len(LINES))
     return LINES[place] | {"linestyle": LINES[(place + turn) % len(LINES)]["linestyle"]}
 
 
 _ONES = ("1", "1.0")
-"""Expressions of a weight that is none."""
+"""Expressions of unit weights."""
 FIGURE_SIZE = (6.4, 5.2)
-"""Inches."""
+"""Width and height in inches."""
 DPI = 110
 
 
 @dataclass(frozen=True)
 class SampleLabel:
-    """What a figure shows, as it says on it: which data, which of it, weighted how."""
+    """The sample of a figure, as its label states it: data, selection and weights."""
 
     name: str
     selection: str = ""
@@ -62,17 +62,22 @@ class SampleLabel:
     weights: str = "physics weights"
 
     @classmethod
-    def of(cls, data: Dataset, selection: str) -> SampleLabel:
-        """Return part of the sample that a dataset file describes."""
+    def from_dataset(cls, data: Dataset, selection: str) -> SampleLabel:
+        """Return the label of a selection of the data that a dataset file describes."""
         return cls(data.name, selection, weights_of(data))
+
+    @property
+    def heading(self) -> str:
+        """Name and selection, as they stand above a figure."""
+        return ", ".join(part for part in (self.name, self.selection) if part)
 
 
 def weights_of(data: Dataset, *, balanced: bool = True) -> str:
-    """Say what the weights of candidates are.
+    """Describe the weights of candidates, as figures and model cards state them.
 
     Args:
         data: the dataset file.
-        balanced: whether they were balanced as it says.
+        balanced: whether its `reweight` and `proportions` were applied.
     """
     plain = all(sample.weight.strip() in _ONES for sample in data.samples.values())
     text = "unweighted" if plain else "physics weights"
@@ -88,7 +93,8 @@ def weights_of(data: Dataset, *, balanced: bool = True) -> str:
 @lru_cache(maxsize=1)
 def _style() -> dict[str, Any]:
     return dict(mplhep.style.ATLAS) | {
-        # A family by name stays with the text; a generic one is looked up when it is drawn.
+        # A text keeps a named family; a generic one is resolved only when the text is drawn,
+        # and then in the style of the caller.
         "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
         "font.size": 12,
         "axes.labelsize": 14,
@@ -105,7 +111,7 @@ def _style() -> dict[str, Any]:
         "figure.dpi": DPI,
         "savefig.dpi": DPI,
         "text.usetex": False,
-        # Every tick is an object of its own and half of a figure's time: keep those that help.
+        # Each tick is an object, and ticks take half of the drawing time: no minor ones.
         "xtick.minor.visible": False,
         "ytick.minor.visible": False,
         "axes.formatter.use_mathtext": False,
@@ -115,13 +121,13 @@ def _style() -> dict[str, Any]:
 
 @contextmanager
 def hep_style() -> Iterator[None]:
-    """Draw in the HEP style for the length of the block."""
+    """Draw in the HEP style within the block."""
     with mpl.rc_context(_style()):
         yield
 
 
 def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Make `draw` a function that draws in the HEP style, whatever the caller's own."""
+    """Make a drawing function use the HEP style, whatever style the caller has set."""
 
     @wraps(draw)
     def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -132,7 +138,7 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
 
 
 def new_figure(*, rows: int = 1, size: tuple[float, float] = FIGURE_SIZE) -> tuple[Figure, Any]:
-    """Return a figure that no global state knows of, and its axes, one above the other."""
+    """Return a figure outside pyplot's global state, and its axes, one above the other."""
     figure = Figure(figsize=size, dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)[:, 0]
@@ -141,18 +147,15 @@ def new_figure(*, rows: int = 1, size: tuple[float, float] = FIGURE_SIZE) -> tup
 
 
 def label(axes: Axes, sample: SampleLabel) -> None:
-    """Write who made the figure above `axes` at the left, and of which data at the right.
-
-    As mplhep's label for experiments does, without its two drawings of the whole figure (0.4 s).
-    """
-    where = ", ".join(part for part in (sample.name, sample.selection) if part)
+    """Write `tauopt` above `axes` at the left, and the sample at the right."""
+    # Not mplhep's experiment label: it draws the whole figure twice (0.4 s).
     place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom"}
     axes.text(0.0, 1.015, "tauopt", weight="bold", style="italic", size=15, ha="left", **place)
-    axes.text(1.0, 1.015, shortened(where, 52), size=11.5, ha="right", **place)
+    axes.text(1.0, 1.015, shortened(sample.heading, 52), size=11.5, ha="right", **place)
 
 
 def log_y(axes: Axes) -> None:
-    """Make the y axis logarithmic, with numbers at its ticks, short ones as they are."""
+    """Make the y axis logarithmic; tick labels are short decimals or powers of ten."""
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _decade(value)))
     axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
@@ -160,24 +163,24 @@ def log_y(axes: Axes) -> None:
 
 
 def _decade(value: float) -> str:
-    """Return a power of ten in few letters, and quicker than Matplotlib's text of formulae."""
+    """Return a tick label as plain text: Matplotlib's formulae draw slowly."""
     short = 1e-4 <= value < 1e5 or value <= 0
     return f"{value:g}" if short else power_of_ten(round(float(np.log10(value))))
 
 
 def power_of_ten(power: int) -> str:
-    """Return for instance `10⁻³`."""
-    return "10" + str(power).translate(_RAISED)
+    """Return a power of ten as text, `10⁻³`."""
+    return "10" + str(power).translate(_SUPERSCRIPTS)
 
 
 def headroom(axes: Axes, *, bottom: float, top: float, free: float) -> None:
-    """Set the limits of a logarithmic y axis: data up to `top`, a fraction `free` above it."""
+    """Set the limits of a logarithmic y axis: data up to `top`, a fraction `free` of it above."""
     height = np.log(top / bottom) / (1.0 - free)
     axes.set_ylim(bottom, bottom * float(np.exp(height)))
 
 
 def note(predictions: Predictions, sample: SampleLabel) -> str:
-    """Return the lines that say N and weights: `N = 1,203 signal, 1,198 background`."""
+    """Return N and weights in two lines, such as `N = 1,203 signal, 1,198 background`."""
     signal = int(predictions.is_signal.sum())
     background = (
         f" signal, {len(predictions) - signal:,} background" if predictions.has_background else ""
@@ -186,12 +189,12 @@ def note(predictions: Predictions, sample: SampleLabel) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text of so many letters at most."""
+    """Return a text of at most `most` characters, with an ellipsis if it was cut."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def rounded(values: Any) -> list[Any]:
-    """Return an array as lists of numbers with six digits: the points that are saved."""
+    """Return an array as nested lists of numbers with six digits, to be saved as points."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim > 1:
         return [rounded(row) for row in array]

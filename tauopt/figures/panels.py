@@ -1,4 +1,4 @@
-"""Figures of two panels: ratios below the main one, or two side by side."""
+"""Figures of two panels (ratios below, or side by side), and their axes and legends."""
 
 from __future__ import annotations
 
@@ -18,30 +18,28 @@ from tauopt.figures.figure_style import DPI, FIGURE_SIZE, new_figure, power_of_t
 from tauopt.metrics.estimate import Estimate
 
 RATIO_SIZE = (6.4, 6.4)
-"""Inches, of a figure with a panel of ratios."""
+"""Inches of a figure with a panel of ratios."""
 PAIR_SIZE = (10.5, 5.4)
-"""Inches, of two panels side by side."""
+"""Inches of a figure of two panels side by side."""
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
-"""Numbers at ticks, without a common power of ten, which would lie over the label."""
+"""Tick labels without a common power of ten, which would lie over the axis label."""
 _LETTER = 0.53
-"""Width of a letter in a line of text, over the size of its letters."""
+"""Mean width of a letter, over the font size."""
 _MARGINS = {"left": 0.14, "right": 0.965, "bottom": 0.105, "top": 0.935, "hspace": 0.07}
 
 
 _LONG, _SHORT = 1e5, 1e-3
-"""Largest values from which on, or below which, ticks leave out a power of ten."""
+"""Largest values above or below which ticks leave out a power of ten."""
 
 
 def plain_ticks(axes: Axes, which: Literal["x", "y"], *, most: float, text: str) -> None:
     """Label a linear axis; a power of ten, where ticks need one, stands in the label.
 
-    Matplotlib would write it at the end of the axis, over the frame or over other text.
-
     Args:
         axes: of a panel.
-        which: of its axes.
-        most: largest absolute value that it shows.
-        text: what it shows.
+        which: the x or the y axis.
+        most: largest absolute value on it.
+        text: its label.
     """
     power = 0 if _SHORT <= most < _LONG or not most > 0 else 3 * int(np.log10(most) // 3)
     ticks = ScalarFormatter(useOffset=False)
@@ -51,21 +49,22 @@ def plain_ticks(axes: Axes, which: Literal["x", "y"], *, most: float, text: str)
         ticks.set_scientific(False)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(ticks)
+    # Matplotlib writes the power of ten at the end of the axis, over the frame or over other text.
     axis.get_offset_text().set_visible(False)
     label = f"{text} / {power_of_ten(power)}" if power else text
     (axes.set_xlabel if which == "x" else axes.set_ylabel)(label)
 
 
-def seen_unit(most: float) -> tuple[str, float]:
-    """Return the label of an axis of candidates seen, and what they are divided by there."""
+def seen_unit(most: float, *, text: str = "Candidates seen") -> tuple[str, float]:
+    """Return the label of an axis of candidates seen up to `most`, and the divisor of its unit."""
     for name, divisor in (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3)):
         if most >= divisor:
-            return f"Candidates seen ({name})", divisor
-    return "Candidates seen", 1.0
+            return f"{text} ({name})", divisor
+    return text, 1.0
 
 
 def main_and_ratio(*, ratio: bool) -> tuple[Figure, Axes, Axes | None]:
-    """Return a figure, its axes and, if wanted, the axes of ratios below them."""
+    """Return a figure, its axes and, with `ratio`, the axes of ratios below them."""
     if not ratio:
         figure, axes = new_figure(size=FIGURE_SIZE)
         return figure, axes, None
@@ -84,10 +83,10 @@ def ratio_axes(
     Args:
         axes: of the panel.
         shown: the ratios drawn.
-        to: what stands below the line.
-        most: quantiles of the lower and the upper ends that are inside.
+        to: name of the denominator.
+        most: quantiles of the lower and of the upper ends that the limits still hold.
     """
-    known = triples([one for one in shown if one is not None])
+    known = triples([ratio for ratio in shown if ratio is not None])
     below, above = 1.0, 1.0
     if len(known):
         below, above = np.quantile(known[:, 1], most[0]), np.quantile(known[:, 2], most[1])
@@ -104,25 +103,23 @@ def ratio_axes(
 
 
 def triples(values: Sequence[Estimate | None]) -> NDArray[np.float64]:
-    """Return measured numbers as (number, 3): value, low, high; NaN where there is none."""
+    """Return estimates as (estimate, 3): value, low, high; NaN where there is none."""
     nothing = [np.nan] * 3
-    return np.array([one.triple if one else nothing for one in values], np.float64).reshape(-1, 3)
+    rows = [value.triple if value else nothing for value in values]
+    return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def top_of(line: Sequence[Estimate]) -> float:
-    """Return up to where an axis shows rejections: their ends, and the arrows of limits.
-
-    An end may be far away where almost no background passes; it counts up to three times the
-    largest value.
-    """
-    known = triples([one for one in line if not one.limit])
-    arrows = [2.0 * one.value for one in line if one.limit]
+def largest_shown(rejections: Sequence[Estimate]) -> float:
+    """Return the top of an axis of rejections: upper ends, and the arrows of limits."""
+    known = triples([rejection for rejection in rejections if not rejection.limit])
+    arrows = [2.0 * rejection.value for rejection in rejections if rejection.limit]
     most = known[:, 0].max(initial=1.0)
+    # An upper end is far away where almost no background passes: cap it.
     return float(max([min(known[:, 2].max(initial=1.0), 3.0 * most), *arrows]))
 
 
-def free_for(legend: Legend) -> float:
-    """Return what part of its axes a legend at their top takes, with some room below it."""
+def legend_share(legend: Legend) -> float:
+    """Return the part of the axes' height that a legend at their top takes, with some room."""
     axes = legend.axes
     box = legend.get_window_extent(FigureCanvasAgg(axes.figure).get_renderer())
     return min(float(axes.bbox.y1 - box.y0) / float(axes.bbox.height) + 0.02, 0.6)
@@ -138,19 +135,19 @@ def pair_of_panels() -> tuple[Figure, list[Axes]]:
 
 
 def legend_above(figure: Figure, panels: Sequence[Axes], *, text: str, size: float) -> None:
-    """Put one legend of all panels above them, in as many columns as fit, and the panels below it.
+    """Put one legend above all panels, in as many columns as fit, and move the panels below it.
 
     Args:
-        figure: with a title; see `title`.
+        figure: of the panels, with `title`.
         panels: the first one has the curves.
-        text: title of the legend.
-        size: of its letters.
+        text: title of the legend, wrapped to the figure's width.
+        size: font size.
     """
     handles, names = panels[0].get_legend_handles_labels()
     renderer = FigureCanvasAgg(figure).get_renderer()
     room = 0.97 * figure.bbox.width
     letters = int(72 * figure.get_figwidth() / (_LETTER * (size - 1.0)))
-    lines = [part for one in text.split("\n") for part in wrap(one, letters)]
+    lines = [part for line in text.split("\n") for part in wrap(line, letters)]
     for columns in range(min(7, max(len(names), 1)), 0, -1):
         legend = figure.legend(
             handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.935), ncols=columns,
@@ -165,8 +162,8 @@ def legend_above(figure: Figure, panels: Sequence[Axes], *, text: str, size: flo
     figure.subplots_adjust(top=min(figure.subplotpars.top, max(lowest, 0.4)))
 
 
-def title(figure: Figure, panels: Sequence[Axes], *, where: str) -> None:
-    """Write above panels who made the figure at the left, and of which data at the right."""
+def title(figure: Figure, panels: Sequence[Axes], *, heading: str) -> None:
+    """Write `tauopt` above the panels at the left, and `SampleLabel.heading` at the right."""
     left, right = panels[0].get_position().x0, panels[-1].get_position().x1
     figure.text(left, 0.955, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(right, 0.955, where, size=11.5, ha="right")
+    figure.text(right, 0.955, heading, size=11.5, ha="right")

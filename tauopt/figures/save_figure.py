@@ -1,4 +1,4 @@
-"""Figures -> files: a PNG, and beside it the JSON of its points; many also as one PDF."""
+"""Save figures: a PNG with its points as JSON beside it; many figures also as one PDF."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tauopt.figures.figure_style import hep_style
 def save_figure(
     figure: Figure, points: dict[str, Any], folder: Path, *, name: str, pdf: bool = False
 ) -> list[Path]:
-    """Write `<name>.png` and `<name>.json` (and `<name>.pdf` if asked) into `folder`.
+    """Write `<name>.png` and `<name>.json` (with `pdf` also `<name>.pdf`) into `folder`.
 
     Args:
         figure: as the functions of `figures` return it.
-        points: what it shows; without NaN.
+        points: the numbers that it shows; without NaN.
         folder: made if missing.
         name: file name without suffix.
-        pdf: for papers; slower.
+        pdf: also as PDF, for papers; slower.
     Returns:
-        the files, each whole under its name.
+        the files, each written atomically.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.png", *([folder / f"{name}.pdf"] if pdf else [])]
-    with hep_style():  # ticks are made when the figure is drawn
+    with hep_style():  # ticks are created when the figure is drawn, in the style of that time
         for path in files:
             write_with(path, figure.savefig)
     write_json(folder / f"{name}.json", points)
@@ -44,20 +44,20 @@ def save_book(
     Args:
         figures: name, figure and points of each; drawn one after another.
         folder: made if missing.
-        name: of the PDF, without suffix.
+        name: name of the PDF, without suffix.
     Returns:
         the files, the PDF first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
 
-    def write(path: Path) -> None:
-        with PdfPages(path, metadata={"CreationDate": None}) as pages:
+    def write_pages(path: Path) -> None:
+        with PdfPages(path, metadata={"CreationDate": None}) as pages:  # reproducible bytes
             for page, figure, points in figures:
                 files.extend(save_figure(figure, points, folder, name=page))
                 with hep_style():
                     pages.savefig(figure)
 
     book = folder / f"{name}.pdf"
-    write_with(book, write)
+    write_with(book, write_pages)
     return [book, *files]

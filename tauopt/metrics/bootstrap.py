@@ -1,4 +1,4 @@
-"""Whether one network is worse than another, judged on the same candidates."""
+"""Paired bootstrap: is one network worse than another on the same candidates?"""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """What a has more than b, with its 68 % interval.
+    """The metric of network a less that of network b, with its 68 % interval.
 
-    `p_worse` is the chance that a is not worse than b (by more than was allowed), so small values
-    say that a is worse; `p_better` likewise that a is not better than b.
+    `p_worse` is the probability that a is not worse than b (by more than was allowed), so small
+    values mean that a is worse; `p_better` is the probability that a is not better than b.
     """
 
     value: float
@@ -31,16 +31,16 @@ class Difference:
     p_worse: float
     p_better: float
     least: float = 0.0
-    """Least chance that the replicas can tell; one at it is an upper bound."""
+    """Smallest probability that the replicas can resolve; one equal to it is an upper bound."""
 
     @property
     def worse_is_bound(self) -> bool:
-        """Whether no replica says that a is not worse, so that `p_worse` is an upper bound."""
+        """Whether a is worse in every replica, so that `p_worse` is an upper bound."""
         return self.p_worse <= self.least
 
     @property
     def better_is_bound(self) -> bool:
-        """Likewise of `p_better`."""
+        """Whether a is better in every replica, so that `p_better` is an upper bound."""
         return self.p_better <= self.least
 
 
@@ -53,66 +53,73 @@ def paired_bootstrap(
     replicas: int = 200,
     allowed: float = 0.0,
 ) -> Difference:
-    """Compare two networks on the same candidates by resampling these.
+    """Compare two networks on the same candidates by a paired bootstrap.
 
     Every replica counts each candidate a Poisson(1) number of times, the same for both networks,
-    so what they share cancels. Both are sorted once; replicas only change the weights. The
-    interval is from the 16th to the 84th percentile of the differences. The chances are
+    so fluctuations that they share cancel. Both are sorted once; replicas only change the weights.
+    The interval is from the 16th to the 84th percentile of the differences. The probabilities are
     (k + 1) / (replicas + 1), k the replicas on the other side: never zero.
 
     Args:
-        objective: what is compared.
+        objective: the metric that is compared.
         a, b: the two networks' predictions of the same candidates.
-        rng: of the replicas.
-        replicas: how many.
+        rng: generator for the replicas.
+        replicas: number of replicas.
         allowed: part of b's value that a may lose before it is worse; `p_worse` alone uses it.
     Raises:
-        DataError: the two are not about the same candidates, or can't be judged (see `measure`).
+        DataError: the candidates of the two differ, or the metric is undefined (see `measure`).
     Source:
         B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16.
     """
     if objective.prongs is not None:
         a, b = a.with_prongs(objective.prongs), b.with_prongs(objective.prongs)
     check_same(a, b)
-    whole = measure(objective, a).value - measure(objective, b).value
-    values = _resampled(objective, a), _resampled(objective, b)
-    found = np.empty((replicas, 2))
+    value = measure(objective, a).value - measure(objective, b).value
+    resampled = _resampled(objective, a), _resampled(objective, b)
+    replica_values = np.empty((replicas, 2))
     for replica in range(replicas):
         times = rng.poisson(1.0, len(a)).astype(np.float64)
-        found[replica] = values[0](times), values[1](times)
-    return difference_of(whole, found[:, 0] - found[:, 1], spare=allowed * np.abs(found[:, 1]))
+        replica_values[replica] = resampled[0](times), resampled[1](times)
+    return difference_of(
+        value,
+        replica_values[:, 0] - replica_values[:, 1],
+        spare=allowed * np.abs(replica_values[:, 1]),
+    )
 
 
 def difference_of(value: float, differences: Floats, *, spare: Floats | float = 0.0) -> Difference:
-    """Return what a bootstrap says of a difference.
+    """Return a difference with the interval and the probabilities of its bootstrap replicas.
 
     Args:
         value: as measured.
         differences: (replica,); those that are not finite, for lack of candidates, are left out.
         spare: (replica,) how much less a may have before it counts as worse.
     Raises:
-        DataError: none is finite.
+        DataError: no replica is finite.
     """
     finite = np.isfinite(differences)
-    known, spared = differences[finite], (differences + spare)[finite]
-    if not len(known):
-        raise DataError("too few candidates: no replica of a bootstrap holds what is compared")
-    low, high = np.percentile(known, [15.865, 84.135])
+    kept, spared = differences[finite], (differences + spare)[finite]
+    if not len(kept):
+        raise DataError(
+            "too few candidates: the metric is undefined in each of the "
+            f"{len(differences)} bootstrap replicas; compare on a larger sample"
+        )
+    low, high = np.percentile(kept, [15.865, 84.135])
     return Difference(
         value=value,
         low=float(min(low, value)),
         high=float(max(high, value)),
-        p_worse=float((spared >= 0).sum() + 1) / (len(known) + 1),
-        p_better=float((known <= 0).sum() + 1) / (len(known) + 1),
-        least=1.0 / (len(known) + 1),
+        p_worse=float((spared >= 0).sum() + 1) / (len(kept) + 1),
+        p_better=float((kept <= 0).sum() + 1) / (len(kept) + 1),
+        least=1.0 / (len(kept) + 1),
     )
 
 
 def check_same(a: Predictions, b: Predictions) -> None:
-    """Check that two networks judged the same candidates.
+    """Check that two networks were applied to the same candidates.
 
     Raises:
-        DataError: they did not.
+        DataError: number, truth, weights, event numbers or prongs of the candidates differ.
     """
     same = (
         len(a) == len(b)
@@ -130,7 +137,7 @@ def check_same(a: Predictions, b: Predictions) -> None:
 
 
 def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[Floats], float]:
-    """Return the objective as a function of how often each candidate counts, (N,)."""
+    """Return the objective as a function of how many times each candidate counts, (N,)."""
     if objective.metric == "accuracy":
         return _resampled_accuracy(predictions)
     if objective.metric == "balanced_accuracy":
@@ -141,10 +148,10 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
 
 
 def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Floats]:
-    """Return AUC and rejections as a function of how often each candidate counts.
+    """Return AUC and rejections as a function of how many times each candidate counts.
 
     Args:
-        predictions: sorted once, here.
+        predictions: sorted by score once, when this is called.
         at: (A,) signal efficiencies at which the background rejection is wanted.
     Returns:
         a function from times (N,) to (1 + A,): the area, then the rejections. Where no background
@@ -161,16 +168,16 @@ def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Fl
         times = times[order]
         signal = cumulated(signal_weights * times, ends)
         background = cumulated(background_weights * times, ends)
-        found, total = np.full(1 + len(at), np.nan), background[-1]
+        results, total = np.full(1 + len(at), np.nan), background[-1]
         if not (signal[-1] > 0.0 and total > 0.0):
-            return found
+            return results
         signal = signal / signal[-1]
-        found[0] = area(signal, background / total)
+        results[0] = area(signal, background / total)
         if len(at):
             passed = at_signal_efficiency(signal, background, at)
             limit = float(total**2 / np.sum(background_weights**2 * times)) + 1.0
-            found[1:] = np.where(passed > 0.0, total / np.where(passed > 0.0, passed, 1.0), limit)
-        return found
+            results[1:] = np.where(passed > 0.0, total / np.where(passed > 0.0, passed, 1.0), limit)
+        return results
 
     return numbers
 
@@ -185,10 +192,10 @@ def _resampled_balanced(predictions: Predictions) -> Callable[[Floats], float]:
     right = predictions.probabilities.argmax(axis=1) == predictions.labels
     labels, weights, classes = predictions.labels, predictions.weights, len(predictions.classes)
 
-    def value(times: Floats) -> float:
-        every = np.bincount(labels, weights * times, minlength=classes)
+    def resampled(times: Floats) -> float:
+        totals = np.bincount(labels, weights * times, minlength=classes)
         passed = np.bincount(labels, weights * times * right, minlength=classes)
-        there = every > 0
-        return float(np.mean(passed[there] / every[there]))
+        present = totals > 0
+        return float(np.mean(passed[present] / totals[present]))
 
-    return value
+    return resampled

@@ -1,4 +1,4 @@
-"""Efficiency and rejection of working points in bins of a variable."""
+"""Efficiency or rejection of working points in bins of a variable, and ratios to a reference."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from numpy.typing import NDArray
 
 from tauopt.metrics.binned_counts import (
     BinnedCounts,
-    cells_of,
-    columns_of,
-    efficiencies,
-    rejections,
-    spread,
+    binned_efficiencies,
+    binned_rejections,
+    count_by_bin,
+    estimate_columns,
+    replica_interval,
 )
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.variable_axes import VariableAxis
 
 ProfileKind = Literal["efficiency", "rejection"]
-"""Of the signal; of the background, one over its efficiency."""
+"""Efficiency of the signal, or rejection of the background: one over its efficiency."""
 BinEstimates = list[Estimate | None]
-"""A number in each bin; None where it can't be measured."""
+"""Efficiency or rejection in each bin; None where it can't be measured."""
 
 
 @dataclass(frozen=True)
 class EfficiencyProfile:
-    """What working points do in bins of a variable.
+    """Efficiency or rejection of working points in bins of a variable.
 
     Attributes:
         axis: the bins.
-        kind: what is measured.
-        counts: (bin,) candidates.
-        values: contender -> working point -> bins.
-        ratios: working point -> the trial over its reference; empty without one.
+        kind: which of the two.
+        counts: (bin,) candidates, unweighted.
+        values: name of the trial or reference -> working point -> bins.
+        ratios: working point -> ratios of the trial to its reference; empty without a reference.
     """
 
     axis: VariableAxis
@@ -48,7 +48,12 @@ class EfficiencyProfile:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
-        return not any(one for of in self.values.values() for bins in of.values() for one in bins)
+        return not any(
+            estimate
+            for points in self.values.values()
+            for bins in points.values()
+            for estimate in bins
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
@@ -60,10 +65,10 @@ class EfficiencyProfile:
             "candidates": self.counts.tolist(),
             "kind": self.kind,
             "values": {
-                name: {point: columns_of(bins) for point, bins in of.items()}
-                for name, of in self.values.items()
+                name: {point: estimate_columns(bins) for point, bins in points.items()}
+                for name, points in self.values.items()
             },
-            "ratios": {point: columns_of(bins) for point, bins in self.ratios.items()},
+            "ratios": {point: estimate_columns(bins) for point, bins in self.ratios.items()},
         }
 
 
@@ -74,60 +79,65 @@ def profile(
     *,
     rng: np.random.Generator,
 ) -> EfficiencyProfile:
-    """Measure the working points of a trial, and of its reference, in bins.
+    """Measure the working points of a trial, and of its reference, in bins of a variable.
 
-    Errors as `cells.efficiencies`. Ratios are from replicas in which both see the same
-    candidates.
+    For errors see `binned_counts.binned_efficiencies`. Ratios are from bootstrap replicas with the
+    same candidates for both.
 
     Args:
-        contenders: decided, on the same candidates.
-        axis: of a spectator that they have.
-        kind: of the signal or of the background.
-        rng: of the bootstrap.
+        contenders: the trial and perhaps its reference, on the same candidates, with decisions of
+            working points.
+        axis: bins of a spectator that the candidates have.
+        kind: efficiency of the signal or rejection of the background.
+        rng: generator for the bootstrap.
     """
     first = contenders[0]
     is_signal = first.predictions.is_signal
     chosen = is_signal if kind == "efficiency" else ~is_signal
-    cells = binned(contenders, axis, chosen)
-    numbers = (efficiencies if kind == "efficiency" else rejections)(cells, rng=rng)
+    binned = count_working_points(contenders, axis, chosen)
+    measure = binned_efficiencies if kind == "efficiency" else binned_rejections
+    estimates = measure(binned, rng=rng)
     names = tuple(first.passes)
     values = {
-        one.name: {
-            name: [row[position * len(names) + i] for row in numbers]
+        trial.name: {
+            name: [row[position * len(names) + i] for row in estimates]
             for i, name in enumerate(names)
         }
-        for position, one in enumerate(contenders)
+        for position, trial in enumerate(contenders)
     }
-    ratios = _ratios(cells, names, kind, rng=rng) if len(contenders) > 1 else {}
-    return EfficiencyProfile(axis, kind, cells.counts.sum(axis=1), values, ratios)
+    ratios = _ratios(binned, names, kind, rng=rng) if len(contenders) > 1 else {}
+    return EfficiencyProfile(axis, kind, binned.counts.sum(axis=1), values, ratios)
 
 
-def binned(
+def count_working_points(
     contenders: Sequence[ScoredTrial], axis: VariableAxis, chosen: NDArray[np.bool_]
 ) -> BinnedCounts:
-    """Count chosen candidates, (N,) bool, by bin and by what they pass.
+    """Count candidates by bin of a variable and by which working points they pass.
 
-    Cuts are the working points of the first contender, then those of the next.
+    Args:
+        contenders: on the same candidates; the cuts are the working points of the first, then those
+            of the next.
+        axis: bins of a spectator.
+        chosen: (N,) bool, the candidates that are counted.
     """
     predictions = contenders[0].predictions
     chosen = chosen & (axis.index(predictions.columns[axis.name]) >= 0)
-    passes = [passed[chosen] for one in contenders for passed in one.passes.values()]
+    passes = [passed[chosen] for trial in contenders for passed in trial.passes.values()]
     index = axis.index(predictions.columns[axis.name][chosen])
     weights = predictions.weights[chosen]
-    return cells_of(np.stack(passes, axis=1), weights, index=index, bins=axis.bins)
+    return count_by_bin(np.stack(passes, axis=1), weights, index=index, bins=axis.bins)
 
 
 def _ratios(
-    cells: BinnedCounts, names: Sequence[str], kind: ProfileKind, *, rng: np.random.Generator
+    binned: BinnedCounts, names: Sequence[str], kind: ProfileKind, *, rng: np.random.Generator
 ) -> dict[str, BinEstimates]:
     count = len(names)
-    replicas = _ratio(cells.fractions(cells.resampled(rng)), count, kind)
-    values = _ratio(cells.fractions(cells.signed), count, kind)
-    low, high = spread(replicas)
+    values = _ratio(binned.fractions(binned.signed), count, kind)
+    low, high = replica_interval(_ratio(binned.fractions(binned.resampled(rng)), count, kind))
     return {
         name: [
-            Estimate(v, min(a, v), max(b, v)) if np.isfinite(v) else None
-            for v, a, b in zip(
+            Estimate(value, min(lower, value), max(upper, value)) if np.isfinite(value) else None
+            for value, lower, upper in zip(
                 values[:, i].tolist(), low[:, i].tolist(), high[:, i].tolist(), strict=True
             )
         ]
@@ -136,7 +146,9 @@ def _ratios(
 
 
 def _ratio(fractions: NDArray[Any], count: int, kind: ProfileKind) -> NDArray[Any]:
-    mine, theirs = fractions[..., :count], fractions[..., count : 2 * count]
-    over, under = (mine, theirs) if kind == "efficiency" else (theirs, mine)
-    sound = (over > 0) & (under > 0)
-    return np.where(sound, over / np.where(sound, under, 1.0), np.nan)
+    """Return ratios of the trial to the reference, (..., cut), from fractions (..., 2 x cut)."""
+    trial, reference = fractions[..., :count], fractions[..., count : 2 * count]
+    # Rejections are inverse efficiencies.
+    over, under = (trial, reference) if kind == "efficiency" else (reference, trial)
+    known = (over > 0) & (under > 0)
+    return np.where(known, over / np.where(known, under, 1.0), np.nan)

@@ -1,4 +1,4 @@
-"""A measured number with its statistical errors."""
+"""A number with its statistical interval; Wilson's score interval for weighted fractions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 68 % interval; all three are finite.
+    """A number with its 68 % interval; value and both ends are finite.
 
     Where the sample can show no more than a bound (no background candidate passes), `limit` is
     true, and value, low and high are all that lower bound.
@@ -30,10 +30,10 @@ class Estimate:
         if self.limit:
             return f"> {self.value:.4g}"
         below, above = self.value - self.low, self.high - self.value
-        largest = max(below, above)
-        if largest == 0:
+        error = max(below, above)
+        if error == 0:
             return f"{self.value:.4g}"
-        digits = int(np.clip(1 - np.floor(np.log10(largest)), 0, 6))
+        digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 6))
         number = f"{self.value:.{digits}f}"
         if f"{below:.{digits}f}" == f"{above:.{digits}f}":
             return f"{number} ± {above:.{digits}f}"
@@ -47,28 +47,28 @@ def shown(triple: Sequence[float]) -> str:
 
 
 _TINY = 1e-300
-"""Chances below this are told as a bound: some are too small for floating point."""
+"""Probabilities below this are written as a bound: some are too small for floating point."""
 
 
 def shown_chance(p: float, *, bound: bool = False) -> str:
-    """Return a chance as text: `0.031`, or `< 0.005` where it is an upper bound."""
+    """Return a probability as text: `0.031`, or `< 0.005` where it is an upper bound."""
     if p < _TINY:
         return f"< {_TINY:g}"
     return f"< {p:.2g}" if bound else f"{p:.2g}"
 
 
 def equation(p: float, *, bound: bool = False) -> str:
-    """Return a chance as `p = 0.031`, or `p < 0.005`."""
+    """Return a probability as text, `p = 0.031`, or `p < 0.005`."""
     text = shown_chance(p, bound=bound)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def wilson(fraction: float, variance: float, number: float) -> tuple[float, float]:
-    """Return the 68 % interval of a weighted fraction.
+    """Return Wilson's 68 % score interval of a weighted fraction.
 
-    Wilson's score interval with the number of unweighted candidates that would give the same
-    variance, fraction (1 - fraction) / variance. At a fraction of 0 or 1, where the variance says
-    nothing, the effective number of all candidates is used: 0 of n gives an upper end of
+    It is computed with the number of unweighted candidates that would give the same
+    variance, fraction (1 - fraction) / variance. At a fraction of 0 or 1, where the variance
+    vanishes, the effective number of all candidates is used: 0 of n gives an upper end of
     1 / (n + 1). A fraction outside [0, 1], which negative weights allow, gets a Gaussian interval.
 
     Args:

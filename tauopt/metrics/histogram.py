@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 BINS, LEAST_BINS = 40, 10
 _TAIL = 0.005
-"""Part of the values beyond the bins at either end."""
+"""Fraction of the values beyond the bins at either end."""
 _WIDE = 30.0
-"""Ratio of the last to the first edge from which on bins are of equal ratio."""
+"""Ratio of the last to the first edge from which on bins are logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -29,37 +29,38 @@ class Binning:
     """Bins of a figure: the first and the last are the under- and the overflow."""
 
     edges: NDArray[np.float64]
-    """With a bin at either end as wide as its neighbour."""
+    """All edges; the under- and the overflow bin are as wide as their neighbours."""
     log: bool = False
-    """Bins of equal ratio, for a logarithmic axis."""
+    """Whether bins are logarithmic (of equal ratio), for a logarithmic axis."""
 
     @property
     def inner(self) -> NDArray[np.float64]:
-        """The edges between which values are in a bin of their own."""
+        """The edges without those of under- and overflow."""
         return self.edges[1:-1]
 
 
 @dataclass(frozen=True)
 class BinFractions:
-    """What part of a class's weight is in each bin, with 68 % errors, both (bin)."""
+    """The fraction of a class's weight in each bin, with 68 % errors, both (bin)."""
 
     values: NDArray[np.float64]
     errors: NDArray[np.float64]
 
     @property
     def empty(self) -> bool:
-        """Say whether there is nothing to draw."""
+        """Whether there is nothing to draw."""
         return not self.values.any()
 
 
 def binning(classes: Iterable[WeightedValues]) -> Binning:
-    """Choose bins for several classes: one a value where there are few values (counts, codes),
-    of equal ratio where they span a wide range, else of equal width.
+    """Choose the same bins for several classes.
 
-    All but 0.5 % of the values of all classes at either end are inside. There are fewer bins
-    where a class has few values, so that each shows a shape.
+    Few distinct values (counts, codes) get a bin each, a wide range of positive values gets
+    logarithmic bins, others get bins of equal width. All but 0.5 % of the values of all classes at
+    either end are inside. There are fewer bins where a class has few values, so that each class
+    shows a shape.
     """
-    parts = [np.asarray(one.values, np.float64) for one in classes]
+    parts = [np.asarray(part.values, np.float64) for part in classes]
     values = np.concatenate([*parts, np.empty(0)])
     if not len(values):
         return with_ends(np.linspace(0.0, 1.0, BINS + 1))
@@ -73,13 +74,14 @@ def binning(classes: Iterable[WeightedValues]) -> Binning:
         return with_ends([ends[0], *middles, ends[1]])
     if low > 0 and high > _WIDE * low:
         return with_ends(np.geomspace(low, high, bins + 1), log=True)
+    # All values are the same: one unit around them.
     if not high - low > 1e-6 * max(abs(low), abs(high)):
         low, high = low - 0.5, low + 0.5
     return with_ends(np.linspace(low, high, bins + 1))
 
 
 def with_ends(edges: Any, *, log: bool = False) -> Binning:
-    """Add the bins of under- and overflow to the edges of the others."""
+    """Add an underflow and an overflow bin to bins with these edges, (bin + 1)."""
     inner = np.asarray(edges, np.float64)
     if log:
         ends = inner[0] ** 2 / inner[1], inner[-1] ** 2 / inner[-2]
@@ -88,18 +90,18 @@ def with_ends(edges: Any, *, log: bool = False) -> Binning:
     return Binning(np.concatenate([ends[:1], inner, ends[1:]]), log)
 
 
-def fractions(one: WeightedValues, bins: Binning) -> BinFractions:
-    """Return the part of a class's weight in each bin; it adds up to one."""
-    index = np.searchsorted(bins.inner, np.asarray(one.values, np.float64), side="right")
-    weights = np.asarray(one.weights, np.float64)
+def fractions(sample: WeightedValues, bins: Binning) -> BinFractions:
+    """Return the fraction of a class's weight in each bin; fractions add up to one."""
+    index = np.searchsorted(bins.inner, np.asarray(sample.values, np.float64), side="right")
+    weights = np.asarray(sample.weights, np.float64)
     size = len(bins.inner) + 1
-    return of_sums(
+    return fractions_from_sums(
         np.bincount(index, weights, minlength=size), np.bincount(index, weights**2, minlength=size)
     )
 
 
-def of_sums(sums: NDArray[Any], squares: NDArray[Any]) -> BinFractions:
-    """Return fractions from sums of weights and of their squares, (bin)."""
+def fractions_from_sums(sums: NDArray[Any], squares: NDArray[Any]) -> BinFractions:
+    """Return fractions from sums of weights and of squared weights, both (bin)."""
     total = sums.sum()
     if not total > 0:
         return BinFractions(np.zeros(len(sums)), np.zeros(len(sums)))
@@ -122,15 +124,16 @@ def correlation(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float
     centred = x - np.average(x, axis=0, weights=w)
     covariance = (centred * w[:, None]).T @ centred / w.sum()
     variance = np.diag(covariance).copy()
+    # Rounding leaves a tiny variance in a constant column.
     variance[variance <= 1e-12 * np.abs(x).max(axis=0, initial=0.0) ** 2] = np.nan
     with np.errstate(invalid="ignore"):
         deviation = np.sqrt(variance)
         return np.asarray(np.clip(covariance / np.outer(deviation, deviation), -1.0, 1.0))
 
 
-def counted(classes: Mapping[str, WeightedValues]) -> str:
-    """Say how many values there are: `N = 1,203 (jet 600, 1p0n 603)`."""
-    total = sum(len(one.values) for one in classes.values())
+def count_text(classes: Mapping[str, WeightedValues]) -> str:
+    """Return the numbers of values as text: `N = 1,203 (jet 600, 1p0n 603)`."""
+    total = sum(len(sample.values) for sample in classes.values())
     return (
         f"N = {total:,} (" + ", ".join(f"{n} {len(v.values):,}" for n, v in classes.items()) + ")"
     )

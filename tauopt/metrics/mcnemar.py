@@ -1,4 +1,4 @@
-"""Is one network right more often than another? McNemar's test, and many tests at once."""
+"""McNemar's test of two classifiers, and Holm's correction for many tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tauopt.physics.p_values import fair_coin_tails
 
 @dataclass(frozen=True)
 class McNemar:
-    """Candidates that only one of two networks names right, and the chance of so many."""
+    """Candidates that only one of two networks classifies correctly, and the p-value."""
 
     only_one: int
     only_other: int
@@ -27,39 +27,42 @@ class McNemar:
         return f"{self.only_one:,} against {self.only_other:,}, {equation(self.p_value)}"
 
 
-def mcnemar(one: Predictions, other: Predictions) -> McNemar | None:
-    """Compare how often two networks name the true class of the same candidates.
+def mcnemar(first: Predictions, second: Predictions) -> McNemar | None:
+    """Compare by McNemar's test how often two networks predict the true class.
 
+    Args:
+        first, second: predictions of the same candidates.
     Returns:
-        the test; None where weights differ between candidates, for which it is not made: a paired
-        bootstrap of the accuracies is.
+        the test; None where weights differ between candidates: the test is for counts, and a
+        paired bootstrap of the accuracies replaces it.
     Raises:
         DataError: they are not the same candidates.
     Source:
         Q. McNemar, Psychometrika 12 (1947) 153, with the exact binomial distribution.
     """
-    check_same(one, other)
-    if not np.allclose(one.weights, one.weights[:1]):
+    check_same(first, second)
+    if not np.allclose(first.weights, first.weights[:1]):
         return None
-    right, others = _right(one), _right(other)
-    only_one, only_other = int((right & ~others).sum()), int((others & ~right).sum())
-    both = only_one + only_other
-    chance = fair_coin_tails(only_one, both)
-    return McNemar(only_one, only_other, chance)
+    first_correct, second_correct = _correct(first), _correct(second)
+    only_first, only_second = (
+        int((first_correct & ~second_correct).sum()),
+        int((second_correct & ~first_correct).sum()),
+    )
+    return McNemar(only_first, only_second, fair_coin_tails(only_first, only_first + only_second))
 
 
-def _right(predictions: Predictions) -> NDArray[np.bool_]:
+def _correct(predictions: Predictions) -> NDArray[np.bool_]:
     return np.asarray(predictions.probabilities.argmax(axis=1) == predictions.labels)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number, in the same order.
+    """Return p-values with Holm's correction for their number, in the same order.
 
     Source:
         S. Holm, Scand. J. Stat. 6 (1979) 65.
     """
     corrected = [1.0] * len(p_values)
-    least = 0.0
+    least = 0.0  # a larger p-value never gets a smaller corrected one
     for rank, index in enumerate(np.argsort(p_values, kind="stable")):
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[int(index)] = least

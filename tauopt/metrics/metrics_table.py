@@ -1,4 +1,4 @@
-"""The table of an evaluation: every number with its error, against the reference."""
+"""The table of an evaluation: every metric with its error, and the difference to a reference."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tauopt.metrics.bootstrap import Difference, paired_bootstrap
 from tauopt.metrics.estimate import Estimate, equation
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.paired_curves import number_of_replicas, paired_curves
+from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS
 from tauopt.metrics.working_point_metrics import working_numbers
@@ -26,37 +27,37 @@ _ACCURACIES = (ObjectiveName("accuracy"), ObjectiveName("balanced_accuracy"))
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One number of a trial, and what the reference has; intervals are 68 %."""
+    """One metric of a trial and of the reference; intervals are 68 %."""
 
     candidates: str
-    """Which: `all`, `1-prong`, `3-prong`."""
+    """On which candidates: `all`, `1-prong`, `3-prong`."""
     metric: str
     value: Estimate
     reference: Estimate | None = None
     difference: Difference | None = None
-    """The trial less the reference, by a paired bootstrap."""
+    """Trial minus reference, by a paired bootstrap."""
 
     @property
     def p_value(self) -> float | None:
-        """The chance of such a difference, either way, between equals."""
+        """Two-sided p-value of the difference; None without a reference."""
         if self.difference is None:
             return None
         return min(1.0, 2 * min(self.difference.p_worse, self.difference.p_better))
 
     @property
     def p_limit(self) -> bool:
-        """Whether the chance is an upper bound: no replica is on the other side."""
-        there = self.difference
-        return there is not None and (there.worse_is_bound or there.better_is_bound)
+        """Whether the p-value is an upper bound: no replica is on the other side."""
+        difference = self.difference
+        return difference is not None and (difference.worse_is_bound or difference.better_is_bound)
 
     @property
-    def p_told(self) -> str:
-        """The chance in words: `p = 0.3`, or `p < 0.005`."""
+    def p_text(self) -> str:
+        """The p-value as text: `p = 0.3`, or `p < 0.005`; empty without a reference."""
         return "" if self.p_value is None else equation(self.p_value, bound=self.p_limit)
 
     @property
     def sigma(self) -> float | None:
-        """The difference over its error, with sign."""
+        """The difference over its error, with sign; None without a reference."""
         if self.difference is None:
             return None
         half = (self.difference.high - self.difference.low) / 2
@@ -73,30 +74,30 @@ def rows(
 
     Args:
         contenders: the trial and perhaps its reference, on the same candidates.
-        rng: of the bootstraps.
-        efficiencies: of the signal, at which rejections are measured.
+        rng: generator for the bootstraps.
+        efficiencies: signal efficiencies at which background rejections are measured.
     Raises:
-        DataError: one class only, or not the same candidates.
+        DataError: there is one class only, or the candidates differ.
     """
-    first = contenders[0].predictions
-    found: list[MetricRow] = []
-    masks = {ALL: np.ones(len(first), np.bool_)}
-    for prongs in PRONGS if "prongs" in first.columns else ():
-        masks[f"{prongs}-prong"] = first.columns["prongs"] == prongs
+    predictions = contenders[0].predictions
+    table: list[MetricRow] = []
+    masks = {ALL: np.ones(len(predictions), np.bool_)}
+    for prongs in PRONGS if "prongs" in predictions.columns else ():
+        masks[f"{prongs}-prong"] = predictions.columns["prongs"] == prongs
     for name, mask in masks.items():
-        chosen = [one.where(mask) for one in contenders]
-        found += _accuracies(name, chosen, rng)
-        if first.has_background and (name == ALL or _has_both(chosen[0])):
-            found += _curves(name, chosen, rng, efficiencies)
+        chosen = [trial.where(mask) for trial in contenders]
+        table += _accuracies(name, chosen, rng)
+        if predictions.has_background and (name == ALL or _has_both(chosen[0].predictions)):
+            table += _curves(name, chosen, rng, efficiencies)
             if contenders[0].passes:
-                found += [MetricRow(name, *number) for number in working_numbers(chosen, rng=rng)]
-    return found
+                table += [MetricRow(name, *number) for number in working_numbers(chosen, rng=rng)]
+    return table
 
 
-def _has_both(one: ScoredTrial) -> bool:
-    signal = one.predictions.is_signal
-    sums = one.predictions.weights[signal].sum(), one.predictions.weights[~signal].sum()
-    return bool(min(sums) > 0)
+def _has_both(predictions: Predictions) -> bool:
+    """Return whether signal and background both have a positive sum of weights."""
+    signal, weights = predictions.is_signal, predictions.weights
+    return bool(min(weights[signal].sum(), weights[~signal].sum()) > 0)
 
 
 def _curves(
@@ -107,10 +108,11 @@ def _curves(
 ) -> Iterator[MetricRow]:
     paired = None
     if len(chosen) > 1:
-        one, other = (contender.predictions for contender in chosen[:2])
-        paired = paired_curves(one, other, np.array(efficiencies), rng=rng)
-    wanted = (ObjectiveName("auc"), *(ObjectiveName("rejection", at) for at in efficiencies))
-    for number, objective in enumerate(wanted):
+        trial, reference_predictions = (contender.predictions for contender in chosen[:2])
+        paired = paired_curves(trial, reference_predictions, np.array(efficiencies), rng=rng)
+    # In the order of the numbers of `PairedCurves.difference`.
+    objectives = (ObjectiveName("auc"), *(ObjectiveName("rejection", at) for at in efficiencies))
+    for number, objective in enumerate(objectives):
         values = [measure(objective, contender.predictions) for contender in chosen[:2]]
         reference = values[1] if paired else None
         difference = paired.difference(number) if paired else None
@@ -120,25 +122,27 @@ def _curves(
 def _accuracies(
     name: str, chosen: Sequence[ScoredTrial], rng: np.random.Generator
 ) -> Iterator[MetricRow]:
-    one, *others = chosen
-    alike = [
+    trial, *others = chosen
+    comparable = [
         other
         for other in others[:1]
-        if not other.of_scores and other.predictions.classes == one.predictions.classes
+        if not other.score_only and other.predictions.classes == trial.predictions.classes
     ]
     for objective in _ACCURACIES:
         try:
-            value = measure(objective, one.predictions)
+            value = measure(objective, trial.predictions)
         except DataError:
             if name == ALL:
                 raise
-            continue  # some prongs have one class only
-        if not alike:
+            continue  # these prongs have one class only
+        if not comparable:
             yield MetricRow(name, str(objective), value)
             continue
-        other = alike[0].predictions
+        other = comparable[0].predictions
         replicas = number_of_replicas(len(other))
-        difference = paired_bootstrap(objective, one.predictions, other, rng=rng, replicas=replicas)
+        difference = paired_bootstrap(
+            objective, trial.predictions, other, rng=rng, replicas=replicas
+        )
         yield MetricRow(name, str(objective), value, measure(objective, other), difference)
 
 
@@ -160,7 +164,7 @@ def as_json(table: Sequence[MetricRow]) -> list[dict[str, Any]]:
 
 
 def as_csv(table: Sequence[MetricRow]) -> str:
-    """Return the table as comma-separated values, a head line first; empty where there is none."""
+    """Return the table as comma-separated values with a header; missing numbers are empty."""
     parts = [field.name for field in fields(Estimate)]
     ends = ["value", "low", "high"]
     head = ["candidates", "metric", *parts]
@@ -170,11 +174,10 @@ def as_csv(table: Sequence[MetricRow]) -> str:
     writer.writerow([*head, "p_value", "p_limit", "sigma"])
     for row in table:
         cells: list[Any] = [row.candidates, row.metric]
-        for measured in (row.value, row.reference):
-            cells += [getattr(measured, part) if measured else "" for part in parts]
+        for estimate in (row.value, row.reference):
+            cells += [getattr(estimate, part) if estimate else "" for part in parts]
         cells += [getattr(row.difference, end) if row.difference else "" for end in ends]
-        chance = [row.p_value, row.p_limit, row.sigma] if row.difference else [""] * 3
-        cells += chance
+        cells += [row.p_value, row.p_limit, row.sigma] if row.difference else [""] * 3
         writer.writerow([f"{c:.6g}" if isinstance(c, float) else c for c in cells])
     return text.getvalue()
 
@@ -184,8 +187,8 @@ def as_markdown(table: Sequence[MetricRow], *, name: str, reference: str = "") -
 
     Args:
         table: from `rows`.
-        name: of the trial.
-        reference: of what it is compared with; empty if there is nothing.
+        name: name of the trial.
+        reference: name of the reference; empty without one.
     """
     head = ["candidates", "metric", name]
     head += [reference, "difference", "sigma", "p"] if reference else []
@@ -203,7 +206,7 @@ def _difference(row: MetricRow) -> list[str]:
     if row.difference is None:
         return ["", "", ""]
     ends = Estimate(row.difference.value, row.difference.low, row.difference.high)
-    return [str(ends), f"{row.sigma:+.1f}", row.p_told.removeprefix("p ").removeprefix("= ")]
+    return [str(ends), f"{row.sigma:+.1f}", row.p_text.removeprefix("p ").removeprefix("= ")]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Numbers that say how good a network is, by the names that an objective may have."""
+"""The metric that an objective names: AUC, rejection or accuracy; the confusion matrix."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tauopt.metrics.roc import auc, rejections, roc
 
 
 def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
-    """Return what `objective` names, with its 68 % interval.
+    """Return the metric that `objective` names, with its 68 % interval.
 
     Raises:
-        DataError: one class only, a score that is not finite, or no column `prongs` where
-            the objective selects by it.
+        DataError: there is one class only, a score is not finite, or there is no column `prongs`
+            and the objective selects by it.
     """
     if objective.prongs is not None:
         predictions = predictions.with_prongs(objective.prongs)
@@ -38,24 +38,23 @@ def accuracy(predictions: Predictions) -> Estimate:
     """Return the weighted fraction of candidates whose most probable class is the true one.
 
     Raises:
-        DataError: a probability is not finite, weights do not add up to more than zero, or
-            only one class is present, of which a network that always names it gets all right.
+        DataError: a probability is not finite, weights do not add up to more than zero, or only
+            one class is present: a network that always predicts it would be right every time.
     """
     weights = predictions.weights
     total = float(weights.sum())
-    if not np.isfinite(predictions.probabilities).all():
-        raise DataError("probabilities must be finite; the network or its input is broken")
+    _check_finite(predictions)
     if not total > 0.0 or (predictions.labels == predictions.labels[0]).all():
         raise DataError(
             "accuracy needs candidates of at least two classes and a positive sum of weights; "
             f"got {len(predictions)} candidates, sum of weights {total:.4g}"
         )
-    fraction, variance, squares = _right(predictions)
+    fraction, variance, squares = _correct_fraction(predictions)
     return Estimate(fraction, *wilson(fraction, variance, 1.0 / squares))
 
 
 def balanced_accuracy(predictions: Predictions) -> Estimate:
-    """Return the mean, over the true classes that are there, of the fraction that is named right.
+    """Return the balanced accuracy: the mean recall of the true classes that are present.
 
     It does not depend on how many candidates of each class there are.
 
@@ -63,23 +62,31 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
         DataError: a probability is not finite, or fewer than two classes have a positive sum of
             weights.
     """
-    if not np.isfinite(predictions.probabilities).all():
-        raise DataError("probabilities must be finite; the network or its input is broken")
-    every = [predictions.where(predictions.labels == n) for n in range(len(predictions.classes))]
-    there = [one for one in every if one.weights.sum() > 0]
-    if len(there) < 2:
+    _check_finite(predictions)
+    classes = range(len(predictions.classes))
+    by_class = [predictions.where(predictions.labels == index) for index in classes]
+    present = [part for part in by_class if part.weights.sum() > 0]
+    if len(present) < 2:
         raise DataError(
             "balanced accuracy needs at least two classes with a positive sum of weights; "
-            f"got {len(there)} in {len(predictions)} candidates"
+            f"got {len(present)} in {len(predictions)} candidates"
         )
-    fraction, variance, squares = np.array([_right(one) for one in there]).T
+    fraction, variance, squares = np.array([_correct_fraction(part) for part in present]).T
     mean = float(fraction.mean())
-    number = len(there) ** 2 / float(squares.sum())
-    return Estimate(mean, *wilson(mean, float(variance.sum()) / len(there) ** 2, number))
+    number = len(present) ** 2 / float(squares.sum())
+    return Estimate(mean, *wilson(mean, float(variance.sum()) / len(present) ** 2, number))
 
 
-def _right(predictions: Predictions) -> tuple[float, float, float]:
-    """Return the weighted fraction named right, its variance, and sum w^2 / (sum w)^2."""
+def _check_finite(predictions: Predictions) -> None:
+    if bad := np.count_nonzero(~np.isfinite(predictions.probabilities).all(axis=1)):
+        raise DataError(
+            f"probabilities must be finite, got others for {bad} of {len(predictions)} candidates; "
+            "the network or its input is broken"
+        )
+
+
+def _correct_fraction(predictions: Predictions) -> tuple[float, float, float]:
+    """Return the weighted fraction with the right class, its variance, and sum w^2 / (sum w)^2."""
     right = predictions.probabilities.argmax(axis=1) == predictions.labels
     weights = predictions.weights / predictions.weights.sum()
     fraction = float(weights[right].sum())
@@ -88,11 +95,11 @@ def _right(predictions: Predictions) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Which class is taken for which; every row adds up to one, or every column.
+    """A confusion matrix, normalised by rows (true classes) or by columns (predicted classes).
 
     Attributes:
         fractions: (true class, predicted class), weighted; a row (a column) of zeros where no
-            candidate is of a class (is taken for it).
+            candidate is of a class (is predicted to be of it).
         errors: (true class, predicted class), standard deviations.
         counts: (true class,) candidates, unweighted.
     """
@@ -113,13 +120,13 @@ def confusion(predictions: Predictions, *, by: Literal["true", "predicted"] = "t
     shape = (classes, classes)
     sums = np.bincount(cell, predictions.weights, minlength=classes**2).reshape(shape)
     squares = np.bincount(cell, predictions.weights**2, minlength=classes**2).reshape(shape)
-    along = 1 if by == "true" else 0
-    totals = sums.sum(axis=along, keepdims=True)
+    axis = 1 if by == "true" else 0
+    totals = sums.sum(axis=axis, keepdims=True)
     usable = totals > 0
     totals = np.where(usable, totals, 1.0)
     fractions = np.where(usable, sums / totals, 0.0)
-    others = squares.sum(axis=along, keepdims=True) - squares
-    variance = squares * (1 - fractions) ** 2 + np.maximum(others, 0) * fractions**2
+    failing_squares = squares.sum(axis=axis, keepdims=True) - squares
+    variance = squares * (1 - fractions) ** 2 + np.maximum(failing_squares, 0) * fractions**2
     return Confusion(
         fractions=fractions,
         errors=np.where(usable, np.sqrt(variance) / totals, 0.0),

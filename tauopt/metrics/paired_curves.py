@@ -1,4 +1,4 @@
-"""Two scores on the same candidates: the ratio of their curves, and each difference."""
+"""Paired bootstrap of the ROC curves of two scores: ratios of rejections, differences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.metrics.binned_counts import spread
+from tauopt.metrics.binned_counts import replica_interval
 from tauopt.metrics.bootstrap import Difference, check_same, curve_numbers, difference_of
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.predictions import Predictions
@@ -15,21 +15,21 @@ from tauopt.metrics.predictions import Predictions
 Floats = NDArray[np.float64]
 
 REPLICAS = 400
-"""Of the bootstrap, for samples that are not very large."""
+"""Replicas of the bootstrap, for samples that are not very large."""
 _WORK = 2e8
-"""Candidates times replicas from which on there are fewer replicas, ..."""
+"""Candidates times replicas; larger samples get fewer replicas, so that time stays bounded."""
 _FEWEST = 50
-"""... down to this many."""
+"""Fewest replicas, whatever the sample."""
 
 
 @dataclass(frozen=True)
 class PairedCurves:
-    """AUC and background rejections of two scores, and what a bootstrap of both makes of them.
+    """AUC and background rejections of two scores, with replicas of a paired bootstrap.
 
     Attributes:
         at: (A,) signal efficiencies.
-        values: (2, 1 + A): AUC, then rejections; of the one and of the other.
-        replicas: (replica, 2, 1 + A).
+        values: (score, 1 + A): AUC, then rejections; of two scores.
+        replicas: (replica, score, 1 + A), likewise.
     """
 
     at: Floats
@@ -38,34 +38,38 @@ class PairedCurves:
 
     @property
     def ratios(self) -> list[Estimate | None]:
-        """The rejection of the one over that of the other, (A,); None where none is finite."""
+        """Rejection of the first score over that of the second, (A,); None where not finite."""
         ratio = self.values[0, 1:] / self.values[1, 1:]
-        low, high = spread(self.replicas[:, 0, 1:] / self.replicas[:, 1, 1:])
+        low, high = replica_interval(self.replicas[:, 0, 1:] / self.replicas[:, 1, 1:])
         return [
-            Estimate(one, min(one, below), max(one, above)) if np.isfinite(one) else None
-            for one, below, above in zip(ratio.tolist(), low.tolist(), high.tolist(), strict=True)
+            Estimate(value, min(value, lower), max(value, upper)) if np.isfinite(value) else None
+            for value, lower, upper in zip(ratio.tolist(), low.tolist(), high.tolist(), strict=True)
         ]
 
     def difference(self, number: int) -> Difference:
-        """Return the one less the other in number 0 (AUC) or 1 + i (rejection at `at[i]`)."""
+        """Return first minus second score in number 0 (AUC) or 1 + i (rejection at `at[i]`)."""
         value = float(self.values[0, number] - self.values[1, number])
         return difference_of(value, self.replicas[:, 0, number] - self.replicas[:, 1, number])
 
 
 def number_of_replicas(candidates: int) -> int:
-    """Return how often so many candidates are resampled, for errors and chances down to 0.005."""
+    """Return the number of replicas for a sample, for errors and p-values down to 0.005."""
     return int(np.clip(_WORK / max(candidates, 1), _FEWEST, REPLICAS))
 
 
 def paired_curves(
     a: Predictions, b: Predictions, at: Floats, *, rng: np.random.Generator
 ) -> PairedCurves:
-    """Compare the ROC curves of two scores by resampling their candidates.
+    """Compare the ROC curves of two scores by a paired bootstrap.
 
-    As `bootstrap.paired_bootstrap`, with all numbers of a curve from the same replicas.
+    It is that of `bootstrap.paired_bootstrap`, with all numbers of a curve from the same replicas.
 
+    Args:
+        a, b: predictions of the same candidates.
+        at: (A,) signal efficiencies of the rejections.
+        rng: generator for the replicas.
     Raises:
-        DataError: the two are not about the same candidates.
+        DataError: the candidates of the two differ.
     """
     check_same(a, b)
     numbers = curve_numbers(a, at), curve_numbers(b, at)

@@ -1,4 +1,4 @@
-"""Which points are not surpassed where there are several objectives."""
+"""Non-dominated sorting: Pareto fronts of points with several objectives."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def fronts(values: ArrayLike, *, larger: Sequence[bool]) -> NDArray[np.int64]:
-    """Return the front that each point lies on: 1 for those that no other point surpasses.
+    """Return the Pareto front that each point lies on: 1 for those that no other point dominates.
 
-    A point surpasses another if it is as good in each objective and better in one. Front 2 are
-    those that only points of front 1 surpass, and so on. With one objective the front is the
+    A point dominates another if it is as good in each objective and better in one. On front 2 are
+    the points that only points of front 1 dominate, and so on. With one objective the front is the
     rank, equal for equal values.
 
     Args:
         values: (point, objective), finite.
         larger: (objective,) True where larger is better.
+    Returns:
+        (point,) fronts from 1.
     Source:
         N. Srinivas, K. Deb, Evolutionary Computation 2 (1994) 221.
     """
@@ -28,13 +30,13 @@ def fronts(values: ArrayLike, *, larger: Sequence[bool]) -> NDArray[np.int64]:
     for column in points.T:
         as_good &= column[:, None] >= column
         better |= column[:, None] > column
-    surpasses = as_good & better
-    by = surpasses.sum(axis=0)
-    found = np.zeros(len(points), dtype=np.int64)
+    dominates = as_good & better
+    dominators = dominates.sum(axis=0)
+    assigned = np.zeros(len(points), dtype=np.int64)
     front = 0
-    while not found.all():
+    while not assigned.all():
         front += 1
-        present = (by == 0) & (found == 0)
-        found[present] = front
-        by -= surpasses[present].sum(axis=0)
-    return found
+        undominated = (dominators == 0) & (assigned == 0)
+        assigned[undominated] = front
+        dominators -= dominates[undominated].sum(axis=0)
+    return assigned

@@ -1,12 +1,7 @@
-"""Permutation importance: what is lost where a feature says nothing any more.
+"""Permutation importance: the loss of AUC when a feature is permuted among candidates.
 
-A feature of the candidate is exchanged among candidates. A feature of objects is exchanged as a
-whole, all its objects with it, among candidates with the same number of objects: so masks stay
-true, and so do each feature's own distribution, its order among objects and its multiplicity. A
-group is exchanged whole, with its mask, among all candidates; then its multiplicity is lost too.
-
-What the network can read elsewhere (a copy of the feature, or one that goes with it) hides the
-loss: groups say more than the sum of their features.
+A correlated feature, or a copy, that the network can use instead hides the loss: the loss without a
+group says more than the sum over its features.
 
 L. Breiman, Machine Learning 45 (2001) 5; A. Fisher, C. Rudin, F. Dominici, JMLR 20 (2019) 177.
 """
@@ -28,30 +23,31 @@ from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 
 InputArrays = Mapping[str, NDArray[Any]]
-"""Arrays by input name, as `config.inputs.InputSpec` has them; all of N candidates."""
+"""Arrays by input name, as `config.settings.inputs.InputSpec` has them; all of N candidates."""
 Predict = Callable[[InputArrays], NDArray[np.float32]]
-"""From inputs to probabilities, (N, class)."""
+"""A network: inputs -> probabilities, (N, class)."""
 
 REPEATS = 5
 """Permutations of each feature."""
 REPLICAS = 60
-"""Of the bootstrap that says what the candidates' number leaves open."""
+"""Replicas of the bootstrap that gives the error from the finite number of candidates."""
 
 
 @dataclass(frozen=True)
 class PermutationImportance:
-    """What is lost without a feature or a group."""
+    """Permutation importance of a feature or a group."""
 
     name: str
-    """`tracks.d0`; of a group its name."""
+    """`tracks.d0` of a feature, `tracks` of a group."""
     lost: Estimate
+    """The metric before less that after the permutation."""
     whole: bool
     """Whether it is a group."""
 
 
 @dataclass(frozen=True)
 class PermutedCandidates:
-    """Candidates as the network takes them, with their truth."""
+    """Candidates as inputs of the network, with their truth and unpermuted predictions."""
 
     inputs: InputArrays
     predictions: Predictions
@@ -61,61 +57,67 @@ class PermutedCandidates:
 
 def importances(
     predict: Predict,
-    material: PermutedCandidates,
+    candidates: PermutedCandidates,
     *,
     rng: np.random.Generator,
     advance: Callable[[], None] = lambda: None,
 ) -> Iterator[PermutationImportance]:
-    """Permute each group and each feature, and yield what is lost of the AUC.
+    """Permute each group and each feature, and yield the loss of AUC.
 
-    Without background in the task it is the accuracy. The value is the mean of five permutations;
-    its error is of these and, by a paired bootstrap, of the candidates.
+    Without background in the task it is the loss of accuracy. The value is the mean of five
+    permutations; its error combines their scatter and, by a paired bootstrap, that from the finite
+    number of candidates.
 
     Args:
         predict: the network.
-        material: candidates of a split that it was not trained on.
-        rng: of permutations and bootstrap.
+        candidates: of a split on which it was not trained.
+        rng: generator for permutations and bootstrap.
         advance: is called after each group or feature.
     Raises:
-        DataError: one class only.
+        DataError: there is one class only.
     """
-    for group, names in material.features.items():
-        yield _lost(predict, material, group, column=None, name=group, rng=rng)
+    for group, names in candidates.features.items():
+        yield _lost(predict, candidates, group, column=None, name=group, rng=rng)
         advance()
         for column, name in enumerate(names):
             label = f"{group}.{name}"
-            yield _lost(predict, material, group, column=column, name=label, rng=rng)
+            yield _lost(predict, candidates, group, column=column, name=label, rng=rng)
             advance()
 
 
 def metric_of(predictions: Predictions) -> ObjectiveName:
-    """Return the number whose loss is looked at."""
+    """Return the metric whose loss is the importance."""
     return ObjectiveName("auc" if predictions.has_background else "accuracy")
 
 
 def _lost(
     predict: Predict,
-    material: PermutedCandidates,
+    candidates: PermutedCandidates,
     group: str,
     *,
     column: int | None,
     name: str,
     rng: np.random.Generator,
 ) -> PermutationImportance:
-    before, metric = material.predictions, metric_of(material.predictions)
-    whole = measure(metric, before).value
-    found, after = np.empty(REPEATS), before
+    before, metric = candidates.predictions, metric_of(candidates.predictions)
+    unpermuted = measure(metric, before).value
+    losses, after = np.empty(REPEATS), before
     for repeat in range(REPEATS):
-        inputs = permuted(material.inputs, group, column, rng=rng)
+        inputs = permuted(candidates.inputs, group, column, rng=rng)
         after = replace(before, probabilities=predict(inputs))
-        found[repeat] = whole - measure(metric, after).value
-    spread = paired_bootstrap(metric, before, after, rng=rng, replicas=REPLICAS)
-    # Resampling candidates with what was permuted into them scatters the permutation too: once
-    # the whole of it, where the mean has a fifth.
-    permutation = float(found.var(ddof=1))
-    both = ((spread.high - spread.low) / 2) ** 2
-    error = np.sqrt(max(both - permutation * (1 - 1 / REPEATS), permutation / REPEATS))
-    value = float(found.mean())
+        losses[repeat] = unpermuted - measure(metric, after).value
+    bootstrap = paired_bootstrap(metric, before, after, rng=rng, replicas=REPLICAS)
+    # Candidates are resampled with the values permuted into them, so the bootstrap contains the
+    # variance of one permutation; the mean of REPEATS permutations has 1 / REPEATS of it.
+    permutation_variance = float(losses.var(ddof=1))
+    total_variance = ((bootstrap.high - bootstrap.low) / 2) ** 2
+    error = np.sqrt(
+        max(
+            total_variance - permutation_variance * (1 - 1 / REPEATS),
+            permutation_variance / REPEATS,
+        )
+    )
+    value = float(losses.mean())
     lost = Estimate(value, float(value - error), float(value + error))
     return PermutationImportance(name, lost, column is None)
 
@@ -123,18 +125,18 @@ def _lost(
 def permuted(
     inputs: InputArrays, group: str, column: int | None, *, rng: np.random.Generator
 ) -> dict[str, NDArray[Any]]:
-    """Return the inputs with a feature, or a whole group, exchanged among candidates.
+    """Return the inputs with a feature, or a whole group, permuted among candidates.
 
     Args:
         inputs: by name; not changed.
-        group: whose.
-        column: of the feature; None is the whole group with its mask.
-        rng: of the exchange.
+        group: the group (or `candidate`) that is permuted or holds the feature.
+        column: index of the feature; None permutes the whole group with its mask.
+        rng: generator for the permutation.
     """
     changed = dict(inputs)
     candidates = len(inputs[CANDIDATE])
     mask = mask_name(group)
-    if column is None:
+    if column is None:  # with the mask, among all candidates: the multiplicity is lost too
         order = rng.permutation(candidates)
         for name in (group, mask) if group != CANDIDATE else (group,):
             changed[name] = inputs[name][order]
@@ -143,18 +145,22 @@ def permuted(
     if group == CANDIDATE:
         order = rng.permutation(candidates)
     else:
-        order = exchanged_within(inputs[mask].sum(axis=1), rng=rng)
+        # All objects together, among candidates with as many: masks stay valid, and the feature
+        # keeps its distribution, its order among objects and its multiplicity.
+        order = permute_within(inputs[mask].sum(axis=1), rng=rng)
     values[..., column] = inputs[group][order][..., column]
     changed[group] = values
     return changed
 
 
-def exchanged_within(kinds: NDArray[Any], *, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return a permutation of candidates that gives each one of its own kind.
+def permute_within(kinds: NDArray[Any], *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a permutation of candidates that replaces each by one of its own kind.
 
     Args:
         kinds: (N,) whole numbers.
-        rng: of the permutation, uniform among those there are.
+        rng: generator for the permutation, uniform among those that are possible.
+    Returns:
+        (N,) index of the candidate that takes each place.
     """
     places = np.argsort(kinds, kind="stable")
     order = np.empty(len(kinds), np.int64)

@@ -1,4 +1,4 @@
-"""A network's output on a split, and all that is needed to judge it."""
+"""Class probabilities of a network on a split, with truth, weights and spectators."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class Predictions:
                 f"expected 0 to {len(self.classes) - 1}"
             )
         if unknown := set(self.signal) - set(self.classes):
-            raise DataError(f"signal classes {sorted(unknown)} are not among {self.classes}")
+            raise DataError(
+                f"signal classes {sorted(unknown)} are unknown, expected some of {self.classes}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,7 +68,7 @@ class Predictions:
 
     @property
     def has_background(self) -> bool:
-        """Whether some class is background; else there is no score to cut on."""
+        """Whether some class is background; without any there is no score to cut on."""
         return not self._signal_class.all()
 
     @cached_property
@@ -83,7 +85,7 @@ class Predictions:
         return np.asarray(self._signal_class[self.labels])
 
     def where(self, mask: NDArray[np.bool_]) -> Predictions:
-        """Return the candidates with a True in `mask`, (N,) bool."""
+        """Return the candidates for which `mask`, (N,) bool, is true."""
         return Predictions(
             self.probabilities[mask],
             self.labels[mask],
@@ -94,7 +96,7 @@ class Predictions:
         )
 
     def with_prongs(self, prongs: int) -> Predictions:
-        """Return the candidates with that many prongs.
+        """Return the candidates with this number of prongs.
 
         Raises:
             DataError: there is no column `prongs`.
@@ -107,7 +109,7 @@ class Predictions:
         return self.where(self.columns["prongs"] == prongs)
 
     def save(self, path: Path) -> None:
-        """Write all to an .npz file, whole or not at all."""
+        """Write all to an .npz file, atomically."""
         arrays: dict[str, NDArray[np.generic]] = {
             "probabilities": self.probabilities,
             "labels": self.labels,
@@ -120,10 +122,10 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> Predictions:
-        """Read what `save` wrote.
+        """Read predictions that `save` wrote.
 
         Raises:
-            CorruptError: the file is missing, cut short or something else.
+            CorruptError: the file is missing, cut short or of another format.
         """
         try:
             # numpy leaves a file open that it opened itself and that is no archive.

@@ -1,15 +1,6 @@
-"""The weighted ROC curve: its points, area and background rejection, with errors.
+"""The weighted ROC curve: its points, area and background rejections, with errors.
 
-Monte Carlo weights may be negative. Then neither efficiency need rise along the curve: adding a
-candidate can lower it. The points stay as they come, in the order of descending score; sorting
-one axis, as a library might to silence its own check, would pair efficiencies of different cuts.
-Areas need no order: they are sums over pairs. A cut with a given signal efficiency may exist
-more than once: coming from tight cuts one meets the first, from loose cuts the last. Both are
-estimates of the same quantile and their biases are opposite, so the mean of the two background
-efficiencies is taken. With positive weights they are one and the same cut.
-
-Tied candidates pass together; between the points before and after them the curve is a straight
-line, as if the tie were broken at random.
+Monte Carlo weights may be negative: then neither efficiency need rise along the curve.
 """
 
 from __future__ import annotations
@@ -27,7 +18,7 @@ Floats = NDArray[np.float64]
 _TINY = 1e-9
 """Efficiencies closer than this are equal: sums of weights are not exact."""
 _WIDEST = 50.0
-"""Largest logarithm of an interval's end over its value: keeps hopeless cases finite."""
+"""Largest logarithm of an interval's end over its value: keeps extreme cases finite."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class Roc:
         background: (point,) efficiency.
         signal_squares: (point,) sum of squared weights that this point adds, over the squared
             sum of all weights.
-        background_squares: likewise.
+        background_squares: (point,) likewise.
     """
 
     thresholds: Floats
@@ -71,8 +62,11 @@ def roc(score: NDArray[np.floating], is_signal: NDArray[np.bool_], weights: Floa
         DataError: a score or weight is not finite, or the weights of signal or of background
             do not add up to more than zero (one class only, for instance).
     """
-    if not (np.isfinite(score).all() and np.isfinite(weights).all()):
-        raise DataError("scores and weights must be finite; the network or its input is broken")
+    if bad := np.count_nonzero(~(np.isfinite(score) & np.isfinite(weights))):
+        raise DataError(
+            f"scores and weights must be finite, got others for {bad} of {len(score)} candidates; "
+            "the network or its input is broken"
+        )
     signal = np.where(is_signal, weights, 0.0)
     background = np.where(is_signal, 0.0, weights)
     sums = float(signal.sum()), float(background.sum())
@@ -83,7 +77,12 @@ def roc(score: NDArray[np.floating], is_signal: NDArray[np.bool_], weights: Floa
             f"{counts[0]} signal candidates (sum of weights {sums[0]:.4g}) and "
             f"{counts[1]} background candidates ({sums[1]:.4g})"
         )
+    # The points stay in the order of descending score, also where negative weights lower an
+    # efficiency: sorting one axis, as a library might to silence its own check, would pair
+    # efficiencies of different cuts.
     order = np.argsort(-score, kind="stable")
+    # Tied candidates pass together; between the points before and after them the curve is a
+    # straight line, as if the tie were broken at random.
     ends = tie_ends(score[order])
     return Roc(
         thresholds=np.concatenate([[np.inf], score[order][ends]]),
@@ -107,18 +106,19 @@ def cumulated(values: Floats, ends: NDArray[np.intp]) -> Floats:
 
 def area(signal: Floats, background: Floats) -> float:
     """Return the area under a ROC curve from its efficiencies, each (point,)."""
+    # The sum over pairs of points is right whatever their order.
     # No `@` here and below: BLAS starts threads for it, which wait for each other on a busy node.
     return float(np.sum(np.diff(signal) * (1.0 - 0.5 * (background[1:] + background[:-1]))))
 
 
 def auc(curve: Roc) -> Estimate:
-    """Return the area under the curve: how often signal scores above background.
+    """Return the area under the ROC curve, with DeLong's error.
 
-    It is the weighted sum over all pairs, ties counted half, which is right for negative weights
-    too. The error is DeLong's, with squared weights in his two sums: exact to first order, no
-    normal scores assumed (Hanley's), and as fast as the area itself (a bootstrap is not). Where
-    his variance vanishes, as when no pair is in the wrong order, the interval is 1 / (n + 1) wide,
-    n the smaller effective number.
+    The area is the weighted fraction of signal-background pairs in which signal scores higher, ties
+    counted half; this holds for negative weights too. The error is DeLong's, with squared weights
+    in his two sums: exact to first order, without the normal scores that Hanley's assumes, and as
+    fast as the area itself (a bootstrap is not). Where his variance vanishes, as when no pair is in
+    the wrong order, the interval is 1 / (n + 1) wide, n the smaller effective number.
 
     Source:
         E. R. DeLong et al., Biometrics 44 (1988) 837.
@@ -132,8 +132,8 @@ def auc(curve: Roc) -> Estimate:
         (curve.background_squares, above),
     ):
         number = 1.0 / squares.sum()
-        unbias = number / (number - 1.0) if number > 1.0 else 1.0
-        variance += unbias * float(np.sum(squares[1:] * (placement - value) ** 2))
+        bessel = number / (number - 1.0) if number > 1.0 else 1.0
+        variance += bessel * float(np.sum(squares[1:] * (placement - value) ** 2))
     fewest = min(curve.n_signal, curve.n_background)
     spread = np.sqrt(variance) if variance > 0.0 else 1.0 / (fewest + 1.0)
     return Estimate(
@@ -146,19 +146,25 @@ def at_signal_efficiency(signal: Floats, values: Floats, at: Floats) -> Floats:
 
     Args:
         signal: (point,) signal efficiency; need not rise.
-        values: (point,) what is wanted, for instance the background efficiency.
+        values: (point,) the quantity to interpolate, for instance the background efficiency.
         at: (A,) signal efficiencies above 0 and up to 1.
     Returns:
-        (A,) mean of the first and the last crossing (see the module).
+        (A,) mean of the values at the first and at the last crossing.
     """
+    # With negative weights several cuts may have this signal efficiency; coming from tight cuts one
+    # meets the first, from loose cuts the last. Both estimate the same quantile with opposite
+    # biases, so their mean is taken. With positive weights they are the same cut.
     target = at - _TINY
     first = np.searchsorted(np.maximum.accumulate(signal), target)
     last = np.searchsorted(np.minimum.accumulate(signal[::-1])[::-1], target)
-    found = [_between(signal, values, at, np.clip(i, 1, len(signal) - 1)) for i in (first, last)]
-    return np.asarray(0.5 * (found[0] + found[1]))
+    tight, loose = (
+        _between(signal, values, at, np.clip(index, 1, len(signal) - 1)) for index in (first, last)
+    )
+    return np.asarray(0.5 * (tight + loose))
 
 
 def _between(signal: Floats, values: Floats, at: Floats, index: NDArray[np.intp]) -> Floats:
+    """Interpolate linearly between the points before and at `index`, (A,)."""
     step = signal[index] - signal[index - 1]
     part = np.clip((at - signal[index - 1]) / np.where(step > 0, step, 1.0), 0.0, 1.0)
     return np.asarray(values[index - 1] + part * (values[index] - values[index - 1]))
@@ -167,17 +173,17 @@ def _between(signal: Floats, values: Floats, at: Floats, index: NDArray[np.intp]
 def rejections(curve: Roc, at: Floats) -> list[Estimate]:
     """Return the background rejection (1 / efficiency) at signal efficiencies `at`, (A,).
 
-    The error has two parts, added in quadrature on the logarithm: the background that passes
-    (Wilson's interval at the effective number of candidates), and the cut itself, which a finite
-    signal sample fixes only to within the error of its efficiency; that is carried over by the
-    slope of the curve, taken across two such errors to either side.
+    The error has two parts, added in quadrature on the logarithm: that of the background which
+    passes (Wilson's interval at the effective number of candidates), and that of the cut, which a
+    finite signal sample fixes only within the error of its efficiency; the slope of the curve,
+    taken across two such errors to either side, propagates it.
 
     Where no background passes (or less than none, with negative weights) the rejection can't be
     measured. Then value, low and high are the finite lower limit n + 1, the inverse of the upper
     end of Wilson's 68 % interval for none of n, with n = (sum w)^2 / sum w^2 of all background.
 
     Raises:
-        DataError: an efficiency is not above 0 and up to 1.
+        DataError: an efficiency is not above 0, or is above 1.
     """
     if not ((at > 0) & (at <= 1)).all():
         raise DataError(f"signal efficiencies must be above 0 and up to 1, got {at.tolist()}")
@@ -188,28 +194,30 @@ def rejections(curve: Roc, at: Floats) -> list[Estimate]:
     looser = at_signal_efficiency(curve.signal, curve.background, loose)
     tighter = at_signal_efficiency(curve.signal, curve.background, tight)
     width = np.maximum(loose - tight, _TINY)
-    moved = 0.5 * shift * np.abs(looser - tighter) / width
+    cut_errors = 0.5 * shift * np.abs(looser - tighter) / width
     number = curve.n_background
     return [
-        _rejection(*values, number=number)
-        for values in zip(passed.tolist(), variance.tolist(), moved.tolist(), strict=True)
+        _rejection(*point, number=number)
+        for point in zip(passed.tolist(), variance.tolist(), cut_errors.tolist(), strict=True)
     ]
 
 
 def _variance(curve: Roc, squares: Floats, at: Floats, fraction: Floats) -> Floats:
-    """Variance of a weighted fraction: the sum of w^2 (passes - fraction)^2 over (sum w)^2."""
-    kept = at_signal_efficiency(curve.signal, np.cumsum(squares), at)
-    rest = squares.sum() - kept
-    return np.asarray(np.maximum(kept, 0) * (1 - fraction) ** 2 + np.maximum(rest, 0) * fraction**2)
+    """Return the variance of a weighted fraction, sum w^2 (passes - fraction)^2 / (sum w)^2."""
+    passing = at_signal_efficiency(curve.signal, np.cumsum(squares), at)
+    failing = squares.sum() - passing
+    return np.asarray(
+        np.maximum(passing, 0) * (1 - fraction) ** 2 + np.maximum(failing, 0) * fraction**2
+    )
 
 
-def _rejection(passed: float, variance: float, moved: float, *, number: float) -> Estimate:
+def _rejection(passed: float, variance: float, cut_error: float, *, number: float) -> Estimate:
     if passed <= _TINY:
         limit = number + 1.0
         return Estimate(limit, limit, limit, limit=True)
     low, high = wilson(passed, variance, number)
-    cut = moved / passed
-    up = np.hypot(np.log(passed / max(low, _TINY * passed)), cut)
-    down = np.hypot(np.log(high / passed), cut)
+    relative_cut_error = cut_error / passed
+    up = np.hypot(np.log(passed / max(low, _TINY * passed)), relative_cut_error)
+    down = np.hypot(np.log(high / passed), relative_cut_error)
     ends = np.exp(np.clip([-down, up], -_WIDEST, _WIDEST)) / passed
     return Estimate(1.0 / passed, float(ends[0]), float(ends[1]))

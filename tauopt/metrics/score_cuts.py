@@ -1,4 +1,4 @@
-"""Working points where a model brings none of its own: one cut on the score for each prong."""
+"""Working points of a score without any: one cut for each number of prongs and efficiency."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
 
 Floats = NDArray[np.float64]
 _ALL = 0
-"""Candidates of other prongs, or all where there is no column `prongs`."""
+"""Key of candidates with other prongs, or of all where there is no column `prongs`."""
 
 
 class CutsOnScore(Protocol):
-    """Working points of any kind."""
+    """Working points that cut on a score: `ProngCuts` here, `WorkingPoints` of a model."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What they are called, the tightest first."""
+        """Their names, the tightest first."""
 
     def passes(
         self, score: Floats, columns: Mapping[str, NDArray[Any]]
@@ -37,7 +37,7 @@ class ProngCuts:
 
     names: tuple[str, ...]
     cuts: Mapping[int, tuple[float, ...]]
-    """Prongs -> least score that passes each working point; 0 stands for all others."""
+    """Prongs -> lowest score that passes each working point; 0 stands for all others."""
 
     def passes(
         self, score: Floats, columns: Mapping[str, NDArray[Any]]
@@ -46,22 +46,22 @@ class ProngCuts:
 
         Args:
             score: (N,).
-            columns: spectators, (N,) each; `prongs` chooses the cut where it is there.
+            columns: spectators, (N,) each; `prongs` selects the cut, without it those of 0 hold.
         """
         prongs = np.asarray(columns.get("prongs", np.full(len(score), _ALL)))
-        least = np.full((len(score), len(self.names)), self.cuts[_ALL])
+        lowest = np.full((len(score), len(self.names)), self.cuts[_ALL])
         for number, cuts in self.cuts.items():
             if number != _ALL:
-                least[prongs == number] = cuts
-        return {name: score >= least[:, i] for i, name in enumerate(self.names)}
+                lowest[prongs == number] = cuts
+        return {name: score >= lowest[:, i] for i, name in enumerate(self.names)}
 
 
-def named(efficiencies: Sequence[float]) -> dict[str, float]:
+def name_efficiencies(efficiencies: Sequence[float]) -> dict[str, float]:
     """Return signal efficiencies by the names of their working points, such as `75 %`."""
     return {f"{100 * at:g} %": at for at in efficiencies}
 
 
-def plain_points(
+def derive_prong_cuts(
     predictions: Predictions,
     *,
     efficiencies: Mapping[int, Mapping[str, float]] | None = None,
@@ -69,15 +69,15 @@ def plain_points(
     """Return cuts that keep 60, 75, 85 and 95 % of the signal, for one and three prongs each.
 
     Args:
-        predictions: that fix the cuts; with signal and background.
+        predictions: the sample that fixes the cuts; with signal and background.
         efficiencies: prongs (0: all) -> name -> signal efficiency, to match those of another
-            network; None are the standard ones.
+            network; None takes the standard ones.
     Raises:
-        DataError: one class only.
+        DataError: there is one class only.
     """
-    standard = named(EFFICIENCIES)
-    wanted = efficiencies or {}
-    names = tuple(next(iter(wanted.values()), standard))
+    standard = name_efficiencies(EFFICIENCIES)
+    targets = efficiencies or {}
+    names = tuple(next(iter(targets.values()), standard))
     chosen = {_ALL: predictions} | {
         prongs: part
         for prongs in PRONGS
@@ -86,32 +86,34 @@ def plain_points(
     return ProngCuts(
         names,
         {
-            prongs: _cuts(part, np.array(list(wanted.get(prongs, standard).values())))
+            prongs: _cuts(part, np.array(list(targets.get(prongs, standard).values())))
             for prongs, part in chosen.items()
         },
     )
 
 
 def _cuts(predictions: Predictions, at: Floats) -> tuple[float, ...]:
-    """Return the cuts with some signal efficiencies."""
+    """Return the cuts with signal efficiencies `at`, (A,)."""
     curve = roc(predictions.score, predictions.is_signal, predictions.weights)
     # The first point is at infinity; a cut between it and the next is as good as the next.
     thresholds = np.concatenate([curve.thresholds[1:2], curve.thresholds[1:]])
-    found = at_signal_efficiency(curve.signal, thresholds, np.clip(at, 1e-6, 1.0))
-    # Interpolation rounds: a candidate whose score is the cut shall pass.
-    return tuple((found - 4 * np.spacing(np.abs(found))).tolist())
+    cuts = at_signal_efficiency(curve.signal, thresholds, np.clip(at, 1e-6, 1.0))
+    # Interpolation rounds: a candidate whose score equals the cut must pass.
+    return tuple((cuts - 4 * np.spacing(np.abs(cuts))).tolist())
 
 
-def reached(points: CutsOnScore, predictions: Predictions) -> dict[int, dict[str, float]]:
-    """Return the signal efficiency of each working point: prongs (0: all) -> name -> efficiency."""
-    found: dict[int, dict[str, float]] = {}
+def measured_efficiencies(
+    points: CutsOnScore, predictions: Predictions
+) -> dict[int, dict[str, float]]:
+    """Return signal efficiencies of working points: prongs (0: all) -> name -> efficiency."""
+    by_prongs: dict[int, dict[str, float]] = {}
     for prongs in (_ALL, *PRONGS):
         part = predictions if prongs == _ALL else chosen_prongs(predictions, prongs)
         if part is None:
             continue
         weights = np.where(part.is_signal, part.weights, 0.0)
-        found[prongs] = {
+        by_prongs[prongs] = {
             name: float(weights[passed].sum() / weights.sum())
             for name, passed in points.passes(part.score, part.columns).items()
         }
-    return found
+    return by_prongs

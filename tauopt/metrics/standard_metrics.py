@@ -1,4 +1,4 @@
-"""The standard set of numbers that every trial reports."""
+"""The standard set of metrics that every trial reports."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from tauopt.metrics.roc import auc, rejections, roc
 EFFICIENCIES = (0.6, 0.75, 0.85, 0.95)
 """Signal efficiencies of the standard rejections: ATLAS's 1-prong working points."""
 PRONGS = (1, 3)
-"""Prongs that are looked at by themselves, where a split has them."""
+"""Numbers of prongs that are measured separately, where a split has them."""
 
 
 def summary(predictions: Predictions) -> dict[str, Estimate]:
     """Return `accuracy`, `balanced_accuracy`, `auc`, `rejection@0.6` ..., and per prong `.../1p`.
 
-    Per prong there are `auc` and `rejection`; without background in the task, where those are
-    not, `accuracy` and `balanced_accuracy`. Prongs that can't be judged are left out.
+    Per prong there are `auc` and `rejection`; a task without background has no ROC curve, and
+    `accuracy` and `balanced_accuracy` instead. Prongs that lack signal or background (without
+    background in the task: that have one class only) are left out.
 
     Raises:
-        DataError: one class only, or a score that is not finite.
+        DataError: there is one class only, or a score is not finite.
     """
     if not predictions.has_background:
-        return _mode_numbers(predictions)
+        return _accuracies_by_prongs(predictions)
     numbers = _accuracies(predictions, "") | _curve_numbers(predictions, "")
     for prongs in PRONGS:
         chosen = chosen_prongs(predictions, prongs)
@@ -35,7 +36,7 @@ def summary(predictions: Predictions) -> dict[str, Estimate]:
     return numbers
 
 
-def _mode_numbers(predictions: Predictions) -> dict[str, Estimate]:
+def _accuracies_by_prongs(predictions: Predictions) -> dict[str, Estimate]:
     numbers = _accuracies(predictions, "")
     for prongs in PRONGS:
         if "prongs" in predictions.columns:
@@ -59,7 +60,7 @@ def _accuracies(predictions: Predictions, suffix: str) -> dict[str, Estimate]:
 
 
 def chosen_prongs(predictions: Predictions, prongs: int) -> Predictions | None:
-    """Return the candidates with that many prongs; None if they can't be judged by themselves."""
+    """Return the candidates with this number of prongs; None if they lack signal or background."""
     if "prongs" not in predictions.columns:
         return None
     chosen = predictions.with_prongs(prongs)
@@ -71,5 +72,5 @@ def chosen_prongs(predictions: Predictions, prongs: int) -> Predictions | None:
 def _curve_numbers(predictions: Predictions, suffix: str) -> dict[str, Estimate]:
     curve = roc(predictions.score, predictions.is_signal, predictions.weights)
     values = rejections(curve, np.array(EFFICIENCIES))
-    named = zip(EFFICIENCIES, values, strict=True)
-    return {f"auc{suffix}": auc(curve)} | {f"rejection@{at:g}{suffix}": v for at, v in named}
+    pairs = zip(EFFICIENCIES, values, strict=True)
+    return {f"auc{suffix}": auc(curve)} | {f"rejection@{at:g}{suffix}": v for at, v in pairs}

@@ -1,4 +1,4 @@
-"""Several trials on the same candidates: every number, and how it differs from the first one's."""
+"""Comparison of several trials on the same candidates: every metric, against the first trial."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from tauopt.metrics.standard_metrics import EFFICIENCIES
 
 @dataclass(frozen=True)
 class DifferenceFromBase:
-    """What one trial has of a number, against the base."""
+    """A metric of one trial, and its difference from the base trial."""
 
     value: Estimate
     difference: float | None = None
-    """From the base's."""
+    """The trial less the base."""
     low: float | None = None
     high: float | None = None
     """68 % interval of the difference, by a paired bootstrap."""
     p_value: float | None = None
-    """Chance of such a difference, either way, between equals."""
+    """Two-sided p-value of the difference."""
     p_holm: float | None = None
-    """Corrected for the number of trials that the base is compared with."""
+    """The p-value with Holm's correction for the number of trials compared with the base."""
     p_limit: bool = False
-    """Whether both are upper bounds: no replica of the bootstrap is on the other side."""
+    """Whether both p-values are upper bounds: no bootstrap replica is on the other side."""
 
 
 @dataclass(frozen=True)
 class ComparedNumber:
-    """One number of all trials."""
+    """One metric of all trials."""
 
     candidates: str
-    """Which: `all`, `1-prong`, `3-prong`."""
+    """On which candidates: `all`, `1-prong`, `3-prong`."""
     metric: str
     base: Estimate
     others: tuple[DifferenceFromBase, ...]
@@ -48,12 +48,12 @@ class ComparedNumber:
 
 @dataclass(frozen=True)
 class TrialComparison:
-    """All numbers of several trials; the first one is the base."""
+    """All metrics of several trials; the first one is the base."""
 
     names: tuple[str, ...]
     lines: tuple[ComparedNumber, ...]
     mcnemar: tuple[McNemar | None, ...]
-    """Of each other trial against the base; None where the test can't be made."""
+    """McNemar's test of each other trial against the base; None where it can't be made."""
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
@@ -69,52 +69,56 @@ def compare(
     """Measure trials on the same candidates and compare each with the first.
 
     Args:
-        contenders: at least two.
-        rng: of the bootstraps.
-        efficiencies: of the signal, at which rejections are measured.
+        contenders: at least two, the base first.
+        rng: generator for the bootstraps.
+        efficiencies: signal efficiencies at which background rejections are measured.
     Raises:
-        DataError: one class only, or not the same candidates.
+        DataError: there is one class only, or the candidates differ.
     """
     base, *others = contenders
     tables = [
-        {(r.candidates, r.metric): r for r in rows([one, base], rng=rng, efficiencies=efficiencies)}
-        for one in others
+        {
+            (r.candidates, r.metric): r
+            for r in rows([other, base], rng=rng, efficiencies=efficiencies)
+        }
+        for other in others
     ]
     common = [key for key in tables[0] if all(key in table for table in tables)]
-    lines = [_line(key, [table[key] for table in tables]) for key in common]
+    lines = [_compared_number(key, [table[key] for table in tables]) for key in common]
     return TrialComparison(
-        names=tuple(one.name for one in contenders),
+        names=tuple(trial.name for trial in contenders),
         lines=tuple(line for line in lines if line is not None),
         mcnemar=tuple(
-            mcnemar(one.predictions, base.predictions)
-            if one.predictions.classes == base.predictions.classes
+            mcnemar(other.predictions, base.predictions)
+            if other.predictions.classes == base.predictions.classes
             else None
-            for one in others
+            for other in others
         ),
     )
 
 
-def _line(key: tuple[str, str], found: Sequence[MetricRow]) -> ComparedNumber | None:
-    """Return a number of all trials; None where the base has none to compare with."""
-    reference = next((row.reference for row in found if row.reference is not None), None)
+def _compared_number(
+    key: tuple[str, str], rows_of_trials: Sequence[MetricRow]
+) -> ComparedNumber | None:
+    """Return a metric of all trials; None where the base has none to compare with."""
+    reference = next((row.reference for row in rows_of_trials if row.reference is not None), None)
     if reference is None:
         return None
-    chances = [row.p_value for row in found]
-    known = [chance for chance in chances if chance is not None]
-    corrected = iter(holm(known))
-    return ComparedNumber(*key, reference, tuple(_against(row, corrected) for row in found))
+    corrected = iter(holm([row.p_value for row in rows_of_trials if row.p_value is not None]))
+    return ComparedNumber(
+        *key, reference, tuple(_difference_from_base(row, corrected) for row in rows_of_trials)
+    )
 
 
-def _against(row: MetricRow, corrected: Iterator[float]) -> DifferenceFromBase:
+def _difference_from_base(row: MetricRow, corrected: Iterator[float]) -> DifferenceFromBase:
     if row.difference is None:
         return DifferenceFromBase(row.value)
-    there = row.difference
-    ends = there.value, there.low, there.high
-    return DifferenceFromBase(row.value, *ends, row.p_value, next(corrected), row.p_limit)
+    difference = row.difference.value, row.difference.low, row.difference.high
+    return DifferenceFromBase(row.value, *difference, row.p_value, next(corrected), row.p_limit)
 
 
-def as_csv(found: TrialComparison) -> str:
-    """Return a line a number and trial, a head line first."""
+def as_csv(comparison: TrialComparison) -> str:
+    """Return comma-separated values with a header, one line for each metric and trial."""
     parts = ("value", "low", "high", "limit")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -122,12 +126,12 @@ def as_csv(found: TrialComparison) -> str:
     writer.writerow(
         [*head, "difference", "difference_low", "difference_high", "p", "p_holm", "p_limit"]
     )
-    for line in found.lines:
-        every = (DifferenceFromBase(line.base), *line.others)
-        for name, one in zip(found.names, every, strict=True):
-            cells = [getattr(one.value, part) for part in parts]
-            cells += [one.difference, one.low, one.high, one.p_value, one.p_holm]
-            cells.append(None if one.difference is None else one.p_limit)
-            told = ["" if c is None else f"{c:.6g}" if isinstance(c, float) else c for c in cells]
-            writer.writerow([line.candidates, line.metric, name, *told])
+    for line in comparison.lines:
+        trials = (DifferenceFromBase(line.base), *line.others)
+        for name, trial in zip(comparison.names, trials, strict=True):
+            cells = [getattr(trial.value, part) for part in parts]
+            cells += [trial.difference, trial.low, trial.high, trial.p_value, trial.p_holm]
+            cells.append(None if trial.difference is None else trial.p_limit)
+            texts = ["" if c is None else f"{c:.6g}" if isinstance(c, float) else c for c in cells]
+            writer.writerow([line.candidates, line.metric, name, *texts])
     return text.getvalue()

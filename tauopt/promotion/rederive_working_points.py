@@ -60,7 +60,7 @@ def renew_points(
         raise DataError(f"{earlier.model} keeps its working points: {why}")
     version = again(lambda: client.get_model_version(earlier.model, earlier.version))
     progress.say(f"renewing the working points of {earlier.model} version {earlier.version}")
-    sample = SampleLabel.of(trial.experiment.data, "test split")
+    sample = SampleLabel.from_dataset(trial.experiment.data, "test split")
     with tempfile.TemporaryDirectory(prefix="tauopt-points-") as folder:
         for path in write_points(shipped, Path(folder), sample=sample):
             again(partial(log_file, client, trial.run_id, path, folder=FOLDER))

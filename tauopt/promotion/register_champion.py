@@ -127,7 +127,7 @@ def _record(
     Points have the time at which the run ended, so that recording them twice adds nothing.
     """
     run_id = verdict.run_id
-    sample = SampleLabel.of(judged.trial.experiment.data, "test split")
+    sample = SampleLabel.from_dataset(judged.trial.experiment.data, "test split")
     files = write_figures(judged.test, folder, sample=sample)
     for path in (*files, *write_points(shipped, folder, sample=sample)):
         again(partial(log_file, client, run_id, path, folder=FOLDER))

@@ -13,7 +13,7 @@ from tauopt.metrics.bootstrap import Difference, paired_bootstrap
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.variable_axes import VariableAxis, axis_of, axis_with
+from tauopt.metrics.variable_axes import VariableAxis, axis_with, choose_axis
 from tauopt.promotion.gate_check import GateCheck
 from tauopt.promotion.verdict import REPLICAS, WORSE_BELOW
 
@@ -86,7 +86,7 @@ def _axis(variable: str, asked: BinnedRegressions, mine: Predictions) -> Variabl
     if asked.edges is not None:
         return axis_with(variable, asked.edges)
     of = mine.is_signal if mine.has_background else np.ones(len(mine), np.bool_)
-    return axis_of(variable, mine.columns[variable], of=of, weights=mine.weights)
+    return choose_axis(variable, mine.columns[variable], among=of, weights=mine.weights)
 
 
 def _compared(

@@ -142,7 +142,7 @@ def sample_of(facts: SearchRecord) -> SampleLabel:
     data = facts.definition.get("data", {})
     name = str(data.get("name", facts.counts.name if facts.counts else ""))
     try:
-        return SampleLabel.of(Dataset.model_validate(data), "validation split")
+        return SampleLabel.from_dataset(Dataset.model_validate(data), "validation split")
     except ValidationError:  # a study of an older tauopt
         return SampleLabel(name, "validation split", "weights: see the dataset file")
 

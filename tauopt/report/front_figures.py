@@ -43,7 +43,7 @@ def write_fronts(
     from tauopt.figures.figure_style import SampleLabel
     from tauopt.figures.save_figure import save_figure
 
-    sample = SampleLabel.of(experiment.data, "validation split")
+    sample = SampleLabel.from_dataset(experiment.data, "validation split")
     files: list[Path] = []
     for goal in others:
         text = _note(experiment, dataset, goal, weights=sample.weights)

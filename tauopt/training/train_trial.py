@@ -250,7 +250,7 @@ class _Trial:
                 self.data.predictions(probabilities),
                 objectives=[parse_objective(name) for name in self.objective.maximize],
                 latencies=self._latencies(),
-                sample=SampleLabel.of(self.plan.experiment.data, "validation split"),
+                sample=SampleLabel.from_dataset(self.plan.experiment.data, "validation split"),
                 history=self.state.history,
             )
             result = trial_results.write_results(

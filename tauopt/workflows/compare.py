@@ -121,7 +121,7 @@ def _compared(
     rng = np.random.default_rng(_SEED)
     progress.say("measuring")
     numbers = measured(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
-    sample = SampleLabel.of(first.experiment.data, candidates.told)
+    sample = SampleLabel.from_dataset(first.experiment.data, candidates.told)
     progress.say("drawing")
     drawn = pages(
         contenders,

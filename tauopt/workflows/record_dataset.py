@@ -172,7 +172,7 @@ def _sample(manifest: Manifest, *, drawn: int) -> SampleLabel:
         part = f"{drawn:,} of {total:,} in training split"
     if not manifest.settings:
         return SampleLabel(manifest.name, part)
-    return SampleLabel.of(Dataset.model_validate(manifest.settings), part)
+    return SampleLabel.from_dataset(Dataset.model_validate(manifest.settings), part)
 
 
 def _read(split: SplitReader, *, most: int) -> DrawnCandidates:

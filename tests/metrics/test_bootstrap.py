@@ -51,9 +51,9 @@ def test_a_worse_network_is_found_worse_and_the_better_one_is_not(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_network_is_never_worse_than_itself(objective):
     same = with_prongs(np.random.default_rng(2))
-    found = paired_bootstrap(objective, same, same, rng=np.random.default_rng(2))
-    assert (found.value, found.low, found.high) == (0, 0, 0)
-    assert found.p_worse == found.p_better == 1
+    difference = paired_bootstrap(objective, same, same, rng=np.random.default_rng(2))
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+    assert difference.p_worse == difference.p_better == 1
 
 
 def test_same_seed_gives_the_same_answer():
@@ -93,9 +93,9 @@ def test_interval_is_the_spread_over_many_samples():
     for _ in range(60):
         a = with_prongs(rng)
         b = smeared(a, rng, sigma=0.5)
-        found = paired_bootstrap(Name("auc"), a, b, rng=rng, replicas=40)
-        differences.append(found.value)
-        stated.append((found.high - found.low) / 2)
+        difference = paired_bootstrap(Name("auc"), a, b, rng=rng, replicas=40)
+        differences.append(difference.value)
+        stated.append((difference.high - difference.low) / 2)
     assert np.mean(stated) == pytest.approx(np.std(differences), rel=0.3)
 
 

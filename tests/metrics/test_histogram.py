@@ -11,7 +11,7 @@ from tauopt.metrics.histogram import (
     WeightedValues,
     binning,
     correlation,
-    counted,
+    count_text,
     fractions,
 )
 
@@ -31,28 +31,28 @@ def values(numbers, weights=None):
     st.lists(st.floats(-1e3, 1e3, width=32), min_size=0, max_size=60),
 )
 def test_fractions_agree_with_a_slow_reference_and_add_up_to_one(pairs, others):
-    one = values([x for x, _ in pairs], [w for _, w in pairs])
-    bins = binning([one, values(others)])
-    found = fractions(one, bins)
+    sample = values([x for x, _ in pairs], [w for _, w in pairs])
+    bins = binning([sample, values(others)])
+    histogram = fractions(sample, bins)
     assert np.all(np.diff(bins.edges) > 0)
-    assert found.values.sum() == pytest.approx(1.0)
-    assert len(found.values) == len(bins.edges) - 1
-    sums, squares = np.zeros(len(found.values)), np.zeros(len(found.values))
-    for x, w in zip(one.values, one.weights, strict=True):
+    assert histogram.values.sum() == pytest.approx(1.0)
+    assert len(histogram.values) == len(bins.edges) - 1
+    sums, squares = np.zeros(len(histogram.values)), np.zeros(len(histogram.values))
+    for x, w in zip(sample.values, sample.weights, strict=True):
         place = sum(float(x) >= edge for edge in bins.inner)
         sums[place] += w
         squares[place] += w * w
-    np.testing.assert_allclose(found.values, sums / sums.sum())
-    np.testing.assert_allclose(found.errors, np.sqrt(squares) / sums.sum())
+    np.testing.assert_allclose(histogram.values, sums / sums.sum())
+    np.testing.assert_allclose(histogram.errors, np.sqrt(squares) / sums.sum())
 
 
-def test_under_and_overflow_hold_what_is_beyond_the_range():
+def test_under_and_overflow_hold_the_values_beyond_the_range():
     numbers = np.concatenate([np.linspace(0, 1, 10_000), [-50.0] * 20, [70.0] * 30])
-    found = fractions(values(numbers), bins := binning([values(numbers)]))
-    assert (numbers < bins.inner[0]).mean() == pytest.approx(found.values[0])
-    assert (numbers >= bins.inner[-1]).mean() == pytest.approx(found.values[-1], abs=2e-4)
-    assert found.values[0] > 0
-    assert found.values[-1] > 0
+    histogram = fractions(values(numbers), bins := binning([values(numbers)]))
+    assert (numbers < bins.inner[0]).mean() == pytest.approx(histogram.values[0])
+    assert (numbers >= bins.inner[-1]).mean() == pytest.approx(histogram.values[-1], abs=2e-4)
+    assert histogram.values[0] > 0
+    assert histogram.values[-1] > 0
 
 
 def test_counts_get_a_bin_each_and_wide_ranges_equal_ratios():
@@ -82,19 +82,19 @@ def test_correlation_agrees_with_a_slow_reference(rows, seed):
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(rows, 3)), rng.uniform(0.1, 2.0, rows)
     x[:, 2] = 4.0
-    found = correlation(x, w)
+    matrix = correlation(x, w)
     mean = [sum(w * x[:, i]) / sum(w) for i in range(2)]
     cov = [[sum(w * (x[:, i] - mean[i]) * (x[:, j] - mean[j])) for j in (0, 1)] for i in (0, 1)]
-    assert found[0, 1] == pytest.approx(cov[0][1] / np.sqrt(cov[0][0] * cov[1][1]), abs=1e-9)
-    assert found[0, 0] == pytest.approx(1.0)
-    assert np.isnan(found[2]).all()
+    assert matrix[0, 1] == pytest.approx(cov[0][1] / np.sqrt(cov[0][0] * cov[1][1]), abs=1e-9)
+    assert matrix[0, 0] == pytest.approx(1.0)
+    assert np.isnan(matrix[2]).all()
 
 
 def test_correlation_without_weight_is_unknown():
     assert np.isnan(correlation(np.ones((3, 2)), np.zeros(3))).all()
 
 
-def test_numbers_are_told_by_class():
-    assert counted({"jet": values([1.0] * 1200), "1p0n": values([])}) == (
+def test_the_text_of_counts_has_a_number_for_each_class():
+    assert count_text({"jet": values([1.0] * 1200), "1p0n": values([])}) == (
         "N = 1,200 (jet 1,200, 1p0n 0)"
     )

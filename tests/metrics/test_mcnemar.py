@@ -9,8 +9,8 @@ from tauopt.metrics.mcnemar import McNemar, holm, mcnemar
 from tests.metrics.toys import several_classes
 
 
-def slow_chance(only_one, only_other):
-    """The chance of a split at least as uneven, by going through every way of falling."""
+def slow_p_value(only_one, only_other):
+    """The probability of a split at least as uneven, by counting all outcomes."""
     both = only_one + only_other
     uneven = abs(only_one - only_other)
     ways = [abs(2 * sum(way) - both) >= uneven for way in itertools.product((0, 1), repeat=both)]
@@ -18,7 +18,7 @@ def slow_chance(only_one, only_other):
 
 
 def networks(rng, *, right, others, weights=None):
-    """Two networks that name the candidates right where they are told to."""
+    """Two networks that classify the candidates correctly where `right` and `others` are true."""
     base = several_classes(rng, candidates=len(right))
     base = replace(base, weights=np.ones(len(right)) if weights is None else weights)
 
@@ -30,17 +30,17 @@ def networks(rng, *, right, others, weights=None):
 
 
 @pytest.mark.parametrize(("only_one", "only_other"), [(0, 0), (3, 1), (7, 2), (5, 5), (0, 9)])
-def test_the_chance_is_that_of_counting_every_way(only_one, only_other):
+def test_the_p_value_is_that_of_counting_every_outcome(only_one, only_other):
     right = np.array([True] * (only_one + 20) + [False] * (only_other + 10))
     others = np.array([False] * only_one + [True] * (20 + only_other) + [False] * 10)
     one, other = networks(np.random.default_rng(1), right=right, others=others)
-    found = mcnemar(one, other)
-    assert (found.only_one, found.only_other) == (only_one, only_other)
-    assert found.p_value == pytest.approx(slow_chance(only_one, only_other))
-    assert mcnemar(other, one).p_value == found.p_value
+    test = mcnemar(one, other)
+    assert (test.only_one, test.only_other) == (only_one, only_other)
+    assert test.p_value == pytest.approx(slow_p_value(only_one, only_other))
+    assert mcnemar(other, one).p_value == test.p_value
 
 
-def test_equal_networks_are_refused_as_often_as_the_chance_says():
+def test_p_values_of_equal_networks_are_uniform():
     rng = np.random.default_rng(2)
     chances = []
     for _ in range(300):
@@ -50,11 +50,11 @@ def test_equal_networks_are_refused_as_often_as_the_chance_says():
     assert np.mean(chances) > 0.45
 
 
-def test_a_chance_too_small_for_a_number_is_told_as_a_bound():
+def test_a_p_value_too_small_for_a_number_is_written_as_a_bound():
     assert str(McNemar(0, 5000, 0.0)) == "0 against 5,000, p < 1e-300"
 
 
-def test_unequal_weights_are_no_matter_for_it_and_equal_ones_are():
+def test_the_test_is_made_for_equal_weights_only():
     rng = np.random.default_rng(3)
     right, others = rng.random((2, 100)) < 0.5
     assert mcnemar(*networks(rng, right=right, others=others, weights=np.full(100, 2.5)))
@@ -62,14 +62,14 @@ def test_unequal_weights_are_no_matter_for_it_and_equal_ones_are():
     assert mcnemar(*networks(rng, right=right, others=others, weights=unequal)) is None
 
 
-def test_other_candidates_are_no_pair():
+def test_different_candidates_are_an_error():
     rng = np.random.default_rng(4)
     one = replace(several_classes(rng, candidates=50), weights=np.ones(50))
     with pytest.raises(DataError, match="same candidates"):
         mcnemar(one, replace(several_classes(rng, candidates=60), weights=np.ones(60)))
 
 
-def test_holm_multiplies_the_least_by_all_and_never_lets_the_order_turn():
+def test_holm_multiplies_the_smallest_by_all_and_keeps_the_order():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []

@@ -1,4 +1,4 @@
-"""The table of an evaluation."""
+"""The table of an evaluation: its numbers, and its files."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from tauopt.metrics.bootstrap import paired_bootstrap
 from tauopt.metrics.metrics_table import as_csv, as_json, as_markdown, rows
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.paired_curves import paired_curves
-from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points, from_stored_score
 from tests.metrics.toys import gaussians, several_classes
 
 
@@ -23,10 +23,10 @@ def predictions():
 @pytest.fixture(scope="module")
 def stored(predictions):
     noise = np.random.default_rng(2).normal(size=len(predictions))
-    return scored("stored RNN", predictions.score + 0.5 * noise, predictions)
+    return from_stored_score("stored RNN", predictions.score + 0.5 * noise, predictions)
 
 
-def test_every_number_is_the_one_that_metrics_gives(predictions, stored):
+def test_every_number_is_that_of_measure(predictions, stored):
     for row in rows([ScoredTrial("trial", predictions), stored], rng=np.random.default_rng(1)):
         if " of " in row.metric:
             continue
@@ -39,13 +39,13 @@ def test_every_number_is_the_one_that_metrics_gives(predictions, stored):
 
 
 def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(predictions, stored):
-    both = decided([ScoredTrial("trial", predictions), stored], None)
-    table = rows(both, rng=np.random.default_rng(1))
+    trials = apply_working_points([ScoredTrial("trial", predictions), stored], None)
+    table = rows(trials, rng=np.random.default_rng(1))
     signal, weights = predictions.is_signal, predictions.weights
-    for kind, of in (("efficiency", signal), ("rejection", ~signal)):
+    for kind, kind_mask in (("efficiency", signal), ("rejection", ~signal)):
         (row,) = [r for r in table if (r.candidates, r.metric) == ("all", f"{kind} of 75 %")]
-        for one, value in zip(both, (row.value, row.reference), strict=True):
-            part = weights[of & one.passes["75 %"]].sum() / weights[of].sum()
+        for trial, value in zip(trials, (row.value, row.reference), strict=True):
+            part = weights[kind_mask & trial.passes["75 %"]].sum() / weights[kind_mask].sum()
             assert value.value == pytest.approx(part if kind == "efficiency" else 1 / part)
         assert row.difference.low <= row.value.value - row.reference.value <= row.difference.high
 
@@ -60,12 +60,12 @@ def test_a_stored_score_has_no_accuracy_to_compare(predictions, stored):
 def test_differences_are_those_of_the_paired_bootstrap_of_each_number():
     rng = np.random.default_rng(4)
     good, bad = gaussians(rng, separation=2.0), gaussians(rng, separation=1.0)
-    found = paired_curves(good, bad, np.array([0.6, 0.75]), rng=np.random.default_rng(1))
+    paired = paired_curves(good, bad, np.array([0.6, 0.75]), rng=np.random.default_rng(1))
     for number, metric in enumerate(("auc", "rejection@0.6", "rejection@0.75")):
         slow = paired_bootstrap(
             parse_objective(metric), good, bad, rng=np.random.default_rng(1), replicas=400
         )
-        quick = found.difference(number)
+        quick = paired.difference(number)
         for end in ("value", "low", "high", "p_worse", "p_better"):
             assert getattr(quick, end) == pytest.approx(getattr(slow, end))
 
@@ -78,19 +78,19 @@ def test_a_score_against_itself_has_ratio_one_and_no_significance(predictions):
         assert (row.sigma, row.p_value) == (0.0, 1.0)
 
 
-def test_a_chance_below_what_the_replicas_can_tell_is_told_as_a_bound():
+def test_a_p_value_below_the_resolution_of_the_replicas_is_a_bound():
     rng = np.random.default_rng(4)
     good = gaussians(rng, separation=2.0)
     bad = ScoredTrial("b", gaussians(rng, separation=0.5))
     (auc, *_) = [row for row in rows([ScoredTrial("a", good), bad], rng=rng) if row.metric == "auc"]
-    assert auc.p_told == "p < 0.005"
+    assert auc.p_text == "p < 0.005"
     same = rows([ScoredTrial("a", good), ScoredTrial("b", good)], rng=rng)
-    assert {row.p_told for row in same} == {"p = 1"}
+    assert {row.p_text for row in same} == {"p = 1"}
     assert as_json([auc])[0]["p_limit"]
-    assert not any(one["p_limit"] for one in as_json(same))
+    assert not any(plain["p_limit"] for plain in as_json(same))
 
 
-def test_files_hold_what_the_table_holds(predictions, stored):
+def test_json_csv_and_markdown_hold_the_numbers_of_the_table(predictions, stored):
     table = rows([ScoredTrial("trial", predictions), stored], rng=np.random.default_rng(1))
     lines = list(csv.DictReader(io.StringIO(as_csv(table))))
     assert [line["metric"] for line in lines] == [row.metric for row in table]

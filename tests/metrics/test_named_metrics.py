@@ -56,11 +56,11 @@ def test_the_error_of_balanced_accuracy_is_the_spread_over_many_samples():
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes")  # which is what it is about
 def test_balanced_accuracy_leaves_absent_classes_out(predictions):
-    there = predictions.where(predictions.labels != 2)
+    present = predictions.where(predictions.labels != 2)
     expected = balanced_accuracy_score(
-        there.labels, there.probabilities.argmax(1), sample_weight=there.weights
+        present.labels, present.probabilities.argmax(1), sample_weight=present.weights
     )
-    assert balanced_accuracy(there).value == pytest.approx(expected)
+    assert balanced_accuracy(present).value == pytest.approx(expected)
 
 
 def test_balanced_accuracy_of_one_class_is_an_error(predictions):
@@ -73,7 +73,7 @@ def modes(predictions):
     return replace(predictions, signal=predictions.classes)
 
 
-def test_without_background_the_summary_has_what_needs_none(predictions):
+def test_without_background_the_summary_has_accuracies_only(predictions):
     names = ("accuracy", "balanced_accuracy")
     expected = {name + end for name in names for end in ("", "/1p", "/3p")}
     assert summary(modes(predictions)).keys() == expected
@@ -96,10 +96,10 @@ def test_confusion_is_scikit_learns_with_rows_that_add_up_to_one(predictions):
         predictions.labels, predictions.probabilities.argmax(1),
         sample_weight=predictions.weights, normalize="true",
     )  # fmt: skip
-    found = confusion(predictions)
-    np.testing.assert_allclose(found.fractions, expected)
-    np.testing.assert_allclose(found.fractions.sum(axis=1), 1)
-    np.testing.assert_array_equal(found.counts, np.bincount(predictions.labels))
+    matrix = confusion(predictions)
+    np.testing.assert_allclose(matrix.fractions, expected)
+    np.testing.assert_allclose(matrix.fractions.sum(axis=1), 1)
+    np.testing.assert_array_equal(matrix.counts, np.bincount(predictions.labels))
 
 
 def test_confusion_errors_are_the_spread_over_many_samples():
@@ -111,27 +111,27 @@ def test_confusion_errors_are_the_spread_over_many_samples():
 
 
 def test_confusion_row_of_an_absent_class_is_zero(predictions):
-    found = confusion(predictions.where(predictions.labels != 2))
-    assert not found.fractions[2].any()
-    assert not found.errors[2].any()
-    assert np.isfinite(found.fractions).all()
+    matrix = confusion(predictions.where(predictions.labels != 2))
+    assert not matrix.fractions[2].any()
+    assert not matrix.errors[2].any()
+    assert np.isfinite(matrix.fractions).all()
 
 
 def test_confusion_survives_negative_weights():
-    found = confusion(several_classes(np.random.default_rng(3), negative=0.3))
-    np.testing.assert_allclose(found.fractions.sum(axis=1), 1)
-    assert np.isfinite(found.errors).all()
+    matrix = confusion(several_classes(np.random.default_rng(3), negative=0.3))
+    np.testing.assert_allclose(matrix.fractions.sum(axis=1), 1)
+    assert np.isfinite(matrix.errors).all()
 
 
-def test_accuracy_interval_covers_the_truth_as_often_as_it_says():
+def test_accuracy_interval_covers_the_truth_in_68_per_cent_of_samples():
     rng, toys, inside = np.random.default_rng(4), 400, 0
     for _ in range(toys):
         right = rng.random(500) < 0.8
         labels = rng.integers(0, 2, 500)
         p = np.eye(2)[np.where(right, labels, 1 - labels)]
         weights = rng.choice([0.3, 2.0], 500)
-        found = accuracy(Predictions(p, labels, weights, classes=("a", "b"), signal=("b",)))
-        inside += found.low <= 0.8 <= found.high
+        measured = accuracy(Predictions(p, labels, weights, classes=("a", "b"), signal=("b",)))
+        inside += measured.low <= 0.8 <= measured.high
     assert inside / toys == pytest.approx(0.68, abs=0.07)
 
 

@@ -6,25 +6,27 @@ from tauopt.metrics.pareto import fronts
 
 
 def slow_fronts(values, *, larger):
-    """Take away the points that no other surpasses, again and again."""
+    """Remove the points that no other dominates, again and again."""
     signed = [[v if up else -v for v, up in zip(p, larger, strict=True)] for p in values]
 
-    def surpasses(a, b):
+    def dominates(a, b):
         return all(x >= y for x, y in zip(a, b, strict=True)) and a != b
 
-    found, left, front = [0] * len(signed), set(range(len(signed))), 0
-    while left:
+    fronts_of, remaining, front = [0] * len(signed), set(range(len(signed))), 0
+    while remaining:
         front += 1
-        out = {i for i in left if not any(surpasses(signed[j], signed[i]) for j in left)}
-        for i in out:
-            found[i] = front
-        left -= out
-    return found
+        undominated = {
+            i for i in remaining if not any(dominates(signed[j], signed[i]) for j in remaining)
+        }
+        for i in undominated:
+            fronts_of[i] = front
+        remaining -= undominated
+    return fronts_of
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_fronts_are_what_is_left_when_the_best_are_taken_away(seed, objectives):
+def test_fronts_are_those_of_removing_the_best_again_and_again(seed, objectives):
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 12, (60, objectives))  # with ties and equal points
     larger = tuple(rng.random(objectives) < 0.5)

@@ -1,12 +1,12 @@
-"""Permutation importance of made-up networks, which read what they are told to."""
+"""Permutation importance of made-up networks, which use given inputs only."""
 
 import numpy as np
 import pytest
 
 from tauopt.metrics.permutation_importance import (
     PermutedCandidates,
-    exchanged_within,
     importances,
+    permute_within,
     permuted,
 )
 from tauopt.metrics.predictions import Predictions
@@ -23,7 +23,7 @@ def inputs(rng, count=2000):
     }
 
 
-def reads(read):
+def network(read):
     """A network whose score is a function of its inputs."""
 
     def predict(arrays):
@@ -33,9 +33,9 @@ def reads(read):
     return predict
 
 
-def material(rng, read, *, negative=0.1):
+def candidates(rng, read, *, negative=0.1):
     arrays = inputs(rng)
-    probabilities = reads(read)(arrays)
+    probabilities = network(read)(arrays)
     count = len(probabilities)
     predictions = Predictions(
         probabilities,
@@ -49,46 +49,48 @@ def material(rng, read, *, negative=0.1):
     )
 
 
-def found(read, **more):
+def importance_by_name(read, **more):
     rng = np.random.default_rng(1)
-    given = material(rng, read, **more)
-    return {one.name: one for one in importances(reads(read), given, rng=rng)}
+    sample = candidates(rng, read, **more)
+    return {entry.name: entry for entry in importances(network(read), sample, rng=rng)}
 
 
-def test_what_the_network_reads_is_important_and_the_rest_is_not():
-    of = found(lambda x: 3 * x["candidate"][:, 0])
-    assert of["candidate.a"].lost.low > 0.2
-    assert of["candidate"].whole
-    assert of["candidate"].lost.value == pytest.approx(of["candidate.a"].lost.value, abs=0.05)
+def test_only_features_that_the_network_uses_are_important():
+    entries = importance_by_name(lambda x: 3 * x["candidate"][:, 0])
+    assert entries["candidate.a"].lost.low > 0.2
+    assert entries["candidate"].whole
+    assert entries["candidate"].lost.value == pytest.approx(
+        entries["candidate.a"].lost.value, abs=0.05
+    )
     for name in ("candidate.b", "tracks", "tracks.pt", "tracks.d0"):
-        assert of[name].lost.triple == [0, 0, 0]
+        assert entries[name].lost.triple == [0, 0, 0]
 
 
-def test_a_feature_of_objects_is_lost_without_losing_how_many_there_are():
-    of = found(lambda x: 2 * x["tracks"][..., 0].sum(axis=1))
-    assert of["tracks.pt"].lost.low > 0.1
-    counts = found(lambda x: x["tracks_mask"].sum(axis=1) - 2.0)
+def test_permuting_a_feature_of_objects_keeps_their_multiplicity():
+    sums = importance_by_name(lambda x: 2 * x["tracks"][..., 0].sum(axis=1))
+    assert sums["tracks.pt"].lost.low > 0.1
+    counts = importance_by_name(lambda x: x["tracks_mask"].sum(axis=1) - 2.0)
     assert counts["tracks"].lost.low > 0.1
     assert counts["tracks.pt"].lost.value == 0
 
 
-def test_errors_say_how_much_the_loss_scatters_from_sample_to_sample():
+def test_the_error_of_a_loss_is_its_spread_over_many_samples():
     def read(x):
         return 1.5 * x["candidate"][:, 0]
 
     losses = []
     for seed in range(25):
         rng = np.random.default_rng(seed)
-        given = material(rng, read)
-        losses.append(next(one.lost for one in importances(reads(read), given, rng=rng)))
-    told = np.mean([(one.high - one.low) / 2 for one in losses])
-    assert told == pytest.approx(np.std([one.value for one in losses]), rel=0.5)
+        sample = candidates(rng, read)
+        losses.append(next(entry.lost for entry in importances(network(read), sample, rng=rng)))
+    stated = np.mean([(loss.high - loss.low) / 2 for loss in losses])
+    assert stated == pytest.approx(np.std([loss.value for loss in losses]), rel=0.5)
 
 
-def test_exchanged_candidates_are_of_the_same_kind_and_each_is_used_once():
+def test_candidates_are_permuted_within_their_kind():
     rng = np.random.default_rng(1)
     kinds = rng.integers(0, 6, 1000)
-    order = exchanged_within(kinds, rng=rng)
+    order = permute_within(kinds, rng=rng)
     assert (kinds[order] == kinds).all()
     assert sorted(order) == list(range(1000))
     assert np.mean(order == np.arange(1000)) < 0.05
@@ -102,5 +104,5 @@ def test_masked_objects_stay_zero_and_other_features_stay_where_they_are():
     assert (after["tracks"][..., 1] == before["tracks"][..., 1]).all()
     assert (after["tracks_mask"] == before["tracks_mask"]).all()
     assert sorted(after["tracks"][..., 0].ravel()) == sorted(before["tracks"][..., 0].ravel())
-    whole = permuted(before, "tracks", None, rng=rng)
-    assert (whole["tracks"][~whole["tracks_mask"]] == 0).all()
+    group = permuted(before, "tracks", None, rng=rng)
+    assert (group["tracks"][~group["tracks_mask"]] == 0).all()

@@ -47,21 +47,21 @@ def test_area_is_the_sum_over_pairs_even_with_negative_weights(sample):
 @given(samples(negative=True))
 @settings(deadline=None, max_examples=100)
 def test_rejection_is_found_by_walking_from_both_ends(sample):
-    for at, found in zip(AT, rejections(roc(*sample), AT), strict=True):
+    for at, rejection in zip(AT, rejections(roc(*sample), AT), strict=True):
         expected = slow_background_at(*sample, at)
-        if found.limit:
+        if rejection.limit:
             assert expected <= 1e-9
         else:
-            assert 1 / found.value == pytest.approx(expected, abs=1e-9)
+            assert 1 / rejection.value == pytest.approx(expected, abs=1e-9)
 
 
 @given(samples(negative=True))
 @settings(deadline=None, max_examples=200)
 def test_numbers_are_always_finite_and_inside_their_intervals(sample):
     curve = roc(*sample)
-    for found in [auc(curve), *rejections(curve, AT)]:
-        assert np.isfinite(found.triple).all()
-        assert found.low <= found.value <= found.high
+    for estimate in [auc(curve), *rejections(curve, AT)]:
+        assert np.isfinite(estimate.triple).all()
+        assert estimate.low <= estimate.value <= estimate.high
 
 
 @given(samples(negative=False))
@@ -111,10 +111,10 @@ def test_two_gaussians_give_the_curve_of_the_textbook():
     is_signal = np.repeat([True, False], size)
     curve = roc(rng.normal(size=2 * size) + separation * is_signal, is_signal, np.ones(2 * size))
     assert auc(curve).value == pytest.approx(norm.cdf(separation / np.sqrt(2)), abs=0.003)
-    for at, found in zip(AT[:-1], rejections(curve, AT[:-1]), strict=True):
+    for at, rejection in zip(AT[:-1], rejections(curve, AT[:-1]), strict=True):
         expected = 1 / norm.sf(norm.isf(at) + separation)
-        spread = (found.high - found.low) / 2
-        assert found.value == pytest.approx(expected, abs=4 * spread)
+        spread = (rejection.high - rejection.low) / 2
+        assert rejection.value == pytest.approx(expected, abs=4 * spread)
         assert spread < 0.15 * expected
 
 
@@ -127,7 +127,7 @@ def toy_numbers(rng, *, weighted):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_intervals_cover_the_truth_as_often_as_they_say(weighted):
+def test_intervals_cover_the_truth_in_68_per_cent_of_samples(weighted):
     toys = 400
     truth = [norm.cdf(1.5 / np.sqrt(2))] + [
         1 / norm.sf(norm.isf(at) + 1.5) for at in (0.3, 0.6, 0.9)
@@ -135,18 +135,18 @@ def test_intervals_cover_the_truth_as_often_as_they_say(weighted):
     rng = np.random.default_rng(6)
     covered = np.zeros(len(truth))
     for _ in range(toys):
-        found = toy_numbers(rng, weighted=weighted)
-        covered += [m.low <= t <= m.high for m, t in zip(found, truth, strict=True)]
+        estimates = toy_numbers(rng, weighted=weighted)
+        covered += [m.low <= t <= m.high for m, t in zip(estimates, truth, strict=True)]
     np.testing.assert_allclose(covered / toys, 0.68, atol=0.07)
 
 
 def test_rejection_is_a_stated_lower_limit_when_no_background_passes():
     score = np.concatenate([np.linspace(2, 3, 50), np.linspace(0, 1, 99)])
     curve = roc(score, np.arange(149) < 50, np.ones(149))
-    found = rejections(curve, np.array([0.6]))[0]
-    assert found.limit
-    assert found.triple == pytest.approx([100, 100, 100])
-    assert str(found) == "> 100"
+    rejection = rejections(curve, np.array([0.6]))[0]
+    assert rejection.limit
+    assert rejection.triple == pytest.approx([100, 100, 100])
+    assert str(rejection) == "> 100"
     assert auc(curve).value == 1.0
     assert auc(curve).low < 1.0
 
@@ -179,5 +179,5 @@ def test_rejection_falls_as_more_signal_is_kept():
     rng = np.random.default_rng(8)
     is_signal = np.repeat([True, False], 5000)
     curve = roc(rng.normal(size=10_000) + is_signal, is_signal, rng.exponential(size=10_000))
-    values = [found.value for found in rejections(curve, np.linspace(0.05, 1, 60))]
+    values = [rejection.value for rejection in rejections(curve, np.linspace(0.05, 1, 60))]
     assert all(tight >= loose for tight, loose in pairwise(values))

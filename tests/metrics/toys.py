@@ -56,8 +56,8 @@ def slow_background_at(score, is_signal, weights, at):
     signal, background = slow_efficiencies(score, is_signal, weights)
     upward = next(i for i in range(len(signal)) if signal[i] >= at - 1e-9)
     downward = max(i for i in range(len(signal)) if signal[i] < at - 1e-9) + 1
-    found = []
+    crossings = []
     for i in (upward, downward):
         part = min(max((at - signal[i - 1]) / (signal[i] - signal[i - 1]), 0.0), 1.0)
-        found.append(background[i - 1] + part * (background[i] - background[i - 1]))
-    return sum(found) / 2
+        crossings.append(background[i - 1] + part * (background[i] - background[i - 1]))
+    return sum(crossings) / 2

@@ -26,32 +26,33 @@ Page = tuple[str, Figure, dict[str, Any]]
 
 @dataclass(frozen=True)
 class DrawnObjects:
-    """Objects of one kind, or the candidates themselves."""
+    """Features of one group of objects, or of the candidates themselves."""
 
     fitted: FittedGroup
     physical: NDArray[Any]
-    """(object, feature)."""
+    """(object, feature), in physical units."""
     seen: NDArray[Any]
-    """(object, feature), after transform and constants."""
+    """(object, feature), after transform and constants: the inputs of networks."""
     owner: NDArray[np.int64]
-    """Row of each object's candidate, (object)."""
+    """(object,) row of its candidate."""
 
 
 @dataclass(frozen=True)
 class DrawnCandidates:
-    """What of a prepared dataset is drawn."""
+    """The candidates of a prepared dataset that are drawn, with their objects."""
 
     classes: Sequence[str]
     labels: NDArray[Any]
-    """(candidate)."""
+    """(candidate,) index of the class."""
     weights: NDArray[Any]
-    """(candidate)."""
+    """(candidate,)."""
     own: DrawnObjects
+    """Features of the candidates themselves."""
     groups: Sequence[DrawnObjects]
 
 
 def number_of_pages(candidates: DrawnCandidates, *, balanced: int, validated: bool) -> int:
-    """Return how many figures `pages` will draw, with some balanced variables."""
+    """Return the number of figures that `pages` draws, with `balanced` balanced variables."""
     parts = (candidates.own, *candidates.groups)
     features = sum(len(part.fitted.features) for part in parts)
     present = len(_present(candidates))
@@ -70,19 +71,20 @@ def pages(
 
     Args:
         candidates: of the training split.
-        lengths: group -> objects that a model keeps; may lack groups.
-        spectra: of each balanced variable, as `prepare` writes them.
-        validation: its report; None if there were no tests.
-        sample: what it is.
+        lengths: group -> objects of a candidate that a model keeps; may lack groups.
+        spectra: the spectrum of each balanced variable, as `prepare` writes it.
+        validation: report of the validation; None if there were no tests.
+        sample: label of the candidates.
     Yields:
         name, figure and points.
     """
     if validation is not None:
         yield ("validation", *validation_figure(validation, sample=sample))
-    every = replace(sample, selection="training split")  # spectra are of all, whatever the limit
-    for number, one in enumerate(spectra):
+    # Spectra count the whole split, also where a limit selects some candidates for the rest.
+    whole_split = replace(sample, selection="training split")
+    for number, spectrum in enumerate(spectra):
         name = f"spectrum-{number + 1}" if len(spectra) > 1 else "spectrum"
-        yield (name, *spectrum_figure(one, sample=every))
+        yield (name, *spectrum_figure(spectrum, sample=whole_split))
     for group in candidates.groups:
         name = group.fitted.name
         counts = np.bincount(group.owner, minlength=len(candidates.labels))
@@ -131,6 +133,7 @@ def _correlations(
 
 
 def _present(candidates: DrawnCandidates) -> list[int]:
+    """Return the indices of classes that have candidates."""
     counts = np.bincount(candidates.labels, minlength=len(candidates.classes))
     return [index for index, count in enumerate(counts) if count]
 
@@ -146,7 +149,7 @@ def _by_class(
 
 
 def formula(feature: FittedFeature) -> str:
-    """Return what networks see of a feature x as a formula: `(log10(x) − 4.1) / 0.5`."""
+    """Return the input of networks from a feature x as a formula: `(log10(x) − 4.1) / 0.5`."""
     transform, text = feature.transform, "x"
     if transform.divide != 1.0:
         text = f"x / {transform.divide:g}"

@@ -1,4 +1,4 @@
-"""Figures of a prepared dataset: functions from arrays to a `Figure` and its points."""
+"""Figures of features, spectra, multiplicities and correlations of a prepared dataset."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tauopt.metrics.histogram import (
     Binning,
     WeightedValues,
     binning,
-    counted,
+    count_text,
     fractions,
-    of_sums,
+    fractions_from_sums,
     with_ends,
 )
 
 _SPIKE = 0.5
-"""Part of a class in one bin from which on the y axis is logarithmic."""
+"""Fraction of a class in one bin above which the y axis is logarithmic."""
 _LEAST = 1e-5
 """Lowest fraction that a logarithmic axis shows."""
 
@@ -48,24 +48,25 @@ def feature_figure(
     transform: str,
     sample: SampleLabel,
 ) -> tuple[Figure, FigurePoints]:
-    """Draw a feature of each class: at the left as it is, at the right as networks see it.
+    """Draw a feature of each class: at the left in physical units, at the right as network input.
 
-    Fractions of each class's weight a bin, under- and overflow in the shaded bins at the ends;
-    bands are statistical errors (68 %).
+    The y axis is the fraction of each class's weight in a bin, with under- and overflow in the
+    shaded bins at the ends; bands are statistical errors (68 %).
 
     Args:
         physical: values by class.
         seen: the same after transform and constants.
-        name: of the feature, with its group.
-        transform: in words, for the right axis.
-        sample: what it is.
+        name: name of the feature, with its group.
+        transform: formula of transform and constants, for the right axis.
+        sample: label of the candidates.
     """
     figure, panels = pair_of_panels()
-    points: FigurePoints = {"feature": name, "note": f"{counted(physical)}\n{sample.weights}"}
-    texts = {"physical": name, "seen": f"What networks see: {transform}"}
-    for axes, (key, of) in zip(panels, {"physical": physical, "seen": seen}.items(), strict=True):
-        bins = binning(of.values())
-        shown = {one: fractions(values, bins) for one, values in of.items()}
+    points: FigurePoints = {"feature": name, "note": f"{count_text(physical)}\n{sample.weights}"}
+    texts = {"physical": name, "seen": f"Network input: {transform}"}
+    values_of = {"physical": physical, "seen": seen}
+    for axes, (key, classes) in zip(panels, values_of.items(), strict=True):
+        bins = binning(classes.values())
+        shown = {class_: fractions(values, bins) for class_, values in classes.items()}
         points[key] = _histograms(axes, shown, bins)
         axes.set_xlabel(texts[key], fontsize=12)
     _finish(figure, panels, note=points["note"], sample=sample)
@@ -79,22 +80,24 @@ def spectrum_figure(
     """Draw the balanced variable of each class before and after balancing.
 
     Args:
-        spectra: as `prepare` writes them: edges, and of each class the sums of weights.
-        sample: what it is.
+        spectra: as `prepare` writes them: edges, and sums of weights by class.
+        sample: label of the candidates.
     """
     figure, panels = pair_of_panels()
     edges = np.array(spectra["edges"])
     log = bool(edges[0] > 0 and not np.allclose(np.diff(edges), np.diff(edges)[0]))
     bins = with_ends(edges, log=log)
-    total = sum(one["candidates"] for one in spectra["classes"].values())
+    total = sum(spectrum["candidates"] for spectrum in spectra["classes"].values())
     points: FigurePoints = {
         "variable": spectra["variable"],
         "note": f"N = {total:,} candidates\nphysics weights before, balanced ones after",
     }
     for axes, when in zip(panels, ("before", "after"), strict=True):
         shown = {
-            name: of_sums(np.array(one[when]["sums"]), np.array(one[when]["squares"]))
-            for name, one in spectra["classes"].items()
+            name: fractions_from_sums(
+                np.array(spectrum[when]["sums"]), np.array(spectrum[when]["squares"])
+            )
+            for name, spectrum in spectra["classes"].items()
         }
         points[when] = _histograms(axes, shown, bins, log_fractions=True)
         axes.set_xlabel(f"{spectra['variable']} {when} balancing", fontsize=12)
@@ -109,23 +112,24 @@ def spectrum_figure(
 def multiplicity_figure(
     counts: Mapping[str, WeightedValues], *, group: str, length: int | None, sample: SampleLabel
 ) -> tuple[Figure, FigurePoints]:
-    """Draw how many objects candidates of each class have, against the number that is kept.
+    """Draw the multiplicity of objects by class, with the number of objects that a model keeps.
 
     Args:
-        counts: objects a candidate, by class.
-        group: what the objects are.
-        length: objects kept a candidate; None where no model says.
-        sample: what it is.
+        counts: number of objects of each candidate, by class.
+        group: name of the objects.
+        length: objects of a candidate that a model keeps; None without a model.
+        sample: label of the candidates.
     """
     figure, axes = new_figure(size=(7.2, 5.6))
     figure.subplots_adjust(top=0.77)
-    everything = np.concatenate([one.values for one in counts.values()])
-    top = max(float(np.quantile(everything, 0.999)), length or 0, 3) if len(everything) else 3.0
+    every_count = np.concatenate([numbers.values for numbers in counts.values()])
+    top = max(float(np.quantile(every_count, 0.999)), length or 0, 3) if len(every_count) else 3.0
     bins = with_ends(np.arange(0.0, np.ceil(top) + 2.0) - 0.5)
-    shown = {name: fractions(one, bins) for name, one in counts.items()}
-    points: FigurePoints = {"group": group, "note": f"{counted(counts)}\n{sample.weights}"}
+    shown = {name: fractions(values, bins) for name, values in counts.items()}
+    points: FigurePoints = {"group": group, "note": f"{count_text(counts)}\n{sample.weights}"}
     points |= _histograms(axes, shown, bins, underflow=False)
-    whole = {most: float(np.mean(everything <= most)) for most in range(int(np.ceil(top)) + 1)}
+    # Fraction of the candidates of which a model with this length keeps all objects.
+    whole = {most: float(np.mean(every_count <= most)) for most in range(int(np.ceil(top)) + 1)}
     points |= {"length": length, "whole": {str(most): part for most, part in whole.items()}}
     enough = next((most for most, part in whole.items() if part >= 0.99), int(top))
     text = f"99 % of the candidates have at most {enough}"
@@ -163,14 +167,14 @@ def correlation_figure(
 
     Args:
         matrix: (feature, feature) as `histogram.correlation` returns it.
-        names: of the features.
-        title: of which class and group.
-        number: rows that it is made from.
-        sample: what it is.
+        names: names of the features.
+        title: group and class.
+        number: rows from which it was computed.
+        sample: label of the candidates.
     """
     figure, axes = new_figure(size=(8.4, 7.4))
     figure.subplots_adjust(left=0.25, bottom=0.24, top=0.93, right=0.97)
-    # Light at zero and dark at both ends; the sign is in the numbers, and so readable in grey.
+    # Light at zero and dark at both ends: in grey the numbers show the sign.
     axes.imshow(np.nan_to_num(matrix), cmap="PuOr", vmin=-1.3, vmax=1.3, aspect="auto")
     size = float(np.clip(15 - 0.5 * len(names), 6.5, 11))
     for (row, column), value in np.ndenumerate(matrix):
@@ -187,7 +191,7 @@ def correlation_figure(
     axes.set_yticks(range(len(names)), names, fontsize=10)
     axes.minorticks_off()
     axes.tick_params(length=0)
-    note = f"{title}: correlation in per cent of what networks see; N = {number:,}"
+    note = f"{title}: correlation of network inputs in per cent; N = {number:,}"
     figure.text(0.02, 0.02, f"{note}\n{sample.weights}", fontsize=10.5, va="bottom")
     label(axes, sample)
     plain = [[None if np.isnan(v) else float(f"{v:.6g}") for v in row] for row in matrix]
@@ -202,24 +206,31 @@ def _histograms(
     log_fractions: bool = False,
     underflow: bool = True,
 ) -> FigurePoints:
-    """Draw one line a class, and return the points."""
-    drawn = {name: one for name, one in shown.items() if not one.empty}
-    peak = max((float(one.values.max()) for one in drawn.values()), default=1.0)
+    """Draw one histogram for each class, and return the points."""
+    drawn = {name: histogram for name, histogram in shown.items() if not histogram.empty}
+    peak = max((float(histogram.values.max()) for histogram in drawn.values()), default=1.0)
     log_fractions = log_fractions or peak > _SPIKE
     if bins.log:
         _log_x(axes, bins)
-    for number, (name, one) in enumerate(shown.items()):
+    for number, (name, histogram) in enumerate(shown.items()):
         style = curve_style(number)
         if name in drawn:
-            # Empty bins are gaps of a logarithmic axis, not lines down to its end.
-            values = np.where(one.values > 0, one.values, np.nan) if log_fractions else one.values
+            # On a logarithmic axis empty bins are gaps, not lines down to its end.
+            values = (
+                np.where(histogram.values > 0, histogram.values, np.nan)
+                if log_fractions
+                else histogram.values
+            )
             axes.stairs(values, bins.edges, label=name, linewidth=1.5, baseline=None, **style)
-            low, high = values - one.errors, values + one.errors
+            low, high = values - histogram.errors, values + histogram.errors
             axes.stairs(high, bins.edges, baseline=low, fill=True, alpha=0.18, color=style["color"])
     axes.set_xlim(bins.edges[0 if underflow else 1], bins.edges[-1])
     if log_fractions:
         log_y(axes)
-        smallest = min((v for one in drawn.values() for v in one.values[one.values > 0]), default=1)
+        smallest = min(
+            (v for histogram in drawn.values() for v in histogram.values[histogram.values > 0]),
+            default=1,
+        )
         axes.set_ylim(max(_LEAST, smallest / 2), 3 * peak)
     else:
         axes.set_ylim(0.0, 1.12 * peak)
@@ -232,8 +243,8 @@ def _histograms(
     return {
         "edges": rounded(bins.edges),
         "classes": {
-            name: {"fraction": rounded(one.values), "error": rounded(one.errors)}
-            for name, one in shown.items()
+            name: {"fraction": rounded(histogram.values), "error": rounded(histogram.errors)}
+            for name, histogram in shown.items()
         },
     }
 
@@ -255,9 +266,8 @@ def _mark_ends(axes: Axes, bins: Binning, *, underflow: bool) -> None:
 
 
 def _finish(figure: Figure, panels: Sequence[Axes], *, note: str, sample: SampleLabel) -> None:
-    """Put one legend above the panels, and say of what they are."""
+    """Put one legend with the note above the panels, and the sample above it."""
     text = f"{note}; bands: 68 %, statistical; shaded: beyond the range"
     size = 10.5 if len(panels) > 1 else 9.0
     legend_above(figure, panels, text=text, size=size)
-    where = ", ".join(part for part in (sample.name, sample.selection) if part)
-    title(figure, panels, where=where)
+    title(figure, panels, heading=sample.heading)

@@ -1,4 +1,4 @@
-"""The figure of a validation: are p-values of chunks against their splits those of chance?"""
+"""Validation of a prepared dataset: are p-values of chunks against their split uniform?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tauopt.figures.panels import PLAIN, pair_of_panels, title
 
 BINS = 20
 _NAMED = 3
-"""Smallest p-values that are told by name."""
+"""Number of smallest p-values that are written with the names of their tests."""
 _LEAST = 1e-16
 """Smallest p-value that is drawn."""
 
@@ -25,30 +25,30 @@ _LEAST = 1e-16
 def validation_figure(
     report: Mapping[str, Any], *, sample: SampleLabel
 ) -> tuple[Figure, FigurePoints]:
-    """Draw the p-values of all tests: their distribution, and how small the smallest are.
+    """Draw the p-values of all tests: their distribution, and sorted against expected ones.
 
     Args:
-        report: as `prepare` writes it and `validate-data` prints it.
-        sample: what it is of.
+        report: report of the validation, as `prepare` writes it.
+        sample: label of the dataset.
     Raises:
         ValueError: the report holds no tests.
     """
-    by_split = {split: _p_values(one["p"]) for split, one in report["splits"].items()}
-    by_split = {split: found for split, found in by_split.items() if found}
+    by_split = {split: _p_values(tests["p"]) for split, tests in report["splits"].items()}
+    by_split = {split: named for split, named in by_split.items() if named}
     if not by_split:
-        raise ValueError("expected a report with tests, got none")
+        raise ValueError("expected a validation report with tests, got none")
     figure, (left, right) = pair_of_panels()
     edges = np.linspace(0.0, 1.0, BINS + 1)
     points: FigurePoints = {"tests": report["tests"], "edges": rounded(edges), "splits": {}}
-    for number, (split, found) in enumerate(by_split.items()):
-        p = np.array([one[0] for one in found])
+    for number, (split, named) in enumerate(by_split.items()):
+        p = np.array([value for value, _ in named])
         share = np.histogram(p, edges)[0] / len(p)
         left.stairs(share, edges, label=split, linewidth=1.5, **LINES[number % len(LINES)])
-        _tail(right, found, number)
+        _tail(right, p, number)
         points["splits"][split] = {"share": rounded(share), "p": rounded(np.sort(p))}
     left.axhline(1 / BINS, color="#777777", linewidth=1, zorder=0)
     left.set_xlim(0, 1)
-    left.set_ylim(0, 1.3 * max(max(one["share"]) for one in points["splits"].values()))
+    left.set_ylim(0, 1.3 * max(max(split["share"]) for split in points["splits"].values()))
     left.set_xlabel("p-value of a test", fontsize=12)
     left.set_ylabel(f"Fraction of tests in 1/{BINS}")
     left.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -59,7 +59,7 @@ def validation_figure(
 
 
 def _p_values(variables: Mapping[str, Any]) -> list[tuple[float, str]]:
-    """Return all p-values of a split with what was tested, smallest first."""
+    """Return all p-values of a split with the variable and part tested, smallest first."""
     return sorted(
         (p, f"{variable}, {part}")
         for variable, tests in variables.items()
@@ -68,24 +68,21 @@ def _p_values(variables: Mapping[str, Any]) -> list[tuple[float, str]]:
     )
 
 
-def _tail(axes: Axes, found: list[tuple[float, str]], number: int) -> None:
+def _tail(axes: Axes, p: NDArray[np.float64], number: int) -> None:
     """Draw sorted p-values against those expected of as many independent tests."""
-    expected: NDArray[np.float64] = (np.arange(len(found)) + 0.5) / len(found)
-    p = np.maximum([one[0] for one in found], _LEAST)
-    style = LINES[number % len(LINES)]
-    marker = MARKERS[number % len(MARKERS)]
+    expected = (np.arange(len(p)) + 0.5) / len(p)
     axes.plot(
-        expected, p, marker=marker, markersize=4, linestyle="none", color=style["color"],
-        fillstyle="none",
+        expected, np.maximum(p, _LEAST), marker=MARKERS[number % len(MARKERS)], markersize=4,
+        linestyle="none", color=LINES[number % len(LINES)]["color"], fillstyle="none",
     )  # fmt: skip
 
 
 def _tail_axes(
     axes: Axes, by_split: Mapping[str, list[tuple[float, str]]], *, level: float
 ) -> None:
-    """Mark what is expected of chance, and what is refused."""
+    """Mark the smallest p-value expected by chance, and p-values that fail the validation."""
     first = 0.5 / max(map(len, by_split.values()))
-    lowest = max(_LEAST, min(found[0][0] for found in by_split.values()))
+    lowest = max(_LEAST, min(named[0][0] for named in by_split.values()))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.plot([first, 1], [first, 1], color="#777777", linewidth=1, zorder=0)
@@ -93,17 +90,18 @@ def _tail_axes(
     axes.text(0.97, level / 1.5, "refused", ha="right", va="top", fontsize=10.5)
     axes.set_xlim(first / 1.5, 1.2)
     axes.set_ylim(min(lowest, level) / 10, 1.5)
-    axes.set_xlabel("p-value expected of chance, in this order", fontsize=12)
+    axes.set_xlabel("p-value expected by chance, in this order", fontsize=12)
     axes.set_ylabel("p-value found")
 
 
 def _headings(
     figure: Figure, left: Axes, right: Axes, *, report: Mapping[str, Any], sample: SampleLabel
 ) -> None:
-    candidates = sum(sum(one["candidates"].values()) for one in report["splits"].values())
-    parts = sum(len(one["candidates"]) for one in report["splits"].values())
-    every = [one for split in report["splits"].values() for one in _p_values(split["p"])]
-    smallest = "\n".join(f"{p:.2g}: {what}" for p, what in sorted(every)[:_NAMED])
+    splits = report["splits"].values()
+    candidates = sum(sum(split["candidates"].values()) for split in splits)
+    parts = sum(len(split["candidates"]) for split in splits)
+    named = sorted(pair for split in splits for pair in _p_values(split["p"]))
+    smallest = "\n".join(f"{p:.2g}: {test}" for p, test in named[:_NAMED])
     right.text(0.97, 0.3, smallest, transform=right.transAxes, ha="right", va="bottom", fontsize=8)
     handles, names = left.get_legend_handles_labels()
     figure.legend(
@@ -114,10 +112,10 @@ def _headings(
         ncols=3,
         title=(
             f"N = {candidates:,} in {parts} parts, each against the rest of its split; "
-            f"{report['tests']:,} tests with weights and without;\nmany variables go together, so "
-            "p-values scatter more than independent ones"
+            f"{report['tests']:,} tests with weights and without;\n"
+            "many variables are correlated, so p-values scatter more than independent ones"
         ),
         fontsize=10.5,
         title_fontsize=9.5,
     )
-    title(figure, (left, right), where=f"{sample.name}, all splits")
+    title(figure, (left, right), heading=f"{sample.name}, all splits")

@@ -1,4 +1,4 @@
-"""Is a probability of 0.8 right in 80 % of cases? Reliability, and the calibration error."""
+"""Calibration of class probabilities: reliability diagram, expected calibration error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tauopt.figures.figure_style import (
     styled,
 )
 from tauopt.figures.panels import main_and_ratio, triples
-from tauopt.metrics.binned_counts import cells_of, columns_of, efficiencies
+from tauopt.metrics.binned_counts import binned_efficiencies, count_by_bin, estimate_columns
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.scored_trial import ScoredTrial
@@ -34,27 +34,28 @@ EDGES = np.linspace(0.0, 1.0, 16)
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often what a network holds for likely is true.
+    """Predicted probabilities in bins, with the fraction of candidates for which they are true.
 
     Attributes:
-        said: (bin,) mean probability; NaN where there is nothing.
-        true: in each bin, the weighted fraction that is true.
+        probabilities: (bin,) weighted mean probability; NaN in an empty bin.
+        fractions: [bin] weighted fraction of candidates for which the prediction is true.
         shares: (bin,) of the sum of weights.
-        error: the expected calibration error, sum of share x |true - said|.
+        error: expected calibration error, the sum of share x |fraction - probability|.
     """
 
-    said: Floats
-    true: list[Estimate | None]
+    probabilities: Floats
+    fractions: list[Estimate | None]
     shares: Floats
     error: Estimate
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
-        said = [None if not np.isfinite(v) else float(f"{v:.6g}") for v in self.said]
         return {
             "edges": rounded(EDGES),
-            "probability": said,
-            "fraction": columns_of(self.true),
+            "probability": [
+                None if not np.isfinite(v) else float(f"{v:.6g}") for v in self.probabilities
+            ],
+            "fraction": estimate_columns(self.fractions),
             "share": rounded(self.shares),
             "expected_calibration_error": self.error.triple,
         }
@@ -67,78 +68,80 @@ def calibration(
     *,
     rng: np.random.Generator,
 ) -> Calibration:
-    """Compare probabilities with how often they come true.
+    """Compare predicted probabilities with observed fractions in bins of the probability.
 
     Args:
-        probability: (N,) in [0, 1].
-        is_true: (N,) bool.
-        weights: (N,) may be negative; in the proportions of classes for which the network was
-            trained, or its probabilities mean something else.
-        rng: of the bootstrap.
+        probability: (N,) predicted, in [0, 1].
+        is_true: (N,) bool, whether the prediction is true.
+        weights: (N,) may be negative; in the class proportions of the training, since these set the
+            prior of the predicted probabilities.
+        rng: generator for the bootstrap.
     Source:
         M. P. Naeini et al., AAAI 2015; C. Guo et al., ICML 2017 (arXiv:1706.04599).
     """
     bins = len(EDGES) - 1
     index = np.searchsorted(EDGES[1:-1], probability, side="right")
     sums = np.asarray(np.bincount(index, weights, minlength=bins), np.float64)
-    there = sums > 0
+    filled = sums > 0
     weighted = np.bincount(index, weights * probability, minlength=bins)
-    said: Floats = np.where(there, weighted / np.where(there, sums, 1.0), np.nan)
-    cells = cells_of(is_true[:, None], weights, index=index, bins=bins)
-    replicas = cells.resampled(rng)
-    errors = _expected(cells.fractions(replicas)[..., 0], replicas.sum(axis=-1), said)
-    value = float(_expected(cells.fractions(cells.signed)[:, 0], cells.signed.sum(axis=-1), said))
-    # Replicas scatter about a value that their own noise has raised: their spread says how much.
+    means: Floats = np.where(filled, weighted / np.where(filled, sums, 1.0), np.nan)
+    binned = count_by_bin(is_true[:, None], weights, index=index, bins=bins)
+    replicas = binned.resampled(rng)
+    errors = _calibration_error(binned.fractions(replicas)[..., 0], replicas.sum(axis=-1), means)
+    signed = binned.signed
+    value = float(_calibration_error(binned.fractions(signed)[:, 0], signed.sum(axis=-1), means))
+    # Noise only raises the calibration error, so replicas scatter about a larger value than the
+    # sample's: only their standard deviation is used.
     error = float(errors.std())
     return Calibration(
-        said,
-        [row[0] for row in efficiencies(cells, rng=rng)],
-        np.where(there, sums, 0.0) / max(float(sums[there].sum()), 1e-300),
+        means,
+        [row[0] for row in binned_efficiencies(binned, rng=rng)],
+        np.where(filled, sums, 0.0) / max(float(sums[filled].sum()), 1e-300),
         Estimate(value, max(value - error, 0.0), value + error),
     )
 
 
-def _expected(true: Floats, sums: Floats, said: Floats) -> Floats:
-    """Return the calibration error of (..., bin) fractions and sums of weights."""
-    there = (sums > 0) & np.isfinite(true) & np.isfinite(said)
-    gaps = np.where(there, np.abs(np.where(there, true - said, 0.0)), 0.0)
-    kept = np.where(there, sums, 0.0)
+def _calibration_error(fractions: Floats, sums: Floats, probabilities: Floats) -> Floats:
+    """Return the calibration error, (...), of (..., bin) fractions and sums of weights."""
+    known = (sums > 0) & np.isfinite(fractions) & np.isfinite(probabilities)
+    gaps = np.where(known, np.abs(np.where(known, fractions - probabilities, 0.0)), 0.0)
+    kept = np.where(known, sums, 0.0)
     return np.asarray((gaps * kept).sum(axis=-1) / np.maximum(kept.sum(axis=-1), 1e-300))
 
 
-def as_trained(one: ScoredTrial) -> Predictions:
-    """Return the candidates with weights in the proportions of classes of the training."""
-    predictions = one.predictions
-    if not one.factors:
+def as_trained(trial: ScoredTrial) -> Predictions:
+    """Return the candidates with weights in the class proportions of the training."""
+    predictions = trial.predictions
+    if not trial.factors:
         return predictions
-    of_class = np.array([one.factors[name] for name in predictions.classes])
-    return replace(predictions, weights=predictions.weights * of_class[predictions.labels])
+    factors = np.array([trial.factors[name] for name in predictions.classes])
+    return replace(predictions, weights=predictions.weights * factors[predictions.labels])
 
 
 @styled
 def calibration_figure(
     contenders: Sequence[ScoredTrial], *, sample: SampleLabel, rng: np.random.Generator
 ) -> tuple[Figure, FigurePoints]:
-    """Draw how often scores come true, and below how the scores are distributed.
+    """Draw a reliability diagram, and below it the distribution of the probabilities.
 
-    Weights are in the proportions of classes of each one's training, or probabilities would mean
-    something else. Of several classes, the most probable one's probability is drawn too. Stored
-    scores are left out: nobody says that they are probabilities.
+    Weights are in the class proportions of each trial's training. With more than two classes, the
+    probability of the most probable class is drawn too. Stored scores are left out: they need not
+    be probabilities.
 
     Args:
         contenders: on the same candidates.
-        sample: what the candidates are.
-        rng: of the bootstraps.
+        sample: label of the candidates.
+        rng: generator for the bootstraps.
     """
     figure, main, below = main_and_ratio(ratio=True)
     text = f"N = {len(contenders[0].predictions):,}\n{sample.weights}; errors: 68 %"
     points: FigurePoints = {"note": text, "curves": {}}
     main.plot([0, 1], [0, 1], color="#777777", linewidth=1.0, zorder=0)
-    curves = [curve for one in contenders if not one.of_scores for curve in _questions(one)]
+    curves = [curve for trial in contenders if not trial.score_only for curve in _curves(trial)]
     for number, (name, probability, is_true, weights) in enumerate(curves):
-        found = calibration(probability, is_true, weights, rng=rng)
-        points["curves"][name] = found.as_json()
-        _draw(main, below, found, name=name, number=number)
+        curve = calibration(probability, is_true, weights, rng=rng)
+        points["curves"][name] = curve.as_json()
+        _draw(main, below, curve, name=name, number=number)
     main.set_xlim(0, 1)
     main.set_ylim(0, 1.42)
     main.set_yticks(np.linspace(0, 1, 6))
@@ -153,39 +156,32 @@ def calibration_figure(
     return figure, points
 
 
-CalibrationQuestion = tuple[str, NDArray[Any], NDArray[np.bool_], Floats]
+PredictedProbabilities = tuple[str, NDArray[Any], NDArray[np.bool_], Floats]
+"""Name of a curve, and of each candidate: probability, whether it is true, weight, all (N,)."""
 
 
-def _questions(one: ScoredTrial) -> list[CalibrationQuestion]:
-    """Return what can be asked: name, probability, whether it is true, weights."""
-    found: list[CalibrationQuestion] = []
-    predictions = as_trained(one)
-    score = predictions.score
+def _curves(trial: ScoredTrial) -> list[PredictedProbabilities]:
+    """Return the probability of being signal, and that of the most probable class."""
+    curves: list[PredictedProbabilities] = []
+    predictions = as_trained(trial)
+    weights, probabilities = predictions.weights, predictions.probabilities
     if predictions.has_background:
-        found.append(
-            (
-                f"{one.name}: signal",
-                np.minimum(score, 1),
-                predictions.is_signal,
-                predictions.weights,
-            )
-        )
+        score = np.minimum(predictions.score, 1)  # sums of probabilities round
+        curves.append((f"{trial.name}: signal", score, predictions.is_signal, weights))
     if len(predictions.classes) > 2:
-        likely = predictions.probabilities.argmax(axis=1)
-        top = predictions.probabilities.max(axis=1)
-        right = likely == predictions.labels
-        found.append((f"{one.name}: class", np.minimum(top, 1), right, predictions.weights))
-    return found
+        right = probabilities.argmax(axis=1) == predictions.labels
+        highest = np.minimum(probabilities.max(axis=1), 1)
+        curves.append((f"{trial.name}: class", highest, right, weights))
+    return curves
 
 
-def _draw(main: Axes, below: Axes | None, found: Calibration, *, name: str, number: int) -> None:
+def _draw(main: Axes, below: Axes | None, curve: Calibration, *, name: str, number: int) -> None:
     style = LINES[number % len(LINES)]
-    value, low, high = triples(found.true).T
-    error = found.error
+    value, low, high = triples(curve.fractions).T
     main.errorbar(
-        found.said, value, yerr=[value - low, high - value],
+        curve.probabilities, value, yerr=[value - low, high - value],
         marker=MARKERS[number % len(MARKERS)], markersize=4.8, elinewidth=1.1,
-        label=f"{name}: calibration error {error}", **style,
+        label=f"{name}: calibration error {curve.error}", **style,
     )  # fmt: skip
     if below is not None:
-        below.stairs(found.shares, EDGES, linewidth=1.5, baseline=None, **style)
+        below.stairs(curve.shares, EDGES, linewidth=1.5, baseline=None, **style)

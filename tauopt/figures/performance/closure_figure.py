@@ -1,4 +1,4 @@
-"""The figure that shows how working points close, for one number of prongs."""
+"""Closure of working points in bins of each variable, for one number of prongs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tauopt.metrics.variable_axes import VariableAxis
 from tauopt.metrics.working_points.closure import Closure, ProngClosure
 
 _WIDTH, _HEIGHT = 6.0, 6.6
-"""Inches: of a column, and of the figure."""
+"""Inches: width of a column, height of the figure."""
 _SHIFT = 0.22
-"""Between the rejections of neighbouring working points, in parts of half a bin."""
+"""Distance between rejections of neighbouring working points, in half bins."""
 _FREE = 0.3
-"""Part of the upper panels above the efficiencies."""
+"""Part of the upper panels above the efficiencies, for the legend."""
 
 
 @styled
@@ -42,13 +42,13 @@ def closure_figure(
 ) -> tuple[Figure, FigurePoints] | None:
     """Draw the signal efficiency and the background rejection of each working point in bins.
 
-    Lines are the efficiencies that the cuts were derived for; a column is a variable. Bars are
-    68 % intervals of the sample shown; the chi-squares have those of the cuts too.
+    Lines are the efficiencies for which the cuts were derived; a column is a variable. Bars are
+    68 % intervals of the sample shown; the chi-squares contain the errors of the cuts too.
 
     Args:
         part: from `closure`.
         prongs: `1p`, `3p` or `all`.
-        sample: the independent sample.
+        sample: label of the independent sample.
     Returns:
         figure and points; None where there is no variable with bins.
     """
@@ -57,15 +57,15 @@ def closure_figure(
     figure, panels = _panels(len(part.axes))
     for column, axis in enumerate(part.axes):
         upper, lower = panels[:, column]
-        found = part.bins[axis.name]
-        for number, (name, one) in enumerate(found.items()):
-            _series(upper, axis, one.efficiency, number=number, text=_told(name, one))
-            upper.axhline(one.wanted, color=_style(number)["color"], linewidth=0.9, zorder=0)
-            shift = _SHIFT * (number - 0.5 * (len(found) - 1))
-            _series(lower, axis, one.rejection, number=number, shift=shift)
+        closures = part.bins[axis.name]
+        for number, (name, closed) in enumerate(closures.items()):
+            _series(upper, axis, closed.efficiency, number=number, text=_legend_text(name, closed))
+            upper.axhline(closed.wanted, color=_style(number)["color"], linewidth=0.9, zorder=0)
+            shift = _SHIFT * (number - 0.5 * (len(closures) - 1))
+            _series(lower, axis, closed.rejection, number=number, shift=shift)
         x_axis(lower, axis)
         upper.legend(
-            loc="upper center", ncols=1 if len(found) < 3 else 2, fontsize=9, columnspacing=0.8,
+            loc="upper center", ncols=1 if len(closures) < 3 else 2, fontsize=9, columnspacing=0.8,
             handletextpad=0.3,
         )  # fmt: skip
     _limits(panels, part)
@@ -91,6 +91,7 @@ def _panels(columns: int) -> tuple[Figure, NDArray[Any]]:
 
 
 def _style(number: int) -> Any:
+    """Return the style of a working point: the black line is left out."""
     return LINES[(number + 1) % len(LINES)]
 
 
@@ -103,9 +104,9 @@ def _series(
     text: str = "",
     shift: float | None = None,
 ) -> None:
-    """Draw one working point; shifted by a part of half a bin, it has no bars along x."""
+    """Draw one working point; with a shift, in half bins, it has no bars along x."""
     value, low, high = triples(bins).T
-    limit = np.array([bool(one and one.limit) for one in bins])
+    limit = np.array([bool(estimate and estimate.limit) for estimate in bins])
     before, after = axis.centres - axis.drawn[:-1], axis.drawn[1:] - axis.centres
     axes.errorbar(
         axis.centres + (shift or 0.0) * np.minimum(before, after), value,
@@ -116,20 +117,20 @@ def _series(
     )  # fmt: skip
 
 
-def _told(name: str, one: Closure) -> str:
+def _legend_text(name: str, closed: Closure) -> str:
     return (
-        f"{name} {100 * one.wanted:.3g} %: χ²/{one.freedom} = "
-        f"{one.chi_square / max(one.freedom, 1):.1f}, p = {one.p_value:.2g}"
+        f"{name} {100 * closed.wanted:.3g} %: χ²/{closed.freedom} = "
+        f"{closed.chi_square / max(closed.freedom, 1):.1f}, p = {closed.p_value:.2g}"
     )
 
 
 def _limits(panels: NDArray[Any], part: ProngClosure) -> None:
-    every = [one for found in part.bins.values() for one in found.values()]
-    shown = triples([one for closed in every for one in closed.efficiency if one])
+    every = [closed for closures in part.bins.values() for closed in closures.values()]
+    shown = triples([bin_ for closed in every for bin_ in closed.efficiency if bin_])
     low, high = max(0.0, shown[:, 1].min() - 0.04), min(1.1, shown[:, 2].max() + 0.02)
     panels[0, 0].set_ylim(low, low + (high - low) / (1.0 - _FREE))
     panels[0, 0].set_yticks([t for t in panels[0, 0].get_yticks() if low <= t <= 1.0 + 1e-9])
-    rejected = triples([one for closed in every for one in closed.rejection if one])
+    rejected = triples([bin_ for closed in every for bin_ in closed.rejection if bin_])
     log_y(panels[1, 0])
     if len(rejected):
         top = min(rejected[:, 2].max(), 3.0 * rejected[:, 0].max())
@@ -139,9 +140,10 @@ def _limits(panels: NDArray[Any], part: ProngClosure) -> None:
 def _label(
     figure: Figure, panels: NDArray[Any], *, sample: SampleLabel, prongs: str, text: str
 ) -> None:
-    of = "" if prongs == EVERY else f"{prongs.removesuffix('p')}-prong"
-    where = ", ".join(part for part in (sample.name, sample.selection, of) if part)
+    heading = sample.heading
+    if prongs != EVERY:
+        heading += f", {prongs.removesuffix('p')}-prong"
     left, right = panels[0, 0].get_position().x0, panels[0, -1].get_position().x1
     figure.text(left, 0.947, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(right, 0.947, where, size=11.5, ha="right")
+    figure.text(right, 0.947, heading, size=11.5, ha="right")
     figure.text(0.5, 0.012, f"{text}; errors: 68 %, statistical", ha="center", fontsize=10)

@@ -1,4 +1,4 @@
-"""Figures of several trials on top of each other: curves, one working point in bins, training."""
+"""Figures of a comparison of several trials: ROC curves, rejections in bins, training curves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,22 @@ from tauopt.figures.figure_style import (
     styled,
 )
 from tauopt.figures.panels import main_and_ratio, plain_ticks, ratio_axes, seen_unit
-from tauopt.figures.performance.profile_figures import TEXTS, axes_of, series, x_axis, y_limits
+from tauopt.figures.performance.profile_figures import (
+    TEXTS,
+    choose_axes,
+    series,
+    x_axis,
+    y_limits,
+)
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.metrics.efficiency_profiles import profile
-from tauopt.metrics.score_cuts import named, plain_points
+from tauopt.metrics.score_cuts import derive_prong_cuts, name_efficiencies
 from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.standard_metrics import PRONGS, chosen_prongs
 from tauopt.metrics.variable_axes import VariableAxis
 
 EFFICIENCY = 0.75
-"""Signal efficiency at which rejections are drawn in bins where none is asked for."""
+"""Default signal efficiency at which rejections are drawn in bins."""
 VARIABLES = ("pt", "eta", "mu")
 Page = tuple[str, Figure, dict[str, Any]]
 
@@ -46,62 +52,63 @@ def pages(
 
     Args:
         contenders: the base and the others, on the same candidates.
-        histories: name -> the trial's reports; those without any are left out.
-        objective: of the trials, by its name in the reports.
-        sample: what the candidates are.
-        rng: of the bootstraps.
-        efficiencies: of the signal, at which rejections are drawn in bins.
+        histories: name -> reports of the trial; trials without any are left out.
+        objective: name of the objective in the reports.
+        sample: label of the candidates.
+        rng: generator for the bootstraps.
+        efficiencies: signal efficiencies at which rejections are drawn in bins.
     Yields:
         name, figure and points.
     """
     if contenders[0].predictions.has_background:
-        for suffix, chosen, of in _by_prongs(contenders, sample):
+        for suffix, chosen, selected in split_by_prongs(contenders, sample):
             least = min(efficiencies)
-            drawn = roc_ratio_figure(chosen, sample=of, rng=rng, base=0, least=least)
+            drawn = roc_ratio_figure(chosen, sample=selected, rng=rng, base=0, least=least)
             yield f"roc{suffix}", *drawn
             for at in efficiencies:
-                which = f"_at_{at:g}" if len(efficiencies) > 1 else ""
-                for name, figure, points in _in_bins(chosen, at, sample=of, rng=rng):
-                    yield f"{name}{which}{suffix}", figure, points
-    known = {name: reports for name, reports in histories.items() if reports}
-    if known:
-        yield "training", *overlaid_training(known, objective=objective, sample=sample)
+                infix = f"_at_{at:g}" if len(efficiencies) > 1 else ""
+                for name, figure, points in _in_bins(chosen, at, sample=selected, rng=rng):
+                    yield f"{name}{infix}{suffix}", figure, points
+    reported = {name: reports for name, reports in histories.items() if reports}
+    if reported:
+        yield "training", *overlaid_training(reported, objective=objective, sample=sample)
 
 
-def _by_prongs(
+def split_by_prongs(
     contenders: Sequence[ScoredTrial], sample: SampleLabel
 ) -> Iterator[tuple[str, list[ScoredTrial], SampleLabel]]:
-    """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
+    """Yield all candidates, then those with one and with three prongs.
+
+    Yields:
+        suffix of figure names (empty, `_1p` or `_3p`), trials on these candidates, their label.
+    """
     first = contenders[0].predictions
     yield "", list(contenders), sample
     for prongs in PRONGS:
         if chosen_prongs(first, prongs) is not None:
             mask = first.columns["prongs"] == prongs
-            where = f"{sample.selection}, {prongs}-prong"
-            yield (
-                f"_{prongs}p",
-                [one.where(mask) for one in contenders],
-                replace(sample, selection=where),
-            )
+            chosen = [trial.where(mask) for trial in contenders]
+            selection = f"{sample.selection}, {prongs}-prong"
+            yield f"_{prongs}p", chosen, replace(sample, selection=selection)
 
 
 def _in_bins(
     contenders: Sequence[ScoredTrial], at: float, *, sample: SampleLabel, rng: np.random.Generator
 ) -> Iterator[Page]:
-    """Draw rejections at one signal efficiency against every variable that there is."""
-    decided = [_at_one_point(one, at) for one in contenders]
-    for axis in axes_of(decided[0], VARIABLES, "rejection"):
-        drawn = overlaid_profile(decided, axis, sample=sample, rng=rng)
+    """Draw rejections at one signal efficiency against each variable of the candidates."""
+    at_efficiency = [_at_efficiency(trial, at) for trial in contenders]
+    for axis in choose_axes(at_efficiency[0], VARIABLES, "rejection"):
+        drawn = overlaid_profile(at_efficiency, axis, sample=sample, rng=rng)
         if drawn is not None:
             yield f"rejection_{axis.name}", *drawn
 
 
-def _at_one_point(one: ScoredTrial, at: float) -> ScoredTrial:
-    """Give a contender one plain cut with this signal efficiency for each number of prongs."""
-    wanted = dict.fromkeys((0, *PRONGS), named((at,)))
-    points = plain_points(one.predictions, efficiencies=wanted)
-    passes = points.passes(one.predictions.score, dict(one.predictions.columns))
-    return replace(one, passes=passes)
+def _at_efficiency(trial: ScoredTrial, at: float) -> ScoredTrial:
+    """Return the trial with one cut for each number of prongs, of signal efficiency `at`."""
+    targets = dict.fromkeys((0, *PRONGS), name_efficiencies((at,)))
+    cuts = derive_prong_cuts(trial.predictions, efficiencies=targets)
+    passes = cuts.passes(trial.predictions.score, dict(trial.predictions.columns))
+    return replace(trial, passes=passes)
 
 
 @styled
@@ -116,41 +123,43 @@ def overlaid_profile(
 
     Args:
         contenders: each with one working point of the same signal efficiency.
-        axis: of a spectator.
-        sample: what they are.
-        rng: of the bootstrap.
+        axis: bins of a spectator.
+        sample: label of the candidates.
+        rng: generator for the bootstrap.
     Returns:
         figure and points; None where there are no candidates.
     """
     base, *others = contenders
-    found = profile(contenders, axis, "rejection", rng=rng)
-    if found.empty:
+    rejections = profile(contenders, axis, "rejection", rng=rng)
+    if rejections.empty:
         return None
     ratios = {
-        one.name: next(iter(profile([one, base], axis, "rejection", rng=rng).ratios.values()))
-        for one in others
+        other.name: next(iter(profile([other, base], axis, "rejection", rng=rng).ratios.values()))
+        for other in others
     }
     (point,) = base.passes
     text = (
-        f"N = {int(found.counts.sum()):,} background, at {point} signal efficiency\n"
+        f"N = {int(rejections.counts.sum()):,} background, at {point} signal efficiency\n"
         f"{sample.weights}; errors: 68 %, statistical"
     )
     figure, main, below = main_and_ratio(ratio=True)
-    for number, (name, of) in enumerate(found.values.items()):
+    for number, (name, bins) in enumerate(rejections.values.items()):
         look: dict[str, Any] = {"number": number - 1, "hollow": number > 0, "aside": number}
-        series(main, axis, of[point], text=name, **look)
+        series(main, axis, bins[point], text=name, **look)
         if below is not None and name in ratios:
             series(below, axis, ratios[name], text="", **look)
     if below is not None:
-        ratio_axes(below, [one for of in ratios.values() for one in of], to=base.name)
-    y_limits(main, found)
+        ratio_axes(below, [ratio for bins in ratios.values() for ratio in bins], to=base.name)
+    y_limits(main, rejections)
     x_axis(below or main, axis)
     main.set_ylabel(TEXTS["rejection"])
     main.legend(loc="upper center", title=text, fontsize=9.5, ncols=min(3, len(contenders)))
     figure.align_ylabels()
     label(main, sample)
-    plain = {name: [one.triple if one else None for one in of] for name, of in ratios.items()}
-    return figure, {"note": text, **found.as_json(), "ratios": {"to": base.name, "of": plain}}
+    plain = {
+        name: [ratio.triple if ratio else None for ratio in bins] for name, bins in ratios.items()
+    }
+    return figure, {"note": text, **rejections.as_json(), "ratios": {"to": base.name, "of": plain}}
 
 
 @styled
@@ -162,7 +171,7 @@ def overlaid_training(
     Args:
         histories: name -> reports with `candidates_seen`, `val_loss` and perhaps the objective.
         objective: its name in the reports.
-        sample: for the label.
+        sample: label of the data.
     """
     figure, (above, below) = new_figure(rows=2)
     points: FigurePoints = {"objective": objective, "trials": {}}

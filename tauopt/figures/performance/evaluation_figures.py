@@ -11,42 +11,44 @@ from matplotlib.figure import Figure
 
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.calibration_figure import as_trained, calibration_figure
+from tauopt.figures.performance.comparison_figures import split_by_prongs
 from tauopt.figures.performance.flatness_figure import flatness_figure
 from tauopt.figures.performance.one_against_rest_figure import one_against_rest_figure
 from tauopt.figures.performance.overtraining_figure import overtraining_figure
 from tauopt.figures.performance.permutation_importance_figure import importance_figure
-from tauopt.figures.performance.profile_figures import axes_of, profile_figure
+from tauopt.figures.performance.profile_figures import choose_axes, profile_figure
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.figures.performance.trial_figures import confusion_figure, training_figure
 from tauopt.metrics.efficiency_profiles import ProfileKind
 from tauopt.metrics.permutation_importance import PermutationImportance
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.scored_trial import ScoredTrial
-from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
+from tauopt.metrics.standard_metrics import EFFICIENCIES
 from tauopt.metrics.variable_axes import VARIABLES
 
 _OF_ALL = ("prongs", "decay_mode")
-"""Variables that go with prongs, drawn for all candidates together."""
+"""Variables that fix the prongs, drawn for all candidates together."""
 _FLAT = ("pt", "eta", "mu")
-"""Variables in which working points are wanted flat."""
+"""Variables in which working points should be flat."""
 _AS_TRAINED = "classes as in training"
 Page = tuple[str, Figure, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """All that is drawn of a trial.
+    """The inputs of all figures of an evaluation.
 
     Attributes:
-        contenders: the trial and perhaps its reference, decided, on the same candidates.
-        sample: what these are.
-        bins: spectators that efficiencies are drawn against; those that are lacking are left out.
-        efficiencies: of the signal, at which rejections are measured.
-        train: candidates of the training split, chosen alike.
-        history: the trial's reports.
-        objective: of the trial, by its name in `history`.
-        importances: of groups and features.
-        permuted: the candidates that these were found with.
+        contenders: the trial and perhaps its reference, on the same candidates, with decisions of
+            working points.
+        sample: label of these candidates.
+        bins: spectators against which efficiencies are drawn; missing ones are left out.
+        efficiencies: signal efficiencies at which rejections are measured.
+        train: candidates of the training split, with the same selection.
+        history: reports of the trial.
+        objective: name of the trial's objective in `history`.
+        importances: permutation importances of groups and features.
+        permuted: the candidates on which these were measured.
     """
 
     contenders: Sequence[ScoredTrial]
@@ -61,20 +63,20 @@ class Subject:
 
     @property
     def first(self) -> Predictions:
-        """What the trial says."""
+        """Predictions of the trial."""
         return self.contenders[0].predictions
 
 
 def pages(subject: Subject, *, rng: np.random.Generator) -> Iterator[Page]:
-    """Draw all figures.
+    """Draw all figures of an evaluation.
 
     Args:
-        subject: what is drawn.
-        rng: of the bootstraps.
+        subject: trial, reference and candidates.
+        rng: generator for the bootstraps.
     Yields:
         name, figure and points.
     Raises:
-        DataError: one class only.
+        DataError: there is one class only.
     """
     if subject.first.has_background:
         yield from _curves(subject, rng)
@@ -85,7 +87,7 @@ def pages(subject: Subject, *, rng: np.random.Generator) -> Iterator[Page]:
 
 
 def _curves(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
-    for suffix, chosen, sample in _by_prongs(subject):
+    for suffix, chosen, sample in split_by_prongs(subject.contenders, subject.sample):
         yield (
             f"roc{suffix}",
             *roc_ratio_figure(chosen, sample=sample, rng=rng, least=min(subject.efficiencies)),
@@ -95,32 +97,21 @@ def _curves(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
         yield "scores", *drawn
 
 
-def _by_prongs(subject: Subject) -> Iterator[tuple[str, list[ScoredTrial], SampleLabel]]:
-    """Yield all candidates, then those of one and of three prongs, with a suffix of names."""
-    yield "", list(subject.contenders), subject.sample
-    for prongs in PRONGS:
-        if chosen_prongs(subject.first, prongs) is not None:
-            mask = subject.first.columns["prongs"] == prongs
-            where = f"{subject.sample.selection}, {prongs}-prong"
-            chosen = [one.where(mask) for one in subject.contenders]
-            yield f"_{prongs}p", chosen, replace(subject.sample, selection=where)
-
-
 def _profiles(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
-    """Draw efficiencies and rejections; where there are prongs, for each number of them."""
-    parts = list(_by_prongs(subject))
+    """Draw efficiencies and rejections, for each number of prongs where the column exists."""
+    parts = list(split_by_prongs(subject.contenders, subject.sample))
     for suffix, chosen, sample in parts[1:] or parts:
         names = [name for name in subject.bins if not suffix or name not in _OF_ALL]
-        yield from _against(chosen, names, suffix=suffix, sample=sample, rng=rng)
-        flat = axes_of(chosen[0], [name for name in names if name in _FLAT])
+        yield from _in_bins(chosen, names, suffix=suffix, sample=sample, rng=rng)
+        flat = choose_axes(chosen[0], [name for name in names if name in _FLAT])
         if flat:
             yield f"flatness{suffix}", *flatness_figure(chosen, flat, sample=sample, rng=rng)
     if parts[1:]:
         names = [name for name in subject.bins if name in _OF_ALL]
-        yield from _against(subject.contenders, names, suffix="", sample=subject.sample, rng=rng)
+        yield from _in_bins(subject.contenders, names, suffix="", sample=subject.sample, rng=rng)
 
 
-def _against(
+def _in_bins(
     contenders: Sequence[ScoredTrial],
     bins: Sequence[str],
     *,
@@ -130,25 +121,25 @@ def _against(
 ) -> Iterator[Page]:
     kinds: tuple[ProfileKind, ...] = ("efficiency", "rejection")
     for kind in kinds:
-        for axis in axes_of(contenders[0], bins, kind):
+        for axis in choose_axes(contenders[0], bins, kind):
             drawn = profile_figure(contenders, axis, kind, sample=sample, rng=rng)
             if drawn is not None:
                 yield f"{kind}_{axis.name}{suffix}", *drawn
 
 
 def _classes(subject: Subject, rng: np.random.Generator) -> Iterator[Page]:
-    """Draw what is told apart: confusion, each class against the rest, calibration."""
+    """Draw confusion matrices, ROC curves of each class against the rest, and calibration."""
     sample, first = subject.sample, subject.contenders[0]
-    balanced = sample
+    trained_sample = sample
     if first.factors:
-        balanced = replace(sample, weights=f"{sample.weights}, {_AS_TRAINED}")
+        trained_sample = replace(sample, weights=f"{sample.weights}, {_AS_TRAINED}")
     yield "confusion_by_true", *confusion_figure(first.predictions, sample=sample)
-    drawn = confusion_figure(as_trained(first), sample=balanced, by="predicted")
+    drawn = confusion_figure(as_trained(first), sample=trained_sample, by="predicted")
     yield "confusion_by_predicted", *drawn
     if len(first.predictions.classes) > 2:
         drawn = one_against_rest_figure(subject.contenders, sample=sample, rng=rng)
         yield "one_against_rest", *drawn
-    yield "calibration", *calibration_figure(subject.contenders, sample=balanced, rng=rng)
+    yield "calibration", *calibration_figure(subject.contenders, sample=trained_sample, rng=rng)
 
 
 def _training(subject: Subject) -> Iterator[Page]:
@@ -165,5 +156,5 @@ def _importances(subject: Subject) -> Iterator[Page]:
     if subject.permuted is None:
         return
     for name, whole in {"importance_groups": True, "importance_features": False}.items():
-        chosen = [one for one in subject.importances if one.whole == whole]
+        chosen = [entry for entry in subject.importances if entry.whole == whole]
         yield name, *importance_figure(chosen, subject.permuted, sample=subject.sample)

@@ -1,4 +1,4 @@
-"""How flat the efficiency of each working point is in a variable."""
+"""Flatness of the signal efficiency of each working point in bins of a variable."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from tauopt.figures.figure_style import DPI, LINES, MARKERS, FigurePoints, SampleLabel, styled
 from tauopt.figures.panels import triples
 from tauopt.figures.performance.profile_figures import x_axis
-from tauopt.metrics.binned_counts import cells_of, columns_of, efficiencies
-from tauopt.metrics.efficiency_profiles import binned
+from tauopt.metrics.binned_counts import binned_efficiencies, count_by_bin, estimate_columns
+from tauopt.metrics.efficiency_profiles import count_working_points
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.scored_trial import ScoredTrial
 from tauopt.metrics.variable_axes import VariableAxis
@@ -24,13 +24,13 @@ from tauopt.physics.p_values import chi_square_tail
 
 @dataclass(frozen=True)
 class Flatness:
-    """The efficiency of one working point in bins, over that of all bins.
+    """Ratios of the efficiency of one working point in bins to that over all bins.
 
     Attributes:
-        bins: ratio in each bin; None where there is nothing.
-        chi_square: of the ratios against one.
-        freedom: its degrees of freedom: bins less one.
-        largest: the largest deviation from one.
+        bins: [bin] ratios; None in a bin without signal.
+        chi_square: chi-square of the ratios against one.
+        freedom: degrees of freedom, bins less one.
+        largest: largest absolute deviation from one.
     """
 
     bins: list[Estimate | None]
@@ -40,13 +40,13 @@ class Flatness:
 
     @property
     def p_value(self) -> float:
-        """The chance that a flat efficiency scatters as much."""
+        """The probability of a chi-square at least as large if the efficiency is flat."""
         return chi_square_tail(self.chi_square, self.freedom)
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
         return {
-            **columns_of(self.bins),
+            **estimate_columns(self.bins),
             "chi_square": float(f"{self.chi_square:.6g}"),
             "freedom": self.freedom,
             "p_value": float(f"{self.p_value:.6g}"),
@@ -55,36 +55,40 @@ class Flatness:
 
 
 def flatness(
-    one: ScoredTrial, axis: VariableAxis, *, rng: np.random.Generator
+    trial: ScoredTrial, axis: VariableAxis, *, rng: np.random.Generator
 ) -> dict[str, Flatness]:
-    """Return how flat the signal efficiency of each working point is, by name.
+    """Test how flat the signal efficiency of each working point is.
 
-    The error of a bin is that of its efficiency; that of all bins together is not in it.
+    The error of a ratio is that of the efficiency in the bin; the error of the overall efficiency
+    is neglected.
 
     Args:
-        one: decided.
-        axis: of a spectator.
-        rng: of the bootstrap.
+        trial: with decisions of working points.
+        axis: bins of a spectator.
+        rng: generator for the bootstrap.
+    Returns:
+        flatness by name of the working point.
     """
-    signal = one.predictions.is_signal
-    found = efficiencies(binned([one], axis, signal), rng=rng)
-    passes = np.stack(list(one.passes.values()), axis=1)[signal]
-    whole = efficiencies(cells_of(passes, one.predictions.weights[signal]), rng=rng)[0]
+    signal = trial.predictions.is_signal
+    in_bins = binned_efficiencies(count_working_points([trial], axis, signal), rng=rng)
+    passes = np.stack(list(trial.passes.values()), axis=1)[signal]
+    counts = count_by_bin(passes, trial.predictions.weights[signal])
+    overall = binned_efficiencies(counts, rng=rng)[0]
     return {
-        name: _against([row[i] for row in found], whole[i]) for i, name in enumerate(one.passes)
+        name: _flatness([row[i] for row in in_bins], overall[i])
+        for i, name in enumerate(trial.passes)
     }
 
 
-def _against(bins: Sequence[Estimate | None], whole: Estimate | None) -> Flatness:
-    if whole is None or not whole.value > 0:
+def _flatness(bins: Sequence[Estimate | None], overall: Estimate | None) -> Flatness:
+    if overall is None or not overall.value > 0:
         return Flatness([None] * len(bins), 0.0, 0, 0.0)
+    whole = overall.value
     ratios = [
-        None
-        if one is None
-        else Estimate(one.value / whole.value, one.low / whole.value, one.high / whole.value)
-        for one in bins
+        None if bin_ is None else Estimate(bin_.value / whole, bin_.low / whole, bin_.high / whole)
+        for bin_ in bins
     ]
-    known = triples([one for one in ratios if one is not None])
+    known = triples([ratio for ratio in ratios if ratio is not None])
     error = np.maximum((known[:, 2] - known[:, 1]) / 2, 1e-9)
     pulls = (known[:, 0] - 1.0) / error
     return Flatness(
@@ -103,13 +107,13 @@ def flatness_figure(
     sample: SampleLabel,
     rng: np.random.Generator,
 ) -> tuple[Figure, FigurePoints]:
-    """Draw the efficiency in bins over that of all bins: a row a variable, a column a contender.
+    """Draw the efficiency in bins over that of all bins: rows are variables, columns trials.
 
     Args:
-        contenders: decided.
-        axes: variables.
-        sample: what the candidates are.
-        rng: of the bootstraps.
+        contenders: the trial and perhaps its reference, with decisions of working points.
+        axes: the variables with their bins.
+        sample: label of the candidates.
+        rng: generator for the bootstraps.
     """
     figure, panels = _panels(len(axes), len(contenders))
     signal = int(contenders[0].predictions.is_signal.sum())
@@ -118,13 +122,13 @@ def flatness_figure(
     for row, axis in zip(panels, axes, strict=True):
         points["variables"][axis.name] = {"edges": axis.edges.tolist(), "contenders": {}}
         low, high = 1.0, 1.0
-        for panel, one in zip(row, contenders, strict=True):
-            found = flatness(one, axis, rng=rng)
-            points["variables"][axis.name]["contenders"][one.name] = {
-                name: value.as_json() for name, value in found.items()
+        for panel, trial in zip(row, contenders, strict=True):
+            by_name = flatness(trial, axis, rng=rng)
+            points["variables"][axis.name]["contenders"][trial.name] = {
+                name: flat.as_json() for name, flat in by_name.items()
             }
-            _draw(panel, axis, found, title=one.name)
-            known = triples([b for value in found.values() for b in value.bins if b is not None])
+            _draw(panel, axis, by_name, title=trial.name)
+            known = triples([b for flat in by_name.values() for b in flat.bins if b is not None])
             low = min(low, known[:, 1].min(initial=1.0))
             high = max(high, known[:, 2].max(initial=1.0))
         for panel in row:
@@ -132,11 +136,10 @@ def flatness_figure(
     for panel in panels[:, 0]:
         panel.set_ylabel("Efficiency / overall", fontsize=12)
     figure.text(0.5, 0.012, text, ha="center", va="bottom", fontsize=10)
-    where = ", ".join(part for part in (sample.name, sample.selection) if part)
     left, right = panels[0, 0].get_position().x0, panels[0, -1].get_position().x1
     top = panels[0, 0].get_position().y1 + 0.08 / figure.get_figheight()
     figure.text(left, top, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(right, top, where, size=11.5, ha="right")
+    figure.text(right, top, sample.heading, size=11.5, ha="right")
     return figure, points
 
 
@@ -153,16 +156,16 @@ def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
     return figure, panels
 
 
-def _draw(panel: Axes, axis: VariableAxis, found: dict[str, Flatness], *, title: str) -> None:
+def _draw(panel: Axes, axis: VariableAxis, by_name: dict[str, Flatness], *, title: str) -> None:
     half = [axis.centres - axis.drawn[:-1], axis.drawn[1:] - axis.centres]
-    for number, (name, one) in enumerate(found.items()):
-        value, low, high = triples(one.bins).T
+    for number, (name, flat) in enumerate(by_name.items()):
+        value, low, high = triples(flat.bins).T
         style = LINES[(number + 1) % len(LINES)]
         panel.errorbar(
             axis.centres, value, xerr=half, yerr=[value - low, high - value],
             fmt=MARKERS[number % len(MARKERS)], color=style["color"], markersize=4.5,
             elinewidth=1.1, linestyle="none",
-            label=f"{name}: χ²/{one.freedom} = {one.chi_square / max(one.freedom, 1):.1f}",
+            label=f"{name}: χ²/{flat.freedom} = {flat.chi_square / max(flat.freedom, 1):.1f}",
         )  # fmt: skip
     panel.axhline(1.0, color="#777777", linewidth=1.0, zorder=0)
     x_axis(panel, axis)

@@ -1,4 +1,4 @@
-"""Scores of the training and the test split: one distribution, if nothing was learned by heart."""
+"""Overtraining: scores of the training and of the test split, with Kolmogorov-Smirnov tests."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ from tauopt.metrics.predictions import Predictions
 from tauopt.physics.homogeneity import kolmogorov_smirnov, weighted_kolmogorov_smirnov
 
 _FINE = 2000
-"""Quantiles of both samples together between which distribution functions are compared."""
+"""Number of quantiles of both samples at which the distribution functions are compared."""
 
 
 def same_distribution(one: WeightedValues, other: WeightedValues) -> tuple[float, float]:
-    """Compare two weighted samples; return Kolmogorov's distance and its p-value.
+    """Compare two weighted samples by a Kolmogorov-Smirnov test.
 
-    The distance is looked at in 2000 quantiles of both, which can only shorten it. The p-value is
-    that of `physics.homogeneity`, weights and all; NaN where a few candidates hold most weight.
+    Args:
+        one, other: values and weights of the samples.
+    Returns:
+        the distance, taken at 2000 quantiles of both samples together, which can only shorten it;
+        and its p-value (see `physics.homogeneity`), NaN where a few candidates hold most weight.
     """
     values = np.concatenate([one.values, other.values]).astype(np.float64)
     weights = np.concatenate([one.weights, other.weights]).astype(np.float64)
@@ -47,56 +50,56 @@ def same_distribution(one: WeightedValues, other: WeightedValues) -> tuple[float
     counted = np.bincount(part * size + index, weights, minlength=2 * size)
     sums = np.asarray(counted, np.float64).reshape(2, size)
     if (weights == weights[0]).all():
-        found = kolmogorov_smirnov(sums / weights[0])
+        test = kolmogorov_smirnov(sums / weights[0])
     else:
         squares = np.bincount(index, weights**2, minlength=size)
-        found = weighted_kolmogorov_smirnov(
+        test = weighted_kolmogorov_smirnov(
             sums, squares.astype(np.float64), sizes=sizes, fourth=float(np.sum(weights**4))
         )
-    return float(found.statistic[0]), float(found.p[0])
+    return float(test.statistic[0]), float(test.p[0])
 
 
 @styled
 def overtraining_figure(
     train: Predictions, test: Predictions, *, sample: SampleLabel
 ) -> tuple[Figure, FigurePoints]:
-    """Draw the scores of signal and background in the test split, and in training as points.
+    """Draw the scores of signal and background in the test split, and as points in training.
 
     Each has unit area; bars and bands are the roots of the sums of squared weights.
 
     Args:
         train: candidates of the training split.
-        test: of the test split.
-        sample: what the test candidates are.
+        test: candidates of the test split.
+        sample: label of the test candidates.
     """
     figure, axes = new_figure()
-    bins = Binning(np.concatenate([[-1.0], SCORE_BINS, [2.0]]))
+    bins = Binning(np.concatenate([[-1.0], SCORE_BINS, [2.0]]))  # with empty overflows
     points: FigurePoints = {"edges": rounded(SCORE_BINS), "kinds": {}, "classes": {}}
     shown = []
     for number, (kind, is_signal) in enumerate({"background": False, "signal": True}.items()):
-        parts = [_values(one, one.is_signal == is_signal) for one in (train, test)]
+        parts = [_values(split, split.is_signal == is_signal) for split in (train, test)]
         distance, p = same_distribution(*parts)
-        found = [_densities(part, bins) for part in parts]
-        told = f"KS p = {p:.2g}" if np.isfinite(p) else "KS: too few"
-        _draw(axes, found[0], found[1], number=number, name=f"{kind}, {told}")
-        shown += [one.values for one in found]
+        train_density, test_density = (_densities(part, bins) for part in parts)
+        ks_text = f"KS p = {p:.2g}" if np.isfinite(p) else "KS: too few"
+        _draw(axes, train_density, test_density, number=number, name=f"{kind}, {ks_text}")
+        shown += [train_density.values, test_density.values]
         points["kinds"][kind] = {
-            "train": _columns(found[0]),
-            "test": _columns(found[1]),
+            "train": _columns(train_density),
+            "test": _columns(test_density),
             "ks_distance": _known(distance),
             "ks_p_value": _known(p),
         }
     for index, name in enumerate(test.classes):
-        parts = [_values(one, one.labels == index) for one in (train, test)]
+        parts = [_values(split, split.labels == index) for split in (train, test)]
         distance, p = same_distribution(*parts)
         points["classes"][name] = {"ks_distance": _known(distance), "ks_p_value": _known(p)}
-    every = np.concatenate(shown)
+    densities = np.concatenate(shown)
     text = f"N = {len(train):,} training, {len(test):,} test\n{sample.weights}; errors: 68 %"
     points["note"] = text
     log_y(axes)
     axes.set_xlim(0.0, 1.0)
-    top = float(every.max())
-    headroom(axes, bottom=max(every[every > 0].min() / 2, top / 1e5), top=2 * top, free=0.3)
+    top = float(densities.max())
+    headroom(axes, bottom=max(densities[densities > 0].min() / 2, top / 1e5), top=2 * top, free=0.3)
     axes.set_xlabel("Score")
     axes.set_ylabel("Density")
     axes.legend(loc="upper center", ncols=2, title=text, columnspacing=1.2, fontsize=10)
@@ -110,9 +113,9 @@ def _values(predictions: Predictions, chosen: NDArray[np.bool_]) -> WeightedValu
 
 def _densities(part: WeightedValues, bins: Binning) -> BinFractions:
     inside = WeightedValues(np.clip(part.values, 0.0, np.nextafter(1.0, 0.0)), part.weights)
-    found = fractions(inside, bins)
+    histogram = fractions(inside, bins)
     width = np.diff(SCORE_BINS)
-    return BinFractions(found.values[1:-1] / width, found.errors[1:-1] / width)
+    return BinFractions(histogram.values[1:-1] / width, histogram.errors[1:-1] / width)
 
 
 def _draw(axes: Axes, train: BinFractions, test: BinFractions, *, number: int, name: str) -> None:
@@ -128,8 +131,8 @@ def _draw(axes: Axes, train: BinFractions, test: BinFractions, *, number: int, n
     )  # fmt: skip
 
 
-def _columns(found: BinFractions) -> dict[str, Any]:
-    return {"density": rounded(found.values), "error": rounded(found.errors)}
+def _columns(density: BinFractions) -> dict[str, Any]:
+    return {"density": rounded(density.values), "error": rounded(density.errors)}
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The figure of permutation importance."""
+"""Permutation importance: loss of AUC when each feature or group is permuted."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from matplotlib.ticker import MaxNLocator
 
 from tauopt.figures.figure_style import DPI, FigurePoints, SampleLabel, note, shortened, styled
 from tauopt.figures.panels import plain_ticks, triples
-from tauopt.metrics.binned_counts import columns_of
+from tauopt.metrics.binned_counts import estimate_columns
 from tauopt.metrics.permutation_importance import PermutationImportance, metric_of
 from tauopt.metrics.predictions import Predictions
 
 _HOW = (
-    "exchanged among candidates; a feature of objects with all its objects, among candidates with "
+    "permuted among candidates; a feature of objects with all its objects, among candidates with "
     "the same number of them; a group with its mask, among all; mean of five permutations"
 )
 _LETTERS = 44
-"""Letters of a name that are shown; both ends of a longer one."""
+"""Longest name that is shown whole; of a longer one both ends are."""
 _LINE = 0.18
-"""Inches of a line of the note."""
+"""Height of a line of the note, in inches."""
 MOST = 30
-"""Features that are drawn, the most important ones."""
+"""Number of features that are drawn, the most important ones."""
 
 
 @styled
 def importance_figure(
-    found: Sequence[PermutationImportance], predictions: Predictions, *, sample: SampleLabel
+    importances: Sequence[PermutationImportance], predictions: Predictions, *, sample: SampleLabel
 ) -> tuple[Figure, FigurePoints]:
-    """Draw what is lost without each feature or group, the most important one on top.
+    """Draw the loss from permuting each feature or group, the most important one on top.
 
     Args:
-        found: features, or groups.
-        predictions: of the candidates that were permuted, before.
-        sample: what they are.
+        importances: of features, or of groups.
+        predictions: unpermuted predictions of the candidates.
+        sample: label of the candidates.
     """
-    ordered = sorted(found, key=lambda one: -one.lost.value)
+    ordered = sorted(importances, key=lambda entry: -entry.lost.value)
     shown = ordered[:MOST]
     text = note(predictions, sample)
     left_out = len(ordered) - len(shown)
     text += f"\n{left_out} less important ones not shown" if left_out else ""
     figure, axes = _panel(len(shown), lines=text.count("\n") + 1)
-    value, low, high = triples([one.lost for one in shown]).T
+    value, low, high = triples([entry.lost for entry in shown]).T
     places = np.arange(len(shown))
     axes.barh(places, value, height=0.62, color="#9ecae1", edgecolor="#0072b2", linewidth=0.8)
     axes.errorbar(
         value, places, xerr=[value - low, high - value], fmt="none", color="black", elinewidth=1.1
     )
     axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [_both_ends(one.name) for one in shown], fontsize=10)
+    axes.set_yticks(places, [_both_ends(entry.name) for entry in shown], fontsize=10)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -64,8 +64,8 @@ def importance_figure(
         "note": text,
         "metric": metric,
         "how": _HOW,
-        "names": [one.name for one in ordered],
-        "lost": columns_of([one.lost for one in ordered]),
+        "names": [entry.name for entry in ordered],
+        "lost": estimate_columns([entry.lost for entry in ordered]),
     }
 
 
@@ -81,7 +81,7 @@ def _panel(rows: int, *, lines: int) -> tuple[Figure, Axes]:
 
 
 def _finish(figure: Figure, axes: Axes, *, text: str, sample: SampleLabel) -> None:
-    """Give names of bars the room that they need, and write title and note."""
+    """Make room for the names of bars, and write title and note."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     widths = [tick.get_window_extent(renderer).width for tick in axes.get_yticklabels()]
     widest = max(widths, default=0.0)
@@ -89,9 +89,8 @@ def _finish(figure: Figure, axes: Axes, *, text: str, sample: SampleLabel) -> No
     height, right = figure.get_figheight(), axes.get_position().x1
     figure.text(right, 0.1 / height, text, ha="right", va="bottom", multialignment="right",
                 fontsize=9.5)  # fmt: skip
-    where = ", ".join(part for part in (sample.name, sample.selection) if part)
     figure.text(0.03, 1 - 0.34 / height, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(right, 1 - 0.34 / height, shortened(where, 60), size=11.5, ha="right")
+    figure.text(right, 1 - 0.34 / height, shortened(sample.heading, 60), size=11.5, ha="right")
 
 
 def _both_ends(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of efficiency and rejection against a variable, and of how flat they are."""
+"""Efficiency and background rejection of working points in bins of a variable."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tauopt.figures.panels import main_and_ratio, ratio_axes, triples
 from tauopt.metrics.efficiency_profiles import EfficiencyProfile, ProfileKind, profile
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.scored_trial import ScoredTrial
-from tauopt.metrics.variable_axes import VariableAxis, axis_of
+from tauopt.metrics.variable_axes import VariableAxis, choose_axis
 
 TEXTS = {"efficiency": "Signal efficiency", "rejection": "Background rejection (1 / efficiency)"}
 _SHIFT = 0.12
-"""Of a reference's points, in parts of half a bin."""
+"""Shift of a reference's points, in half bins."""
 _FREE = 0.42
-"""Part of the axes above the points."""
+"""Part of the axes above the points, for the legend."""
 
 
 @styled
@@ -41,46 +41,48 @@ def profile_figure(
     sample: SampleLabel,
     rng: np.random.Generator,
 ) -> tuple[Figure, FigurePoints] | None:
-    """Draw what the working points do in bins of a variable, and the ratio to a reference.
+    """Draw efficiency or rejection in bins of a variable, and the ratio to a reference.
 
     Full markers are the trial's, open ones the reference's, at the same signal efficiency over
-    all bins. Bars are 68 % intervals (see `cells.efficiencies`); arrows are lower limits.
+    all bins. Bars are 68 % intervals (see `binned_counts.binned_efficiencies`); arrows are lower
+    limits.
 
     Args:
-        contenders: decided, on the same candidates.
-        axis: of a spectator.
+        contenders: the trial and perhaps its reference, on the same candidates, with decisions of
+            working points.
+        axis: bins of a spectator.
         kind: efficiency of the signal, or rejection of the background.
-        sample: what they are.
-        rng: of the bootstrap.
+        sample: label of the candidates.
+        rng: generator for the bootstrap.
     Returns:
         figure and points; None where there are no candidates.
     """
-    found = profile(contenders, axis, kind, rng=rng)
-    if found.empty:
+    profiles = profile(contenders, axis, kind, rng=rng)
+    if profiles.empty:
         return None
-    what = "signal" if kind == "efficiency" else "background"
-    text = f"N = {int(found.counts.sum()):,} {what}\n{sample.weights}; errors: 68 %, statistical"
+    number = f"{int(profiles.counts.sum()):,} {'signal' if kind == 'efficiency' else 'background'}"
+    text = f"N = {number}\n{sample.weights}; errors: 68 %, statistical"
     figure, main, below = main_and_ratio(ratio=len(contenders) > 1)
-    for position, one in enumerate(contenders):
-        for number, (name, bins) in enumerate(found.values[one.name].items()):
-            told = name if len(contenders) == 1 else f"{name}, {one.name}"
-            series(main, axis, bins, number=number, text=told, hollow=position > 0)
+    for position, trial in enumerate(contenders):
+        for style, (name, bins) in enumerate(profiles.values[trial.name].items()):
+            curve = name if len(contenders) == 1 else f"{name}, {trial.name}"
+            series(main, axis, bins, number=style, text=curve, hollow=position > 0)
     if below is not None:
-        for number, bins in enumerate(found.ratios.values()):
-            series(below, axis, bins, number=number, text="", hollow=False)
-        every = [one for bins in found.ratios.values() for one in bins]
-        ratio_axes(below, every, to=contenders[1].name)
-    y_limits(main, found)
+        for style, bins in enumerate(profiles.ratios.values()):
+            series(below, axis, bins, number=style, text="", hollow=False)
+        ratios = [ratio for bins in profiles.ratios.values() for ratio in bins]
+        ratio_axes(below, ratios, to=contenders[1].name)
+    y_limits(main, profiles)
     x_axis(below or main, axis)
     main.set_ylabel(TEXTS[kind])
-    order = {"ncols": len(contenders), "columnspacing": 1.0, "handletextpad": 0.4}
+    columns = {"ncols": len(contenders), "columnspacing": 1.0, "handletextpad": 0.4}
     main.legend(
         loc="upper center", title=text, fontsize=9.5, frameon=True, framealpha=0.9,
-        edgecolor="none", **order,
+        edgecolor="none", **columns,
     )  # fmt: skip
     figure.align_ylabels()
     label(main, sample)
-    return figure, {"note": text, **found.as_json()}
+    return figure, {"note": text, **profiles.as_json()}
 
 
 def series(
@@ -93,12 +95,12 @@ def series(
     hollow: bool,
     aside: int = 1,
 ) -> None:
-    """Draw a number in bins; hollow markers stand aside, by so many steps."""
+    """Draw estimates in bins; hollow markers are shifted by `aside` steps, without bars along x."""
     x, half = axis.centres, np.abs(np.stack([axis.centres - axis.drawn[:-1],
                                              axis.drawn[1:] - axis.centres]))  # fmt: skip
     moved = x + aside * _SHIFT * half[1] if hollow else x
     value, low, high = triples(bins).T
-    limit = np.array([bool(one and one.limit) for one in bins])
+    limit = np.array([bool(estimate and estimate.limit) for estimate in bins])
     style = LINES[(number + 1) % len(LINES)]
     axes.errorbar(
         moved, value,
@@ -110,12 +112,13 @@ def series(
     )  # fmt: skip
 
 
-def y_limits(axes: Axes, found: EfficiencyProfile) -> None:
-    """Let an axis hold what a profile shows, with room for a legend above it."""
-    shown = [one for of in found.values.values() for bins in of.values() for one in bins if one]
-    low, high = min(one.low for one in shown), max(one.high for one in shown)
-    most = max(one.value for one in shown)
-    if found.kind == "rejection":
+def y_limits(axes: Axes, profiles: EfficiencyProfile) -> None:
+    """Set the y axis to the values of a profile, with room for a legend above them."""
+    series_of_bins = [bins for points in profiles.values.values() for bins in points.values()]
+    shown = [estimate for bins in series_of_bins for estimate in bins if estimate]
+    low, high = min(point.low for point in shown), max(point.high for point in shown)
+    most = max(point.value for point in shown)
+    if profiles.kind == "rejection":
         log_y(axes)
         headroom(axes, bottom=max(low / 1.6, 0.8), top=min(high, 3.0 * most), free=_FREE)
         return
@@ -125,7 +128,7 @@ def y_limits(axes: Axes, found: EfficiencyProfile) -> None:
 
 
 def x_axis(axes: Axes, axis: VariableAxis) -> None:
-    """Label the axis of a variable, with names where its bins are values."""
+    """Set up the x axis of a variable, with names where its bins are values."""
     axes.set_xlabel(axis.text)
     axes.set_xlim(axis.drawn[0], axis.drawn[-1])
     if axis.names:
@@ -137,21 +140,21 @@ def x_axis(axes: Axes, axis: VariableAxis) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def axes_of(
-    contender: ScoredTrial, names: Sequence[str], kind: ProfileKind = "efficiency"
+def choose_axes(
+    trial: ScoredTrial, names: Sequence[str], kind: ProfileKind = "efficiency"
 ) -> list[VariableAxis]:
-    """Return the axes of those variables that the candidates have, and that differ among them.
+    """Choose bins of the variables that the candidates have and that are not constant.
 
     Args:
-        contender: with spectators.
-        names: of variables.
+        trial: with spectators.
+        names: names of variables.
         kind: bins are chosen by the signal, or for rejections by the background.
     """
-    predictions = contender.predictions
+    predictions = trial.predictions
     chosen = predictions.is_signal if kind == "efficiency" else ~predictions.is_signal
-    found = [
-        axis_of(name, predictions.columns[name], of=chosen, weights=predictions.weights)
+    axes = [
+        choose_axis(name, predictions.columns[name], among=chosen, weights=predictions.weights)
         for name in names
         if name in predictions.columns
     ]
-    return [axis for axis in found if axis is not None]
+    return [axis for axis in axes if axis is not None]

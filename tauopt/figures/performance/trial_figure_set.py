@@ -1,4 +1,4 @@
-"""All figures of one trial at once."""
+"""All figures of one trial, saved."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def write_figures(
     """Write the ROC curve, scores, confusion matrix and training curves into `folder`.
 
     Args:
-        predictions: on the split that is judged.
-        folder: made if missing.
-        sample: what is judged, for the labels.
-        history: one mapping a report (see `training_figure`); without any, no training curves.
+        predictions: on one split.
+        folder: created if missing.
+        sample: label of this split.
+        history: one mapping for each report (see `training_figure`); empty: no training curves.
         objective: name of the objective in `history`.
     Returns:
         `roc.png`, `roc.json`, `score.png`, ..., all in `folder`; without background in the task
         neither ROC curve nor scores.
     Raises:
-        DataError: one class only.
+        DataError: there is one class only; then nothing is written.
     """
     drawn = {}
     if predictions.has_background:

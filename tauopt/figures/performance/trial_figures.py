@@ -1,7 +1,4 @@
-"""Figures of one trial: functions from arrays to a `Figure` and its points.
-
-Saving is the caller's (`save.save_figure`). Nothing here touches pyplot or any global state.
-"""
+"""Figures of one trial: ROC curve, scores, confusion matrix, training curves."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from tauopt.figures.figure_style import (
     rounded,
     styled,
 )
-from tauopt.figures.panels import free_for, plain_ticks, seen_unit, top_of
+from tauopt.figures.panels import largest_shown, legend_share, plain_ticks, seen_unit
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import confusion
 from tauopt.metrics.predictions import Predictions
@@ -34,11 +31,11 @@ from tauopt.metrics.roc import auc, rejections, roc
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
 
 ROC_GRID = np.linspace(0.2, 1.0, 161)
-"""Signal efficiencies of the drawn curve."""
+"""Signal efficiencies of a drawn ROC curve."""
 _LETTERS = 66
-"""Letters of a label that fit below a figure."""
+"""Longest axis label below a figure at the usual font size."""
 _FLAT = 1e-3
-"""Part of a value that its curve's axis spans at least: ticks of a flat curve stay short."""
+"""Smallest span of an axis over its largest value, so that ticks of a flat curve stay short."""
 SCORE_BINS = np.linspace(0.0, 1.0, 31)
 
 
@@ -50,10 +47,10 @@ def roc_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figure
     curve ends; the working points there are lower limits, drawn as arrows.
 
     Args:
-        predictions: of one split.
-        sample: what it is, for the label.
+        predictions: on one split.
+        sample: label of this split.
     Raises:
-        DataError: one class only.
+        DataError: there is one class only.
     """
     figure, axes = new_figure()
     chosen = {"all": predictions} | {
@@ -67,11 +64,11 @@ def roc_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figure
         curve = roc(part.score, part.is_signal, part.weights)
         line = rejections(curve, ROC_GRID)
         working = rejections(curve, np.array(EFFICIENCIES))
-        tops.append(top_of([*line, *working]))
-        under = auc(curve)
-        _draw_curve(axes, line, working, number=number, text=f"{name}: AUC {under}")
+        tops.append(largest_shown([*line, *working]))
+        area = auc(curve)
+        _draw_curve(axes, line, working, number=number, text=f"{name}: AUC {area}")
         points["curves"][name] = {
-            "auc": under.triple,
+            "auc": area.triple,
             **_columns("signal_efficiency", ROC_GRID, line),
             "working_points": _columns("signal_efficiency", EFFICIENCIES, working),
         }
@@ -80,7 +77,7 @@ def roc_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figure
     axes.set_xlabel("Signal efficiency")
     axes.set_ylabel("Background rejection (1 / efficiency)")
     legend = axes.legend(loc="upper right", title=points["note"], alignment="right")
-    headroom(axes, bottom=1.0, top=max(10.0, *tops), free=free_for(legend))
+    headroom(axes, bottom=1.0, top=max(10.0, *tops), free=legend_share(legend))
     label(axes, sample)
     return figure, points
 
@@ -89,12 +86,14 @@ def _draw_curve(
     axes: Axes, line: Sequence[Estimate], working: Sequence[Estimate], *, number: int, text: str
 ) -> None:
     style = LINES[number]
-    known = np.array([not measured.limit for measured in line])
-    value, low, high = np.array([measured.triple for measured in line])[known].T
-    axes.plot(ROC_GRID[known], value, label=text, **style)
-    axes.fill_between(ROC_GRID[known], low, high, color=style["color"], alpha=0.18, linewidth=0)
-    value, low, high = np.array([measured.triple for measured in working]).T
-    limit = np.array([measured.limit for measured in working])
+    measurable = np.array([not rejection.limit for rejection in line])
+    value, low, high = np.array([rejection.triple for rejection in line])[measurable].T
+    axes.plot(ROC_GRID[measurable], value, label=text, **style)
+    axes.fill_between(
+        ROC_GRID[measurable], low, high, color=style["color"], alpha=0.18, linewidth=0
+    )
+    value, low, high = np.array([rejection.triple for rejection in working]).T
+    limit = np.array([rejection.limit for rejection in working])
     axes.errorbar(
         EFFICIENCIES,
         value,
@@ -109,13 +108,13 @@ def _draw_curve(
 
 
 def _columns(name: str, x: Any, values: Sequence[Estimate]) -> FigurePoints:
-    value, low, high = np.array([measured.triple for measured in values]).T
+    value, low, high = np.array([rejection.triple for rejection in values]).T
     return {
         name: rounded(x),
         "rejection": rounded(value),
         "low": rounded(low),
         "high": rounded(high),
-        "limit": [measured.limit for measured in values],
+        "limit": [rejection.limit for rejection in values],
     }
 
 
@@ -148,7 +147,7 @@ def score_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figu
     axes.set_ylabel("Density")
     legend = axes.legend(loc="upper center", ncols=3, title=points["note"], columnspacing=1.2)
     least = max(smallest / 2, largest / 1e5)
-    headroom(axes, bottom=least, top=2 * largest, free=free_for(legend))
+    headroom(axes, bottom=least, top=2 * largest, free=legend_share(legend))
     label(axes, sample)
     return figure, points
 
@@ -174,28 +173,31 @@ def _signal_name(predictions: Predictions) -> str:
 def confusion_figure(
     predictions: Predictions, *, sample: SampleLabel, by: Literal["true", "predicted"] = "true"
 ) -> tuple[Figure, FigurePoints]:
-    """Draw in per cent which class is taken for which.
+    """Draw the confusion matrix in per cent.
 
-    Rows, the true classes, add up to 100; or columns do, the predicted ones.
+    Args:
+        predictions: on one split.
+        sample: label of this split.
+        by: rows (true classes) add up to 100, or columns (predicted classes) do.
     """
-    found = confusion(predictions, by=by)
+    matrix = confusion(predictions, by=by)
     classes = len(predictions.classes)
     figure, axes = new_figure()
-    axes.imshow(100 * found.fractions, cmap="Greys", vmin=0, vmax=115, aspect="auto")
+    axes.imshow(100 * matrix.fractions, cmap="Greys", vmin=0, vmax=115, aspect="auto")
     size = float(np.clip(13 - 0.7 * classes, 5.5, 11))
     for row in range(classes):
         for column in range(classes):
-            fraction, error = 100 * found.fractions[row, column], 100 * found.errors[row, column]
+            fraction, error = 100 * matrix.fractions[row, column], 100 * matrix.errors[row, column]
             axes.text(
                 column,
                 row,
-                f"{fraction:.1f}\n± {error:.1f}" if found.counts[row] else "-",
+                f"{fraction:.1f}\n± {error:.1f}" if matrix.counts[row] else "-",
                 ha="center",
                 va="center",
                 fontsize=size,
                 color="white" if fraction > 68 else "black",
             )
-    names = [f"{n}\nN = {c:,}" for n, c in zip(predictions.classes, found.counts, strict=True)]
+    names = [f"{n}\nN = {c:,}" for n, c in zip(predictions.classes, matrix.counts, strict=True)]
     axes.set_xticks(range(classes), predictions.classes, fontsize=size + 1)
     axes.set_yticks(range(classes), names, fontsize=size)
     axes.minorticks_off()
@@ -209,9 +211,9 @@ def confusion_figure(
     return figure, {
         "note": note(predictions, sample),
         "classes": list(predictions.classes),
-        "fractions": rounded(found.fractions),
-        "errors": rounded(found.errors),
-        "counts": found.counts.tolist(),
+        "fractions": rounded(matrix.fractions),
+        "errors": rounded(matrix.errors),
+        "counts": matrix.counts.tolist(),
     }
 
 
@@ -222,20 +224,20 @@ def training_figure(
     """Draw losses and objective against the candidates seen.
 
     Args:
-        history: one mapping a report with `candidates_seen`, `loss`, `val_loss` and the objective;
-            with `<objective>_low` and `<objective>_high` too the objective gets a 68 % band.
+        history: one mapping for each report with `candidates_seen`, `loss`, `val_loss` and the
+            objective; with `<objective>_low` and `<objective>_high` it gets a 68 % band.
         objective: name of the objective, such as `rejection@0.75`.
-        sample: for the label.
-        text: what to say of N and weights.
+        sample: label of the data.
+        text: N and weights, as the title of the legend.
     """
     figure, (above, below) = new_figure(rows=2)
     seen = _series(history, "candidates_seen")
     unit, divisor = seen_unit(float(seen.max()))
     x = seen / divisor
     size = 4 if len(x) <= 40 else 0
-    for number, (name, of) in enumerate({"loss": "training", "val_loss": "validation"}.items()):
+    for number, (name, split) in enumerate({"loss": "training", "val_loss": "validation"}.items()):
         above.plot(
-            x, _series(history, name), label=of, marker=MARKERS[number], markersize=size,
+            x, _series(history, name), label=split, marker=MARKERS[number], markersize=size,
             **LINES[number],
         )  # fmt: skip
     values = _series(history, objective)
@@ -243,7 +245,7 @@ def training_figure(
     low, high = _series(history, f"{objective}_low"), _series(history, f"{objective}_high")
     below.fill_between(x, low, high, color="black", alpha=0.18, linewidth=0)
     ties = np.flatnonzero(values == np.nanmax(values))
-    best = ties[np.argmin(_series(history, "val_loss")[ties])]  # as the trial keeps them
+    best = ties[np.argmin(_series(history, "val_loss")[ties])]  # the model that the trial keeps
     below.plot(
         x[best], values[best], "*", color="#d55e00", markersize=12, zorder=4,
         label=f"best: {float(f'{values[best]:.4g}'):,g}",

@@ -1,4 +1,4 @@
-"""How the best value of a search grew: with its trials, and with what it cost."""
+"""Best value of a search against the number of trials and against the compute spent."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from tauopt.figures.figure_style import FigurePoints, SampleLabel, styled
 from tauopt.figures.search.search_style import (
     BEST,
+    fate_handles,
     hours_unit,
     mark_trials,
     scale_values,
-    signs,
     two_panels,
 )
 from tauopt.figures.search.trial_points import COMPLETE, TrialPoint, best_so_far
@@ -26,16 +26,16 @@ from tauopt.figures.search.trial_points import COMPLETE, TrialPoint, best_so_far
 def progress_figure(
     trials: Sequence[TrialPoint], *, objective: str, held: str, sample: SampleLabel, text: str
 ) -> tuple[Figure, FigurePoints]:
-    """Draw the best complete trial so far against trial number, and against compute spent.
+    """Draw the best complete trial so far against trial number and against compute spent.
 
     A trial is drawn at its best report. Bars and band are 68 % intervals of complete trials.
 
     Args:
-        trials: of the search.
+        trials: the trials of the search.
         objective: name of the first objective, larger is better.
-        held: what `spent` counts the hours of: `core` or `GPU`.
-        sample: what trials are judged on, for the label.
-        text: what to say of N and weights.
+        held: unit of `TrialPoint.spent` in hours: `core` or `GPU`.
+        sample: label of the candidates on which trials are measured.
+        text: N and weights.
     """
     figure, (left, right) = two_panels(sample, text=text)
     by_number = sorted(trials, key=lambda t: t.number)
@@ -56,17 +56,17 @@ def progress_figure(
     right.set_xlim(0.0, 1.03 * max(spent, default=1.0))
     line = Line2D([], [], color=BEST, label="best complete trial so far")
     figure.legend(
-        handles=[line, *signs(trials)], loc="upper left", bbox_to_anchor=(0.07, 0.94), ncols=6,
-        columnspacing=1.2, handletextpad=0.4, handlelength=1.6,
+        handles=[line, *fate_handles(trials)], loc="upper left", bbox_to_anchor=(0.07, 0.94),
+        ncols=6, columnspacing=1.2, handletextpad=0.4, handlelength=1.6,
     )  # fmt: skip
     return figure, _points(by_number, ended, objective=objective, held=held, text=text)
 
 
 def _steps(axes: Axes, x: Sequence[float], trials: Sequence[TrialPoint]) -> None:
-    """Draw the best value as a line of steps that ends with the last trial, and its band."""
+    """Draw the best value as steps that end at the last trial, with its band."""
     best = best_so_far(trials)
-    corners = [i for i, (one, other) in enumerate(pairwise([-1, *best])) if one != other]
-    for index, following in zip(corners, [*corners[1:], len(trials) - 1], strict=False):
+    changes = [i for i, (before, after) in enumerate(pairwise([-1, *best])) if before != after]
+    for index, following in zip(changes, [*changes[1:], len(trials) - 1], strict=False):
         trial, ends = trials[best[index]], [x[index], x[following]]
         axes.plot(ends, [trial.height] * 2, color=BEST, linewidth=1.8, zorder=2)
         if following != len(trials) - 1 or best[following] != best[index]:

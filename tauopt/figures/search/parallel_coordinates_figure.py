@@ -1,4 +1,4 @@
-"""All hyperparameters of a search side by side: each trial is a line through its values."""
+"""Parallel coordinates: each trial of a search is a line through its hyperparameters."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from tauopt.figures.figure_style import FigurePoints, SampleLabel, new_figure, styled
 from tauopt.figures.search.parameter_axis import ChoiceAxis, ParameterAxis, spread
 from tauopt.figures.search.parameter_names import short_names
-from tauopt.figures.search.search_style import BEST, is_wide, where
+from tauopt.figures.search.search_style import BEST, is_wide
 from tauopt.figures.search.trial_points import COMPLETE, REPEATED, TrialPoint, best_of
 
 INACTIVE = -0.14
-"""Height of the lane of trials in which a parameter is not active."""
+"""Height of the lines of trials in which a parameter is not active."""
 _SPREAD = 0.02
+"""Largest shift of a line, in heights of the axes."""
 _PART = (0.1, 1.0)
-"""Of the colours: without the palest ones, which white paper swallows."""
+"""Range of the colour map: without the palest colours, which are lost on white paper."""
 _COLOURS = "cividis_r"
-"""Dark is good; monotonic in grey, and made for colour-blind people."""
+"""Dark is good; monotonic in grey, and suited to colour-blind people."""
 
 
 @styled
@@ -40,38 +41,39 @@ def parallel_figure(
     sample: SampleLabel,
     text: str,
 ) -> tuple[Figure, FigurePoints]:
-    """Draw each trial as a line through its parameters' values, coloured by its own.
+    """Draw each trial as a line through the values of its parameters, coloured by its objective.
 
     A trial in which a parameter is not active passes below its axis. Trials that did not complete
     are faint; repeated ones are left out. Lines at one choice are spread a little.
 
     Args:
-        trials: of the search.
-        axes: of the parameters that are shown, from the left; one at least.
+        trials: the trials of the search.
+        axes: axes of the shown parameters, from the left; at least one.
         objective: name of the first objective, larger is better.
-        sample: what trials are judged on, for the label.
-        text: what to say of N and weights.
+        sample: label of the candidates on which trials are measured.
+        text: N and weights.
     """
-    own = [t for t in trials if t.fate != REPEATED and t.params]
-    heights = heights_of(own, axes)
-    drawn = heights + _SPREAD * np.array(spread(len(own)))[:, None]
-    complete = np.array([t.fate == COMPLETE and t.value is not None for t in own], dtype=bool)
+    shown = [t for t in trials if t.fate != REPEATED and t.params]
+    heights = heights_of(shown, axes)
+    drawn = heights + _SPREAD * np.array(spread(len(shown)))[:, None]
+    complete = np.array([t.fate == COMPLETE and t.value is not None for t in shown], dtype=bool)
     figure, plane = _plane(len(axes))
-    faint = min(0.35, max(0.06, 30 / max(1, len(own))))
+    faint = min(0.35, max(0.06, 30 / max(1, len(shown))))
     _lines(plane, drawn[~complete], colors="#9a9a9a", linewidths=0.7, alpha=faint, zorder=1)
     if complete.any():
-        values = np.array([t.height for t in own])
+        values = np.array([t.height for t in shown])
         _coloured(figure, plane, drawn[complete], values[complete], objective)
-    best = best_of(own)
+    best = best_of(shown)
     if best is not None:
-        _lines(plane, drawn[[own.index(best)]], colors=BEST, linewidths=2.6, zorder=4)
+        _lines(plane, drawn[[shown.index(best)]], colors=BEST, linewidths=2.6, zorder=4)
     _draw_axes(plane, axes, has_inactive=bool((heights < 0).any()))
-    _say(figure, plane, best, count=(int(complete.sum()), len(own)), sample=sample, text=text)
-    return figure, _points(own, axes, heights, objective=objective, text=text)
+    counts = int(complete.sum()), len(shown)
+    _write_heading(figure, plane, best, counts=counts, sample=sample, text=text)
+    return figure, _points(shown, axes, heights, objective=objective, text=text)
 
 
 def heights_of(trials: Sequence[TrialPoint], axes: Sequence[ParameterAxis]) -> NDArray[np.float64]:
-    """Return where trials cross axes: (trial, axis), 0 to 1, or `INACTIVE`."""
+    """Return the heights at which trials cross axes, (trial, axis): 0 to 1, or `INACTIVE`."""
     heights = np.full((len(trials), len(axes)), INACTIVE)
     for column, axis in enumerate(axes):
         active = [i for i, t in enumerate(trials) if axis.path in t.params]
@@ -144,25 +146,25 @@ def _write(plane: Axes, x: float, y: float, text: str) -> None:
     plane.text(x, y, text, fontsize=8.5, ha="right", va="center", zorder=6, bbox=back)
 
 
-def _say(
+def _write_heading(
     figure: Figure,
     plane: Axes,
     best: TrialPoint | None,
     *,
-    count: tuple[int, int],
+    counts: tuple[int, int],
     sample: SampleLabel,
     text: str,
 ) -> None:
-    complete, every = count
+    complete, total = counts
     left, right = plane.get_position().x0, 0.985
     figure.text(left, 0.945, "tauopt", weight="bold", style="italic", size=15)
-    figure.text(right, 0.945, where(sample), size=11.5, ha="right")
+    figure.text(right, 0.945, sample.heading, size=11.5, ha="right")
     figure.text(right, 0.905, text, size=9.5, ha="right")
     handles = [Line2D([], [], color="#2d3e66", label=f"{complete} complete, by value")]
     if best is not None:
         handles.insert(0, Line2D([], [], color=BEST, linewidth=2.6, label=f"best: {best.name}"))
-    if every > complete:
-        rest = f"{every - complete} others"
+    if total > complete:
+        rest = f"{total - complete} others"
         handles.append(Line2D([], [], color="#9a9a9a", alpha=0.6, linewidth=0.8, label=rest))
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(left, 0.94), ncols=3, fontsize=10,

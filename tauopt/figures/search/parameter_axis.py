@@ -13,18 +13,18 @@ from matplotlib.ticker import MaxNLocator
 from tauopt.figures.search.parameter_names import text_of
 
 _ROOM = 0.09
-"""Part of an axis that is left free between its ends and the next tick."""
+"""Smallest distance between an end of an axis and the next tick, in lengths of the axis."""
 
 
 @dataclass(frozen=True)
 class NumberAxis:
-    """Of numbers from `low` to `high`.
+    """Axis of numbers from `low` to `high`.
 
     Attributes:
-        path: of the parameter.
+        path: path of the parameter in the experiment file.
         low, high: ends of its range.
-        log: its range is logarithmic.
-        whole: whole numbers only.
+        log: whether its range is logarithmic.
+        whole: whether it takes whole numbers only.
     """
 
     path: str
@@ -34,7 +34,7 @@ class NumberAxis:
     whole: bool = False
 
     def position(self, value: Any) -> float:
-        """Return where a value stands between the range's ends, 0 and 1."""
+        """Return the position of a value between the ends of the range, 0 and 1."""
         if self.low == self.high:
             return 0.5
         if self.log:
@@ -42,13 +42,13 @@ class NumberAxis:
         return (float(value) - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return values and texts of ticks: the range's ends, and round numbers between them."""
+        """Return values and labels of ticks: the ends of the range, and round numbers between."""
         ends = sorted({self.low, self.high})
         inner = [x for x in self._round() if _ROOM < self.position(x) < 1 - _ROOM]
         return [(x, text_of(x)) for x in sorted({*ends, *inner})]
 
     def _round(self) -> list[float]:
-        """Return round numbers, a handful of them inside the range if there are any."""
+        """Return a handful of round numbers in the range and next to it."""
         if self.low == self.high:
             return []
         if not self.log:
@@ -57,16 +57,16 @@ class NumberAxis:
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         decades = math.log10(self.high / self.low)
         digits = (1, 1.5, 2, 3, 4, 6, 8) if decades < 0.8 else (1, 2, 5) if decades < 1.6 else (1,)
-        found = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
-        return [float(f"{x:.6g}") for x in found]
+        ticks = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
+        return [float(f"{x:.6g}") for x in ticks]
 
 
 @dataclass(frozen=True)
 class ChoiceAxis:
-    """Of some values, in the order of the file.
+    """Axis of choices, in the order of the experiment file.
 
     Attributes:
-        path: of the parameter.
+        path: path of the parameter in the experiment file.
         choices: its values.
     """
 
@@ -74,18 +74,18 @@ class ChoiceAxis:
     choices: tuple[Any, ...]
 
     def position(self, value: Any) -> float:
-        """Return where a value stands, the first choice at 0 and the last at 1."""
+        """Return the position of a choice, 0 for the first and 1 for the last."""
         if len(self.choices) == 1:
             return 0.5
         return self._index(value) / (len(self.choices) - 1)
 
     def _index(self, value: Any) -> int:
-        """Return the place of a choice: true is not 1."""
+        """Return the index of a choice; True is not the choice 1."""
         kinds = [(isinstance(choice, bool), choice) for choice in self.choices]
         return kinds.index((isinstance(value, bool), value))
 
     def ticks(self) -> list[tuple[Any, str]]:
-        """Return each choice and its text."""
+        """Return each choice and its label."""
         return [(choice, text_of(choice)) for choice in self.choices]
 
 
@@ -93,8 +93,9 @@ ParameterAxis = NumberAxis | ChoiceAxis
 
 
 def spread(count: int) -> Sequence[float]:
-    """Return offsets of (count,) marks at one place, between -1 and 1, neighbours far apart.
+    """Return offsets for marks at the same place, (count,), between -1 and 1, neighbours far apart.
 
-    Source: the golden-ratio sequence, which fills an interval evenly whatever its length.
+    Source:
+        the golden-ratio sequence, which fills an interval evenly whatever its length.
     """
     return ((np.arange(1, count + 1) * 0.6180339887498949) % 1.0 * 2.0 - 1.0).tolist()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Hyperparameters and their values in a few characters."""
+"""Short names and values of hyperparameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SECTIONS = ("model.hyperparameters.", "model.", "training.")
 
 
 def text_of(value: Any) -> str:
-    """Return a value in a few characters."""
+    """Return a value as text of at most 18 characters."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         text = '""' if value == "" else str(value)
         return text if len(text) <= 18 else text[:17] + "…"
@@ -18,7 +18,7 @@ def text_of(value: Any) -> str:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Return names without what all of them share: `model.groups.tracks.units` -> `tracks.units`.
+    """Return short names by path: `model.groups.tracks.units` -> `tracks.units`.
 
     Where two would be the same, both keep their whole path.
     """

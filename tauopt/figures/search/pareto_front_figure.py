@@ -1,4 +1,4 @@
-"""The trials of a search with two objectives against each other, and their Pareto front."""
+"""The trials of a search in the plane of two objectives, with their Pareto front."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.pareto import fronts
 
 _NAMED = 12
-"""Members of the front that have their numbers written beside them, at most."""
+"""Largest front of which trials have their names written beside them."""
 _DECADES = 0.7
 """A positive objective that spans more than this many decades gets a logarithmic axis."""
 _LEGEND = 0.24
@@ -35,18 +35,18 @@ _LEGEND = 0.24
 
 @dataclass(frozen=True)
 class ObjectiveAxis:
-    """One objective of some trials."""
+    """One objective of several trials."""
 
     name: str
     values: Sequence[Estimate]
-    """(trial,)"""
+    """(trial,)."""
     larger: bool
-    """True if larger is better."""
+    """Whether larger is better."""
 
     @property
     def triples(self) -> NDArray[np.float64]:
-        """Value, low and high: (3, trial)."""
-        return np.array([measured.triple for measured in self.values]).reshape(-1, 3).T
+        """Value, low and high, (3, trial)."""
+        return np.array([value.triple for value in self.values]).reshape(-1, 3).T
 
 
 @styled
@@ -61,24 +61,24 @@ def front_figure(
 ) -> tuple[Figure, FigurePoints]:
     """Draw complete trials in the plane of two objectives; the front is a line of steps.
 
-    The steps bound what has been reached: all that lies beyond them is better than any trial.
+    The steps bound the values reached: no trial lies beyond them.
 
     Args:
-        first: the objective that prunes, upward.
-        other: another one, to the right.
-        trials: (trial,) their numbers.
-        default: number of the trial of the literature's values, which has a mark of its own.
-        sample: what trials are judged on, for the label.
-        text: what to say of N and weights.
+        first: the objective of the pruner, on the y axis.
+        other: another objective, on the x axis.
+        trials: (trial,) numbers of the trials.
+        default: number of the trial with default values, which has its own marker.
+        sample: label of the candidates on which trials are measured.
+        text: N and weights.
     """
     figure, axes = new_figure()
     y, x = first.triples, other.triples
     front = fronts(np.stack([y[0], x[0]], axis=1), larger=(first.larger, other.larger)) == 1
     names = np.array([f"t{number:03d}" for number in trials])
     is_default = np.asarray(trials) == default
-    for shape, some in (("o", ~is_default), ("D", is_default)):
-        for filled, chosen in ((False, some & ~front), (True, some & front)):
-            _draw_trials(axes, x[:, chosen], y[:, chosen], marker=shape, filled=filled)
+    for marker, marked in (("o", ~is_default), ("D", is_default)):
+        for filled, chosen in ((False, marked & ~front), (True, marked & front)):
+            _draw_trials(axes, x[:, chosen], y[:, chosen], marker=marker, filled=filled)
     _limit(axes, x, y)
     _draw_front(axes, x[0][front], y[0][front], larger=other.larger)
     if front.sum() <= _NAMED:
@@ -87,9 +87,9 @@ def front_figure(
     axes.set_ylabel(first.name)
     axes.legend(
         handles=[
-            _sign("o", filled=False, text=f"{len(trials)} trials"),
-            _sign("o", filled=True, text=f"{front.sum()} of them on the front"),
-            *([_sign("D", filled=False, text="default values")] if is_default.any() else []),
+            _handle("o", filled=False, text=f"{len(trials)} trials"),
+            _handle("o", filled=True, text=f"{front.sum()} of them on the front"),
+            *([_handle("D", filled=False, text="default values")] if is_default.any() else []),
         ],
         loc="upper right", title=text, alignment="right", ncols=3, columnspacing=1.2,
         handletextpad=0.2,
@@ -110,11 +110,11 @@ def _draw_trials(
     """Draw trials, (3, trial) each, with their errors."""
     if x.size:
         errors = {"xerr": np.abs(x[1:] - x[0]), "yerr": np.abs(y[1:] - y[0])}
-        style = _look(marker, filled=filled)
+        style = _style(marker, filled=filled)
         axes.errorbar(x[0], y[0], fmt=marker, ecolor="#777777", elinewidth=0.9, **errors, **style)
 
 
-def _look(marker: str, *, filled: bool) -> dict[str, Any]:
+def _style(marker: str, *, filled: bool) -> dict[str, Any]:
     return {
         "color": "black",
         "markerfacecolor": LINES[1]["color"] if filled else "white",
@@ -123,14 +123,14 @@ def _look(marker: str, *, filled: bool) -> dict[str, Any]:
     }
 
 
-def _sign(marker: str, *, filled: bool, text: str) -> Line2D:
-    return Line2D([], [], marker=marker, linestyle="", label=text, **_look(marker, filled=filled))
+def _handle(marker: str, *, filled: bool, text: str) -> Line2D:
+    return Line2D([], [], marker=marker, linestyle="", label=text, **_style(marker, filled=filled))
 
 
 def _draw_front(
     axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], *, larger: bool
 ) -> None:
-    """Draw the boundary of what has been reached, to the edges of the figure."""
+    """Draw the boundary of the values reached, to the edges of the figure."""
     order = np.argsort(x)
     bottom, (left, right) = axes.get_ylim()[0], axes.get_xlim()
     x, y = x[order], y[order]

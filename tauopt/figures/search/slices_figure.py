@@ -1,4 +1,4 @@
-"""The objective against each hyperparameter of a search, one panel each."""
+"""Slices: the objective against each hyperparameter of a search, one panel for each."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tauopt.figures.figure_style import FigurePoints, SampleLabel, new_figure, styled
-from tauopt.figures.panels import title
 from tauopt.figures.search.parameter_axis import ChoiceAxis, ParameterAxis, spread
 from tauopt.figures.search.parameter_names import short_names
-from tauopt.figures.search.search_style import BEST, mark_trials, scale_values, signs, where
+from tauopt.figures.search.search_style import BEST, fate_handles, mark_trials, scale_values
 from tauopt.figures.search.trial_points import REPEATED, TrialPoint, best_of
 
 _COLUMNS = 4
 _PANEL = (2.75, 2.45)
-"""Inches."""
+"""Width and height of a panel, in inches."""
 _LONG = 24
-"""Characters of a panel's choices beyond which they are written aslant."""
+"""Characters of all tick labels beyond which choices are slanted and numbers thinned out."""
 _SPREAD = 0.16
-"""Of marks at one choice, to either side."""
+"""Largest shift of a mark from its choice, in distances between choices."""
 
 
 @styled
@@ -40,23 +39,24 @@ def slice_figure(
     Bars are 68 % intervals of complete trials; a star marks the best one.
 
     Args:
-        trials: of the search; repeated ones are left out.
-        axes: of the parameters that are shown, in order; one at least.
-        objective: its name, larger is better.
-        sample: what trials are judged on, for the label.
-        text: what to say of N and weights.
+        trials: the trials of the search; repeated ones are left out.
+        axes: axes of the shown parameters, in order; at least one.
+        objective: name of the first objective, larger is better.
+        sample: label of the candidates on which trials are measured.
+        text: N and weights.
     """
-    own = [t for t in trials if t.fate != REPEATED and t.value is not None]
+    shown = [t for t in trials if t.fate != REPEATED and t.value is not None]
     columns = min(len(axes), _COLUMNS)
     rows = math.ceil(len(axes) / columns)
     figure, panels = _panels(rows, columns)
-    names, best = short_names(axis.path for axis in axes), best_of(own)
+    names, best = short_names(axis.path for axis in axes), best_of(shown)
     points: FigurePoints = {"note": text, "objective": objective, "parameters": {}}
     for index, (panel, axis) in enumerate(zip(panels, axes, strict=False)):
-        active = [t for t in own if axis.path in t.params]
+        active = [t for t in shown if axis.path in t.params]
         _panel(panel, axis, active, best)
-        _write_count(panel, len(active), len(own))
-        panel.set_xlabel(names[axis.path] + _kind(axis), fontsize=10.5, labelpad=3)
+        _write_count(panel, len(active), len(shown))
+        log = "" if isinstance(axis, ChoiceAxis) or not axis.log else " (log)"
+        panel.set_xlabel(names[axis.path] + log, fontsize=10.5, labelpad=3)
         points["parameters"][axis.path] = [
             {"trial": t.number, "fate": t.fate, "x": t.params[axis.path], "value": t.value}
             for t in active
@@ -66,12 +66,12 @@ def slice_figure(
         else:
             panel.tick_params(labelleft=False)
     for panel in panels:
-        scale_values(panel, [end for t in own for end in (t.value, t.low, t.high)], free=0.12)
+        scale_values(panel, [end for t in shown for end in (t.value, t.low, t.high)], free=0.12)
         panel.tick_params(labelsize=9, length=4, which="major")
         panel.tick_params(length=2, which="minor")
     for panel in panels[len(axes) :]:
         panel.set_visible(False)
-    _head(figure, panels[:columns], own, sample=sample, text=text)
+    _write_heading(figure, panels[:columns], shown, sample=sample, text=text)
     return figure, points
 
 
@@ -118,17 +118,17 @@ def _panel(
 
 
 def _thin(panel: Axes, texts: Sequence[str]) -> None:
-    """Write every other text only, but both ends, where all would run into each other."""
+    """Label every other tick, and both ends, where all labels would overlap."""
     if sum(map(len, texts)) <= _LONG:
         return
     last = len(texts) - 1
-    shown = [t if i in (0, last) or (i % 2 == 0 and i < last - 1) else "" for i, t in
+    thinned = [t if i in (0, last) or (i % 2 == 0 and i < last - 1) else "" for i, t in
              enumerate(texts)]  # fmt: skip
-    panel.xaxis.set_major_formatter(FixedFormatter(shown))
+    panel.xaxis.set_major_formatter(FixedFormatter(thinned))
 
 
 def places_of(axis: ParameterAxis, trials: Sequence[TrialPoint]) -> list[float]:
-    """Return where trials stand: at their value, or about the number of their choice."""
+    """Return x of trials: their value, or the number of their choice with a small shift."""
     values = [t.params[axis.path] for t in trials]
     if not isinstance(axis, ChoiceAxis):
         return [float(value) for value in values]
@@ -140,19 +140,15 @@ def places_of(axis: ParameterAxis, trials: Sequence[TrialPoint]) -> list[float]:
     ]
 
 
-def _kind(axis: ParameterAxis) -> str:
-    return "" if isinstance(axis, ChoiceAxis) or not axis.log else " (log)"
-
-
-def _write_count(panel: Axes, active: int, every: int) -> None:
-    if active < every:
+def _write_count(panel: Axes, active: int, total: int) -> None:
+    if active < total:
         panel.text(
-            0.97, 0.97, f"active in {active} of {every}", transform=panel.transAxes, fontsize=8.5,
+            0.97, 0.97, f"active in {active} of {total}", transform=panel.transAxes, fontsize=8.5,
             ha="right", va="top", style="italic",
         )  # fmt: skip
 
 
-def _head(
+def _write_heading(
     figure: Figure,
     panels: Sequence[Axes],
     trials: Sequence[TrialPoint],
@@ -161,14 +157,12 @@ def _head(
     text: str,
 ) -> None:
     height = figure.get_figheight()
-    title(figure, panels, where="")
-    for shown in figure.texts:
-        shown.set_y(1 - 0.36 / height)
-    right = 1 - 0.15 / figure.get_figwidth()
-    figure.text(right, 1 - 0.36 / height, where(sample), size=11.5, ha="right")
+    left, right = panels[0].get_position().x0, 1 - 0.15 / figure.get_figwidth()
+    figure.text(left, 1 - 0.36 / height, "tauopt", weight="bold", style="italic", size=15)
+    figure.text(right, 1 - 0.36 / height, sample.heading, size=11.5, ha="right")
     figure.text(right, 1 - 0.6 / height, text, size=9, ha="right")
     figure.legend(
-        handles=signs(trials), loc="upper left", fontsize=10, borderaxespad=0.0, ncols=5,
-        bbox_to_anchor=(panels[0].get_position().x0, 1 - 0.66 / height), handletextpad=0.2,
+        handles=fate_handles(trials), loc="upper left", fontsize=10, borderaxespad=0.0, ncols=5,
+        bbox_to_anchor=(left, 1 - 0.66 / height), handletextpad=0.2,
         columnspacing=1.0,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""When the workers of a search trained which trial, and when nobody did."""
+"""Timeline of a search: which trial ran when, and the times without a driver."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tauopt.figures.figure_style import FigurePoints, SampleLabel, label, new_figure, styled
-from tauopt.figures.search.search_style import hours_unit, where
+from tauopt.figures.search.search_style import hours_unit
 from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, UNFINISHED
 
 CUT = "cut off"
-"""What became of a stretch that did not end its trial."""
+"""Outcome of a bar that did not end its trial."""
 READY = "getting ready"
+"""Outcome of the time in which the network is built, at the begin of a bar."""
 _LOOKS: dict[str, dict[str, Any]] = {
     COMPLETE: {"facecolor": "#4d4d4d", "edgecolor": "white"},
     PRUNED: {"facecolor": "#c4c4c4", "edgecolor": "white"},
@@ -29,9 +30,9 @@ _LOOKS: dict[str, dict[str, Any]] = {
     READY: {"facecolor": "white", "edgecolor": "#8c8c8c"},
 }
 _WIDTH_OF_NAME = 0.016
-"""Part of the axes' width that a trial's number needs."""
+"""Part of the axes' width that two digits of a trial's number need."""
 _NAMED = 16
-"""Slots whose numbers are written, at most."""
+"""Largest number of slots with a tick label."""
 _HEIGHT = 0.78
 
 
@@ -40,9 +41,10 @@ class WorkerBar:
     """A trial's time with one worker.
 
     Attributes:
-        trial: its number.
-        begin, ready, end: seconds; when it was given out, when its network stood, when it ended.
-        outcome: the trial's fate if this stretch ended it, else `cut off`.
+        trial: number of the trial.
+        begin, ready, end: seconds; when the worker got it, when its network was built, when it
+            ended.
+        outcome: the trial's fate if this bar ended it, else `cut off`.
     """
 
     trial: int
@@ -58,7 +60,7 @@ class DriverLife:
 
     Attributes:
         begin, end: seconds.
-        is_closed: it wound up by itself, or still runs; else it was killed.
+        is_closed: whether it stopped by itself, or still runs; else it was killed.
     """
 
     begin: float
@@ -67,9 +69,10 @@ class DriverLife:
 
 
 def slots_of(bars: Sequence[WorkerBar]) -> list[int]:
-    """Return a row for each bar, so that no two bars of a row overlap: as few rows as can be.
+    """Return a row for each bar, so that no two bars in a row overlap, with fewest rows.
 
-    Which worker a trial had is not recorded; the rows are as many as trained at the same time.
+    There is no record of which worker ran a trial; there are as many rows as trials that ran at the
+    same time.
 
     Returns:
         (bar,) rows from 0; a bar takes the lowest that is free when it begins.
@@ -84,42 +87,42 @@ def slots_of(bars: Sequence[WorkerBar]) -> list[int]:
 
 
 class DriverClock:
-    """Time in which a driver lived: what lies between two drivers takes none."""
+    """Clock that runs only while a driver runs: time between two drivers counts nothing."""
 
-    def __init__(self, drivings: Sequence[DriverLife]) -> None:
-        """Take the drivers' lives, in order."""
-        self._drivings = drivings
+    def __init__(self, lives: Sequence[DriverLife]) -> None:
+        """Take the lives of the drivers, in order."""
+        self._lives = lives
 
     def at(self, time: float) -> float:
-        """Return the seconds in which drivers lived up to a time."""
-        return sum(max(0.0, min(time, one.end) - one.begin) for one in self._drivings)
+        """Return the seconds up to `time` in which a driver ran."""
+        return sum(max(0.0, min(time, life.end) - life.begin) for life in self._lives)
 
 
 @styled
 def timeline_figure(
-    bars: Sequence[WorkerBar], drivings: Sequence[DriverLife], *, sample: SampleLabel
+    bars: Sequence[WorkerBar], driver_lives: Sequence[DriverLife], *, sample: SampleLabel
 ) -> tuple[Figure, FigurePoints]:
-    """Draw a bar for each stretch of a trial with a worker, a row for trials at the same time.
+    """Draw a bar for each time of a trial with a worker; trials at the same time are in rows.
 
-    Time between two drivers is cut out; the seam is a line that says how much and why.
+    Time between two drivers is cut out; a line there states how long it was and why.
 
     Args:
-        bars: of all trials.
-        drivings: lives of the drivers, in order; without any, the time of all bars.
-        sample: for the label.
+        bars: the bars of all trials.
+        driver_lives: lives of the drivers, in order; if empty, one life as long as all bars.
+        sample: label of the data.
     """
-    lives = list(drivings) or [DriverLife(0.0, max((bar.end for bar in bars), default=1.0), True)]
-    if not drivings and bars:
+    lives = list(driver_lives) or [DriverLife(0.0, 1.0, True)]
+    if not driver_lives and bars:
         lives = [DriverLife(min(bar.begin for bar in bars), max(bar.end for bar in bars), True)]
     clock, slots = DriverClock(lives), slots_of(bars)
-    total = clock.at(max([one.end for one in lives] + [bar.end for bar in bars])) or 1.0
+    total = clock.at(max([life.end for life in lives] + [bar.end for bar in bars])) or 1.0
     unit, per_hour = hours_unit(total / 3600)
     scale = per_hour / 3600
     rows = max(slots, default=0) + 1
-    figure, axes = _axes(rows, has_seams=len(lives) > 1)
+    figure, axes = _axes(rows, has_interruptions=len(lives) > 1)
     axes.set_xlim(0.0, 1.01 * total * scale)
     _draw_bars(axes, bars, slots, at=lambda time: clock.at(time) * scale)
-    _draw_seams(axes, lives, at=lambda time: clock.at(time) * scale)
+    _draw_interruptions(axes, lives, at=lambda time: clock.at(time) * scale)
     axes.set_ylim(rows - 0.4, -0.6)
     every = max(1, math.ceil(rows / _NAMED))
     axes.set_yticks(range(0, rows, every), [str(row + 1) for row in range(0, rows, every)])
@@ -131,7 +134,7 @@ def timeline_figure(
         loc="lower left", bbox_to_anchor=(0.085, 1.0), borderaxespad=0.2, ncols=6, fontsize=10,
         columnspacing=1.2, handlelength=1.4,
     )  # fmt: skip
-    label(axes, SampleLabel(where(sample)))
+    label(axes, sample)
     begun = lives[0].begin
     return figure, {
         "unit": "seconds since the first driver began",
@@ -150,8 +153,8 @@ def timeline_figure(
     }  # fmt: skip
 
 
-def _axes(rows: int, *, has_seams: bool) -> tuple[Figure, Axes]:
-    height = min(max(1.6 + 0.42 * rows, 3.6 if has_seams else 2.6), 9.0)
+def _axes(rows: int, *, has_interruptions: bool) -> tuple[Figure, Axes]:
+    height = min(max(1.6 + 0.42 * rows, 3.6 if has_interruptions else 2.6), 9.0)
     figure, axes = new_figure(size=(10.4, height))
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.62 / height, top=1 - 0.45 / height)
     axes.tick_params(axis="y", length=0, which="both")
@@ -160,24 +163,18 @@ def _axes(rows: int, *, has_seams: bool) -> tuple[Figure, Axes]:
 
 def _draw_bars(axes: Axes, bars: Sequence[WorkerBar], slots: Sequence[int], *, at: Any) -> None:
     width = axes.get_xlim()[1]
-    for (slot, outcome), own in _grouped(bars, slots).items():
-        place = (slot - _HEIGHT / 2, _HEIGHT)
-        ready = [(at(bar.begin), at(bar.ready) - at(bar.begin)) for bar in own]
-        spans = [(at(bar.ready), at(bar.end) - at(bar.ready)) for bar in own]
-        axes.broken_barh(ready, place, linewidth=0.5, zorder=2, **_LOOKS[READY])
-        axes.broken_barh(spans, place, linewidth=0.5, zorder=3, **_LOOKS[outcome])
-        for bar, (start, length) in zip(own, spans, strict=True):
-            if length > _WIDTH_OF_NAME * width * len(str(bar.trial)) / 2:
-                _write(axes, start + length / 2, slot, bar)
-
-
-def _grouped(
-    bars: Sequence[WorkerBar], slots: Sequence[int]
-) -> dict[tuple[int, str], list[WorkerBar]]:
-    groups: dict[tuple[int, str], list[WorkerBar]] = {}
+    groups: dict[tuple[int, str], list[WorkerBar]] = {}  # bars drawn by one call
     for bar, slot in zip(bars, slots, strict=True):
         groups.setdefault((slot, bar.outcome), []).append(bar)
-    return groups
+    for (slot, outcome), group in groups.items():
+        place = (slot - _HEIGHT / 2, _HEIGHT)
+        ready = [(at(bar.begin), at(bar.ready) - at(bar.begin)) for bar in group]
+        spans = [(at(bar.ready), at(bar.end) - at(bar.ready)) for bar in group]
+        axes.broken_barh(ready, place, linewidth=0.5, zorder=2, **_LOOKS[READY])
+        axes.broken_barh(spans, place, linewidth=0.5, zorder=3, **_LOOKS[outcome])
+        for bar, (start, length) in zip(group, spans, strict=True):
+            if length > _WIDTH_OF_NAME * width * len(str(bar.trial)) / 2:
+                _write(axes, start + length / 2, slot, bar)
 
 
 def _write(axes: Axes, x: float, y: float, bar: WorkerBar) -> None:
@@ -189,20 +186,20 @@ def _write(axes: Axes, x: float, y: float, bar: WorkerBar) -> None:
     )  # fmt: skip
 
 
-def _draw_seams(axes: Axes, drivings: Sequence[DriverLife], *, at: Any) -> None:
-    for before, after in pairwise(drivings):
+def _draw_interruptions(axes: Axes, lives: Sequence[DriverLife], *, at: Any) -> None:
+    for before, after in pairwise(lives):
         place = at(before.end)
         axes.axvline(place, color="#d55e00", linewidth=1.4, linestyle=(0, (4, 2)), zorder=5)
         how = "stopped" if before.is_closed else "killed"
         back = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
         axes.text(
-            place, 0.015, f" {how}, resumed {_later(after.begin - before.end)} later",
+            place, 0.015, f" {how}, resumed {_duration(after.begin - before.end)} later",
             transform=axes.get_xaxis_transform(), color="#a04600", fontsize=9, rotation=90,
             va="bottom", ha="right", zorder=6, bbox=back,
         )  # fmt: skip
 
 
-def _later(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {name}"

@@ -1,4 +1,4 @@
-"""The trials of a search as its figures take them."""
+"""Trials of a search as its figures take them, and the best of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED = (
     "complete", "pruned", "failed", "repeated", "unfinished",
 )  # fmt: skip
-"""What became of a trial. Repeated: it equals an earlier one and was not trained again."""
+"""Fates of a trial. Repeated: it equals an earlier one and was not trained again."""
 FATES = (COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED)
 
 
@@ -19,16 +19,16 @@ class TrialPoint:
     """One trial.
 
     Attributes:
-        number: of the trial.
+        number: number of the trial.
         fate: one of `FATES`.
         value: the first objective at its best report; None without a report.
-        low, high: ends of its 68 % interval, of a complete trial.
-        seen: (report,) candidates seen; where no record tells, the reports' numbers.
+        low, high: ends of its 68 % interval, for a complete trial.
+        seen: (report,) candidates seen; the numbers of the reports where that is not recorded.
         values: (report,) the first objective.
         intervals: (report,) 68 % intervals of `values`; empty where they are not recorded.
-        spent: hours of cores or GPUs that the search had cost when the trial ended; None where it
-            has not, or cost nothing.
-        params: its active parameters, path -> value.
+        spent: core or GPU hours that the search had used when the trial ended; None for a trial
+            that has not ended or that used nothing.
+        params: active parameters, path -> value.
     """
 
     number: int
@@ -44,31 +44,31 @@ class TrialPoint:
 
     @property
     def height(self) -> float:
-        """Its value; NaN without one."""
+        """The value; NaN without one."""
         return math.nan if self.value is None else self.value
 
     @property
     def name(self) -> str:
-        """As in tables, such as `t007`."""
+        """Name as in tables, such as `t007`."""
         return f"t{self.number:03d}"
 
 
 def best_of(trials: Iterable[TrialPoint]) -> TrialPoint | None:
-    """Return the complete trial of the largest value, the earliest of equals."""
+    """Return the complete trial with the largest value, the earliest of equals."""
     complete = [t for t in trials if t.fate == COMPLETE and t.value is not None]
     return max(complete, key=lambda t: (t.height, -t.number), default=None)
 
 
 def best_so_far(trials: Sequence[TrialPoint]) -> list[int]:
-    """Return, behind each trial in the order given, the index of the best complete one so far.
+    """Return, after each trial in the given order, the best complete trial so far.
 
     Returns:
         (trial,) indices into `trials`; -1 before the first complete one.
     """
-    found, best = [], -1
+    indices, best = [], -1
     for index, trial in enumerate(trials):
         if trial.fate == COMPLETE and trial.value is not None:
-            known = trials[best].value if best >= 0 else None
-            best = index if known is None or trial.value > known else best
-        found.append(best)
-    return found
+            best_value = trials[best].value if best >= 0 else None
+            best = index if best_value is None or trial.value > best_value else best
+        indices.append(best)
+    return indices

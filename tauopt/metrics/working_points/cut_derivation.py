@@ -1,4 +1,4 @@
-"""Derives cuts from a signal sample: weighted quantiles of the score in cells, then closed."""
+"""Derivation of cuts from a signal sample: weighted quantiles of the score in cells."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from tauopt.metrics.working_points.cut_maps import CutGrid
 Floats = NDArray[np.float64]
 
 NODES = 101
-"""Efficiencies at which cuts are kept."""
+"""Number of efficiencies at which cuts are kept, beside the targets."""
 FEWEST = 20.0
-"""Signal candidates (effective number) without which there is no cut at all."""
+"""Fewest signal candidates (effective number) for a cut."""
 _ROUNDS = 4
-"""Corrections of the cuts for what interpolation does inside a cell: each leaves about a third of
-what an efficiency is off by (in a strong trend 17, 4.4, 1.4, 0.5, 0.2 %)."""
+"""Corrections of the cuts for the interpolation inside a cell: each leaves about a third of the
+deviation of an efficiency (in a strong trend 17, 4.4, 1.4, 0.5, 0.2 %)."""
 
 
 def efficiency_nodes(targets: Sequence[float]) -> Floats:
     """Return efficiencies from 0 to 1, denser near both ends, with `targets` among them.
 
+    Args:
+        targets: efficiencies of working points.
+    Returns:
+        (node,) rising.
     Source:
         Chebyshev's points, (1 - cos(pi k / n)) / 2.
     """
@@ -38,29 +42,29 @@ def effective_number(weights: Floats) -> float:
 
 
 def cuts_at(score: Floats, weights: Floats, efficiencies: Floats) -> Floats:
-    """Return the scores that candidates must reach so that given parts of them pass.
+    """Return the cuts on a score with given efficiencies: weighted quantiles.
 
-    The k-th highest of n scores is the cut at k / (n + 1), as many as pass it of an independent
-    sample on average (Weibull's plotting position); with weights n is the effective number. Between
-    neighbouring scores cuts are interpolated. With negative weights the part that passes need not
-    rise as the cut falls, and several cuts may keep the same part: the mean of the first such cut
-    coming from tight ones, and of the first coming from loose ones, is taken, as for rejections
-    (see `roc`); their biases are opposite. So cuts fall as efficiencies rise, always.
+    The k-th highest of n scores is the cut at efficiency k / (n + 1): on average this fraction of
+    an independent sample passes it (Weibull's plotting position); with weights n is the effective
+    number. Between neighbouring scores cuts are interpolated. With negative weights the efficiency
+    need not rise as the cut falls, and several cuts may have the same efficiency: the mean of the
+    tightest and the loosest is taken, as for rejections (see `roc.at_signal_efficiency`), since
+    their biases are opposite. Cuts always fall as efficiencies rise.
 
     Args:
         score: (N,) at least one.
         weights: (N,) may be negative; their sum is positive.
         efficiencies: (A,) from 0 to 1.
     Returns:
-        (A,).
+        (A,) the scores that candidates must reach.
     Source:
         W. Weibull, Ingeniörsvetenskapsakademiens Handlingar 151 (1939).
     """
     order = np.lexsort((weights, -score))
     passed = np.concatenate([[0.0], np.cumsum(weights[order])]) / weights.sum()
     values = np.concatenate([score[order][:1], score[order]])
-    at = np.minimum(efficiencies * (1.0 + 1.0 / effective_number(weights)), 1.0)
-    return np.minimum.accumulate(at_signal_efficiency(passed, values, at))
+    corrected = np.minimum(efficiencies * (1.0 + 1.0 / effective_number(weights)), 1.0)
+    return np.minimum.accumulate(at_signal_efficiency(passed, values, corrected))
 
 
 def derive_grid(
@@ -74,18 +78,17 @@ def derive_grid(
 ) -> CutGrid | None:
     """Derive the cuts at `nodes` in cells of equal statistics.
 
-    Every quantity is binned in its quantiles, into as many bins as there may be while each cell
-    has `fewest` signal candidates. A cut that depends linearly on a quantity is wrong by first
-    order in the outer half of the outer bins, where it is constant; so the cuts are corrected
-    until each cell as a whole keeps what it should.
+    Every quantity is binned in its quantiles, into as many bins as possible while each cell has
+    `fewest` signal candidates. The cuts are then corrected until each cell as a whole has the right
+    efficiency.
 
     Args:
         score: (N,) of signal candidates.
         weights: (N,) may be negative.
-        values: (N,) for each quantity.
+        values: (N,) for each quantity in which efficiencies shall be flat.
         nodes: (efficiency,) rising from 0 to 1.
-        bins: in each quantity, at most.
-        fewest: effective number of candidates in a cell; one cell alone may have fewer.
+        bins: most bins in each quantity.
+        fewest: effective number of candidates in a cell; a single cell may have fewer.
     Returns:
         the grid; None if there are too few candidates for a single cut.
     """
@@ -100,6 +103,9 @@ def derive_grid(
     cuts = np.stack([cuts_at(score[row], weights[row], nodes) for row in rows], axis=1)
     centres = tuple(_centres(v, edge) for v, edge in zip(values, edges, strict=True))
     grid = CutGrid(centres, cuts.reshape(-1, *shape), numbers)
+    # A cut that depends linearly on a quantity is wrong at first order in the outer half of the
+    # outer bins, where the interpolated cut is constant: the efficiency that a node's cut really
+    # has in a cell shows which node's cut to take there instead.
     for _ in range(_ROUNDS if numbers.size > 1 else 0):
         reached = grid.efficiency(score, values, nodes)
         flat = grid.cuts.reshape(len(nodes), -1)
@@ -115,11 +121,11 @@ def derive_grid(
 def _cells(
     weights: Floats, values: Sequence[Floats], *, bins: int, fewest: float
 ) -> tuple[list[Floats], NDArray[np.intp], Floats]:
-    """Return inner edges for each quantity, the cell of each candidate, and cells' numbers."""
-    most = (max(effective_number(weights), 1.0) / fewest) ** (1.0 / max(len(values), 1))
-    wanted = [min(bins, max(1, int(np.ceil(most))))] * len(values)
+    """Return inner edges by quantity, cells of candidates, and effective numbers in cells."""
+    per_axis = (max(effective_number(weights), 1.0) / fewest) ** (1.0 / max(len(values), 1))
+    counts = [min(bins, max(1, int(np.ceil(per_axis))))] * len(values)
     while True:
-        edges = [_edges(value, count) for value, count in zip(values, wanted, strict=True)]
+        edges = [_edges(value, count) for value, count in zip(values, counts, strict=True)]
         shape = tuple(len(edge) + 1 for edge in edges)
         index = [np.searchsorted(e, v, side="right") for v, e in zip(values, edges, strict=True)]
         cell = np.zeros(len(weights), np.intp)
@@ -128,10 +134,10 @@ def _cells(
         sums = np.bincount(cell, weights, minlength=int(np.prod(shape)))
         squares = np.bincount(cell, weights**2, minlength=len(sums))
         numbers = np.where(sums > 0, sums**2 / np.where(squares > 0, squares, 1.0), 0.0)
-        if numbers.min() >= fewest or max(wanted, default=1) == 1:
+        if numbers.min() >= fewest or max(counts, default=1) == 1:
             return edges, cell, numbers.reshape(shape)
-        widest = max(range(len(wanted)), key=lambda axis: (wanted[axis], axis))
-        wanted[widest] -= 1
+        widest = max(range(len(counts)), key=lambda axis: (counts[axis], axis))
+        counts[widest] -= 1
 
 
 def _edges(values: Floats, count: int) -> Floats:

@@ -1,4 +1,4 @@
-"""One working point, and which candidates pass several of which some require others."""
+"""One working point, and which candidates pass several, some of which require others."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class WorkingPoint:
     """One working point.
 
     Attributes:
-        name: of it.
+        name: name in the experiment file.
         score: `signal_score` or `against_<class>`.
-        requires: working points that a candidate passes first.
+        requires: names of the working points that a candidate must pass too.
         most: prongs (`1p`, `3p`, or `all`) -> the largest flattened score that passes.
         kind: `efficiency` or `rejection`.
-        target: the number of that kind that was asked for, by prongs.
+        target: prongs -> the signal efficiency or background rejection in the settings.
     """
 
     name: str
@@ -37,12 +37,12 @@ class WorkingPoint:
 
     @property
     def key(self) -> str:
-        """Name of its map: the score, and what is required."""
+        """Name of its map of cuts: the score and the required working points."""
         return map_key(self.score, self.requires)
 
 
 def map_key(score: str, requires: Sequence[str] = ()) -> str:
-    """Return the name of the map of a score among candidates that pass other working points."""
+    """Return the name of the map of a score for candidates that pass other working points."""
     return "+".join((score, *sorted(requires)))
 
 
@@ -56,8 +56,8 @@ def passing(
     """Return which candidates pass each working point, (N,) bool by name.
 
     Args:
-        points: in any order; all that are required are among them.
-        maps: by `WorkingPoint.key`.
+        points: in any order; those that others require are among them.
+        maps: cuts by `WorkingPoint.key`.
         score: (N,) `signal_score`.
         columns: spectators and other scores by name, (N,).
     Raises:
@@ -65,40 +65,48 @@ def passing(
     """
     by_name = {point.name: point for point in points}
     flat: dict[str, NDArray[np.float32]] = {}
-    found: dict[str, Flags] = {}
-    for name in in_order({point.name: point.requires for point in points}):
+    passes: dict[str, Flags] = {}
+    for name in required_first({point.name: point.requires for point in points}):
         point = by_name[name]
         if point.key not in flat:
             values = named_score(point.score, score, columns)
             flat[point.key] = maps[point.key].efficiency(values, columns).astype(np.float32)
-        found[name] = below(flat[point.key], point.most, columns)
+        passes[name] = passes_cut(flat[point.key], point.most, columns)
         for other in point.requires:
-            found[name] &= found[other]
-    return {point.name: found[point.name] for point in points}
+            passes[name] &= passes[other]
+    return {point.name: passes[point.name] for point in points}
 
 
 def named_score(name: str, score: NDArray[Any], columns: CutVariables) -> NDArray[Any]:
-    """Return a score by its name; `score` itself is `signal_score`.
+    """Return a score by its name, (N,); `score` itself is `signal_score`.
 
     Raises:
-        DataError: it is not there.
+        DataError: the columns lack it.
     """
     return score if name == SIGNAL_SCORE else column(columns, name)
 
 
-def below(flat: NDArray[np.float32], most: Mapping[str, float], columns: CutVariables) -> Flags:
-    """Return which flattened scores, (N,), are at most what their number of prongs may have."""
+def passes_cut(
+    flat: NDArray[np.float32], most: Mapping[str, float], columns: CutVariables
+) -> Flags:
+    """Return which candidates pass a working point, without those that it requires, (N,) bool.
+
+    Args:
+        flat: (N,) flattened scores.
+        most: prongs -> the largest flattened score that passes.
+        columns: with `prongs`, unless `most` is for `all`.
+    """
     passed = np.zeros(len(flat), np.bool_)
     for prongs, chosen in by_prongs(most, columns, len(flat)).items():
         passed |= chosen & (flat <= np.float32(most[prongs]))
     return passed
 
 
-def in_order(requires: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return names so that each follows those it requires.
+def required_first(requires: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names in topological order: each follows those that it requires.
 
     Raises:
-        ValueError: it runs in a circle, or a name is unknown.
+        ValueError: the requirements form a circle, or a name is unknown.
     """
     done: dict[str, None] = {}
 
@@ -107,7 +115,10 @@ def in_order(requires: Mapping[str, Sequence[str]]) -> list[str]:
             circle = (*waiting[waiting.index(name) :], name)
             raise ValueError(f"requires runs in a circle: {' -> '.join(circle)}")
         if name not in requires:
-            raise ValueError(f"{waiting[-1]} requires {name}, which is not there")
+            raise ValueError(
+                f"{waiting[-1]} requires the unknown working point {name}, "
+                f"expected one of {', '.join(requires)}"
+            )
         for other in requires[name] if name not in done else ():
             visit(other, (*waiting, name))
         done.setdefault(name)

@@ -1,10 +1,10 @@
-"""Working points: named cuts on the score, as a model carries them with it.
+"""Working points of a model: named cuts on its score, kept beside it as a file.
 
-Every working point is one number for each number of prongs: the largest flattened score (see
-`cut_maps`) that passes. Of a working point that is defined by its signal efficiency this number is
-the efficiency itself; of one that is defined by its background rejection it is the efficiency, flat
-as well, that has this rejection; without quantities to be flat in, it is one cut on the score.
-A sequential working point has a map of its own, of signal that passes those that it requires.
+A working point is, for each number of prongs, the largest flattened score (see `cut_maps`) that
+passes. For one defined by its signal efficiency this is the efficiency; for one defined by its
+background rejection it is the efficiency, flat too, that has this rejection. Without quantities to
+be flat in, it is one cut on the score. A sequential working point has a map of its own, derived
+from signal that passes the working points that it requires.
 """
 
 from __future__ import annotations
@@ -21,23 +21,28 @@ from tauopt.errors import CorruptError
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.working_points.cut_maps import CutMap, CutVariables, map_from_json, map_to_json
 from tauopt.metrics.working_points.point_derivation import derive_points
-from tauopt.metrics.working_points.working_point import WorkingPoint, in_order, map_key, passing
+from tauopt.metrics.working_points.working_point import (
+    WorkingPoint,
+    map_key,
+    passing,
+    required_first,
+)
 
 FILE = "working_points.json"
-"""Name of the file that keeps the working points of a run or a version."""
+"""Name of the file with the working points of a run or a version."""
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class WorkingPoints:
-    """All working points of a model, and its flattened score: plain data.
+    """All working points of a model, with the cuts of its flattened score.
 
     Attributes:
         points: in the order of the experiment file.
-        maps: by `WorkingPoint.key`; always that of `signal_score` alone.
-        notes: what was done otherwise than asked for, in words.
-        settings: that they were derived with.
-        origin: what they were derived from, for instance digests of model and dataset.
+        maps: cuts by `WorkingPoint.key`; that of `signal_score` alone is always among them.
+        notes: sentences about where the derivation deviates from the settings.
+        settings: the settings of the derivation.
+        origin: the source of the derivation, for instance digests of model and dataset.
     """
 
     points: tuple[WorkingPoint, ...]
@@ -59,15 +64,15 @@ class WorkingPoints:
         return tuple(dict.fromkeys((*spectators, *scores)))
 
     def flattened(self, score: NDArray[Any], columns: CutVariables) -> NDArray[np.float32]:
-        """Return the signal efficiency at which each candidate would just pass.
+        """Return the flattened score: the signal efficiency of the cut each candidate just passes.
 
         Args:
             score: (N,) the probability of being signal (`signal_score`).
             columns: spectators by name, each (N,): `pt`, `mu`, `prongs`; at least those of `needs`.
         Returns:
             (N,) float32 in [0, 1]; falls as the score rises at fixed pT, pile-up and prongs;
-            uniform for signal. 1 where there are no cuts for that number of prongs. A working point
-            of signal efficiency e passes what has at most e.
+            uniform for signal. 1 where there are no cuts for that number of prongs. Candidates with
+            at most e pass the working point of signal efficiency e.
         Raises:
             DataError: a column is missing, or a value is not finite.
         """
@@ -86,16 +91,16 @@ class WorkingPoints:
         return passing(self.points, self.maps, score=score, columns=columns)
 
     def at_efficiencies(self, efficiencies: Mapping[str, float]) -> WorkingPoints:
-        """Return other working points with the same cuts: name -> signal efficiency."""
+        """Return working points with other signal efficiencies, by name, of the same cuts."""
         cuts = self.maps[map_key(SIGNAL_SCORE)]
         points = []
         for name, at in efficiencies.items():
-            of = dict.fromkeys(cuts.grids, at)
-            points.append(WorkingPoint(name, SIGNAL_SCORE, (), of, "efficiency", of))
+            most = dict.fromkeys(cuts.grids, at)
+            points.append(WorkingPoint(name, SIGNAL_SCORE, (), most, "efficiency", most))
         return replace(self, points=tuple(points), maps={map_key(SIGNAL_SCORE): cuts})
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as values that JSON knows; `from_json` gives the same back."""
+        """Return all as JSON values, from which `from_json` restores the same."""
         return {
             "version": VERSION,
             "points": {
@@ -118,38 +123,38 @@ class WorkingPoints:
         """Return the working points that `as_json` wrote.
 
         Raises:
-            CorruptError: it is something else, or not whole.
+            CorruptError: the content has another version or format, or is incomplete.
         """
         try:
             if content["version"] != VERSION:
                 raise ValueError(f"expected version {VERSION}, got {content['version']!r}")
-            found = cls(
+            restored = cls(
                 points=tuple(_point(name, plain) for name, plain in content["points"].items()),
                 maps={str(key): map_from_json(cuts) for key, cuts in content["maps"].items()},
                 notes=tuple(str(note) for note in content["notes"]),
                 settings=dict(content["settings"]),
                 origin=dict(content["origin"]),
             )
-            found._check()
+            restored._check()
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CorruptError(f"these are no working points: {error!r}") from error
-        return found
+            raise CorruptError(f"the content does not hold working points: {error!r}") from error
+        return restored
 
     def _check(self) -> None:
-        in_order({point.name: point.requires for point in self.points})
+        required_first({point.name: point.requires for point in self.points})
         if missing := {SIGNAL_SCORE, *(point.key for point in self.points)} - set(self.maps):
             raise ValueError(f"the maps {sorted(missing)} are missing")
 
 
 def derive(predictions: Predictions, settings: WorkingPointSettings) -> WorkingPoints:
-    """Derive working points from the signal, and for rejections the background, of a sample.
+    """Derive working points from the signal of a sample; rejections also from its background.
 
     Args:
-        predictions: on the validation split: not what the network was trained on.
+        predictions: on the validation split, on which the network was not trained.
         settings: the section `working_points` of the experiment file.
     Raises:
         DataError: the task has no background, a quantity to be flat in is no spectator, no number
-            of prongs has signal enough for a cut, or a rejection is beyond the sample.
+            of prongs has enough signal for a cut, or the sample is too small for a rejection.
     """
     points, maps, notes = derive_points(predictions, settings)
     signal = int(np.count_nonzero(predictions.is_signal))
@@ -162,7 +167,7 @@ def _point(name: str, plain: Mapping[str, Any]) -> WorkingPoint:
     return WorkingPoint(
         name=str(name),
         score=str(plain["score"]),
-        requires=tuple(str(one) for one in plain["requires"]),
+        requires=tuple(str(required) for required in plain["requires"]),
         most={str(prongs): float(most) for prongs, most in plain["passes_up_to"].items()},
         kind=kind,
         target={str(prongs): float(at) for prongs, at in plain[kind].items()},

@@ -1,4 +1,4 @@
-"""Figures of data: all they must state, that text stays inside, and that their points are right."""
+"""Figures of a dataset: labels are complete, text stays inside, and points are right."""
 
 import json
 
@@ -61,7 +61,8 @@ def report(p=0.5):
 def figures(physical):
     rng = np.random.default_rng(2)
     seen = {
-        name: WeightedValues(np.log10(one.values), one.weights) for name, one in physical.items()
+        name: WeightedValues(np.log10(sample.values), sample.weights)
+        for name, sample in physical.items()
     }
     counts = {name: WeightedValues(rng.poisson(4, 500), np.ones(500)) for name in CLASSES}
     names = [f"a_rather_long_name_{i}" for i in range(12)]
@@ -78,20 +79,20 @@ def figures(physical):
 
 
 def texts(figure):
-    found = [text.get_text() for text in figure.texts]
+    lines = [text.get_text() for text in figure.texts]
     for axes in figure.axes:
-        found += [text.get_text() for text in axes.texts]
+        lines += [text.get_text() for text in axes.texts]
     for legend in figure.legends:
-        found += [legend.get_title().get_text(), *(t.get_text() for t in legend.get_texts())]
-    return "\n".join(found)
+        lines += [legend.get_title().get_text(), *(t.get_text() for t in legend.get_texts())]
+    return "\n".join(lines)
 
 
 def test_every_figure_states_sample_selection_weights_and_number(physical):
     for figure, points in figures(physical):
-        told = texts(figure)
-        which = "all splits" if "tests" in points else "training split"
-        for part in ("tauopt", f"demo, {which}", "weight", "N = "):
-            assert part in told
+        text = texts(figure)
+        selection = "all splits" if "tests" in points else "training split"
+        for part in ("tauopt", f"demo, {selection}", "weight", "N = "):
+            assert part in text
         json.dumps(points, allow_nan=False)
 
 
@@ -137,15 +138,15 @@ def test_points_of_a_feature_are_fractions_with_both_overflows(physical):
     )  # fmt: skip
     for panel in ("physical", "seen"):
         edges = points[panel]["edges"]
-        for name, one in points[panel]["classes"].items():
-            assert len(one["fraction"]) == len(edges) - 1
-            assert sum(one["fraction"]) == pytest.approx(1.0, abs=1e-4)
+        for name, histogram in points[panel]["classes"].items():
+            assert len(histogram["fraction"]) == len(edges) - 1
+            assert sum(histogram["fraction"]) == pytest.approx(1.0, abs=1e-4)
             weights, x = physical[name].weights, physical[name].values
             over = weights[x >= edges[-2]].sum() / weights.sum()
-            assert one["fraction"][-1] == pytest.approx(over, abs=1e-4)
+            assert histogram["fraction"][-1] == pytest.approx(over, abs=1e-4)
 
 
-def test_multiplicities_say_how_many_candidates_lose_objects():
+def test_multiplicities_state_the_fraction_of_candidates_that_lose_objects():
     counts = {"jet": WeightedValues(np.array([0, 1, 2, 3, 9]), np.ones(5))}
     figure, points = multiplicity_figure(counts, group="tracks", length=3, sample=SAMPLE)
     assert points["whole"]["3"] == pytest.approx(0.8)
@@ -170,7 +171,7 @@ def test_multiplicities_say_how_many_candidates_lose_objects():
         ),
     ],
 )
-def test_the_axis_says_what_networks_see_as_a_formula(transform, constants, expected):
+def test_the_axis_shows_the_network_input_as_a_formula(transform, constants, expected):
     feature = FittedFeature(name="x", transform=Transform(**transform), **constants)
     assert formula(feature) == expected
 
@@ -181,26 +182,26 @@ def candidates(rng, count=200):
     )  # fmt: skip
     owner = np.repeat(np.arange(count), rng.poisson(2, count))
     track = rng.normal(size=(len(owner), 1))
-    own = rng.normal(size=(count, 1))
-    everyone = fitted.model_copy(update={"name": "candidate"})
+    features = rng.normal(size=(count, 1))
+    candidate_group = fitted.model_copy(update={"name": "candidate"})
     return DrawnCandidates(
         classes=("jet", "tau", "absent"),
         labels=rng.integers(0, 2, count),
         weights=np.ones(count),
-        own=DrawnObjects(everyone, own, own, np.arange(count)),
+        own=DrawnObjects(candidate_group, features, features, np.arange(count)),
         groups=[DrawnObjects(fitted, track, track, owner)],
     )
 
 
 def test_a_book_has_a_page_a_png_and_points_of_each_figure(tmp_path):
-    some = candidates(np.random.default_rng(3))
-    drawn = pages(some, lengths={}, spectra=[], validation=report(), sample=SAMPLE)
+    drawn_candidates = candidates(np.random.default_rng(3))
+    drawn = pages(drawn_candidates, lengths={}, spectra=[], validation=report(), sample=SAMPLE)
     files = save_book(drawn, tmp_path, name="data")
     names = {path.name for path in files}
     pictures = {path.stem for path in files if path.suffix == ".png"}
     assert files[0].name == "data.pdf"
     assert files[0].read_bytes().count(b"/Type /Page ") == len(pictures)
-    assert len(pictures) == number_of_pages(some, balanced=0, validated=True)
+    assert len(pictures) == number_of_pages(drawn_candidates, balanced=0, validated=True)
     assert {"feature-tracks-pt.json", "multiplicity-tracks.png", "validation.png"} <= names
     assert "correlation-tracks-tau.png" in names
     assert not any("absent" in name for name in names)

@@ -15,14 +15,14 @@ SAMPLE = SampleLabel("toy", "test split")
 
 
 @pytest.fixture(scope="module")
-def found():
+def closures():
     rng = np.random.default_rng(31)
     sample, other = (taus_and_jets(rng, signal=6000, background=3000) for _ in range(2))
     return closure(derive(sample, WorkingPointSettings()), other, rng=rng)
 
 
-def test_the_figure_has_a_column_a_variable_and_what_it_shows_as_json(found, tmp_path):
-    figure, points = closure_figure(found["1p"], prongs="1p", sample=SAMPLE)
+def test_the_figure_has_a_column_for_each_variable_and_its_points_as_json(closures, tmp_path):
+    figure, points = closure_figure(closures["1p"], prongs="1p", sample=SAMPLE)
     assert len(figure.axes) == 4
     files = save_figure(figure, points, tmp_path, name="closure_1p")
     read = json.loads(files[-1].read_text())
@@ -33,16 +33,17 @@ def test_the_figure_has_a_column_a_variable_and_what_it_shows_as_json(found, tmp
     assert read["whole"]["tight"]["freedom"] == 1
 
 
-def test_the_legend_tells_chi_square_and_chance(found):
-    figure, _ = closure_figure(found["3p"], prongs="3p", sample=SAMPLE)
+def test_the_legend_states_chi_square_and_p_value(closures):
+    figure, _ = closure_figure(closures["3p"], prongs="3p", sample=SAMPLE)
     texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    one = found["3p"].bins["pt"]["medium"]
+    closed = closures["3p"].bins["pt"]["medium"]
     assert texts[1] == (
-        f"medium 75 %: χ²/{one.freedom} = {one.chi_square / one.freedom:.1f}, p = {one.p_value:.2g}"
+        f"medium 75 %: χ²/{closed.freedom} = {closed.chi_square / closed.freedom:.1f}, "
+        f"p = {closed.p_value:.2g}"
     )
-    told = " ".join(text.get_text() for text in figure.texts)
-    assert "toy, test split, 3-prong" in told
-    assert f"N = {found['3p'].counts[0]:,} signal" in told
+    text = " ".join(text.get_text() for text in figure.texts)
+    assert "toy, test split, 3-prong" in text
+    assert f"N = {closures['3p'].counts[0]:,} signal" in text
 
 
 def test_without_spectators_there_is_nothing_to_draw():

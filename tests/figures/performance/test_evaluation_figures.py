@@ -1,4 +1,4 @@
-"""Figures of an evaluation: labelled, whole, and with the points that they show."""
+"""Figures of an evaluation: their labels are complete, text stays inside, and points are JSON."""
 
 import json
 
@@ -12,7 +12,7 @@ from tauopt.figures.performance.permutation_importance_figure import importance_
 from tauopt.figures.performance.roc_figures import roc_ratio_figure
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.permutation_importance import PermutationImportance
-from tauopt.metrics.scored_trial import ScoredTrial, decided, scored
+from tauopt.metrics.scored_trial import ScoredTrial, apply_working_points, from_stored_score
 from tests.figures.performance.test_trial_figures import history, texts
 from tests.metrics.toys import several_classes
 
@@ -24,12 +24,12 @@ def contenders(*, negative=0.05, reference=True):
     noise = 0.5 * np.random.default_rng(2).normal(size=len(predictions))
     chosen = [ScoredTrial("trial", predictions)]
     if reference:
-        chosen.append(scored("stored RNN", predictions.score + noise, predictions))
-    return decided(chosen, None)
+        chosen.append(from_stored_score("stored RNN", predictions.score + noise, predictions))
+    return apply_working_points(chosen, None)
 
 
 def subject(contenders):
-    """What an evaluation draws, with made-up importances."""
+    """The inputs of the figures of an evaluation, with made-up importances."""
     train = several_classes(np.random.default_rng(5), negative=0.05)
     features = [("tracks", True), ("candidate", True)] + [
         (f"tracks.f{i}", False) for i in range(40)
@@ -42,9 +42,9 @@ def subject(contenders):
         objective="auc",
         importances=[
             PermutationImportance(
-                name, Estimate(0.01 * i, 0.01 * i - 0.003, 0.01 * i + 0.003), whole
+                name, Estimate(0.01 * i, 0.01 * i - 0.003, 0.01 * i + 0.003), is_group
             )
-            for i, (name, whole) in enumerate(features)
+            for i, (name, is_group) in enumerate(features)
         ],
         permuted=contenders[0].predictions,
     )
@@ -55,8 +55,8 @@ def drawn():
     rng = np.random.default_rng(1)
     return {
         (kind, name): (figure, points)
-        for kind, one in (("alone", contenders(reference=False)), ("compared", contenders()))
-        for name, figure, points in pages(subject(one), rng=rng)
+        for kind, trials in (("alone", contenders(reference=False)), ("compared", contenders()))
+        for name, figure, points in pages(subject(trials), rng=rng)
     }
 
 
@@ -67,14 +67,14 @@ def test_all_figures_are_drawn(drawn):
              "confusion_by_predicted", "one_against_rest", "calibration", "training",
              "importance_groups", "importance_features"}  # fmt: skip
     for kind in ("alone", "compared"):
-        assert {name for of, name in drawn if of == kind} == names
+        assert {name for drawn_kind, name in drawn if drawn_kind == kind} == names
 
 
 def test_every_figure_states_sample_selection_weights_and_number(drawn):
     for (_, name), (figure, _) in drawn.items():
-        where = "demo, training" if name == "training" else "demo, test split"
+        heading = "demo, training" if name == "training" else "demo, test split"
         number = () if name == "training" else ("N = ", "reweighted in pT")
-        for part in ("tauopt", where, *number):
+        for part in ("tauopt", heading, *number):
             assert part in texts(figure) + "".join(t.get_text() for t in figure.texts), name
 
 
@@ -118,8 +118,8 @@ def test_working_points_lie_on_the_curve():
 def test_names_of_working_points_lie_on_no_curve_and_within_the_frame(order, sigma):
     first, _ = contenders()
     noise = sigma * np.random.default_rng(2).normal(size=len(first.predictions))
-    other = scored("stored RNN", first.predictions.score + noise, first.predictions)
-    shown = decided([ScoredTrial("trial", first.predictions), other][::order], None)
+    other = from_stored_score("stored RNN", first.predictions.score + noise, first.predictions)
+    shown = apply_working_points([ScoredTrial("trial", first.predictions), other][::order], None)
     figure, _ = roc_ratio_figure(shown, sample=SAMPLE, rng=np.random.default_rng(1))
     figure.canvas.draw()
     main = figure.axes[0]
@@ -135,16 +135,18 @@ def test_names_of_working_points_lie_on_no_curve_and_within_the_frame(order, sig
         assert main.bbox.contains(box.x0, box.y0)
         assert main.bbox.contains(box.x1, box.y1)
         assert not box.overlaps(main.get_legend().get_window_extent())
-        assert not box.count_overlaps([one.get_window_extent() for one in names[:number]])
+        assert not box.count_overlaps(
+            [other_name.get_window_extent() for other_name in names[:number]]
+        )
 
 
 @pytest.mark.parametrize("value", [0.2, -0.2, 2e-6])
 def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
     names = ["candidate", "particle_flow_candidates_in_the_isolation_cone_of_the_tau", "tracks"]
     lost = Estimate(value, value - 0.1 * abs(value), value + 0.1 * abs(value))
-    found = [PermutationImportance(name, lost, True) for name in names]
+    entries = [PermutationImportance(name, lost, True) for name in names]
     predictions = contenders(reference=False)[0].predictions
-    figure, points = importance_figure(found, predictions, sample=SAMPLE)
+    figure, points = importance_figure(entries, predictions, sample=SAMPLE)
     figure.canvas.draw()
     (axes,) = figure.axes
     (note,) = [text for text in figure.texts if text.get_text() == points["note"]]
@@ -154,13 +156,15 @@ def test_the_note_of_importances_is_below_the_bars_and_names_have_room(value):
     assert points["names"][1] == names[1]
 
 
-def test_a_curve_shows_the_least_efficiency_that_is_asked_for():
+def test_a_curve_shows_the_lowest_requested_efficiency():
     predictions = several_classes(np.random.default_rng(1), negative=0.05)
-    wanted = [0.03, 0.5]
-    (one,) = decided([ScoredTrial("trial", predictions)], None, efficiencies=wanted)
-    assert list(one.passes) == ["3 %", "50 %"]
+    efficiencies = [0.03, 0.5]
+    (trial,) = apply_working_points(
+        [ScoredTrial("trial", predictions)], None, efficiencies=efficiencies
+    )
+    assert list(trial.passes) == ["3 %", "50 %"]
     rng = np.random.default_rng(1)
-    figure, points = roc_ratio_figure([one], sample=SAMPLE, rng=rng, least=min(wanted))
+    figure, points = roc_ratio_figure([trial], sample=SAMPLE, rng=rng, least=min(efficiencies))
     assert figure.axes[0].get_xlim()[0] < 0.03
     assert points["curves"]["trial"]["signal_efficiency"][0] < 0.03
 

@@ -8,11 +8,11 @@ from tests.metrics.toys import several_classes, slow_auc
 
 def test_classes_of_the_rest_weigh_the_same():
     predictions = several_classes(np.random.default_rng(1), candidates=600, negative=0.1)
-    found = against_rest(predictions, "1p1n")
-    sums = [found.weights[predictions.labels == i].sum() for i in range(4)]
+    against = against_rest(predictions, "1p1n")
+    sums = [against.weights[predictions.labels == i].sum() for i in range(4)]
     assert sums == pytest.approx([sums[0]] * 4)
-    curve = roc(found.score, found.is_signal, found.weights)
-    slow = slow_auc(predictions.probabilities[:, 2], predictions.labels == 2, found.weights)
+    curve = roc(against.score, against.is_signal, against.weights)
+    slow = slow_auc(predictions.probabilities[:, 2], predictions.labels == 2, against.weights)
     assert auc(curve).value == pytest.approx(slow, abs=1e-6)
 
 

@@ -8,7 +8,7 @@ from tauopt.metrics.histogram import WeightedValues
 from tests.metrics.toys import several_classes
 
 
-def test_unweighted_it_is_the_two_sample_test_of_kolmogorov_and_smirnov():
+def test_without_weights_it_is_the_two_sample_kolmogorov_smirnov_test():
     rng = np.random.default_rng(1)
     a, b = rng.beta(2, 5, 3000), rng.beta(2, 5.3, 1000)
     distance, p = same_distribution(
@@ -32,12 +32,12 @@ def test_p_values_of_equal_samples_are_uniform_with_weights_of_either_sign():
     assert np.mean(np.array(p) < 0.1) < 0.17
 
 
-def test_a_shifted_sample_is_found_out():
+def test_a_shifted_sample_has_a_small_p_value():
     rng = np.random.default_rng(3)
     assert same_distribution(weighted(rng, 4000), weighted(rng, 4000, shift=0.3))[1] < 1e-6
 
 
-def test_an_empty_sample_says_nothing():
+def test_an_empty_sample_has_no_distance():
     nothing = WeightedValues(np.empty(0), np.empty(0))
     assert np.isnan(same_distribution(nothing, nothing)).all()
 
@@ -52,4 +52,4 @@ def test_densities_have_unit_area_and_each_class_its_test():
         for split in ("train", "test"):
             assert np.sum(width * kind[split]["density"]) == pytest.approx(1.0, abs=1e-3)
     assert set(points["classes"]) == set(test.classes)
-    assert all(one["ks_p_value"] > 1e-4 for one in points["classes"].values())
+    assert all(tested["ks_p_value"] > 1e-4 for tested in points["classes"].values())

@@ -42,11 +42,11 @@ def history(reports, *, errors=True):
 def texts(figure):
     axes = figure.axes
     legends = [a.get_legend() for a in axes if a.get_legend()]
-    found = [t.get_text() for a in axes for t in a.texts]
-    found += [t.get_text() for legend in legends for t in legend.get_texts()]
-    found += [legend.get_title().get_text() for legend in legends]
-    found += [tick.get_text() for a in axes for tick in a.get_yticklabels()]
-    return "\n".join(found + [a.get_xlabel() for a in axes])
+    lines = [t.get_text() for a in axes for t in a.texts]
+    lines += [t.get_text() for legend in legends for t in legend.get_texts()]
+    lines += [legend.get_title().get_text() for legend in legends]
+    lines += [tick.get_text() for a in axes for tick in a.get_yticklabels()]
+    return "\n".join(lines + [a.get_xlabel() for a in axes])
 
 
 def figures(predictions):
@@ -65,7 +65,7 @@ def test_every_figure_states_sample_selection_weights_and_number(predictions):
 
 
 @pytest.mark.parametrize(
-    ("weight", "changes", "balanced", "told"),
+    ("weight", "changes", "balanced", "text"),
     [
         ("1", {}, True, "unweighted"),
         ("genWeight", {}, True, "physics weights"),
@@ -77,7 +77,7 @@ def test_every_figure_states_sample_selection_weights_and_number(predictions):
          "physics weights"),
     ],
 )  # fmt: skip
-def test_figures_and_cards_say_what_the_weights_are(weight, changes, balanced, told):
+def test_figures_and_cards_state_the_weights(weight, changes, balanced, text):
     data = Dataset.model_validate(
         {
             "name": "toy",
@@ -88,7 +88,7 @@ def test_figures_and_cards_say_what_the_weights_are(weight, changes, balanced, t
             **changes,
         }
     )
-    assert weights_of(data, balanced=balanced) == told
+    assert weights_of(data, balanced=balanced) == text
 
 
 def test_figures_are_the_same_whatever_the_callers_style(predictions, tmp_path):
@@ -126,7 +126,7 @@ def test_legends_do_not_cover_curves(predictions, reports):
                 assert not legend.count_contains(shown)
 
 
-def test_lines_differ_in_grey_too_and_those_of_many_classes_somehow():
+def test_lines_differ_in_grey_and_those_of_many_classes_in_colour_or_dashes():
     assert len({str(line["linestyle"]) for line in LINES}) == len(LINES)
     assert len({str(curve_style(number)) for number in range(len(LINES) ** 2)}) == len(LINES) ** 2
 
@@ -200,8 +200,8 @@ def test_no_power_of_ten_lies_over_the_frame_of_training_curves(loss, seen, labe
     for figure, before in ((alone, ""), (several, "Validation ")):
         figure.canvas.draw()
         above, below = figure.axes
-        told = above.get_ylabel().lower(), below.get_xlabel()
-        assert told == ((before + labels[0]).lower(), labels[1])
+        axis_labels = above.get_ylabel().lower(), below.get_xlabel()
+        assert axis_labels == ((before + labels[0]).lower(), labels[1])
         for axis in (above.yaxis, below.yaxis, below.xaxis):
             assert not axis.get_offset_text().get_visible()
         box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
@@ -253,5 +253,7 @@ def test_metrics_need_no_matplotlib():
         "import sys, tauopt.metrics.bootstrap, tauopt.metrics.standard_metrics; "
         "print('matplotlib' in sys.modules, 'tensorflow' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["False", "False"]
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.split() == ["False", "False"]

@@ -1,4 +1,4 @@
-"""The figures of a search show what there is, against slow references."""
+"""Best values and learning curves of a search, against slow references."""
 
 import math
 
@@ -38,19 +38,19 @@ def random_trials(count=60, seed=1):
 
 
 def slow_best(trials):
-    """The largest value among the complete ones up to each trial, looked for anew each time."""
-    found = []
+    """The largest value of complete trials up to each trial, searched from the start each time."""
+    values_so_far = []
     for end in range(1, len(trials) + 1):
         values = [t.value for t in trials[:end] if t.fate == "complete"]
-        found.append(max(values) if values else None)
-    return found
+        values_so_far.append(max(values) if values else None)
+    return values_so_far
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_best_so_far_is_the_largest_complete_value_up_to_then(seed):
     trials = random_trials(seed=seed)
-    found = [trials[i].value if i >= 0 else None for i in best_so_far(trials)]
-    assert found == slow_best(trials)
+    values = [trials[i].value if i >= 0 else None for i in best_so_far(trials)]
+    assert values == slow_best(trials)
     assert best_of(trials).value == slow_best(trials)[-1]
 
 
@@ -65,8 +65,8 @@ def progress(trials):
 
 
 def learning(trials, **kwargs):
-    told = {"rungs": [1e5, 3e5], "by_candidates": True, **kwargs}
-    return learning_figure(trials, objective=OBJECTIVE, sample=SAMPLE, text=TEXT, **told)
+    options = {"rungs": [1e5, 3e5], "by_candidates": True, **kwargs}
+    return learning_figure(trials, objective=OBJECTIVE, sample=SAMPLE, text=TEXT, **options)
 
 
 def line_heights(axes, place):
@@ -117,12 +117,12 @@ def test_curves_end_where_trials_ended_and_repeated_ones_are_left_out():
     figure, points = learning(trials)
     (axes,) = figure.axes
     drawn = {t["trial"]: t for t in points["trials"]}
-    own = [t for t in trials if t.values and t.fate != "repeated"]
-    assert set(drawn) == {t.number for t in own}
+    trained = [t for t in trials if t.values and t.fate != "repeated"]
+    assert set(drawn) == {t.number for t in trained}
     curves = [line for part in axes.collections for line in getattr(part, "get_segments", list)()]
     (best,) = [x.get_xydata() for x in axes.lines if x.get_linewidth() == 2.4]
     heights = sorted(tuple(curve[:, 1]) for curve in [*curves, best])
-    assert heights == sorted(tuple(t.values) for t in own)
+    assert heights == sorted(tuple(t.values) for t in trained)
     assert axes.get_xlabel().endswith("(thousands)")
     assert max(curve[:, 0].max() for curve in [*curves, best]) == pytest.approx(6e2)
     assert points["rungs"] == [1e5, 3e5]
@@ -138,7 +138,7 @@ def test_the_star_stands_at_the_best_report_of_the_best_trial():
 @pytest.mark.parametrize(
     "trials", [[], [TrialPoint(0, "failed")], [TrialPoint(0, "unfinished", spent=None)]]
 )
-def test_nothing_to_show_is_drawn_without_an_error(trials):
+def test_trials_without_values_can_be_drawn(trials):
     for figure, points in (progress(trials), learning(trials, rungs=[])):
         figure.canvas.draw()
         assert points["objective"] == OBJECTIVE

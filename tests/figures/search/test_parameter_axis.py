@@ -1,4 +1,4 @@
-"""An axis of a hyperparameter stands for its range: log, linear, whole, choices."""
+"""Positions and ticks on the axis of a hyperparameter: log, linear, whole numbers, choices."""
 
 import math
 
@@ -59,12 +59,12 @@ def test_ticks_of_any_range_are_few_apart_and_inside(seed):
     assert np.diff(positions).min() > 0.05
 
 
-def test_choices_are_told_apart_by_kind():
+def test_equal_choices_of_different_types_have_different_positions():
     axis = ChoiceAxis("x", (1, True, "1"))
     assert [axis.position(value) for value in (1, True, "1")] == [0.0, 0.5, 1.0]
 
 
-def test_names_lose_what_all_share_unless_two_would_be_the_same():
+def test_short_names_drop_sections_unless_two_would_be_the_same():
     paths = ["model.groups.tracks.units", "training.learning_rate", "model.units", "training.units"]
     assert short_names(paths) == {
         "model.groups.tracks.units": "tracks.units", "training.learning_rate": "learning_rate",

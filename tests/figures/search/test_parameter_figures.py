@@ -1,4 +1,4 @@
-"""Parallel coordinates, slices and importances: every trial where it belongs."""
+"""Parallel coordinates, slices and importances of hyperparameters."""
 
 import numpy as np
 import pytest
@@ -37,22 +37,22 @@ def trials():
     ]
 
 
-def parallel(some=None, axes=AXES):
+def parallel(shown=None, axes=AXES):
     return parallel_figure(
-        trials() if some is None else some, axes, objective=OBJECTIVE, sample=SAMPLE, text=TEXT
+        trials() if shown is None else shown, axes, objective=OBJECTIVE, sample=SAMPLE, text=TEXT
     )
 
 
-def slices(some=None, axes=AXES):
+def slices(shown=None, axes=AXES):
     return slice_figure(
-        trials() if some is None else some, axes, objective=OBJECTIVE, sample=SAMPLE, text=TEXT
+        trials() if shown is None else shown, axes, objective=OBJECTIVE, sample=SAMPLE, text=TEXT
     )
 
 
-def test_lines_cross_axes_at_their_values_and_pass_below_those_that_are_not_active():
-    found = heights_of(trials(), AXES)
-    np.testing.assert_allclose(found[0], [0.0, 0.5, 0.25, INACTIVE], atol=1e-12)
-    np.testing.assert_allclose(found[1], [1.0, 1.0, INACTIVE, 1.0], atol=1e-12)
+def test_lines_cross_axes_at_their_values_and_pass_below_inactive_ones():
+    heights = heights_of(trials(), AXES)
+    np.testing.assert_allclose(heights[0], [0.0, 0.5, 0.25, INACTIVE], atol=1e-12)
+    np.testing.assert_allclose(heights[1], [1.0, 1.0, INACTIVE, 1.0], atol=1e-12)
     _, points = parallel()
     assert points["trials"][0]["heights"][-1] is None
     assert points["trials"][1]["values"] == ["deepsets", 1e-2, None, 64]
@@ -77,11 +77,11 @@ def test_the_better_of_two_trials_is_darker():
 
 
 def test_the_lane_of_inactive_parameters_is_there_only_where_it_is_needed():
-    def said(figure):
+    def texts(figure):
         return [text.get_text() for text in figure.axes[0].texts]
 
-    assert "not active" in said(parallel()[0])
-    assert "not active" not in said(parallel(axes=AXES[:2])[0])
+    assert "not active" in texts(parallel()[0])
+    assert "not active" not in texts(parallel(axes=AXES[:2])[0])
 
 
 def test_a_slice_is_logarithmic_where_its_range_is():
@@ -121,18 +121,18 @@ def test_no_or_one_trial_on_one_axis_can_be_drawn(draw, count):
     assert points["objective"] == OBJECTIVE
 
 
-def importance(found=None, trials=20):
-    some = found or {
+def importance(by_objective=None, trials=20):
+    importances = by_objective or {
         OBJECTIVE: [
             HyperparameterImportance("model.a", 0.2, 0.1, 0.4, 20),
             HyperparameterImportance("model.b", 0.8, 0.5, 0.9, 7),
             HyperparameterImportance("model.c", None, active=20, why_not="always 3"),
         ]
     }
-    return importance_figure(some, trials=trials, judged_by="complete", sample=SAMPLE)
+    return importance_figure(importances, trials=trials, judged_by="complete", sample=SAMPLE)
 
 
-def test_importances_are_ordered_with_how_often_active_and_what_cannot_be_ranked_below():
+def test_importances_are_ordered_with_active_counts_and_unranked_parameters_below():
     figure, points = importance()
     (axes,) = figure.axes
     labels = [text.get_text() for text in axes.get_yticklabels()]
@@ -141,7 +141,7 @@ def test_importances_are_ordered_with_how_often_active_and_what_cannot_be_ranked
     assert points["objectives"][OBJECTIVE]["model.c"]["not_ranked"] == "always 3"
 
 
-def test_importances_of_many_parameters_say_which_are_not_shown():
+def test_importances_of_many_parameters_list_those_that_are_not_shown():
     many = {
         OBJECTIVE: [HyperparameterImportance(f"model.p{n}", 1 / 40, active=20) for n in range(40)]
     }
@@ -151,7 +151,7 @@ def test_importances_of_many_parameters_say_which_are_not_shown():
 
 
 def test_importances_for_several_objectives_have_marks_of_their_own():
-    one = [HyperparameterImportance("model.a", 0.2, 0.1, 0.4, 20)]
-    figure, _ = importance({OBJECTIVE: one, "latency_us": one})
+    ranked = [HyperparameterImportance("model.a", 0.2, 0.1, 0.4, 20)]
+    figure, _ = importance({OBJECTIVE: ranked, "latency_us": ranked})
     legend = figure.axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [OBJECTIVE, "latency_us"]

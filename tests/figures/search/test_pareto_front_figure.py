@@ -35,14 +35,14 @@ def drawn(latency=LATENCY, rejection=REJECTION, *, larger=False, default=0, numb
 def texts(figure):
     (axes,) = figure.axes
     legend = axes.get_legend()
-    found = [t.get_text() for t in (*axes.texts, *legend.get_texts(), legend.get_title())]
-    return [*found, axes.get_xlabel(), axes.get_ylabel()]
+    lines = [t.get_text() for t in (*axes.texts, *legend.get_texts(), legend.get_title())]
+    return [*lines, axes.get_xlabel(), axes.get_ylabel()]
 
 
 def line(figure):
     """The corners of the front's line of steps."""
-    (found,) = [x for x in figure.axes[0].lines if x.get_drawstyle().startswith("steps")]
-    return found.get_xydata(), found.get_drawstyle()
+    (steps,) = [x for x in figure.axes[0].lines if x.get_drawstyle().startswith("steps")]
+    return steps.get_xydata(), steps.get_drawstyle()
 
 
 def faces(figure):
@@ -54,11 +54,11 @@ def faces(figure):
     ]
 
 
-def test_it_states_sample_selection_weights_number_and_what_is_better():
-    told = "\n".join(texts(drawn()[0]))
+def test_it_states_sample_selection_weights_number_and_the_better_direction():
+    text = "\n".join(texts(drawn()[0]))
     for part in ("tauopt", "demo, validation split", TEXT, "5 trials", "3 of them on the front",
                  "default values", "latency_us (smaller is better)", "rejection@0.75"):  # fmt: skip
-        assert part in told
+        assert part in text
 
 
 def test_the_front_is_marked_named_and_bounded_by_steps_to_the_edges():
@@ -84,24 +84,24 @@ def test_where_larger_is_better_the_front_falls_to_the_right():
     ]  # fmt: skip
 
 
-def test_the_steps_surpass_no_trial_off_the_front():
+def test_no_trial_lies_above_the_steps():
     """Every trial lies on the line or under it, at its own latency."""
     rng = np.random.default_rng(4)
     latency, rejection = rng.uniform(100, 900, 40), rng.uniform(20, 90, 40)
     figure, points = drawn(latency.tolist(), rejection.tolist())
     corners, _ = line(figure)
     x, y = corners[1:-1].T
-    reached = [y[x <= one].max() for one in latency]
+    reached = [y[x <= value].max() for value in latency]
     assert (rejection <= np.array(reached) + 1e-9).all()
     assert ((rejection >= np.array(reached) - 1e-9) == np.array(points["front"])).all()
 
 
 def test_default_values_have_a_shape_and_the_front_a_fill_that_differs_in_grey():
     for default, filled in ((0, False), (1, True)):
-        found = faces(drawn(default=default)[0])
-        (diamond,) = [face for marker, face in found if marker == "D"]
+        marks = faces(drawn(default=default)[0])
+        (diamond,) = [face for marker, face in marks if marker == "D"]
         assert (sum(diamond) < 2) == filled
-    brightness = {round(sum(face) / 3, 2) for _, face in found}
+    brightness = {round(sum(face) / 3, 2) for _, face in marks}
     assert len(brightness) == 2
     assert max(brightness) - min(brightness) > 0.4
 

@@ -1,4 +1,4 @@
-"""The timeline has no two trials at once in a slot, and no time in which nobody drove."""
+"""Timeline of a search: one trial at a time in a slot, and no time without a driver."""
 
 import numpy as np
 import pytest
@@ -50,15 +50,15 @@ def test_a_trial_that_follows_another_takes_its_slot():
     assert slots_of(bars) == [0, 1, 0]
 
 
-def slow_driven(time):
-    """Tenths of a second up to a time in which some driver lived."""
+def slow_driver_time(time):
+    """Seconds up to a time in which a driver ran, in steps of a tenth."""
     steps = np.arange(0, time, 0.1) + 0.05
     return 0.1 * sum(((steps > d.begin) & (steps < d.end)).sum() for d in LIVES)
 
 
 @pytest.mark.parametrize("time", [0, 100, 130, 160, 3000, 4050, 9005, 9500])
-def test_time_without_a_driver_is_none(time):
-    assert DriverClock(LIVES).at(time) == pytest.approx(slow_driven(time), abs=0.2)
+def test_time_without_a_driver_does_not_count(time):
+    assert DriverClock(LIVES).at(time) == pytest.approx(slow_driver_time(time), abs=0.2)
 
 
 def drawn():
@@ -71,7 +71,7 @@ def drawn():
     return timeline_figure(bars, LIVES, sample=SAMPLE)
 
 
-def test_interruptions_and_resumes_are_seams_that_say_how_long_and_why():
+def test_interruptions_state_how_long_they_were_and_why():
     figure, points = drawn()
     texts = [text.get_text().strip() for text in figure.axes[0].texts]
     assert "killed, resumed 1.1 h later" in texts

@@ -15,18 +15,18 @@ def slow_cut(score, weights, at):
     """Walk down the candidates until enough has passed, from the top and from the bottom."""
     order = sorted(range(len(score)), key=lambda i: (-score[i], weights[i]))
     number = sum(weights) ** 2 / sum(w * w for w in weights)
-    wanted = min(at * (1 + 1 / number), 1.0)
+    target = min(at * (1 + 1 / number), 1.0)
     path, passed = [(0.0, score[order[0]])], 0.0
     for i in order:
         passed += weights[i] / sum(weights)
         path.append((passed, score[i]))
-    first = next(k for k in range(1, len(path)) if path[k][0] >= wanted - 1e-9)
-    last = max(k for k in range(len(path)) if path[k][0] < wanted - 1e-9) + 1
-    found = []
+    first = next(k for k in range(1, len(path)) if path[k][0] >= target - 1e-9)
+    last = max(k for k in range(len(path)) if path[k][0] < target - 1e-9) + 1
+    cuts = []
     for k in (first, last):
         (below, tight), (above, loose) = path[k - 1], path[k]
-        found.append(tight + (wanted - below) / (above - below) * (loose - tight))
-    return sum(found) / 2
+        cuts.append(tight + (target - below) / (above - below) * (loose - tight))
+    return sum(cuts) / 2
 
 
 @pytest.mark.parametrize("negative", [0.0, 0.2])
@@ -44,7 +44,7 @@ def test_without_weights_cuts_are_numpys_quantiles(rng):
     np.testing.assert_allclose(cuts_at(score, np.ones(501), at), expected, atol=1e-9)
 
 
-def test_a_cut_keeps_on_average_what_it_should_of_an_independent_sample(rng):
+def test_a_cut_has_on_average_its_efficiency_on_an_independent_sample(rng):
     kept = [
         1 - cuts_at(rng.random(20), np.ones(20), np.array([0.9]))[0]  # uniform: cut = 1 - part kept
         for _ in range(4000)
@@ -70,7 +70,7 @@ def test_cuts_do_not_depend_on_the_order_of_candidates(rng):
     )
 
 
-def test_negative_weights_cancel_what_positive_ones_count_too_much(rng):
+def test_negative_weights_cancel_surplus_positive_ones(rng):
     """A sample with events and counter-events has the cuts of the sample without them."""
     score = rng.normal(size=40_000)
     extra = rng.normal(2.0, size=20_000)  # these weigh nothing together
@@ -113,7 +113,7 @@ def test_quantities_with_few_values_have_as_many_bins(rng):
     np.testing.assert_array_equal(grid.centres[0], [0, 1, 2])
 
 
-def test_every_cell_as_a_whole_keeps_what_it_should(rng):
+def test_every_cell_as_a_whole_has_the_right_efficiency(rng):
     """Interpolation alone is off by first order in the outer bins of a trend."""
     n, bins = 40_000, 4
     pt = rng.exponential(size=n)

@@ -62,8 +62,8 @@ def test_the_efficiency_falls_as_the_score_rises(rng):
 def test_equal_scores_pass_together_at_the_smallest_efficiency_that_reaches_them():
     cuts = np.array([[0.9], [0.5], [0.5], [0.5], [0.1]])  # half of the signal has score 0.5
     grid = CutGrid((np.array([1.0]),), cuts, np.array([100.0]))
-    found = grid.efficiency(np.array([0.95, 0.5, 0.05]), [np.ones(3)], np.linspace(0, 1, 5))
-    np.testing.assert_array_equal(found, [0.0, 0.25, 1.0])
+    efficiencies = grid.efficiency(np.array([0.95, 0.5, 0.05]), [np.ones(3)], np.linspace(0, 1, 5))
+    np.testing.assert_array_equal(efficiencies, [0.0, 0.25, 1.0])
 
 
 def cut_map(rng):
@@ -75,10 +75,10 @@ def cut_map(rng):
 def test_each_number_of_prongs_has_cuts_of_its_own_and_others_never_pass(rng):
     cuts = cut_map(rng)
     score, pt, prongs = rng.random(90), rng.uniform(0, 10, 90), np.repeat([1, 2, 3], 30)
-    found = cuts.efficiency(score, {"pt": pt, "prongs": prongs})
+    efficiencies = cuts.efficiency(score, {"pt": pt, "prongs": prongs})
     three = cuts.grids["3p"].efficiency(score[60:], [pt[60:]], cuts.nodes)
-    np.testing.assert_array_equal(found[60:], three)
-    assert (found[30:60] == 1).all()
+    np.testing.assert_array_equal(efficiencies[60:], three)
+    assert (efficiencies[30:60] == 1).all()
 
 
 def test_a_missing_column_and_values_that_are_not_finite_are_named(rng):

@@ -5,7 +5,7 @@ import pytest
 
 from tauopt.config.settings.working_point_settings import WorkingPointSettings
 from tauopt.errors import CorruptError, DataError
-from tauopt.metrics.scored_trial import cut_on
+from tauopt.metrics.scored_trial import cut_variables
 from tauopt.metrics.working_points.working_point_set import WorkingPoints, derive
 from tests.metrics.working_points.tau_sample import taus_and_jets
 
@@ -38,9 +38,9 @@ def points(validation):
     return derive(validation, SEQUENTIAL)
 
 
-def kept(passed, of, weights=None):
-    weights = np.ones(len(of)) if weights is None else weights
-    return weights[passed & of].sum() / weights[of].sum()
+def fraction(passed, chosen, weights=None):
+    weights = np.ones(len(chosen)) if weights is None else weights
+    return weights[passed & chosen].sum() / weights[chosen].sum()
 
 
 def test_the_flattened_score_of_an_independent_signal_sample_is_uniform(points, test_split):
@@ -51,7 +51,7 @@ def test_the_flattened_score_of_an_independent_signal_sample_is_uniform(points, 
 
 
 def test_a_working_point_of_an_efficiency_is_a_cut_on_the_flattened_score(points, test_split):
-    score, columns = test_split.score, cut_on(test_split)
+    score, columns = test_split.score, cut_variables(test_split)
     flat, passed = points.flattened(score, columns), points.passes(score, columns)
     np.testing.assert_array_equal(passed["medium"], flat <= np.float32(0.75))
     three = columns["prongs"] == 3
@@ -74,7 +74,7 @@ def test_the_flattened_score_falls_as_the_score_rises_all_else_equal(points):
 
 
 def test_a_rejection_is_that_of_an_independent_sample_for_each_number_of_prongs(points, test_split):
-    passed = points.passes(test_split.score, cut_on(test_split))["clean"]
+    passed = points.passes(test_split.score, cut_variables(test_split))["clean"]
     for prongs in (1, 3):
         jets = ~test_split.is_signal & (test_split.columns["prongs"] == prongs)
         expected = jets.sum() / 20
@@ -82,24 +82,24 @@ def test_a_rejection_is_that_of_an_independent_sample_for_each_number_of_prongs(
 
 
 def test_sequential_points_are_relative_to_those_that_they_require(points, test_split):
-    passed = points.passes(test_split.score, cut_on(test_split))
+    passed = points.passes(test_split.score, cut_variables(test_split))
     signal, jets = test_split.is_signal, ~test_split.is_signal
-    assert abs(kept(passed["no_e"], signal) - 0.95) < 0.005
-    assert abs(kept(passed["no_e_medium"], signal & passed["no_e"]) - 0.75) < 0.01
+    assert abs(fraction(passed["no_e"], signal) - 0.95) < 0.005
+    assert abs(fraction(passed["no_e_medium"], signal & passed["no_e"]) - 0.75) < 0.01
     assert not (passed["no_e_medium"] & ~passed["no_e"]).any()
     assert not (passed["no_e_clean"] & ~passed["no_e_medium"]).any()
-    assert abs(1 / kept(passed["no_e_clean"], jets & passed["no_e_medium"]) - 5) < 1.2
+    assert abs(1 / fraction(passed["no_e_clean"], jets & passed["no_e_medium"]) - 5) < 1.2
 
 
 def test_working_points_survive_json(points, test_split):
     again = WorkingPoints.from_json(json.loads(json.dumps(points.as_json())))
     assert again.names == points.names == tuple(SEQUENTIAL.points)
     assert again.needs == ("pt", "mu", "prongs", "against_e", "against_jet")
-    columns = cut_on(test_split)
-    ours = points.passes(test_split.score, columns)
-    theirs = again.passes(test_split.score, columns)
+    columns = cut_variables(test_split)
+    passed = points.passes(test_split.score, columns)
+    restored = again.passes(test_split.score, columns)
     for name in points.names:
-        np.testing.assert_array_equal(ours[name], theirs[name])
+        np.testing.assert_array_equal(passed[name], restored[name])
     assert again.as_json() == points.as_json()
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_refused(points, damage):
 
 
 @pytest.mark.parametrize("content", [None, [], "x", {"version": 1}])
-def test_something_else_is_refused(content):
+def test_content_of_another_format_is_refused(content):
     with pytest.raises(CorruptError):
         WorkingPoints.from_json(content)
 
@@ -136,9 +136,11 @@ def test_without_quantities_to_be_flat_in_there_is_one_cut_for_each_number_of_pr
     points = derive(validation, WorkingPointSettings(flat_in=()))
     passed = points.passes(validation.score, validation.columns)["medium"]
     for prongs in (1, 3):
-        of = validation.columns["prongs"] == prongs
-        assert validation.score[of & passed].min() > validation.score[of & ~passed].max()
-        assert abs(kept(passed, validation.is_signal & of) - 0.75) < 1e-3
+        of_prongs = validation.columns["prongs"] == prongs
+        assert (
+            validation.score[of_prongs & passed].min() > validation.score[of_prongs & ~passed].max()
+        )
+        assert abs(fraction(passed, validation.is_signal & of_prongs) - 0.75) < 1e-3
     assert points.needs == ("prongs",)
 
 
@@ -151,7 +153,9 @@ def test_without_spectators_there_is_one_cut(validation):
         WorkingPointSettings(),
     )  # fmt: skip
     assert bare.needs == ()
-    assert abs(kept(bare.passes(validation.score, {})["tight"], validation.is_signal) - 0.6) < 1e-3
+    assert (
+        abs(fraction(bare.passes(validation.score, {})["tight"], validation.is_signal) - 0.6) < 1e-3
+    )
 
 
 def test_negative_weights_are_efficiencies_of_the_weighted_sample():
@@ -162,32 +166,34 @@ def test_negative_weights_are_efficiencies_of_the_weighted_sample():
     for name, at in (("tight", 0.6), ("medium", 0.75), ("very_loose", 0.95)):
         number = 60_000 * 0.7**2 / 2  # (sum w)^2 / sum w^2 of exponential weights, 15 % negative
         error = np.sqrt(2 * at * (1 - at) / number)
-        assert abs(kept(passed[name], other.is_signal, other.weights) - at) < 3.5 * error
+        assert abs(fraction(passed[name], other.is_signal, other.weights) - at) < 3.5 * error
 
 
-def test_poor_statistics_are_told_and_none_are_refused():
+def test_poor_statistics_give_a_note_and_too_poor_ones_an_error():
     rng = np.random.default_rng(6)
     few = taus_and_jets(rng, signal=120, background=300)
     points = derive(few, WorkingPointSettings())
     assert "one cut for all of them, not flat in pt and mu" in " ".join(points.notes)
     few.columns["prongs"][np.flatnonzero(few.is_signal)[:5]] = 2
     points = derive(few, WorkingPointSettings())
-    assert any("only 5 signal candidates are 2-prong" in note for note in points.notes)
+    assert any("only 5 2-prong signal candidates" in note for note in points.notes)
     two = few.columns["prongs"] == 2
     assert not points.passes(few.score, few.columns)["very_loose"][two].any()
     with pytest.raises(DataError, match="at least 20 signal candidates"):
         derive(taus_and_jets(rng, signal=15, background=300), WorkingPointSettings())
 
 
-def test_a_number_of_prongs_that_nothing_is_asked_for_never_passes(validation):
-    wanted = WorkingPointSettings(points={"one": {"efficiency": {"1p": 0.75}}})
-    points = derive(validation, wanted)
+def test_a_number_of_prongs_without_a_target_never_passes(validation):
+    settings = WorkingPointSettings(points={"one": {"efficiency": {"1p": 0.75}}})
+    points = derive(validation, settings)
     three = validation.columns["prongs"] == 3
     assert not points.passes(validation.score, validation.columns)["one"][three].any()
-    assert points.notes == ("one: nothing is asked for 3-prong: none of them pass",)
+    assert points.notes == (
+        "one: the settings have no efficiency for 3-prong candidates: none of them pass",
+    )
 
 
-def test_what_cannot_be_derived_is_refused_in_words(validation):
+def test_a_working_point_that_cannot_be_derived_is_an_error_that_says_why(validation):
     far = WorkingPointSettings(points={"far": {"rejection": 1e5}})
     with pytest.raises(DataError, match="far: a rejection of 100000 needs at least 1e"):
         derive(validation, far)
