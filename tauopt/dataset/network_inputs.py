@@ -142,7 +142,6 @@ def class_weights(
             raise DataError(f"class weights: no task class {name!r}{nearest(name, task.classes)}")
     counts, weights = _totals(manifest, task, "train")
     is_signal = np.array([name in task.signal for name in task.classes])
-    # By what the weights of each task class are divided.
     divisors = {
         "equal": weights,
         "signal": np.where(is_signal, weights[is_signal].sum(), weights[~is_signal].sum()),

@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 from tauopt.config.settings.dataset import Dataset
 from tauopt.errors import DataError
 from tauopt.ntuples.source import TableInfo
-from tauopt.prepare.constants import Constants, no_constants
+from tauopt.prepare.constants import Constants, empty_constants
 from tauopt.prepare.dataset_expressions import DatasetExpressions
 from tauopt.prepare.extract import Extract, ExtractCounts, extract_folder, open_extract
-from tauopt.prepare.first_pass import FirstPassResult, FirstPassTask, ignore, make_extract
+from tauopt.prepare.first_pass import FirstPassResult, FirstPassTask, make_extract, no_progress
 from tauopt.prepare.folder_writer import check_space
 from tauopt.prepare.input_files import InputFile, read_header
 from tauopt.prepare.left_out import Causes, plain
@@ -43,7 +43,7 @@ def in_this_process(sizes: Sequence[int]) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class PreparationWork:
-    """What all stages of one preparation need."""
+    """Settings and resources that all stages of one preparation share."""
 
     dataset: Dataset
     plan: DatasetExpressions
@@ -89,10 +89,10 @@ def collect(work: PreparationWork, files: Sequence[InputFile]) -> CollectedExtra
     """Read all files that have no extract yet.
 
     Args:
-        work: what is prepared.
+        work: settings and resources of the preparation.
         files: with digests and entries; those with a problem are left out.
     Raises:
-        DataError: a file is not what the dataset says, or changes while it is read.
+        DataError: a file does not fit the dataset file, or changes while it is read.
         ServiceError: the disk is too small, or a worker dies again and again.
     """
     readable = (i for i, file in enumerate(files) if not file.problem and file.entries > 0)
@@ -149,7 +149,9 @@ def _run(work: PreparationWork, tasks: Sequence[FirstPassTask]) -> Iterator[Firs
             yield result
 
 
-def _make_here(task: FirstPassTask, advance: Callable[[int], None] = ignore) -> FirstPassResult:
+def _make_here(
+    task: FirstPassTask, advance: Callable[[int], None] = no_progress
+) -> FirstPassResult:
     result = make_extract(task, advance)
     if result.absent:
         raise DataError(
@@ -165,7 +167,7 @@ def _collected(
     extracts: dict[int, Extract],
     problems: dict[int, str],
 ) -> CollectedExtracts:
-    counted, constants = ExtractCounts(len(work.plan.classes)), no_constants(work.plan)
+    counted, constants = ExtractCounts(len(work.plan.classes)), empty_constants(work.plan)
     # Sums of floats depend on their order: that of the digests is the same whatever the paths.
     for extract in sorted(extracts.values(), key=lambda extract: extract.folder.name):
         counted.add(extract.counted)

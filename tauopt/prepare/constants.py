@@ -233,7 +233,7 @@ class Constants:
         return values.mean(), values.std()
 
 
-def no_constants(plan: DatasetExpressions) -> dict[str, Constants]:
+def empty_constants(plan: DatasetExpressions) -> dict[str, Constants]:
     """Return group -> constants of a dataset before anything is fitted."""
     constants = {CANDIDATE: Constants(CANDIDATE, plan.candidate)}
     return constants | {group.name: Constants(group.name, group.features) for group in plan.groups}

@@ -102,7 +102,7 @@ def _far(value: float, summary: Summary) -> str:
 
 
 def _lacks_robust_spread(summary: Summary) -> bool:
-    low, high = summary.quantiles[3], summary.quantiles[5]
+    low, high = summary.quantiles[3], summary.quantiles[5]  # the quartiles, see `QUANTILES`
     if summary.fitted.clip is not None:
         low, high = np.clip((low, high), *summary.fitted.clip)
     return summary.fitted.transform.scale == "robust" and not high > low

@@ -18,7 +18,7 @@ from tauopt.ntuples.input_digests import check_unchanged
 from tauopt.ntuples.input_globs import Signature, signature
 from tauopt.ntuples.source import BadFileError, Source
 from tauopt.prepare.candidate_blocks import Block
-from tauopt.prepare.constants import fit, no_constants
+from tauopt.prepare.constants import empty_constants, fit
 from tauopt.prepare.dataset_expressions import DatasetExpressions, make_plan, parse_expression
 from tauopt.prepare.extract import ExtractCounts, open_extract, write_extract
 from tauopt.prepare.folder_writer import check_space, one_writer
@@ -79,18 +79,20 @@ class FirstPassResult:
     """This node of a cluster has no such file, or another one; or the file changed meanwhile."""
 
 
-def ignore(entries: int) -> None:
+def no_progress(entries: int) -> None:
     """Take the number of entries that were read, and do nothing."""
 
 
-def make_extract(task: FirstPassTask, advance: Callable[[int], None] = ignore) -> FirstPassResult:
+def make_extract(
+    task: FirstPassTask, advance: Callable[[int], None] = no_progress
+) -> FirstPassResult:
     """Read one file and write its extract; do nothing if the extract exists.
 
     Args:
         task: the file.
         advance: called with the number of entries after each step of reading.
     Raises:
-        DataError: the file is not what the dataset says, or changes while it is read.
+        DataError: the file does not fit the dataset file, or changes while it is read.
         ServiceError: the disk is too small.
     """
     folder = task.folder
@@ -120,7 +122,7 @@ def _extract(
 ) -> None:
     plan, path = make_plan(task.dataset), task.source.path
     direct = task.dataset.stream == "direct"
-    counted, constants = ExtractCounts(len(plan.classes)), no_constants(plan)
+    counted, constants = ExtractCounts(len(plan.classes)), empty_constants(plan)
     # `light` takes the candidates whose features stay in the source file.
     copied, light = SpillWriter(folder, "copied"), SpillWriter(folder, "light")
     entries_read = 0

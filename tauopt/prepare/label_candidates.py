@@ -341,8 +341,13 @@ def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64
     order = _evaluate(group.order_by, columns) if group.order_by else None
     extras = {f"groups.{group.name}.select": select, f"groups.{group.name}.order_by": order}
     index, offsets = take_index(_offsets(group, parts | extras), rows)
+    # (object) the candidate of each object; left empty where no step below needs it
     owners = np.empty(0, np.int64)
-    if select is not None or order is not None or not all(map(_is_jagged, parts.values())):
+    if (
+        select is not None
+        or order is not None
+        or not all(isinstance(part, Jagged) for part in parts.values())
+    ):
         owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
     if select is not None:
         kept = _spread(select, rows, owners, index) != 0  # non-zero is true, as in C++
@@ -360,10 +365,6 @@ def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64
         index, owners = index[order_in_candidate], owners[order_in_candidate]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
     return _stack(values, len(index)), offsets
-
-
-def _is_jagged(part: NDArray[Any] | Jagged) -> bool:
-    return isinstance(part, Jagged)
 
 
 def _evaluate(expression: Expression, columns: CandidateColumns) -> NDArray[Any] | Jagged:

@@ -1,20 +1,12 @@
 """Balance by counts: resample training candidates by class and bin, with or without replacement.
 
-A candidate of weight w has the factor f of its class and bin (`tauopt.prepare.reweight`). If counts
-were made in proportion to f alone, slices of cross-section would defeat it: f is largest where
-weights are smallest, so light candidates would be drawn many times, and heavy ones hardly at all.
-So counts are made in proportion to f times the bin's mean absolute weight m: the count of a class
-in a bin is then in proportion to its balanced sum of weights there. A candidate of rate r is drawn
-r times on average and gets the weight w f / r, so that the expected sums of weights are those of
-the balance by weights, whatever the rates.
+A candidate of weight w and rate r is drawn r times on average, and each draw weighs w f / r, where
+f is the factor of its class and bin (`tauopt.prepare.reweight`). So the expected sums of weights
+are those of the balance by weights, whatever the rates.
 
-With replacement a candidate is drawn floor(r) times, and once more with probability r - floor(r).
-Every draw but the first gets a key, that is a position in the shuffled order, of its own: all draws
-together are in a uniform permutation, in which copies are anywhere. Without replacement a candidate
-is kept with probability r, and the keys of the candidates left are as random as before. The random
-numbers depend on the candidate's key alone: they are the outputs of SplitMix64 seeded with the key
-(see `tauopt.physics.folds`). The first output decides how often the candidate is drawn, and the
-others are the keys of its copies.
+The random numbers depend on the candidate's key alone: they are the outputs of SplitMix64 seeded
+with the key (see `tauopt.physics.folds`). The first output decides how often the candidate is
+drawn, and the others are the keys of its copies.
 """
 
 from __future__ import annotations
@@ -53,7 +45,11 @@ class ResamplingDraws:
     """(class, bin) factor on the weight of one draw."""
 
     def times(self, block: Block) -> NDArray[np.int64]:
-        """Return how often each candidate of a block is drawn, (candidate)."""
+        """Return how often each candidate of a block is drawn, (candidate).
+
+        With replacement floor(r) times, and once more with probability r - floor(r); without
+        replacement once with probability r, and the keys of the candidates left stay random.
+        """
         rates = self.rates[block.labels, self.balance.bins.index(block.spectrum)]
         always = np.floor(rates)
         return (always + (_uniform(block.keys) < rates - always)).astype(np.int64)
@@ -96,6 +92,10 @@ def fit(totals: BinSums, balance: Balance, settings: Resample) -> ResamplingDraw
     """
     counts = totals.counts
     mean = np.divide(totals.absolute, counts, out=np.zeros_like(balance.factors), where=counts > 0)
+    # With rates in proportion to the factors alone, slices of cross-section would defeat the
+    # balance: factors are largest where weights are smallest, so light candidates would be drawn
+    # many times, and heavy ones hardly at all. With factor times mean absolute weight, the count of
+    # a class in a bin is in proportion to its balanced sum of weights there.
     relative = balance.factors * mean
     total, largest = float((counts * relative).sum()), float(relative.max())
     if total <= 0:
@@ -139,7 +139,11 @@ def copies(block: Block, times: NDArray[np.int64]) -> Iterator[Block]:
 
 
 def _keys(keys: NDArray[np.uint64], nth: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return the keys of the n-th draws of candidates; draw 0 keeps the candidate's key."""
+    """Return the keys of the n-th draws of candidates; draw 0 keeps the candidate's key.
+
+    A key is a position in the shuffled order. Every copy gets a new one, so that all draws together
+    are in a uniform permutation, in which copies are anywhere.
+    """
     return np.where(nth > 0, _output(keys, nth), keys)
 
 

@@ -155,11 +155,11 @@ def _factors(source: Floats, target: Floats) -> Floats:
     return np.asarray(ratio * (source.sum() / reached))
 
 
-def _check_positive(what: str, sums: Floats, bins: BinGrid) -> None:
+def _check_positive(classes: str, sums: Floats, bins: BinGrid) -> None:
     if sums.sum() <= 0 or np.any(sums < 0):
         worst = bins.describe(int(np.argmin(sums)))
         raise DataError(
-            f"reweight: the sum of weights of {what} in the training split is not positive, or "
+            f"reweight: the sum of weights of {classes} in the training split is not positive, or "
             f"negative in a bin (lowest in {worst}: {sums.min():.4g}); take fewer bins, look at "
             "the weights, or see `negative_weights`"
         )

@@ -54,7 +54,7 @@ def write(
     """Write all chunks and reports, and fit balance and constants on the training split.
 
     Args:
-        work: what is prepared.
+        work: settings and resources of the preparation.
         collected: result of the first pass; its constants are fitted here where train is copied.
         arranged: the candidates of the first pass in their final order.
         folder: of the new dataset, without a manifest.
@@ -246,9 +246,9 @@ def _check_splits(plan: DatasetExpressions, collected: CollectedExtracts) -> Non
         held = [name for name, n in zip(classes, counts[index], strict=True) if n]
         if len(held) < 2:
             why = "".join(f"\nleft out of {line}" for line in left_out.lines(collected.left_out))
-            what = f"only candidates of class {held[0]!r}" if held else "no candidate"
+            content = f"only candidates of class {held[0]!r}" if held else "no candidate"
             raise DataError(
-                f"the {split} split ({plan.splits[split].text!r}) holds {what}; expected "
+                f"the {split} split ({plan.splits[split].text!r}) holds {content}; expected "
                 f"two or more of {', '.join(classes)}: look at the split, the selection and "
                 f"the classes of the samples{why}"
             )
