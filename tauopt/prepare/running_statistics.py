@@ -78,7 +78,10 @@ class Moments:
 def sampling_keys(
     event_numbers: NDArray[np.int64], entries: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Return a pseudo-random key for each candidate (Steele et al., "SplitMix", 2014)."""
+    """Return a pseudo-random key of each candidate from its event number and entry, (candidate).
+
+    Steele et al., "Fast splittable pseudorandom number generators" (SplitMix, 2014).
+    """
     x = event_numbers.astype(np.uint64)
     x += entries.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     x += np.uint64(0x9E3779B97F4A7C15)

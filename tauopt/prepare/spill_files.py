@@ -205,9 +205,9 @@ def read_pieces(pieces: Sequence[SpillPiece], split: SplitName, *, features: boo
         with _Reader(piece.part.path) as reader:
             for name, values in columns.items():
                 reader.fill(values[first : first + count], stored[name], piece.start)
-            for name, offsets_of_pieces in offsets.items():
-                offsets_of_pieces.append(np.empty(count + 1, np.int64))
-                reader.fill(offsets_of_pieces[-1], stored[f"{name}.offsets"], piece.start)
+            for name, piece_offsets in offsets.items():
+                piece_offsets.append(np.empty(count + 1, np.int64))
+                reader.fill(piece_offsets[-1], stored[f"{name}.offsets"], piece.start)
     columns.setdefault("candidate", np.empty((total, 0), np.float32))
     return Block(
         **columns,
@@ -227,15 +227,15 @@ def _read_groups(
         offsets: group -> (piece) offsets (candidate + 1) as they are in the part.
     """
     groups: dict[str, ObjectColumns] = {}
-    for name, of_pieces in offsets.items():
-        joined = np.zeros(1 + sum(len(part) - 1 for part in of_pieces), np.int64)
-        np.cumsum(np.concatenate([np.diff(part) for part in of_pieces]), out=joined[1:])
+    for name, piece_offsets in offsets.items():
+        joined = np.zeros(1 + sum(len(part) - 1 for part in piece_offsets), np.int64)
+        np.cumsum(np.concatenate([np.diff(part) for part in piece_offsets]), out=joined[1:])
         groups[name] = pieces[0].part.stored[f"{name}.values"].empty(int(joined[-1])), joined
     filled = dict.fromkeys(groups, 0)
     for number, piece in enumerate(pieces):
         with _Reader(piece.part.path) as reader:
-            for name, of_pieces in offsets.items():
-                low, high = int(of_pieces[number][0]), int(of_pieces[number][-1])
+            for name, piece_offsets in offsets.items():
+                low, high = int(piece_offsets[number][0]), int(piece_offsets[number][-1])
                 rows = groups[name][0][filled[name] : filled[name] + high - low]
                 reader.fill(rows, piece.part.stored[f"{name}.values"], low)
                 filled[name] += high - low

@@ -1,3 +1,5 @@
+"""Prepared datasets on disk: reading, damage, writing of chunks, and inputs of a network."""
+
 from __future__ import annotations
 
 import logging
