@@ -194,7 +194,7 @@ def test_files_that_are_gone_or_changed_are_named(tmp_path):
     opened = open_dataset(prepare(dataset(path.parent, stream="direct"), cache=tmp_path))
     with path.open("ab") as file:
         file.write(b"more")
-    with pytest.raises(DataError, match=r"a\.root: has \d+ bytes, but \d+ when"):
+    with pytest.raises(DataError, match=r"a\.root: has \d+ bytes, but had \d+ when"):
         stream(opened)
     path.unlink()
     with pytest.raises(DataError, match=r"a\.root: No such file.* prepare again"):
