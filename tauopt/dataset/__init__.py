@@ -6,6 +6,7 @@ The modules::
     chunk_writer         arrays -> one chunk on disk
     prepared_dataset     opens a dataset: chunks, splits, sealed test split
     network_inputs       manifest and task -> input spec, label map, class weights
+    experiment_check     whether an experiment fits the dataset: classes and numbers of objects
 
 The files::
 
