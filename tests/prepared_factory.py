@@ -15,8 +15,8 @@ import numpy as np
 
 from tauopt import durable
 from tauopt.config.settings.inputs import FittedFeature, FittedGroup, Transform
-from tauopt.dataset.chunk_writer import chunk_name, write_chunk, write_manifest
-from tauopt.dataset.manifest import SPLITS, Manifest, folder_name, split_info
+from tauopt.dataset.chunk_writer import chunk_name, write_chunk
+from tauopt.dataset.manifest import SPLITS, Manifest, folder_name, split_info, write_manifest
 
 CLASSES = ("jet", "1p0n", "1p1n", "1pXn", "3p0n", "3pXn")
 SIGNAL = CLASSES[1:]

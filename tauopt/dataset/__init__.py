@@ -1,6 +1,14 @@
 """The prepared dataset's format on disk: manifest, memory-mapped chunks, digests.
 
-::
+The modules::
+
+    manifest             what a prepared dataset holds, and the digest of every file
+    chunk_writer         arrays -> one chunk on disk
+    prepared_dataset     opens a dataset: chunks, splits, sealed test split
+    network_inputs       manifest and task -> input spec, label map, class weights
+    experiment_check     whether an experiment fits the dataset: classes and numbers of objects
+
+The files::
 
     <cache>/prepared/<name>-<first 16 of digest>/
         manifest.json                   written last
@@ -13,7 +21,7 @@
             <group>.offsets.npy         int64 (candidate + 1)
             spectators.npy              float32 (candidate, spectator)
 
-A chunk of a directly streamed dataset has, instead of `candidate` and the groups,
+A chunk of a directly streamed dataset has, instead of `candidate` and the groups::
 
             files.npy                       int32 (candidate), index into the manifest's sources
             entries.npy                     int64 (candidate), entry in that file

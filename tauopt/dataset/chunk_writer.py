@@ -10,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tauopt import durable
-from tauopt.dataset.manifest import ChunkFile, ChunkInfo, write_manifest
+from tauopt.dataset.manifest import ChunkFile, ChunkInfo
 from tauopt.errors import DataError
-
-__all__ = ["chunk_name", "write_chunk", "write_manifest", "write_report"]
 
 Array = npt.NDArray[Any]
 
 
 def chunk_name(split: str, number: int) -> str:
-    """Return the folder of a split's chunk: `train-00000`."""
+    """Return the name of a chunk and its folder: `train-00000`."""
     return f"{split}-{number:05d}"
 
 
@@ -38,13 +36,13 @@ def write_chunk(
 ) -> ChunkInfo:
     """Write one chunk into `folder / name`, which must not exist.
 
-    Numbers are converted to the dtypes on disk. Nothing is fsynced here: the caller writes the
-    dataset inside `durable.new_folder`, which does it for all files.
+    Numbers are converted to the dtypes on disk. Files are not synchronised here: the caller writes
+    the dataset inside `durable.new_folder`, which does it for all files.
 
     Args:
-        folder: folder of the dataset, as yet without a manifest.
+        folder: folder of the dataset, still without a manifest.
         name: see `chunk_name`.
-        classes: names that `labels` index.
+        classes: names of the classes, by index.
         labels: (candidate) integers.
         weights: (candidate).
         event_numbers: (candidate) integers.
@@ -58,7 +56,7 @@ def write_chunk(
     Raises:
         DataError: lengths disagree, a label or an offset is out of range, or a feature or weight
             is not finite in float32.
-        InvalidNameError: a group's name can't be a file's.
+        InvalidNameError: a group's name can't be part of a file name.
     """
     arrays: dict[str, Array] = {
         "labels": np.asarray(labels, np.int16),
@@ -97,7 +95,7 @@ def write_report(folder: Path, name: str, content: Any) -> ChunkFile:
 
 
 def _float32(values: Array) -> Array:
-    with np.errstate(over="ignore"):  # an overflow becomes infinite and is found by `_check`
+    with np.errstate(over="ignore"):  # an overflow becomes infinite, which `_check` refuses
         return np.ascontiguousarray(values, np.float32)
 
 
@@ -111,7 +109,7 @@ def _entry(path: Path) -> ChunkFile:
 
 
 _ROWS = ("weights", "event_numbers", "candidate", "spectators", "files", "entries")
-"""Arrays with a row a candidate, beside the labels."""
+"""Arrays with one row a candidate, beside the labels."""
 
 
 def _check(
@@ -122,9 +120,16 @@ def _check(
         raise DataError(f"chunk {name}: expected candidates, got none")
     for key in set(arrays) & set(_ROWS):
         if len(arrays[key]) != count:
-            raise DataError(f"chunk {name}: {count} labels but {len(arrays[key])} rows of {key}")
+            raise DataError(
+                f"chunk {name}: expected {count} rows of {key}, one for each label, got "
+                f"{len(arrays[key])}"
+            )
     if arrays["labels"].min() < 0 or arrays["labels"].max() >= classes:
-        raise DataError(f"chunk {name}: a label is outside 0 to {classes - 1}")
+        labels = arrays["labels"]
+        raise DataError(
+            f"chunk {name}: expected labels from 0 to {classes - 1}, got {labels.min()} to "
+            f"{labels.max()}"
+        )
     floats = ("weights", "candidate", *(f"{group}.values" for group in groups))
     for key in (key for key in floats if key in arrays):
         bad = arrays[key].size - int(np.isfinite(arrays[key]).sum())
@@ -137,7 +142,7 @@ def _check(
 
 
 def offsets_fault(offsets: Array, candidates: int, objects: int) -> str:
-    """Say what is wrong with a group's offsets; empty if a compiled loop may trust them."""
+    """Return what is wrong with a group's offsets; empty if they are safe without bounds checks."""
     if offsets.shape != (candidates + 1,):
         return f"expected {candidates + 1} offsets, got shape {offsets.shape}"
     if offsets[0] != 0 or offsets[-1] != objects:

@@ -1,4 +1,4 @@
-"""Whether an experiment and a prepared dataset go together: checked before the first trial."""
+"""Check before the first trial that an experiment fits its prepared dataset."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ if TYPE_CHECKING:
 
 
 def check_fits(file: ExperimentFile, dataset: PreparedDataset) -> None:
-    """Check that there are candidates of every class, and as many objects as are to be kept.
+    """Check that the dataset has candidates of every task class, and enough objects.
 
+    Args:
+        file: the experiment.
+        dataset: the prepared dataset.
     Raises:
-        ConfigError: a task class can't be learned or judged; or the file says to keep more objects
-            of a group than any training candidate has, in a range even at its lower end. What it
-            leaves to the literature's default may be more.
+        ConfigError: a task class can't be trained or evaluated on; or the file sets the length of a
+            group (for a range its lower end) to more objects than any training candidate has. A
+            length that the file leaves to the default of the architecture may be larger.
     """
     from tauopt.config.space.any_architecture import told_in_type
 
     problems = [*_empty_classes(file, dataset)]
     files = file.alternatives
-    for type_, one in files.items():
-        found = _too_long(one, dataset)
-        problems += found if len(files) == 1 else (told_in_type(wrong, type_) for wrong in found)
+    for type_, alternative in files.items():
+        too_long = _too_long(alternative, dataset)
+        if len(files) > 1:
+            too_long = (told_in_type(problem, type_) for problem in too_long)
+        problems += too_long
     if problems:
         raise ConfigError(problems)
 
@@ -46,13 +51,13 @@ def _too_long(file: ExperimentFile, dataset: PreparedDataset) -> Iterator[Proble
             got = f"{least} or more" if path in file.space else least
             yield file.problem(
                 path,
-                f"expected at most {most}, which is how many {group} a training candidate has at "
-                f"most, got {got}; take fewer, or leave it out",
+                f"expected at most {most}, the largest number of {group} of a training candidate, "
+                f"got {got}; set a smaller length, or leave it out",
             )
 
 
 def _least_lengths(file: ExperimentFile) -> Iterator[tuple[str, str, int]]:
-    """Give the lengths that the file says: setting, group, and the least that it may be."""
+    """Yield the lengths that the file sets: path of the setting, group, and smallest length."""
     from tauopt.config.settings.networks import group_lengths
     from tauopt.config.settings.ranges import candidates
 

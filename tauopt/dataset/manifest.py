@@ -1,4 +1,4 @@
-"""The manifest: what a prepared dataset holds, and the digest of every file in it."""
+"""The manifest: contents of a prepared dataset, and the digest of every file in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tauopt.config.settings.inputs import FittedGroup
 from tauopt.errors import CorruptError, DataError
 
 VERSION = 2
-"""Version of the format on disk that this code writes; it reads this and older ones."""
+"""Version of the format on disk that this code writes; it reads this version and older ones."""
 
 MANIFEST = "manifest.json"
 SplitName = Literal["train", "validation", "test"]
@@ -23,14 +23,14 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 class ChunkFile(Settings):
-    """Size and digest of one file of a chunk, or beside the chunks."""
+    """Size and digest of one file, in a chunk or beside the chunks."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 
 
 class ChunkInfo(Settings):
-    """One chunk: its folder, its files, and what is in it by class."""
+    """One chunk: its folder, its files, and its totals by class."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     candidates: int = Field(ge=1)
@@ -64,31 +64,31 @@ class SourceFile(Settings):
     entries: int = Field(ge=0)
     bytes: int = Field(ge=0)
     sha256: str = ""
-    """Digest of its content, or of whatever identified it; empty if not taken."""
+    """SHA-256 of its content, or of something that identifies it; empty if not computed."""
 
 
 class Resampled(Settings):
-    """How training candidates were drawn."""
+    """Counts of the resampled training split."""
 
     before: dict[str, int]
-    """Class -> candidates there were."""
+    """Class -> candidates before resampling."""
     different: dict[str, int]
     """Class -> candidates that were drawn once or more."""
     drawn: dict[str, int]
-    """Class -> draws, which are the candidates of the split."""
+    """Class -> draws; they are the candidates of the split."""
     most: int = Field(ge=0)
-    """How often the most repeated candidate stands in the split."""
+    """Largest number of draws of one candidate."""
 
 
 class Manifest(Settings):
-    """All that is known of a prepared dataset without reading its chunks."""
+    """Contents of a prepared dataset: everything that is needed without reading its chunks."""
 
     version: int = VERSION
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """SHA-256 of all that went into the preparation."""
+    """SHA-256 of all inputs of the preparation: settings, files, versions."""
     classes: tuple[str, ...] = Field(min_length=2)
-    """Names that `labels` index."""
+    """Names of the classes, by label."""
     splits: dict[SplitName, SplitInfo]
     candidate: FittedGroup
     """The candidate's own features, with constants fitted on the training split."""
@@ -99,19 +99,19 @@ class Manifest(Settings):
     """Reason -> candidates left out."""
     left_out: dict[str, dict[str, dict[str, int]]] = Field(default={})
     """Sample -> cause -> class -> candidates left out. A candidate counts for the first cut that it
-    fails; the class is empty where it is of none. Older manifests lack it."""
+    fails; the class is empty where the candidate is of none. Older manifests lack this field."""
     imputed: dict[str, int] = Field(default={})
     """Feature -> values replaced by the training mean."""
     negative_weights: dict[str, int] = Field(default={})
     """Class -> candidates whose weight was negative when it was read."""
     resampled: Resampled | None = None
-    """How training candidates were drawn; None where all stand once."""
+    """Counts of the resampled training split; None without resampling."""
     bad_files: tuple[str, ...] = ()
-    """Files that could not be read and were tolerated."""
+    """Problems of the files that could not be read and were tolerated."""
     reports: dict[str, ChunkFile] = Field(default={})
-    """Files beside the chunks that say what was counted and checked, by name."""
+    """Reports beside the chunks, with counts and checks, by file name."""
     settings: dict[str, JsonValue] = Field(default={})
-    """The dataset file's settings, for the record."""
+    """The settings of the dataset file."""
 
     def group(self, name: str) -> FittedGroup:
         """Return the group called `name`; KeyError if there is none."""
@@ -136,8 +136,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check `folder`'s manifest.
 
     Raises:
-        DataError: there is none (the preparation never finished), or it is of a newer format.
-        CorruptError: it is not a manifest.
+        DataError: there is no manifest (the preparation never finished), or its format is newer.
+        CorruptError: the file is not a manifest.
     """
     path = folder / MANIFEST
     try:
@@ -159,7 +159,7 @@ _REMEDY = "delete its folder and run `tauopt prepare` again"
 
 
 def _check_version(path: Path, content: Any) -> None:
-    """Look at the version before the fields, since a newer format may have others."""
+    """Check the version before the fields, since a newer format may have other fields."""
     version = content.get("version") if isinstance(content, dict) else None
     if not isinstance(version, int) or version < 1:
         raise CorruptError(f"{path}: expected a format version, got {version!r}; {_REMEDY}")
@@ -171,5 +171,5 @@ def _check_version(path: Path, content: Any) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest` into `folder`; it comes last, for it says that the folder is whole."""
+    """Write `manifest` into `folder`, after all other files: it marks the folder as complete."""
     durable.write_json(folder / MANIFEST, manifest.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""From a manifest and a task to what a network sees: input spec, label map, class weights."""
+"""Manifest and task -> what a network needs: input spec, label map, class weights."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def task_labels(classes: Sequence[str], task: Task) -> npt.NDArray[np.int16]:
 
 
 def input_spec(manifest: Manifest, task: Task, lengths: Mapping[str, int]) -> InputSpec:
-    """Say what a network sees of a prepared dataset.
+    """Return the input spec of a network on a prepared dataset.
 
     Args:
         manifest: of the prepared dataset.
-        task: the classes to tell apart.
+        task: the classes to separate.
         lengths: group -> objects kept a candidate; its keys select the groups.
     Raises:
-        DataError: the dataset lacks a group or a class; names the nearest.
+        DataError: the dataset lacks a group or a class; suggests the nearest name.
     """
     known = [group.name for group in manifest.groups]
     for name in lengths:
@@ -58,7 +58,7 @@ def input_spec(manifest: Manifest, task: Task, lengths: Mapping[str, int]) -> In
                 f"the model uses group {name!r}, which the dataset lacks{nearest(name, known)}; "
                 f"it has {', '.join(known) or 'none'}"
             )
-    task_labels(manifest.classes, task)
+    task_labels(manifest.classes, task)  # raises where the dataset lacks a class
     return InputSpec(
         candidate=manifest.candidate,
         groups=tuple(manifest.group(name) for name in lengths),
@@ -70,7 +70,7 @@ def input_spec(manifest: Manifest, task: Task, lengths: Mapping[str, int]) -> In
 
 
 def check_task(manifest: Manifest, task: Task) -> None:
-    """Check that the task can be learned and judged, before any training.
+    """Check before any training that a network can be trained and evaluated on the task.
 
     Raises:
         DataError: see `task_faults`.
@@ -80,7 +80,7 @@ def check_task(manifest: Manifest, task: Task) -> None:
 
 
 def task_faults(manifest: Manifest, task: Task) -> dict[str, str]:
-    """Return the task classes that can't be learned or judged, and why.
+    """Return the task classes that can't be trained or evaluated on, and why.
 
     Such a class has no candidates in one of the splits, or no positive sum of weights in the
     training split.
@@ -105,13 +105,12 @@ def _without_candidates(
     held = [
         f"{known} {count:,}" for known, count in manifest.splits[splits[0]].counts.items() if count
     ]
-    words = ["training" if split == "train" else split for split in splits]
-    which = f"{words[0]} split holds" if len(words) == 1 else f"{' and '.join(words)} splits hold"
+    names = ["training" if split == "train" else split for split in splits]
+    several = len(names) > 1
     return (
-        f"the {which} no candidate of task class {name!r} "
-        f"(task.classes: {', '.join(task.classes[name])}); "
-        f"{'it' if len(words) == 1 else f'the {words[0]} split'} holds "
-        f"{', '.join(held) or 'none at all'}"
+        f"the {' and '.join(names)} {'splits hold' if several else 'split holds'} no candidate of "
+        f"task class {name!r} (task.classes: {', '.join(task.classes[name])}); "
+        f"{f'the {names[0]} split' if several else 'it'} holds {', '.join(held) or 'none at all'}"
     )
 
 
@@ -122,16 +121,20 @@ def class_weights(
     *,
     factors: Mapping[str, float] = MappingProxyType({}),
 ) -> npt.NDArray[np.float32]:
-    """Return the factor on the weights of each task class in the loss, (task class) float32.
+    """Return the factor on the weights of each task class in the loss.
 
-    With `equal`, each task class has the same sum of weights in the training split; with `signal`
-    all signal has that of all background, and classes keep their proportions within; with `none`
-    the factors are equal. `factors` of classes come on top. Whatever they are, the mean weight of
-    a training candidate becomes 1, so that a learning rate means the same whatever the
-    normalisation of the physics weights.
-
+    Args:
+        manifest: of the prepared dataset.
+        task: its classes and signal.
+        balance: `equal` gives each task class the same sum of weights in the training split;
+            `signal` gives all signal the sum of all background, and classes keep their proportions
+            within; `none` gives equal factors.
+        factors: task class -> further factor, on top of the balance.
+    Returns:
+        (task class) float32. In all cases the mean weight of a training candidate becomes 1, so
+        that a learning rate means the same whatever the normalisation of the physics weights.
     Raises:
-        DataError: see `check_task`, or `factors` name no task class.
+        DataError: see `check_task`, or a key of `factors` is no task class.
     """
     check_task(manifest, task)
     for name in factors:
@@ -139,19 +142,19 @@ def class_weights(
             raise DataError(f"class weights: no task class {name!r}{nearest(name, task.classes)}")
     counts, weights = _totals(manifest, task, "train")
     is_signal = np.array([name in task.signal for name in task.classes])
-    shared = {
+    divisors = {
         "equal": weights,
         "signal": np.where(is_signal, weights[is_signal].sum(), weights[~is_signal].sum()),
         "none": np.ones(len(weights)),
     }[balance]
-    each = np.array([factors.get(name, 1.0) for name in task.classes]) / shared
-    return np.asarray(each * counts.sum() / (each * weights).sum(), np.float32)
+    balanced = np.array([factors.get(name, 1.0) for name in task.classes]) / divisors
+    return np.asarray(balanced * counts.sum() / (balanced * weights).sum(), np.float32)
 
 
 def _totals(
     manifest: Manifest, task: Task, split: SplitName
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return candidates and sum of weights of each task class."""
+    """Return candidates and sums of weights of a split, each (task class)."""
     labels = task_labels(manifest.classes, task)
     info = manifest.splits[split]
     totals = np.zeros((2, len(task.classes)))

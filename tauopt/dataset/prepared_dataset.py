@@ -28,37 +28,37 @@ Array = npt.NDArray[Any]
 
 
 class Features(NamedTuple):
-    """What networks see of some candidates."""
+    """Features of some candidates and of their objects, in physical units."""
 
     candidate: npt.NDArray[np.float32]
     """(candidate, feature)."""
     groups: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
-    """Name -> values (object, feature) and offsets (candidate + 1), which are checked."""
+    """Name -> values (object, feature) and offsets (candidate + 1); the offsets are checked."""
 
 
 class ReadFeatures(Protocol):
-    """Reads the features of directly streamed candidates from their source files."""
+    """Read the features of directly streamed candidates from their source files."""
 
     def __call__(
         self, files: npt.NDArray[np.int32], entries: npt.NDArray[np.int64], *, groups: Sequence[str]
     ) -> Features:
-        """Return the features of candidates, given by (candidate) file and entry, in order."""
+        """Return the features of candidates in order, given their file and entry, (candidate)."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some candidates of a split, mapped from disk: each access maps anew, so keep the result.
+    """Some candidates of a split, memory-mapped from disk.
 
-    Arrays are read-only. Every property raises CorruptError where a file is not what the
-    manifest says.
+    Each access to a property maps the file anew, so keep the result. Arrays are read-only. Every
+    property raises CorruptError where a file does not fit the manifest.
     """
 
     folder: Path
     info: ChunkInfo
     columns: Mapping[str, int] = field(repr=False)
-    """Columns of each two-dimensional file: `candidate`, `spectators`, `<group>.values`."""
+    """Columns in each two-dimensional file: `candidate`, `spectators`, `<group>.values`."""
     read: ReadFeatures | None = field(default=None, repr=False)
-    """Of a direct chunk: gets features from the source files."""
+    """Reads the features of a direct chunk from the source files."""
 
     @property
     def candidates(self) -> int:
@@ -87,32 +87,38 @@ class Chunk:
 
     @property
     def spectators(self) -> npt.NDArray[np.float32]:
-        """Values that networks don't see, (candidate, spectator)."""
+        """Values that are no network inputs, (candidate, spectator)."""
         return self._map("spectators", np.float32, (self.candidates, self.columns["spectators"]))
 
     @property
     def is_direct(self) -> bool:
-        """Whether the features lie in the source files."""
+        """Whether the features are read from the source files."""
         return "candidate.npy" not in self.info.files
 
     def features(self, groups: Sequence[str]) -> Features:
-        """Return the candidates' features, mapped or, of a direct chunk, read from its files.
+        """Return the candidates' features: mapped, or read from the source files of a direct chunk.
 
         Args:
-            groups: names of those that are wanted.
+            groups: names of the groups to return.
+        Raises:
+            CorruptError: a file does not fit the manifest.
+            DataError: a source file of a direct chunk is gone or has changed.
         """
         if not self.is_direct:
             return Features(self.candidate, {name: self.group(name) for name in groups})
         if self.read is None:
-            raise RuntimeError("a direct dataset is opened with tauopt.prepare.direct_streaming")
+            raise RuntimeError(
+                "a directly streamed dataset must be opened with "
+                "tauopt.prepare.direct_streaming.open_dataset"
+            )
         count = (self.candidates,)
         files, entries = self._map("files", np.int32, count), self._map("entries", np.int64, count)
-        found = self.read(files, entries, groups=groups)
-        for name, (values, offsets) in found.groups.items():
+        features = self.read(files, entries, groups=groups)
+        for name, (values, offsets) in features.groups.items():
             fault = offsets_fault(offsets, self.candidates, len(values))
             if fault:
                 raise CorruptError(f"{self.folder / self.info.name}: {name}: {fault}; {_REMEDY}")
-        return found
+        return features
 
     def group(self, name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return a group's values (object, feature) and offsets (candidate + 1).
@@ -167,9 +173,9 @@ class SplitReader:
         """Return columns of the whole split in stored order, each (candidate).
 
         Args:
-            names: of `labels`, `weights`, `event_numbers` and the spectators.
+            names: `labels`, `weights`, `event_numbers` or spectators.
         Raises:
-            DataError: there is no such column.
+            DataError: a name is no column.
         """
         known = (*COLUMNS, *self.spectators)
         for name in names:
@@ -180,14 +186,15 @@ class SplitReader:
         return {name: self._column(name) for name in names}
 
     def most_objects(self, group: str, *, enough: int) -> int | None:
-        """Return how many objects of a group a candidate has at most.
+        """Return the largest number of objects of a group in one candidate.
 
         Args:
-            enough: chunks are looked at until a candidate has so many, which tells a number below
-                it from one above without reading all.
+            group: name of the group.
+            enough: stop reading chunks once a candidate has this many; so a caller that compares
+                the result with `enough` need not wait for all chunks.
         Returns:
-            the number, or some number of at least `enough`; None if some chunks are direct: what
-            they hold is known only by reading their source files.
+            the largest number, or some number of at least `enough`; None if some chunks are direct:
+            their objects are only in the source files.
         """
         if any(chunk.is_direct for chunk in self.chunks):
             return None
@@ -209,19 +216,19 @@ class SplitReader:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """An immutable folder of chunks with a manifest; travels between processes as its path."""
+    """An immutable folder of chunks with a manifest; pickled as its path."""
 
     folder: Path
     manifest: Manifest = field(repr=False)
     read: ReadFeatures | None = field(default=None, repr=False)
-    """Of a directly streamed dataset: gets features from the source files."""
+    """Reads the features of a directly streamed dataset from the source files."""
 
     def __reduce__(self) -> tuple[Callable[..., PreparedDataset], tuple[Any, ...]]:
         return _reopen, (self.folder, self.read)
 
     @property
     def is_direct(self) -> bool:
-        """Whether the features of some chunks lie in the source files."""
+        """Whether the features of some chunks are read from the source files."""
         return any(
             "candidate.npy" not in chunk.files
             for split in self.manifest.splits.values()
@@ -230,29 +237,29 @@ class PreparedDataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that went into the preparation."""
+        """SHA-256 of all inputs of the preparation."""
         return self.manifest.digest
 
     @cached_property
     def train(self) -> SplitReader:
-        """The candidates that networks learn from."""
+        """The split on which networks are trained."""
         return self._split("train")
 
     @cached_property
     def validation(self) -> SplitReader:
-        """The candidates that trials are compared on."""
+        """The split on which trials are compared."""
         return self._split("validation")
 
     def sealed_test(self, *, opened_by: str) -> SplitReader:
-        """Open the test split, which no search may see; says in the log who did.
+        """Open the test split, which no search may see; log who opened it.
 
         Args:
-            opened_by: the verb and its subject, for instance `promote 3f2a`.
+            opened_by: command and trial, for instance `promote 3f2a`.
         Raises:
             DataError: `opened_by` is empty.
         """
         if not opened_by.strip():
-            raise DataError("the test split is sealed: say who opens it, and for what")
+            raise DataError("the test split is sealed: `opened_by` is empty, expected who opens it")
         logger.info("test split of %s opened by %s", self.folder.name, opened_by)
         return self._split("test")
 
@@ -271,21 +278,26 @@ class PreparedDataset:
             raise CorruptError(f"content differs from its digest: {', '.join(bad)}; {_REMEDY}")
 
     def report(self, name: str) -> Any:
-        """Return what a report beside the chunks says, see `Manifest.reports`.
+        """Return the content of a report beside the chunks, see `Manifest.reports`.
 
         Raises:
-            DataError: there is none of this name: the dataset is of an older tauopt.
-            CorruptError: it can't be read.
+            DataError: there is no such report: an older tauopt prepared the dataset.
+            CorruptError: the report can't be read.
         """
         if name not in self.manifest.reports:
-            raise DataError(f"{self.folder}: holds no {name}; prepare the dataset again")
+            raise DataError(
+                f"{self.folder}: has no report {name}; an older tauopt prepared it, so prepare the "
+                "dataset again"
+            )
         try:
             return json.loads((self.folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise CorruptError(f"{self.folder / name}: {error}; {_REMEDY}") from error
 
     def check_sizes(self) -> None:
-        """Compare the size of every file with the manifest; memory maps of short files kill.
+        """Compare the size of every file with the manifest.
+
+        Reading beyond the end of a memory-mapped file kills the process with SIGBUS.
 
         Raises:
             CorruptError: names each file that is missing or of another size.
@@ -334,11 +346,11 @@ def _reopen(folder: Path, read: ReadFeatures | None) -> PreparedDataset:
 
 
 def open_dataset(folder: Path | str) -> PreparedDataset:
-    """Open a prepared dataset; reads the manifest and looks at the size of every file.
+    """Open a prepared dataset: read the manifest and check the size of every file.
 
     Raises:
-        DataError: there is none, it lacks a split, or its format is newer than this code.
-        CorruptError: the manifest or a file is damaged.
+        DataError: there is no prepared dataset, or its format is newer than this code.
+        CorruptError: the manifest or a file is damaged, or a split is missing.
     """
     folder = Path(folder).resolve()
     manifest = read_manifest(folder)

@@ -1,37 +1,42 @@
 """Ntuples -> prepared dataset: select, label, split, shuffle out of core, fit constants, write.
 
-::
+What is called from outside::
 
-    plan        expressions of a dataset file, parsed once
-    split       which candidates train, validate and test
-    sources     its input files
-    identity    the digests that name the result, and what is taken from one file
-    candidates  columns of some entries -> a block of candidates
-    missing     NaN and infinite features
-    blocks      candidates in memory
-    parts       candidates on disk between the two passes, read piece by piece
-    extract     what is taken from one file, kept for later preparations
-    arrange     which chunk a candidate goes to, and whether its features are copied
-    direct      features read from the source files while streaming
-    space       room on the disk
-    writer      one writer of a folder at a time
-    weights     negative weights
-    binning     bins in any variables
-    reweight    the same spectrum for all classes, and proportions of them
-    sizes       counts and weights by sample, class and bin
-    spectra     of the balanced variables, before and after
-    sampled     a sample of the training split, for quantiles
-    moments     mean, spread and range in one pass
-    constants   mean, spread, range and quantiles on the training split
-    summary     constants as files to read
-    tally       what is kept of each chunk to compare it
-    reports     what is counted and compared while chunks are written
-    validation  each chunk against the rest of its split
-    survey      counts without writing anything
-    streamed    candidates of other files, step by step, without preparing them
-    first_pass  read one file
-    collect     read all files that were not read before, here or in parallel
-    second_pass balance, cut chunks, write
-    kept        extracts of what was prepared
-    prepare     all of it, in order
+    prepare_dataset      the whole preparation, in order
+    count_candidates     counts by split and class, without writing anything
+    direct_streaming     opens a prepared dataset; reads features from the source files where due
+    stream_files         candidates of other files, step by step, without preparing them
+    inference_features   features of any file, without truth, for a network to score
+
+First pass, file by file::
+
+    dataset_expressions  expressions and split rules of a dataset file, parsed once
+    input_files          the input files: digests, headers, entries, problems
+    dataset_digests      the digests that name a prepared dataset and an extract
+    collect_extracts     all extracts of a dataset; reads files without one, here or in parallel
+    first_pass           reads one file into an extract
+    label_candidates     columns of some entries -> a block of labelled candidates
+    missing              NaN and infinite features: error, drop or impute
+    left_out             counts of candidates that were left out, by cause and class
+    candidate_blocks     candidates in memory
+    spill_files          candidates on disk between the two passes, read piece by piece
+    extract              what the first pass keeps of one file, for this and later preparations
+    folder_writer        lock and disk space of a folder to be written
+
+Second pass, chunk by chunk::
+
+    second_pass          balances, cuts chunks, writes
+    out_of_core_shuffle  final order of the candidates: shuffled, or slices for direct streaming
+    binning              bins in any number of variables
+    reweight             balance by weights: spectra and proportions of the classes
+    resample             balance by counts: how often each candidate is drawn
+    resample_draws       the drawn training split, counted and arranged
+    running_statistics   moments and a sample for quantiles, in one pass
+    constants            shift, spread and clip bounds of features, fitted on the training split
+    training_summary     constants and statistics as files to read
+    feature_warnings     warnings of constant, far-out and leaking features
+    spectra              spectra of the balanced variables, before and after
+    chunk_histograms     counts in bins by which chunks are compared
+    chunk_validation     tests whether each chunk is a random sample of its split
+    chunk_reports        the reports beside the chunks: sizes and validation
 """

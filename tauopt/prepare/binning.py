@@ -16,7 +16,7 @@ from tauopt.config.settings.dataset import BinnedVariable
 from tauopt.prepare.candidate_blocks import Block
 
 SAMPLE = 1_000_000
-"""Candidates whose values set the bin edges: the first of the shuffled stream."""
+"""Number of candidates, the first of the shuffled stream, whose quantiles are the bin edges."""
 
 
 def quantile_edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
@@ -43,11 +43,11 @@ class BinEdges:
 
     @property
     def bins(self) -> int:
-        """How many."""
+        """Number of bins."""
         return len(self.edges) + 1
 
     def describe(self, number: int) -> str:
-        """Return the ends of a bin in words."""
+        """Return the edges of a bin in words."""
         low = f"{self.edges[number - 1]:.6g}" if number else ""
         high = f"{self.edges[number]:.6g}" if number < len(self.edges) else ""
         if low and high:
@@ -57,7 +57,7 @@ class BinEdges:
 
 @dataclass(frozen=True)
 class BinGrid:
-    """Bins in some variables; none make one bin of everything."""
+    """Bins in some variables; without variables, one bin that holds everything."""
 
     axes: tuple[BinEdges, ...]
 
@@ -72,13 +72,13 @@ class BinGrid:
         Args:
             values: (candidate, axis).
         """
-        found = np.zeros(len(values), dtype=np.int64)
+        index = np.zeros(len(values), dtype=np.int64)
         for column, axis in enumerate(self.axes):
-            found = found * axis.bins + bin_of(values[:, column], axis.edges)
-        return found
+            index = index * axis.bins + bin_of(values[:, column], axis.edges)
+        return index
 
     def describe(self, number: int) -> str:
-        """Return the ends of a bin in words."""
+        """Return the edges of a bin in words."""
         parts = np.unravel_index(number, [axis.bins for axis in self.axes]) if self.axes else ()
         words = [axis.describe(int(i)) for axis, i in zip(self.axes, parts, strict=True)]
         return ", ".join(words) or "everything"
@@ -90,7 +90,7 @@ def find_bins(
     """Choose bins: the given edges, or quantiles of the classes that are reweighted.
 
     Args:
-        blocks: training candidates in shuffled order; the first million is used.
+        blocks: training candidates in shuffled order; the first `SAMPLE` are used.
         variables: by name, in the order of the blocks' `spectrum`.
         changed: labels of the classes that are reweighted.
     """

@@ -17,21 +17,21 @@ ObjectColumns = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Block:
-    """Some candidates; every array has a row for each, but for the groups' values."""
+    """Some candidates; every array has one row a candidate, except the values of groups."""
 
     keys: NDArray[np.uint64]
-    """Random numbers: candidates sorted by them are shuffled."""
+    """Random numbers; candidates sorted by them are shuffled."""
     files: NDArray[np.int32]
     """Number of the file that the candidate comes from."""
     entries: NDArray[np.int64]
-    """Where in its file the candidate is, counted from 0."""
+    """Entry of the candidate in its file, counted from 0."""
     splits: NDArray[np.int8]
     """Index into `SPLITS`."""
     labels: NDArray[np.int16]
     weights: NDArray[np.float64]
     event_numbers: NDArray[np.int64]
     spectrum: NDArray[np.float64]
-    """(candidate, variable) what is reweighted."""
+    """(candidate, variable) variables that are reweighted."""
     candidate: NDArray[np.float32]
     """(candidate, feature)."""
     spectators: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Block:
         return len(self.keys)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that have a row a candidate, by name."""
+        """Return the arrays with one row a candidate, by name."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     def take(self, rows: NDArray[Any]) -> Block:
@@ -53,8 +53,8 @@ class Block:
             rows = np.flatnonzero(rows)
         groups = {}
         for name, (values, offsets) in self.groups.items():
-            index, chosen = take_index(offsets, rows)
-            groups[name] = (values[index], chosen)
+            index, new_offsets = take_index(offsets, rows)
+            groups[name] = (values[index], new_offsets)
         columns = {name: array[rows] for name, array in self.columns().items()}
         return Block(**columns, groups=groups)
 
@@ -62,13 +62,13 @@ class Block:
         """Return the candidates from `start` to `stop` without copying."""
         groups = {}
         for name, (values, offsets) in self.groups.items():
-            chosen = offsets[start : stop + 1]
-            groups[name] = (values[chosen[0] : chosen[-1]], chosen - chosen[0])
+            part = offsets[start : stop + 1]
+            groups[name] = (values[part[0] : part[-1]], part - part[0])
         columns = {name: array[start:stop] for name, array in self.columns().items()}
         return Block(**columns, groups=groups)
 
     def without_features(self) -> Block:
-        """Return the same candidates without what networks see of them."""
+        """Return the same candidates without their features and objects."""
         return replace(self, candidate=self.candidate[:, :0], groups={})
 
     def with_weights(self, weights: NDArray[np.float64]) -> Block:
@@ -80,7 +80,7 @@ COLUMNS = tuple(field.name for field in fields(Block) if field.name != "groups")
 
 
 def concatenate(blocks: Sequence[Block]) -> Block:
-    """Join blocks, at least one."""
+    """Join one or more blocks."""
     if len(blocks) == 1:
         return blocks[0]
     columns = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in COLUMNS}
@@ -111,6 +111,6 @@ def rechunk(blocks: Iterable[Block], sizes: Sequence[int]) -> Iterator[Block]:
 
 def chunk_sizes(candidates: int, chunk_size: int) -> list[int]:
     """Divide candidates into the fewest chunks of at most `chunk_size`, all about equal."""
-    chunks = -(-candidates // chunk_size)
+    chunks = -(-candidates // chunk_size)  # rounded up
     edges = [candidates * i // chunks for i in range(chunks + 1)] if chunks else [0]
     return [edges[i + 1] - edges[i] for i in range(chunks)]

@@ -1,4 +1,4 @@
-"""What is kept of a split to compare its chunks: counts and sums of weights in bins."""
+"""Histograms by which the chunks of a split are compared: counts and sums of weights in bins."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tauopt.physics import homogeneity
 from tauopt.physics.homogeneity import BINS, HomogeneityTest, QuantileGrid, grid_of
 
 PARTS = 4
-"""Parts that a split is compared in at least."""
+"""Parts in which a split is compared at least; a split of fewer chunks has parts of chunks."""
 MOST_OBJECTS = 40
-"""Multiplicities from here on are one category."""
+"""Multiplicities of this number or more are one category."""
 JOINT = ("pt", "eta")
-"""Variables that are compared in the bins of both, where a dataset has them."""
-_MOST_IN_ONE = 8
-"""Bins of each of the two."""
-_IN_BIN = 50
-"""Candidates of a part in a bin of both on average, at least."""
+"""Variables that are also compared in two-dimensional bins, where a dataset has both."""
+_MOST_BINS = 8
+"""Bins of each of the two variables at most."""
+_CANDIDATES_IN_BIN = 50
+"""Candidates of a part in a two-dimensional bin at least, on average."""
 KS, WEIGHTED_KS, CHI_SQUARE = "Kolmogorov-Smirnov", "weighted Kolmogorov-Smirnov", "chi-square"
 
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """What the columns of a dataset are called."""
+    """Names of the columns of a dataset."""
 
     candidate: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
@@ -55,14 +55,16 @@ class StoredCandidates(Protocol):
 
 
 @dataclass
-class _Number:
-    """Counts and sums of weights of one variable in bins, by part."""
+class _Histogram:
+    """Counts and sums of weights of one numeric variable in bins, by part."""
 
     grid: QuantileGrid | None = None
     counts: list[NDArray[np.uint32]] = field(default_factory=list)
     sums: list[NDArray[np.float32]] = field(default_factory=list)
     squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
+    """(bin) sums of squared weights over all parts."""
     fourth: float = 0.0
+    """Sum of the fourth powers of all weights."""
 
     def add(self, values: NDArray[Any], weights: NDArray[np.float64]) -> None:
         if self.grid is None and len(values):
@@ -71,9 +73,9 @@ class _Number:
         squared = weights**2
         self.counts.append(np.bincount(bins, minlength=BINS).astype(np.uint32))
         sums = np.bincount(bins, weights, minlength=BINS)
-        self.sums.append(np.asarray(sums, dtype=np.float32))  # kept for every part
+        self.sums.append(np.asarray(sums, dtype=np.float32))  # half the memory: kept for every part
         self.squares += np.bincount(bins, squared, minlength=BINS)
-        self.fourth += float((squared**2).sum())  # `@` wakes the threads of BLAS
+        self.fourth += float((squared**2).sum())  # not `@`, which starts the threads of BLAS
 
     def tests(self) -> Iterator[tuple[str, HomogeneityTest]]:
         counts = np.array(self.counts, dtype=np.float64)
@@ -92,29 +94,29 @@ class _Number:
 
 
 @dataclass(frozen=True)
-class _Both:
-    """Bins in two variables."""
-
+class _TwoDimensionalBins:
     grids: tuple[QuantileGrid, QuantileGrid]
     bins: int
-    """Of each variable."""
+    """Bins of each variable."""
 
     @classmethod
-    def of(cls, first: NDArray[Any], second: NDArray[Any], *, parts: int) -> _Both:
+    def from_chunk(
+        cls, first: NDArray[Any], second: NDArray[Any], *, parts: int
+    ) -> _TwoDimensionalBins:
         """Choose bins by the quantiles of a chunk that is compared in some parts."""
-        wanted = math.isqrt(len(first) // parts // _IN_BIN)
-        return cls((grid_of(first), grid_of(second)), min(max(wanted, 2), _MOST_IN_ONE))
+        enough = math.isqrt(len(first) // parts // _CANDIDATES_IN_BIN)
+        return cls((grid_of(first), grid_of(second)), min(max(enough, 2), _MOST_BINS))
 
     def bins_of(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int64]:
-        one, other = (
+        first_bin, second_bin = (
             grid.bins_of(values).astype(np.int64) * self.bins // BINS
             for grid, values in zip(self.grids, (first, second), strict=True)
         )
-        return one * self.bins + other
+        return first_bin * self.bins + second_bin
 
 
 class ChunkHistograms:
-    """What is kept of one split to compare its parts: a few kB a variable and part."""
+    """Histograms of one split by which its parts are compared: a few kB a variable and part."""
 
     def __init__(self, split: SplitName, names: ColumnNames, *, chunks: int) -> None:
         self.split = split
@@ -122,56 +124,44 @@ class ChunkHistograms:
         self.sizes: list[int] = []
         self._names = names
         self._cuts = math.ceil(PARTS / chunks) if chunks else 1
-        self._numbers: dict[str, _Number] = {}
+        self._histograms: dict[str, _Histogram] = {}
         self._categories: dict[str, list[NDArray[np.int64]]] = {}
-        self._both: _Both | None = None
+        self._joint_bins: _TwoDimensionalBins | None = None
 
     def add(
         self, chunk: str, content: StoredCandidates, *, samples: NDArray[np.int64] | None = None
     ) -> None:
-        """Take a chunk.
+        """Add a chunk.
 
         Args:
             chunk: its name.
             content: its candidates.
             samples: (candidate) number of the sample, where it is known.
         """
-        numbers = list(self._columns(content))
-        categories = list(self._kinds(content, samples))
+        variables = list(self._variables_of(content))
+        categories = list(self._categories_of(content, samples))
         weights = np.asarray(content.weights, dtype=np.float64)
         edges = np.linspace(0, len(weights), self._cuts + 1).astype(int)
         for cut in range(self._cuts):
             start, stop = int(edges[cut]), int(edges[cut + 1])
-            of = f" part {cut + 1} of {self._cuts}" if self._cuts > 1 else ""
-            self.parts.append(chunk + of)
+            part = f" part {cut + 1} of {self._cuts}" if self._cuts > 1 else ""
+            self.parts.append(chunk + part)
             self.sizes.append(stop - start)
-            for name, values, rows in numbers:
-                self._add(name, values, rows, weights=weights, between=(start, stop))
+            for name, values, rows in variables:
+                histogram = self._histograms.setdefault(name, _Histogram())
+                if rows is None:
+                    histogram.add(values[start:stop], weights[start:stop])
+                else:
+                    low, high = np.searchsorted(rows, (start, stop))
+                    histogram.add(values[low:high], weights[rows[low:high]])
             for name, values in categories:
-                found = np.bincount(values[start:stop])
-                self._categories.setdefault(name, []).append(found)
+                counts = np.bincount(values[start:stop])
+                self._categories.setdefault(name, []).append(counts)
 
-    def _add(
-        self,
-        name: str,
-        values: NDArray[Any],
-        rows: NDArray[np.int64] | None,
-        *,
-        weights: NDArray[np.float64],
-        between: tuple[int, int],
-    ) -> None:
-        start, stop = between
-        number = self._numbers.setdefault(name, _Number())
-        if rows is None:
-            number.add(values[start:stop], weights[start:stop])
-        else:
-            low, high = np.searchsorted(rows, (start, stop))
-            number.add(values[low:high], weights[rows[low:high]])
-
-    def _columns(
+    def _variables_of(
         self, content: StoredCandidates
     ) -> Iterator[tuple[str, NDArray[Any], NDArray[np.int64] | None]]:
-        """Yield name, values, and the candidates that have one (None: all)."""
+        """Yield name, values, and the candidates that have a value (None: all)."""
         yield "event_numbers", content.event_numbers, None
         yield "weights", content.weights, None
         for column, name in enumerate(self._names.candidate):
@@ -183,28 +173,32 @@ class ChunkHistograms:
             counts = np.diff(offsets)
             rows = np.flatnonzero(counts)
             first = values[offsets[rows]]
+            # The objects of one candidate are no independent draws: besides the first, one further
+            # object is compared, at a position that goes round from candidate to candidate.
             more = np.flatnonzero(counts > 1)
-            further = values[offsets[more] + 1 + more % (counts[more] - 1)]  # any, in turn
+            further = values[offsets[more] + 1 + more % (counts[more] - 1)]
             for column, name in enumerate(features):
                 yield f"{group}.{name} of the first object", first[:, column], rows
                 yield f"{group}.{name} of a further object", further[:, column], more
 
-    def _kinds(
+    def _categories_of(
         self, content: StoredCandidates, samples: NDArray[np.int64] | None
     ) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        """Yield name and category of each candidate, counted from 0."""
         yield "class", content.labels.astype(np.int64)
         if samples is not None:
             yield "sample", samples
-        both = [self._find(content, name) for name in JOINT]
-        if len(content.labels) and both[0] is not None and both[1] is not None:
-            self._both = self._both or _Both.of(both[0], both[1], parts=self._cuts)
-            yield " and ".join(JOINT), self._both.bins_of(both[0], both[1])
+        first, second = (self._column(content, name) for name in JOINT)
+        if len(content.labels) and first is not None and second is not None:
+            if self._joint_bins is None:
+                self._joint_bins = _TwoDimensionalBins.from_chunk(first, second, parts=self._cuts)
+            yield " and ".join(JOINT), self._joint_bins.bins_of(first, second)
         for group in self._names.groups:
             counts = np.diff(content.groups[group][1])
             yield f"number of {group}", np.minimum(counts, MOST_OBJECTS)
 
-    def _find(self, content: StoredCandidates, name: str) -> NDArray[np.float32] | None:
-        """Return a spectator, or else a feature, of the candidates."""
+    def _column(self, content: StoredCandidates, name: str) -> NDArray[np.float32] | None:
+        """Return the spectator of this name, or else the candidate feature; None without either."""
         for names, values in (
             (self._names.spectators, content.spectators),
             (self._names.candidate, content.candidate),
@@ -214,14 +208,14 @@ class ChunkHistograms:
         return None
 
     def tests(self) -> Iterator[tuple[str, str, HomogeneityTest]]:
-        """Yield variable, kind of test and what it found, by part."""
+        """Yield variable, kind of test and its result for each part."""
         if len(self.parts) < 2:
             return
-        for name, number in self._numbers.items():
-            for kind, tested in number.tests():
+        for name, histogram in self._histograms.items():
+            for kind, tested in histogram.tests():
                 yield name, kind, tested
-        for name, parts in self._categories.items():
-            table = np.zeros((len(parts), max(map(len, parts))))
-            for row, found in zip(table, parts, strict=True):
-                row[: len(found)] = found
+        for name, counts_of_parts in self._categories.items():
+            table = np.zeros((len(counts_of_parts), max(map(len, counts_of_parts))))
+            for row, counts in zip(table, counts_of_parts, strict=True):
+                row[: len(counts)] = counts
             yield name, CHI_SQUARE, homogeneity.chi_square(table)

@@ -1,9 +1,4 @@
-"""Constants of features: fitted on the training split, in double precision, in one pass.
-
-All candidates and objects of the training split count the same: the physics weights of jets in
-slices span orders of magnitude, and would leave the constants to a handful of them. What the
-network needs is values of the order of one, not an unbiased mean of the physical spectrum.
-"""
+"""Constants of features (shift, spread, clip bounds), fitted on the training split in one pass."""
 
 from __future__ import annotations
 
@@ -17,8 +12,7 @@ from numpy.typing import NDArray
 from tauopt.config.settings.inputs import CANDIDATE, FittedFeature, FittedGroup, Transform
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.dataset_expressions import DatasetExpressions, FeaturePlan
-from tauopt.prepare.moments import Moments
-from tauopt.prepare.quantiles import RowSample, sampling_keys
+from tauopt.prepare.running_statistics import Moments, RowSample, sampling_keys
 
 
 def before_log(values: NDArray[Any], transform: Transform) -> NDArray[np.float64]:
@@ -32,7 +26,7 @@ def before_log(values: NDArray[Any], transform: Transform) -> NDArray[np.float64
 
 
 def transformed(values: NDArray[Any], transform: Transform) -> NDArray[np.float64]:
-    """Apply the whole transform but its constants, in float64."""
+    """Apply the transform without its constants, in float64; any shape."""
     result = before_log(values, transform)
     if transform.log10:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -41,7 +35,7 @@ def transformed(values: NDArray[Any], transform: Transform) -> NDArray[np.float6
 
 
 def seen_by_networks(values: NDArray[Any], feature: FittedFeature) -> NDArray[np.float64]:
-    """Apply transform and constants, in float64, as the model's own layer does; any shape."""
+    """Apply transform and constants, in float64, as the preprocessing layer does; any shape."""
     result = transformed(values, feature.transform)
     if feature.clip is not None:
         result = np.clip(result, *feature.clip)
@@ -54,27 +48,32 @@ NORMAL_QUARTILES = 1.349
 
 @dataclass(frozen=True)
 class Summary:
-    """What the training split holds of one feature, transformed, before its constants."""
+    """Statistics of one transformed feature in the training split, before its constants."""
 
     plan: FeaturePlan
     fitted: FittedFeature
     count: int
-    """Candidates, or objects."""
+    """Number of candidates, or of objects."""
     mean: float
     deviation: float
     min: float
     max: float
     quantiles: NDArray[np.float64]
-    """At `QUANTILES`, from a sample (see `quantiles`)."""
+    """At `QUANTILES`, from a sample (see `running_statistics.RowSample`)."""
     constant: bool
-    """Single precision does not tell its values apart; the spread is 1."""
+    """Whether all its values are equal in single precision; the spread is then 1."""
 
 
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 
 class Constants:
-    """Constants of one group's features."""
+    """Constants of one group's features, fitted in double precision.
+
+    All candidates and objects of the training split count the same: the physics weights of jets in
+    slices span orders of magnitude, so that a handful of candidates would decide the constants.
+    The network needs values of the order of one, not an unbiased mean of the physical spectrum.
+    """
 
     def __init__(
         self,
@@ -89,32 +88,32 @@ class Constants:
         self._sample = sample or RowSample(len(self._features) + 1)  # the label is the last column
 
     def update(
-        self, values: NDArray[np.float32], numbers: NDArray[np.uint64], labels: NDArray[np.int16]
+        self, values: NDArray[np.float32], keys: NDArray[np.uint64], labels: NDArray[np.int16]
     ) -> None:
-        """Add training values (row, feature), physical, without NaN.
+        """Add training values.
 
         Args:
-            values: of candidates or objects.
-            numbers: (row,) of their candidates, see `quantiles.sampling_keys`.
+            values: (row, feature) of candidates or objects, physical, without NaN.
+            keys: (row,) of their candidates, see `running_statistics.sampling_keys`.
             labels: (row,) classes of their candidates.
         """
         columns = [
             transformed(values[:, i], feature.transform) for i, feature in enumerate(self._features)
         ]
         self._moments.update(np.column_stack(columns))
-        self._sample.update(np.column_stack((values, labels)), numbers)
+        self._sample.update(np.column_stack((values, labels)), keys)
 
     def merge(self, other: Constants) -> None:
-        """Add what was added to the constants of the same features elsewhere."""
+        """Add the values that were added to `other`, constants of the same features."""
         self._moments.merge(other._moments)
         self._sample.merge(other._sample)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return all that was added, as arrays by name."""
+        """Return the state as arrays by name."""
         return self._moments.state() | self._sample.state()
 
     def with_state(self, state: Mapping[str, NDArray[Any]]) -> Constants:
-        """Return constants of the same features with such a state."""
+        """Return constants of the same features with a state that `state()` returned."""
         return Constants(
             self.name,
             self._features,
@@ -135,16 +134,16 @@ class Constants:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What features are called in messages."""
+        """Names of the features for messages."""
         return tuple(feature.label for feature in self._features)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no feature has had a value."""
+        """Whether no value was added to any feature."""
         return not np.any(self._moments.count)
 
     def summaries(self) -> list[Summary]:
-        """Return what is known of each feature that has a value."""
+        """Return the statistics of each feature that has a value."""
         return [
             self._summary(i, feature)
             for i, feature in enumerate(self._features)
@@ -166,12 +165,13 @@ class Constants:
         )
 
     def labelled(self, most: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return what networks see of some candidates, or of the first object of each.
+        """Return some candidates, or the first object of each, as networks see them.
 
         Args:
-            most: candidates.
+            most: number of candidates at most.
         Returns:
-            (candidate, feature), and the classes, (candidate,); in random order.
+            (candidate, feature) float64 with transform and constants applied, and (candidate,)
+            classes; in random order.
         """
         rows = self._sample.one_each(most)
         seen = [
@@ -189,7 +189,7 @@ class Constants:
         if self._moments.count[column]:
             clip = self._clip(column, feature)
             shift, spread = self._scale(column, feature, clip)
-        constant = spread <= 1e-7 * abs(shift)  # float32 can't tell such values apart
+        constant = spread <= 1e-7 * abs(shift)  # such values are equal in float32
         fitted = FittedFeature(
             name=feature.name,
             transform=feature.transform,
@@ -200,10 +200,10 @@ class Constants:
         return fitted, constant or self._moments.min[column] == self._moments.max[column]
 
     def _clip(self, column: int, feature: FeaturePlan) -> tuple[float, float] | None:
-        wanted = feature.transform.clip_quantiles
-        if wanted is None:
+        quantiles = feature.transform.clip_quantiles
+        if quantiles is None:
             return None
-        low, high = np.quantile(self._sampled(column, feature), wanted)
+        low, high = np.quantile(self._sampled(column, feature), quantiles)
         return float(low), float(high)
 
     def _scale(
@@ -211,7 +211,8 @@ class Constants:
     ) -> tuple[float, float]:
         """Return shift and spread, of the clipped values where there are bounds.
 
-        A robust spread of which half of the values are equal is the standard one.
+        Where half of the values are equal, the quartiles coincide: a feature of robust scale then
+        gets mean and standard deviation.
         """
         scale, moments = feature.transform.scale, self._moments
         if scale == "none":
@@ -232,16 +233,16 @@ class Constants:
         return values.mean(), values.std()
 
 
-def no_constants(plan: DatasetExpressions) -> dict[str, Constants]:
-    """Return group -> constants of a dataset, before anything is fitted."""
+def empty_constants(plan: DatasetExpressions) -> dict[str, Constants]:
+    """Return group -> constants of a dataset before anything is fitted."""
     constants = {CANDIDATE: Constants(CANDIDATE, plan.candidate)}
     return constants | {group.name: Constants(group.name, group.features) for group in plan.groups}
 
 
 def fit(constants: Mapping[str, Constants], block: Block) -> None:
     """Add training candidates, without missing features, to the constants of all groups."""
-    numbers, labels = sampling_keys(block.event_numbers, block.entries), block.labels
-    constants[CANDIDATE].update(block.candidate, numbers, labels)
+    keys, labels = sampling_keys(block.event_numbers, block.entries), block.labels
+    constants[CANDIDATE].update(block.candidate, keys, labels)
     for name, (values, offsets) in block.groups.items():
         counts = np.diff(offsets)
-        constants[name].update(values, np.repeat(numbers, counts), np.repeat(labels, counts))
+        constants[name].update(values, np.repeat(keys, counts), np.repeat(labels, counts))

@@ -18,7 +18,7 @@ from tauopt.progress import Progress, Silent
 
 @dataclass(frozen=True)
 class Survey:
-    """What a dataset holds, as far as selection, classes and splits decide it."""
+    """Counts of a dataset after selection, by class and split."""
 
     files: int
     entries: int
@@ -31,13 +31,13 @@ class Survey:
 
 
 def survey(dataset: Dataset, *, progress: Progress | None = None) -> Survey:
-    """Read what decides selection, class and split of every candidate, and count.
+    """Count candidates by split and class, reading only the branches that decide these.
 
     Args:
         dataset: with absolute globs.
-        progress: who is told.
+        progress: reports the entries read.
     Raises:
-        DataError: as `prepare`, as far as it can be known from these branches.
+        DataError: as `prepare`, for errors that show in these branches.
     """
     progress = progress or Silent()
     plan = make_plan(dataset)

@@ -1,9 +1,13 @@
-"""The expressions of a dataset file, parsed once."""
+"""The expressions and split rules of a dataset file, parsed once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tauopt.config.settings.dataset import Dataset, Group, Split
 from tauopt.config.settings.inputs import CANDIDATE, Feature, Transform
@@ -11,27 +15,78 @@ from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.errors import DataError
 from tauopt.physics.conjuncts import conjuncts
 from tauopt.physics.expressions import Expression, ExpressionError, branches_of, parse
-from tauopt.prepare.event_split import EVENT_NUMBER, SplitRule, fold_rules
+from tauopt.physics.folds import fold_of
+
+EVENT_NUMBER = "event_number"
+"""The name by which a split may always call the event number."""
+
+
+class SplitRule(Protocol):
+    """Which candidates are in a split: an expression on the event number, or its folds."""
+
+    @property
+    def text(self) -> str:
+        """The rule in words, for messages."""
+
+    def mask(self, columns: Mapping[str, Any], *, entries: int) -> NDArray[np.bool_]:
+        """Return which of the entries are in the split, (entry), given their event numbers."""
+
+
+@dataclass(frozen=True)
+class InFolds:
+    """The split that holds the events of some folds."""
+
+    folds: int
+    """Number of folds in all."""
+    members: tuple[int, ...]
+    """The folds of this split."""
+
+    @property
+    def text(self) -> str:
+        """The rule in words, for messages."""
+        return f"fold {', '.join(map(str, self.members))} of {self.folds}"
+
+    def mask(self, columns: Mapping[str, Any], *, entries: int) -> NDArray[np.bool_]:
+        """Return which of the entries are in these folds, (entry), given their event numbers."""
+        return np.isin(fold_of(columns[EVENT_NUMBER], self.folds), self.members)
+
+
+def fold_rules(folds: int, fold: int) -> dict[SplitName, SplitRule]:
+    """Return the splits of one fold: it is test, the next one validation, the rest train."""
+    validation = (fold + 1) % folds
+    train = tuple(other for other in range(folds) if other not in (fold, validation))
+    return {
+        "train": InFolds(folds, train),
+        "validation": InFolds(folds, (validation,)),
+        "test": InFolds(folds, (fold,)),
+    }
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """One feature: what it is called in messages, where it comes from, and its transform."""
+    """One feature: its expression and its transform."""
 
     name: str
     label: str
+    """Its name with the group's, for messages: `tracks.pt`."""
     expression: Expression
     transform: Transform
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """Objects of one kind."""
+    """Objects of one kind, such as tracks: their features, selection and order."""
 
     name: str
     features: tuple[FeaturePlan, ...]
     select: Expression | None
     order_by: Expression | None
+
+    @property
+    def expressions(self) -> list[Expression]:
+        """Expressions of the features, the selection and the order."""
+        features = [feature.expression for feature in self.features]
+        return features + [part for part in (self.select, self.order_by) if part]
 
 
 @dataclass(frozen=True)
@@ -39,7 +94,8 @@ class DatasetExpressions:
     """All expressions of a dataset, but the weights of its samples."""
 
     selection: dict[str, Expression]
-    """Conditions by what the dataset file calls them, a conjunction in its parts; all must hold."""
+    """Name of a cut in the dataset file -> condition; all must hold. A conjunction (&&) is split
+    into its parts."""
     classes: dict[str, Expression]
     event_number: Expression
     splits: dict[SplitName, SplitRule]
@@ -51,26 +107,21 @@ class DatasetExpressions:
 
     @property
     def labelling(self) -> tuple[Expression, ...]:
-        """Expressions that say whether, what and in which split a candidate is."""
+        """Expressions that decide selection, class and split of a candidate."""
         return (*self.selection.values(), *self.classes.values(), self.event_number)
-
-    @property
-    def values(self) -> tuple[Expression, ...]:
-        """Expressions of what is kept of a candidate, but its weight."""
-        return tuple(self._values())
-
-    def _values(self) -> Iterator[Expression]:
-        yield self.event_number
-        yield from (feature.expression for feature in self.candidate)
-        for group in self.groups:
-            yield from (feature.expression for feature in group.features)
-            yield from (part for part in (group.select, group.order_by) if part)
-        yield from self.spectators.values()
-        yield from self.reweight.values()
 
     def branches(self, weight: Expression) -> tuple[str, ...]:
         """Return the branches that a sample with this weight must have."""
-        return branches_of((*self.labelling, *self.values, weight))
+        return branches_of(
+            (
+                *self.labelling,
+                *(feature.expression for feature in self.candidate),
+                *(expression for group in self.groups for expression in group.expressions),
+                *self.spectators.values(),
+                *self.reweight.values(),
+                weight,
+            )
+        )
 
 
 def make_plan(dataset: Dataset) -> DatasetExpressions:
@@ -79,22 +130,36 @@ def make_plan(dataset: Dataset) -> DatasetExpressions:
     Raises:
         DataError: one is no expression, or a split depends on more than the event number.
     """
-    event_number = read(dataset.event_number, "event_number")
+    event_number = parse_expression(dataset.event_number, "event_number")
     if not event_number.branches:
         raise DataError(f"event_number: {event_number.text!r} reads no branch")
     return DatasetExpressions(
         selection=dict(_selection(dataset)),
-        classes={name: read(text, f"classes.{name}") for name, text in dataset.classes.items()},
+        classes={
+            name: parse_expression(text, f"classes.{name}")
+            for name, text in dataset.classes.items()
+        },
         event_number=event_number,
         splits=_splits(dataset.split, event_number),
         candidate=_features(CANDIDATE, dataset.candidate),
         groups=tuple(_group(name, group) for name, group in dataset.groups.items()),
-        spectators={n: read(text, f"spectators.{n}") for n, text in dataset.spectators.items()},
+        spectators={
+            name: parse_expression(text, f"spectators.{name}")
+            for name, text in dataset.spectators.items()
+        },
         reweight={
-            name: read(variable.expression or name, f"reweight.{name}")
+            name: parse_expression(variable.expression or name, f"reweight.{name}")
             for name, variable in (dataset.reweight.axes if dataset.reweight else {}).items()
         },
     )
+
+
+def parse_expression(text: str, where: str) -> Expression:
+    """Parse an expression of the dataset file; a DataError names its place in the file, `where`."""
+    try:
+        return parse(text)
+    except ExpressionError as error:
+        raise DataError(f"{where}: {error}") from None
 
 
 def _splits(split: Split, event_number: Expression) -> dict[SplitName, SplitRule]:
@@ -102,7 +167,7 @@ def _splits(split: Split, event_number: Expression) -> dict[SplitName, SplitRule
         return fold_rules(split.folds, split.fold)
     rules: dict[SplitName, SplitRule] = {}
     for name in SPLITS:
-        expression = read(getattr(split, name), f"split.{name}")
+        expression = parse_expression(getattr(split, name), f"split.{name}")
         others = set(expression.branches) - {EVENT_NUMBER, event_number.lone_branch}
         if others:
             raise DataError(
@@ -117,25 +182,16 @@ def _selection(dataset: Dataset) -> Iterator[tuple[str, Expression]]:
     texts = {"selection": dataset.selection} if dataset.selection else {}
     texts |= {f"cuts.{name}": text for name, text in dataset.cuts.items()}
     for name, text in texts.items():
-        for part in conjuncts(read(text, name)):
+        for part in conjuncts(parse_expression(text, name)):
             yield f"{name}: {part.text}", part
 
 
-def read(text: str, where: str) -> Expression:
-    """Parse an expression of the dataset file; DataError names `where` it stands."""
-    try:
-        return parse(text)
-    except ExpressionError as error:
-        raise DataError(f"{where}: {error}") from None
-
-
 def _group(name: str, group: Group) -> GroupPlan:
-    return GroupPlan(
-        name=name,
-        features=_features(name, group.features),
-        select=read(group.select, f"groups.{name}.select") if group.select else None,
-        order_by=read(group.order_by, f"groups.{name}.order_by") if group.order_by else None,
-    )
+    parts = {
+        key: parse_expression(text, f"groups.{name}.{key}") if text else None
+        for key, text in (("select", group.select), ("order_by", group.order_by))
+    }
+    return GroupPlan(name=name, features=_features(name, group.features), **parts)
 
 
 def _features(group: str, features: dict[str, Feature]) -> tuple[FeaturePlan, ...]:
@@ -143,7 +199,7 @@ def _features(group: str, features: dict[str, Feature]) -> tuple[FeaturePlan, ..
         FeaturePlan(
             name=name,
             label=f"{group}.{name}",
-            expression=read(feature.expression or name, f"{group}.{name}"),
+            expression=parse_expression(feature.expression or name, f"{group}.{name}"),
             transform=Transform(**feature.model_dump(exclude={"expression"})),
         )
         for name, feature in features.items()

@@ -1,4 +1,4 @@
-"""Direct streaming: the features of a chunk, read from the source files when it is opened."""
+"""Direct streaming: features of a chunk are read from the source files when it is opened."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tauopt.prepare.label_candidates import evaluate_features
 
 
 def open_dataset(folder: Path | str) -> PreparedDataset:
-    """Open a prepared dataset, with its source files at hand if it is streamed directly.
+    """Open a prepared dataset; a directly streamed one reads its features from the source files.
 
     Raises as `tauopt.dataset.prepared_dataset.open_dataset`.
     """
@@ -34,10 +34,10 @@ def open_dataset(folder: Path | str) -> PreparedDataset:
 
 
 def seekable(source: Source, *, where: Path) -> Seekable:
-    """Return a file that can be streamed directly.
+    """Return the source as one that can be read from any entry on, as direct streaming needs.
 
     Raises:
-        DataError: its format can't be read from any entry on.
+        DataError: the format can only be read from its beginning.
     """
     if not isinstance(source, Seekable):
         raise DataError(
@@ -48,12 +48,12 @@ def seekable(source: Source, *, where: Path) -> Seekable:
 
 
 OPEN_FILES = 100
-"""Files that are kept open: opening one costs as much as reading ten thousand candidates."""
+"""Files kept open at most: opening one costs as much as reading ten thousand candidates."""
 
 
 @dataclass(frozen=True)
 class SourceFeatures:
-    """Reads the features of candidates from the files that a manifest names; for many threads."""
+    """Read the features of candidates from the files that a manifest names; safe in threads."""
 
     manifest: Manifest
 
@@ -70,7 +70,7 @@ class SourceFeatures:
 
     @cached_property
     def _opened(self) -> Callable[[int, tuple[str, ...]], Reader]:
-        """Open a file, or find it open."""
+        """Open a file for some branches, or return it from the cache of open files."""
         return lru_cache(maxsize=OPEN_FILES)(self._open)
 
     def __call__(
@@ -81,11 +81,11 @@ class SourceFeatures:
         Args:
             files: (candidate) index into the manifest's sources, those of a file together.
             entries: (candidate) entry in the file, increasing within a file.
-            groups: those that are wanted.
+            groups: names of the groups to read.
         Returns:
             features in the order of the arguments.
         Raises:
-            DataError: a file is gone or not as large as it was, or can't be read whole.
+            DataError: a file is gone, has another size than before, or can't be read whole.
         """
         plans = tuple(group for group in self._plan.groups if group.name in groups)
         edges = np.flatnonzero(np.diff(files)) + 1
@@ -93,7 +93,7 @@ class SourceFeatures:
             self._read(int(files[rows[0]]), entries[rows], plans)
             for rows in np.split(np.arange(len(files)), edges)
         ]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        return parts[0] if len(parts) == 1 else _join(parts)
 
     def _read(
         self, number: int, entries: NDArray[np.int64], groups: Sequence[GroupPlan]
@@ -102,9 +102,11 @@ class SourceFeatures:
         source = self.manifest.sources[number]
         _check_size(Path(source.path), source.bytes)
         start, stop = int(entries[0]), int(entries[-1]) + 1
-        columns = self._opened(number, _branches(self._plan, groups)).read(start, stop)
-        candidate, found = evaluate_features(self._plan, columns, entries - start, groups=groups)
-        return Features(candidate, dict(found))
+        expressions = [feature.expression for feature in self._plan.candidate]
+        expressions += [part for group in groups for part in group.expressions]
+        columns = self._opened(number, branches_of(expressions)).read(start, stop)
+        rows = entries - start
+        return Features(*evaluate_features(self._plan, columns, rows, groups=groups))
 
     def _open(self, number: int, branches: tuple[str, ...]) -> Reader:
         source = self.manifest.sources[number]
@@ -114,28 +116,22 @@ class SourceFeatures:
         return seekable(file, where=path).open(branches)
 
 
-def _branches(plan: DatasetExpressions, groups: Sequence[GroupPlan]) -> tuple[str, ...]:
-    wanted = [feature.expression for feature in plan.candidate]
-    for group in groups:
-        wanted += [feature.expression for feature in group.features]
-        wanted += [part for part in (group.select, group.order_by) if part]
-    return branches_of(wanted)
-
-
 def _check_size(path: Path, expected: int) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
         raise DataError(
-            f"{path}: {error.strerror}; it is streamed directly: bring it back, or prepare again"
+            f"{path}: {error.strerror}; its features are streamed directly from this file: bring "
+            "it back, or prepare again"
         ) from error
     if size != expected:
         raise DataError(
-            f"{path}: has {size} bytes, but {expected} when the dataset was prepared; prepare again"
+            f"{path}: has {size} bytes, but had {expected} when the dataset was prepared; "
+            "prepare again"
         )
 
 
-def _joined(parts: Sequence[Features]) -> Features:
+def _join(parts: Sequence[Features]) -> Features:
     groups = {}
     for name in parts[0].groups:
         counts = np.concatenate([np.diff(part.groups[name][1]) for part in parts])

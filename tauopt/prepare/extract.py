@@ -1,14 +1,16 @@
-"""What the first pass yields of one input file: an immutable folder that later preparations use.
+"""An extract: what the first pass keeps of one input file, for this and later preparations.
 
-It is named by the hash of all that decides its content (`identity.of_extract`), so a file is read
-again only when it, or what is taken from it, has changed.
+An extract is an immutable folder of the cache. Its name is the hash of all that decides its content
+(`extract_digest`), so a file is read again only when it, or what is extracted from it, has changed.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,18 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt import durable
-from tauopt.dataset.manifest import SPLITS
+from tauopt.config.settings.dataset import Dataset
+from tauopt.dataset.manifest import SPLITS, Manifest
 from tauopt.prepare import left_out
 from tauopt.prepare.constants import Constants
+from tauopt.prepare.dataset_digests import extract_digest
 from tauopt.prepare.left_out import Causes
 from tauopt.prepare.spill_files import SpillFile
 
+FOLDER = "extracts"
+"""Folder of the cache that holds all extracts."""
 SUMMARY, CONSTANTS = "extract.json", "constants.npz"
 
 
 @dataclass
 class ExtractCounts:
-    """What is counted while a file is read."""
+    """Counts that are taken while a file is read."""
 
     classes: int
     counts: NDArray[np.int64] = field(init=False)
@@ -72,9 +78,12 @@ class Extract:
         return sum(part.bytes for part in self.parts)
 
     def constants(self, empty: Mapping[str, Constants]) -> dict[str, Constants]:
-        """Return what the training candidates add to the constants of each group.
+        """Return the constants that were fitted on the training candidates of this file.
 
-        Nothing where their features are kept.
+        Args:
+            empty: group -> constants before anything is fitted.
+        Returns:
+            group -> constants; empty where the extract holds the features themselves.
         """
         path = self.folder / CONSTANTS
         if not path.exists():
@@ -88,6 +97,11 @@ class Extract:
             }
 
 
+def extract_folder(dataset: Dataset, *, sample: str, sha256: str, cache: Path) -> Path:
+    """Return the folder of the extract of a file with this sample and content; it may not exist."""
+    return cache / FOLDER / extract_digest(dataset, sample=sample, sha256=sha256)[:32]
+
+
 def write_extract(
     folder: Path,
     counted: ExtractCounts,
@@ -97,12 +111,12 @@ def write_extract(
     jagged: Mapping[str, bool],
     constants: Mapping[str, Constants] | None,
 ) -> None:
-    """Write the summary of an extract, last of all; `constants` where features are not kept."""
+    """Write the summary of an extract, after its parts; `constants` where features are not kept."""
     if constants is not None:
         state = {
             f"{name}.{key}": array
-            for name, one in constants.items()
-            for key, array in one.state().items()
+            for name, group in constants.items()
+            for key, array in group.state().items()
         }
         np.savez(folder / CONSTANTS, allow_pickle=False, **state)
     durable.write_json(
@@ -151,3 +165,29 @@ def _from_plain(folder: Path, plain: dict[str, Any]) -> Extract:
         for part in plain["parts"]
     )
     return Extract(folder, plain["entries"], plain["jagged"], counted, parts)
+
+
+def kept_extracts(manifest: Manifest, *, cache: Path) -> list[Extract]:
+    """Return the extracts of a prepared dataset that still exist.
+
+    Args:
+        manifest: of the dataset.
+        cache: in which it was prepared.
+    """
+    dataset = Dataset.model_validate(manifest.settings)
+    folders = (
+        extract_folder(dataset, sample=source.sample, sha256=source.sha256, cache=cache)
+        for source in manifest.sources
+    )
+    return [extract for folder in folders if (extract := open_extract(folder))]
+
+
+def discard(extracts: Iterable[Extract]) -> None:
+    """Remove extracts; a process that reads one meanwhile gets a DataError: prepare again."""
+    for extract in extracts:
+        gone = extract.folder.with_name(f".{extract.folder.name}.{uuid.uuid4().hex[:12]}.tmp")
+        try:
+            extract.folder.rename(gone)  # never half an extract under its name
+        except FileNotFoundError:
+            continue
+        shutil.rmtree(gone)

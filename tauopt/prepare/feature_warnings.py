@@ -1,8 +1,9 @@
-"""What preparation doubts of the features of a training split, and says: each kind once."""
+"""Warnings of features of the training split that are empty, constant, far out or leaking truth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -11,69 +12,79 @@ from tauopt.physics.separation import Separation, separations
 from tauopt.prepare.constants import Constants, Summary
 
 FAR = 30.0
-"""Values that networks see beyond this are doubted: they want the order of one. An exponential tail
-reaches 20 standard deviations in a billion candidates, the demo sample's longest 12."""
+"""Values that networks see beyond this cause a warning: networks need values of the order of one.
+An exponential tail reaches 20 standard deviations in a billion candidates, the demo sample's
+longest tail 12."""
 LEAK = 0.99
-"""Area under the ROC curve beyond which a feature by itself is doubted, by three errors. The best
-networks reach 0.99 with all features together, the best single variables 0.9 to 0.95."""
+"""Area under the ROC curve of one feature that causes a warning, if exceeded by three standard
+deviations. The best networks reach 0.99 with all features together, the best single variables 0.9
+to 0.95."""
 _SAMPLE, _FEWEST = 10_000, 100
-"""Candidates of which separations are measured, half of them to fit; and the fewest of a class and
+"""Candidates on which separations are measured, half of them to fit; and the fewest of a class and
 of the rest in the other half."""
-_TOLD = 5
-"""Features that are named for one doubt."""
+_NAMED = 5
+"""Features that one warning names."""
 
 
-def doubts(
+def feature_warnings(
     constants: Mapping[str, Constants],
     summaries: Mapping[str, Sequence[Summary]],
     *,
     classes: Sequence[str],
 ) -> Iterator[str]:
-    """Yield a sentence for each kind of doubt, with the features and what to do.
+    """Yield one warning for each kind of problem, with the features and what to do.
 
     Args:
-        constants: group -> what was seen of its features in the training split.
-        summaries: group -> those of its features.
+        constants: group -> constants fitted on the training split.
+        summaries: group -> statistics of its features.
         classes: names of the classes.
     """
     for name, group in constants.items():
         if name != CANDIDATE and group.is_empty:
             yield (
-                f"groups.{name}: no candidate of the training split has an object; look at its "
-                "branches and its `select`"
+                f"groups.{name}: no candidate of the training split has an object; look at the "
+                "branches and the `select` of the group"
             )
     features = [summary for group in summaries.values() for summary in group]
-    if constant := [one.plan.label for one in features if one.constant]:
-        yield f"constant in the training split, so that they teach nothing: {_few(constant)}"
-    features = [one for one in features if not one.constant]
-    if equal := [one.plan.label for one in features if _lacks_robust_spread(one)]:
+    if constant := [summary.plan.label for summary in features if summary.constant]:
         yield (
-            "half of all values are equal, so that there is no robust spread, but mean and "
-            f"standard deviation: {_few(equal)}"
+            "constant in the training split, so a network learns nothing from them (take them "
+            f"out): {_first_few(constant)}"
         )
-    far = sorted(((reach(one), one) for one in features), key=lambda pair: -abs(pair[0]))
-    if beyond := [_far(value, one) for value, one in far if abs(value) > FAR]:
+    features = [summary for summary in features if not summary.constant]
+    if equal := [summary.plan.label for summary in features if _lacks_robust_spread(summary)]:
         yield (
-            f"networks will see values far from the order of one: {_few(beyond)}; give them "
+            "half of all values are equal, so the robust spread is zero, and mean and standard "
+            f"deviation are used instead: {_first_few(equal)}"
+        )
+    extremes = sorted(
+        ((farthest(summary), summary) for summary in features), key=lambda pair: -abs(pair[0])
+    )
+    if beyond := [_far(value, summary) for value, summary in extremes if abs(value) > FAR]:
+        yield (
+            f"networks will see values far from the order of one: {_first_few(beyond)}; give them "
             "`scale: standard`, `log10: true` where they span orders of magnitude, and bounds "
             "(`min`, `max` or `clip_quantiles: [0.001, 0.999]`) where a few lie far out"
         )
     if leaks := [text for group in constants.values() for text in _leaks(group, classes)]:
         yield (
-            f"one feature alone tells classes apart almost perfectly: {_few(leaks)}; is it truth, "
-            "or something in which only the samples differ? Then take it out"
+            f"one feature alone separates classes almost perfectly: {_first_few(leaks)}; is it "
+            "truth, or something in which only the samples differ? Then take it out"
         )
 
 
-def reach(summary: Summary) -> float:
-    """Return what networks see farthest from zero; of `minmax`, in standard deviations."""
+def farthest(summary: Summary) -> float:
+    """Return the value farthest from zero that networks see.
+
+    For the scale `minmax`, which ends at one by construction, in standard deviations.
+    """
     fitted, ends = summary.fitted, np.array([summary.min, summary.max])
     if fitted.clip is not None:
         ends = np.clip(ends, *fitted.clip)
-    seen = (ends - fitted.shift) / fitted.spread
+    scaled = (ends - fitted.shift) / fitted.spread
     if fitted.transform.scale == "minmax" and fitted.clip is None:
-        seen = (ends - summary.mean) / summary.deviation
-    return float(seen[np.argmax(np.abs(seen))])
+        scaled = (ends - summary.mean) / summary.deviation
+    return float(scaled[np.argmax(np.abs(scaled))])
 
 
 def _far(value: float, summary: Summary) -> str:
@@ -91,7 +102,7 @@ def _far(value: float, summary: Summary) -> str:
 
 
 def _lacks_robust_spread(summary: Summary) -> bool:
-    low, high = summary.quantiles[3], summary.quantiles[5]
+    low, high = summary.quantiles[3], summary.quantiles[5]  # the quartiles, see `QUANTILES`
     if summary.fitted.clip is not None:
         low, high = np.clip((low, high), *summary.fitted.clip)
     return summary.fitted.transform.scale == "robust" and not high > low
@@ -101,22 +112,24 @@ def _leaks(group: Constants, classes: Sequence[str]) -> Iterator[str]:
     values, labels = group.labelled(_SAMPLE)
     for column, label in enumerate(group.labels):
         measured = separations(values[:, column], labels, classes=len(classes))
-        named = zip(measured, classes, strict=True)
-        telling = [(one, name) for one, name in named if one and _is_leak(one)]
-        if telling:
-            one, name = max(telling)
+        pairs = zip(measured, classes, strict=True)
+        leaking = [(separation, name) for separation, name in pairs if _is_leak(separation)]
+        if leaking:
+            separation, name = max(leaking)
             rest = "the rest" if len(classes) > 2 else next(c for c in classes if c != name)
             yield (
-                f"{label} ({name} against {rest}: AUC {one.auc:.4f} ± {one.error:.4f}, of "
-                f"{one.of_class} and {one.rest} candidates)"
+                f"{label} ({name} against {rest}: AUC {separation.auc:.4f} ± "
+                f"{separation.error:.4f}, of {separation.of_class} and {separation.rest} "
+                "candidates)"
             )
 
 
-def _is_leak(one: Separation) -> bool:
-    enough = min(one.of_class, one.rest) >= _FEWEST
-    return enough and one.auc - 3 * one.error > LEAK
+def _is_leak(separation: Separation | None) -> TypeGuard[Separation]:
+    if separation is None or min(separation.of_class, separation.rest) < _FEWEST:
+        return False
+    return separation.auc - 3 * separation.error > LEAK
 
 
-def _few(named: Sequence[str]) -> str:
-    more = f", and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
-    return ", ".join(named[:_TOLD]) + more
+def _first_few(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

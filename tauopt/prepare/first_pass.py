@@ -1,4 +1,4 @@
-"""First pass: read every file once, and keep what is taken from it as an extract."""
+"""First pass: read one input file once, and write its candidates into an extract."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tauopt import durable
 from tauopt.config.settings.dataset import Dataset
@@ -16,14 +18,13 @@ from tauopt.ntuples.input_digests import check_unchanged
 from tauopt.ntuples.input_globs import Signature, signature
 from tauopt.ntuples.source import BadFileError, Source
 from tauopt.prepare.candidate_blocks import Block
-from tauopt.prepare.constants import fit, no_constants
-from tauopt.prepare.dataset_expressions import DatasetExpressions, make_plan, read
-from tauopt.prepare.disk_space import check_space
+from tauopt.prepare.constants import empty_constants, fit
+from tauopt.prepare.dataset_expressions import DatasetExpressions, make_plan, parse_expression
 from tauopt.prepare.extract import ExtractCounts, open_extract, write_extract
-from tauopt.prepare.folder_writer import one_writer
+from tauopt.prepare.folder_writer import check_space, one_writer
+from tauopt.prepare.input_files import InputFile
 from tauopt.prepare.label_candidates import label, make_block
 from tauopt.prepare.left_out import MISSING, NEGATIVE, lost
-from tauopt.prepare.negative_weights import treat_negative
 from tauopt.prepare.out_of_core_shuffle import COPIED
 from tauopt.prepare.spill_files import SpillWriter
 
@@ -33,7 +34,7 @@ class FirstPassTask:
     """One file to be read; travels by pickle, so it holds no parsed expressions."""
 
     number: int
-    """Of the file among those of the dataset."""
+    """Number of the file among those of the dataset."""
     dataset: Dataset
     sample: str
     source: Source
@@ -42,47 +43,71 @@ class FirstPassTask:
     entries: int
     jagged: dict[str, bool]
     folder: Path
-    """Of the extract."""
+    """Folder of the extract."""
     step: int
     """Entries read at a time."""
+
+    @classmethod
+    def of_file(
+        cls, number: int, file: InputFile, dataset: Dataset, *, folder: Path, step: int
+    ) -> FirstPassTask:
+        """Return the task that reads an input file; the file must have a digest."""
+        if file.signature is None:
+            raise RuntimeError(f"{file.path}: expected a digest before the file is read, got none")
+        return cls(
+            number=number,
+            dataset=dataset,
+            sample=file.sample,
+            source=file.source,
+            sha256=file.sha256,
+            signature=file.signature,
+            entries=file.entries,
+            jagged=dict(file.jagged),
+            folder=folder,
+            step=step,
+        )
 
 
 @dataclass(frozen=True)
 class FirstPassResult:
-    """What became of a task; the extract itself is on the disk."""
+    """The outcome of a task; the extract itself is on the disk."""
 
     number: int
     problem: str = ""
     """Why the file can't be read; empty if it was."""
     absent: bool = False
-    """The file is not there, or is another one, on this node of a cluster or by now."""
+    """This node of a cluster has no such file, or another one; or the file changed meanwhile."""
 
 
-def ignore(entries: int) -> None:
-    """Let nobody know of entries that were read."""
+def no_progress(entries: int) -> None:
+    """Take the number of entries that were read, and do nothing."""
 
 
-def make_extract(task: FirstPassTask, advance: Callable[[int], None] = ignore) -> FirstPassResult:
-    """Read one file and write its extract, or find it written.
+def make_extract(
+    task: FirstPassTask, advance: Callable[[int], None] = no_progress
+) -> FirstPassResult:
+    """Read one file and write its extract; do nothing if the extract exists.
 
     Args:
         task: the file.
-        advance: is told of entries as they are read.
+        advance: called with the number of entries after each step of reading.
     Raises:
-        DataError: the file is not what the dataset says, or changes while it is read.
+        DataError: the file does not fit the dataset file, or changes while it is read.
         ServiceError: the disk is too small.
     """
     folder = task.folder
     lock = folder.with_name(f".{folder.name}.lock")
     with one_writer(folder, lock=lock, what=f"the extract of {task.source.path}"):
-        there = folder.exists()
+        # Looked at before the extract is opened: without locks another node may make it meanwhile,
+        # and a folder that appears from now on is whole.
+        existed = folder.exists()
         if open_extract(folder):
             advance(task.entries)
             return FirstPassResult(task.number)
         before = _signature(task)
         if before is None:
             return FirstPassResult(task.number, absent=True)
-        if there:  # damaged; one that appears from now on is whole
+        if existed:  # damaged
             shutil.rmtree(folder)
         try:
             with durable.new_folder(folder) as temporary:
@@ -97,20 +122,21 @@ def _extract(
 ) -> None:
     plan, path = make_plan(task.dataset), task.source.path
     direct = task.dataset.stream == "direct"
-    counted, constants = ExtractCounts(len(plan.classes)), no_constants(plan)
+    counted, constants = ExtractCounts(len(plan.classes)), empty_constants(plan)
+    # `light` takes the candidates whose features stay in the source file.
     copied, light = SpillWriter(folder, "copied"), SpillWriter(folder, "light")
-    seen = 0
+    entries_read = 0
     try:
         for block, entries in read_blocks(task, plan, counted):
             np.add.at(counted.counts, (block.splits, block.labels), 1)
             if direct:
                 fit(constants, block.take(block.splits == SPLITS.index("train")))
-                kept = block.splits == SPLITS.index(COPIED)
-                light.add(block.take(~kept).without_features())
-                block = block.take(kept)
+                is_copied = block.splits == SPLITS.index(COPIED)
+                light.add(block.take(~is_copied).without_features())
+                block = block.take(is_copied)
             copied.add(block)
-            seen += entries
-            check_space(folder, copied.bytes * (task.entries - seen) / seen)
+            entries_read += entries
+            check_space(folder, copied.bytes * (task.entries - entries_read) / entries_read)
             advance(entries)
     finally:
         check_unchanged(path, before)
@@ -127,7 +153,10 @@ def _extract(
 
 
 def _signature(task: FirstPassTask) -> Signature | None:
-    """Look at the file, which may be another copy of it on this node; None if it is not it."""
+    """Return the signature of the file on this node, where it may be a copy with the same content.
+
+    None if there is no such file here, or if its content is another.
+    """
     try:
         now = signature(task.source.path)
         same = now == task.signature or durable.sha256_file(task.source.path) == task.sha256
@@ -139,14 +168,14 @@ def _signature(task: FirstPassTask) -> Signature | None:
 def read_blocks(
     task: FirstPassTask, plan: DatasetExpressions, counted: ExtractCounts
 ) -> Iterator[tuple[Block, int]]:
-    """Yield the candidates of each step of a file, and how many entries it had.
+    """Yield the candidates of each step of a file, and the number of entries in that step.
 
-    They come in the order of a part: by split and key. Keys are random, one draw an entry, the
-    same whatever the step and the other files; for direct streaming they are the entries.
+    Candidates are sorted by split and key, as in a `SpillFile`. Keys are random, one draw an entry,
+    the same whatever the step and the other files; for direct streaming a key is the entry.
     """
     dataset, path = task.dataset, task.source.path
     sample = dataset.samples[task.sample]
-    weight = read(sample.weight, f"samples.{task.sample}.weight")
+    weight = parse_expression(sample.weight, f"samples.{task.sample}.weight")
     seed = durable.sha256_json([task.sample, task.sha256])
     rng, start = np.random.default_rng(int(seed, 16)), 0
     for columns in task.source.iterate(plan.branches(weight), step=task.step):
@@ -168,7 +197,7 @@ def read_blocks(
             where=where,
         )
         policy, before, classes = dataset.negative_weights, block.labels, tuple(plan.classes)
-        block, negative = treat_negative(block, policy, classes=len(classes))
+        block, negative = _treat_negative_weights(block, policy, classes=len(classes))
         dropped[NEGATIVE] += len(before) - len(block)
         counted.negative += negative
         counted.dropped += labels.dropped + dropped
@@ -177,3 +206,20 @@ def read_blocks(
         counted.imputed += imputed
         yield block, labels.entries
         start += labels.entries
+
+
+def _treat_negative_weights(
+    block: Block, policy: Literal["keep", "drop", "absolute"], *, classes: int
+) -> tuple[Block, NDArray[np.int64]]:
+    """Drop candidates of negative weight, or take weights without their sign, as the policy says.
+
+    Returns:
+        the candidates; (class) how many had a negative weight.
+    """
+    negative = block.weights < 0
+    counts = np.bincount(block.labels[negative], minlength=classes)
+    if policy == "drop":
+        return block.take(~negative), counts
+    if policy == "absolute":
+        return block.with_weights(np.abs(block.weights)), counts
+    return block, counts

@@ -1,13 +1,21 @@
-"""One writer of a folder at a time, and none that harms another where there are no locks."""
+"""Before a folder is written: hold its lock, and check the free disk space."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tauopt import durable
+
+check_space = partial(
+    durable.check_space,
+    what="the prepared dataset",
+    remedy="set TAUOPT_CACHE to another disk",
+)
+"""Raise a ServiceError when the disk of `folder` can't hold `needed` more bytes."""
 
 
 @contextlib.contextmanager
@@ -16,20 +24,20 @@ def one_writer(
 ) -> Iterator[None]:
     """Hold the lock of a folder, waiting for another process that makes the same.
 
-    What a killed process left of it is removed. On a file system without locks nobody waits and
-    nothing is removed, and the first that is done wins (see `durable.new_folder`).
+    Temporary folders that a killed process left are removed. On a file system without locks nobody
+    waits and nothing is removed, and the first process to finish wins (see `durable.new_folder`).
 
     Args:
         folder: to be made.
         lock: its lock file.
         what: what is made, for messages.
-        say: is told whom is waited for.
+        say: called with a message that names the process waited for.
     """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(durable.locked_in_turn(lock, what=what, say=say))
             leftovers = list(folder.parent.glob(f".{folder.name}.*.tmp"))
-        except OSError:
+        except OSError:  # a file system without locks: a temporary folder may be another writer's
             leftovers = []
         for leftover in leftovers:
             shutil.rmtree(leftover, ignore_errors=True)

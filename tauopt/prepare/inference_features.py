@@ -1,4 +1,4 @@
-"""What a network needs of the candidates of any file that fits a dataset file; truth isn't read."""
+"""Features of the candidates of any file, for a network to score; truth is not read."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class FileStep:
     """Some entries of a file, in its order.
 
     Attributes:
-        entries: how many; of files of one event an entry these are candidates.
-        rows: (candidate,) the entries that are selected and lack nothing, rising.
+        entries: number of entries; in files with one event an entry, number of candidates.
+        rows: (candidate,) the entries that are selected and lack no feature, increasing.
         features: of these candidates, in physical units.
         spectators: of these candidates, by name, (candidate,).
-        missing: entries that are selected, but lack a feature.
+        missing: number of entries that are selected, but lack a feature.
     """
 
     entries: int
@@ -40,12 +40,10 @@ class FileStep:
 
 
 def branches_for(plan: DatasetExpressions, spectators: Sequence[str]) -> tuple[str, ...]:
-    """Return the branches that a file must have to be applied on; none of the truth."""
-    wanted = [*plan.selection.values(), *(feature.expression for feature in plan.candidate)]
-    for group in plan.groups:
-        wanted += [feature.expression for feature in group.features]
-        wanted += [part for part in (group.select, group.order_by) if part]
-    return branches_of([*wanted, *(plan.spectators[name] for name in spectators)])
+    """Return the branches that a file must have to be scored; none of the truth."""
+    expressions = [*plan.selection.values(), *(feature.expression for feature in plan.candidate)]
+    expressions += [expression for group in plan.groups for expression in group.expressions]
+    return branches_of([*expressions, *(plan.spectators[name] for name in spectators)])
 
 
 def steps(
@@ -54,10 +52,10 @@ def steps(
     """Read a file step by step.
 
     Args:
-        plan: the dataset's expressions; its classes, weights and splits are left alone.
+        plan: the dataset's expressions; its classes, weights and splits are not used.
         source: the file.
-        spectators: names of those that are wanted.
-        step: entries read at a time; of files of one event an entry, events.
+        spectators: names of the spectators to read.
+        step: entries read at a time; in files with one event an entry, events.
     Raises:
         DataError: a branch is missing, or an expression does not fit what it reads.
         BadFileError: the file can't be read whole.
@@ -76,23 +74,24 @@ def _step(plan: DatasetExpressions, columns: FeatureColumns, spectators: Sequenc
     candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)
     lacking = _lacking(plan, candidate, groups)
     values = {
-        name: _flat(plan, name, columns, entries=entries)[rows][~lacking] for name in spectators
+        name: _spectator(plan, name, columns, entries=entries)[rows][~lacking]
+        for name in spectators
     }
     return FileStep(
         entries,
         rows[~lacking],
-        _kept(Features(candidate, groups), np.flatnonzero(~lacking)),
+        _take(Features(candidate, groups), np.flatnonzero(~lacking)),
         values,
         missing=int(lacking.sum()),
     )
 
 
-def _flat(
+def _spectator(
     plan: DatasetExpressions, name: str, columns: FeatureColumns, *, entries: int
 ) -> NDArray[np.float32]:
     values = plan.spectators[name].evaluate_flat(columns, entries=entries)
     if isinstance(values, Jagged):
-        raise DataError(f"spectators.{name}: has several values a candidate")
+        raise DataError(f"spectators.{name}: has several values a candidate, expected one")
     return values.astype(np.float32)
 
 
@@ -113,8 +112,8 @@ def _lacking(
     return lacking
 
 
-def _kept(features: Features, rows: NDArray[np.int64]) -> Features:
-    """Return the features of some candidates."""
+def _take(features: Features, rows: NDArray[np.int64]) -> Features:
+    """Return the features of the candidates `rows`."""
     if len(rows) == len(features.candidate):
         return features
     groups = {}

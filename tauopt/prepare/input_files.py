@@ -1,4 +1,4 @@
-"""The input files of a dataset, and what is known of them before they are read."""
+"""The input files of a dataset: their digests, headers, entries and problems, before reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.input_globs import Signature, expand
 from tauopt.ntuples.source import BadFileError, Source, TableInfo
 from tauopt.physics.expressions import Expression
-from tauopt.prepare.dataset_expressions import DatasetExpressions, read
+from tauopt.prepare.dataset_expressions import DatasetExpressions, parse_expression
 from tauopt.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ class InputFile:
     jagged: Mapping[str, bool] = field(default_factory=dict)
     """Branch -> whether it holds several values a candidate."""
     problem: str = ""
-    """Why it can't be read; empty if it can."""
+    """Why the file can't be read; empty if it can."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
         return self.source.path
 
 
@@ -49,12 +49,12 @@ def find_files(dataset: Dataset, plan: DatasetExpressions) -> list[InputFile]:
     """Expand the globs of all samples.
 
     Raises:
-        DataError: a glob matches nothing, a weight is no expression, or what is no ROOT file is to
-            have friends.
+        DataError: a glob matches nothing, a weight is no expression, or friends are given for files
+            that are not ROOT files.
     """
     files = []
     for name, sample in dataset.samples.items():
-        weight = read(sample.weight, f"samples.{name}.weight")
+        weight = parse_expression(sample.weight, f"samples.{name}.weight")
         branches = plan.branches(weight)
         files += [
             InputFile(
@@ -70,26 +70,28 @@ def find_files(dataset: Dataset, plan: DatasetExpressions) -> list[InputFile]:
 
 
 def with_remembered_digests(files: Sequence[InputFile], *, cache: Path) -> list[InputFile]:
-    """Return the files, those whose digests are remembered with them.
+    """Return the files with their digests from the cache, where the cache has them.
 
     Raises:
         DataError: a sample has the same content twice.
     """
     result = []
     for file in files:
-        found = None
-        with contextlib.suppress(OSError):  # told when it is read
-            found = input_digests.recall(file.path, cache=cache)
-        result.append(replace(file, sha256=found[0], signature=found[1]) if found else file)
-    _check_twice(result)
+        recalled = None
+        with contextlib.suppress(OSError):  # reported later, when the file is read
+            recalled = input_digests.recall(file.path, cache=cache)
+        if recalled:
+            file = replace(file, sha256=recalled[0], signature=recalled[1])
+        result.append(file)
+    _check_same_content(result)
     return result
 
 
 def with_digests(files: Sequence[InputFile], *, cache: Path, progress: Progress) -> list[InputFile]:
-    """Read those files for their digests that have none; what can't be read carries a problem.
+    """Compute the missing digests; a file that can't be read gets a `problem`.
 
     Raises:
-        DataError: a file changes meanwhile, or a sample has the same content twice.
+        DataError: a file changes while it is read, or a sample has the same content twice.
     """
     unknown = [file for file in files if not file.sha256]
     progress.begin("digests of input files", len(unknown), "files")
@@ -105,38 +107,40 @@ def with_digests(files: Sequence[InputFile], *, cache: Path, progress: Progress)
             problem = f"{file.path}: can't be read whole: {error.strerror}"
             result.append(replace(file, problem=file.problem or problem))
         progress.advance()
-    _check_twice(result)
+    _check_same_content(result)
     return result
 
 
-def _check_twice(files: Iterable[InputFile]) -> None:
+def _check_same_content(files: Iterable[InputFile]) -> None:
     seen: dict[tuple[str, str], Path] = {}
     for file in files:
         other = seen.setdefault((file.sample, file.sha256), file.path)
         if other != file.path and file.sha256:
             raise DataError(
                 f"sample {file.sample!r}: {other} and {file.path} have the same content; "
-                "its candidates would count twice"
+                "their candidates would count twice; remove one of them"
             )
 
 
-Look = Callable[[InputFile], TableInfo]
+ReadHeader = Callable[[InputFile], TableInfo]
 
 
-def look(file: InputFile) -> TableInfo:
-    """Look at the header of a file; raises as `Source.inspect`."""
+def read_header(file: InputFile) -> TableInfo:
+    """Read the header of a file; raises as `Source.inspect`."""
     return file.source.inspect(file.branches)
 
 
-def with_entries(files: Sequence[InputFile], *, look: Look = look) -> list[InputFile]:
-    """Look at the header of every file; those that can't be read carry a problem.
+def with_entries(
+    files: Sequence[InputFile], *, header: ReadHeader = read_header
+) -> list[InputFile]:
+    """Add entries and kinds of branches; a file that can't be read gets a `problem`.
 
     Args:
         files: of all samples.
-        look: tells what the header of a file says.
+        header: reads the header of a file.
     Raises:
-        DataError: branches are missing or not numbers, or differ in kind between files (tells of
-            all files at once); all files of a sample are empty.
+        DataError: branches are missing, not numbers, or a list in some files of a sample and one
+            number in others (names all files at once); all files of a sample are empty.
     """
     result, problems = [], []
     kinds: dict[tuple[str, str], tuple[bool, Path]] = {}
@@ -145,34 +149,35 @@ def with_entries(files: Sequence[InputFile], *, look: Look = look) -> list[Input
             result.append(file)
             continue
         try:
-            info = look(file)
-            problems += _other_kinds(file, info, kinds)
+            info = header(file)
+            problems += _kind_problems(file, info, kinds)
             result.append(replace(file, entries=info.entries, jagged=info.jagged))
         except BadFileError as error:
             result.append(replace(file, problem=str(error)))
         except DataError as error:
             problems.append(str(error))
     if problems:
-        raise DataError("\n".join(_told_once(problems)))
+        raise DataError("\n".join(_group_by_problem(problems)))
     _check_empty(result)
     return result
 
 
-def _told_once(problems: Sequence[str]) -> list[str]:
-    """Tell what is wrong in many files once, with the first of them."""
+def _group_by_problem(problems: Sequence[str]) -> list[str]:
+    """Return each problem once, with the first file that has it and the number of the others."""
     files: dict[str, list[str]] = {}
-    for problem in problems:
-        path, _, what = problem.partition(": ")
-        files.setdefault(what, []).append(path)
+    for line in problems:
+        path, _, problem = line.partition(": ")
+        files.setdefault(problem, []).append(path)
     return [
-        f"{paths[0]}{f' and {len(paths) - 1} more files' if len(paths) > 1 else ''}: {what}"
-        for what, paths in files.items()
+        f"{paths[0]}{f' and {len(paths) - 1} more files' if len(paths) > 1 else ''}: {problem}"
+        for problem, paths in files.items()
     ]
 
 
-def _other_kinds(
+def _kind_problems(
     file: InputFile, info: TableInfo, kinds: dict[tuple[str, str], tuple[bool, Path]]
 ) -> list[str]:
+    """Return the branches that are a list here and one number in an earlier file, or vice versa."""
     words = {True: "a list of numbers", False: "one number"}
     problems = []
     for name, jagged in info.jagged.items():
@@ -195,26 +200,30 @@ def _check_empty(files: Sequence[InputFile]) -> None:
         totals[file.sample] += file.entries
     for sample, total in totals.items():
         if not total:
-            raise DataError(f"sample {sample!r}: all its files are empty")
+            raise DataError(f"sample {sample!r}: all its files are empty, expected candidates")
 
 
 def check_bad_files(files: Sequence[InputFile], *, tolerated: int) -> None:
-    """Stop if more files than tolerated can't be read.
+    """Check that no more files are bad than tolerated; log those that are left out.
 
     Raises:
-        BadFileError: names each of them and what is wrong.
+        BadFileError: names each bad file and its problem.
     """
     problems = [file.problem for file in files if file.problem]
-    check_tolerated(problems, of=len(files), tolerated=tolerated)
+    check_tolerated(problems, files=len(files), tolerated=tolerated)
     for problem in problems:
         logger.warning("left out: %s", problem)
 
 
-def check_tolerated(problems: Sequence[str], *, of: int, tolerated: int) -> None:
-    """Stop if there are more problems, of that many files, than tolerated; as `check_bad_files`."""
+def check_tolerated(problems: Sequence[str], *, files: int, tolerated: int) -> None:
+    """Check that no more of some number of files have a problem than tolerated.
+
+    Raises:
+        BadFileError: names each problem.
+    """
     if len(problems) > tolerated:
         raise BadFileError(
             "\n".join(problems)
-            + f"\n{len(problems)} of {of} files can't be read, {tolerated} are tolerated "
+            + f"\n{len(problems)} of {files} files can't be read, {tolerated} are tolerated "
             "(`bad_files` of the dataset file)"
         )

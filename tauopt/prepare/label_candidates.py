@@ -14,8 +14,7 @@ from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
 from tauopt.physics.jagged import Jagged, descending, take_index
 from tauopt.prepare.candidate_blocks import Block, ObjectColumns
-from tauopt.prepare.dataset_expressions import DatasetExpressions, GroupPlan
-from tauopt.prepare.event_split import EVENT_NUMBER
+from tauopt.prepare.dataset_expressions import EVENT_NUMBER, DatasetExpressions, GroupPlan
 from tauopt.prepare.left_out import MISSING, NO_SPLIT, NOT_SELECTED, OTHER_CLASS, Causes, by_class
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 
@@ -24,7 +23,7 @@ CandidateColumns = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class EntryLabels:
-    """What the entries of a block are."""
+    """Selection, class and split of some entries of a file."""
 
     entries: int
     rows: NDArray[np.int64]
@@ -34,10 +33,10 @@ class EntryLabels:
     event_numbers: NDArray[np.int64]
     dropped: Counter[str]
     causes: Causes
-    """The same in full."""
+    """The same by cut and class."""
 
     def take(self, order: NDArray[np.int64]) -> EntryLabels:
-        """Return the kept entries in another order."""
+        """Return the kept entries in the order given by `order`, indices into `rows`."""
         return replace(
             self,
             rows=self.rows[order],
@@ -50,7 +49,7 @@ class EntryLabels:
 def label(
     plan: DatasetExpressions, columns: CandidateColumns, *, allowed: Sequence[str], where: str
 ) -> EntryLabels:
-    """Select candidates, say of which class and in which split each is.
+    """Select candidates, and find the class and the split of each.
 
     Args:
         plan: the dataset's expressions.
@@ -58,12 +57,12 @@ def label(
         allowed: classes that the sample may hold.
         where: file and first entry, for messages.
     Raises:
-        DataError: a selected candidate is of no class or of two, or in two splits; the event
-            number is not an integer. Counts them, with entries as examples.
+        DataError: a selected candidate is of no class or of two, or in two splits, or its event
+            number is not an integer; with counts, and entries as examples.
     """
     entries = _length(columns)
     selected, causes = np.ones(entries, dtype=np.bool_), {}
-    for name, cut in plan.selection.items():  # a candidate counts for the first that it fails
+    for name, cut in plan.selection.items():  # a candidate counts for the first cut that it fails
         passes = cut.mask(columns, entries=entries)
         causes[name] = selected & ~passes
         selected &= passes
@@ -96,16 +95,17 @@ def _classes(
     plan: DatasetExpressions, columns: CandidateColumns, selected: NDArray[np.bool_], *, where: str
 ) -> NDArray[np.int16]:
     labels = np.full(len(selected), -1, dtype=np.int16)
-    times = np.zeros(len(selected), dtype=np.int16)
+    matches = np.zeros(len(selected), dtype=np.int16)
     for index, expression in enumerate(plan.classes.values()):
         is_class = expression.mask(columns, entries=len(selected))
         labels[is_class] = index
-        times += is_class
-    none, two = selected & (times == 0), selected & (times > 1)
-    if none.any() or two.any():
+        matches += is_class
+    none, several = selected & (matches == 0), selected & (matches > 1)
+    if none.any() or several.any():
         raise DataError(
             f"{where}: every candidate must be of exactly one class, but {_examples(none)} are of "
-            f"none and {_examples(two)} of several; classes are {', '.join(plan.classes)}"
+            f"none and {_examples(several)} of several; classes are {', '.join(plan.classes)}: "
+            "change their expressions or the selection"
         )
     return labels
 
@@ -125,14 +125,17 @@ def event_numbers(
     Args:
         expression: of the event number.
         columns: branches of some entries.
-        relevant: (entry) those whose numbers are looked at; the others get zero.
+        relevant: (entry) the entries whose numbers are checked; the others get zero.
         where: file and first entry, for messages.
     Raises:
-        DataError: they are jagged, not whole, or too large to be exact.
+        DataError: an event number is jagged, not whole, or too large to be exact.
     """
     values = expression.evaluate_flat(columns, entries=len(relevant))
     if isinstance(values, Jagged):
-        raise DataError(f"{where}: event number {expression.text!r} has several values a candidate")
+        raise DataError(
+            f"{where}: event number {expression.text!r} has several values a candidate, expected "
+            "one"
+        )
     result = np.zeros(len(values), dtype=np.int64)
     for problem, bad in _inexact(values, expression.text):
         bad &= relevant
@@ -145,16 +148,17 @@ def event_numbers(
     return result
 
 
-_LARGEST_PART = 2**62
+_MODULUS = 2**62
+"""Modulus that a message suggests for large event numbers: what remains fits an int64."""
 
 
 def _inexact(values: NDArray[Any], text: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield what may keep a number from being an int64, and the entries of which it is true."""
+    """Yield each problem that keeps a number from being an int64, and the entries that have it."""
     if values.dtype.kind == "u":
-        part = f"{text if text.isidentifier() else f'({text})'} % {_LARGEST_PART}"
+        remedy = f"{text if text.isidentifier() else f'({text})'} % {_MODULUS}"
         yield (
-            "is 2^63 or more, which event numbers must not be (they are kept with a sign); take "
-            f"the lower bits, `event_number: {part}`",
+            "is 2^63 or more, which does not fit a signed integer of 64 bits; take the lower bits, "
+            f"`event_number: {remedy}`",
             values > np.uint64(2**63 - 1),
         )
     if values.dtype.kind == "f":
@@ -162,8 +166,8 @@ def _inexact(values: NDArray[Any], text: str) -> Iterator[tuple[str, NDArray[np.
         yield "is NaN or infinite", ~np.isfinite(values)
         with np.errstate(invalid="ignore"):
             yield (
-                f"is 2^{bits} or more, of which a float does not tell neighbours apart; expected "
-                "an integer branch",
+                f"is 2^{bits} or more, where a float can't represent every integer; expected an "
+                "integer branch",
                 np.abs(values) >= 2.0**bits,
             )
             yield "is not whole; expected an integer branch", values != np.floor(values)
@@ -204,18 +208,18 @@ def make_block(
     Args:
         plan: the dataset's expressions.
         columns: branches of some entries, as given to `label`.
-        labels: what these entries are.
+        labels: selection, class and split of these entries.
         weight: expression of the sample's weight.
-        keys: random number of each entry.
+        keys: (entry) random numbers that decide the order.
         file: number of the file.
-        first: entry of the file with which `columns` begin.
-        missing: what to do with candidates that hold a missing value.
+        first: entry of the file at which `columns` begin.
+        missing: policy for candidates with a missing feature.
         where: file and first entry, for messages.
     Returns:
-        the candidates; what was dropped, by reason; what is to be imputed, by feature.
+        the candidates; reason -> candidates dropped; feature -> values to be imputed.
     Raises:
-        DataError: a weight is not finite or too large, a group's branches disagree about its
-            objects, or features are missing and the policy is `error`.
+        DataError: a weight is not finite or too large, the branches of a group have different
+            numbers of objects, or features are missing and the policy is `error`.
     """
     rows = labels.rows
     candidate, groups = evaluate_features(plan, columns, rows, groups=plan.groups)
@@ -232,14 +236,14 @@ def make_block(
         candidate=candidate,
         groups=groups,
     )
-    found = mark_missing(block, plan)
+    missing_values = mark_missing(block, plan)
     if missing == "error":
-        refuse(found, where=where, entries=rows)
-    if missing == "impute" or not found.rows.any():
-        return block, Counter(), found.values
-    dropped = Counter({f"{MISSING} {name}": n for name, n in found.candidates.items()})
-    dropped[MISSING] = int(found.rows.sum())
-    return block.take(~found.rows), dropped, Counter()
+        refuse(missing_values, where=where, entries=rows)
+    if missing == "impute" or not missing_values.rows.any():
+        return block, Counter(), missing_values.values
+    dropped = Counter({f"{MISSING} {name}": n for name, n in missing_values.candidates.items()})
+    dropped[MISSING] = int(missing_values.rows.sum())
+    return block.take(~missing_values.rows), dropped, Counter()
 
 
 def evaluate_features(
@@ -255,10 +259,10 @@ def evaluate_features(
         plan: the dataset's expressions.
         columns: branches of some entries.
         rows: (candidate) the entries that are candidates.
-        groups: those that are wanted.
+        groups: the groups to evaluate.
     Returns:
-        (candidate, feature), and the objects of each group in order; NaN where an expression
-        gives NaN or overflows float32.
+        (candidate, feature) float32; group -> objects, selected and in order. NaN where an
+        expression gives NaN, infinite where it overflows float32.
     Raises:
         DataError: see `make_block`.
     """
@@ -273,7 +277,7 @@ def _flat(
     if isinstance(values, Jagged):
         raise DataError(
             f"expression {expression.text!r} gives a value for each object, expected one a "
-            "candidate: say which with [0], Sum$(...), Min$(...), Max$(...) or Length$(...)"
+            "candidate: use [0], Sum$(...), Min$(...), Max$(...) or Length$(...)"
         )
     return values[rows]
 
@@ -288,7 +292,7 @@ def _spectrum(
 
 
 MAX_WEIGHT = 1e30
-"""Largest weight: the sum of a hundred million of them is still a number in single precision."""
+"""Largest weight: the sum of a hundred million of them is still finite in single precision."""
 
 
 def _weights(
@@ -317,32 +321,36 @@ def _finite(
     if bad.any():
         raise DataError(
             f"{where} {expression.text!r} is NaN or infinite for {int(bad.sum())} candidates "
-            f"({_entries(rows[bad])})"
+            f"({_entries(rows[bad])}); look at its branches, or cut these candidates"
         )
     return values
 
 
 def _stack(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.float32]:
     result = np.empty((rows, len(columns)), dtype=np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found as missing
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is found as missing later
         for index, values in enumerate(columns):
             result[:, index] = values
     return result
 
 
 def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64]) -> ObjectColumns:
-    """Evaluate a group's features, select its objects and put them in order."""
+    """Evaluate a group's features, select its objects and sort them in each candidate."""
     parts = {f.label: _evaluate(f.expression, columns) for f in group.features}
     select = _evaluate(group.select, columns) if group.select else None
     order = _evaluate(group.order_by, columns) if group.order_by else None
     extras = {f"groups.{group.name}.select": select, f"groups.{group.name}.order_by": order}
-    every = _offsets(group, parts | extras)
-    index, offsets = take_index(every, rows)
+    index, offsets = take_index(_offsets(group, parts | extras), rows)
+    # (object) the candidate of each object; left empty where no step below needs it
     owners = np.empty(0, np.int64)
-    if select is not None or order is not None or not all(map(_is_jagged, parts.values())):
+    if (
+        select is not None
+        or order is not None
+        or not all(isinstance(part, Jagged) for part in parts.values())
+    ):
         owners = np.repeat(np.arange(len(rows)), np.diff(offsets))
     if select is not None:
-        kept = _spread(select, rows, owners, index) != 0  # not zero is true, as in C++
+        kept = _spread(select, rows, owners, index) != 0  # non-zero is true, as in C++
         index, owners = index[kept], owners[kept]
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(np.bincount(owners, minlength=len(rows)), out=offsets[1:])
@@ -350,16 +358,13 @@ def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64
         key = _spread(order, rows, owners, index)
         if np.isnan(key).any():
             raise DataError(
-                f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects"
+                f"groups.{group.name}.order_by is NaN for {np.isnan(key).sum()} objects, expected "
+                "numbers to sort them by"
             )
-        sorted_ = descending(key, owners)
-        index, owners = index[sorted_], owners[sorted_]
+        order_in_candidate = descending(key, owners)
+        index, owners = index[order_in_candidate], owners[order_in_candidate]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
     return _stack(values, len(index)), offsets
-
-
-def _is_jagged(part: NDArray[Any] | Jagged) -> bool:
-    return isinstance(part, Jagged)
 
 
 def _evaluate(expression: Expression, columns: CandidateColumns) -> NDArray[Any] | Jagged:
@@ -367,9 +372,13 @@ def _evaluate(expression: Expression, columns: CandidateColumns) -> NDArray[Any]
 
 
 def _offsets(group: GroupPlan, parts: Mapping[str, Any]) -> NDArray[np.int64]:
+    """Return the offsets (entry + 1) that all jagged parts of a group have in common."""
     jagged = {name: part for name, part in parts.items() if isinstance(part, Jagged)}
     if not jagged:
-        raise DataError(f"groups.{group.name}: no feature has several values a candidate")
+        raise DataError(
+            f"groups.{group.name}: no feature has several values a candidate, expected a list of "
+            "objects"
+        )
     (first, reference), *others = jagged.items()
     for name, part in others:
         if part.offsets is not reference.offsets and not np.array_equal(
@@ -388,5 +397,12 @@ def _spread(
     owners: NDArray[np.int64],
     index: NDArray[np.int64],
 ) -> NDArray[Any]:
-    """Return a value for each object: at `index` of the content, or of the candidate `owners`."""
+    """Return a value for each object; a value of the candidate is repeated for its objects.
+
+    Args:
+        part: jagged, or (entry).
+        rows: (candidate) entries.
+        owners: (object) index into `rows`.
+        index: (object) index into the content of a jagged part.
+    """
     return part.content[index] if isinstance(part, Jagged) else part[rows][owners]

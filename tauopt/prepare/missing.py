@@ -1,4 +1,4 @@
-"""Features that are NaN or infinite: stop, leave the candidate out, or put the training mean."""
+"""NaN and infinite features: raise an error, drop the candidate, or impute the training mean."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tauopt.errors import DataError
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import before_log, transformed
 from tauopt.prepare.dataset_expressions import DatasetExpressions, FeaturePlan
-from tauopt.prepare.moments import Moments
+from tauopt.prepare.running_statistics import Moments
 
 Policy = Literal["error", "drop", "impute"]
 FeaturePlans = tuple[FeaturePlan, ...]
 
 
 def may_lack_logarithm(transform: Transform) -> bool:
-    """Say whether a finite value may have no logarithm where the transform takes one."""
+    """Return whether the transform takes a logarithm that some finite value does not have."""
     lowest = 0.0 if transform.abs else -np.inf
     if transform.min is not None:
         lowest = transform.min
@@ -31,7 +31,7 @@ def may_lack_logarithm(transform: Transform) -> bool:
 
 
 def is_missing(values: NDArray[np.float32], transform: Transform) -> NDArray[np.bool_]:
-    """Say which values no network can see: they, or their logarithm, are not finite."""
+    """Return which values are not finite, or have no finite logarithm where one is taken."""
     bad = ~np.isfinite(values)
     if may_lack_logarithm(transform):
         with np.errstate(invalid="ignore"):
@@ -40,16 +40,17 @@ def is_missing(values: NDArray[np.float32], transform: Transform) -> NDArray[np.
 
 
 class MissingValues:
-    """Missing values of a block: by feature, and which candidates hold one."""
+    """Missing values of a block, counted by feature, and the candidates that hold one."""
 
     def __init__(self, candidates: int) -> None:
         self.values: Counter[str] = Counter()
-        """Feature -> values."""
+        """Feature -> missing values."""
         self.candidates: Counter[str] = Counter()
-        """Feature -> candidates."""
+        """Feature -> candidates that hold one."""
         self.rows = np.zeros(candidates, dtype=np.bool_)
+        """(candidate) whether any feature is missing."""
 
-    def note(self, feature: str, bad: NDArray[np.bool_], rows: NDArray[np.bool_]) -> None:
+    def add(self, feature: str, bad: NDArray[np.bool_], rows: NDArray[np.bool_]) -> None:
         """Add the missing values of a feature and the candidates that hold them."""
         self.values[feature] += int(bad.sum())
         self.candidates[feature] += int(rows.sum())
@@ -57,13 +58,13 @@ class MissingValues:
 
 
 def mark_missing(block: Block, plan: DatasetExpressions) -> MissingValues:
-    """Find the missing values of a block and make all of them NaN, in place."""
-    found = MissingValues(len(block))
+    """Find the missing values of a block and set all of them to NaN, in place."""
+    result = MissingValues(len(block))
     for column, feature in enumerate(plan.candidate):
         bad = is_missing(block.candidate[:, column], feature.transform)
         if bad.any():
             block.candidate[bad, column] = np.nan
-            found.note(feature.label, bad, bad)
+            result.add(feature.label, bad, bad)
     for group in plan.groups:
         values, offsets = block.groups[group.name]
         for column, feature in enumerate(group.features):
@@ -72,25 +73,25 @@ def mark_missing(block: Block, plan: DatasetExpressions) -> MissingValues:
                 values[bad, column] = np.nan
                 rows = np.zeros(len(block), dtype=np.bool_)
                 rows[np.searchsorted(offsets, np.flatnonzero(bad), side="right") - 1] = True
-                found.note(feature.label, bad, rows)
-    return found
+                result.add(feature.label, bad, rows)
+    return result
 
 
-def refuse(found: MissingValues, *, where: str, entries: NDArray[np.int64]) -> None:
-    """Raise a DataError that counts missing values by feature, with entries as examples."""
-    if not found.rows.any():
+def refuse(missing: MissingValues, *, where: str, entries: NDArray[np.int64]) -> None:
+    """Raise a DataError if any value is missing: counts by feature, and entries as examples."""
+    if not missing.rows.any():
         return
-    counts = ", ".join(f"{name}: {n}" for name, n in found.candidates.most_common())
-    examples = ", ".join(str(entry) for entry in np.sort(entries[found.rows])[:3])
+    counts = ", ".join(f"{name}: {n}" for name, n in missing.candidates.most_common())
+    examples = ", ".join(str(entry) for entry in np.sort(entries[missing.rows])[:3])
     raise DataError(
-        f"{where}: {int(found.rows.sum())} of {len(found.rows)} candidates hold features that are "
-        f"NaN or infinite, or whose logarithm is ({counts}; entries {examples}, ...); set "
+        f"{where}: {int(missing.rows.sum())} of {len(missing.rows)} candidates hold features that "
+        f"are NaN or infinite, or whose logarithm is ({counts}; entries {examples}, ...); set "
         "`missing: drop` or `missing: impute`, or give the feature a `min` or an `offset`"
     )
 
 
 class TrainingMeans:
-    """Training means of all features, to be put where values are missing."""
+    """Training means of all features, which replace missing values."""
 
     def __init__(self, plan: DatasetExpressions) -> None:
         self._features: dict[str, FeaturePlans] = {CANDIDATE: plan.candidate}
@@ -98,7 +99,7 @@ class TrainingMeans:
         self._moments = {name: Moments(len(f)) for name, f in self._features.items()}
 
     def fit(self, blocks: Iterable[Block], *, needed: Collection[str]) -> TrainingMeans:
-        """Take the means of the training split.
+        """Compute the means over the training split.
 
         Args:
             blocks: training candidates.
@@ -118,7 +119,7 @@ class TrainingMeans:
         return self
 
     def fill(self, block: Block) -> Block:
-        """Return the block with means where values are NaN."""
+        """Return the block with NaN replaced by the means."""
         groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]] = {
             name: (self._filled(name, values), offsets)
             for name, (values, offsets) in block.groups.items()
@@ -135,7 +136,10 @@ class TrainingMeans:
 
 def _check_mean(feature: FeaturePlan, mean: float, count: float) -> None:
     if not count:
-        raise DataError(f"{feature.label}: all its values in the training split are missing")
+        raise DataError(
+            f"{feature.label}: all its values in the training split are missing, so there is no "
+            "mean to impute; take the feature out"
+        )
     if not np.isfinite(transformed(np.array(mean), feature.transform)):
         raise DataError(
             f"{feature.label}: its training mean {mean:.6g} has no logarithm, so missing "

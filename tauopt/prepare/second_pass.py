@@ -1,4 +1,4 @@
-"""Second pass: read the candidates in their final order, balance, cut chunks, write."""
+"""Second pass: read the candidates in their final order, balance them, and write chunks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tauopt.prepare.chunk_reports import ChunkReports
 from tauopt.prepare.collect_extracts import CollectedExtracts, PreparationWork
 from tauopt.prepare.constants import Constants, fit
 from tauopt.prepare.dataset_expressions import DatasetExpressions
-from tauopt.prepare.feature_warnings import doubts
+from tauopt.prepare.feature_warnings import feature_warnings
 from tauopt.prepare.missing import TrainingMeans
 from tauopt.prepare.out_of_core_shuffle import Arrangement
 from tauopt.prepare.resample import ResamplingDraws
@@ -45,26 +45,28 @@ from tauopt.prepare.training_summary import write_constants
 logger = logging.getLogger(__name__)
 
 DRAWN = "drawn"
-"""Folder of training candidates that were drawn twice or more, while chunks are written."""
+"""Temporary folder of the drawn training candidates, if any is drawn twice."""
 
 
 def write(
-    work: PreparationWork, found: CollectedExtracts, arranged: Arrangement, folder: Path
+    work: PreparationWork, collected: CollectedExtracts, arranged: Arrangement, folder: Path
 ) -> Manifest:
-    """Balance, cut and write all chunks and reports, and fit what is fitted on training chunks.
+    """Write all chunks and reports, and fit balance and constants on the training split.
 
     Args:
-        work: what is prepared.
-        found: of the first pass; its constants are fitted here where train is copied.
-        arranged: the candidates of the first pass.
+        work: settings and resources of the preparation.
+        collected: result of the first pass; its constants are fitted here where train is copied.
+        arranged: the candidates of the first pass in their final order.
         folder: of the new dataset, without a manifest.
+    Returns:
+        the manifest, still to be written.
     Raises:
-        DataError: a split can't be learned from, the balance can't be reached, or chunks are no
+        DataError: a split is empty or has one class, the balance can't be reached, or chunks are no
             random samples of their splits.
     """
-    _check_splits(work.plan, found)
-    writing = _Writing.begin(work, found, arranged)
-    train, resampled = writing.training(work, found, arranged, folder / DRAWN)
+    _check_splits(work.plan, collected)
+    writing = _Writing.begin(work, collected, arranged)
+    train, resampled = writing.training(work, collected, arranged, folder / DRAWN)
     sizes = {split: (train if split == "train" else arranged).sizes(split) for split in SPLITS}
     total = sum(map(sum, sizes.values()))
     work.progress.begin(f"writing {work.dataset.name}", total, "candidates")
@@ -77,22 +79,24 @@ def write(
         for number, block in enumerate(rechunk(stream, sizes[split])):
             chunks[split].append(writer(folder, split, number, block))
             work.progress.advance(len(block))
-            del block  # before the next one is read
+            del block  # frees the memory before the next block is read
     shutil.rmtree(folder / DRAWN, ignore_errors=True)
     reports = writing.finish(folder, name=work.dataset.name)
     if work.dataset.split.folds is None:
         _warn_of_negative_numbers(writing.negative)
-    return _manifest(work, found, chunks, reports=reports, resampled=resampled)
+    return _manifest(work, collected, chunks, reports=reports, resampled=resampled)
 
 
 @dataclass(frozen=True)
 class _Writing:
-    """What is done to every chunk on its way to the disk."""
+    """Balance, imputation, constants and reports that are applied to every chunk."""
 
     classes: tuple[str, ...]
     balance: Balance
-    draw: ResamplingDraws | None
+    draws: ResamplingDraws | None
+    """How often training candidates are drawn; None without resampling."""
     means: TrainingMeans | None
+    """Training means to impute; None where no value is missing."""
     constants: dict[str, Constants]
     reports: ChunkReports
     spectra: list[Spectra]
@@ -103,11 +107,12 @@ class _Writing:
 
     @classmethod
     def begin(
-        cls, work: PreparationWork, found: CollectedExtracts, arranged: Arrangement
+        cls, work: PreparationWork, collected: CollectedExtracts, arranged: Arrangement
     ) -> _Writing:
-        """Fit what is fitted before the first chunk is written."""
+        """Fit balance, draws and means, which the first chunk needs."""
         light = partial(arranged.read, "train", features=False)
-        (balance, draw), imputed = resample.balance(work.dataset, light), found.counted.imputed
+        balance, draws = resample.balance(work.dataset, light)
+        imputed = collected.counted.imputed
         means = (
             TrainingMeans(work.plan).fit(arranged.read("train"), needed=imputed)
             if imputed
@@ -117,32 +122,38 @@ class _Writing:
         return cls(
             classes=tuple(work.plan.classes),
             balance=balance,
-            draw=draw,
+            draws=draws,
             means=means,
-            constants=found.constants,
-            reports=ChunkReports(work.plan, found.files, bins=balance.bins, compared=compared),
+            constants=collected.constants,
+            reports=ChunkReports(work.plan, collected.files, bins=balance.bins, compared=compared),
             spectra=spectra_of(work.dataset),
-            sources=np.cumsum([not file.problem for file in found.files]) - 1,
+            sources=np.cumsum([not file.problem for file in collected.files]) - 1,
         )
 
     def training(
-        self, work: PreparationWork, found: CollectedExtracts, arranged: Arrangement, folder: Path
+        self,
+        work: PreparationWork,
+        collected: CollectedExtracts,
+        arranged: Arrangement,
+        folder: Path,
     ) -> tuple[Arrangement, Resampled | None]:
-        """Draw the training candidates, if they are to be drawn, in a new folder."""
-        if self.draw is None:
+        """Resample the training candidates, if the dataset says so, in a new folder."""
+        if self.draws is None:
             return arranged, None
-        work.progress.begin(f"drawing {work.dataset.name}", self.draw.candidates, "candidates")
+        work.progress.begin(f"drawing {work.dataset.name}", self.draws.candidates, "candidates")
 
-        def told(raw: Block, weights: NDArray[np.float64], times: NDArray[np.int64]) -> None:
+        def count_block(raw: Block, weights: NDArray[np.float64], times: NDArray[np.int64]) -> None:
             self._count("train", raw, weights, times)
             work.progress.advance(len(raw))
 
-        counted = count_draws(arranged.read("train", features=False), self.draw, told=told)
-        parts = {number: extract.parts for number, extract in found.extracts.items()}
+        blocks = arranged.read("train", features=False)
+        counts = count_draws(blocks, self.draws, count_block=count_block)
+        parts = {number: extract.parts for number, extract in collected.extracts.items()}
         size = work.dataset.chunk_size
-        return arrange_draws(
-            arranged, parts, self.draw, told=counted, folder=folder, chunk_size=size
-        ), counted
+        drawn = arrange_draws(
+            arranged, parts, self.draws, counts=counts, folder=folder, chunk_size=size
+        )
+        return drawn, counts
 
     def copy(self, folder: Path, split: SplitName, number: int, raw: Block) -> ChunkInfo:
         """Write a chunk with its features."""
@@ -154,13 +165,13 @@ class _Writing:
         return self._write(folder, name, block, candidate=block.candidate, groups=block.groups)
 
     def refer(self, folder: Path, split: SplitName, number: int, raw: Block) -> ChunkInfo:
-        """Write a chunk that says where in the source files its features are."""
+        """Write a chunk that refers to the source files, file and entry, instead of features."""
         block = self._balanced(split, raw)
         places = self.sources[block.files], block.entries
         return self._write(folder, chunk_name(split, number), block, places=places)
 
     def _balanced(self, split: SplitName, raw: Block) -> Block:
-        if split == "train" and self.draw is not None:  # weighed and counted when it was drawn
+        if split == "train" and self.draws is not None:  # weighed and counted when it was drawn
             return raw
         block = self.balance.apply(raw)
         self._count(split, raw, block.weights)
@@ -177,9 +188,9 @@ class _Writing:
         self.reports.count(split, final, weights=raw.weights, times=times)
         self.negative[split] += int((raw.event_numbers < 0).sum())
         if split == "train":
-            for axis, one in enumerate(self.spectra):
+            for axis, spectra in enumerate(self.spectra):
                 values = raw.spectrum[:, axis]
-                one.add(values, raw.labels, before=raw.weights, after=weights)
+                spectra.add(values, raw.labels, before=raw.weights, after=weights)
 
     def _write(self, folder: Path, name: str, block: Block, **features: Any) -> ChunkInfo:
         self.reports.compare(name, block)
@@ -195,14 +206,15 @@ class _Writing:
         )
 
     def finish(self, folder: Path, *, name: str) -> dict[str, ChunkFile]:
-        """Write reports and constants, and warn of features; returns entries of the manifest."""
+        """Write reports and constants, log feature warnings; return the entries of the manifest."""
         written = self.reports.write(folder, name=name)
-        summaries = {group: one.summaries() for group, one in self.constants.items()}
+        summaries = {name: group.summaries() for name, group in self.constants.items()}
         written |= write_constants(folder, summaries)
         if self.spectra:
-            written[REPORT] = write_report(folder, REPORT, [one.plain() for one in self.spectra])
-        for doubt in doubts(self.constants, summaries, classes=self.classes):
-            logger.warning("%s", doubt)
+            content = [spectra.plain() for spectra in self.spectra]
+            written[REPORT] = write_report(folder, REPORT, content)
+        for warning in feature_warnings(self.constants, summaries, classes=self.classes):
+            logger.warning("%s", warning)
         return written
 
 
@@ -217,26 +229,26 @@ def _warn_of_negative_numbers(negative: Mapping[SplitName, int]) -> None:
         logger.warning(
             "all %d candidates of negative event number are in the %s split: %% keeps the sign, "
             "as in C++ (-7 %% 10 is -7); write abs(event_number) %% 10 in `split`, or give "
-            "`folds` there; if numbers ran over, look at the branch",
+            "`folds` there; if event numbers overflowed, look at the branch",
             negative[holding[0]],
             holding[0],
         )
 
 
-def _check_splits(plan: DatasetExpressions, found: CollectedExtracts) -> None:
-    """Check that every split can be learned from or judged on.
+def _check_splits(plan: DatasetExpressions, collected: CollectedExtracts) -> None:
+    """Check that every split can be used to train or to evaluate.
 
     Raises:
         DataError: a split is empty or holds one class only.
     """
-    classes, counts = list(plan.classes), found.counted.counts
+    classes, counts = list(plan.classes), collected.counted.counts
     for index, split in enumerate(SPLITS):
         held = [name for name, n in zip(classes, counts[index], strict=True) if n]
         if len(held) < 2:
-            why = "".join(f"\nleft out of {line}" for line in left_out.lines(found.left_out))
-            what = f"only candidates of class {held[0]!r}" if held else "no candidate"
+            why = "".join(f"\nleft out of {line}" for line in left_out.lines(collected.left_out))
+            content = f"only candidates of class {held[0]!r}" if held else "no candidate"
             raise DataError(
-                f"the {split} split ({plan.splits[split].text!r}) holds {what}; expected "
+                f"the {split} split ({plan.splits[split].text!r}) holds {content}; expected "
                 f"two or more of {', '.join(classes)}: look at the split, the selection and "
                 f"the classes of the samples{why}"
             )
@@ -247,13 +259,13 @@ def _check_splits(plan: DatasetExpressions, found: CollectedExtracts) -> None:
 
 def _manifest(
     work: PreparationWork,
-    found: CollectedExtracts,
+    collected: CollectedExtracts,
     chunks: dict[SplitName, list[ChunkInfo]],
     *,
     reports: dict[str, ChunkFile],
     resampled: Resampled | None,
 ) -> Manifest:
-    classes, constants = tuple(work.plan.classes), found.constants
+    classes, constants = tuple(work.plan.classes), collected.constants
     return Manifest(
         name=work.dataset.name,
         digest=work.digest,
@@ -270,15 +282,15 @@ def _manifest(
                 bytes=file.signature.bytes if file.signature else 0,
                 sha256=file.sha256,
             )
-            for file in found.files
+            for file in collected.files
             if not file.problem
         ),
-        dropped=dict(sorted(found.counted.dropped.items())),
-        left_out=found.left_out,
-        imputed=dict(sorted(found.counted.imputed.items())),
-        negative_weights=dict(zip(classes, found.counted.negative.tolist(), strict=True)),
+        dropped=dict(sorted(collected.counted.dropped.items())),
+        left_out=collected.left_out,
+        imputed=dict(sorted(collected.counted.imputed.items())),
+        negative_weights=dict(zip(classes, collected.counted.negative.tolist(), strict=True)),
         resampled=resampled,
-        bad_files=tuple(file.problem for file in found.files if file.problem),
+        bad_files=tuple(file.problem for file in collected.files if file.problem),
         reports=reports,
         settings=work.dataset.model_dump(mode="json"),
     )

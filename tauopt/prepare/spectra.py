@@ -13,19 +13,20 @@ from tauopt.config.settings.dataset import Dataset
 REPORT = "spectra.json"
 BINS = 40
 _WIDE = 8.0
-"""Ratio of the largest to the smallest edge from which on bins are of equal ratio."""
+"""Bins are logarithmic where the largest edge is more than this times the smallest."""
 
 
 class Spectra:
-    """Sums of weights, and of their squares, by class and bin.
+    """Sums of weights, and of their squares, by class and bin, of one variable.
 
     The edges come from the first block, which is a uniform sample: they span all but 0.1 % of
-    it; what lies beyond is counted in an under- and an overflow bin.
+    it; the rest is counted in an underflow and an overflow bin.
     """
 
     def __init__(self, variable: str, classes: Sequence[str]) -> None:
         self._variable, self._classes = variable, tuple(classes)
         self._edges = np.empty(0)
+        # (before or after, weights or their squares, class, bin)
         self._sums = np.zeros((2, 2, len(self._classes), BINS + 2))
         self._counts = np.zeros(len(self._classes), np.int64)
 
@@ -37,31 +38,31 @@ class Spectra:
         before: NDArray[np.float64],
         after: NDArray[np.float64],
     ) -> None:
-        """Add training candidates with both of their weights, all (candidate)."""
+        """Add training candidates with weights before and after balancing, all (candidate)."""
         if not len(self._edges):
             self._edges = _edges(values)
         bins = np.searchsorted(self._edges, values, side="right")
         index = labels.astype(np.int64) * (BINS + 2) + bins
         shape = self._sums.shape[2:]
-        for when, weights in enumerate((before, after)):
+        for stage, weights in enumerate((before, after)):
             for power in (1, 2):
                 sums = np.bincount(index, weights**power, minlength=shape[0] * shape[1])
-                self._sums[when, power - 1] += sums.reshape(shape)
+                self._sums[stage, power - 1] += sums.reshape(shape)
         self._counts += np.bincount(labels, minlength=len(self._classes))
 
     def plain(self) -> dict[str, Any]:
-        """Return all as JSON knows it; sums have BINS + 2 bins, the outer ones open."""
+        """Return the report for JSON; sums have BINS + 2 bins, the outer ones open."""
         return {
             "variable": self._variable,
             "edges": self._edges.tolist(),
             "classes": {
                 name: {"candidates": int(self._counts[i])}
                 | {
-                    when: {
-                        "sums": self._sums[w, 0, i].tolist(),
-                        "squares": self._sums[w, 1, i].tolist(),
+                    name_of_stage: {
+                        "sums": self._sums[stage, 0, i].tolist(),
+                        "squares": self._sums[stage, 1, i].tolist(),
                     }
-                    for w, when in enumerate(("before", "after"))
+                    for stage, name_of_stage in enumerate(("before", "after"))
                 }
                 for i, name in enumerate(self._classes)
             },

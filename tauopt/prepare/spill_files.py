@@ -1,8 +1,8 @@
-"""Candidates on disk between the two passes: parts that are read piece by piece.
+"""Spill files: candidates on disk between the two passes, read piece by piece.
 
-A part is one file: the columns of some candidates one after another, sorted by split and key. So
-the candidates of a split with keys in some range are one piece of each column, read without the
-rest; and all candidates of a range are a piece of every part.
+A spill file, or part, holds the columns of some candidates one after another, sorted by split and
+key. So the candidates of a split with keys in some range are one piece of each column, which is
+read without the rest; all candidates of a range are one piece of every part.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tauopt.errors import DataError
 from tauopt.prepare.candidate_blocks import Block, ObjectColumns, concatenate
 
 SMALLEST = 20_000
-"""Candidates of a part, but for the last of a file: smaller ones would only be many."""
+"""Candidates of a part at least, except the last of a file: smaller parts would be too many."""
 
 _COLUMNS: Mapping[str, type[np.generic]] = {
     "keys": np.uint64,
@@ -37,16 +37,16 @@ _COLUMNS: Mapping[str, type[np.generic]] = {
     "candidate": np.float32,
 }
 _WIDE = ("spectrum", "spectators", "candidate")
-"""Columns of several numbers a candidate."""
+"""Columns with several numbers a candidate."""
 
 
 class _Stored(NamedTuple):
-    """Where an array lies in its file."""
+    """Position, type and shape of an array in its file."""
 
     position: int
     dtype: np.dtype[Any]
     row: tuple[int, ...]
-    """Shape of a row."""
+    """Shape of one row."""
     rows: int
 
     @property
@@ -54,7 +54,7 @@ class _Stored(NamedTuple):
         return self.dtype.itemsize * math.prod(self.row)
 
     def empty(self, rows: int) -> NDArray[Any]:
-        """Return room for some rows."""
+        """Return an uninitialised array of some rows."""
         return np.empty((rows, *self.row), self.dtype)
 
 
@@ -66,13 +66,13 @@ class SpillFile:
     rows: tuple[int, ...]
     """(split) candidates."""
     widths: Mapping[str, int]
-    """Column -> numbers a candidate, of those with several."""
+    """Column -> numbers a candidate, for columns with several."""
     groups: Mapping[str, tuple[int, int]]
     """Group -> objects, features."""
 
     @cached_property
     def stored(self) -> dict[str, _Stored]:
-        """Where each array lies: columns by name, `<group>.offsets`, `<group>.values`."""
+        """Position of each array: columns by name, `<group>.offsets`, `<group>.values`."""
         rows, position = sum(self.rows), 0
         shapes: list[tuple[str, type[np.generic], tuple[int, ...], int]] = []
         for name, kind in _COLUMNS.items():
@@ -80,11 +80,11 @@ class SpillFile:
         for name, (objects, width) in self.groups.items():
             shapes.append((f"{name}.offsets", np.int64, (), rows + 1))
             shapes.append((f"{name}.values", np.float32, (width,), objects))
-        found: dict[str, _Stored] = {}
+        arrays: dict[str, _Stored] = {}
         for name, kind, row, count in shapes:
-            found[name] = _Stored(position, np.dtype(kind), row, count)
-            position += count * found[name].row_bytes
-        return found
+            arrays[name] = _Stored(position, np.dtype(kind), row, count)
+            position += count * arrays[name].row_bytes
+        return arrays
 
     @property
     def bytes(self) -> int:
@@ -93,7 +93,7 @@ class SpillFile:
         return last.position + last.rows * last.row_bytes
 
     def first(self, split: SplitName) -> int:
-        """Return the row with which a split begins."""
+        """Return the row at which a split begins."""
         return sum(self.rows[: SPLITS.index(split)])
 
     def keys(self, split: SplitName) -> NDArray[np.uint64]:
@@ -105,34 +105,34 @@ class SpillFile:
 
 
 def sorted_block(block: Block) -> Block:
-    """Return the candidates in the order of a part."""
+    """Return the candidates in the order of a part: by split and key."""
     return block.take(np.lexsort((block.keys, block.splits)))
 
 
 class SpillWriter:
-    """Writes candidates of one file into parts, and waits for the disk while others are made."""
+    """Write candidates of one file into parts; parts reach the disk while others are made."""
 
     def __init__(self, folder: Path, name: str, *, temporary: bool = False) -> None:
         """Write into a folder, into files whose names begin with `name`.
 
-        What is `temporary` need not outlive a power cut.
+        Files that are `temporary` are not synchronised: they need not outlive a power cut.
         """
         self._folder, self._name, self._temporary = folder, name, temporary
         self._disk, self._syncs = ThreadPoolExecutor(1), list[Future[None]]()
         self._waiting: list[Block] = []
         self.parts: list[SpillFile] = []
         self.bytes = 0
-        """Written so far."""
+        """Bytes written so far."""
 
     def add(self, block: Block) -> None:
-        """Take candidates in the order of a part; they reach the disk when there are enough."""
+        """Add candidates in the order of a part; they are written when there are enough."""
         if len(block):
             self._waiting.append(block)
         if sum(map(len, self._waiting)) >= SMALLEST:
             self.flush()
 
     def flush(self) -> None:
-        """Write all that is held."""
+        """Write all candidates that wait in memory."""
         if not self._waiting:
             return
         joined = len(self._waiting) > 1
@@ -157,7 +157,7 @@ class SpillWriter:
         self.bytes += part.bytes
 
     def close(self) -> None:
-        """Write all that is held, and wait until all is on the disk."""
+        """Write all candidates, and wait until they are on the disk."""
         self.flush()
         for sync in self._syncs:
             sync.result()
@@ -179,65 +179,71 @@ class SpillPiece(NamedTuple):
     file: int
     """Number of the input file."""
     start: int
-    """Row of the part."""
+    """First row of the part."""
     stop: int
+    """The row after the last."""
 
 
 def read_pieces(pieces: Sequence[SpillPiece], split: SplitName, *, features: bool = True) -> Block:
-    """Read candidates, in the order of the pieces, at least one.
+    """Read the candidates of some pieces, in the order of the pieces.
 
     Args:
-        pieces: all with features, or all without.
-        split: that the pieces are of.
-        features: read what networks see too, where it is kept.
+        pieces: at least one; all with features, or all without.
+        split: the split of all pieces.
+        features: read features and objects too, where they are stored.
     Raises:
-        DataError: a part is gone.
+        DataError: a part was removed or cut.
     """
     counts = np.array([piece.stop - piece.start for piece in pieces])
     edges, total = np.concatenate([[0], np.cumsum(counts)]), int(counts.sum())
-    pattern = pieces[0].part
+    first_part = pieces[0].part  # all parts have the same columns and groups
     names = [name for name in _COLUMNS if features or name != "candidate"]
-    columns: dict[str, NDArray[Any]] = {n: pattern.stored[n].empty(total) for n in names}
-    spans: dict[str, list[NDArray[np.int64]]] = {n: [] for n in pattern.groups if features}
+    columns: dict[str, NDArray[Any]] = {n: first_part.stored[n].empty(total) for n in names}
+    offsets: dict[str, list[NDArray[np.int64]]] = {n: [] for n in first_part.groups if features}
     for piece, first in zip(pieces, edges.tolist(), strict=False):
         count, stored = piece.stop - piece.start, piece.part.stored
         with _Reader(piece.part.path) as reader:
             for name, values in columns.items():
                 reader.fill(values[first : first + count], stored[name], piece.start)
-            for name, offsets in spans.items():
-                offsets.append(np.empty(count + 1, np.int64))
-                reader.fill(offsets[-1], stored[f"{name}.offsets"], piece.start)
+            for name, piece_offsets in offsets.items():
+                piece_offsets.append(np.empty(count + 1, np.int64))
+                reader.fill(piece_offsets[-1], stored[f"{name}.offsets"], piece.start)
     columns.setdefault("candidate", np.empty((total, 0), np.float32))
     return Block(
         **columns,
         files=np.repeat(np.array([piece.file for piece in pieces], np.int32), counts),
         splits=np.full(total, SPLITS.index(split), np.int8),
-        groups=_read_groups(pieces, spans),
+        groups=_read_groups(pieces, offsets),
     )
 
 
 def _read_groups(
-    pieces: Sequence[SpillPiece], spans: Mapping[str, Sequence[NDArray[np.int64]]]
+    pieces: Sequence[SpillPiece], offsets: Mapping[str, Sequence[NDArray[np.int64]]]
 ) -> dict[str, ObjectColumns]:
-    """Read the objects between the first and the last of the offsets of each piece."""
+    """Read the objects of each piece: those between its first and its last offset.
+
+    Args:
+        pieces: pieces of parts.
+        offsets: group -> (piece) offsets (candidate + 1) as they are in the part.
+    """
     groups: dict[str, ObjectColumns] = {}
-    for name, offsets in spans.items():
-        joined = np.zeros(1 + sum(len(one) - 1 for one in offsets), np.int64)
-        np.cumsum(np.concatenate([np.diff(one) for one in offsets]), out=joined[1:])
+    for name, piece_offsets in offsets.items():
+        joined = np.zeros(1 + sum(len(part) - 1 for part in piece_offsets), np.int64)
+        np.cumsum(np.concatenate([np.diff(part) for part in piece_offsets]), out=joined[1:])
         groups[name] = pieces[0].part.stored[f"{name}.values"].empty(int(joined[-1])), joined
-    done = dict.fromkeys(groups, 0)
+    filled = dict.fromkeys(groups, 0)
     for number, piece in enumerate(pieces):
         with _Reader(piece.part.path) as reader:
-            for name, offsets in spans.items():
-                low, high = int(offsets[number][0]), int(offsets[number][-1])
-                rows = groups[name][0][done[name] : done[name] + high - low]
+            for name, piece_offsets in offsets.items():
+                low, high = int(piece_offsets[number][0]), int(piece_offsets[number][-1])
+                rows = groups[name][0][filled[name] : filled[name] + high - low]
                 reader.fill(rows, piece.part.stored[f"{name}.values"], low)
-                done[name] += high - low
+                filled[name] += high - low
     return groups
 
 
 class _Reader:
-    """Reads rows of arrays from one file."""
+    """Reads rows of arrays from one file; a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -247,7 +253,7 @@ class _Reader:
             self._handle = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
             raise DataError(
-                f"{self._path}: was removed meanwhile; prepare again to read its file anew"
+                f"{self._path}: was removed meanwhile; prepare again to read the input file anew"
             ) from None
         return self
 
@@ -259,9 +265,9 @@ class _Reader:
         view = rows.data.cast("B") if rows.nbytes else memoryview(b"")
         position = stored.position + start * stored.row_bytes
         while len(view):
-            got = os.preadv(self._handle, [view], position)
-            if not got:
+            count = os.preadv(self._handle, [view], position)  # may read less than `view` holds
+            if not count:
                 raise DataError(
                     f"{self._path}: ends too early; remove its folder and prepare again"
                 )
-            view, position = view[got:], position + got
+            view, position = view[count:], position + count

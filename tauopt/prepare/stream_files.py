@@ -1,4 +1,4 @@
-"""Candidates of files, step by step, without preparing a dataset of them."""
+"""Stream the candidates of files step by step, without preparing a dataset."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _ALL = Split(
     validation="event_number != event_number",
     test="event_number == event_number",
 )
-"""Every candidate is in the test split."""
+"""A split that puts every candidate into test."""
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Files that fit a dataset file, found and checked.
+    """Files that fit a dataset file, checked and ready to be streamed.
 
     Attributes:
         dataset: its selection, classes and features.
         files: whole ones, with digests and entries.
-        learned: digests of files that networks were trained on; of these only the dataset's own
-            test split is read.
+        learned: digests of files that networks were trained on; of such files only the candidates
+            in the dataset's own test split are read.
         step: entries read at a time.
     """
 
@@ -55,54 +55,40 @@ class Streamed:
         return sum(file.entries for file in self.files)
 
     @property
-    def known(self) -> int:
-        """How many of the files networks were trained on."""
+    def learned_files(self) -> int:
+        """Number of the files that networks were trained on."""
         return sum(file.sha256 in self.learned for file in self.files)
 
     def blocks(self, dropped: Counter[str], *, progress: Progress) -> Iterator[Block]:
-        """Yield the candidates that selection and classes keep, each time in the same order.
+        """Yield the candidates that selection and classes keep, in the same order in every call.
 
         Args:
-            dropped: reasons for which others are left out are counted here.
-            progress: told of entries.
+            dropped: reason -> candidates left out; the counts are added here.
+            progress: reports the entries read.
         Raises:
-            DataError: a file is not what the dataset says, changes meanwhile, or lacks features.
+            DataError: a file does not fit the dataset file, changes while it is read, or has
+                candidates that lack features.
         """
         progress.begin(f"reading {len(self.files)} files", self.entries, "entries")
         for number, file in enumerate(self.files):
-            own = file.sha256 in self.learned
-            dataset = self.dataset if own else self.dataset.model_copy(update={"split": _ALL})
+            is_learned = file.sha256 in self.learned
+            split = self.dataset.split if is_learned else _ALL
+            dataset = self.dataset.model_copy(update={"split": split})
             plan = make_plan(dataset)
             counted = ExtractCounts(len(plan.classes))
-            for block, entries in read_blocks(self._task(dataset, number), plan, counted):
+            # The task's folder stays empty: no extract is written.
+            task = FirstPassTask.of_file(number, file, dataset, folder=Path(), step=self.step)
+            for block, entries in read_blocks(task, plan, counted):
                 if counted.imputed:
                     raise DataError(
-                        f"{file.path}: features are missing ({', '.join(counted.imputed)}); in the "
-                        "dataset training means stand in for them, which a model does not hold; "
+                        f"{file.path}: features are missing ({', '.join(counted.imputed)}); the "
+                        "dataset imputes training means for them, which a model does not hold; "
                         "leave such candidates out of the files"
                     )
                 yield block.take(block.splits == SPLITS.index("test"))
                 progress.advance(entries)
-            if file.signature is not None:
-                check_unchanged(file.path, file.signature)
+            check_unchanged(file.path, task.signature)
             dropped += counted.dropped
-
-    def _task(self, dataset: Dataset, number: int) -> FirstPassTask:
-        file = self.files[number]
-        if file.signature is None:
-            raise RuntimeError(f"{file.path}: is to be read without a digest")
-        return FirstPassTask(
-            number=number,
-            dataset=dataset,
-            sample=file.sample,
-            source=file.source,
-            sha256=file.sha256,
-            signature=file.signature,
-            entries=file.entries,
-            jagged=dict(file.jagged),
-            folder=Path(),
-            step=self.step,
-        )
 
 
 def stream(
@@ -113,61 +99,62 @@ def stream(
     cache: Path,
     progress: Progress,
 ) -> Streamed:
-    """Find files and look at their headers.
+    """Find files and read their headers and digests.
 
     Args:
-        dataset: what they must fit.
+        dataset: that the files must fit.
         given: paths or globs, each as `SAMPLE=PATH` or by itself; see `by_sample`.
         learned: digests of files that networks were trained on.
         cache: folder of digests.
-        progress: told of digests.
+        progress: reports the digests that are computed.
     Raises:
-        UsageError: it is not clear of which sample a file is.
-        DataError: a file is not there, is no ntuple, or lacks branches.
+        UsageError: the sample of a file is ambiguous.
+        DataError: a file does not exist, is no ntuple, or lacks branches.
     """
-    named = by_sample(dataset, given)
     samples = {
         name: dataset.samples[name].model_copy(update={"files": tuple(files)})
-        for name, files in named.items()
+        for name, files in by_sample(dataset, given).items()
     }
     chosen = dataset.model_copy(update={"samples": samples, "simulate": None, "bad_files": 0})
-    found = input_files.with_entries(input_files.find_files(chosen, make_plan(chosen)))
-    found = input_files.with_digests(found, cache=cache, progress=progress)
-    input_files.check_bad_files(found, tolerated=0)
-    return Streamed(chosen, tuple(file for file in found if file.entries), learned)
+    files = input_files.with_entries(input_files.find_files(chosen, make_plan(chosen)))
+    files = input_files.with_digests(files, cache=cache, progress=progress)
+    input_files.check_bad_files(files, tolerated=0)
+    return Streamed(chosen, tuple(file for file in files if file.entries), learned)
 
 
 def by_sample(
     dataset: Dataset, given: Sequence[str], *, truth: bool = True
 ) -> Mapping[str, list[str]]:
-    """Say of which sample each file is.
+    """Assign each file to a sample of the dataset.
 
-    It is the one that is named (`dijet=new/*.root`), the only one there is, or the only one whose
-    own files' names are alike, but for numbers (`new/dijet_7.root` by `dijet_*.root`).
+    The sample is the one that is named (`dijet=new/*.root`), or the only one of the dataset, or the
+    only one whose files have similar names, up to numbers (`new/dijet_7.root` for `dijet_*.root`).
 
     Args:
         dataset: with the samples.
-        given: paths or globs.
-        truth: whether classes and weights are read. Where they are not, no more of a sample counts
-            than its tree and friends: of samples with the same ones, any stands for data of none.
+        given: paths or globs, each as `SAMPLE=PATH` or by itself.
+        truth: whether classes and weights are read. Where they are not, as in data, only tree and
+            friends of a sample are used: among samples with the same ones, the first is taken.
+    Returns:
+        sample -> escaped paths of its files.
     Raises:
-        UsageError: it is not clear, or no sample has that name.
+        UsageError: the sample of a file is ambiguous, or no sample has that name.
         DataError: there is no such file.
     """
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     for text in given:
         name, equals, path = text.partition("=")
         named = bool(equals) and name in dataset.samples
         if equals and not named:
             _check_name(name, text, path, dataset=dataset)
         for file in expand([path if named else text]):
-            sample = name if named else _alike(dataset, file, truth=truth)
-            found.setdefault(sample, []).append(glob.escape(str(file)))
-    return found
+            sample = name if named else _sample_by_file_name(dataset, file, truth=truth)
+            files.setdefault(sample, []).append(glob.escape(str(file)))
+    return files
 
 
 def _check_name(name: str, text: str, path: str, *, dataset: Dataset) -> None:
-    """Check that a text with `=` is a file's name, and not that of a sample which is not there."""
+    """Check that a text with `=` is the name of a file, and not of an unknown sample and a file."""
     if path and not glob.glob(text) and (glob.glob(path) or glob.glob(glob.escape(path))):
         raise UsageError(
             f"{text}: there is no sample {name!r}{nearest(name, dataset.samples)}; the dataset "
@@ -175,33 +162,34 @@ def _check_name(name: str, text: str, path: str, *, dataset: Dataset) -> None:
         )
 
 
-def _alike(dataset: Dataset, path: Path, *, truth: bool) -> str:
+def _sample_by_file_name(dataset: Dataset, path: Path, *, truth: bool) -> str:
     if len(dataset.samples) == 1:
         return next(iter(dataset.samples))
-    alike: list[str] = []
-    for pattern in (_as_it_is, _with_other_numbers):
-        alike = [
+    matching: list[str] = []
+    for pattern in (_file_name_pattern, _pattern_with_any_numbers):
+        matching = [
             name
             for name, sample in dataset.samples.items()
-            if any(fnmatch.fnmatch(path.name, pattern(own)) for own in sample.files)
+            if any(fnmatch.fnmatch(path.name, pattern(file)) for file in sample.files)
         ]
-        if len(alike) == 1:
-            return alike[0]
-    left = alike or list(dataset.samples)
-    trees = {name: (dataset.samples[name].tree, dataset.samples[name].friends) for name in left}
-    if not truth and len(set(trees.values())) == 1:
-        return left[0]
-    why = "" if truth else "; no more is read of a sample than its tree and friends, which differ"
+        if len(matching) == 1:
+            return matching[0]
+    possible = matching or list(dataset.samples)
+    trees = {(dataset.samples[name].tree, dataset.samples[name].friends) for name in possible}
+    if not truth and len(trees) == 1:
+        return possible[0]
+    why = "" if truth else "; only tree and friends of the sample are used, and these differ"
     raise UsageError(
-        f"{path}: of which sample is it, {' or '.join(left)}? Say so, as {left[0]}={path}{why}"
+        f"{path}: of which sample is it, {' or '.join(possible)}? Name the sample, as in "
+        f"{possible[0]}={path}{why}"
     )
 
 
-def _as_it_is(own: str) -> str:
-    """Return the names of a sample's files as a pattern; one that fits all says nothing."""
-    name = PurePath(own).name.replace("%d", "*")
+def _file_name_pattern(file: str) -> str:
+    """Return the file name of a glob; empty if it fits all names, which identifies no sample."""
+    name = PurePath(file).name.replace("%d", "*")
     return "" if name.partition(".")[0] == "*" else name
 
 
-def _with_other_numbers(own: str) -> str:
-    return re.sub("[0-9]+", "*", _as_it_is(own))
+def _pattern_with_any_numbers(file: str) -> str:
+    return re.sub("[0-9]+", "*", _file_name_pattern(file))

@@ -1,4 +1,4 @@
-"""Constants and statistics of the training split, as files that people read."""
+"""Write constants and statistics of the training split as readable files, YAML and CSV."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _HEAD = """\
 _COLUMNS = ("group", "feature", "objects", "mean", "standard_deviation", "min", "max")
 
 
-def write_constants(folder: Path, found: Mapping[str, Sequence[Summary]]) -> dict[str, ChunkFile]:
+def write_constants(folder: Path, groups: Mapping[str, Sequence[Summary]]) -> dict[str, ChunkFile]:
     """Write `constants.yaml` and `constants.csv` into a folder that is being prepared.
 
-    The first has expression, transform and constants of each feature; the second, one row a
-    feature, the number of candidates or objects, and mean, standard deviation, minimum, maximum
+    The YAML file has expression, transform and constants of each feature. The CSV file has one row
+    a feature: the number of candidates or objects, and mean, standard deviation, minimum, maximum
     and quantiles of its transformed values in the training split, unweighted. Features without
     a value are in neither.
 
     Args:
         folder: of the dataset.
-        found: group -> summaries of its features.
+        groups: name -> summaries of its features.
     Returns:
         size and digest of the files, by name.
     """
     tree = {
         name: {summary.plan.name: _described(summary) for summary in summaries}
-        for name, summaries in found.items()
+        for name, summaries in groups.items()
     }
     (folder / YAML).write_text(_HEAD + plain_text(tree), encoding="utf-8")
     with (folder / CSV).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*_COLUMNS, *(f"quantile_{q:g}" for q in QUANTILES)])
-        for name, summaries in found.items():
+        for name, summaries in groups.items():
             writer.writerows(_row(name, summary) for summary in summaries)
     return {
         name: ChunkFile(
@@ -56,13 +56,13 @@ def write_constants(folder: Path, found: Mapping[str, Sequence[Summary]]) -> dic
 
 def _described(summary: Summary) -> dict[str, Any]:
     fitted = summary.fitted
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "expression": summary.plan.expression.text,
         "transform": fitted.transform.model_dump(mode="json", exclude_defaults=True),
         "shift": _rounded(fitted.shift),
         "spread": _rounded(fitted.spread),
     }
-    return told | ({"clip": [_rounded(bound) for bound in fitted.clip]} if fitted.clip else {})
+    return described | ({"clip": [_rounded(bound) for bound in fitted.clip]} if fitted.clip else {})
 
 
 def _row(group: str, summary: Summary) -> Iterator[Any]:
@@ -72,5 +72,5 @@ def _row(group: str, summary: Summary) -> Iterator[Any]:
 
 
 def _rounded(number: float) -> float:
-    """Return a number with nine digits, which tell any two of single precision apart."""
+    """Return a number with nine digits, enough to distinguish any two float32."""
     return float(f"{number:.9g}")

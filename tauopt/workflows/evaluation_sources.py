@@ -224,13 +224,13 @@ def of_files(
 
     Args:
         trial: whose dataset file it is.
-        files: paths or globs; see `prepare.streamed`.
+        files: paths or globs; see `prepare.stream_files`.
         dataset: that it was trained on; None where it is gone.
         branch: expression that is kept as the spectator `reference`; empty keeps none.
         cache: folder of digests.
         progress: told of what is read.
     Raises:
-        UsageError, DataError: see `prepare.streamed.stream`.
+        UsageError, DataError: see `prepare.stream_files.stream`.
     """
     from tauopt.evaluation.file_candidates import FileCandidates
     from tauopt.prepare.stream_files import stream
@@ -244,10 +244,10 @@ def of_files(
         cache=cache / "digests",
         progress=progress,
     )
-    if found.known:
+    if found.learned_files:
         progress.say(
-            f"{found.known} of {len(found.files)} files are those of the dataset: of them only "
-            "the test split is taken"
+            f"{found.learned_files} of {len(found.files)} files are those of the dataset: of them "
+            "only the test split is taken"
         )
     return FileCandidates(found, manifest, progress)
 

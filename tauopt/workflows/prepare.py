@@ -69,9 +69,8 @@ def kept(prepared: PreparedDataset, *, discard: bool = False) -> KeptExtracts:
         prepared: the dataset, in the cache.
         discard: remove it; adding a file then reads all files again.
     """
-    from tauopt.prepare import collect_extracts
-    from tauopt.prepare.extract_cache import discard as remove
-    from tauopt.prepare.extract_cache import kept_extracts
+    from tauopt.prepare.extract import FOLDER, kept_extracts
+    from tauopt.prepare.extract import discard as remove
 
     cache = prepared.folder.parents[1]
     extracts = kept_extracts(prepared.manifest, cache=cache)
@@ -79,7 +78,7 @@ def kept(prepared: PreparedDataset, *, discard: bool = False) -> KeptExtracts:
         remove(extracts)
         extracts = []
     size = sum(extract.bytes for extract in extracts)
-    return KeptExtracts(cache / collect_extracts.FOLDER, len(extracts), size)
+    return KeptExtracts(cache / FOLDER, len(extracts), size)
 
 
 def survey(

@@ -34,7 +34,7 @@ def measure(folder: str, cache: str, workers: str) -> dict[str, float]:
     import awkward  # noqa: F401 - loaded before the baseline is taken
     import uproot  # noqa: F401
 
-    from tauopt.prepare.collect_extracts import alone
+    from tauopt.prepare.collect_extracts import in_this_process
     from tauopt.prepare.prepare_dataset import prepare
 
     dataset, in_workers = settings(folder), [0.0]
@@ -45,7 +45,7 @@ def measure(folder: str, cache: str, workers: str) -> dict[str, float]:
             yield run
             in_workers[:] = run(_peak, [resource.RUSAGE_SELF] * 4)
 
-    parallel = alone if workers == "1" else two
+    parallel = in_this_process if workers == "1" else two
     before = _peak(resource.RUSAGE_SELF)
     clock, processor = time.perf_counter(), time.process_time()
     prepare(dataset, cache=Path(cache), parallel=parallel)

@@ -16,8 +16,8 @@ import uproot
 
 from tauopt.config.settings.experiment import Task
 from tauopt.config.settings.inputs import FittedFeature, FittedGroup, InputSpec, Transform
-from tauopt.dataset.chunk_writer import chunk_name, write_chunk, write_manifest
-from tauopt.dataset.manifest import Manifest, split_info
+from tauopt.dataset.chunk_writer import chunk_name, write_chunk
+from tauopt.dataset.manifest import Manifest, split_info, write_manifest
 from tauopt.dataset.network_inputs import input_spec
 from tauopt.dataset.prepared_dataset import PreparedDataset, open_dataset
 

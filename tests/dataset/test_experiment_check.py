@@ -1,4 +1,4 @@
-"""What only the prepared dataset can tell is told before the first trial, with its place."""
+"""An experiment that does not fit its prepared dataset is refused before the first trial."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_the_shipped_spaces_fit(dataset):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_a_class_without_candidates_is_told_with_its_line(dataset, split):
+def test_a_class_without_candidates_is_refused_with_its_line(dataset, split):
     file = read_experiment(SPACES / "rnn.yaml")
     with pytest.raises(ConfigError, match="no candidate of task class 'jet'") as wrong:
         check_fits(file, lacking(dataset, split, "jet"))
@@ -64,7 +64,7 @@ def test_more_objects_than_any_candidate_has_are_refused(dataset, value):
         check_fits(read(length + 1), dataset)
 
 
-def test_an_architecture_among_several_is_told_by_its_name(dataset):
+def test_the_problem_names_one_architecture_among_several(dataset):
     file = read_experiment(
         SPACES / "any.yaml", overrides=["model.any.transformer.groups.tracks.length=99"]
     )
@@ -81,7 +81,9 @@ def test_the_default_lengths_may_be_more_than_there_are(tmp_path):
 
 
 @pytest.mark.parametrize("verb", [search, train])
-def test_neither_verb_begins_with_what_does_not_fit(verb, tmp_path, monkeypatch):
+def test_neither_search_nor_train_begins_with_an_experiment_that_does_not_fit(
+    verb, tmp_path, monkeypatch
+):
     monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path / "cache"))
     ntuples_factory.write(tmp_path / "ntuples" / "a.root", ntuples_factory.columns(300))
     settings = ntuples_factory.dataset_settings("ntuples")

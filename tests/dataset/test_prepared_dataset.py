@@ -1,3 +1,5 @@
+"""Prepared datasets on disk: reading, damage, writing of chunks, and inputs of a network."""
+
 from __future__ import annotations
 
 import logging
@@ -63,7 +65,7 @@ def test_arrays_are_mapped_and_read_only(folder):
         chunk.candidate[0, 0] = 1
 
 
-def test_dataset_travels_as_its_path(folder):
+def test_dataset_is_pickled_as_its_path(folder):
     dataset = open_dataset(folder)
     content = pickle.dumps(dataset)
     assert len(content) < 500
@@ -91,7 +93,7 @@ def test_missing_manifest_is_an_unfinished_dataset(damaged):
         open_dataset(damaged)
 
 
-def test_newer_format_is_refused_before_its_fields_are_looked_at(damaged):
+def test_newer_format_is_refused_before_its_fields_are_checked(damaged):
     (damaged / "manifest.json").write_text(f'{{"version": {VERSION + 1}, "novelty": 1}}')
     with pytest.raises(DataError, match="newer tauopt"):
         read_manifest(damaged)
@@ -154,9 +156,9 @@ def chunk_arguments() -> dict:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": np.array([0, 6])}, "outside 0 to 5"),
+        ({"labels": np.array([0, 6])}, "labels from 0 to 5, got 0 to 6"),
         ({"labels": np.array([], int)}, "got none"),
-        ({"weights": np.ones(3)}, "3 rows of weights"),
+        ({"weights": np.ones(3)}, "expected 2 rows of weights, .* got 3"),
         ({"weights": np.array([1, np.nan])}, "1 values of weights are NaN"),
         ({"candidate": np.full((2, 3), 1e300)}, "6 values of candidate are NaN or infinite"),
         ({"groups": {"tracks": (np.ones((3, 2)), np.array([0, 3, 4]))}}, "0 to 3"),
@@ -246,7 +248,7 @@ def test_a_class_weight_of_no_task_class_is_an_error(folder):
         class_weights(manifest, ALL, "equal", factors={"taus": 2.0})
 
 
-def test_class_that_cannot_be_learned_or_judged_is_an_error(folder):
+def test_class_without_candidates_in_a_split_is_an_error(folder):
     manifest = open_dataset(folder).manifest
 
     def emptied(split: str, *names: str):

@@ -114,10 +114,10 @@ def missing(layout, tmp_path):
 
 
 def test_missing_values_stop_the_preparation_with_counts(layout, missing, tmp_path):
-    told = refused(layout.dataset(tmp_path / "in"), tmp_path)
-    assert f"a.{layout.suffix}" in told
-    assert "3 of 400 candidates" in told
-    assert "candidate.pt: 3" in told
+    message = refused(layout.dataset(tmp_path / "in"), tmp_path)
+    assert f"a.{layout.suffix}" in message
+    assert "3 of 400 candidates" in message
+    assert "candidate.pt: 3" in message
 
 
 def test_candidates_with_missing_values_are_left_out_and_counted(layout, missing, tmp_path):
@@ -146,10 +146,10 @@ def test_branch_that_one_file_lacks_is_named_with_the_file(layout, tmp_path):
     content = factory.columns(200)
     layout.file(tmp_path / "in", "a", content)
     layout.file(tmp_path / "in", "b", {n: v for n, v in content.items() if n != "eta"})
-    told = refused(layout.dataset(tmp_path / "in"), tmp_path)
-    assert f"b.{layout.suffix}: " in told
-    assert f"no branch '{layout.prefix}eta'" in told
-    assert f"a.{layout.suffix}" not in told
+    message = refused(layout.dataset(tmp_path / "in"), tmp_path)
+    assert f"b.{layout.suffix}: " in message
+    assert f"no branch '{layout.prefix}eta'" in message
+    assert f"a.{layout.suffix}" not in message
 
 
 def test_files_may_hold_other_kinds_of_numbers(layout, tmp_path):
@@ -169,17 +169,17 @@ def test_branch_that_is_a_list_in_one_file_only_is_refused(layout, tmp_path):
     content = factory.columns(200)
     layout.file(tmp_path / "in", "a", content)
     layout.file(tmp_path / "in", "b", content | {"pt": content["track_pt"]})
-    told = refused(layout.dataset(tmp_path / "in"), tmp_path)
-    assert "branch 'pt' holds a list of numbers a candidate, but one number in" in told
+    message = refused(layout.dataset(tmp_path / "in"), tmp_path)
+    assert "branch 'pt' holds a list of numbers a candidate, but one number in" in message
 
 
 def test_one_class_only_is_refused(layout, tmp_path):
     layout.file(tmp_path / "in", "a", factory.columns(200, tau=True))
-    told = refused(layout.dataset(tmp_path / "in"), tmp_path)
-    assert "holds only candidates of class 'tau'; expected two or more of jet, tau" in told
+    message = refused(layout.dataset(tmp_path / "in"), tmp_path)
+    assert "holds only candidates of class 'tau'; expected two or more of jet, tau" in message
 
 
-def test_events_that_stand_twice_are_in_one_split(layout, tmp_path):
+def test_events_that_occur_twice_are_in_one_split(layout, tmp_path):
     """Two candidates of an event in two files, and splits that would share it are refused."""
     for number, name in enumerate("ab"):
         layout.file(tmp_path / "in", name, factory.columns(200, seed=number))
@@ -193,8 +193,8 @@ def test_events_that_stand_twice_are_in_one_split(layout, tmp_path):
     assert [len(set(held.tolist())) for held in numbers.values()] == [120, 40, 40]
     assert len(set(np.concatenate(list(numbers.values())).tolist())) == 200
     overlapping = SPLIT | {"test": "event_number % 10 >= 7"}
-    told = refused(layout.dataset(tmp_path / "in", split=overlapping), tmp_path)
-    assert "in the splits validation and test" in told
+    message = refused(layout.dataset(tmp_path / "in", split=overlapping), tmp_path)
+    assert "in the splits validation and test" in message
 
 
 @pytest.mark.parametrize("change", ["touched", "cut off", "written anew"])

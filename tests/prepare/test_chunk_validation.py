@@ -43,7 +43,7 @@ class Arrays:
 
 
 def some(rng, count, order=None):
-    """Return candidates, in an order of their own if one is given."""
+    """Return random candidates, sorted by `order` if it is given."""
     arrays = random_candidates(rng, count, groups=["tracks"])
     rows = rng.permutation(count) if order is None else np.argsort(order(arrays), kind="stable")
     return take(arrays, rows, ["tracks"])
@@ -72,7 +72,7 @@ def test_shuffled_sets_fail_at_the_stated_rate_and_uncorrected_tests_would_nearl
 
 
 @pytest.mark.parametrize(
-    ("order", "told"),
+    ("order", "variable"),
     [
         (lambda a: a["event_numbers"], "event_numbers"),
         (lambda a: a["labels"], "class"),
@@ -82,10 +82,10 @@ def test_shuffled_sets_fail_at_the_stated_rate_and_uncorrected_tests_would_nearl
         (lambda a: _summed(a, 0), "tracks.pt of a further object"),
     ],
 )
-def test_set_in_some_order_fails_in_that_variable(order, told):
+def test_chunks_ordered_by_a_variable_fail_in_that_variable(order, variable):
     found = tallied(some(np.random.default_rng(1), 3000, order), 5)
     assert found.failures[0].adjusted < 1e-12
-    assert told in {one.variable for one in found.failures}
+    assert variable in {one.variable for one in found.failures}
     with pytest.raises(DataError, match=r"train-0000\d, .* p = "):
         found.check("an ordered set")
 
@@ -96,8 +96,8 @@ def _summed(arrays, column):
     return [values[i:j, column].sum() for i, j in pairwise(offsets)]
 
 
-def test_objects_behind_the_first_are_compared_too():
-    """One chunk's tracks fall off more slowly behind the leading one."""
+def test_further_objects_are_compared_as_well_as_the_first():
+    """In one chunk all tracks but the leading one have a larger d0."""
     arrays = some(np.random.default_rng(4), 8000)
     values, offsets = arrays["groups"]["tracks"]
     inside = (np.arange(len(values)) >= offsets[3000]) & (np.arange(len(values)) < offsets[4000])
@@ -210,7 +210,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["validate-data", *map(str, arguments)])
 
 
-def test_validate_data_finds_what_prepare_found(prepared):
+def test_validate_data_finds_the_p_values_that_prepare_found(prepared):
     _, found = validate_data(prepared.folder)
     report = json.loads((prepared.folder / "validation.json").read_text())
     for split, kinds in found.plain()["splits"].items():
@@ -241,7 +241,7 @@ def test_directly_streamed_chunks_are_slices_and_not_compared(ntuples, tmp_path)
     assert "not compared" in run(folder).stdout
 
 
-def test_damage_is_told_by_digest_before_any_statistics(prepared, tmp_path):
+def test_damage_is_found_by_digest_before_any_statistics(prepared, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(prepared.folder, folder)
     path = folder / "train-00001" / "candidate.npy"

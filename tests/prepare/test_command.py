@@ -50,15 +50,15 @@ def test_prints_the_folder_and_counts(file, cache):
 
 def test_prints_json_for_machines(file, cache):
     result = run(file, "--json")
-    told = json.loads(result.stdout)
-    assert told["folder"].startswith(str(cache))
-    assert told["splits"]["train"]["candidates"] == 720
-    assert sum(told["splits"]["test"]["counts"].values()) == 240
-    assert told["dropped"] == {}
-    assert told["left_out"] == {"all": {}}
+    printed = json.loads(result.stdout)
+    assert printed["folder"].startswith(str(cache))
+    assert printed["splits"]["train"]["candidates"] == 720
+    assert sum(printed["splits"]["test"]["counts"].values()) == 240
+    assert printed["dropped"] == {}
+    assert printed["left_out"] == {"all": {}}
 
 
-def test_tells_by_which_cut_candidates_of_each_sample_were_left_out(file, cache, contents):
+def test_prints_by_which_cut_candidates_of_each_sample_were_left_out(file, cache, contents):
     file.write_text(file.read_text() + "cuts: {central: abs(eta) < 1 && pt > 0}\n")
     taus, jets = (
         sum(int(((abs(c["eta"]) >= 1) & (c["is_tau"] == tau)).sum()) for c in contents)
@@ -73,19 +73,19 @@ def test_tells_by_which_cut_candidates_of_each_sample_were_left_out(file, cache,
     ]
 
 
-def test_tells_what_is_kept_of_the_files_and_discards_it_where_asked(file, cache):
-    told = json.loads(run(file, "--json").stdout)["extracts"]
+def test_prints_the_size_of_kept_extracts_and_discards_them_on_request(file, cache):
+    printed = json.loads(run(file, "--json").stdout)["extracts"]
     parts = list((cache / "extracts").glob("*/*.bin"))
     size = sum(path.stat().st_size for path in parts)
-    assert told == {"folder": str(cache / "extracts"), "files": 3, "bytes": size}
-    printed = next(x for x in run(file).stdout.splitlines() if x.startswith("extracts: "))
-    assert printed.startswith(f"extracts: 3 in {cache / 'extracts'}, {size / 1e6:.1f} MB: with")
+    assert printed == {"folder": str(cache / "extracts"), "files": 3, "bytes": size}
+    line = next(x for x in run(file).stdout.splitlines() if x.startswith("extracts: "))
+    assert line.startswith(f"extracts: 3 in {cache / 'extracts'}, {size / 1e6:.1f} MB: with")
     assert "extracts: " not in run(file, "--discard-extracts").stdout
     assert not [path for path in (cache / "extracts").iterdir() if path.is_dir()]
     assert json.loads(run(file, "--json").stdout)["extracts"]["files"] == 0
 
 
-def test_one_worker_is_this_process(file, cache, monkeypatch):
+def test_one_worker_reads_in_this_process_without_ray(file, cache, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     monkeypatch.setattr("ray.is_initialized", lambda: False)  # an earlier file may have left one
     assert run(file, "--workers", 1).exit_code == 0
@@ -104,7 +104,7 @@ def test_one_worker_is_this_process(file, cache, monkeypatch):
         (None, [10**9, 10**9 - 1], "", False),
     ],
 )
-def test_ray_reads_where_it_pays_or_is_asked_for(monkeypatch, workers, sizes, address, expected):
+def test_ray_reads_where_it_pays_or_is_requested(monkeypatch, workers, sizes, address, expected):
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
     assert is_worth_it(workers, sizes) is expected
@@ -175,7 +175,7 @@ def test_a_simulated_sample_is_found_wherever_it_lies(ntuples, tmp_path):
     ("stop", "code"),
     [(KeyboardInterrupt(), 130), (Interrupted("stopped by SIGTERM", exit_code=143), 143)],
 )
-def test_stopped_preparation_tells_how_to_go_on(file, cache, monkeypatch, stop, code):
+def test_stopped_preparation_says_how_to_resume(file, cache, monkeypatch, stop, code):
     def stopped(*args, **options):
         raise stop
 

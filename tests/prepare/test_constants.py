@@ -8,9 +8,9 @@ from hypothesis.extra import numpy as hnp
 
 from tauopt.config.settings.inputs import Transform
 from tauopt.physics.expressions import parse
-from tauopt.prepare.constants import Constants, Moments, transformed
+from tauopt.prepare.constants import Constants, transformed
 from tauopt.prepare.dataset_expressions import FeaturePlan
-from tauopt.prepare.quantiles import RowSample, sampling_keys
+from tauopt.prepare.running_statistics import Moments, RowSample, sampling_keys
 
 
 @settings(deadline=None, max_examples=60)
@@ -27,13 +27,13 @@ def test_moments_agree_with_numpy_whatever_the_blocks(values, step):
     for start in range(0, len(values), step):
         moments.update(values[start : start + step])
     for column in range(2):
-        there = values[:, column][~np.isnan(values[:, column])].astype(float)
-        assert moments.count[column] == len(there)
-        if len(there):
-            assert moments.mean[column] == pytest.approx(there.mean(), rel=1e-9, abs=1e-6)
-            assert moments.deviation[column] == pytest.approx(there.std(), rel=1e-6, abs=1e-4)
-            assert moments.min[column] == there.min()
-            assert moments.max[column] == there.max()
+        present = values[:, column][~np.isnan(values[:, column])].astype(float)
+        assert moments.count[column] == len(present)
+        if len(present):
+            assert moments.mean[column] == pytest.approx(present.mean(), rel=1e-9, abs=1e-6)
+            assert moments.deviation[column] == pytest.approx(present.std(), rel=1e-6, abs=1e-4)
+            assert moments.min[column] == present.min()
+            assert moments.max[column] == present.max()
 
 
 def test_small_spread_on_a_large_mean_is_not_lost():
@@ -49,8 +49,8 @@ def _fit(values, **transform):
     feature = FeaturePlan(name, f"g.{name}", parse(name), Transform(**transform))
     constants = Constants("g", [feature])
     rows = np.asarray(values, dtype=np.float32)[:, None]
-    given = sampling_keys(np.arange(len(rows)), np.zeros(len(rows), int))
-    constants.update(rows, given, np.zeros(len(rows), np.int16))
+    keys = sampling_keys(np.arange(len(rows)), np.zeros(len(rows), int))
+    constants.update(rows, keys, np.zeros(len(rows), np.int16))
     return constants.fitted().features[0]
 
 
@@ -70,7 +70,7 @@ def test_constant_feature_gets_spread_one(scale):
     assert (feature.shift, feature.spread) == (3.0, 1.0)
 
 
-def test_group_without_objects_keeps_neutral_constants():
+def test_group_without_objects_keeps_shift_0_and_spread_1():
     feature = _fit([], scale="standard")
     assert (feature.shift, feature.spread) == (0.0, 1.0)
 
@@ -133,7 +133,7 @@ def test_clip_bounds_and_constants_of_clipped_values_agree_with_a_slow_reference
     assert (got.shift, got.spread) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-def _slow_number(event_number, entry):
+def _slow_key(event_number, entry):
     wrap, step = (1 << 64) - 1, 0x9E3779B97F4A7C15
     x = (event_number + (entry + 1) * step) & wrap
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & wrap
@@ -141,18 +141,18 @@ def _slow_number(event_number, entry):
     return x ^ (x >> 31)
 
 
-def test_a_sample_holds_the_rows_with_the_smallest_numbers_in_any_order():
+def test_a_sample_holds_the_rows_with_the_smallest_keys_in_any_order():
     rng = np.random.default_rng(4)
     events, entries = rng.integers(0, 10**9, 1000), np.arange(1000)
-    given = sampling_keys(events, entries)
-    assert given.tolist() == [_slow_number(int(v), int(e)) for v, e in zip(events, entries, strict=True)]  # fmt: skip  # noqa: E501
+    keys = sampling_keys(events, entries)
+    assert keys.tolist() == [_slow_key(int(v), int(e)) for v, e in zip(events, entries, strict=True)]  # fmt: skip  # noqa: E501
     values = rng.normal(size=(1000, 2)).astype(np.float32)
-    expected = values[np.argsort(given)[:250]]
+    expected = values[np.argsort(keys)[:250]]
     for step in (1, 7, 300, 1000):
         sample, order = RowSample(2, most=250), rng.permutation(1000)
         for start in range(0, len(values), step):
             rows = order[start : start + step]
-            sample.update(values[rows], given[rows])
+            sample.update(values[rows], keys[rows])
         assert sorted(sample.values[:, 0]) == sorted(expected[:, 0])
 
 
@@ -179,8 +179,8 @@ def test_a_sample_finds_quantiles_to_the_stated_error():
     misses = []
     for seed in range(200):
         sample = RowSample(1, most=2000)
-        given = sampling_keys(np.arange(9000), np.full(9000, seed))
-        sample.update(np.sort(rng.random((9000, 1)), axis=0), given)  # sorted, as in a bad file
+        keys = sampling_keys(np.arange(9000), np.full(9000, seed))
+        sample.update(np.sort(rng.random((9000, 1)), axis=0), keys)  # sorted, as in a bad file
         for q in (0.01, 0.5):
             misses.append((np.quantile(sample.values, q) - q) / np.sqrt(q * (1 - q) / 2000))
     assert np.std(misses) == pytest.approx(1.0, abs=0.15)

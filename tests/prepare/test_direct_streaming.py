@@ -1,4 +1,4 @@
-"""Direct streaming: the same candidates as prepared ones, read from the files when they are due."""
+"""Direct streaming: the same candidates as prepared ones, read from the source files."""
 
 import pickle
 from functools import partial
@@ -14,7 +14,7 @@ from tauopt.ntuples.root import RootTree
 from tauopt.prepare.direct_streaming import open_dataset
 from tauopt.prepare.out_of_core_shuffle import cut
 from tauopt.prepare.prepare_dataset import prepare
-from tauopt.prepare.quantiles import RowSample
+from tauopt.prepare.running_statistics import RowSample
 from tauopt.stream.batches import batches
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_prepare_dataset import candidates, slow
@@ -95,7 +95,7 @@ def test_constants_and_spectra_are_those_of_copied_candidates(ntuples, tmp_path)
     assert candidates(one) == candidates(other)
 
 
-def test_quantiles_are_of_the_same_sample_though_the_order_is_another(
+def test_quantiles_of_direct_and_prepared_streaming_are_those_of_the_same_sample(
     ntuples, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("tauopt.prepare.constants.RowSample", partial(RowSample, most=150))
@@ -120,13 +120,13 @@ def test_every_chunk_is_a_mixture_of_all_files(ntuples, tmp_path, monkeypatch):
         np.testing.assert_allclose(files, 20, atol=2)
 
 
-def test_of_very_many_files_each_chunk_holds_some_of_each_sample(direct):
+def test_where_files_are_very_many_each_chunk_holds_some_of_each_sample(direct):
     """Files too small to be cut: whole ones are dealt to the chunks in turn."""
     samples = [set((chunk.event_numbers // 800).tolist()) for chunk in direct.train.chunks]
     assert samples == [{0, 1}, {0}]
 
 
-def test_neighbours_in_the_files_come_in_any_batch(ntuples, tmp_path):
+def test_candidates_that_are_neighbours_in_a_file_are_spread_over_batches(ntuples, tmp_path):
     """Candidates of a sample stand together in a chunk; single ones are shuffled, not blocks."""
     cache = prepare(settings(ntuples, stream="direct", chunk_size=1200), cache=tmp_path)
     opened = open_dataset(cache)
@@ -147,22 +147,22 @@ def test_batches_begin_anywhere_and_do_not_depend_on_the_readers(direct):
     assert not same(whole, stream(direct, epoch=1))
 
 
-def test_only_what_a_network_sees_is_read(direct, monkeypatch):
-    asked = []
+def test_only_branches_of_the_network_inputs_are_read(direct, monkeypatch):
+    read_branches = []
     opened = RootTree.open
 
     def noted(self, branches):
-        asked.append(set(branches))
+        read_branches.append(set(branches))
         return opened(self, branches)
 
     monkeypatch.setattr(RootTree, "open", noted)
     chunks = open_dataset(direct.folder).train.chunks
     chunks[0].features([])
-    assert asked
-    assert set.union(*asked) == {"pt", "eta"}
-    before = len(asked)
+    assert read_branches
+    assert set.union(*read_branches) == {"pt", "eta"}
+    before = len(read_branches)
     chunks[0].features([])
-    assert len(asked) == before  # the files stay open
+    assert len(read_branches) == before  # the files stay open
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7])
@@ -185,16 +185,16 @@ def test_neither_steps_of_reading_nor_the_order_of_files_matter(ntuples, direct,
     assert same(stream(direct), stream(again))
 
 
-def test_it_travels_by_pickle(direct):
+def test_a_direct_dataset_survives_pickle(direct):
     assert same(stream(direct), stream(pickle.loads(pickle.dumps(direct))))
 
 
-def test_files_that_went_or_changed_are_named(tmp_path):
+def test_files_that_are_gone_or_changed_are_named(tmp_path):
     path = write(tmp_path / "in" / "a.root", columns(300))
     opened = open_dataset(prepare(dataset(path.parent, stream="direct"), cache=tmp_path))
     with path.open("ab") as file:
         file.write(b"more")
-    with pytest.raises(DataError, match=r"a\.root: has \d+ bytes, but \d+ when"):
+    with pytest.raises(DataError, match=r"a\.root: has \d+ bytes, but had \d+ when"):
         stream(opened)
     path.unlink()
     with pytest.raises(DataError, match=r"a\.root: No such file.* prepare again"):

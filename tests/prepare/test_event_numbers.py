@@ -1,4 +1,4 @@
-"""What an event number may be, where it is looked at, and what is said of odd ones."""
+"""Valid event numbers, the entries in which they are checked, and the errors of invalid ones."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def numbers(values, text="event", *, relevant=None):
     return event_numbers(parse(text), {"event": values}, relevant, where="a.root").tolist()
 
 
-def test_only_relevant_entries_are_looked_at():
+def test_only_relevant_entries_are_checked():
     assert numbers([np.nan, 2.0, -1.5], relevant=[False, True, False]) == [0, 2, 0]
     assert numbers(np.array([2**64 - 1, 5], "u8"), relevant=[False, True]) == [0, 5]
 
@@ -27,12 +27,12 @@ def test_only_relevant_entries_are_looked_at():
     [
         ([1.0, np.nan, np.inf], r"\(float64\) of 2 \(entries 1, 2, ...\) is NaN or infinite"),
         ([1.0, 2.5], "is not whole; expected an integer branch"),
-        (np.array([2.0**24], "f4"), r"is 2\^24 or more, of which a float"),
-        ([2.0**53], r"is 2\^53 or more, of which a float"),
+        (np.array([2.0**24], "f4"), r"is 2\^24 or more, where a float"),
+        ([2.0**53], r"is 2\^53 or more, where a float"),
         (np.array([2**63], "u8"), r"`event_number: event % 4611686018427387904`"),
     ],
 )
-def test_a_number_that_is_none_is_told_with_its_true_reason(values, message):
+def test_an_invalid_event_number_is_refused_with_the_reason(values, message):
     with pytest.raises(DataError, match=message):
         numbers(values)
 
@@ -77,7 +77,7 @@ def test_negative_numbers_that_share_one_split_are_warned_of(tmp_path, caplog, t
     ) == (warned)
 
 
-def test_folds_take_negative_numbers_without_a_word(tmp_path, caplog):
+def test_folds_take_negative_numbers_without_a_warning(tmp_path, caplog):
     values = columns(400)
     values["event_number"] = values["event_number"] - 200
     write(tmp_path / "a.root", values)

@@ -129,7 +129,7 @@ def test_the_survey_counts_candidates(folder, tmp_path):
     assert held == sum(split.candidates for split in manifest.splits.values())
 
 
-def test_the_layout_is_part_of_what_names_the_result(folder, tmp_path):
+def test_the_layout_is_part_of_the_digest(folder, tmp_path):
     wider = {**LAYOUT["objects"], "near": {"collection": "Track_", "cone": 0.5}}
     one = prepare(_dataset(folder), cache=tmp_path)
     other = prepare(_dataset(folder, layout={**LAYOUT, "objects": wider}), cache=tmp_path)
@@ -147,7 +147,7 @@ def test_files_without_candidates_are_passed_over(folder, tmp_path, caplog):
     assert "empty.root: holds no candidates; skipped" in caplog.text
 
 
-def test_a_name_that_no_branch_has_is_told_before_anything_is_read(folder, tmp_path):
+def test_an_unknown_branch_is_an_error_before_anything_is_read(folder, tmp_path):
     with pytest.raises(DataError, match=r"no branch 'gen\.charg' .*Gen_charg"):
         prepare(_dataset(folder, spectators={"x": "gen.charg"}), cache=tmp_path)
     assert not (tmp_path / "prepared").exists()

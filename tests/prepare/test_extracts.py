@@ -1,4 +1,4 @@
-"""What is taken from a file is taken once: after a kill, a new file, a new transform or balance."""
+"""Each file is read once: also after a kill, a new file, a new transform or a new balance."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ import pytest
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
 from tauopt.ntuples.root import RootTree
-from tauopt.prepare.dataset_digests import of_extract
+from tauopt.prepare.dataset_digests import extract_digest
 from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_faults import Listener
@@ -26,7 +26,7 @@ LOG_PT = {"expression": "pt", "divide": 1000, "log10": True}
 
 
 def content(folder):
-    """Every file of a prepared dataset but its manifest, which tells the paths."""
+    """Every file of a prepared dataset but its manifest, which holds the paths."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -37,19 +37,19 @@ def content(folder):
 @pytest.fixture
 def read(monkeypatch):
     """The names of the files whose entries, and whose headers, were read."""
-    found, iterate, inspect = [], RootTree.iterate, RootTree.inspect
+    names, iterate, inspect = [], RootTree.iterate, RootTree.inspect
 
     def noted(self, *arguments, **options):
-        found.append(self.path.name)
+        names.append(self.path.name)
         yield from iterate(self, *arguments, **options)
 
     def looked(self, branches):
-        found.append(f"header of {self.path.name}")
+        names.append(f"header of {self.path.name}")
         return inspect(self, branches)
 
     monkeypatch.setattr(RootTree, "iterate", noted)
     monkeypatch.setattr(RootTree, "inspect", looked)
-    return found
+    return names
 
 
 def old(folder):
@@ -73,10 +73,10 @@ def test_adding_a_file_reads_that_file_alone(grown, ntuples, tmp_path, read):
     prepare(dataset(grown), cache=tmp_path / "cache")
     read.clear()
     shutil.copy(ntuples / "1.root", grown / "1.root")
-    told = Listener()
-    again = prepare(dataset(grown), cache=tmp_path / "cache", progress=told)
+    listener = Listener()
+    again = prepare(dataset(grown), cache=tmp_path / "cache", progress=listener)
     assert read == ["header of 1.root", "1.root"]
-    assert told.said == ["2 of 3 files were read before"]
+    assert listener.said == ["2 of 3 files were read before"]
     anew = prepare(dataset(ntuples), cache=tmp_path / "anew")
     assert again.name == anew.name
     assert content(again) == content(anew)
@@ -121,9 +121,11 @@ def test_chunks_balance_and_transforms_read_nothing_anew(grown, tmp_path, read, 
         {"candidate": {"log_pt": {"expression": "pt", "log10": True, "offset": -2e4}, "eta": {}}},
     ],
 )
-def test_every_setting_of_the_first_pass_gives_another_extract(change):
+def test_every_setting_of_the_first_pass_changes_the_digest_of_extracts(change):
     where = {"sample": "all", "sha256": "0" * 64}
-    assert of_extract(dataset("in", **change), **where) != of_extract(dataset("in"), **where)
+    assert extract_digest(dataset("in", **change), **where) != extract_digest(
+        dataset("in"), **where
+    )
 
 
 def test_transform_counts_only_where_a_logarithm_may_be_undefined():
@@ -131,7 +133,7 @@ def test_transform_counts_only_where_a_logarithm_may_be_undefined():
 
     def digest(**transform):
         feature = {"expression": "pt", **transform}
-        return of_extract(dataset("in", candidate={"pt": feature}), **where)
+        return extract_digest(dataset("in", candidate={"pt": feature}), **where)
 
     same = [{}, {"min": 1, "log10": True}, {"abs": True, "offset": 1, "log10": True}, {"abs": True}]
     assert len({digest(**one) for one in same}) == 1
@@ -165,7 +167,7 @@ def killed(ntuples, cache):
     return subprocess.run(command, cwd=root, check=False, timeout=60).returncode
 
 
-def test_killed_preparation_goes_on_where_it_was(ntuples, tmp_path, read):
+def test_killed_preparation_resumes_where_it_was(ntuples, tmp_path, read):
     assert killed(ntuples, tmp_path) == -signal.SIGKILL
     left = {path.name for path in (tmp_path / "extracts").iterdir() if path.is_dir()}
     assert len(left) == 2, "one finished, and one that looks unfinished"
@@ -235,11 +237,11 @@ def test_files_and_extracts_that_are_not_shared_by_a_cluster_are_read_here(ntupl
         del sizes
         return contextlib.nullcontext(run)
 
-    told = Listener()
-    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=told, parallel=parallel)
+    listener = Listener()
+    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=listener, parallel=parallel)
     assert content(folder) == content(prepare(dataset(ntuples), cache=tmp_path / "two"))
-    assert len(told.said) == 3
-    assert "0.root: is not on all nodes of the cluster" in told.said[0]
+    assert len(listener.said) == 3
+    assert "0.root: is not on all nodes of the cluster" in listener.said[0]
 
 
 def test_copy_of_a_file_on_a_node_is_as_good(ntuples, tmp_path):
@@ -254,9 +256,9 @@ def test_copy_of_a_file_on_a_node_is_as_good(ntuples, tmp_path):
         assert len(sizes) == 3
         return contextlib.nullcontext(run)
 
-    told = Listener()
-    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=told, parallel=local)
-    assert not told.said
+    listener = Listener()
+    folder = prepare(dataset(ntuples), cache=tmp_path / "one", progress=listener, parallel=local)
+    assert not listener.said
     assert content(folder) == content(prepare(dataset(ntuples), cache=tmp_path / "two"))
 
 

@@ -73,7 +73,7 @@ class Listener:
         self.said.append(message)
 
 
-def test_of_two_that_prepare_the_same_one_waits(ntuples, tmp_path, monkeypatch):
+def test_a_second_preparation_of_a_dataset_waits_for_the_first(ntuples, tmp_path, monkeypatch):
     work, begun, go_on = module._prepare, threading.Event(), threading.Event()
     times = []
 

@@ -9,7 +9,7 @@ from tauopt.config.settings.dataset import Split
 from tauopt.dataset.manifest import SPLITS
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.physics.folds import fold_of
-from tauopt.prepare.event_split import fold_rules
+from tauopt.prepare.dataset_expressions import fold_rules
 from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_prepare_dataset import splits_of
@@ -75,7 +75,7 @@ def test_each_fold_is_a_dataset_of_its_own(ntuples, tmp_path):
     assert len(folders) == 3
 
 
-def test_folds_given_beside_expressions_count():
+def test_folds_take_precedence_over_split_expressions():
     both = Split(train="event_number < 5", validation="", test="", folds=5)
     assert both.folds == 5
     assert set(fold_rules(5, both.fold)) == set(SPLITS)

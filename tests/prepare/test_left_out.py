@@ -1,4 +1,4 @@
-"""What was left out, as counts and as lines."""
+"""Candidates that were left out, as counts and as lines."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def test_causes_are_counted_by_class_and_come_back_from_plain():
     assert lost("NaN", labels[labels >= 0], after, classes=("jet", "tau")) == {("NaN", "jet"): 1}
 
 
-def test_a_line_tells_the_largest_causes_of_a_sample_first():
+def test_a_line_names_the_largest_causes_of_a_sample_first():
     causes = {
         "in no split": {"a": 40, "b": 50, "c": 1, "d": 3, "e": 4},
         "cuts.pt: pt > 20000": {"": 2, "jet": 900},

@@ -77,7 +77,7 @@ def test_policy_drop_leaves_candidates_out_and_counts_them(folder, tmp_path):
     assert sum(found.manifest.left_out["all"]["missing feature"].values()) == 4
 
 
-def test_policy_impute_puts_the_training_mean_and_counts_values(folder, tmp_path):
+def test_policy_impute_replaces_values_by_the_training_mean_and_counts_them(folder, tmp_path):
     found = open_dataset(prepare(_dataset(folder[0], missing="impute"), cache=tmp_path))
     assert found.manifest.imputed == {"candidate.log_pt": 3, "tracks.d0": 2}
     _, content, row = folder

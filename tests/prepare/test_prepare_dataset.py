@@ -131,7 +131,7 @@ def test_neither_names_of_files_nor_steps_of_reading_matter(ntuples, prepared, t
     assert _bytes(again) == _bytes(prepared.folder)
 
 
-def test_second_call_finds_it_and_does_nothing(ntuples, prepared, monkeypatch):
+def test_second_call_returns_the_prepared_dataset_and_does_nothing(ntuples, prepared, monkeypatch):
     monkeypatch.setattr(module, "_prepare", lambda *args: pytest.fail("prepared again"))
     cache = prepared.folder.parents[1]
     assert prepare(dataset(ntuples), cache=cache) == prepared.folder

@@ -1,4 +1,4 @@
-"""The shipped dataset files, prepared from a small simulated sample: what is in, what is out."""
+"""The shipped dataset files, prepared from a small simulated sample, have the right content."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -62,10 +62,10 @@ def test_one_command_prepares_a_file_of_each_experiment(
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
     ended = CliRunner().invoke(build_app(), ["prepare", str(tmp_path / "own.yaml"), "--json"])
     assert ended.exit_code == 0, ended.exception
-    told = json.loads(ended.stdout)
-    held = sum(split["candidates"] for split in told["splits"].values())
+    printed = json.loads(ended.stdout)
+    held = sum(split["candidates"] for split in printed["splits"].values())
     assert held == len(list(_nanoaod_candidates() if path == NANOAOD else _physlite_candidates()))
-    open_dataset(told["folder"]).verify()
+    open_dataset(printed["folder"]).verify()
 
 
 def _distance(eta, phi, other_eta, other_phi):

@@ -44,7 +44,7 @@ def _refused(settings, tmp_path, *, kind=DataError):
         ({"spectators": {"x": "Sum$(track_ptt)"}}, "did you mean 'track_pt'"),
     ],
 )
-def test_what_a_dataset_must_not_be_is_refused(ntuples, tmp_path, change, message):
+def test_a_dataset_with_a_fault_is_refused_with_the_reason(ntuples, tmp_path, change, message):
     assert message in _refused(dataset(ntuples, **change), tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_the_largest_weights_are_summed_without_overflow(ntuples, tmp_path):
     assert all(1e31 < total < 1e33 for total in weights.splits["train"].weights.values())
 
 
-def test_missing_branch_of_any_file_is_told_before_anything_is_read(tmp_path, monkeypatch):
+def test_missing_branch_of_any_file_is_an_error_before_anything_is_read(tmp_path, monkeypatch):
     write(tmp_path / "in" / "a.root", columns(100))
     lacking = {name: values for name, values in columns(100, seed=2).items() if name != "eta"}
     write(tmp_path / "in" / "b.root", lacking)
@@ -98,7 +98,7 @@ def test_missing_branch_of_any_file_is_told_before_anything_is_read(tmp_path, mo
     assert "b.root: tree 'candidates': no branch 'eta'" in message
 
 
-def test_what_is_wrong_in_many_files_is_told_once(tmp_path):
+def test_the_same_fault_in_many_files_is_reported_once(tmp_path):
     for number in range(3):
         write(tmp_path / "in" / f"{number}.root", columns(50, seed=number))
     message = _refused(dataset(tmp_path / "in", event_number="event_numbr"), tmp_path)

@@ -1,4 +1,4 @@
-"""Balance by counts: as many candidates as asked, at random places, the same on every machine."""
+"""Balance by counts: as many candidates as set, at random places, the same on every machine."""
 
 import itertools
 import shutil
@@ -66,7 +66,7 @@ def test_expected_counts_and_weights_are_those_of_balanced_weights(replacement):
     np.testing.assert_allclose(mean[factors > 0], heavy.sum() / 60)
 
 
-def test_as_many_as_there_were_or_as_can_be_had():
+def test_by_default_as_many_are_drawn_as_there_were_or_as_are_available():
     block = few([0, 0, 0, 1], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
     factors = [[0.5, 2.0], [1.0, 1.0]]
     assert draw(block, factors, replacement=True).rates.tolist() == [[0.5, 2.0], [0.0, 1.0]]
@@ -77,11 +77,11 @@ def test_as_many_as_there_were_or_as_can_be_had():
     ("candidates", "message"),
     [
         (3, r"2 candidates of 4 can be had, candidates is 3: there are only 1 of class 'jet' in "
-            r"pt from 0\.5; ask for fewer"),
+            r"pt from 0\.5; set fewer"),
         (2, None),
     ],
 )  # fmt: skip
-def test_more_than_there_are_without_replacement_are_refused(candidates, message):
+def test_more_draws_than_candidates_without_replacement_are_refused(candidates, message):
     block = few([0, 0, 0, 1], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
     factors = [[0.5, 2.0], [1.0, 1.0]]
     if message is None:
@@ -110,7 +110,7 @@ def test_candidate_is_drawn_as_often_as_its_rate_says(rate):
     assert abs(times.sum() - rate * 20_000) <= 5 * np.sqrt(20_000 * part * (1 - part))
 
 
-def test_draws_have_everything_of_their_candidate_and_keys_of_their_own():
+def test_draws_copy_everything_of_their_candidate_but_the_key():
     block = make_block(300)
     times = np.arange(300) % 5
     pieces = list(resample.copies(block, times))
@@ -161,7 +161,7 @@ def test_what_is_left_without_replacement_is_uniform_over_the_order(rate):
     assert stats.kstest(place[~kept], "uniform").pvalue > 1e-4
 
 
-ASKED = {
+BALANCE = {
     "reweight": {"variables": {"pt": {"edges": [25_000, 35_000, 60_000]}}, "to": ["tau"]},
     "proportions": {"jet": 0.6},
     "spectators": {"pt": "pt", "eta": "eta"},
@@ -194,7 +194,7 @@ def cache(tmp_path_factory):
 
 def prepared(uneven, cache, **resample):
     chosen = {"resample": resample} if resample else {}
-    return open_dataset(prepare(dataset(uneven[0], chunk_size=1000, **ASKED, **chosen),
+    return open_dataset(prepare(dataset(uneven[0], chunk_size=1000, **BALANCE, **chosen),
                                 cache=cache))  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def cells(labels, pt, numbers):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "resampling",
     [
         {"replacement": True},
         {"replacement": True, "candidates": 9000},
@@ -213,10 +213,10 @@ def cells(labels, pt, numbers):
         {"replacement": False, "candidates": 800},
     ],
 )
-def test_training_split_is_balanced_in_counts_and_in_weights(uneven, cache, asked):
+def test_training_split_is_balanced_in_counts_and_in_weights(uneven, cache, resampling):
     by_weight = prepared(uneven, cache).train.columns(["labels", "weights", "pt"])
     wanted = cells(by_weight["labels"], by_weight["pt"], by_weight["weights"].astype(float))
-    found = prepared(uneven, cache, **asked)
+    found = prepared(uneven, cache, **resampling)
     train = found.train.columns(["labels", "weights", "pt", "event_numbers"])
     number = len(train["labels"])
     times = np.bincount(train["event_numbers"], minlength=10_500)
@@ -230,15 +230,15 @@ def test_training_split_is_balanced_in_counts_and_in_weights(uneven, cache, aske
     largest = np.zeros((2, 4))
     np.maximum.at(largest, cell, train["weights"])
     assert np.all(np.abs(sums - wanted) < error * largest)
-    assert abs(number - (asked.get("candidates") or number)) < 5 * np.sqrt(number)
-    if not asked["replacement"]:
+    assert abs(number - (resampling.get("candidates") or number)) < 5 * np.sqrt(number)
+    if not resampling["replacement"]:
         assert times.max() == 1
-    elif "candidates" not in asked:
+    elif "candidates" not in resampling:
         assert abs(number - len(by_weight["pt"])) < 5 * np.sqrt(number)
     assert found.manifest.resampled.most == times.max()
 
 
-def test_each_draw_has_what_its_candidate_has(uneven, cache):
+def test_each_draw_has_the_features_of_its_candidate(uneven, cache):
     _, contents = uneven
     found = prepared(uneven, cache, replacement=True)
     seen = {}
@@ -277,8 +277,8 @@ def test_counts_before_and_after_are_on_record(uneven, cache):
 
 def test_validation_and_test_are_balanced_by_weights(uneven, cache):
     by_weight = prepared(uneven, cache)
-    for asked in ({"replacement": True}, {"replacement": False}):
-        drawn = prepared(uneven, cache, **asked)
+    for resampling in ({"replacement": True}, {"replacement": False}):
+        drawn = prepared(uneven, cache, **resampling)
         for one, other in (
             (by_weight.validation, drawn.validation),
             (by_weight.sealed_test(opened_by="a test"), drawn.sealed_test(opened_by="a test")),
@@ -296,8 +296,8 @@ def test_neither_names_of_files_nor_steps_of_reading_matter(uneven, cache, tmp_p
     found = prepared(uneven, cache, replacement=replacement)
     for number, name in enumerate("cab"):
         shutil.copy(uneven[0] / f"{number}.root", tmp_path / f"{name}.root")
-    asked = dataset(tmp_path, chunk_size=1000, **ASKED, resample={"replacement": replacement})
-    again = prepare(asked, cache=tmp_path, step=77)
+    settings = dataset(tmp_path, chunk_size=1000, **BALANCE, resample={"replacement": replacement})
+    again = prepare(settings, cache=tmp_path, step=77)
     assert again.name == found.folder.name
     for path in sorted(found.folder.rglob("*.npy")):
         assert path.read_bytes() == (again / path.relative_to(found.folder)).read_bytes()
@@ -306,10 +306,10 @@ def test_neither_names_of_files_nor_steps_of_reading_matter(uneven, cache, tmp_p
 
 
 def test_class_of_which_nothing_is_drawn_is_refused(uneven, tmp_path):
-    asked = dataset(uneven[0], proportions={"tau": 1e-9},
+    settings = dataset(uneven[0], proportions={"tau": 1e-9},
                     resample={"replacement": True, "candidates": 1000})  # fmt: skip
     with pytest.raises(DataError, match=r"no candidate was drawn of class 'tau' \(1e-06 expected"):
-        prepare(asked, cache=tmp_path)
+        prepare(settings, cache=tmp_path)
     assert not list((tmp_path / "prepared").iterdir())
 
 

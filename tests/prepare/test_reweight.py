@@ -1,4 +1,4 @@
-"""Balance by weights: spectra and proportions as asked, sums kept, fitted on train alone."""
+"""Balance by weights: spectra and proportions as set, sums kept, fitted on train alone."""
 
 import json
 from types import SimpleNamespace
@@ -146,7 +146,7 @@ def test_factors_beyond_the_limit_are_refused_with_the_bins_named():
     )
 
 
-def test_limit_overlooks_bins_without_target_and_without_candidates():
+def test_limit_ignores_bins_without_target_and_without_candidates():
     block = _block([0, 0, 1, 1], [1, 2, 2, 3], [1.0] * 4)
     fitted = _fit(block, [[1.5, 2.5, 3.5]], **TO_TAU, max_ratio=1.01)
     assert fitted.apply(block).weights.tolist() == pytest.approx([0, 2, 1, 1])

@@ -1,4 +1,4 @@
-"""No setting changes what is prepared unnoticed: whatever was prepared before, it is prepared so.
+"""A changed setting never reuses a wrong cache: the result is that of an empty cache.
 
 Every setting of a dataset file, one after the other, is changed and prepared with a cache that
 holds all that came before; the outcome is that of an empty cache, and another than before.

@@ -30,15 +30,15 @@ def prepared(ntuples, tmp_path_factory):
 
 
 def test_yaml_holds_expression_transform_and_the_manifests_constants(prepared):
-    told = yaml.safe_load((prepared.folder / "constants.yaml").read_text())
-    assert list(told) == ["candidate", "tracks"]
-    log_pt, fitted = told["candidate"]["log_pt"], prepared.manifest.candidate.features[0]
+    summary = yaml.safe_load((prepared.folder / "constants.yaml").read_text())
+    assert list(summary) == ["candidate", "tracks"]
+    log_pt, fitted = summary["candidate"]["log_pt"], prepared.manifest.candidate.features[0]
     assert log_pt["expression"] == "pt"
     assert log_pt["transform"]["log10"] is True
     assert log_pt["transform"]["clip_quantiles"] == [0.01, 0.99]
     assert (log_pt["shift"], log_pt["spread"]) == pytest.approx((fitted.shift, fitted.spread))
     assert log_pt["clip"] == pytest.approx(fitted.clip)
-    assert "clip" not in told["candidate"]["eta"]
+    assert "clip" not in summary["candidate"]["eta"]
 
 
 def test_csv_holds_the_statistics_of_the_training_split_alone(prepared):
