@@ -133,6 +133,6 @@ def is_users_own(error: Exception) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the known name most like `name`; empty if none is like it."""
+    """Return ` (did you mean 'x'?)` for the known name most like `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

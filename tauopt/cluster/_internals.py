@@ -1,4 +1,4 @@
-"""Private settings of Ray 2.60, switched off for the length of a block: Ray has no options for them."""
+"""Switch off private settings of Ray 2.60 for the length of a block: Ray has no options for it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from tauopt.errors import ServiceError
 
 WAIT_S = 180.0
-"""How long a node may take to answer; long, since its first task imports TensorFlow and the rest."""
+"""How long a node may take to answer: its first task imports TensorFlow and the rest."""
 
 R = TypeVar("R")
 

@@ -68,7 +68,7 @@ def test_experiment_made_by_two_threads_at_once_is_one(client, output):
     assert len(set(made)) == 1
 
 
-def test_deleted_experiment_is_named_with_the_way_back(client, output):
+def test_deleted_experiment_is_reported_with_the_command_that_restores_it(client, output):
     place = runs.experiment_id(client, "deleted-one")
     client.delete_experiment(place)
     with pytest.raises(UsageError, match=f"restore --experiment-id {place}"):
@@ -81,7 +81,7 @@ def test_run_is_found_by_the_shortest_unique_prefix(client, parent, uid):
 
 
 @pytest.mark.parametrize("prefix", ["zzz", "", "../x", "a b", "a'b", "x" * 65])
-def test_no_run_or_no_id_is_a_usage_error(client, parent, prefix):
+def test_an_unknown_or_malformed_run_id_is_a_usage_error(client, parent, prefix):
     with pytest.raises(UsageError, match="run id"):
         runs.find_run(client, prefix)
 
@@ -115,7 +115,7 @@ def test_malformed_uid_is_refused(client):
         runs.open_parent(client, experiment="tau-id", name="x", uid="a' OR '1'='1")
 
 
-def test_a_deleted_run_and_a_run_of_a_deleted_experiment_say_how_they_come_back(client, uid):
+def test_a_deleted_run_or_experiment_is_reported_with_the_command_that_restores_it(client, uid):
     place = client.create_experiment(f"gone-{uid}")
     run_id = client.create_run(place, run_name="t003-rnn").info.run_id
     client.delete_run(run_id)
@@ -137,6 +137,6 @@ def test_a_deleted_run_and_a_run_of_a_deleted_experiment_say_how_they_come_back(
     assert f"{command} experiments restore --experiment-id {place}" in str(caught.value)
 
 
-def test_what_never_was_is_not_said_to_be_deleted(client):
+def test_a_run_that_never_existed_is_not_reported_as_deleted(client):
     with pytest.raises(UsageError, match="no run id begins with 'ffff0000ffff'"):
         runs.find_run(client, "ffff0000ffff")

@@ -1,4 +1,4 @@
-"""Faults of a tracking server, each with a real one behind a door that can be shut."""
+"""Faults of a tracking server: a real one behind a proxy that can hang or drop replies."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ import pytest
 from tauopt.errors import ServiceError
 from tauopt.tracking import client as door
 from tauopt.tracking import runs
-from tauopt.tracking.mlflow_pages import pages
+from tauopt.tracking.mlflow_pages import pages, save_view
 from tauopt.tracking.replay import ChildRun
-from tauopt.tracking.saved_view import save_view
 from tauopt.tracking.server import serving
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
 
 class Gate:
-    """A proxy in front of the server: `open`, `hang` (accepts, never answers) or `deaf` (brings
-    the request and drops the reply).
+    """A proxy before the server: `open`, `hang` (accepts and never answers) or `deaf` (forwards
+    requests and drops the replies).
     """
 
     def __init__(self, port):
@@ -65,7 +64,7 @@ class Gate:
             pass
 
     def shut(self, mode):
-        """Cut the connections that the client keeps: its next ones meet the new mode."""
+        """Set the mode, and cut the connections that the client keeps open."""
         self.mode = mode
         for connection in self._held:
             with contextlib.suppress(OSError):
@@ -77,7 +76,7 @@ class Gate:
 
 
 def free_port():
-    """Return a port below those that systems hand out: Ray's, in other tests, can't take it."""
+    """Return a free port below the ephemeral range, so that Ray in other tests can't take it."""
     while True:
         port = random.randrange(20_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -141,7 +140,7 @@ def test_server_takes_each_point_and_file_once(gate, uid, trial):
         tracker.metrics({"auc": step / 7}, step=step)
     (trial / "roc.json").write_text("{}")
     tracker.artifact(trial / "roc.json", folder="figures")
-    for _ in range(2):  # the second brings all of it again, as after a kill before the note
+    for _ in range(2):  # the second time sends all again, as after a kill before the position
         (trial / "shipped.json").unlink(missing_ok=True)
         with Shipper(client, poll_s=0.05) as shipper:
             shipper.watch(child.uid, trial, child)
