@@ -221,7 +221,7 @@ def _connect(address: str, wait_s: float) -> MlflowClient:
     pause = 0.2
     while True:
         try:
-            return _connect_once(address)
+            return _try(address)
         except ServiceError:
             raise
         except Exception as error:
@@ -231,7 +231,8 @@ def _connect(address: str, wait_s: float) -> MlflowClient:
         pause = min(2 * pause, 2.0)
 
 
-def _connect_once(address: str) -> MlflowClient:
+def _try(address: str) -> MlflowClient:
+    """Connect once, without retries."""
     from mlflow import MlflowClient
 
     if not address.startswith(("http", "databricks")):

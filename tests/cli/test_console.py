@@ -7,7 +7,7 @@ import pytest
 
 NAMES = ascii("täu.root ✓ caf\udce9")
 PRINTS = (
-    "from tauopt.cli.standard_streams import prepare_streams; prepare_streams(); "
+    "from tauopt.cli.console import prepare_streams; prepare_streams(); "
     f"import sys; print({NAMES}); print({NAMES}, file=sys.stderr)"
 )
 
