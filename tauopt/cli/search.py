@@ -108,8 +108,8 @@ def _promote(result: SearchResult, output: Path | None) -> str:
 
 
 def _command(*words: str, output: Path | None) -> str:
-    place = [] if output is None else ["-o", str(output)]
-    return shlex.join(["tauopt", *words, *place])
+    option = [] if output is None else ["-o", str(output)]
+    return shlex.join(["tauopt", *words, *option])
 
 
 def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:

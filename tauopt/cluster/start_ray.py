@@ -152,10 +152,10 @@ def short_folder() -> Iterator[Path | None]:
             f"{', '.join(map(str, _SHORT_FOLDERS[1:]))} can't be used either; name a short, "
             "writable folder in RAY_TMPDIR"
         )
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=parent, ignore_cleanup_errors=True) as made:
-        logger.info("Ray's files are in %s: %s=%s %s", made, name, default, problem)
-        # A subfolder: Ray opens it to all users, but ours above it lets nobody else through.
-        yield Path(made) / "r"
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=parent, ignore_cleanup_errors=True) as top:
+        logger.info("Ray's files are in %s: %s=%s %s", top, name, default, problem)
+        # A subfolder: Ray opens it to all users, but only we may enter the folder above it.
+        yield Path(top) / "r"
 
 
 def _folder_problem(folder: Path) -> str:

@@ -216,8 +216,8 @@ def has_model(source: Any) -> bool:
 def versions(client: MlflowClient, name: str, sha256: str = "") -> list[Any]:
     """Return the versions of a registered model, or those with one digest, in order of number."""
     query = f"name='{name}'" + (f" AND tag.`{MODEL_SHA256}`='{sha256}'" if sha256 else "")
-    found = client.search_model_versions(query, max_results=1000)
-    return sorted(found, key=lambda version: int(version.version))
+    unsorted = client.search_model_versions(query, max_results=1000)
+    return sorted(unsorted, key=lambda version: int(version.version))
 
 
 def _make_model(client: MlflowClient, name: str) -> None:

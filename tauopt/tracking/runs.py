@@ -1,7 +1,7 @@
 """MLflow runs of a search: a parent run for the search, a child run for each trial.
 
-Every run carries a unique tag `tauopt.uid`. A run is searched by it before it is created, so that
-a lost reply never makes a second run.
+Every run carries a unique tag `tauopt.uid`. Before a run is created, runs with its uid are
+searched, so that a lost reply never makes a second run.
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ def open_parent(
         ServiceError: MLflow does not answer.
         UsageError: the experiment was deleted, or the uid is malformed.
     """
-    id_ = experiment_id(client, experiment, artifacts=artifacts)
-    return _find_or_create(client, id_, name=name, uid=uid, tags={**(tags or {}), NOTE: note})
+    experiment = experiment_id(client, experiment, artifacts=artifacts)
+    all_tags = {**(tags or {}), NOTE: note}
+    return _find_or_create(client, experiment, name=name, uid=uid, tags=all_tags)
 
 
 def open_child(
@@ -124,9 +125,9 @@ def open_child(
         note: markdown, shown as the run's description.
         time_ms: when the trial began, UTC, in milliseconds since 1970; None means now.
     """
-    id_ = client.get_run(parent).info.experiment_id
+    experiment = client.get_run(parent).info.experiment_id
     all_tags = {**(tags or {}), NOTE: note, "mlflow.parentRunId": parent}
-    return _find_or_create(client, id_, name=name, uid=uid, tags=all_tags, time_ms=time_ms)
+    return _find_or_create(client, experiment, name=name, uid=uid, tags=all_tags, time_ms=time_ms)
 
 
 def _find_or_create(

@@ -48,7 +48,9 @@ def follow_artifacts(database: Path) -> None:
         move_addresses(database, old, root)
         logger.warning("the MLflow store was in %s: its artifacts are now found in %s", old, root)
         if old.exists() and not (old.parent / database.name).exists():
-            logger.warning("what was written to the old place since: cp -rn %s/. %s", old, root)
+            logger.warning(
+                "add what was written to the old folder since: cp -rn %s/. %s", old, root
+            )
 
 
 def _artifact_folders(database: Path) -> dict[Path, list[str]]:

@@ -110,8 +110,8 @@ def opened(gate, uid):
 
 
 def check_all_there(client, child, steps):
-    place = client.get_run(child.parent).info.experiment_id
-    (run,) = runs.with_uid(client, place, child.uid)
+    experiment_id = client.get_run(child.parent).info.experiment_id
+    (run,) = runs.with_uid(client, experiment_id, child.uid)
     points = client.get_metric_history(run.info.run_id, "auc")
     assert [(p.step, p.value) for p in points] == [(s, s / 7) for s in range(steps)]
     return run
@@ -121,8 +121,8 @@ def test_the_pages_of_the_newest_search_are_of_model_training(server, gate, uid)
     client, child = opened(gate, uid)
     client.log_param(child.parent, "objective", "rejection@0.75, latency_us")
     address = f"http://127.0.0.1:{server}"
-    place = client.get_run(child.parent).info.experiment_id
-    top = f"{address}/#/experiments/{place}/runs"
+    experiment_id = client.get_run(child.parent).info.experiment_id
+    top = f"{address}/#/experiments/{experiment_id}/runs"
     assert pages(address) == (f"{top}/{child.parent}?workflowType=machine_learning", "")
     save_view(client, child.parent, ["rejection@0.75", "latency_us"], params=["model.units"])
     runs.open_child(client, parent=child.parent, name=child.name, uid=child.uid)

@@ -158,8 +158,8 @@ def test_lost_reply_doubles_nothing(client, parent, uid, trial, call):
     shipper.watch(f"{uid}/t000", trial, child(parent, uid))
     shipper.finish(f"{uid}/t000", "PRUNED", "behind at rung 1")
     assert shipper.close(20) is None
-    place = client.get_run(parent).info.experiment_id
-    (run,) = runs.with_uid(client, place, f"{uid}/t000")
+    experiment_id = client.get_run(parent).info.experiment_id
+    (run,) = runs.with_uid(client, experiment_id, f"{uid}/t000")
     assert run.info.status == "FINISHED"
     assert run.data.tags["tauopt.state"] == "PRUNED"
     assert run.data.tags["tauopt.reason"] == "behind at rung 1"
@@ -167,7 +167,7 @@ def test_lost_reply_doubles_nothing(client, parent, uid, trial, call):
 
 
 def test_run_that_a_slow_server_made_too_late_is_deleted(client, parent, uid, trial):
-    place = client.get_run(parent).info.experiment_id
+    experiment_id = client.get_run(parent).info.experiment_id
     flaky = Flaky(client, away=True)
     with Shipper(flaky, poll_s=0.05) as shipper:
         shipper.watch(f"{uid}/t000", trial, child(parent, uid))
@@ -176,11 +176,13 @@ def test_run_that_a_slow_server_made_too_late_is_deleted(client, parent, uid, tr
             time.sleep(0.02)
         flaky.away = False
         assert shipper.drain(20)
-        client.create_run(place, tags={runs.UID: f"{uid}/t000"})
+        client.create_run(experiment_id, tags={runs.UID: f"{uid}/t000"})
         shipper.finish(f"{uid}/t000", "COMPLETE")
         assert shipper.drain(20)
         kept = shipper.run_id(f"{uid}/t000")
-    assert [run.info.run_id for run in runs.with_uid(client, place, f"{uid}/t000")] == [kept]
+    assert [run.info.run_id for run in runs.with_uid(client, experiment_id, f"{uid}/t000")] == [
+        kept
+    ]
 
 
 def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
@@ -413,8 +415,8 @@ def test_driver_killed_again_and_again_loses_and_doubles_nothing(
         shipper.watch(f"{uid}/t000", trial, child(parent, uid))
         assert shipper.drain(30)
         run_id = shipper.run_id(f"{uid}/t000")
-    place = client.get_run(parent).info.experiment_id
-    assert len(runs.with_uid(client, place, f"{uid}/t000")) == 1
+    experiment_id = client.get_run(parent).info.experiment_id
+    assert len(runs.with_uid(client, experiment_id, f"{uid}/t000")) == 1
     assert points(client, run_id, "auc") == [(s, s / 7) for s in range(step)]
     assert json.loads((trial / SHIPPED).read_text())["run_id"] == run_id
 
