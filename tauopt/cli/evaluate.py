@@ -46,7 +46,7 @@ def evaluate(
         typer.Option(
             "--reference",
             metavar="WHAT",
-            help="Another trial, a CSV file of scores, or a spectator (with FILEs a branch).",
+            help="Another trial, a CSV of scores, or a spectator or branch (with FILEs) of scores.",
         ),
     ] = "",
     importance: Annotated[
