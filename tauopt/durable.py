@@ -1,8 +1,7 @@
-"""What is finished never changes, what is unfinished is never mistaken for finished.
+"""Atomic file writes, digests and kernel locks.
 
-Files appear under their name only when whole: written under a temporary name,
-fsynced, renamed, and the folder fsynced. Locks are the kernel's, so a dead
-holder's lock is free.
+A file appears under its name only when it is whole: it is written under a temporary name, fsynced
+and renamed, and its folder is fsynced. The kernel drops the locks of a process that dies.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 from tauopt.errors import InvalidNameError, LockedError, ServiceError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What may become the name of a file, a study or a run."""
+"""Allowed names of files, studies and runs."""
 
 
 def check_name(name: str, *, what: str = "name") -> str:
@@ -52,11 +51,14 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
 
 
-def write_with(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place at once.
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file atomically: `write` fills a temporary file, which then replaces `path`.
 
-    The temporary name keeps the suffix of `path`, since libraries choose a format by it.
+    Args:
+        path: file to make or replace.
+        write: receives the temporary path, which lies beside `path`.
     """
+    # Keep the suffix: libraries choose a file's format by it.
     temporary = _temporary(path).with_suffix(path.suffix)
     try:
         write(temporary)
@@ -71,27 +73,22 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` whole or not at all."""
-    write_with(path, lambda temporary: _write(temporary, content))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    write_with(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON (no NaN) whole or not at all.
-
-    Keys keep their order: that of classes and of features has a meaning.
-    """
+    """Write `value` as JSON (no NaN) whole or not at all; keys keep their order."""
+    # Not sorted: the order of classes and of features has a meaning.
     text = json.dumps(value, indent=1, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` when the block ends well.
+    """Make a folder atomically: yield a temporary one that becomes `path` at the end of the block.
 
-    If `path` has appeared meanwhile (another process made the same), theirs stays.
+    If another process has made `path` meanwhile, its folder stays and ours is removed. If the block
+    raises, nothing stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -105,7 +102,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         fsync_folder(temporary)
         try:
             temporary.rename(path)
-        except OSError:
+        except OSError:  # another process was first: a folder that is not empty can't be replaced
             if not path.is_dir():
                 raise
         fsync_folder(path.parent)
@@ -114,15 +111,15 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def check_space(folder: Path, needed: float, *, what: str, remedy: str) -> None:
-    """Refuse to go on when the disk can't hold what is to come.
+    """Check that a disk has enough free space for what is to be written.
 
     Args:
-        folder: that it will be written to.
-        needed: bytes.
-        what: it is, for the message.
-        remedy: beside making room.
+        folder: existing folder on that disk.
+        needed: bytes to be written.
+        what: name of the data, for the message.
+        remedy: what the user can do other than free space, for the message.
     Raises:
-        ServiceError: fewer bytes are free.
+        ServiceError: less space is free.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -150,10 +147,10 @@ def locked(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
 
     Args:
         path: lock file; made if missing, and left there.
-        what: what is locked, for the message.
+        what: name of what is locked, for the message.
         wait: wait for the holder instead of raising.
     Raises:
-        LockedError: another process holds it; names that process.
+        LockedError: another process holds the lock; the message names that process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
@@ -170,26 +167,31 @@ def locked(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
 
 
 def holders(path: Path) -> list[str]:
-    """Return the other processes of this machine that have a file open, as far as we may see."""
-    found, place = [], str(path.resolve())
+    """Return the other processes of this machine that have a file open.
+
+    Processes of other users are missing: the kernel hides their open files.
+    """
+    processes, target = [], str(path.resolve())
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
             continue
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            if place in map(os.readlink, (process / "fd").iterdir()):
+        with contextlib.suppress(OSError):  # the process has ended, or is another user's
+            if target in map(os.readlink, (process / "fd").iterdir()):
                 name = (process / "comm").read_text().strip()
-                found.append(f"process {process.name} ({name})")
-    return sorted(found)
+                processes.append(f"process {process.name} ({name})")
+    return sorted(processes)
 
 
 @contextlib.contextmanager
 def locked_in_turn(
     path: Path, *, what: str, say: Callable[[str], None] | None = None
 ) -> Iterator[None]:
-    """Hold the lock as `locked` does; where another process holds it, wait for that one.
+    """Hold the lock as `locked` does, but wait for a process that holds it.
 
     Args:
-        say: is told whom is waited for.
+        path: lock file.
+        what: name of what is locked, for the message.
+        say: called with a message that names the holder before the wait.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -4,15 +4,15 @@
 
     TauoptError                     1   something went wrong inside
     ├── UsageError                  2   the command or its arguments are wrong
-    │   ├── ConfigError             2   an experiment or dataset file is wrong; all problems
-    │   └── InvalidNameError        2   a name that may not become a file or a run
+    │   ├── ConfigError             2   an experiment or dataset file is wrong; holds all problems
+    │   └── InvalidNameError        2   a name is not allowed for a file, a study or a run
     ├── DataError                   3   ntuples or a prepared dataset are wrong
     │   └── CorruptError            3   bytes on disk do not match their digest
     ├── ServiceError                4   MLflow, a database or Ray can't be reached
-    │   └── LockedError             4   somebody else holds what we need
+    │   └── LockedError             4   another process holds the lock
     ├── SearchError                 5   every trial failed
     ├── PromotionRefused            6   a trial may not become the champion
-    ├── TrialFailed                 -   one trial is over (loss not finite, ...); the search goes on
+    ├── TrialFailed                 -   one trial failed (loss not finite, ...); the search goes on
     └── Interrupted               130   stopped by Ctrl-C (130) or SIGTERM (143)
 
 Every message says what was expected, what was got, where, and what to do.
@@ -39,9 +39,9 @@ class UsageError(TauoptError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a file: where, what, and what to do.
+    """One mistake in a file: where it is, what is wrong, and what to do.
 
-    `line` and `column` count from 1; 0 means that the place is unknown.
+    `line` and `column` count from 1; 0 means unknown.
     """
 
     message: str
@@ -57,7 +57,7 @@ class Problem:
 
 
 class ConfigError(UsageError):
-    """An experiment or dataset file is wrong; carries every problem found."""
+    """An experiment or dataset file is wrong; `problems` holds all mistakes."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -65,7 +65,7 @@ class ConfigError(UsageError):
 
 
 class InvalidNameError(UsageError):
-    """A name that may not become a file, a study or a run."""
+    """A name is not allowed for a file, a study or a run."""
 
 
 class DataError(TauoptError):
@@ -85,7 +85,7 @@ class ServiceError(TauoptError):
 
 
 class LockedError(ServiceError):
-    """Somebody else holds what we need; the message names the holder."""
+    """Another process holds the lock; the message names that process."""
 
 
 class SearchError(TauoptError):
@@ -101,11 +101,11 @@ class PromotionRefused(TauoptError):  # noqa: N818 - it is a verdict more than a
 
 
 class TrialFailed(TauoptError):  # noqa: N818
-    """One trial is over for a reason of its own; the search goes on."""
+    """One trial failed for a reason of its own (loss not finite, ...); the search goes on."""
 
 
 class Interrupted(TauoptError):  # noqa: N818
-    """Stopped by a signal; `resume` is the command line that goes on."""
+    """Stopped by a signal; `resume` is the command that continues the work."""
 
     exit_code = 130
 
@@ -115,20 +115,24 @@ class Interrupted(TauoptError):  # noqa: N818
         super().__init__(message)
 
 
-_BESIDE = "tauopt: "
+_NOTE = "tauopt: "
+"""Begins the note on an error of the user's own code."""
 
 
-def tell_beside(error: Exception, problem: Problem) -> None:
-    """Note where an error of the user's own code began; it comes through as it is."""
-    error.add_note(f"{_BESIDE}{problem}")
+def add_place_note(error: Exception, problem: Problem) -> None:
+    """Add a note to an error of the user's code: which line of a file led to that code.
+
+    The error itself stays as it is.
+    """
+    error.add_note(f"{_NOTE}{problem}")
 
 
 def is_users_own(error: Exception) -> bool:
-    """Say whether an error is of the user's own code: its note says where it began."""
-    return any(note.startswith(_BESIDE) for note in getattr(error, "__notes__", ()))
+    """Return whether the user's own code raised an error, by the note of `add_place_note`."""
+    return any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ()))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant: ` (did you mean 'x'?)`, or nothing."""
+    """Return ` (did you mean 'x'?)` for the known name most like `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,4 +1,4 @@
-"""How long work tells of itself, without knowing who listens."""
+"""Progress reports of long work, independent of how they are shown."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a workflow calls while it works; the command line draws it."""
+    """Receives the progress of a workflow; the command line draws it."""
 
     def begin(self, title: str, total: int, unit: str = "") -> None:
-        """Start a stage of `total` units; an earlier stage is over."""
+        """Begin a stage of `total` units; it ends the stage before."""
 
     def advance(self, amount: int = 1) -> None:
         """Add finished units to the present stage."""
 
     def say(self, message: str) -> None:
-        """Tell one event in a line."""
+        """Show a message of one line."""
 
 
 class Silent:
-    """A `Progress` that nobody listens to: the default of the Python API."""
+    """A `Progress` that shows nothing: the default of the Python API."""
 
     def begin(self, title: str, total: int, unit: str = "") -> None:
         """Do nothing."""

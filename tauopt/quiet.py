@@ -1,4 +1,4 @@
-"""Keep TensorFlow from talking on stderr of its own insides while it is imported."""
+"""Suppress TensorFlow's informational messages on stderr, also those of its import."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ _CHATTER = re.compile(
     rb"(?:I\d{4} [\d:.]+ +\d+ \S+:\d+\] "
     rb"|WARNING: All log messages before absl::InitializeLog).*\n?"
 )
-"""Also behind a line that somebody else has begun, such as a progress bar."""
+"""Informational log lines of C++. Not anchored: they may follow an unfinished line of other output,
+such as a progress bar."""
 
 
 def quiet_tensorflow() -> None:
-    """Let TensorFlow write warnings and errors only, also while it is imported, whoever does it.
+    """Let TensorFlow print only warnings and errors from now on, whichever module imports it.
 
-    It tells of oneDNN and missing CUDA drivers before any of its log settings count. What the
-    user has set in `TF_CPP_MIN_LOG_LEVEL` stays, and 0 shows all.
+    A level that the user has set in `TF_CPP_MIN_LOG_LEVEL` stays; 0 shows all messages.
     """
     if os.environ.setdefault(_LEVEL, "3") == "0":
         return
+    # The level is not enough: TensorFlow reports oneDNN and missing CUDA drivers before it reads
+    # its log settings. So the import itself runs with stderr filtered.
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
-    """Hold back what this process writes to its stderr until the end of the block.
-
-    Then it is written, except for the lines in which C++ libraries inform of themselves.
-    """
+    """Buffer the stderr of this process, and write it without C++ log chatter after the block."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    # File descriptor 2, not `sys.stderr`: C++ libraries write to it directly.
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            buffer.seek(0)
             with open(2, "wb", closefd=False) as stream:
-                stream.write(_CHATTER.sub(b"", held.read()))
+                stream.write(_CHATTER.sub(b"", buffer.read()))
 
 
 class _Finder(MetaPathFinder):
-    """Finds TensorFlow as the other finders do, and has it executed without its chatter."""
+    """Finds TensorFlow with the other finders, and lets it be executed without its chatter."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -67,9 +67,9 @@ class _Finder(MetaPathFinder):
         if spec and spec.loader:
             execute = spec.loader.exec_module
 
-            def quietly(module: ModuleType) -> None:
+            def execute_quietly(module: ModuleType) -> None:
                 with without_chatter():
                     execute(module)
 
-            spec.loader.exec_module = quietly  # type: ignore[method-assign]
+            spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
         return spec

@@ -29,7 +29,7 @@ def test_what_was_written_before_an_error_is_shown(capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == TROUBLE
 
 
-def test_tensorflow_is_found_as_before(
+def test_the_finder_is_installed_once_and_still_finds_tensorflow(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
@@ -45,7 +45,7 @@ def test_tensorflow_is_found_as_before(
     assert "tensorflow" in str(spec.origin)
 
 
-def test_who_asks_for_all_of_tensorflows_messages_gets_them(
+def test_level_0_shows_all_messages_of_tensorflow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]

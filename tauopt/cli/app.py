@@ -1,4 +1,4 @@
-"""The `tauopt` command: finds the verb, runs it, turns errors into exit codes.
+"""The `tauopt` command: register the verbs, run one, turn errors into exit codes.
 
 Exit codes: 0 done, 1 internal, 2 usage or configuration, 3 data, 4 service unreachable or
 locked, 5 every trial failed, 6 promotion refused, 130 and 143 interrupted.
@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tauopt.cli.standard_streams import prepare_streams
+from tauopt.cli.console import prepare_streams
 from tauopt.errors import Interrupted, ServiceError, TauoptError, UsageError, is_users_own
 from tauopt.quiet import quiet_tensorflow
 
@@ -28,9 +28,9 @@ VERBS = (
     "backup", "restore", "train", "simulate", "inspect", "prepare",
     "validate-data", "models", "init", "validate", "schema", "doctor",
 )  # fmt: skip
-"""One module of `tauopt.cli` each, in the order of `tauopt --help`."""
+"""Modules of `tauopt.cli`, one for each verb, in the order of `tauopt --help`."""
 
-_STORAGE_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+_STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def build_app() -> typer.Typer:
@@ -58,9 +58,14 @@ def _version(wanted: bool) -> None:
 
 
 def _common(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what goes on.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print informational log messages to stderr.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Hyperparameter search for tau-lepton classifiers, on record from ntuple to champion."""
@@ -76,43 +81,40 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted("stopped by SIGTERM", exit_code=128 + number)
 
 
-def _tell(error: TauoptError) -> None:
-    print(f"tauopt: {error}", file=sys.stderr)  # noqa: T201
-    if isinstance(error, Interrupted) and error.resume:
-        print(f"go on with: {error.resume}", file=sys.stderr)  # noqa: T201
-
-
-def _tell_bug() -> NoReturn:
+def _exit_after_bug() -> NoReturn:
     traceback.print_exc()
     print("tauopt: internal error; the traceback above says where", file=sys.stderr)  # noqa: T201
     sys.exit(TauoptError.exit_code)
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with the code that the outcome has."""
+    """Run the command line, and exit with the code of the outcome (see the module's docstring)."""
     prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     quiet_tensorflow()
     try:
         build_app()()
     except TauoptError as error:
-        _tell(error)
+        print(f"tauopt: {error}", file=sys.stderr)  # noqa: T201
+        if isinstance(error, Interrupted) and error.resume:
+            print(f"go on with: {error.resume}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("tauopt: stopped by Ctrl-C", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output went away (`tauopt … | head`): nobody is left to tell.
+        # The reader of our output has ended (`tauopt … | head`). Python would fail again when it
+        # flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _STORAGE_REFUSES:
-            _tell_bug()
+        if error.errno not in _STORAGE_ERRORS:
+            _exit_after_bug()
         print(f"tauopt: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)  # noqa: T201
         sys.exit(ServiceError.exit_code)
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug, the user's or ours
         if not is_users_own(error):
-            _tell_bug()
-        traceback.print_exc()  # ends in the note that says where the experiment file names it
+            _exit_after_bug()
+        traceback.print_exc()  # ends with the note which line of the experiment file names the code
         sys.exit(UsageError.exit_code)
     sys.exit(0)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(metavar="TO", help="Folder of backups; gets one more.")],
+    to: Annotated[
+        Path, typer.Argument(metavar="TO", help="Folder of backups; the new one is a subfolder.")
+    ],
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -22,20 +24,20 @@ def backup(
     from tauopt.cli.console import progress
     from tauopt.workflows.backup import backup as copy
 
-    with progress() as told:
-        saved = copy(to, output=output, progress=told)
-    show(saved, of=saved.output, at=saved.folder, json=json)
+    with progress() as display:
+        result = copy(to, output=output, progress=display)
+    show(result, source=result.output, target=result.folder, json=json)
 
 
-def show(saved: BackupResult, *, of: Path, at: Path, json: bool) -> None:
-    """Print what was copied from where to where."""
+def show(result: BackupResult, *, source: Path, target: Path, json: bool) -> None:
+    """Print how many files were copied from `source` to `target`."""
     from tauopt.cli.console import print_json, results
     from tauopt.workflows.backup import as_json
 
     if json:
-        print_json(as_json(saved))
+        print_json(as_json(result))
         return
-    line = f"{saved.files} files, {saved.bytes / 1e6:.1f} MB of {of} in {at}"
+    line = f"{result.files} files, {result.bytes / 1e6:.1f} MB of {source} in {target}"
     results().print(line, markup=False, soft_wrap=True)
 
 

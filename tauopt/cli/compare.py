@@ -1,4 +1,4 @@
-"""`tauopt compare`: what is different between trials, and is the difference real?"""
+"""`tauopt compare`: differences between trials, and their statistical significance."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def compare(
     from tauopt.workflows.compare import compare as run
     from tauopt.workflows.evaluation_sources import efficiencies_of
 
-    with progress() as listener:
-        found = run(
+    with progress() as display:
+        report = run(
             trials,
             efficiencies=efficiencies_of(efficiency or ()),
             to=to,
             output=output,
-            progress=listener,
+            progress=display,
         )
     if json:
-        print_json(found.as_json())
+        print_json(report.as_json())
     else:
-        _print(found)
+        _print(report)
 
 
-def _print(found: ComparisonReport) -> None:
+def _print(report: ComparisonReport) -> None:
     from rich import box
     from rich.table import Table
 
@@ -53,18 +53,18 @@ def _print(found: ComparisonReport) -> None:
     from tauopt.evaluation.comparison_report import mcnemar_told, number_row, told
 
     console = results()
-    base, *others = found.found.names
-    signal, background = found.candidates["signal"], found.candidates["background"]
+    base, *others = report.found.names
+    signal, background = report.candidates["signal"], report.candidates["background"]
     console.print(
-        f"{found.sample}: {signal:,} signal, {background:,} background candidates; differences "
+        f"{report.sample}: {signal:,} signal, {background:,} background candidates; differences "
         f"to {base}",
         markup=False,
         soft_wrap=True,
     )
     settings = Table(box=box.SIMPLE)
-    for name in ("what differs", *found.found.names):
+    for name in ("setting", *report.found.names):
         settings.add_column(name)
-    for path, values in found.differences.items():
+    for path, values in report.differences.items():
         settings.add_row(path, *map(told, values))
     console.print(settings)
     numbers = Table(box=box.SIMPLE)
@@ -74,11 +74,11 @@ def _print(found: ComparisonReport) -> None:
     for name in others:
         for column in (name, "difference", "p"):
             numbers.add_column(column, justify="right")
-    for line in found.found.lines:
+    for line in report.found.lines:
         numbers.add_row(*number_row(line))
     console.print(numbers)
-    console.print(mcnemar_told(found), markup=False, soft_wrap=True)
-    console.print(f"report and figures in {found.folder}", markup=False, soft_wrap=True)
+    console.print(mcnemar_told(report), markup=False, soft_wrap=True)
+    console.print(f"report and figures in {report.folder}", markup=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,16 +1,18 @@
-"""Where output goes: results to stdout, progress to stderr.
+"""Standard streams of the command line: results to stdout, progress to stderr.
 
-On a terminal progress is a live bar; elsewhere (a batch log) it is one line an event, and at
-most ten lines a stage.
+On a terminal progress is a live bar. Elsewhere (a batch log) each event is a line, and a stage has
+at most ten lines of progress.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tauopt.progress import Progress
 
@@ -18,9 +20,40 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
+_LENIENT = ("replace", "backslashreplace", "xmlcharrefreplace", "namereplace", "ignore")
+"""Error handlers that replace characters which an encoding does not have."""
+_STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+
+
+def prepare_streams() -> None:
+    """Open closed standard streams on `/dev/null`, and escape characters their encoding lacks.
+
+    Shells, daemons and batch systems may close streams or give them a narrow encoding.
+    """
+    for number, name, mode in _STREAMS:
+        if getattr(sys, name) is None:
+            setattr(sys, name, _open_null(number, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors not in _LENIENT:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _open_null(number: int, mode: str) -> IO[str]:
+    """Open `/dev/null` with a stream's file descriptor, or another one if a file has that."""
+    with contextlib.suppress(OSError):
+        os.fstat(number)
+        return open(os.devnull, mode)
+    # The descriptor is free: the next file that is opened would get it, and libraries that print
+    # to stdout or stderr would write into that file.
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)
+    return open(number, mode, closefd=False)
+
 
 def results() -> Console:
-    """Return the console for results: stdout, `NO_COLOR` respected, no width limit in pipes."""
+    """Return the console for results: stdout, `NO_COLOR` respected, 160 characters in pipes."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
@@ -33,7 +66,7 @@ def print_json(value: Any) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """Give a `Progress` that draws on stderr for the length of the block."""
+    """Show progress on stderr for the length of the block; yield what a workflow reports to."""
     if not sys.stderr.isatty():
         yield Lines()
         return
@@ -53,7 +86,7 @@ def progress() -> Iterator[Progress]:
 
 
 class LiveBars:
-    """A bar a stage, on a terminal."""
+    """Progress on a terminal: one bar for each stage."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -73,24 +106,24 @@ class LiveBars:
 
 
 class Lines:
-    """Plain lines, for logs: a stage's beginning and every tenth of it."""
+    """Progress in a log: a line at the beginning of a stage and at every tenth of it."""
 
     def __init__(self) -> None:
         self._title, self._unit = "", ""
-        self._total = self._done = self._told = 0
+        self._total = self._done = self._printed_tenths = 0
 
     def begin(self, title: str, total: int, unit: str = "") -> None:
-        """Tell that a stage begins."""
+        """Print the title of a stage."""
         self._title, self._unit, self._total = title, unit, total
-        self._done = self._told = 0
+        self._done = self._printed_tenths = 0
         self.say(f"{title}: {total} {unit}".rstrip())
 
     def advance(self, amount: int = 1) -> None:
-        """Count, and tell at every tenth."""
+        """Count finished units, and print a line at every tenth."""
         self._done += amount
-        tenth = 10 * self._done // max(self._total, 1)
-        if tenth > self._told:
-            self._told = tenth
+        tenths = 10 * self._done // max(self._total, 1)
+        if tenths > self._printed_tenths:
+            self._printed_tenths = tenths
             self.say(f"{self._title}: {self._done}/{self._total} {self._unit}".rstrip())
 
     def say(self, message: str) -> None:

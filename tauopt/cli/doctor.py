@@ -1,4 +1,4 @@
-"""`tauopt doctor`: is this machine ready, and what to do where it is not?"""
+"""`tauopt doctor`: check this machine, and name the remedy of each failure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
 
 def doctor(
     service: Annotated[
-        bool, typer.Option("--service", help="Check a group's service from here instead.")
+        bool, typer.Option("--service", help="Check a group's service instead of this machine.")
     ] = False,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Check versions, GPUs, MLflow, study storage and disk; tell the remedy of each failure.
+    """Check versions, GPUs, MLflow, study storage and disk; name the remedy of each failure.
 
-    Exits 0 if all is well, 4 if a service failed, 1 if something else did.
+    Exits with 0 if all checks pass, 4 if a service fails, 1 if something else fails.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""`tauopt evaluate`: figures and tables of a trial on data that no search has seen."""
+"""`tauopt evaluate`: figures and tables of a trial on data that the search did not use."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ def evaluate(
         str,
         typer.Argument(
             metavar="TRIAL",
-            help="Run id (its first letters will do), models:/NAME@champion, or a trial's folder.",
+            help="Run id (its first letters suffice), models:/NAME@champion, or a trial's folder.",
         ),
     ],
     files: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[SAMPLE=]FILE",
-            help="Ntuples that fit the trial's dataset file [default: its test split].",
+            help="Ntuples with the branches of the trial's dataset file [default: its test split].",
         ),
     ] = None,
     select: Annotated[
-        str, typer.Option("--select", metavar="EXPR", help="Keep candidates by their spectators.")
+        str,
+        typer.Option("--select", metavar="EXPR", help="Cut on spectators; keeps what passes it."),
     ] = "",
     bins: Annotated[
         str,
         typer.Option(
             "--bins",
             metavar="NAMES",
-            help="Spectators to draw against [default: pt,eta,mu,prongs,decay_mode].",
+            help="Spectators on the x axes of profiles [default: pt,eta,mu,prongs,decay_mode].",
         ),
     ] = "",
     efficiency: Efficiency = None,
@@ -45,7 +46,7 @@ def evaluate(
         typer.Option(
             "--reference",
             metavar="WHAT",
-            help="Another trial, a CSV of scores, or a spectator (with FILEs a branch) of scores.",
+            help="Another trial, a CSV of scores, or a spectator or branch (with FILEs) of scores.",
         ),
     ] = "",
     importance: Annotated[
@@ -54,7 +55,7 @@ def evaluate(
             "--importance",
             min=0,
             metavar="N",
-            help="Candidates that features are permuted among; 0 leaves it out.",
+            help="Candidates for permutation importances; 0 leaves these out.",
         ),
     ] = 10_000,
     to: Annotated[
@@ -64,13 +65,13 @@ def evaluate(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Draw and measure a trial on the sealed test split or other ntuples, against a reference."""
+    """Evaluate a trial on the sealed test split or other ntuples, also against a reference."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.evaluate import evaluate as run
     from tauopt.workflows.evaluation_sources import efficiencies_of
 
-    with progress() as listener:
-        found = run(
+    with progress() as display:
+        evaluation = run(
             trial,
             files=files or (),
             select=select,
@@ -80,40 +81,42 @@ def evaluate(
             importance=importance,
             to=to,
             output=output,
-            progress=listener,
+            progress=display,
         )
     if json:
-        print_json(found.as_json())
+        print_json(evaluation.as_json())
     else:
-        _print(found)
+        _print(evaluation)
 
 
-def _print(found: Evaluation) -> None:
+def _print(evaluation: Evaluation) -> None:
     from rich import box
     from rich.table import Table
 
     from tauopt.cli.console import results
 
     console = results()
-    signal, background = found.candidates["signal"], found.candidates["background"]
+    signal, background = evaluation.candidates["signal"], evaluation.candidates["background"]
     console.print(
-        f"{found.name} on {found.sample}: {signal:,} signal, {background:,} background candidates",
+        f"{evaluation.name} on {evaluation.sample}: "
+        f"{signal:,} signal, {background:,} background candidates",
         markup=False,
         soft_wrap=True,
     )
     table = Table(box=box.SIMPLE)
     table.add_column("candidates")
     table.add_column("metric")
-    for column in (found.name, *((found.reference, "significance") if found.reference else ())):
+    reference = evaluation.reference
+    for column in (evaluation.name, *((reference, "significance") if reference else ())):
         table.add_column(column, justify="right")
-    for row in found.rows:
+    for row in evaluation.rows:
         cells = [row.candidates, row.metric, str(row.value)]
-        if found.reference:
+        if reference:
             cells.append(str(row.reference) if row.reference else "")
             cells.append("" if row.sigma is None else f"{row.sigma:+.1f} σ, {row.p_text}")
         table.add_row(*cells)
     console.print(table)
-    console.print(f"figures and tables in {found.folder}", markup=False, soft_wrap=True)
+    console.print(f"figures and tables in {evaluation.folder}", markup=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

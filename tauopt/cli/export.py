@@ -1,4 +1,4 @@
-"""`tauopt export`: a model for other software."""
+"""`tauopt export`: a model as files for other software."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Run id (its first letters will do), models:/NAME@champion, or a trial's folder.",
+            help="Run id (its first letters suffice), models:/NAME@champion, or a trial's folder.",
         ),
     ],
     to: Annotated[
@@ -27,24 +27,24 @@ def export(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Write a model as ONNX and Keras files, with a description that fills its inputs."""
+    """Write a model as ONNX and Keras files, with a description of how to fill its inputs."""
     from tauopt.cli.console import print_json, progress, results
     from tauopt.workflows.export import export as write
 
-    with progress() as told:
-        done = write(model, to=to, check=check, output=output, progress=told)
-    found = done.check
+    with progress() as display:
+        exported = write(model, to=to, check=check, output=output, progress=display)
+    comparison = exported.check
     if json:
-        files = {kind: str(path) for kind, path in done.files.items()}
-        print_json({"files": files, "check": found.as_json() if found else None})
+        files = {kind: str(path) for kind, path in exported.files.items()}
+        print_json({"files": files, "check": comparison.as_json() if comparison else None})
         return
     console = results()
-    for path in done.files.values():
+    for path in exported.files.values():
         console.print(str(path), markup=False, soft_wrap=True)
-    if found is not None:
-        speeds = f"ONNX Runtime {found.onnx_per_s:,.0f}, Keras {found.keras_per_s:,.0f}"
+    if comparison is not None:
+        speeds = f"ONNX Runtime {comparison.onnx_per_s:,.0f}, Keras {comparison.keras_per_s:,.0f}"
         text = (
-            f"largest difference from Keras {found.largest:.1e} on {found.candidates:,} "
+            f"largest difference from Keras {comparison.largest:.1e} on {comparison.candidates:,} "
             f"candidates; on one core {speeds} candidates/s"
         )
         console.print(text, markup=False, soft_wrap=True)

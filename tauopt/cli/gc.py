@@ -1,4 +1,4 @@
-"""`tauopt gc`: remove the weights of trials that nobody will ask for."""
+"""`tauopt gc`: remove the weights of trials that are not among the best."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tauopt.cli.options import Json, Output, SearchName
 
 def gc(
     search: SearchName = None,
-    keep: Annotated[int, typer.Option(min=1, help="Trials that keep theirs, the best.")] = 5,
+    keep: Annotated[int, typer.Option(min=1, help="Number of best trials that keep theirs.")] = 5,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Do it; else it is only told what would go.")
+        bool, typer.Option("--remove", help="Remove them; else only list them.")
     ] = False,
     output: Output = None,
     json: Json = False,
@@ -24,20 +24,20 @@ def gc(
     from tauopt.cli.console import print_json, progress, results
     from tauopt.workflows.gc import gc as collect
 
-    with progress() as told:
-        found = collect(search, keep=keep, remove=remove, output=output, progress=told)
+    with progress() as display:
+        result = collect(search, keep=keep, remove=remove, output=output, progress=display)
     if json:
-        items = [{**asdict(one), "files": [str(path) for path in one.files]} for one in found.items]
-        print_json({**asdict(found), "items": items, "bytes": found.bytes})
+        items = [{**asdict(item), "files": list(map(str, item.files))} for item in result.items]
+        print_json({**asdict(result), "items": items, "bytes": result.bytes})
         return
     say = results().print
-    for trial, why in found.kept.items():
+    for trial, why in result.kept.items():
         say(f"{trial} stays: {why}", markup=False)
-    for item in found.items:
+    for item in result.items:
         where = ", also in MLflow" if item.in_mlflow else ""
         say(f"{item.trial}: {item.bytes / 1e6:.1f} MB{where}", markup=False)
-    what = "removed" if found.removed else "would be removed: add --remove"
-    say(f"{found.search}: {len(found.items)} trials, {found.bytes / 1e6:.1f} MB {what}")
+    what = "removed" if result.removed else "would be removed: add --remove"
+    say(f"{result.search}: {len(result.items)} trials, {result.bytes / 1e6:.1f} MB {what}")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`tauopt init`: a first search space for a network and one's own dataset."""
+"""`tauopt init`: write a first search space for a network and the user's dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tauopt.cli.options import Json
 
 def init(
     data: Annotated[Path, typer.Option("--data", metavar="FILE", help="Dataset file.")],
-    model: Annotated[str, typer.Option(help="The network, as `tauopt models` lists them.")] = "rnn",
+    model: Annotated[str, typer.Option(help="Network, from `tauopt models`.")] = "rnn",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="File to write [default: MODEL.yaml]."),
@@ -26,12 +26,12 @@ def init(
     from tauopt.cli.console import print_json
     from tauopt.workflows.init import init as write_space
 
-    begun = write_space(model, data, output=output)
+    space = write_space(model, data, output=output)
     if json:
-        print_json({"path": str(begun.path), "network": begun.network, "next": begun.next})
+        print_json({"path": str(space.path), "network": space.network, "next": space.next})
         return
-    typer.echo(f"wrote {begun.path}: a search space of {begun.network}")
-    for command in begun.next:
+    typer.echo(f"wrote {space.path}: a search space of {space.network}")
+    for command in space.next:
         typer.echo(f"next: {command}")
 
 

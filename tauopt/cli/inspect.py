@@ -1,4 +1,4 @@
-"""`tauopt inspect`: what is in these files, and what could a dataset file for them be?"""
+"""`tauopt inspect`: list the branches of ntuples, or propose a dataset file for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def inspect(
         list[Path], typer.Argument(metavar="FILE...", help="ROOT, HDF5, Parquet or Feather files.")
     ],
     tree: Annotated[str, typer.Option(help="Tree, dataset or group [default: all].")] = "",
-    entries: Annotated[int, typer.Option(min=1, help="Entries whose values are looked at.")] = 1000,
+    entries: Annotated[int, typer.Option(min=1, help="Entries whose values are read.")] = 1000,
     init: Annotated[
         bool, typer.Option("--init", help="Print a dataset file to start from.")
     ] = False,
@@ -30,17 +30,17 @@ def inspect(
     from tauopt.workflows.inspect import inspect_files, raise_all
     from tauopt.workflows.propose_dataset import choose, propose
 
-    found, problems = inspect_files(files, tree=tree, sample=entries)
+    tables, problems = inspect_files(files, tree=tree, sample=entries)
     if init:
         raise_all(problems)
-        chosen = choose(found)
-        others = [table for table in found if table not in chosen]
+        chosen = choose(tables)
+        others = [table for table in tables if table not in chosen]
         typer.echo(propose(chosen, others=others), nl=False)
         return
     if json:
-        print_json([_plain(table) for table in found])
+        print_json([_plain(table) for table in tables])
     else:
-        for table in found:
+        for table in tables:
             _print(table)
     raise_all(problems)
 
@@ -68,32 +68,27 @@ def _plain_branch(branch: InspectedBranch) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinities: write them as text."""
+    """Return a value with NaN and infinities, which JSON does not have, as text."""
     if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
+        return [_finite(element) for element in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(source: InspectedTable) -> None:
-    from rich.table import Table as Grid
+def _print(table: InspectedTable) -> None:
+    from rich.markup import escape
+    from rich.table import Table
 
     from tauopt.cli.console import results
 
     console = results()
-    title = f"{source.path}: {source.name}: {source.entries} entries"
-    console.print(f"{title}, values of the first {source.sampled}", markup=False, soft_wrap=True)
-    if source.problem:
-        console.print(f"values can't be read: {source.problem}", markup=False, soft_wrap=True)
-    grid = Grid("branch", "type", "objects", "minimum", "maximum", "NaN", "first entries")
-    for branch in source.branches:
-        grid.add_row(*map(_escaped, _row(branch)))
+    title = f"{table.path}: {table.name}: {table.entries} entries"
+    console.print(f"{title}, values of the first {table.sampled}", markup=False, soft_wrap=True)
+    if table.problem:
+        console.print(f"values can't be read: {table.problem}", markup=False, soft_wrap=True)
+    grid = Table("branch", "type", "objects", "minimum", "maximum", "NaN", "first entries")
+    for branch in table.branches:
+        grid.add_row(*map(escape, _row(branch)))
     console.print(grid)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _row(branch: InspectedBranch) -> tuple[str, ...]:
@@ -107,7 +102,7 @@ def _row(branch: InspectedBranch) -> tuple[str, ...]:
 
 def _short(value: Any) -> str:
     if isinstance(value, tuple):
-        return "[" + ", ".join(_short(one) for one in value) + "]"
+        return "[" + ", ".join(_short(element) for element in value) + "]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Work that the same command goes on with after it was stopped."""
+"""Work that the same command resumes after an interruption."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def resumable(kept: str) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an error that tells the command to go on with.
+    """Turn Ctrl-C and SIGTERM in the block into an error with the command that resumes the work.
 
     Args:
-        kept: what of the work is not done again, as a sentence.
+        kept: which part of the work is not done again, as a sentence for the message.
+    Raises:
+        Interrupted: the block was interrupted.
     """
     from tauopt.errors import Interrupted
 

@@ -12,7 +12,7 @@ def leaderboard(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Rank the trials of a search, with statistical errors."""
+    """Rank the trials of a search, with statistical uncertainties."""
     from tauopt.cli.console import print_json, results
     from tauopt.cli.leaderboard_table import board_table
     from tauopt.workflows.leaderboard import leaderboard as read

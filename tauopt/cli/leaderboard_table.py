@@ -1,4 +1,4 @@
-"""The trials of a search as a table, as much of it as a terminal is wide."""
+"""Draw the leaderboard of a search as a table that fits the width of a terminal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tauopt.config.settings.objective import Goal
     from tauopt.study.leaderboard_rows import LeaderboardRow
 
-_SHOWN_PARAMS = 6
-_FOLDED = 9
-"""Characters to which the name of an objective may be folded."""
+_MOST_PARAMS = 6
+_FOLDED_WIDTH = 9
+"""Characters to which a column with the name of an objective may be folded."""
 _SO_FAR = "(value): best so far, of a trial that did not complete; 2/3: at report 2 of 3"
 _FRONT = "front 1: no trial is as good in all objectives and better in one"
 _INTERVAL = "68 % interval"
@@ -33,14 +33,15 @@ class _Column:
     folds: bool = False
 
     @property
-    def widest(self) -> int:
+    def full_width(self) -> int:
         return max(len(self.header), *map(len, self.cells), 0)
 
     @property
-    def least(self) -> int:
+    def least_width(self) -> int:
+        """Width with the header folded over several lines; cells are never folded."""
         if not self.folds:
-            return self.widest
-        return min(self.widest, max(_FOLDED, *map(len, self.cells)))
+            return self.full_width
+        return min(self.full_width, max(_FOLDED_WIDTH, *map(len, self.cells)))
 
 
 def board_table(
@@ -54,56 +55,58 @@ def board_table(
     """Draw ranked trials: objectives, 68 % interval of the first, state, parameters, run id.
 
     Args:
-        board: best first; duplicates are left out.
-        goals: the objectives, the first one first; of several each has a column, and the front
-            stands in the place of the rank.
-        title: of the table.
-        varying: paths of parameters to show; empty finds them.
-        width: characters there are; parameters, and of several objectives the interval, are
-            shown as far as there is room for them.
+        board: rows of the leaderboard, the best first; duplicates are left out.
+        goals: the objectives, the main one first. With several objectives each has a column, and
+            the Pareto front replaces the rank.
+        title: title of the table.
+        varying: paths of the parameters to show; empty means those that vary in `board`.
+        width: width of the terminal in characters. Parameters that do not fit are left out; so is
+            the interval, if there are several objectives.
     """
     from rich.table import Table
 
-    own = [row for row in board if row.duplicate_of is None]
-    columns = _columns(own, [goal.name for goal in goals])
-    if len(goals) > 1 and _width(column.least for column in columns) > width:
+    from tauopt.study.leaderboard_rows import varying as varying_paths
+
+    rows = [row for row in board if row.duplicate_of is None]
+    columns = _columns(rows, [goal.name for goal in goals])
+    if len(goals) > 1 and _table_width(column.least_width for column in columns) > width:
         columns = [column for column in columns if column.header != _INTERVAL]
-    room = width - _width(column.widest for column in columns)
-    paths = list(varying) or _varying(own)
-    parameters = _that_fit([_parameter(path, own) for path in paths], room)
-    caption = _caption(own, several=len(goals) > 1, hidden=len(paths) - len(parameters))
+    room = width - _table_width(column.full_width for column in columns)
+    paths = list(varying) or varying_paths(rows)
+    parameters = _fitting([_parameter(path, rows) for path in paths], room)
+    caption = _caption(rows, several=len(goals) > 1, hidden=len(paths) - len(parameters))
     table = Table(title=title, caption=caption or None)
     every = [*columns[:-1], *parameters, columns[-1]]
     for column in every:
         table.add_column(
             column.header, justify=column.justify, no_wrap=not column.folds, overflow="fold",
-            width=column.least if column.folds and room < 0 else None,
+            width=column.least_width if column.folds and room < 0 else None,
         )  # fmt: skip
-    for index, row in enumerate(own):
+    for index, row in enumerate(rows):
         style = "bold" if row.front == 1 else None
         table.add_row(*(column.cells[index] for column in every), style=style)
     return table
 
 
-def _width(columns: Iterable[int]) -> int:
-    """Return the characters of a table with columns of so many, borders included."""
-    widths = list(columns)
+def _table_width(column_widths: Iterable[int]) -> int:
+    """Return the width of a table with such columns, borders included, in characters."""
+    widths = list(column_widths)
     return sum(widths) + 3 * len(widths) + 1
 
 
-def _that_fit(columns: Sequence[_Column], room: int) -> list[_Column]:
-    """Return the first few columns, as many as there is room for behind others."""
-    ends = accumulate(column.widest + 3 for column in columns)
-    found = [column for column, end in zip(columns, ends, strict=True) if end <= room]
-    return found[:_SHOWN_PARAMS]
+def _fitting(columns: Sequence[_Column], room: int) -> list[_Column]:
+    """Return the first columns that fit into `room` characters, at most `_MOST_PARAMS`."""
+    ends = accumulate(column.full_width + 3 for column in columns)
+    fitting = [column for column, end in zip(columns, ends, strict=True) if end <= room]
+    return fitting[:_MOST_PARAMS]
 
 
 def _columns(board: Sequence[LeaderboardRow], names: Sequence[str]) -> list[_Column]:
-    """Return all columns but the parameters'; the last one is the run id's."""
+    """Return all columns except those of parameters; the run id comes last."""
     first, *others = names
-    place = [row.front if others else row.rank for row in board]
+    positions = [row.front if others else row.rank for row in board]
     return [
-        _Column("front" if others else "rank", [str(number or "") for number in place]),
+        _Column("front" if others else "rank", [str(number or "") for number in positions]),
         _Column("trial", [f"t{row.number:03d}" for row in board]),
         _Column(first, [_value(row) for row in board], folds=True),
         _Column(_INTERVAL, [_interval(row) for row in board]),
@@ -141,23 +144,17 @@ def _other(row: LeaderboardRow, name: str) -> str:
 
 
 def _caption(board: Sequence[LeaderboardRow], *, several: bool, hidden: int) -> str:
-    said = {
+    lines = {
         _FRONT: several,
         _TIED: any(row.seeds for row in board),
         _SO_FAR: any(row.value is not None and row.state != "COMPLETE" for row in board),
         f"parameters not shown: {hidden}, see --json": hidden > 0,
     }
-    return "\n".join(text for text, is_so in said.items() if is_so)
-
-
-def _varying(board: Sequence[LeaderboardRow]) -> list[str]:
-    from tauopt.study.leaderboard_rows import varying
-
-    return varying(board)
+    return "\n".join(line for line, is_needed in lines.items() if is_needed)
 
 
 def last_part(path: str) -> str:
-    """Return the end of a path that is told apart well enough in a narrow column."""
+    """Return the end of a parameter's path, as short as a column or a live table needs."""
     if path.startswith(HYPERPARAMETERS):
         return path.removeprefix(HYPERPARAMETERS)
     parts = path.split(".")

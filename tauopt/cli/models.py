@@ -1,4 +1,4 @@
-"""`tauopt models`: the built-in networks, and the settings of one."""
+"""`tauopt models`: list the built-in networks, or the settings of one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show the settings of this one.")
+        str | None, typer.Argument(metavar="[NAME]", help="Network whose settings to list.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the networks, or all settings of one with what each may be."""
+    """List the networks, or all settings of one network with their allowed values."""
     from tauopt.cli.console import print_json
     from tauopt.workflows.models import list_models, list_settings
 
@@ -27,8 +27,8 @@ def models(
         entries = list_models()
         print_json([asdict(entry) for entry in entries]) if json else _print_models(entries)
     else:
-        knobs = list_settings(name)
-        print_json([asdict(knob) for knob in knobs]) if json else _print_settings(name, knobs)
+        settings = list_settings(name)
+        print_json(list(map(asdict, settings))) if json else _print_settings(name, settings)
 
 
 def _print_models(entries: list[CatalogueEntry]) -> None:
@@ -43,27 +43,27 @@ def _print_models(entries: list[CatalogueEntry]) -> None:
     console = results()
     console.print(table)
     console.print(
-        "parameters: of the defaults, for two classes and the demo sample's features; own models: "
-        "`type: module:Class`; settings of one: tauopt models NAME",
+        "parameters: with default settings, two classes and the features of the demo sample; your "
+        "own model: `type: module:Class`; settings of one network: tauopt models NAME",
         markup=False,
     )
 
 
-def _print_settings(name: str, knobs: list[Knob]) -> None:
+def _print_settings(name: str, settings: list[Knob]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from tauopt.cli.console import results
 
-    columns = ("setting", "may be", "default", "usual range", "what it does")
+    columns = ("setting", "allowed", "default", "usual range", "what it does")
     table = Table(*columns, title=f"type: {name}")
-    for knob in knobs:
+    for knob in settings:
         default = "" if knob.default in ("", ()) else str(knob.default).lower()
         table.add_row(knob.path, knob.values, default, escape(knob.usual), knob.what)
     console = results()
     console.print(table)
     console.print(
-        "each a value, or a range: {int: [4, 15]}, {float: [0.1, 0.4], log: true}, "
+        "each setting is a value or a range: {int: [4, 15]}, {float: [0.1, 0.4], log: true}, "
         "{choice: [lstm, gru]}; <group> is a group of the dataset file",
         markup=False,
     )

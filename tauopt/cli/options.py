@@ -1,4 +1,4 @@
-"""Options that several verbs share, spelled the same everywhere."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Output = Annotated[
     ),
 ]
 SearchName = Annotated[
-    str | None, typer.Argument(metavar="[SEARCH]", help="Its name [default: the latest].")
+    str | None,
+    typer.Argument(metavar="[SEARCH]", help="Name of the search [default: the latest one]."),
 ]
 
 
@@ -30,13 +31,13 @@ RayAddress = Annotated[
     typer.Option(
         metavar="HOST:PORT",
         callback=_set_ray_address,
-        help="Ray cluster to join [default: RAY_ADDRESS, else this machine alone].",
+        help="Ray cluster to join [default: RAY_ADDRESS, else only this machine].",
     ),
 ]
-"""Is set for the whole process when it is given; nobody needs its value."""
+"""Sets `RAY_ADDRESS` for the whole process; verbs ignore the value itself."""
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override any value of the file; repeatable."),
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the file; repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -1,4 +1,4 @@
-"""`tauopt prepare`: make the prepared dataset, or find it."""
+"""`tauopt prepare`: make a prepared dataset, or find the one made earlier."""
 
 from __future__ import annotations
 
@@ -18,40 +18,43 @@ if TYPE_CHECKING:
 
 
 _SIZES = ("split", "sample", "class", "candidates", "weights", "balanced")
-"""Columns of the size table that are shown."""
+"""Columns of `sizes.json` that are printed."""
 
 
 def prepare(
     file: Annotated[Path, typer.Argument(help="Dataset or experiment file.")],
     figures: Annotated[
         Path | None,
-        typer.Option("--figures", metavar="FOLDER", help="Draw the training split into a folder."),
+        typer.Option("--figures", metavar="FOLDER", help="Draw figures of the training split."),
     ] = None,
     log: Annotated[
-        bool, typer.Option("--log", help="Log constants and figures to MLflow.")
+        bool, typer.Option("--log", help="Log the fitted constants and the figures to MLflow.")
     ] = False,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="FORMAT", help="Write chunks as root, hdf5 or parquet too."),
+        typer.Option(
+            "--to", metavar="FORMAT", help="Also write the chunks as root, hdf5 or parquet."
+        ),
     ] = None,
     to_folder: Annotated[
-        Path, typer.Option("--to-folder", metavar="FOLDER", help="Where --to writes.")
+        Path, typer.Option("--to-folder", metavar="FOLDER", help="Folder for --to.")
     ] = Path("converted"),
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that read files [default: by their size]."),
+        typer.Option(min=1, help="Processes that read files [default: by file size]."),
     ] = None,
     discard_extracts: Annotated[
         bool,
         typer.Option(
-            "--discard-extracts", help="Keep the chunks alone: added files read all files anew."
+            "--discard-extracts",
+            help="Keep only the chunks: after files are added, all files are read again.",
         ),
     ] = False,
     output: Output = None,
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
-    """Prepare a dataset: select, label, split, shuffle, fit constants; a second call finds it."""
+    """Prepare a dataset (select, label, split, shuffle, fit constants), or find an earlier one."""
     del ray_address
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.convert_dataset import check_format, convert
@@ -59,24 +62,26 @@ def prepare(
     from tauopt.workflows.prepare import prepare as make
     from tauopt.workflows.record_dataset import present
 
-    with progress() as told, resumable("files that were read whole are kept"):
+    with progress() as display, resumable("files that were read completely are kept"):
         if to:
             check_format(to)
-        prepared = make(file, progress=told, workers=workers)
-        shown = present(prepared, file=file, figures=figures, log=log, output=output, progress=told)
+        prepared = make(file, progress=display, workers=workers)
+        shown = present(
+            prepared, file=file, figures=figures, log=log, output=output, progress=display
+        )
         if to:
-            files = convert(prepared, to=to, folder=to_folder, progress=told)
+            files = convert(prepared, to=to, folder=to_folder, progress=display)
             shown["converted"] = f"{len(files)} files in {to_folder}"
     extracts = kept(prepared, discard=discard_extracts)
     if json:
-        held = extracts._asdict() | {"folder": str(extracts.folder)}
-        print_json(_plain(prepared) | {"extracts": held} | shown)
+        kept_files = extracts._asdict() | {"folder": str(extracts.folder)}
+        print_json(_plain(prepared) | {"extracts": kept_files} | shown)
     else:
         _print(prepared)
         if extracts.files:
             shown["extracts"] = (
-                f"{extracts.files} in {extracts.folder}, {extracts.bytes / 1e6:.1f} MB: with them "
-                "added files are read alone (--discard-extracts removes them)"
+                f"{extracts.files} in {extracts.folder}, {extracts.bytes / 1e6:.1f} MB: with them, "
+                "only new files are read next time (--discard-extracts removes them)"
             )
         for what, where in shown.items():
             typer.echo(f"{what}: {where}")
@@ -118,17 +123,17 @@ def _print(prepared: PreparedDataset) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for split in SPLITS:
-        held = manifest.splits[split]
-        counts = [str(held.counts[one]) for one in manifest.classes]
-        table.add_row(split, str(len(held.chunks)), *counts, str(held.candidates))
+        content = manifest.splits[split]
+        counts = [str(content.counts[label]) for label in manifest.classes]
+        table.add_row(split, str(len(content.chunks)), *counts, str(content.candidates))
     console.print(table)
     if "sizes.json" in manifest.reports:
         _print_samples(prepared.report("sizes.json")["columns"], console)
     if manifest.resampled is not None:
         _print_resampled(manifest.resampled, console)
     if "validation.json" in manifest.reports:
-        compared = prepared.report("validation.json")
-        tests, smallest = compared["tests"], compared["smallest_adjusted_p"]
+        validation = prepared.report("validation.json")
+        tests, smallest = validation["tests"], validation["smallest_adjusted_p"]
         console.print(f"chunks compared: {tests} tests, smallest p {smallest:.2g} after Holm")
     _print_left_out(manifest, console)
     for reason, count in manifest.imputed.items():
@@ -141,26 +146,27 @@ def _print(prepared: PreparedDataset) -> None:
 
 
 def _print_left_out(manifest: Manifest, console: Console) -> None:
-    """Show what was left out by sample, and of older datasets, and missing features, in all."""
+    """Print the candidates that were left out: counts for each sample, and for each reason."""
     from tauopt.prepare.left_out import MISSING, lines
 
     for line in lines(manifest.left_out):
         console.print(f"left out of {line}", markup=False, soft_wrap=True)
+    # Counts of missing features are totals of all samples, and so are all counts of older datasets.
     for reason, count in manifest.dropped.items():
         if not manifest.left_out or reason.startswith(f"{MISSING} "):
             console.print(f"left out: {count} {reason}", markup=False)
 
 
 def _print_samples(columns: dict[str, list[Any]], console: Console) -> None:
-    """Show what each sample gives to training: its bins of each class added up."""
+    """Print what each sample contributes to the training split, summed over bins."""
     from rich.table import Table
 
     totals: dict[tuple[str, str], list[float]] = {}
     rows = zip(*(columns[name] for name in _SIZES), strict=True)
-    for part, sample, label, *numbers in rows:
-        if part == "train":
-            found = totals.setdefault((sample, label), [0.0] * len(numbers))
-            totals[sample, label] = [a + b for a, b in zip(found, numbers, strict=True)]
+    for split, sample, label, *numbers in rows:
+        if split == "train":
+            total = totals.setdefault((sample, label), [0.0] * len(numbers))
+            totals[sample, label] = [a + b for a, b in zip(total, numbers, strict=True)]
     table = Table("train: sample", "class", "candidates", "weights", "balanced")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -169,17 +175,18 @@ def _print_samples(columns: dict[str, list[Any]], console: Console) -> None:
     console.print(table)
 
 
-def _print_resampled(found: Resampled, console: Console) -> None:
-    """Show how many training candidates of each class there were, and how many were drawn."""
+def _print_resampled(resampled: Resampled, console: Console) -> None:
+    """Print how many training candidates each class had, and how many were drawn from them."""
     from rich.table import Table
 
-    table = Table("train: class", "there were", "different drawn", "drawn")
+    table = Table("train: class", "available", "different drawn", "drawn")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, before in found.before.items():
-        table.add_row(name, str(before), str(found.different[name]), str(found.drawn[name]))
+    for name, before in resampled.before.items():
+        different, drawn = resampled.different[name], resampled.drawn[name]
+        table.add_row(name, str(before), str(different), str(drawn))
     console.print(table)
-    console.print(f"drawn most often: {found.most} times")
+    console.print(f"most frequent candidate: drawn {resampled.most} times")
 
 
 def register(app: typer.Typer) -> None:

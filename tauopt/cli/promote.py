@@ -1,4 +1,4 @@
-"""`tauopt promote`: judge a trial on unseen data and make it the champion."""
+"""`tauopt promote`: evaluate a trial on the sealed test split, and make it the champion."""
 
 from __future__ import annotations
 
@@ -15,41 +15,43 @@ if TYPE_CHECKING:
 
 def promote(
     run: Annotated[
-        str, typer.Argument(metavar="RUN-ID", help="Of a trial; its first letters will do.")
+        str,
+        typer.Argument(metavar="RUN-ID", help="Run id of a trial; its first letters suffice."),
     ],
     force: Annotated[
-        bool, typer.Option("--force", help="Promote though refused for its numbers; recorded.")
+        bool,
+        typer.Option("--force", help="Promote although its metrics are refused; this is recorded."),
     ] = False,
     working_points: Annotated[
         Path | None,
-        typer.Option(help="Experiment file whose working points the model gets, the champion too."),
+        typer.Option(help="Experiment file with the working points for the model and champion."),
     ] = None,
     gate: Annotated[
         Path | None,
-        typer.Option(help="File that says what a champion must do; else the experiment's."),
+        typer.Option(help="File of the promotion gate [default: the gate of the experiment]."),
     ] = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Judge a trial on the sealed test split, register it, make it the champion."""
+    """Evaluate a trial on the sealed test split, register it, and make it the champion."""
     from tauopt.cli.console import progress
     from tauopt.errors import PromotionRefused
     from tauopt.workflows.promote import promote as judge_and_register
 
     try:
-        with progress() as listener:
+        with progress() as display:
             verdict = judge_and_register(
                 run,
                 force=force,
                 working_points=working_points,
                 gate=gate,
                 output=output,
-                progress=listener,
+                progress=display,
             )
     except PromotionRefused as refusal:
-        judged: Verdict | None = getattr(refusal, "verdict", None)
-        if judged is not None:
-            _show(judged, json)
+        refused: Verdict | None = getattr(refusal, "verdict", None)
+        if refused is not None:
+            _show(refused, json)
         raise
     _show(verdict, json)
 
@@ -67,15 +69,15 @@ def _show(verdict: Verdict, json: bool) -> None:
         f"{signal:,} signal, {background:,} background candidates",
         soft_wrap=True,
     )
-    console.print(_table(verdict))
+    console.print(_metrics_table(verdict))
     if verdict.latency_told:
         console.print(verdict.latency_told, soft_wrap=True)
     if verdict.checks:
-        console.print(_gate(verdict))
-    scored = verdict.validation
+        console.print(_gate_table(verdict))
+    values = verdict.validation
     console.print(
-        f"validation {verdict.objective}: {scored['found']:.6g} found again, "
-        f"{scored['recorded']:.6g} recorded (within {scored['tolerance']:.2g})"
+        f"validation {verdict.objective}: {values['found']:.6g} now, "
+        f"{values['recorded']:.6g} recorded (tolerance {values['tolerance']:.2g})"
     )
     console.print(f"verdict: {verdict.outcome}: {verdict.reason}", soft_wrap=True)
     if verdict.promoted:
@@ -84,7 +86,7 @@ def _show(verdict: Verdict, json: bool) -> None:
         console.print(f"model address: models:/{verdict.model}@champion")
 
 
-def _table(verdict: Verdict) -> object:
+def _metrics_table(verdict: Verdict) -> object:
     from rich import box
     from rich.table import Table
 
@@ -104,13 +106,13 @@ def _table(verdict: Verdict) -> object:
     return table
 
 
-def _gate(verdict: Verdict) -> object:
+def _gate_table(verdict: Verdict) -> object:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
     table.add_column("check", no_wrap=True)
-    for name in ("this trial", "champion", "change", "p", "asked", "passed"):
+    for name in ("this trial", "champion", "change", "p", "required", "passed"):
         table.add_column(name)
     for check in verdict.checks:
         table.add_row(*check.row, style="" if check.passed else "bold")

@@ -1,4 +1,4 @@
-"""`tauopt report`: the figures of a search, and one page with all that is known of it."""
+"""`tauopt report`: write the figures of a search and one HTML page about it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ def report(
     output: Output = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Folder to write to [default: report, in the search's folder]."),
+        typer.Option(
+            "--to", help="Folder of the report [default: report, in the search's folder]."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write the report of a search, running or ended: figures and one HTML page."""
+    """Write the report of a search that runs or has ended: figures and one HTML page."""
     from tauopt.cli.console import print_json, results
     from tauopt.workflows.report import report as write
 

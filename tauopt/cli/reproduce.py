@@ -1,4 +1,4 @@
-"""`tauopt reproduce`: does a trial come out the same from its record alone?"""
+"""`tauopt reproduce`: train a trial again from its record, and compare the two."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from tauopt.errors import DataError
 
 def reproduce(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run id, models:/NAME@champion, or a folder.")
+        str,
+        typer.Argument(metavar="RUN", help="Run id, models:/NAME@champion, or a trial's folder."),
     ],
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Train a trial again from its record, and show how far the two are apart.
+    """Train a trial again from its record, and print the differences from the recorded one.
 
-    Exits 0 if they are equal, or apart by less than other processors round; else 3.
+    Exits with 0 if the two are equal within the rounding of different processors, else with 3.
     """
     from dataclasses import asdict
 
     from tauopt.cli.console import print_json, progress, results
     from tauopt.workflows.reproduce import reproduce as train_again
 
-    with progress() as told:
-        found = train_again(run, output=output, progress=told)
+    with progress() as display:
+        result = train_again(run, output=output, progress=display)
     if json:
-        print_json({**asdict(found), "folder": str(found.folder), "outcome": found.outcome})
+        print_json({**asdict(result), "folder": str(result.folder), "outcome": result.outcome})
     else:
         say = results().print
-        say(f"{found.name}: reproduced {found.outcome}", markup=False)
+        say(f"{result.name}: reproduced {result.outcome}", markup=False)
         say(
-            f"{found.objective}: {found.recorded:.8g} recorded, {found.found:.8g} now "
-            f"(within {found.tolerance:.2g}); largest difference of a weight "
-            f"{found.weights_apart:.2g}",
+            f"{result.objective}: {result.recorded:.8g} recorded, {result.found:.8g} now "
+            f"(tolerance {result.tolerance:.2g}); largest difference of a weight "
+            f"{result.weights_apart:.2g}",
             markup=False,
             soft_wrap=True,
         )
-        if found.code["then"] != found.code["now"]:
-            say(f"tauopt was {found.code['then']}, is {found.code['now']}", markup=False)
-        if found.method["then"] != found.method["now"]:
+        if result.code["then"] != result.code["now"]:
+            say(f"tauopt was {result.code['then']}, is {result.code['now']}", markup=False)
+        if result.method["then"] != result.method["now"]:
             say(
-                f"its training method was {found.method['then']}, is {found.method['now']}: "
+                f"its training method was {result.method['then']}, is {result.method['now']}: "
                 "other weights are expected, see the changelog",
                 markup=False,
                 soft_wrap=True,
             )
-    if found.outcome == "differs":
+    if result.outcome == "differs":
         raise typer.Exit(DataError.exit_code)
 
 

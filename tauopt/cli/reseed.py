@@ -1,4 +1,4 @@
-"""`tauopt reseed`: is a setting good, or was it lucky?"""
+"""`tauopt reseed`: train the best trials again on other seeds, for mean and spread."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def reseed(
     search: SearchName = None,
-    top: Annotated[int, typer.Option(min=1, help="How many trials, the best first.")] = 3,
-    seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of best trials.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each trial.")] = 5,
     output: Output = None,
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
-    """Train the best trials of a search again on other seeds: mean, spread, and ties."""
+    """Train the best trials of a search again on other seeds, and print mean, spread and ties."""
     del ray_address
     from dataclasses import asdict
 
@@ -30,34 +30,36 @@ def reseed(
     from tauopt.cli.live_display import watching
     from tauopt.workflows.reseed import reseed as run
 
-    with progress() as told, watching(top * seeds) as on_event:
-        found = run(search, top=top, seeds=seeds, output=output, progress=told, on_event=on_event)
+    with progress() as display, watching(top * seeds) as on_event:
+        result = run(
+            search, top=top, seeds=seeds, output=output, progress=display, on_event=on_event
+        )
     if json:
-        print_json(asdict(found))
+        print_json(asdict(result))
         return
     console = results()
-    console.print(_table(found))
-    if found.best_run_id:
-        place = f" -o {output}" if output else ""
+    console.print(_table(result))
+    if result.best_run_id:
+        option = f" -o {output}" if output else ""
         console.print(
-            f"promote: tauopt promote {found.best_run_id}{place}", markup=False, soft_wrap=True
+            f"promote: tauopt promote {result.best_run_id}{option}", markup=False, soft_wrap=True
         )
 
 
-def _table(found: ReseedResult) -> Table:
+def _table(result: ReseedResult) -> Table:
     from rich.table import Table
 
     table = Table(
-        title=f"search {found.search} on other seeds",
+        title=f"search {result.search} on other seeds",
         caption="mean and standard deviation between seeds; the search's own training is left out",
     )
-    for header in ("trial", "trainings", f"{found.objective}, mean", "deviation", "error", ""):
+    for header in ("trial", "trainings", f"{result.objective}, mean", "deviation", "error", ""):
         table.add_column(header, justify="right")
-    for place, one in enumerate(found.spreads):
-        word = "best" if place == 0 else "tie" if one.is_tied else "worse"
+    for index, spread in enumerate(result.spreads):
+        word = "best" if index == 0 else "tie" if spread.is_tied else "worse"
         table.add_row(
-            f"t{one.number:03d}", str(len(one.values)), f"{one.mean:.5g}",
-            f"{one.deviation:.2g}", f"{one.error:.2g}", word,
+            f"t{spread.number:03d}", str(len(spread.values)), f"{spread.mean:.5g}",
+            f"{spread.deviation:.2g}", f"{spread.error:.2g}", word,
         )  # fmt: skip
     return table
 

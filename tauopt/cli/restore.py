@@ -1,4 +1,4 @@
-"""`tauopt restore`: bring a backup back."""
+"""`tauopt restore`: restore an output folder from a backup."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from tauopt.cli.options import Json, Output
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder that backup made.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="BACKUP", help="Folder that `tauopt backup` made.")
+    ],
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Bring a backup back into an output folder that is not there yet."""
+    """Restore a backup into a new output folder."""
     from tauopt.cli.backup import show
     from tauopt.cli.console import progress
-    from tauopt.workflows.backup import restore as bring
+    from tauopt.workflows.backup import restore as copy_back
 
-    with progress() as told:
-        saved = bring(folder, output=output, progress=told)
-    show(saved, of=saved.folder, at=saved.output, json=json)
+    with progress() as display:
+        result = copy_back(folder, output=output, progress=display)
+    show(result, source=result.folder, target=result.output, json=json)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`tauopt resume`: go on with a search that was stopped or killed."""
+"""`tauopt resume`: resume a search that was stopped or killed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def resume(
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
-    """Go on with a search that nobody runs, as it was begun."""
+    """Resume a search that is not running, with the experiment that it recorded."""
     del ray_address
     from tauopt.cli.console import progress
     from tauopt.cli.live_display import watching
     from tauopt.cli.search import show
-    from tauopt.workflows.control import resume as go_on
+    from tauopt.workflows.control import resume as resume_search
 
-    with progress() as told, watching(None) as on_event:
-        found = go_on(search, output=output, progress=told, on_event=on_event)
-    show(found, output, json=json)
+    with progress() as display, watching(None) as on_event:
+        result = resume_search(search, output=output, progress=display, on_event=on_event)
+    show(result, output, json=json)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`tauopt schema`: JSON Schema for editors."""
+"""`tauopt schema`: print the JSON Schema of a configuration file, for editors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import typer
 
 
 class SchemaKind(StrEnum):
-    """The kinds of files."""
+    """Kinds of configuration files."""
 
     experiment = "experiment"
     dataset = "dataset"
 
 
 def schema(
-    kind: Annotated[SchemaKind, typer.Argument(help="Of which file.")] = SchemaKind.experiment,
+    kind: Annotated[SchemaKind, typer.Argument(help="Kind of file.")] = SchemaKind.experiment,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write [default: stdout]."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of experiment or dataset files, by which editors complete and check.
+    """Print the JSON Schema of experiment or dataset files: editors use it to complete and check.
 
     A file names its schema in its first line: `# yaml-language-server: $schema=FILE`.
     """

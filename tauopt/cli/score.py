@@ -1,4 +1,4 @@
-"""`tauopt score`: a model's scores for every entry of ntuples."""
+"""`tauopt score`: write a model's scores for every entry of ntuples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ def score(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Run id (its first letters will do), models:/NAME@champion, or a trial's folder.",
+            help="Run id (its first letters suffice), models:/NAME@champion, or a trial's folder.",
         ),
     ],
     files: Annotated[
         list[str],
-        typer.Argument(metavar="[SAMPLE=]FILE...", help="Ntuples that fit its dataset file."),
+        typer.Argument(
+            metavar="[SAMPLE=]FILE...", help="Ntuples with the branches of its dataset file."
+        ),
     ],
     to: Annotated[Path, typer.Option("--to", help="Folder of the friend trees.")],
     default: Annotated[
@@ -28,21 +30,25 @@ def score(
     ] = -1.0,
     leave_out: Annotated[
         list[str] | None,
-        typer.Option("--leave-out", metavar="CUT", help="A cut of the dataset file, on truth."),
+        typer.Option(
+            "--leave-out",
+            metavar="CUT",
+            help="Cut of the dataset file to skip, such as one on truth.",
+        ),
     ] = None,
     format: Annotated[
         str, typer.Option("--format", help="root (friend trees), hdf5 or parquet.")
     ] = "root",
-    workers: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Files scored at a time.")] = 1,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Write a model's scores and working points for ntuples, as friend trees of theirs."""
+    """Write a model's scores and working points for ntuples, as friend trees."""
     from tauopt.cli.console import print_json, progress, results
     from tauopt.workflows.score import score as write
 
-    with progress() as told:
-        done = write(
+    with progress() as display:
+        scored_files = write(
             model,
             files,
             to=to,
@@ -51,19 +57,19 @@ def score(
             format=format,
             workers=workers,
             output=output,
-            progress=told,
+            progress=display,
         )
     if json:
-        print_json([{**vars(one), "path": str(one.path), "to": str(one.to)} for one in done])
+        print_json([{**vars(f), "path": str(f.path), "to": str(f.to)} for f in scored_files])
         return
     console = results()
-    for one in done:
-        if one.skipped:
-            text = f"{one.to}: there already"
+    for file in scored_files:
+        if file.skipped:
+            text = f"{file.to}: there already"
         else:
-            lacking = f", {one.missing:,} lack a feature" if one.missing else ""
+            lacking = f", {file.missing:,} lack a feature" if file.missing else ""
             text = (
-                f"{one.to}: {one.entries:,} entries, {one.scored:,} of {one.candidates:,} "
+                f"{file.to}: {file.entries:,} entries, {file.scored:,} of {file.candidates:,} "
                 f"candidates scored{lacking}"
             )
         console.print(text, markup=False, soft_wrap=True)

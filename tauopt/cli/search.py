@@ -1,4 +1,4 @@
-"""`tauopt search`: search an experiment's space, live, and say what to do with the result."""
+"""`tauopt search`: run a hyperparameter search, show it live, and print the next steps."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ def search(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file with ranges.")],
     overrides: Overrides = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the search [default: the experiment's].")
+        str | None,
+        typer.Option("--name", help="Name of the search [default: the experiment's name]."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the search of that name.")
+        bool, typer.Option("--resume", help="Resume the search of that name.")
     ] = False,
     warm_start: Annotated[
         str | None,
-        typer.Option(metavar="SEARCH", help="Earlier search whose best points come first."),
+        typer.Option(metavar="SEARCH", help="Earlier search whose best points are tried first."),
     ] = None,
     output: Output = None,
     trials: Annotated[
-        int | None, typer.Option("--trials", min=1, help="Trials in all; overrides the file.")
+        int | None,
+        typer.Option("--trials", min=1, help="Total number of trials; overrides the file."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")
     ] = False,
     accept_changes: Annotated[
         bool,
@@ -42,33 +44,33 @@ def search(
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
-    """Search good values for an experiment's ranges: train, stop poor trials, rank the rest."""
+    """Search the ranges of an experiment: train trials, stop poor ones early, rank the rest."""
     del ray_address
-    laid = [*(overrides or []), *([f"search.trials={trials}"] if trials else [])]
+    all_overrides = [*(overrides or []), *([f"search.trials={trials}"] if trials else [])]
     if dry_run:
-        _preview(file, laid, output=output, warm_start=warm_start, json=json)
+        _preview(file, all_overrides, output=output, warm_start=warm_start, json=json)
         return
     from tauopt.cli.console import progress
     from tauopt.cli.live_display import watching
     from tauopt.workflows.search import search as run
 
-    with progress() as told, watching(trials) as on_event:
+    with progress() as display, watching(trials) as on_event:
         result = run(
             file,
-            overrides=laid,
+            overrides=all_overrides,
             name=name,
             output=output,
             resume=resume,
             accept_changes=accept_changes,
             warm_start=warm_start,
-            progress=told,
+            progress=display,
             on_event=on_event,
         )
     show(result, output, json=json)
 
 
 def show(result: SearchResult, output: Path | None, *, json: bool) -> None:
-    """Print what came out of a search, and what to do with it."""
+    """Print the result of a search, and the commands of the next steps."""
     from tauopt.cli.console import print_json
 
     if json:
@@ -85,12 +87,12 @@ def _preview(
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.search_dry_run import dry_run
 
-    # Building a network to look at it shall not take a GPU from those who train.
+    # The network is built only to count its parameters: leave the GPUs to running trainings.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-    with progress() as told:
+    with progress() as display:
         preview = dry_run(
-            file, overrides=overrides, output=output, warm_start=warm_start, progress=told
+            file, overrides=overrides, output=output, warm_start=warm_start, progress=display
         )
     if json:
         print_json(vars(preview))
@@ -106,8 +108,8 @@ def _promote(result: SearchResult, output: Path | None) -> str:
 
 
 def _command(*words: str, output: Path | None) -> str:
-    place = [] if output is None else ["-o", str(output)]
-    return shlex.join(["tauopt", *words, *place])
+    option = [] if output is None else ["-o", str(output)]
+    return shlex.join(["tauopt", *words, *option])
 
 
 def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
@@ -139,7 +141,7 @@ def _print(result: SearchResult, output: Path | None) -> None:
 
 
 def next_steps(result: SearchResult, output: Path | None) -> list[str]:
-    """Return what to do next, a line each."""
+    """Return the next steps as lines: report, and the commands that compare and promote."""
     lines = [f"report: {result.report}"] if result.report else []
     lines.append(f"compare: {_command('ui', output=output)}")
     promote = _promote(result, output)
@@ -150,7 +152,7 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
     return [*lines, f"promote: {promote}"] if promote else lines
 
 
-def _print_preview(preview: DryRun, earlier: str) -> None:
+def _print_preview(preview: DryRun, earlier_search: str) -> None:
     from tauopt.cli.console import results
     from tauopt.config.source.yaml_text import plain_text
 
@@ -164,19 +166,17 @@ def _print_preview(preview: DryRun, earlier: str) -> None:
     say("# ranges")
     for path, text in preview.space.items():
         say(f"{path}: {text}")
-    say(f"# branches read: {len(preview.branches) or 'known after the simulation'}")
+    unknown = "known after the simulation"
+    say(f"# branches read: {len(preview.branches) or unknown}")
     say(", ".join(preview.branches))
-    say(
-        "# candidates by split and class"
-        + ("" if preview.counts else ": known after the simulation")
-    )
+    say("# candidates by split and class" + ("" if preview.counts else f": {unknown}"))
     for split, counts in preview.counts.items():
         say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     if preview.warm_start:
         say("# warm start")
     for line in preview.warm_start:
         say(line)
-    kinds = ["the defaults"] * preview.defaults + [f"from {earlier}"] * preview.taken
+    kinds = ["the defaults"] * preview.defaults + [f"from {earlier_search}"] * preview.taken
     for number, trial in enumerate(preview.trials):
         say(f"# trial {number} ({kinds[number] if number < len(kinds) else 'sampled'})")
         say(plain_text(dict(trial)).rstrip())

@@ -1,4 +1,4 @@
-"""`tauopt simulate`: make a sample of taus and jets."""
+"""`tauopt simulate`: simulate a sample of hadronic tau decays and jets."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ def simulate(
     taus: Annotated[int, typer.Option(min=1, help="Candidates from gamma*/Z to tau tau.")] = 60_000,
     jets: Annotated[int, typer.Option(min=1, help="Candidates from dijets.")] = 60_000,
     seed: Annotated[int, typer.Option(min=1, max=900_000, help="Same seed, same content.")] = 1,
-    pileup: Annotated[float, typer.Option(min=0, max=200, help="Mean interactions.")] = 35.0,
+    pileup: Annotated[
+        float, typer.Option(min=0, max=200, help="Mean pile-up interactions.")
+    ] = 35.0,
     tau_decays: Annotated[
-        int, typer.Option(help="0 phase space, 5 hadronic currents, 1 currents and spin.")
+        int,
+        typer.Option(help="Decay model: 0 phase space, 5 hadronic currents, 1 currents and spin."),
     ] = 5,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Worker processes [default: all cores].")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Simulate hadronic tau decays and jets as flat ntuples; taken up again where it stopped."""
+    """Simulate hadronic tau decays and jets as flat ntuples; resumes after an interruption."""
     from pydantic import ValidationError
 
     from tauopt.cli.console import print_json, progress, results
@@ -48,9 +51,9 @@ def simulate(
         raise UsageError(
             "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']}" for e in error.errors())
         ) from None
-    with progress() as told, resumable("finished files are kept"):
+    with progress() as display, resumable("finished files are kept"):
         folder, records = simulate_files(
-            settings, folder=output, processes=processes, progress=told
+            settings, folder=output, processes=processes, progress=display
         )
     if json:
         print_json({"folder": str(folder), "files": [asdict(record) for record in records]})
@@ -58,10 +61,10 @@ def simulate(
     console = results()
     console.print(str(folder), markup=False, soft_wrap=True)
     for process in dict.fromkeys(record.process for record in records):
-        console.print(_line(process, [r for r in records if r.process == process]), markup=False)
+        console.print(_summary(process, [r for r in records if r.process == process]), markup=False)
 
 
-def _line(process: str, records: list[FileRecord]) -> str:
+def _summary(process: str, records: list[FileRecord]) -> str:
     selected, entries, events = (
         sum(getattr(record, name) for record in records)
         for name in ("selected", "entries", "events")

@@ -1,4 +1,4 @@
-"""`tauopt status`: how a search stands."""
+"""`tauopt status`: print the state of a search."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ def status(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Say how a search stands: what runs, what is done, how long it will take, who holds it."""
+    """Print the state of a search: its trials, the time it still needs, and who runs it."""
     from tauopt.cli.console import print_json, results
     from tauopt.workflows.status import status as read
 
-    stands = read(search, output=output)
+    state = read(search, output=output)
     if json:
-        print_json(asdict(stands))
+        print_json(asdict(state))
         return
-    for line in status_lines(stands, output):
+    for line in status_lines(state, output):
         results().print(line, markup=False, soft_wrap=True)
 
 
-def status_lines(stands: SearchStatus, output: Path | None = None) -> list[str]:
-    """Say in lines how a search stands."""
-    counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(stands.counts.items()))
-    lines = [f"search {stands.name}: {stands.asked} trials asked for; {counts or 'none yet'}"]
-    if stands.best is not None:
-        first, *others = stands.objectives
-        trials = f"{stands.front} trial{'s' if stands.front > 1 else ''}"
+def status_lines(state: SearchStatus, output: Path | None = None) -> list[str]:
+    """Return the state of a search as lines of text."""
+    counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(state.counts.items()))
+    lines = [f"search {state.name}: {state.asked} trials planned; {counts or 'none yet'}"]
+    if state.best is not None:
+        first, *others = state.objectives
+        trials = f"{state.front} trial{'s' if state.front > 1 else ''}"
         also = f"; the front with {', '.join(others)} has {trials}" if others else ""
-        lines.append(f"best so far: {first} {stands.best:.6g}{also}")
-    if stands.holder:
-        left = "" if stands.seconds_left is None else f", about {_time(stands.seconds_left)} left"
-        lines.append(f"run by {stands.holder}, {_time(stands.seconds)} in all{left}")
-    elif stands.is_elsewhere:
-        lines.append("its folder is not on this machine, so who runs it is not seen here")
+        lines.append(f"best so far: {first} {state.best:.6g}{also}")
+    if state.holder:
+        left = "" if state.seconds_left is None else f", about {_time(state.seconds_left)} left"
+        lines.append(f"run by {state.holder}, {_time(state.seconds)} in all{left}")
+    elif state.is_elsewhere:
+        lines.append("its folder is not on this machine, so it is unknown who runs it")
     else:
-        unfinished = stands.interrupted or sum(stands.counts.values()) < stands.asked
-        place = [] if output is None else ["-o", str(output)]
-        resume = shlex.join(["tauopt", "resume", stands.name, *place])
+        unfinished = state.interrupted or sum(state.counts.values()) < state.asked
+        option = [] if output is None else ["-o", str(output)]
+        resume = shlex.join(["tauopt", "resume", state.name, *option])
         lines.append("nobody runs it" + (f"; go on with: {resume}" if unfinished else ""))
-    if stands.gpu_seconds:
-        lines.append(f"GPU time so far: {stands.gpu_seconds / 3600:.2f} h")
-    what = "running" if stands.running else "interrupted, will go on"
-    for trial in (*stands.running, *stands.interrupted):
+    if state.gpu_seconds:
+        lines.append(f"GPU time so far: {state.gpu_seconds / 3600:.2f} h")
+    what = "running" if state.running else "interrupted, can be resumed"
+    for trial in (*state.running, *state.interrupted):
         value = "" if trial.value is None else f", value {trial.value:.6g}"
         lines.append(f"  t{trial.number:03d} {what}, at report {trial.report}{value}")
     return lines

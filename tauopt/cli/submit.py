@@ -1,4 +1,4 @@
-"""`tauopt submit`: a search as a job of Slurm or HTCondor."""
+"""`tauopt submit`: write a search as a batch job of Slurm or HTCondor."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from tauopt.cli.options import Json, Output, Overrides
 
 def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file with ranges.")],
-    slurm: Annotated[bool, typer.Option("--slurm", help="Write a job for Slurm.")] = False,
-    htcondor: Annotated[bool, typer.Option("--htcondor", help="Write one for HTCondor.")] = False,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
-    cpus: Annotated[int, typer.Option(min=1, help="Cores of each.")] = 8,
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each.")] = 0,
-    memory_gb: Annotated[int, typer.Option(min=1, help="Memory of each.")] = 32,
-    hours: Annotated[float, typer.Option(min=0.05, help="Longest time of the job.")] = 24.0,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Write a Slurm job.")] = False,
+    htcondor: Annotated[bool, typer.Option("--htcondor", help="Write an HTCondor job.")] = False,
+    nodes: Annotated[int, typer.Option(min=1, help="Number of machines.")] = 1,
+    cpus: Annotated[int, typer.Option(min=1, help="Cores of each machine.")] = 8,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each machine.")] = 0,
+    memory_gb: Annotated[int, typer.Option(min=1, help="Memory of each machine, GB.")] = 32,
+    hours: Annotated[float, typer.Option(min=0.05, help="Time limit of the job, hours.")] = 24.0,
     image: Annotated[
         Path | None,
         typer.Option(metavar="SIF", help="Apptainer image [default: this environment]."),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="More for the batch system; repeatable."),
+        typer.Option(metavar="KEY=VALUE", help="Further option of the batch system; repeatable."),
     ] = None,
     overrides: Overrides = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the search [default: the experiment's].")
+        str | None,
+        typer.Option("--name", help="Name of the search [default: the experiment's name]."),
     ] = None,
-    now: Annotated[bool, typer.Option("--now", help="Submit it too.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Also submit the job.")] = False,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Write what runs a search on a batch system: its own Ray cluster, which goes on if evicted."""
+    """Write a batch job that runs a search on a Ray cluster of its own, and resumes if evicted."""
     from dataclasses import asdict
 
     from tauopt.cli.console import print_json, results
@@ -44,8 +45,10 @@ def submit(
     from tauopt.workflows.submit import submit as write
 
     if slurm == htcondor:
-        raise UsageError("expected one of --slurm and --htcondor")
-    found = write(
+        raise UsageError(
+            f"expected one of --slurm and --htcondor, got {'both' if slurm else 'neither'}"
+        )
+    job = write(
         file,
         "slurm" if slurm else "htcondor",
         machines=BatchRequest(nodes, cpus, gpus, memory_gb, hours),
@@ -57,13 +60,13 @@ def submit(
         now=now,
     )
     if json:
-        print_json({**asdict(found), "folder": str(found.folder)})
+        print_json({**asdict(job), "folder": str(job.folder)})
         return
-    trials = "1 trial" if found.concurrent == 1 else f"{found.concurrent} trials"
-    lines = [f"{found.name}: {trials} at a time; scripts in {found.folder}"]
-    lines.append(found.told or f"submit: {found.command}")
-    place = f" -o {output}" if output else ""
-    lines.append(f"look: tauopt status {found.name}{place}")
+    trials = "1 trial" if job.concurrent == 1 else f"{job.concurrent} trials"
+    lines = [f"{job.name}: {trials} at a time; scripts in {job.folder}"]
+    lines.append(job.told or f"submit: {job.command}")
+    output_option = f" -o {output}" if output else ""
+    lines.append(f"look: tauopt status {job.name}{output_option}")
     for line in lines:
         results().print(line, markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""`tauopt sync`: bring what waits on disk to MLflow."""
+"""`tauopt sync`: send records that wait on disk to MLflow."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from tauopt.cli.options import Json, Output
 
 
 def sync(output: Output = None, json: Json = False) -> None:
-    """Deliver records that MLflow has not got, and end the runs of drivers that are gone."""
+    """Send records that are not in MLflow yet, and end the runs of drivers that died.
+
+    Exits with 4 if MLflow did not take all records.
+    """
     from dataclasses import asdict
 
     from tauopt.cli.console import print_json, progress, results
-    from tauopt.workflows.sync import sync as bring
+    from tauopt.workflows.sync import sync as send
 
-    with progress() as told:
-        found = bring(output=output, progress=told)
+    with progress() as display:
+        result = send(output=output, progress=display)
     if json:
-        print_json(asdict(found))
+        print_json(asdict(result))
     else:
-        lines = [f"{found.records} records of {found.runs} runs brought to MLflow"]
-        if found.ended:
-            lines.append(f"said to run, and nobody runs them: {', '.join(found.ended)}: killed now")
-        if found.busy:
-            lines.append(f"left alone, for somebody runs them: {', '.join(found.busy)}")
-        for line in [*lines, found.undelivered]:
+        lines = [f"{result.records} records of {result.runs} runs sent to MLflow"]
+        if result.ended:
+            lines.append(f"set to KILLED, since their drivers died: {', '.join(result.ended)}")
+        if result.busy:
+            lines.append(f"left alone, since their drivers run: {', '.join(result.busy)}")
+        for line in [*lines, result.undelivered]:
             if line:
                 results().print(line, markup=False, soft_wrap=True)
-    if found.undelivered:
+    if result.undelivered:
         raise typer.Exit(4)
 
 

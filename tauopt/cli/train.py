@@ -1,4 +1,4 @@
-"""`tauopt train`: train one network, without a search."""
+"""`tauopt train`: train one network, without a search or Ray."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ def train(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file.")],
     overrides: Overrides = None,
     defaults: Annotated[
-        bool, typer.Option("--defaults", help="Put every range of the file at its default.")
+        bool, typer.Option("--defaults", help="Use the default of every range in the file.")
     ] = False,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the run [default: the experiment's].")
+        str | None,
+        typer.Option("--name", help="Name of the run [default: the experiment's name]."),
     ] = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Train one network and judge it on the validation split; run again, it goes on."""
+    """Train one network and evaluate it on the validation split; the same command resumes it."""
     from tauopt.cli.console import print_json, progress
     from tauopt.workflows.train import train as run
 
-    with progress() as told:
-        trained = run(
+    with progress() as display:
+        result = run(
             file,
             overrides=overrides or [],
             defaults=defaults,
             name=name,
             output=output,
-            progress=told,
+            progress=display,
         )
     if json:
-        print_json({**trained.result, "run_id": trained.run_id, "folder": str(trained.folder)})
+        print_json({**result.result, "run_id": result.run_id, "folder": str(result.folder)})
     else:
-        _print(trained, output)
+        _print(result, output)
 
 
 def _print(trained: TrainResult, output: Path | None) -> None:
@@ -57,14 +58,14 @@ def _print(trained: TrainResult, output: Path | None) -> None:
         sign = "> " if metric in result["limits"] else ""
         table.add_row(metric, f"{sign}{value:.5g}", f"{low:.5g} to {high:.5g}")
     console.print(table)
-    place = [] if output is None else ["-o", str(output)]
+    option = [] if output is None else ["-o", str(output)]
     for line in (
         f"{result['parameters']:,} parameters, {result['candidates_seen']:,} candidates seen, "
         f"best at report {result['best_report']} of {result['reports']} ({result['ended']})",
         f"run {trained.run_id} in {trained.folder}",
         trained.undelivered,
-        f"compare: {shlex.join(['tauopt', 'ui', *place])}",
-        f"promote: {shlex.join(['tauopt', 'promote', trained.run_id, *place])}",
+        f"compare: {shlex.join(['tauopt', 'ui', *option])}",
+        f"promote: {shlex.join(['tauopt', 'promote', trained.run_id, *option])}",
     ):
         if line:
             console.print(line, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`tauopt validate`: check files before anything is run."""
+"""`tauopt validate`: check experiment and dataset files before a run."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def validate(
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Check experiment and dataset files: OK with a summary, or every problem with its place."""
+    """Check experiment and dataset files: print OK with a summary, or all problems with lines."""
     from tauopt.cli.console import print_json, results
     from tauopt.errors import ConfigError
     from tauopt.workflows.validate import validate_all
 
-    good, problems = validate_all(files, overrides=overrides or [])
+    valid, problems = validate_all(files, overrides=overrides or [])
     if json:
         print_json(
             {
-                "files": [_plain(file) for file in good],
+                "files": [_plain(file) for file in valid],
                 "problems": [vars(problem) for problem in problems],
             }
         )
     else:
-        for file in good:
+        for file in valid:
             _print(results(), file)
     if problems:
         raise ConfigError(problems)

@@ -1,10 +1,10 @@
-"""Ray's core: start it on this machine or join a cluster, run functions, copy folders.
+"""Ray Core: start it on this machine or join a cluster, run functions, copy folders.
 
 ::
 
-    start       Ray for the length of a block
-    tasks       a function on many tasks, each in one of Ray's processes
-    nodes       a function once on each node
-    copies      a folder to a node that does not see it
-    _internals  private parts of Ray that are set
+    start_ray       start or join Ray for the length of a block
+    ray_tasks       run a function on many inputs, in parallel worker processes
+    node_functions  run a function once on each node
+    folder_copies   copy a folder to a node that does not share the disk
+    _internals      switch private settings of Ray
 """

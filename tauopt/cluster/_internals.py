@@ -1,7 +1,4 @@
-"""Private parts of Ray 2.60 that are set: they must be there, and are as before in the end.
-
-Ray has no options for these. A name that is gone would be set without any effect.
-"""
+"""Switch off private settings of Ray 2.60 for the length of a block: Ray has no options for it."""
 
 from __future__ import annotations
 
@@ -13,21 +10,23 @@ from tauopt.errors import ServiceError
 
 
 def loopback_only() -> contextlib.AbstractContextManager[None]:
-    """Let a Ray that is started in the block listen on 127.0.0.1, as on macOS and Windows.
+    """Make a Ray that is started in the block listen on 127.0.0.1 alone.
 
     Raises:
         ServiceError: this Ray has no such setting.
     """
     from ray._private import ray_constants
 
+    # Without clusters Ray listens on the loopback; that is its default on macOS and Windows.
+
     return _switched_off(ray_constants, "ENABLE_RAY_CLUSTER", purpose="listens on 127.0.0.1 alone")
 
 
 def nodes_not_printed() -> contextlib.AbstractContextManager[None]:
-    """Keep Ray from printing what becomes of nodes to stdout, between our results.
+    """Keep Ray from printing changes of nodes to stdout, between our results.
 
     Raises:
-        ServiceError: as above.
+        ServiceError: this Ray has no such setting.
     """
     from ray._private import worker
 
@@ -39,7 +38,7 @@ def _switched_off(module: ModuleType, name: str, *, purpose: str) -> Iterator[No
     import ray
 
     before = getattr(module, name, None)
-    if not isinstance(before, bool):
+    if not isinstance(before, bool):  # to set a name that Ray does not read would have no effect
         raise ServiceError(
             f"Ray {ray.__version__} has no switch {module.__name__}.{name}, by which it {purpose}; "
             "pip install --upgrade tauopt brings a Ray that has"

@@ -1,4 +1,4 @@
-"""A folder copied to a node that does not see it, at the same path."""
+"""Copy a folder to the same path on a node that does not share the disk."""
 
 from __future__ import annotations
 
@@ -11,63 +11,64 @@ from tauopt.durable import new_folder, sha256_file
 from tauopt.errors import DataError, ServiceError
 
 PIECE_BYTES = 4 * 2**20
-_UNDER_WAY = 8
+_PIECES_IN_FLIGHT = 8
 """Pieces sent and not written yet; with Ray's object store they bound the memory of a copy."""
 
 
 class Receiver:
-    """Takes a folder on its node: pieces of files in order, then the digests of all."""
+    """Ray actor that writes a folder on its node: pieces of files in order, then a check of all."""
 
     def __init__(self, folder: str) -> None:
         """Make a temporary folder beside `folder`."""
-        self._open = contextlib.ExitStack()
-        self._there = self._open.enter_context(new_folder(Path(folder)))
+        self._block = contextlib.ExitStack()
+        self._temporary = self._block.enter_context(new_folder(Path(folder)))
 
     def write(self, name: str, piece: bytes) -> None:
-        """Append to a file."""
-        path = self._there / name
+        """Append a piece to the file `name`, a path inside the folder."""
+        path = self._temporary / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as stream:
             stream.write(piece)
 
     def finish(self, digests: dict[str, str]) -> None:
-        """Put the folder in its place if every file is what was sent.
+        """Move the folder to its place if every file has the SHA-256 in `digests` (by name).
 
         Raises:
-            DataError: a file is not.
+            DataError: a file has another digest.
         """
-        wrong = [name for name, one in digests.items() if sha256_file(self._there / name) != one]
-        if wrong:
-            raise DataError(f"{wrong[0]} has changed while it was copied")
-        self._open.close()
+        for name, digest in digests.items():
+            if sha256_file(self._temporary / name) != digest:
+                raise DataError(f"{name} has changed while it was copied")
+        self._block.close()
 
 
 def copy_to_node(folder: Path, node_id: str) -> None:
-    """Copy a finished folder to a node of the Ray that is running, whole or not at all.
+    """Copy a finished folder to a node of the running Ray, whole or not at all.
 
     Args:
-        folder: on this machine; its path is that of the copy. Two copies at once do no harm.
+        folder: folder on this machine; the copy has the same path. Copying it twice at the same
+            time is safe.
         node_id: Ray's id of the node.
     Raises:
-        ServiceError: the node can't take it.
+        ServiceError: the node can't write the copy.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    on_node = NodeAffinitySchedulingStrategy(node_id, soft=False)
     receiver = (
-        ray.remote(num_cpus=0)(Receiver).options(scheduling_strategy=there).remote(str(folder))
+        ray.remote(num_cpus=0)(Receiver).options(scheduling_strategy=on_node).remote(str(folder))
     )
     digests: dict[str, str] = {}
-    waiting: list[Any] = []
+    writes: list[Any] = []
     try:
         for name, piece in _pieces(folder):
             if name not in digests:
                 digests[name] = sha256_file(folder / name)
-            waiting.append(receiver.write.remote(name, piece))
-            if len(waiting) == _UNDER_WAY:
-                ray.get(waiting.pop(0))
-        ray.get(waiting)
+            writes.append(receiver.write.remote(name, piece))
+            if len(writes) == _PIECES_IN_FLIGHT:
+                ray.get(writes.pop(0))
+        ray.get(writes)
         ray.get(receiver.finish.remote(digests))
     except (ray.exceptions.RayError, DataError) as error:
         cause = str(error).strip().splitlines()[-1]
@@ -77,7 +78,7 @@ def copy_to_node(folder: Path, node_id: str) -> None:
 
 
 def _pieces(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield each file's name and its content in pieces; an empty file has one, empty."""
+    """Yield each file's name with its content in pieces; an empty file gives one empty piece."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as stream:
             piece = stream.read(PIECE_BYTES)

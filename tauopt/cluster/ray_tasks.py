@@ -1,4 +1,4 @@
-"""A function on many tasks, each in one of Ray's processes, on this machine or on a cluster."""
+"""Parallel map: a function on many inputs in Ray's worker processes, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from tauopt.cluster import start_ray
 from tauopt.errors import ServiceError
 
 RETRIES = 3
-"""Times that a task is begun again if its process is killed."""
+"""How often a task is started again after its process was killed."""
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
-"""A task has one core."""
+"""Environment of a task's process: numeric libraries use the one core that the task has."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class MapOnRay(Protocol):
-    """Runs a function on tasks."""
+    """A parallel map over Ray's worker processes."""
 
     def __call__(self, function: Callable[[T], R], tasks: Sequence[T], /) -> Iterator[R]:
-        """Yield results as they come; see `run_tasks`."""
+        """Yield results as they finish; see `run_tasks`."""
 
 
 @contextlib.contextmanager
 def workers(most: int | None = None) -> Iterator[MapOnRay]:
-    """Give a map over Ray's processes for the length of the block.
+    """Start or join Ray for the length of the block, and yield a parallel map over its processes.
 
     Args:
-        most: tasks that run at a time [default: as many as there are CPUs].
+        most: largest number of tasks at a time; None means the number of CPUs.
     Raises:
         ServiceError: the cluster at `RAY_ADDRESS` can't be joined.
     """
@@ -46,38 +46,42 @@ def workers(most: int | None = None) -> Iterator[MapOnRay]:
 def run_tasks(
     function: Callable[[T], R], tasks: Sequence[T], *, most: int | None = None
 ) -> Iterator[R]:
-    """Run a function of a module on each of some tasks, which travel by pickle as results do.
+    """Apply a function to each task in Ray's worker processes.
 
+    Args:
+        function: function of a module.
+        tasks: one argument of the function each; arguments and results are pickled.
+        most: largest number of tasks at a time; None means as many as Ray can run.
     Yields:
-        results as they come, in any order.
+        results as they finish, in any order.
     Raises:
-        ServiceError: a process died again and again.
-        Exception: whatever `function` raises first; tasks that run then are cut short.
+        ServiceError: the process of a task died at every attempt.
+        Exception: the first exception of `function`; other running tasks are cancelled.
     """
     import ray
 
     remote = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
-    left = iter(tasks)
-    running = [remote.remote(task) for task in islice(left, most)]
+    remaining = iter(tasks)
+    running = [remote.remote(task) for task in islice(remaining, most)]
     try:
         while running:
-            done, running = ray.wait(running)
-            running += [remote.remote(task) for task in islice(left, len(done))]
-            yield from map(_result, done)
+            finished, running = ray.wait(running)
+            running += [remote.remote(task) for task in islice(remaining, len(finished))]
+            yield from map(_result, finished)
     finally:
-        for one in running:
-            ray.cancel(one)
+        for reference in running:
+            ray.cancel(reference)
 
 
-def _result(done: object) -> object:
+def _result(finished: object) -> object:
     import ray
 
     try:
-        return ray.get(done)
-    except ray.exceptions.RayTaskError as error:
+        return ray.get(finished)
+    except ray.exceptions.RayTaskError as error:  # raised by `function`: pass on the original
         raise error.cause from None
     except ray.exceptions.RayError as error:
         raise ServiceError(
             f"a worker of Ray died {RETRIES + 1} times at the same task: "
-            f"{' '.join(str(error).split())[:300]}; was it killed for its memory?"
+            f"{' '.join(str(error).split())[:300]}; if it ran out of memory, use fewer workers"
         ) from error

@@ -1,4 +1,4 @@
-"""Ray: started in-process on the loopback, or joined where `RAY_ADDRESS` says."""
+"""Start Ray on this machine's loopback, or join the cluster at `RAY_ADDRESS`."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ _LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 100 * 2**20
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 _DEFAULTS = {NICENESS: "0"}
-"""What anybody may set otherwise. Ray's own 15 comes on top of the caller's niceness: beside other
-work its processes would starve, also those that are to stop."""
+"""Defaults that the user's environment overrides. Ray would add 15 to the caller's niceness: beside
+other work its processes would starve, also those that are to stop."""
 _SHARED_MEMORY = Path("/dev/shm")
-_SHORT = (Path("/tmp"), Path("/var/tmp"), _SHARED_MEMORY)
-_LONGEST = 107 - 67
-"""Bytes of a Unix socket's path, less those that Ray takes below its folder."""
-_UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
-"""Makes each fresh worker import TensorFlow in twice the time."""
+_SHORT_FOLDERS = (Path("/tmp"), Path("/var/tmp"), _SHARED_MEMORY)
+_LONGEST_BYTES = 107 - 67
+"""Longest path of a Unix socket, less what Ray appends to the path of its folder."""
+_REMOVED = ("PYTHONDONTWRITEBYTECODE",)
+"""Variables that workers must not have: with this one each new worker needs twice the time to
+import TensorFlow."""
 
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set what Ray and its workers read from the environment for the length of the block."""
+    """Set the environment variables of Ray and its workers for the length of the block."""
     defaults = {name: os.environ.get(name, value) for name, value in _DEFAULTS.items()}
-    wanted = {**_QUIET, **defaults, **variables}
-    before = {name: os.environ.get(name) for name in (*wanted, *_UNWANTED)}
-    os.environ.update(wanted)
-    for name in _UNWANTED:
+    changes = {**_QUIET, **defaults, **variables}
+    before = {name: os.environ.get(name) for name in (*changes, *_REMOVED)}
+    os.environ.update(changes)
+    for name in _REMOVED:
         os.environ.pop(name, None)
     try:
         yield
@@ -56,16 +57,17 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(*, cpus: int, variables: Mapping[str, str]) -> Iterator[dict[str, float]]:
-    """Give Ray for the length of the block, and what it offers: `CPU`, `GPU`.
+    """Run Ray for the length of the block, and yield its resources: counts of `CPU`, `GPU`, ...
 
     A Ray that runs in this process already is used and left running.
 
     Args:
-        cpus: that Ray is told of if it is started here.
-        variables: environment of the workers; of a Ray started here it is this process's.
+        cpus: CPUs that Ray may use if it is started here.
+        variables: environment of the workers on a cluster; workers of a Ray that is started here
+            inherit this process's environment.
     Raises:
         ServiceError: the cluster at `RAY_ADDRESS` can't be joined, Ray does not start here, or it
-            can't be kept on the loopback.
+            listens beyond the loopback.
     """
     import ray
 
@@ -74,28 +76,29 @@ def running(*, cpus: int, variables: Mapping[str, str]) -> Iterator[dict[str, fl
         if ray.is_initialized():
             yield ray.cluster_resources()
             return
-        own, before = contextlib.ExitStack(), signal.getsignal(signal.SIGTERM)
+        folders, before = contextlib.ExitStack(), signal.getsignal(signal.SIGTERM)
         try:
             if os.environ.get(ADDRESS):
                 _join(variables)
             else:
-                session = _start(cpus, own.enter_context(own_place()))
-                own.callback(shutil.rmtree, session, ignore_errors=True)
-            _on_sigterm(before)  # Ray takes it for itself when it starts, and would exit with 15
+                session = _start(cpus, folders.enter_context(short_folder()))
+                folders.callback(shutil.rmtree, session, ignore_errors=True)
+            _on_sigterm(before)  # Ray's start installs a handler that would exit with 15
             yield ray.cluster_resources()
         finally:
             ray.shutdown()
-            _on_sigterm(before)  # Ray leaves it to the system in the end, unknown to Python
-            own.close()
+            _on_sigterm(before)  # Ray's end resets the handler to the system's default
+            folders.close()
 
 
 def _on_sigterm(handler: Any) -> None:
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
         signal.signal(signal.SIGTERM, handler)
 
 
 def _check_address(address: str) -> None:
-    """Knock at a cluster's address first: Ray itself would try it for minutes."""
+    """Raise a ServiceError if nothing listens at a cluster's address."""
+    # Checked before Ray connects: Ray itself would retry for minutes.
     parts = urlsplit(address if "://" in address else f"ray://{address}")
     if not parts.hostname or not parts.port:
         return
@@ -103,7 +106,7 @@ def _check_address(address: str) -> None:
         socket.create_connection((parts.hostname, parts.port), timeout=5).close()
     except OSError as error:
         raise ServiceError(
-            f"nobody answers at {ADDRESS}={address} ({error.strerror or error}); start "
+            f"no cluster answers at {ADDRESS}={address} ({error.strerror or error}); start "
             f"the cluster, or unset {ADDRESS} to use this machine alone"
         ) from error
 
@@ -127,54 +130,56 @@ def _join(variables: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def own_place() -> Iterator[Path | None]:
-    """Give a short folder for Ray's files where it can't use that of the environment, else None.
+def short_folder() -> Iterator[Path | None]:
+    """Make a short temporary folder for Ray's files; yield None if Ray can use the default one.
 
-    Ray puts Unix sockets below `RAY_TMPDIR` or `TMPDIR`, whose paths the system limits; batch
-    jobs are often given longer ones. The folder is removed in the end.
+    Ray puts Unix sockets below `RAY_TMPDIR` or `TMPDIR`. The system limits the length of a socket's
+    path, and the folders of batch jobs are often too long. The folder is removed after the block.
 
     Raises:
-        ServiceError: there is no such folder on this machine.
+        ServiceError: no folder on this machine is short enough and writable.
     """
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), "")
-    given = Path(os.environ[name]) if name else _SHORT[0]
-    why = _unfit(given)
-    if not why:
+    default = Path(os.environ[name]) if name else _SHORT_FOLDERS[0]
+    problem = _folder_problem(default)
+    if not problem:
         yield None
         return
-    place = next((place for place in _SHORT if not _unfit(place)), None)
-    if place is None:
+    parent = next((folder for folder in _SHORT_FOLDERS if not _folder_problem(folder)), None)
+    if parent is None:
         raise ServiceError(
-            f"Ray has no place for its files: {given} {why}, nor can it use "
-            f"{', '.join(map(str, _SHORT[1:]))}; name a short folder in RAY_TMPDIR"
+            f"Ray has no folder for its files: {default} {problem}, and "
+            f"{', '.join(map(str, _SHORT_FOLDERS[1:]))} can't be used either; name a short, "
+            "writable folder in RAY_TMPDIR"
         )
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=place, ignore_cleanup_errors=True) as made:
-        logger.info("Ray's files are in %s: %s=%s %s", made, name, given, why)
-        yield Path(made) / "r"  # Ray opens it to everybody; nobody else gets that far
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=parent, ignore_cleanup_errors=True) as top:
+        logger.info("Ray's files are in %s: %s=%s %s", top, name, default, problem)
+        # A subfolder: Ray opens it to all users, but only we may enter the folder above it.
+        yield Path(top) / "r"
 
 
-def _unfit(place: Path) -> str:
-    """Say why Ray can't put its files below a folder; empty if it can."""
-    if not place.is_absolute():
+def _folder_problem(folder: Path) -> str:
+    """Return why Ray can't put its files below a folder; empty if it can."""
+    if not folder.is_absolute():
         return "is no absolute path"
-    if len(os.fsencode(place)) > _LONGEST:
-        return f"is longer than the {_LONGEST} bytes that leave room for a Unix socket's name"
-    return "" if os.access(place, os.W_OK | os.X_OK) else "does not exist or can't be written"
+    if len(os.fsencode(folder)) > _LONGEST_BYTES:
+        return f"is longer than the {_LONGEST_BYTES} bytes that leave room for a Unix socket's name"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "does not exist or can't be written"
 
 
-def _start(cpus: int, place: Path | None) -> Path:
-    """Start Ray on this machine alone; returns its session's folder.
+def _start(cpus: int, folder: Path | None) -> Path:
+    """Start Ray on this machine alone, and return the folder of its session.
 
     Args:
-        cpus: that Ray is told of.
-        place: folder for its files; None leaves it to Ray.
+        cpus: CPUs that Ray may use.
+        folder: folder for its files; None means Ray's default.
     Raises:
-        ServiceError: it does not start.
+        ServiceError: Ray does not start, or listens beyond the loopback.
     """
     import ray
 
-    # Ray lets in only who knows a token (unless RAY_AUTH_MODE says otherwise), and would write
-    # a new one into the home folder: one of our own in the environment is enough.
+    # Ray's processes accept only clients with a token (unless RAY_AUTH_MODE turns this off). Ray
+    # would write a new token into the home folder; a random one in the environment is enough.
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with loopback_only():
@@ -186,19 +191,19 @@ def _start(cpus: int, place: Path | None) -> Path:
                 object_store_memory=_OBJECT_STORE_BYTES,
                 logging_level=logging.ERROR,
                 log_to_driver=False,
-                _temp_dir=str(place) if place else None,
+                _temp_dir=str(folder) if folder else None,
             )
         except Exception as error:
-            first = str(error).strip().partition("\n")[0]
+            line = str(error).strip().partition("\n")[0]
             raise ServiceError(
-                f"Ray does not start on this machine: {type(error).__name__}: {first}; it needs a "
+                f"Ray does not start on this machine: {type(error).__name__}: {line}; it needs a "
                 f"short, writable folder (RAY_TMPDIR), room in {_SHARED_MEMORY} and processes "
                 "(ulimit -u)"
             ) from error
         if (address := ray.util.get_node_ip_address()) != _LOOPBACK:
             raise ServiceError(
-                f"Ray {ray.__version__} listens at {address}, which others may reach, not "
-                f"{_LOOPBACK} alone; pip install --upgrade tauopt brings one that is known not to"
+                f"Ray {ray.__version__} listens at {address}, which other machines may reach; "
+                f"expected {_LOOPBACK}; pip install --upgrade tauopt installs a Ray that does so"
             )
     return Path(context.address_info["session_dir"])
 

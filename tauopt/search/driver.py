@@ -34,8 +34,8 @@ from tauopt.study.warm_trials import OF as WARM_OF
 from tauopt.study.warm_trials import frozen, read_warm
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
+from tauopt.tracking.mlflow_pages import save_view
 from tauopt.tracking.runs import RunState, open_parent
-from tauopt.tracking.saved_view import save_view
 from tauopt.training.interrupts import Interrupts, interrupts
 from tauopt.training.trial_plan import (
     PLAN,

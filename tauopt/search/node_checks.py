@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tauopt.cluster.folder_copies import copy_to_node
-from tauopt.cluster.node_functions import RayNode, answers, ask, on_every_node, training_nodes
+from tauopt.cluster.node_functions import (
+    RayNode,
+    on_every_node,
+    results_within,
+    start_on_node,
+    training_nodes,
+)
 from tauopt.errors import ServiceError
 from tauopt.study.provenance import code_version
 
@@ -125,14 +131,14 @@ class NodeWatch:
         for node in training_nodes():
             if node.id not in self._known:
                 self._known.add(node.id)
-                self._asked[node] = ask(node, look, self._folders())
+                self._asked[node] = start_on_node(node, look, self._folders())
         for node, task in list(self._asked.items()):
             if self._copying and self._copying.is_alive():
                 return  # one copy after another
             self._try(node, partial(self._hear, node, task))
 
     def _hear(self, node: RayNode, task: Any) -> None:
-        sight = answers({node: task}, wait_s=0).get(node)
+        sight = results_within(0, {node: task}).get(node)
         if sight is None:
             return
         del self._asked[node]

@@ -1,7 +1,7 @@
-"""The door to MLflow: where its store is, and a client that can't hang.
+"""Connect to MLflow: the address of its store, and a client whose requests can't hang.
 
-Without an address everything is embedded: SQLite and a folder of artifacts under the output
-folder. With `MLFLOW_TRACKING_URI` the same calls go to that server or database.
+Without an address the store is embedded: SQLite and a folder of artifacts in the output folder.
+With `MLFLOW_TRACKING_URI` the same calls go to that server or database.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from tauopt.durable import holders, locked
 from tauopt.errors import ServiceError, UsageError
-from tauopt.tracking.addresses import ROOT, follow_artifacts
-from tauopt.tracking.sqlite_schema import is_current
+from tauopt.tracking.sqlite_store import ROOT, follow_artifacts, is_current
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,17 +28,15 @@ WAIT_S = 10.0
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    # Ours is the retrying: only we know to search by unique tag before creating again.
+    # We retry ourselves: a repeated creation must first search for the run by its unique tag.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    # It would print the address of each run that ends between our own results.
+    # Else MLflow prints the address of each run that ends, between our own results.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-
-
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 
 
@@ -47,7 +44,7 @@ def store_uri(uri: str | None, *, output: Path) -> str:
     """Return the address of the store: `uri`, else `MLFLOW_TRACKING_URI`, else SQLite.
 
     Args:
-        uri: given address; None or empty means the environment's.
+        uri: address; None or empty means `MLFLOW_TRACKING_URI`, else the embedded store.
         output: output folder, in which the embedded store lies.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -55,7 +52,7 @@ def store_uri(uri: str | None, *, output: Path) -> str:
 
 
 def artifact_folder(uri: str) -> Path | None:
-    """Return where a SQLite store keeps its artifacts (beside it); None for other stores."""
+    """Return the folder of artifacts beside a SQLite store; None for other stores."""
     file = sqlite_file(uri)
     return file.parent / ROOT if file else None
 
@@ -66,43 +63,45 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def shown(uri: str) -> str:
-    """Return an address that may be printed: its password starred."""
+    """Return an address, or text with addresses, for display: passwords become `***`."""
     return re.sub(r"(://[^/:@]*:)[^/@]*@", r"\1***@", uri)
 
 
 def set_environment() -> None:
-    """Bound MLflow's requests and turn its telemetry off, before it is first imported.
+    """Limit the time of MLflow's requests and turn its telemetry off; the user's values stay.
 
-    What the user has set stays.
+    Call it before MLflow is first imported.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def connect(uri: str | None, *, output: Path, wait_s: float = WAIT_S) -> MlflowClient:
-    """Return a client of a store that answered once.
+    """Connect to a store, and return a client once the store has answered.
 
     Args:
         uri: address of the store; None means `MLFLOW_TRACKING_URI` or the embedded store.
-        output: output folder; made where the embedded store needs it.
+        output: output folder; made if the embedded store needs it.
         wait_s: how long to wait for a service that does not answer yet.
     Raises:
-        ServiceError: it does not answer, refuses us, or its schema is another one's.
-        UsageError: the address is of a kind that MLflow does not know.
+        ServiceError: the store does not answer, refuses access, or has the schema of another
+            MLflow.
+        UsageError: MLflow does not support this kind of address.
     """
     set_environment()
     address = store_uri(uri, output=output)
     _check_scheme(address)
     file = sqlite_file(address)
     if file is None:
-        return _answering(address, wait_s)
+        return _connect(address, wait_s)
     if not file.is_absolute():
         raise UsageError(f"{address}: expected an absolute path, as sqlite:////path/to/mlflow.db")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        # MLflow creates a new database at the first connection: one process at a time.
         with locked(file.with_name(".mlflow.lock"), what=str(file), wait=True):
-            follow(file)
-            return _answering(address, wait_s)
+            follow_moved_store(file)
+            return _connect(address, wait_s)
     except OSError as error:
         raise ServiceError(
             f"the MLflow store {file} can't be written ({error}); "
@@ -110,25 +109,25 @@ def connect(uri: str | None, *, output: Path, wait_s: float = WAIT_S) -> MlflowC
         ) from error
 
 
-def follow(file: Path) -> None:
-    """Let a SQLite store find its artifacts where it was moved to.
+def follow_moved_store(file: Path) -> None:
+    """Correct the addresses of artifacts in a SQLite store that was moved.
 
     Raises:
-        ServiceError: another program holds it, or it can't be written.
+        ServiceError: another program holds the database, or it can't be written.
     """
     try:
         follow_artifacts(file)
     except sqlite3.DatabaseError as error:
         if _is_locked(error):
-            raise _locked(file) from error
+            raise _locked_error(file) from error
         if isinstance(error, sqlite3.OperationalError):
             raise ServiceError(f"the MLflow store {file} can't be used: {error}") from error
-        # No database: what MLflow says of it is told as of any other.
+        # Else the file is no database: `check_schema` reports it.
 
 
-def _locked(file: Path) -> ServiceError:
-    held = holders(file)
-    who = f", it is open in {', '.join(held)}" if held else ""
+def _locked_error(file: Path) -> ServiceError:
+    processes = holders(file)
+    who = f", it is open in {', '.join(processes)}" if processes else ""
     return ServiceError(
         f"the MLflow store {file} is locked: another program is writing to it{who}; "
         "wait for it, or stop it"
@@ -136,12 +135,13 @@ def _locked(file: Path) -> ServiceError:
 
 
 def _is_locked(error: BaseException) -> bool:
-    """Tell whether SQLite, below all that wraps it, waited in vain for another's lock."""
+    """Return whether the first SQLite error in a chain of causes is a lock of another program."""
     cause: BaseException | None = error
     while cause is not None:
-        cause_of = getattr(cause, "orig", None) or cause
-        if isinstance(cause_of, sqlite3.Error):
-            code = getattr(cause_of, "sqlite_errorcode", None)
+        original = getattr(cause, "orig", None) or cause  # SQLAlchemy keeps the driver's error
+        if isinstance(original, sqlite3.Error):
+            code = getattr(original, "sqlite_errorcode", None)
+            # The low byte is the primary code of an extended one, such as SQLITE_BUSY_SNAPSHOT.
             return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
         cause = cause.__cause__ or cause.__context__
     return False
@@ -157,37 +157,37 @@ def _check_scheme(address: str) -> None:
 
 
 def check_schema(address: str) -> None:
-    """Refuse a database whose schema is not the installed MLflow's.
-
-    MLflow itself would migrate some older ones without asking.
+    """Check that a database has the schema of the installed MLflow.
 
     Raises:
-        ServiceError: it is older or newer; says how to back up and which command migrates.
+        ServiceError: the schema is older or newer; the message names the commands that back up and
+            migrate.
     """
+    # Checked before MLflow opens the database: it would migrate some older schemas unasked.
     file = sqlite_file(address)
     if file is not None and (not file.exists() or file.stat().st_size == 0 or is_current(file)):
         return
     from mlflow.store.db.utils import _get_latest_schema_revision  # no public name for it
 
-    found, tables = _revision(address)
+    revision, tables = _revision_and_tables(address)
     expected = _get_latest_schema_revision()
-    if found == expected or not tables:
+    if revision == expected or not tables:
         return
     where = shown(address)
-    backup = f"cp {file} {file}.bak" if file else "pg_dump or its like"
+    backup = f"cp {file} {file}.bak" if file else "pg_dump or similar"
     remedy = (
         f"back it up ({backup}), then run: mlflow db upgrade {where}"
-        if found and _is_known_revision(found)
+        if revision and _is_known_revision(revision)
         else "it belongs to a newer MLflow or to another program: upgrade MLflow, "
         "or choose another database or output folder"
     )
     raise ServiceError(
-        f"the MLflow store {where} has schema {found or 'none'}, expected {expected}; {remedy}"
+        f"the MLflow store {where} has schema {revision or 'none'}, expected {expected}; {remedy}"
     )
 
 
-def _revision(address: str) -> tuple[str | None, list[str]]:
-    """Return the schema's revision and the tables of a database, without changing it."""
+def _revision_and_tables(address: str) -> tuple[str | None, list[str]]:
+    """Read the revision of a database's schema and the names of its tables."""
     import sqlalchemy
     from mlflow.store.db.utils import _get_schema_version
 
@@ -198,7 +198,7 @@ def _revision(address: str) -> tuple[str | None, list[str]]:
     except sqlalchemy.exc.DatabaseError as error:
         if "not a database" in str(error) or "malformed" in str(error):
             raise ServiceError(
-                f"{shown(address)} is no whole SQLite database ({error.orig}); "
+                f"{shown(address)} is no intact SQLite database ({error.orig}); "
                 "restore its backup or choose another output folder with -o"
             ) from error
         raise
@@ -207,6 +207,7 @@ def _revision(address: str) -> tuple[str | None, list[str]]:
 
 
 def _is_known_revision(revision: str) -> bool:
+    """Return whether the installed MLflow knows a revision, and so can migrate from it."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db.utils import _get_alembic_config
 
@@ -214,7 +215,8 @@ def _is_known_revision(revision: str) -> bool:
     return any(revision == known.revision for known in script.walk_revisions())
 
 
-def _answering(address: str, wait_s: float) -> MlflowClient:
+def _connect(address: str, wait_s: float) -> MlflowClient:
+    """Connect with exponential back-off until the store answers or `wait_s` is over."""
     deadline = time.monotonic() + wait_s
     pause = 0.2
     while True:
@@ -224,12 +226,13 @@ def _answering(address: str, wait_s: float) -> MlflowClient:
             raise
         except Exception as error:
             if not is_transient(error) or time.monotonic() + pause > deadline:
-                raise _refusal(address, error) from error
+                raise _connection_error(address, error) from error
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, 2.0)
 
 
 def _try(address: str) -> MlflowClient:
+    """Connect once, without retries."""
     from mlflow import MlflowClient
 
     if not address.startswith(("http", "databricks")):
@@ -240,7 +243,7 @@ def _try(address: str) -> MlflowClient:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether trying again later can help: the service is away, slow, busy or failing."""
+    """Return whether a later attempt can succeed: the service is away, slow, busy or failing."""
     if status_of(error) in (400, 401, 403, 404, 409):
         return False
     text = str(error)
@@ -248,14 +251,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_rejected(error: BaseException) -> bool:
-    """Tell whether MLflow itself says no to what was sent, however often it is sent."""
+    """Return whether MLflow itself rejects the request, so that repeating it can't succeed."""
     if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
-        return not str(error).startswith("API request to")  # a proxy's 404 is no verdict
+        return not str(error).startswith("API request to")  # a 404 of a proxy is not from MLflow
     return getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE"
 
 
 def status_of(error: BaseException) -> int:
-    """Return the HTTP status that MLflow gives an error; 0 where it has none."""
+    """Return the HTTP status of an error of MLflow; 0 if it has none."""
     response = getattr(error, "response", None)
     if response is not None:
         return int(response.status_code)
@@ -263,23 +266,24 @@ def status_of(error: BaseException) -> int:
     return int(status)
 
 
-def _refusal(address: str, error: Exception) -> ServiceError:
-    where, text = shown(address), shown(_innermost(str(error)))
+def _connection_error(address: str, error: Exception) -> ServiceError:
+    """Return the error for the user: what failed, and the remedy."""
+    where, text = shown(address), shown(_innermost_cause(str(error)))
     status = status_of(error)
     host = urlsplit(address).netloc.rpartition("@")[2]
     if "Invalid Host header" in str(error) or (status == 403 and "DNS rebinding" in str(error)):
         return ServiceError(
-            f"the MLflow server at {where} answers 403 to its name {host!r}; "
+            f"the MLflow server at {where} does not accept the host name {host!r} (403); "
             f"start it with: mlflow server --allowed-hosts {host} ..."
         )
     if status in (401, 403):
         return ServiceError(
-            f"the MLflow server at {where} refuses us ({status}); set MLFLOW_TRACKING_USERNAME "
-            "and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            f"the MLflow server at {where} refuses access ({status}); set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     file = sqlite_file(address)
     if file is not None and _is_locked(error):
-        return _locked(file)
+        return _locked_error(file)
     if "No module named" in text:
         return ServiceError(
             f"MLflow at {where} needs a database driver ({text}); "
@@ -291,7 +295,7 @@ def _refusal(address: str, error: Exception) -> ServiceError:
     )
 
 
-def _innermost(text: str) -> str:
-    """Leave of urllib3's nested message its cause."""
+def _innermost_cause(text: str) -> str:
+    """Return the cause in a nested message of urllib3; else the first line."""
     cause = re.search(r"Caused by \w+\(.*?: (.*?)[\"')]*$", text.strip().splitlines()[0])
     return (cause[1] if cause else text.strip().splitlines()[0])[:300]

@@ -1,4 +1,4 @@
-"""The prepared dataset as an MLflow dataset input: which data a run has seen."""
+"""Record the prepared dataset of a run as an MLflow dataset input."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """What MLflow shows of a prepared dataset.
+    """A prepared dataset as MLflow shows it.
 
     Attributes:
-        name: of the dataset.
-        digest: SHA-256 of its content; the first 16 digits, as in its folder's name, are shown.
-        folder: where it lies.
+        name: name of the dataset.
+        digest: SHA-256 of its content, hexadecimal; MLflow gets the first 16 digits, as in the name
+            of the dataset's folder.
+        folder: path of the prepared dataset.
         profile: numbers to show, e.g. candidates of each split and class.
-        features: names of what the network sees, e.g. `tracks.pt`.
-        context: what the run did with it.
+        features: names of the network's input features, e.g. `tracks.pt`.
+        context: use of the dataset in the run.
     """
 
     name: str
@@ -34,11 +35,11 @@ class DatasetInput:
 
 
 def log_dataset(client: MlflowClient, run_id: str, dataset: DatasetInput) -> None:
-    """Tell MLflow which dataset a run uses; twice is once."""
+    """Add a dataset to the inputs of a run; a second call changes nothing."""
     from mlflow import entities
 
     columns = [{"name": name, "type": "float", "required": True} for name in dataset.features]
-    shown = entities.Dataset(
+    entity = entities.Dataset(
         name=dataset.name,
         digest=dataset.digest[:16],
         source_type="local",
@@ -47,4 +48,4 @@ def log_dataset(client: MlflowClient, run_id: str, dataset: DatasetInput) -> Non
         profile=json.dumps(dict(dataset.profile), sort_keys=True),
     )
     tags = [entities.InputTag("mlflow.data.context", dataset.context)]
-    client.log_inputs(run_id, [entities.DatasetInput(dataset=shown, tags=tags)])
+    client.log_inputs(run_id, [entities.DatasetInput(dataset=entity, tags=tags)])

@@ -1,4 +1,4 @@
-"""Where and with what a run was made: versions, machine, commit."""
+"""Describe the software and machine of a run: versions, platform, git commit."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from pathlib import Path
 
 import tauopt
 
-_PARTS = (
+_LIBRARIES = (
     "tensorflow", "keras", "keras-tuner", "optuna", "ray", "mlflow", "uproot", "awkward", "numpy",
     "numba",
 )  # fmt: skip
 
 
 def environment() -> dict[str, str]:
-    """Return versions of tauopt and its parts, of Python and of the machine."""
-    found = {"tauopt": tauopt.__version__, "python": platform.python_version()}
-    found["platform"] = platform.platform()
-    found["processors"] = str(os.cpu_count() or 0)
-    return found | {name: installed(name) or "missing" for name in _PARTS}
+    """Return the versions of tauopt, Python and main libraries, the platform and its processors."""
+    return {
+        "tauopt": tauopt.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": str(os.cpu_count() or 0),
+        **{name: installed(name) or "missing" for name in _LIBRARIES},
+    }
 
 
 def installed(name: str) -> str:
@@ -33,12 +36,12 @@ def installed(name: str) -> str:
 
 
 def requirements() -> list[str]:
-    """Return tauopt's own requirements as its package states them."""
+    """Return the requirements in tauopt's package metadata."""
     return requires("tauopt") or []
 
 
 def git_commit(folder: Path) -> str:
-    """Return the commit checked out around `folder`, `-dirty` behind it where files differ.
+    """Return the git commit of the checkout that holds `folder`, with `-dirty` if files differ.
 
     Empty outside a repository, or without git.
     """
@@ -51,7 +54,7 @@ def git_commit(folder: Path) -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
@@ -60,4 +63,4 @@ def _git(folder: Path, *arguments: str) -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    return process.stdout.strip()

@@ -1,4 +1,4 @@
-"""Runs in words: the markdown that the MLflow UI shows as a run's description."""
+"""Write the markdown descriptions and tables of runs that MLflow's UI shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LOGGED_TABLES = "mlflow.loggedArtifacts"
-"""Tag by which the UI knows which JSON artifacts are tables."""
+"""Tag that lists which JSON artifacts the UI shows as tables."""
 
 
 def search_note(
@@ -19,17 +19,17 @@ def search_note(
     facts: Mapping[str, str],
     board: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Describe a search: what it looks for, facts, and the best trials so far.
+    """Describe a search: its objectives, facts about it, and the best trials so far.
 
     Args:
-        name: of the search.
-        large: objectives that it makes as large as it can, the first one first.
-        small: objectives that it makes as small as it can.
+        name: name of the search.
+        large: objectives to maximise, the main one first.
+        small: objectives to minimise.
         facts: label -> value, in order: dataset, network, resume command, ...
         board: rows of the leaderboard, the best first; all with the same keys.
     """
-    aims = [f"{_listed(large)} as large", *([f"{_listed(small)} as small"] if small else [])]
-    lines = [f"**{name}** makes {' and '.join(aims)} as it can.", "", *_facts(facts)]
+    goals = [f"maximises {_listed(large)}", *([f"minimises {_listed(small)}"] if small else [])]
+    lines = [f"**{name}** {' and '.join(goals)}.", "", *_facts(facts)]
     if board:
         lines += ["", "### Leaderboard", "", *markdown_table(board[:10])]
     if board and len(large) + len(small) > 1:
@@ -42,7 +42,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def trial_note(*, number: int, search: str, facts: Mapping[str, str], figures: bool = True) -> str:
-    """Describe a trial: its number, its search, facts, and where its figures are."""
+    """Describe a trial: its number, its search, facts about it, and the folder of its figures."""
     lines = [f"Trial {number} of the search **{search}**.", "", *_facts(facts)]
     if figures:
         lines += ["", "ROC curve, scores and training curves: *Artifacts*, folder `figures`."]
@@ -54,7 +54,7 @@ def _facts(facts: Mapping[str, str]) -> list[str]:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write rows with the same keys as the lines of a markdown table; floats to 4 digits."""
+    """Return the lines of a markdown table of rows with the same keys; floats to 4 digits."""
     header = list(rows[0])
     return [
         "| " + " | ".join(header) + " |",
@@ -68,18 +68,18 @@ def _cell(value: Any) -> str:
 
 
 def table_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows with the same keys in the layout that MLflow's UI shows as a table."""
+    """Return rows with the same keys as JSON in the layout that MLflow's UI shows as a table."""
     keys = list(rows[0]) if rows else []
     data = [[row[key] for key in keys] for row in rows]
     return json.dumps({"columns": [_title(key) for key in keys], "data": data}, indent=1)
 
 
 def _title(key: str) -> str:
-    """Write `rejection@0.75` as `rejection at 75 %`: the UI takes a dot for a path in a row."""
-    title = re.sub(r"@(0?\.\d+)", lambda found: f" at {100 * float(found[1]):g} %", key)
-    return title.replace(".", "_")
+    """Return the title of a column, without dots: `rejection@0.75` -> `rejection at 75 %`."""
+    title = re.sub(r"@(0?\.\d+)", lambda match: f" at {100 * float(match[1]):g} %", key)
+    return title.replace(".", "_")  # the UI would read a dot as a path inside the row
 
 
 def table_tag(*paths: str) -> dict[str, str]:
-    """Return the tag that lets the UI show JSON artifacts (`table_json`) as tables."""
+    """Return the tag with which the UI shows the JSON artifacts at `paths` as tables."""
     return {LOGGED_TABLES: json.dumps([{"path": path, "type": "table"} for path in paths])}

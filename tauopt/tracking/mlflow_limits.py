@@ -1,4 +1,4 @@
-"""What MLflow takes: sizes of a batch, and names."""
+"""Keep to MLflow's limits: sizes of a batch, and characters of a name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from typing import Any
 
 METRICS, PARAMS = 900, 90
-"""Of a batch; MLflow takes 1000 metrics, 100 params and 100 tags."""
+"""Most metrics, and most params or tags, of a batch; MLflow takes 1000 and 100."""
 
 
 def parts(
     metrics: list[Any], params: list[Any], tags: list[Any]
 ) -> list[tuple[list[Any], list[Any], list[Any]]]:
-    """Cut a batch into MLflow's limits: almost always one part."""
+    """Split a batch into parts within MLflow's limits; almost always one part."""
     number = max(-(-len(metrics) // METRICS), -(-len(params) // PARAMS), -(-len(tags) // PARAMS))
     return [
         (
@@ -26,6 +26,6 @@ def parts(
 
 
 def clean(name: str) -> str:
-    """Return a name that MLflow takes: `rejection@0.75` -> `rejection_at_0.75`."""
+    """Return a name that MLflow accepts: `rejection@0.75` -> `rejection_at_0.75`."""
     allowed = re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
     return posixpath.normpath(allowed.lstrip("/")).replace("..", "__")[:250]

@@ -1,9 +1,9 @@
-"""A `.keras` file as an MLflow model folder, byte for byte.
+"""Pack a `.keras` file into an MLflow model folder, byte for byte.
 
-`mlflow.tensorflow.save_model` would save the model anew (other bytes, other digest), pickle
-every registered layer beside it, and import the whole of it to guess its requirements: ten
-seconds, and a model that `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false` can't load. The folder
-written here has the same layout with the very file that was judged and nothing pickled.
+`mlflow.tensorflow.save_model` would save the model again (other bytes, other digest), pickle every
+registered layer beside it, and import all of it to guess its requirements. That takes ten seconds,
+and `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false` can't load the result. The folder written here has
+the same layout, with the very file that was evaluated and without pickles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import tauopt
 
 MODEL_FILE = "data/model.keras"
-"""Where the `.keras` file lies in the folder."""
+"""Path of the `.keras` file inside the folder."""
 
 
 def pack_model(
@@ -34,17 +34,17 @@ def pack_model(
     """Write an MLflow model folder around a `.keras` file.
 
     Args:
-        folder: made here; must not exist.
-        model: `.keras` file, copied as it is.
+        folder: new folder; must not exist.
+        model: `.keras` file, copied unchanged.
         example: model inputs by name, (candidate, ...): a few candidates in physical units.
-        output: what the model gives for the example, (candidate, class).
+        output: output of the model for the example, (candidate, class).
         metadata: JSON-able facts kept in the MLmodel file.
         loader: module with `_load_pyfunc(path)` for `mlflow.pyfunc.load_model`. The default
-            loads with Keras' safe mode and knows the layers of modules imported before.
+            loads in Keras' safe mode and knows the layers of modules that are imported already.
     """
     from mlflow import pyfunc
     from mlflow.models import Model
-    from mlflow.models.utils import _save_example  # the public ways to it save the model anew
+    from mlflow.models.utils import _save_example  # public functions would save the model again
 
     (folder / "data").mkdir(parents=True)
     shutil.copyfile(model, folder / MODEL_FILE)
@@ -68,7 +68,7 @@ def pack_model(
 
 
 def signature(example: Mapping[str, np.ndarray], output: np.ndarray) -> Any:
-    """Return the `ModelSignature` of named tensors in and class probabilities out."""
+    """Return the MLflow `ModelSignature`: named input tensors, class probabilities as output."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 

@@ -1,8 +1,8 @@
-"""The registry: versions of a model, one a digest, and the alias `champion`.
+"""MLflow's model registry: one version for each digest of a model file, and the alias `champion`.
 
-Registering the same file twice gives the same version; a registration that was cut short is
-completed by the next one; several at once end with unique versions. The alias is moved last, and
-only from where it was when the decision fell.
+Registering the same file twice gives the same version, the next registration completes an
+interrupted one, and simultaneous registrations end with unique versions. The alias moves last, and
+only if it still points to the version with which the new one was compared.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 VERDICT = "tauopt.verdict"
-"""Tag of a version: the verdict as JSON."""
+"""Tag of a version: the verdict of its promotion as JSON."""
 _LOCK = ".mlflow-alias.lock"
-"""File beside the embedded store's database that is held while an alias moves."""
+"""Lock file beside the embedded store's database, held while an alias moves."""
 
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """What becomes a version.
+    """A model file with all that is stored in its version.
 
     Attributes:
-        run_id: of the trial that made the model.
+        run_id: MLflow run of the trial that made the model.
         model: `.keras` file.
-        sha256: its digest as recorded with the run.
-        example: inputs by name, (candidate, ...); a few candidates.
-        output: the model's output for them, (candidate, class).
-        card: markdown that tells what the model is, on what it was trained and judged.
-        verdict: JSON-able; kept in the tag `tauopt.verdict`.
+        sha256: digest of the file as recorded with the run.
+        example: inputs by name, (candidate, ...); a few candidates in physical units.
+        output: output of the model for the example, (candidate, class).
+        card: model card, markdown: what the model is, its training data and its evaluation.
+        verdict: JSON-able result of the promotion; kept in the tag `tauopt.verdict`.
         tags: further tags of the version.
-        loader: as of `pack_model`.
-        beside: name -> text of files that lie beside the model in the version.
+        loader: module with `_load_pyfunc`, see `pack_model`.
+        beside: name -> text of further files, stored beside the model.
     """
 
     run_id: str
@@ -65,24 +65,24 @@ class VersionEntry:
 
 
 def register(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
-    """Make a model file the version of a registered model.
+    """Register a model file as a version of a registered model.
 
     Args:
         client: from `connect`.
         name: registered model; made if missing.
-        entry: the file and what is told of it.
+        entry: the file, and what is stored with it.
     Returns:
         The `mlflow.entities.model_registry.ModelVersion`: an earlier one if the registry holds
         this digest already.
     Raises:
-        CorruptError: the file is not the one that was recorded.
+        CorruptError: the file does not have the recorded digest.
         ServiceError: the registry does not answer.
-        InvalidNameError: `name` may not become a model's name.
+        InvalidNameError: `name` is not allowed as a model's name.
     """
     set_environment()
     check_name(name, what="registered model")
-    if sha256_file(entry.model) != entry.sha256:
-        raise CorruptError(f"{entry.model}: expected sha256 {entry.sha256}, got another one")
+    if (digest := sha256_file(entry.model)) != entry.sha256:
+        raise CorruptError(f"{entry.model}: expected sha256 {entry.sha256}, got {digest}")
     again(lambda: _make_model(client, name))
     again(lambda: _make_version(client, name, entry))
     return again(lambda: _only_version(client, name, entry.sha256))
@@ -91,34 +91,34 @@ def register(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
 def move_alias(
     client: MlflowClient, name: str, version: str, *, expected: str, alias: str = CHAMPION
 ) -> bool:
-    """Move an alias, unless it points elsewhere by now than it is expected to.
+    """Move an alias of a registered model if it still points to the expected version.
 
-    Looking and moving are one: under a lock in the embedded store, in turns on a server, which has
-    no request that does both.
+    The comparison and the move are one atomic step: under a file lock in the embedded store, and
+    under mutual exclusion by tags on a server, which has no request that does both.
 
     Args:
         client: from `connect`.
         name: registered model.
-        version: that the alias is to point to.
-        expected: that it points to before; empty where there is no such alias.
-        alias: to be moved.
+        version: version to which the alias shall point.
+        expected: version to which it points now; empty if there is no such alias yet.
+        alias: name of the alias.
     Returns:
-        whether it points to `version`, moved by this call or pointing there as expected.
+        whether the alias now points to `version`.
     Raises:
         ServiceError: the registry does not answer.
     """
-    with _alone(client, name, alias):
+    with _exclusive(client, name, alias):
         if _version_at(client, name, alias) != expected:
             return False
         if version != expected:
             again(lambda: client.set_registered_model_alias(name, alias, version))
-        # Looked at again, for programs that take no turns.
+        # Read again: a program other than tauopt may have moved the alias at the same time.
         return _version_at(client, name, alias) == version
 
 
 @contextlib.contextmanager
-def _alone(client: MlflowClient, name: str, alias: str) -> Iterator[None]:
-    """Let one promotion after the other be in the block."""
+def _exclusive(client: MlflowClient, name: str, alias: str) -> Iterator[None]:
+    """Exclude other promotions of the same model for the length of the block."""
     file = sqlite_file(client.tracking_uri)
     with (
         locked(file.with_name(_LOCK), what=f"alias {alias}", wait=True)
@@ -129,12 +129,12 @@ def _alone(client: MlflowClient, name: str, alias: str) -> Iterator[None]:
 
 
 def _version_at(client: MlflowClient, name: str, alias: str) -> str:
-    present = champion(client, name, alias=alias)
-    return str(present.version) if present else ""
+    version = champion(client, name, alias=alias)
+    return str(version.version) if version else ""
 
 
 def champion(client: MlflowClient, name: str, *, alias: str = CHAMPION) -> Any | None:
-    """Return the version of `name` that the alias points to; None if there is none.
+    """Return the version of `name` to which the alias points; None if there is none.
 
     Raises:
         ServiceError: the registry does not answer.
@@ -152,7 +152,7 @@ def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
 
 
 def run_or_none(client: MlflowClient, run_id: str) -> Any | None:
-    """Return a run (`mlflow.entities.Run`), also a deleted one; None if it is gone for good.
+    """Return a run (`mlflow.entities.Run`), also a deleted one; None if it does not exist.
 
     Raises:
         ServiceError: MLflow does not answer.
@@ -166,12 +166,12 @@ def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Pat
     Args:
         client: from `connect`.
         source: `mlflow.entities.Run` (from `find_run`) or `ModelVersion` (from `champion`).
-        folder: where the copy shall lie.
+        folder: folder of the copy; made if missing.
     Returns:
         The file, and its SHA-256.
     Raises:
-        DataError: there is no model.
-        CorruptError: it is not the one that was recorded.
+        DataError: there is no model, or it can't be fetched.
+        CorruptError: the file does not have the recorded digest.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -198,26 +198,26 @@ def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Pat
             f"the model of {what} can't be fetched from {root}/{inside}: {cause}; bring the file "
             "back from a backup (tauopt restore), or train it again (tauopt reproduce)"
         ) from error
-    found = sha256_file(path)
-    if found != tags[MODEL_SHA256]:
+    digest = sha256_file(path)
+    if digest != tags[MODEL_SHA256]:
         raise CorruptError(
-            f"the model of {what} was altered: expected sha256 {tags[MODEL_SHA256]}, got {found}"
+            f"the model of {what} was altered: expected sha256 {tags[MODEL_SHA256]}, got {digest}"
         )
-    return path, found
+    return path, digest
 
 
 def has_model(source: Any) -> bool:
-    """Say whether a run or a version has the record of a model; its file may be gone."""
+    """Return whether the tags of a run or a version record a model; its file may be gone."""
     is_run = hasattr(source, "data")
     tags = source.data.tags if is_run else source.tags
     return MODEL_SHA256 in tags and (MODEL_PATH in tags or not is_run)
 
 
 def versions(client: MlflowClient, name: str, sha256: str = "") -> list[Any]:
-    """Return the versions of a registered model, or those of one digest; the first one first."""
+    """Return the versions of a registered model, or those with one digest, in order of number."""
     query = f"name='{name}'" + (f" AND tag.`{MODEL_SHA256}`='{sha256}'" if sha256 else "")
-    found = client.search_model_versions(query, max_results=1000)
-    return sorted(found, key=lambda version: int(version.version))
+    unsorted = client.search_model_versions(query, max_results=1000)
+    return sorted(unsorted, key=lambda version: int(version.version))
 
 
 def _make_model(client: MlflowClient, name: str) -> None:
@@ -237,7 +237,7 @@ def _make_version(client: MlflowClient, name: str, entry: VersionEntry) -> None:
     remote = client.tracking_uri.startswith(("http", "databricks"))
     client.create_model_version(
         name,
-        # A database behind no server would look a models:/ address up in the global store.
+        # Without a server MLflow would look a models:/ address up in the global store.
         source=f"models:/{logged.model_id}" if remote else logged.artifact_location,
         run_id=entry.run_id,
         model_id=logged.model_id,
@@ -251,27 +251,26 @@ def _make_version(client: MlflowClient, name: str, entry: VersionEntry) -> None:
 
 
 def _only_version(client: MlflowClient, name: str, sha256: str) -> Any:
-    """Keep the first version of a digest; two registrations at once made two."""
+    """Keep the first version of a digest: two simultaneous registrations make two."""
     first, *others = versions(client, name, sha256)
     for other in others:
         try:
             client.delete_model_version(name, other.version)
         except Exception as error:
-            if not is_rejected(error):  # the other registration has deleted it as well
+            if not is_rejected(error):  # rejected: the other registration has deleted it already
                 raise
     return first
 
 
 def _ready_model(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
-    """Return the logged model of this digest, whole: an earlier one, or a new one."""
+    """Return the complete logged model of this digest: an earlier one, or a new one."""
     from mlflow.entities import LoggedModelOutput
 
-    known = _logged_model(client, entry.run_id, entry.sha256)
-    if known is not None:
-        return known
-    place = client.get_run(entry.run_id).info.experiment_id
+    earlier = _logged_model(client, entry.run_id, entry.sha256)
+    if earlier is not None:
+        return earlier
     logged = client.create_logged_model(
-        place,
+        client.get_run(entry.run_id).info.experiment_id,
         name=name,
         source_run_id=entry.run_id,
         model_type="keras",
@@ -279,13 +278,12 @@ def _ready_model(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        facts = {"sha256": entry.sha256, "run_id": entry.run_id}
         pack_model(
             folder,
             entry.model,
             example=entry.example,
             output=entry.output,
-            metadata=facts,
+            metadata={"sha256": entry.sha256, "run_id": entry.run_id},
             loader=entry.loader,
         )
         (folder / "README.md").write_text(entry.card)
@@ -296,12 +294,12 @@ def _ready_model(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
 
 
 def _logged_model(client: MlflowClient, run_id: str, sha256: str) -> Any | None:
-    """Return the whole logged model of a run and a digest; None if there is none."""
-    place = client.get_run(run_id).info.experiment_id
-    found = client.search_logged_models(
-        [place], filter_string=f"tags.`{MODEL_SHA256}` = '{sha256}'"
+    """Return the complete logged model of a run and a digest; None if there is none."""
+    experiment_id = client.get_run(run_id).info.experiment_id
+    models = client.search_logged_models(
+        [experiment_id], filter_string=f"tags.`{MODEL_SHA256}` = '{sha256}'"
     )
-    ready = (one for one in found if str(one.status) == "READY" and one.source_run_id == run_id)
+    ready = (m for m in models if str(m.status) == "READY" and m.source_run_id == run_id)
     return next(ready, None)
 
 
@@ -313,12 +311,12 @@ def _write_beside(folder: Path, beside: Mapping[str, str]) -> None:
 
 
 def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) -> None:
-    """Replace files that lie beside the model in a version; the model stays as it is.
+    """Replace files beside the model in a registered version; the model itself stays.
 
     Args:
         client: from `connect`.
         version: `ModelVersion`, made by `register`.
-        beside: as in `VersionEntry`.
+        beside: name -> text of the files, as in `VersionEntry`.
     Raises:
         DataError: another program made the version.
         ServiceError: the registry does not answer.
@@ -326,7 +324,10 @@ def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) 
     sha256 = version.tags.get(MODEL_SHA256, "")
     logged = again(lambda: _logged_model(client, version.run_id, sha256))
     if logged is None:
-        raise DataError(f"{version.name} version {version.version} is of no model of tauopt's")
+        raise DataError(
+            f"{version.name} version {version.version} was not registered by tauopt, so its files "
+            "can't be replaced; register the trial again with: tauopt promote RUN-ID"
+        )
     with tempfile.TemporaryDirectory() as temporary:
         _write_beside(Path(temporary), beside)
         again(lambda: client.log_model_artifacts(logged.model_id, temporary))

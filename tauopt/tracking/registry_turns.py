@@ -1,8 +1,9 @@
-"""Turns at a registered model on a server, which has no lock to hold.
+"""Mutual exclusion between clients of an MLflow server, which offers no lock.
 
-Lamport's bakery (CACM 17 (1974) 453): who wants a turn draws a number above all that stand, and
-waits until nobody is drawing and nobody stands before. It asks only for registers that one writes
-and all read; here they are tags of the registered model, one for each who waits.
+Lamport's bakery algorithm (CACM 17 (1974) 453): a client draws a ticket number above all others,
+and waits until nobody is drawing and nobody has a smaller number. The algorithm needs only
+registers that one process writes and all read; here each waiting client has a tag of the
+registered model.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PREFIX = "tauopt.turn."
+"""Prefix of the tags of waiting clients."""
 _DRAWING = "drawing"
 _GONE_S = 60.0
-"""Who stands first and does nothing for so long has died: a turn is three requests."""
+"""A client that is first and changes nothing for so long has died: a turn is three requests."""
 
 
 @contextlib.contextmanager
 def turn(client: MlflowClient, name: str) -> Iterator[None]:
-    """Be the only one in this block for a registered model of a server.
+    """Exclude other clients from a registered model of a server for the length of the block.
 
     Args:
         client: from `connect`.
@@ -36,44 +38,41 @@ def turn(client: MlflowClient, name: str) -> Iterator[None]:
     Raises:
         ServiceError: the registry does not answer.
     """
-    mine = PREFIX + uuid.uuid4().hex
+    key = PREFIX + uuid.uuid4().hex
     try:
-        _write(client, name, mine, _DRAWING)
-        drawn = [int(text) for text in _standing(client, name).values() if text != _DRAWING]
-        place = 1 + max(drawn, default=0)
-        _write(client, name, mine, str(place))
-        _wait(client, name, (place, mine))
+        again(partial(client.set_registered_model_tag, name, key, _DRAWING))
+        numbers = [int(text) for text in _tickets(client, name).values() if text != _DRAWING]
+        number = 1 + max(numbers, default=0)
+        again(partial(client.set_registered_model_tag, name, key, str(number)))
+        _wait(client, name, (number, key))
         yield
     finally:
-        _leave(client, name, mine)
+        _remove(client, name, key)
 
 
-def _wait(client: MlflowClient, name: str, mine: tuple[int, str]) -> None:
-    """Return when nobody stands before us; who stands there and has died is taken away."""
-    seen, since = _standing(client, name), time.monotonic()
-    while before := _before(seen, mine):
+def _wait(client: MlflowClient, name: str, ticket: tuple[int, str]) -> None:
+    """Wait until no client is before us; remove the ticket of a client that has died."""
+    tickets, since = _tickets(client, name), time.monotonic()
+    while before := _before(tickets, ticket):
         if time.monotonic() - since > _GONE_S:
-            _leave(client, name, before[0])
+            _remove(client, name, before[0])
         time.sleep(random.uniform(0.05, 0.15) * len(before))
-        now = _standing(client, name)
-        if now != seen:
-            seen, since = now, time.monotonic()
+        present = _tickets(client, name)
+        if present != tickets:
+            tickets, since = present, time.monotonic()
 
 
-def _before(standing: dict[str, str], mine: tuple[int, str]) -> list[str]:
-    """Return the keys of those before us, the first one first: who draws may yet draw less."""
-    places = [(0 if text == _DRAWING else int(text), key) for key, text in standing.items()]
-    return [key for place, key in sorted(places) if (place, key) < mine]
+def _before(tickets: dict[str, str], ticket: tuple[int, str]) -> list[str]:
+    """Return the keys of the tickets before ours, the first one first."""
+    # A client that is drawing counts as number 0: it may still draw a smaller number than ours.
+    numbered = [(0 if text == _DRAWING else int(text), key) for key, text in tickets.items()]
+    return [key for number, key in sorted(numbered) if (number, key) < ticket]
 
 
-def _standing(client: MlflowClient, name: str) -> dict[str, str]:
+def _tickets(client: MlflowClient, name: str) -> dict[str, str]:
     tags = again(partial(client.get_registered_model, name)).tags
     return {key: text for key, text in tags.items() if key.startswith(PREFIX)}
 
 
-def _write(client: MlflowClient, name: str, key: str, text: str) -> None:
-    again(partial(client.set_registered_model_tag, name, key, text))
-
-
-def _leave(client: MlflowClient, name: str, key: str) -> None:
+def _remove(client: MlflowClient, name: str, key: str) -> None:
     again(lambda: or_none(partial(client.delete_registered_model_tag, name, key)))

@@ -1,9 +1,9 @@
-"""One run's way from its folder to MLflow: what is left to bring, and bringing it.
+"""Replay the spool of one run to MLflow, from the last saved position.
 
-Beside the trial's `records.jsonl` lie two small files of the driver: `run.json` says how the
-run is called and which state it shall have, `shipped.json` how far it has come. Bringing a
-record twice changes nothing (MLflow knows a metric point by name, time, step and value), so a
-driver killed between sending and noting the position does no harm.
+Beside the trial's `records.jsonl` lie two small files of the driver: `run.json` holds the name and
+the state that the run shall have, `shipped.json` how much of the spool is in MLflow. Sending a
+record twice changes nothing (MLflow identifies a metric point by name, time, step and value), so a
+driver may be killed between sending and saving the position.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 RUN = "run.json"
 SHIPPED = "shipped.json"
 MODEL_SHA256 = "tauopt.model_sha256"
-"""Tag with the digest of the `.keras` file among the run's artifacts."""
+"""Tag of a run: digest of the `.keras` file among its artifacts."""
 MODEL_PATH = "tauopt.model_path"
-"""Tag with its path inside the run."""
+"""Tag of a run: path of that file inside its artifacts."""
 
 
 @dataclass(frozen=True)
 class ChildRun:
-    """A trial's run that may not exist yet; arguments as of `runs.open_child`."""
+    """A trial's run that may not exist yet; the fields are arguments of `runs.open_child`."""
 
     parent: str
     name: str
@@ -52,7 +52,7 @@ class ChildRun:
 
 @dataclass(frozen=True)
 class WantedRun:
-    """What the driver wants of a run: `run.json`."""
+    """The run as the driver wants it to be in MLflow: content of `run.json`."""
 
     uid: str
     run_id: str = ""
@@ -60,37 +60,41 @@ class WantedRun:
     state: str = "RUNNING"
     reason: str = ""
     began_ms: int = 0
+    """UTC, milliseconds since 1970."""
     state_ms: int = 0
+    """When the state was set; UTC, milliseconds since 1970."""
 
 
 @dataclass(frozen=True)
 class ShippedPosition:
-    """How far the shipper has come: `shipped.json`."""
+    """How much of the spool is in MLflow: content of `shipped.json`."""
 
     run_id: str = ""
     end: int = 0
+    """Offset in bytes behind the last record that was sent."""
     state: str = ""
     state_ms: int = 0
     doubtful: bool = False
-    """A creation failed without a clear answer: a second run may turn up late."""
+    """Whether a creation failed without a clear answer: a second run may turn up late."""
 
 
 class Replay:
-    """Brings one folder's records and state to its run."""
+    """Sends the records and the state of one folder to its run."""
 
     def __init__(self, folder: Path, wanted: WantedRun) -> None:
         self.folder = folder
         self.wanted = wanted
         self.lost = ""
-        """Why the run can't take records any more (deleted in MLflow); empty as long as it can."""
+        """Why the run takes no more records (deleted in MLflow); empty as long as it does."""
         self._position = _read_position(folder)
         if wanted.run_id and wanted.run_id != self._position.run_id:
             self._position = ShippedPosition(run_id=wanted.run_id)
-        self._points: set[tuple[str, int]] = set()
-        self._params: dict[str, str] = {}
+        self._sent_points: set[tuple[str, int]] = set()
+        """(metric, step) of all points in MLflow."""
+        self._sent_params: dict[str, str] = {}
         for record in read_records(folder):
             if record.end <= self._position.end:
-                self._news(record)
+                self._take_new(record)
 
     @property
     def run_id(self) -> str:
@@ -98,32 +102,33 @@ class Replay:
         return self._position.run_id
 
     def left(self) -> int:
-        """Count what is not in MLflow yet: records, and a changed state."""
+        """Return how much is not in MLflow yet: the number of records, plus 1 for a new state."""
         if self.lost:
             return 0
         return len(read_records(self.folder, self._position.end)) + self._state_differs()
 
-    def over(self) -> bool:
-        """Tell whether the run has ended and all of it is in MLflow."""
+    def is_complete(self) -> bool:
+        """Return whether the run has ended and all of it is in MLflow, or it was deleted there."""
         return bool(self.lost) or (self.wanted.state != "RUNNING" and not self.left())
 
     def ship(self, client: MlflowClient) -> bool:
-        """Bring what is there now; False if there was nothing.
+        """Send all records and the state that are on disk now; return False if nothing was left.
 
         Raises:
-            Exception: MLflow's, where it is away; what was brought before stays noted.
+            Exception: whatever MLflow's client raises while the service is away; the position of
+                what was sent before is saved.
         """
         if self.lost or not self.left():
             return False
         try:
-            self._begin(client)
+            self._open_run(client)
             while records := read_records(self.folder, self._position.end):
                 for batch in _batches(records):
-                    self._bring(client, batch, records)
-                    self._note(end=batch[-1].end)
-            self._end(client)
+                    self._send(client, batch, records)
+                    self._save_position(end=batch[-1].end)
+            self._finish_run(client)
         except Exception as error:
-            if not is_rejected(error) or not self._is_gone(client):
+            if not is_rejected(error) or not self._is_deleted(client):
                 raise
             self.lost = f"run {self.run_id} of {self.wanted.uid} was deleted in MLflow"
             log.warning("%s; its records stay in %s", self.lost, self.folder)
@@ -135,22 +140,25 @@ class Replay:
             self._position.state_ms,
         )
 
-    def _begin(self, client: MlflowClient) -> None:
+    def _open_run(self, client: MlflowClient) -> None:
         changes: dict[str, Any] = {}
-        begins = self.wanted.state == "RUNNING" and self._state_differs()
+        starts = self.wanted.state == "RUNNING" and self._state_differs()
         if not self.run_id:
-            changes["run_id"] = self._open(client)
-        elif begins:
+            changes["run_id"] = self._create_run(client)
+        elif starts:
             runs.resume(client, self.run_id)
-        if begins:
+        if starts:
             changes |= {"state": "RUNNING", "state_ms": self.wanted.state_ms}
         if changes:
-            self._note(**changes)
+            self._save_position(**changes)
 
-    def _open(self, client: MlflowClient) -> str:
+    def _create_run(self, client: MlflowClient) -> str:
         child = self.wanted.child
         if child is None:
-            raise CorruptError(f"{self.folder / RUN}: expected a run id or a child run, got none")
+            raise CorruptError(
+                f"{self.folder / RUN}: expected a run id or a child run, got neither; restore the "
+                "file from a backup, or remove it and resume its search"
+            )
         try:
             run_id = runs.open_child(
                 client,
@@ -165,11 +173,11 @@ class Replay:
                 log_dataset(client, run_id, child.dataset)
         except Exception:
             if not self._position.doubtful:
-                self._note(doubtful=True)
+                self._save_position(doubtful=True)
             raise
         return run_id
 
-    def _end(self, client: MlflowClient) -> None:
+    def _finish_run(self, client: MlflowClient) -> None:
         wanted = self.wanted
         if wanted.state == "RUNNING" or not self._state_differs():
             return
@@ -182,31 +190,32 @@ class Replay:
             reason=wanted.reason,
             time_ms=max(wanted.state_ms, wanted.began_ms),  # the clock may have stepped back
         )
-        self._note(state=wanted.state, state_ms=wanted.state_ms, doubtful=False)
+        self._save_position(state=wanted.state, state_ms=wanted.state_ms, doubtful=False)
 
     def _delete_twins(self, client: MlflowClient) -> None:
-        place = client.get_run(self.run_id).info.experiment_id
-        for run in runs.with_uid(client, place, self.wanted.uid):
+        """Delete runs that late replies to a creation have made beside ours."""
+        experiment_id = client.get_run(self.run_id).info.experiment_id
+        for run in runs.with_uid(client, experiment_id, self.wanted.uid):
             if run.info.run_id != self.run_id:
                 client.delete_run(run.info.run_id)
 
-    def _bring(
-        self, client: MlflowClient, batch: Sequence[Record], following: Sequence[Record]
+    def _send(
+        self, client: MlflowClient, batch: Sequence[Record], records: Sequence[Record]
     ) -> None:
         if batch[0].kind == "artifact":
-            self._bring_file(client, batch[0], following)
+            self._send_file(client, batch[0], records)
             return
         from mlflow.entities import Metric, Param, RunTag
 
-        before = self._points.copy()
+        before = self._sent_points.copy()
         metrics: list[Any] = []
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
         for record in batch:
-            points, news, marks = self._news(record)
-            metrics += [Metric(k, v, record.time_ms, record.step) for k, v in points.items()]
-            params |= news
-            tags |= marks
+            new_points, new_params, new_tags = self._take_new(record)
+            metrics += [Metric(k, v, record.time_ms, record.step) for k, v in new_points.items()]
+            params |= new_params
+            tags |= new_tags
         entities = (
             metrics,
             [Param(k, v) for k, v in params.items()],
@@ -216,43 +225,45 @@ class Replay:
             for part in parts(*entities):
                 client.log_batch(self.run_id, *part)
         except Exception as error:
-            # Only the points of this batch may be missing in MLflow. One that an earlier batch
-            # brought stays known: a trial repeats its report, at a later time, on another node.
-            self._points = before
-            if not is_rejected(error) or self._is_gone(client):
+            # Forget the points of this batch alone: only they may be missing in MLflow. Points of
+            # earlier batches stay known, since a trial that moved to another node repeats its last
+            # report at a later time.
+            self._sent_points = before
+            if not is_rejected(error) or self._is_deleted(client):
                 raise
             log.error("MLflow refuses records of %s: %s", self.wanted.uid, error)
 
-    def _news(self, record: Record) -> tuple[dict[str, float], dict[str, str], dict[str, str]]:
-        """Return the metric points, params and tags of a record that were not there before."""
+    def _take_new(self, record: Record) -> tuple[dict[str, float], dict[str, str], dict[str, str]]:
+        """Return the metric points, params and tags of a record that were not sent before.
+
+        From now on its points and params count as sent.
+        """
         points = {
             name: value
             for name, value in ((clean(k), v) for k, v in (record.values or {}).items())
-            if (name, record.step) not in self._points
+            if (name, record.step) not in self._sent_points
         }
-        self._points.update((name, record.step) for name in points)
+        self._sent_points.update((name, record.step) for name in points)
         params, tags = {}, dict(record.tags or {})
         for key, value in (record.params or {}).items():
             name = clean(key)
-            if self._params.setdefault(name, value) == value:
+            if self._sent_params.setdefault(name, value) == value:
                 params[name] = value
-            else:  # MLflow's params never change: say it in a tag
+            else:  # a param of MLflow can't change: a tag holds the new value
                 tags[f"changed.{name}"] = value
         return points, params, tags
 
-    def _bring_file(
-        self, client: MlflowClient, record: Record, following: Sequence[Record]
-    ) -> None:
+    def _send_file(self, client: MlflowClient, record: Record, records: Sequence[Record]) -> None:
         path = self.folder / record.path
         if any(
             later.kind == "artifact"
             and later.number > record.number
             and (later.path, later.folder) == (record.path, record.folder)
-            for later in following
+            for later in records
         ):
-            return
+            return  # a later record has the file's newer content
         if not path.is_file() or sha256_file(path) != record.sha256:
-            log.error("artifact %s is gone or changed since it was recorded: not logged", path)
+            log.error("artifact %s is missing or changed since it was recorded: not logged", path)
             return
         client.log_artifact(self.run_id, str(path), record.folder or None)
         if path.suffix == ".keras":
@@ -262,7 +273,7 @@ class Replay:
             tags = [RunTag(MODEL_SHA256, record.sha256), RunTag(MODEL_PATH, inside)]
             client.log_batch(self.run_id, tags=tags)
 
-    def _is_gone(self, client: MlflowClient) -> bool:
+    def _is_deleted(self, client: MlflowClient) -> bool:
         try:
             return str(client.get_run(self.run_id).info.lifecycle_stage) != "active"
         except Exception as error:
@@ -270,13 +281,13 @@ class Replay:
                 return True
             raise
 
-    def _note(self, **changes: Any) -> None:
+    def _save_position(self, **changes: Any) -> None:
         self._position = replace(self._position, **changes)
         write_json(self.folder / SHIPPED, asdict(self._position))
 
 
 def _batches(records: Sequence[Record]) -> list[list[Record]]:
-    """Group neighbours that one call can carry; an artifact goes alone."""
+    """Group consecutive records that fit into one request; an artifact is a group of its own."""
     groups: list[list[Record]] = []
     size = 0
     for record in records:
@@ -292,16 +303,16 @@ def _batches(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def write_wanted(folder: Path, wanted: WantedRun) -> None:
-    """Note in `folder` what its run shall be."""
+    """Write `run.json` into `folder`, which is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RUN, asdict(wanted))
 
 
 def read_wanted(folder: Path) -> WantedRun | None:
-    """Read what the run of `folder` shall be; None if nobody said so yet.
+    """Read `run.json` in `folder`; None if there is none yet.
 
     Raises:
-        CorruptError: the note is not ours.
+        CorruptError: the file has other content.
     """
     try:
         raw = json.loads((folder / RUN).read_text())
@@ -312,7 +323,10 @@ def read_wanted(folder: Path) -> WantedRun | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{folder / RUN}: expected a run's note, got {error}") from error
+        raise CorruptError(
+            f"{folder / RUN}: expected the description of a run, got {error}; restore the file "
+            "from a backup, or remove it and resume its search"
+        ) from error
 
 
 def _read_position(folder: Path) -> ShippedPosition:
@@ -321,7 +335,9 @@ def _read_position(folder: Path) -> ShippedPosition:
     except FileNotFoundError:
         return ShippedPosition()
     except (ValueError, TypeError):
-        log.warning("%s is damaged: records are brought again, which changes nothing", folder)
+        log.warning(
+            "%s is damaged: all records are sent again, which changes nothing", folder / SHIPPED
+        )
         return ShippedPosition()
 
 

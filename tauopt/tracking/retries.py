@@ -1,4 +1,4 @@
-"""Requests to MLflow that may fail once and succeed a moment later."""
+"""Retry requests to MLflow, which may fail once and succeed a moment later."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ T = TypeVar("T")
 
 
 def again(call: Callable[[], T]) -> T:
-    """Call until it succeeds, with jitter: registrations at once can answer 500.
+    """Retry `call` with exponential back-off and jitter, and return its result.
 
     Raises:
-        ServiceError: it failed every time.
-        Exception: what MLflow refuses for good, as it is.
+        ServiceError: every attempt failed.
+        MlflowException: MLflow rejects the request, so that a retry can't succeed.
     """
     from mlflow.exceptions import MlflowException
 
     for attempt in range(_ATTEMPTS):
         try:
-            return call()
+            return call()  # simultaneous registrations, for one, can fail with status 500
         except MlflowException as error:
             if is_rejected(error):
                 raise
             if attempt == _ATTEMPTS - 1:
-                raise ServiceError(f"the model registry fails: {error}") from error
+                raise ServiceError(
+                    f"MLflow failed at {_ATTEMPTS} attempts: {error}; try again later, or check "
+                    "the server's log"
+                ) from error
         time.sleep(random.uniform(0.1, 0.4) * 1.6**attempt)
-    raise ServiceError("the model registry fails")  # not reached
+    raise AssertionError("not reached: the last attempt returns or raises")
 
 
 def or_none(call: Callable[[], T]) -> T | None:
-    """Return what MLflow answers; None where it knows of no such thing."""
+    """Return the result of `call`; None if MLflow rejects the request, as for an unknown name."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,7 +1,7 @@
-"""Runs as DESIGN.md wants them: a parent for the search, a child for each trial.
+"""MLflow runs of a search: a parent run for the search, a child run for each trial.
 
-Every run carries a unique `tauopt.uid`; it is searched before it is created, so a reply that
-was lost never makes a second run.
+Every run carries a unique tag `tauopt.uid`. Before a run is created, runs with its uid are
+searched, so that a lost reply never makes a second run.
 """
 
 from __future__ import annotations
@@ -29,47 +29,50 @@ STATUS: Mapping[str, str] = {
     "PRUNED": "FINISHED",
     "FAIL": "FAILED",
     "KILLED": "KILLED",
-    # What was asked to stop can go on: MLflow's list shows a clock, and not the cross of failures.
+    # A search stopped on request can be resumed: MLflow shows SCHEDULED as a clock, not as failed.
     "STOPPED": "SCHEDULED",
 }
 """State of a trial or a search -> status of its MLflow run."""
 
 UID = "tauopt.uid"
-"""Tag that is unique to a run; what a search before creating looks for."""
+"""Tag whose value is unique to a run."""
 NOTE = "mlflow.note.content"
+"""Tag with a run's description in markdown."""
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment: the UI shows it as model training rather than under generative AI."""
+"""Tag of an experiment: MLflow's UI lists it under model training, not under generative AI."""
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
 def experiment_id(client: MlflowClient, name: str, *, artifacts: Path | None = None) -> str:
-    """Return the id of the experiment `name`, made if missing; safe when two make it at once.
+    """Return the id of the experiment `name`; make it if missing.
+
+    Two processes may call this for the same name at the same time.
 
     Args:
-        client: of the store.
-        name: of the experiment.
+        client: from `connect`.
+        name: name of the experiment.
         artifacts: folder of the embedded store's artifacts; None leaves it to the server.
     Raises:
         UsageError: the experiment was deleted.
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         location = (artifacts / name).resolve().as_uri() if artifacts else None
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
-        except MlflowException:
-            found = client.get_experiment_by_name(name)
-            if found is None:
+        except MlflowException:  # another process may have made it meanwhile
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage != "active":
+    if experiment.lifecycle_stage != "active":
         raise UsageError(
             f"MLflow experiment {name!r} was deleted; bring it back with: "
-            f"{_restore(client, 'experiments', found.experiment_id)}, "
+            f"{_restore_command(client, 'experiments', experiment.experiment_id)}, "
             "or name another one in tracking.experiment"
         )
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def open_parent(
@@ -82,13 +85,13 @@ def open_parent(
     note: str = "",
     artifacts: Path | None = None,
 ) -> str:
-    """Return the run id of a search (or a lone trial), created or taken up again as RUNNING.
+    """Open the run of a search or a single training as RUNNING, and return its run id.
 
     Args:
         client: from `connect`.
-        experiment: MLflow experiment; made if missing.
-        name: as the UI shows it.
-        uid: unique and the same after a resume, e.g. `<study's uuid>`.
+        experiment: name of the MLflow experiment; made if missing.
+        name: name of the run in the UI.
+        uid: unique id, the same after a resume: `<study's uuid>`.
         tags: further tags.
         note: markdown, shown as the run's description.
         artifacts: `artifact_folder(uri)` of the embedded store.
@@ -96,8 +99,9 @@ def open_parent(
         ServiceError: MLflow does not answer.
         UsageError: the experiment was deleted, or the uid is malformed.
     """
-    place = experiment_id(client, experiment, artifacts=artifacts)
-    return _open(client, place, name=name, uid=uid, tags={**(tags or {}), NOTE: note})
+    experiment = experiment_id(client, experiment, artifacts=artifacts)
+    all_tags = {**(tags or {}), NOTE: note}
+    return _find_or_create(client, experiment, name=name, uid=uid, tags=all_tags)
 
 
 def open_child(
@@ -110,38 +114,38 @@ def open_child(
     note: str = "",
     time_ms: int | None = None,
 ) -> str:
-    """Return the run id of a trial under `parent`, created or taken up again as RUNNING.
+    """Open the run of a trial under `parent` as RUNNING, and return its run id.
 
     Args:
         client: from `connect`.
         parent: run id of the search.
-        name: as the UI shows it, e.g. `t007-rnn`.
-        uid: unique and the same after a resume, e.g. `<study's uuid>/t007`.
+        name: name of the run in the UI, e.g. `t007-rnn`.
+        uid: unique id, the same after a resume: `<study's uuid>/t007`.
         tags: further tags.
         note: markdown, shown as the run's description.
-        time_ms: when the trial began (UTC); None means now.
+        time_ms: when the trial began, UTC, in milliseconds since 1970; None means now.
     """
-    place = client.get_run(parent).info.experiment_id
-    own = {**(tags or {}), NOTE: note, "mlflow.parentRunId": parent}
-    return _open(client, place, name=name, uid=uid, tags=own, time_ms=time_ms)
+    experiment = client.get_run(parent).info.experiment_id
+    all_tags = {**(tags or {}), NOTE: note, "mlflow.parentRunId": parent}
+    return _find_or_create(client, experiment, name=name, uid=uid, tags=all_tags, time_ms=time_ms)
 
 
-def _open(
+def _find_or_create(
     client: MlflowClient,
-    place: str,
+    experiment: str,
     *,
     name: str,
     uid: str,
     tags: Mapping[str, str],
     time_ms: int | None = None,
 ) -> str:
-    known = with_uid(client, place, uid)
-    if known:
-        if known[0].info.status != "RUNNING":
-            resume(client, known[0].info.run_id)
-        return str(known[0].info.run_id)
+    existing = with_uid(client, experiment, uid)
+    if existing:
+        if existing[0].info.status != "RUNNING":
+            resume(client, existing[0].info.run_id)
+        return str(existing[0].info.run_id)
     run = client.create_run(
-        place,
+        experiment,
         start_time=time_ms or _now(),
         run_name=name,
         tags={**_common_tags(), **{key: v for key, v in tags.items() if v}, UID: uid},
@@ -149,17 +153,18 @@ def _open(
     return str(run.info.run_id)
 
 
-def with_uid(client: MlflowClient, place: str, uid: str) -> list[Any]:
-    """Return the runs of an experiment that carry `uid`, the oldest first: none, one, or (after
-    a reply that came too late) more.
+def with_uid(client: MlflowClient, experiment: str, uid: str) -> list[Any]:
+    """Return the runs with a uid in an experiment (by its id), the oldest first.
+
+    There is at most one, except after a creation whose reply came too late.
+
+    Raises:
+        UsageError: the uid is malformed.
     """
     if not _UID.fullmatch(uid):
         raise UsageError(f"run uid {uid!r}: expected letters, digits and . _ / - (200 at most)")
-    return list(
-        client.search_runs(
-            [place], filter_string=f"tags.`{UID}` = '{uid}'", order_by=["attributes.start_time ASC"]
-        )
-    )
+    query, order = f"tags.`{UID}` = '{uid}'", ["attributes.start_time ASC"]
+    return list(client.search_runs([experiment], filter_string=query, order_by=order))
 
 
 def _common_tags() -> dict[str, str]:
@@ -184,22 +189,22 @@ def finish(
     reason: str = "",
     time_ms: int | None = None,
 ) -> None:
-    """Give a run the status of its end, so that a run that is not running never says RUNNING.
+    """End a run with the MLflow status of its state.
 
     Args:
         client: from `connect`.
-        run_id: of the run.
-        state: COMPLETE and PRUNED -> FINISHED, FAIL -> FAILED, KILLED (its process has gone) ->
-            KILLED, STOPPED (on request) -> SCHEDULED.
-        reason: kept in the tag `tauopt.reason` (why it failed or was stopped).
-        time_ms: when it ended (UTC); None means now.
+        run_id: MLflow id of the run.
+        state: COMPLETE and PRUNED -> FINISHED, FAIL -> FAILED, KILLED (its process died) -> KILLED,
+            STOPPED (on request) -> SCHEDULED.
+        reason: why it failed or was stopped; kept in the tag `tauopt.reason`.
+        time_ms: when it ended, UTC, in milliseconds since 1970; None means now.
     """
     _state_tags(client, run_id, state, reason)
     client.set_terminated(run_id, status=STATUS[state], end_time=time_ms or _now())
 
 
 def resume(client: MlflowClient, run_id: str) -> None:
-    """Say that a run which had ended is running again."""
+    """Set a run that had ended to RUNNING again, and clear its reason."""
     _state_tags(client, run_id, "RUNNING", "")
     if client.get_run(run_id).data.tags.get("tauopt.reason"):
         client.set_tag(run_id, "tauopt.reason", "")
@@ -218,13 +223,13 @@ def _state_tags(client: MlflowClient, run_id: str, state: str, reason: str) -> N
 def log_points(
     client: MlflowClient, run_id: str, values: Mapping[str, float], *, at_ms: int
 ) -> None:
-    """Log one point of each metric, all in one request; the same points again add nothing.
+    """Log one point of each metric, all in one request; repeating the call adds nothing.
 
     Args:
         client: from `connect`.
-        run_id: of the run.
-        values: by the metric's name.
-        at_ms: when they were found, in milliseconds since 1970.
+        run_id: MLflow id of the run.
+        values: metric -> value.
+        at_ms: time of the points, UTC, in milliseconds since 1970.
     """
     from mlflow.entities import Metric
 
@@ -253,58 +258,58 @@ def find_run(client: MlflowClient, prefix: str) -> Any:
     A trial's name such as `t007-rnn` is not an id: names repeat from search to search.
 
     Raises:
-        UsageError: no run, or several; names them.
+        UsageError: no run, or several runs; the message names them.
     """
     if not re.fullmatch(r"[0-9a-zA-Z_-]{1,64}", prefix):
         raise UsageError(f"run id {prefix!r}: expected the first letters and digits of a run id")
-    found = _runs(client, prefix)
-    exact = [run for run in found if run.info.run_id == prefix]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if not found:
-        raise UsageError(_deleted(client, prefix) or _unknown(prefix))
-    listed = ", ".join(f"{run.info.run_id[:12]} ({run.info.run_name})" for run in found[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    runs = _runs_with_prefix(client, prefix)
+    exact = [run for run in runs if run.info.run_id == prefix]
+    if len(exact or runs) == 1:
+        return (exact or runs)[0]
+    if not runs:
+        unknown = f"no run id begins with {prefix!r}; see: tauopt leaderboard"
+        raise UsageError(_deleted_message(client, prefix) or unknown)
+    listed = ", ".join(f"{run.info.run_id[:12]} ({run.info.run_name})" for run in runs[:5])
+    more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
     raise UsageError(f"run id {prefix!r} is ambiguous: {listed}{more}; give more letters")
 
 
-def _runs(client: MlflowClient, prefix: str, *, deleted: bool = False) -> list[Any]:
-    """Return the runs whose ids begin with `prefix`; `deleted` adds what was deleted."""
+def _runs_with_prefix(client: MlflowClient, prefix: str, *, deleted: bool = False) -> list[Any]:
+    """Return the runs whose ids begin with `prefix`, also deleted ones if `deleted`."""
     from mlflow.entities import ViewType
 
     view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
-    # MLflow's filters know LIKE for run ids on some stores only: ask exactly, then walk.
-    places = [one.experiment_id for one in client.search_experiments(view_type=view)]
-    found, token = [], None
+    # All runs are read: only some of MLflow's stores can filter run ids by LIKE.
+    ids = [experiment.experiment_id for experiment in client.search_experiments(view_type=view)]
+    runs, token = [], None
     while True:
-        page = client.search_runs(places, run_view_type=view, max_results=5000, page_token=token)
-        found += [run for run in page if run.info.run_id.startswith(prefix)]
+        page = client.search_runs(ids, run_view_type=view, max_results=5000, page_token=token)
+        runs += [run for run in page if run.info.run_id.startswith(prefix)]
         token = page.token
         if not token:
-            return found
+            return runs
 
 
-def _unknown(prefix: str) -> str:
-    return f"no run id begins with {prefix!r}; see: tauopt leaderboard"
-
-
-def _deleted(client: MlflowClient, prefix: str) -> str:
-    """Say which run of that id was deleted, and how it comes back; empty if none was."""
-    found = _runs(client, prefix, deleted=True)
-    if not found:
+def _deleted_message(client: MlflowClient, prefix: str) -> str:
+    """Return which run with that id was deleted, and the command to restore it; else empty."""
+    runs = _runs_with_prefix(client, prefix, deleted=True)
+    if not runs:
         return ""
-    run = found[0]
+    run = runs[0]
     what = f"run {run.info.run_id} ({run.info.run_name})"
-    place = client.get_experiment(run.info.experiment_id)
-    if place.lifecycle_stage != "active":
-        how = _restore(client, "experiments", place.experiment_id)
-        return f"{what} was deleted in MLflow with its experiment {place.name!r}; back with: {how}"
-    how = _restore(client, "runs", run.info.run_id)
-    return f"{what} was deleted in MLflow; bring it back with: {how}"
+    experiment = client.get_experiment(run.info.experiment_id)
+    if experiment.lifecycle_stage != "active":
+        command = _restore_command(client, "experiments", experiment.experiment_id)
+        return (
+            f"{what} was deleted in MLflow with its experiment {experiment.name!r}; bring both "
+            f"back with: {command}"
+        )
+    command = _restore_command(client, "runs", run.info.run_id)
+    return f"{what} was deleted in MLflow; bring it back with: {command}"
 
 
-def _restore(client: MlflowClient, kind: str, identity: str) -> str:
-    """Return the command that brings a deleted run or experiment back."""
+def _restore_command(client: MlflowClient, kind: str, identity: str) -> str:
+    """Return the command that restores a deleted run or experiment (`runs`, `experiments`)."""
     option = "run" if kind == "runs" else "experiment"
     store = shlex.quote(shown(client.tracking_uri))
     return f"MLFLOW_TRACKING_URI={store} mlflow {kind} restore --{option}-id {identity}"
@@ -312,22 +317,22 @@ def _restore(client: MlflowClient, kind: str, identity: str) -> str:
 
 def children(client: MlflowClient, parent: str) -> list[Any]:
     """Return the trials' runs (`mlflow.entities.Run`) of a search, by name: t000, t001, ..."""
-    place = client.get_run(parent).info.experiment_id
+    ids = [client.get_run(parent).info.experiment_id]
     query = f"tags.`mlflow.parentRunId` = '{parent}'"
-    found, token = [], None
+    runs, token = [], None
     while True:
-        page = client.search_runs([place], query, max_results=5000, page_token=token)
-        found += page
+        page = client.search_runs(ids, query, max_results=5000, page_token=token)
+        runs += page
         token = page.token
         if not token:
-            return sorted(found, key=lambda run: str(run.info.run_name))
+            return sorted(runs, key=lambda run: str(run.info.run_name))
 
 
 def run_status(client: MlflowClient, run_id: str) -> str:
     """Return the MLflow status of a run: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
 
     Raises:
-        ServiceError: the run is not there.
+        ServiceError: MLflow has no such run, or does not answer.
     """
     from mlflow.exceptions import MlflowException
 

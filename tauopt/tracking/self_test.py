@@ -1,4 +1,4 @@
-"""Does MLflow take what we would give it?"""
+"""Check that MLflow's store can be written, and that a server asks for a password."""
 
 from __future__ import annotations
 
@@ -23,31 +23,34 @@ _SCRATCH = "tauopt-doctor"
 def check_mlflow(*, output: Path) -> str:
     """Write a run and an artifact to the store, read them back, and delete them.
 
-    An embedded store that does not exist yet is tried in a temporary folder where it would be.
+    An embedded store that does not exist yet is tried in a temporary folder on the same disk.
 
     Returns:
-        The store's address, fit to be shown.
+        The store's address for display.
     Raises:
-        ServiceError: the store can't be reached or written; says the remedy.
-        UsageError: its address is of an unknown kind.
+        ServiceError: the store can't be reached or written; the message has the remedy.
+        UsageError: MLflow does not support the kind of its address.
     """
     uri = store_uri(None, output=output)
     file = sqlite_file(uri)
     if file is None or file.exists():
-        _write(connect(None, output=output), artifact_folder(uri))
+        _try_store(connect(None, output=output), artifact_folder(uri))
         return shown(uri)
-    with _beside(file.parent) as folder:
-        _write(connect(f"sqlite:///{folder}/mlflow.db", output=folder), folder / "mlartifacts")
+    with _temporary_folder_near(file.parent) as folder:
+        client = connect(f"sqlite:///{folder}/mlflow.db", output=folder)
+        _try_store(client, folder / "mlartifacts")
     return f"{shown(uri)} (to be made by the first search)"
 
 
 def check_closed(uri: str) -> str:
-    """Check that a server lets nobody in who has no password.
+    """Check that a server refuses requests without a password.
 
+    Args:
+        uri: address of the server, http or https.
     Returns:
-        What it does, in words.
+        The result in words.
     Raises:
-        ServiceError: anybody may read it, or it does not answer.
+        ServiceError: it answers without a password, or it does not answer at all.
     """
     address = f"{uri}/api/2.0/mlflow/experiments/search"
     request = urllib.request.Request(
@@ -58,35 +61,38 @@ def check_closed(uri: str) -> str:
         opener.open(request, timeout=15).close()
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            return f"{shown(uri)} refuses who has none"
-        raise ServiceError(f"{shown(uri)} answers {error.code} to who has no password") from error
+            return f"{shown(uri)} refuses access without a password"
+        raise ServiceError(
+            f"{shown(uri)} answers {error.code} to a request without a password, expected 401 or "
+            "403; check the server's log"
+        ) from error
     except OSError as error:
         raise ServiceError(f"{shown(uri)} does not answer: {error}") from error
     raise ServiceError(
-        f"{shown(uri)} lets anybody in who reaches it: start it with mlflow server "
+        f"{shown(uri)} lets in anybody who reaches it: start it with mlflow server "
         "--app-name basic-auth, as docker-compose.yml does"
     )
 
 
-def _write(client: MlflowClient, artifacts: Path | None) -> None:
+def _try_store(client: MlflowClient, artifacts: Path | None) -> None:
     name = f"{_SCRATCH}-{uuid.uuid4().hex[:8]}"
     location = (artifacts / name).as_uri() if artifacts else None
     try:
-        place = client.create_experiment(name, artifact_location=location)
+        experiment_id = client.create_experiment(name, artifact_location=location)
         try:
-            run_id = client.create_run(place, run_name=_SCRATCH).info.run_id
+            run_id = client.create_run(experiment_id, run_name=_SCRATCH).info.run_id
             client.log_metric(run_id, "check", 1.0)
             client.log_text(run_id, "check", "check.txt")
-            found = [file.path for file in client.list_artifacts(run_id)]
+            files = [file.path for file in client.list_artifacts(run_id)]
             client.set_terminated(run_id)
         finally:
-            client.delete_experiment(place)
+            client.delete_experiment(experiment_id)
     except Exception as error:
         raise ServiceError(
             f"MLflow at {shown(client.tracking_uri)} answers but can't be written: {error}; check "
             "its disk, its artifact store and the rights of its user"
         ) from error
-    if found != ["check.txt"]:
+    if files != ["check.txt"]:
         raise ServiceError(
             f"MLflow at {shown(client.tracking_uri)} lost an artifact; check its artifact store "
             "(mlflow server --artifacts-destination)"
@@ -94,16 +100,16 @@ def _write(client: MlflowClient, artifacts: Path | None) -> None:
 
 
 @contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder on the disk on which `folder` would be made."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
+def _temporary_folder_near(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder on the disk on which `folder` would be made."""
+    parent = folder.absolute()
+    while not parent.exists():
+        parent = parent.parent
     try:
-        temporary = tempfile.TemporaryDirectory(dir=there, prefix=".tauopt-doctor-")
+        temporary = tempfile.TemporaryDirectory(dir=parent, prefix=".tauopt-doctor-")
     except OSError as error:
         raise ServiceError(
-            f"the output folder can't be made in {there} ({error.strerror}); "
+            f"the output folder can't be made in {parent} ({error.strerror}); "
             "name another one with -o or make this one writable"
         ) from error
     with temporary as path:

@@ -1,4 +1,4 @@
-"""MLflow's own server and web UI on the embedded store, as a child process."""
+"""Run MLflow's server with its web UI on the embedded store, as a child process."""
 
 from __future__ import annotations
 
@@ -13,40 +13,46 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 from tauopt.errors import ServiceError
-from tauopt.tracking.client import artifact_folder, follow, set_environment, shown, sqlite_file
+from tauopt.tracking.client import (
+    artifact_folder,
+    follow_moved_store,
+    set_environment,
+    shown,
+    sqlite_file,
+)
 
 WAIT_S = 180.0
-"""How long the server may take to answer; it imports for some 10 s on a quiet machine."""
-_CLOSED = {
+"""How long the server may take to answer; its imports take some 10 s on a quiet machine."""
+_SWITCHED_OFF = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
-    # MLflow's assistant runs shell commands for whoever reaches it from this machine, which
-    # many users may share: in its sandbox it can't run any on the host.
+    # MLflow's assistant runs shell commands for every local user who reaches the port, and many
+    # users may share this machine. In its sandbox it can't run commands on the host.
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
     "MLFLOW_ENABLE_ASSISTANT_SANDBOX": "true",
 }
-"""Doors of the server that comparing runs does not need."""
+"""Services of the server that tauopt does not need, switched off for security."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @contextlib.contextmanager
 def serving(uri: str, *, host: str, port: int, wait_s: float = WAIT_S) -> Iterator[str]:
-    """Serve the store at `uri` for the length of the block, and give the UI's address.
+    """Serve a store for the length of the block, and yield the address of the UI.
 
     Args:
-        uri: of a database (`store_uri`).
-        host: address to listen on; 127.0.0.1 lets in this machine alone.
-        port: to listen on.
-        wait_s: how long it may take until it answers.
+        uri: address of a database, from `store_uri`.
+        host: address to listen on; 127.0.0.1 accepts connections from this machine alone.
+        port: port to listen on.
+        wait_s: how long the server may take to answer.
     Raises:
         ServiceError: the port is taken, or the server ends or does not answer.
     """
     check_port(host, port)
-    address = f"http://{_name(host)}:{port}"
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    address = f"http://{name}:{port}"
     with tempfile.TemporaryFile() as log:
         process = _start(uri, host, port, log)
         try:
@@ -57,7 +63,7 @@ def serving(uri: str, *, host: str, port: int, wait_s: float = WAIT_S) -> Iterat
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise a ServiceError if nobody can listen on `port` of `host`."""
+    """Raise a ServiceError if no server can listen on `port` of `host`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,12 +72,8 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise ServiceError(
                 f"can't listen on {host}:{port} ({error.strerror or error}); "
-                "choose another port with --port, or stop what listens there"
+                "choose another port with --port, or stop the program that listens there"
             ) from error
-
-
-def _name(host: str) -> str:
-    return socket.gethostname() if host in ("0.0.0.0", "::") else host
 
 
 def _start(uri: str, host: str, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -83,13 +85,13 @@ def _start(uri: str, host: str, port: int, log: IO[bytes]) -> subprocess.Popen[b
     ]  # fmt: skip
     artifacts, file = artifact_folder(uri), sqlite_file(uri)
     if artifacts and file:
-        follow(file)
+        follow_moved_store(file)
         command += ["--artifacts-destination", str(artifacts)]
     if host not in _LOOPBACK:
-        command += ["--allowed-hosts", ",".join(_allowed(host, port))]
-    environment = dict(os.environ, **_CLOSED)
+        command += ["--allowed-hosts", ",".join(_allowed_hosts(host, port))]
+    environment = dict(os.environ, **_SWITCHED_OFF)
     environment.pop("MLFLOW_TRACKING_URI", None)
-    # A session of its own: Ctrl-C is ours to handle, and its workers end with it.
+    # A new session: Ctrl-C reaches tauopt alone, which then ends the server with its workers.
     return subprocess.Popen(
         command,
         env=environment,
@@ -100,8 +102,8 @@ def _start(uri: str, host: str, port: int, log: IO[bytes]) -> subprocess.Popen[b
     )
 
 
-def _allowed(host: str, port: int) -> list[str]:
-    """Return the names by which the server may be called: MLflow refuses others with 403."""
+def _allowed_hosts(host: str, port: int) -> list[str]:
+    """Return the host names that requests may use; MLflow answers 403 to others."""
     from mlflow.server.security_utils import get_default_allowed_hosts
 
     names = {host, socket.gethostname(), socket.getfqdn()}
@@ -115,11 +117,11 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: IO[bytes], wait_s
             return
         time.sleep(0.2)
     log.seek(0)
-    said = log.read().decode(errors="replace").strip().splitlines()[-8:]
+    lines = log.read().decode(errors="replace").strip().splitlines()[-8:]
     raise ServiceError(
         f"the MLflow server at {address} did not start"
         + (f" (exit code {process.returncode})" if process.poll() is not None else "")
-        + (":\n  " + "\n  ".join(shown(line) for line in said) if said else "")
+        + (":\n  " + "\n  ".join(shown(line) for line in lines) if lines else "")
     )
 
 
@@ -128,7 +130,7 @@ def _answers(address: str) -> bool:
     try:
         with opener.open(f"{address}/health", timeout=2) as reply:
             return bool(reply.status == 200)
-    except (OSError, http.client.HTTPException):  # the latter: something else listens there
+    except (OSError, http.client.HTTPException):  # the latter if another program listens there
         return False
 
 
@@ -142,6 +144,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def store_exists(uri: str) -> bool:
-    """Tell whether an embedded store has been made yet; True for other stores."""
-    file = Path(uri.removeprefix("sqlite:///"))
-    return not uri.startswith("sqlite:///") or file.exists()
+    """Return whether the file of an embedded store exists; True for other stores."""
+    file = sqlite_file(uri)
+    return file is None or file.exists()

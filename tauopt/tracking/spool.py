@@ -1,15 +1,16 @@
-"""The records of a run, on disk before anybody needs them.
+"""Spool the records of a run on disk (a write-ahead log) until MLflow has them.
 
-A trial never talks to MLflow: it appends records to `records.jsonl` in its own folder, each
-one fsynced, and the shipper brings them to MLflow when it can. So a service that is away
-never stops training, and a kill loses nothing. A line is one record::
+A trial sends no requests to MLflow. It appends records to `records.jsonl` in its own folder, each
+one fsynced, and the shipper sends them to MLflow when it can. So a service that is away never stops
+training, and a kill loses nothing. A line is one record::
 
     {"number": 3, "time_ms": 1760000000000, "kind": "metrics", "step": 2, "values": {"auc": 0.97}}
     {"number": 1, "time_ms": ..., "kind": "start", "params": {"model.units": "32"}, "tags": {}}
     {"number": 9, "time_ms": ..., "kind": "artifact", "path": "best.keras", "folder": "model",
      "sha256": "...", "bytes": 123456}
 
-A kill can tear the last line only; the reader leaves it, and the next writer cuts it off.
+A kill can leave only the last line incomplete; the reader ignores it, and the next writer cuts it
+off.
 """
 
 from __future__ import annotations
@@ -40,32 +41,32 @@ class Record:
     """One line of a spool."""
 
     number: int
-    """1, 2, ... in the order of writing; the order that counts, whatever the clock does."""
+    """1, 2, ... in the order of writing. This order counts, since the clock may step back."""
     time_ms: int
     """UTC, milliseconds since 1970, when it was recorded."""
     kind: RecordKind
     end: int
-    """Offset in bytes of the next record in the spool."""
+    """Offset in bytes of the end of the record in the spool, where the next one begins."""
     step: int = 0
     values: Mapping[str, float] | None = None
     params: Mapping[str, str] | None = None
     tags: Mapping[str, str] | None = None
     path: str = ""
-    """Of an artifact: relative to the spool's folder, or absolute where far from it."""
+    """File of an artifact: relative to the spool's folder, or absolute if outside the search's."""
     folder: str = ""
-    """Folder of the artifact inside the run."""
+    """Folder of the artifact inside the run's artifacts."""
     sha256: str = ""
 
 
 class SpoolTracker:
-    """What a trial reports to: appends to the spool in `folder`, and knows no service.
+    """Tracker of a trial: appends records to the spool in `folder`, and needs no service.
 
-    A trial that resumes opens the same folder and goes on; a metric point that it repeats
-    (same name and step) is replayed once, the first one counts.
+    A resumed trial opens the same folder and continues. Of a repeated metric point (same name and
+    step) only the first one is sent to MLflow.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the spool in `folder`, making both if missing, and cut off a torn last line.
+        """Open the spool in `folder`, make both if missing, and cut off an incomplete last line.
 
         Raises:
             OSError: the folder can't be written.
@@ -96,7 +97,7 @@ class SpoolTracker:
         self._append(kind="tags", tags={key: str(value) for key, value in tags.items()})
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Record one report: metric values at a step (whole number, e.g. candidates seen)."""
+        """Record one report: metric values at a step, a whole number such as candidates seen."""
         self._append(
             kind="metrics",
             step=int(step),
@@ -104,9 +105,9 @@ class SpoolTracker:
         )
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Record a finished file, to be copied into `folder` of the run's artifacts.
+        """Record a finished file; the shipper copies it into `folder` of the run's artifacts.
 
-        The file must stay where it is; one that changes later must be recorded again.
+        The file must stay where it is; if it changes later, record it again.
 
         Raises:
             DataError: there is no such file.
@@ -115,11 +116,11 @@ class SpoolTracker:
         if not path.is_file():
             raise DataError(f"artifact {path}: expected a file, found none; write it first")
         here = self.folder.absolute()
-        # Relative within the search's folder, so that this may be moved as a whole.
-        shown = os.path.relpath(path, here) if path.is_relative_to(here.parent) else path
+        # Relative inside the search's folder, so that the user may move that folder as a whole.
+        recorded = os.path.relpath(path, here) if path.is_relative_to(here.parent) else path
         self._append(
             kind="artifact",
-            path=str(shown),
+            path=str(recorded),
             folder=folder,
             sha256=sha256_file(path),
             bytes=path.stat().st_size,
@@ -128,17 +129,17 @@ class SpoolTracker:
     def _append(self, **record: Any) -> None:
         with self._lock:
             self._number += 1
-            whole = {"number": self._number, "time_ms": time.time_ns() // 1_000_000, **record}
-            line = json.dumps(whole, allow_nan=False, separators=(",", ":")) + "\n"
+            content = {"number": self._number, "time_ms": time.time_ns() // 1_000_000, **record}
+            line = json.dumps(content, allow_nan=False, separators=(",", ":")) + "\n"
             with self.path.open("ab", buffering=0) as stream:
                 stream.write(line.encode())
                 os.fsync(stream.fileno())
 
 
 def read_records(folder: Path, start: int = 0) -> list[Record]:
-    """Read the whole records of the spool in `folder`, from byte `start` (a record's `end`).
+    """Read the complete records of the spool in `folder`, from byte `start` (a record's `end`).
 
-    Stops at the first line that is torn. No spool yet gives no records.
+    Reading stops at the first incomplete line. Without a spool there are no records.
     """
     try:
         with (Path(folder) / SPOOL).open("rb") as stream:
@@ -181,13 +182,13 @@ def _parse(line: bytes, end: int) -> Record | None:
 
 
 def _number(value: float) -> float | str:
-    """Keep a number as it is; name one that JSON does not know (`nan`, `inf`, `-inf`)."""
+    """Return a finite number itself, and one that JSON does not allow as `nan`, `inf`, `-inf`."""
     value = float(value)
     return value if math.isfinite(value) else str(value)
 
 
 def _text(value: Scalar) -> str:
-    """Write a parameter's value as MLflow shall show it: `true`, `3`, `0.001`, `lstm`."""
+    """Return a parameter's value as text for MLflow: `true`, `3`, `0.001`, `lstm`."""
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, float) else str(value)

@@ -22,7 +22,7 @@ import tauopt
 from tauopt.durable import new_folder, sha256_file, write_json
 from tauopt.errors import DataError, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.tracking.addresses import move_addresses
+from tauopt.tracking.sqlite_store import move_addresses
 from tauopt.workflows.paths import make_folder, output_folder
 
 MANIFEST = "backup.json"

@@ -201,7 +201,7 @@ def _written(
 
 def _log(client: MlflowClient, found: Evaluation, *, progress: Progress) -> None:
     """Put the files into the run, in place of those of an earlier evaluation."""
-    from tauopt.tracking.artifacts import replace_folder
+    from tauopt.tracking.run_artifacts import replace_folder
 
     if found.run_id:
         progress.say(f"logging to run {found.run_id}")

@@ -103,7 +103,7 @@ def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
         return f"rank {row.rank}"
     if row.front == 1:
         return "on the front"
-    from tauopt.tracking.model_artifact import registered_as
+    from tauopt.tracking.run_artifacts import registered_as
 
     return registered_as(client, row.run_id) if row.run_id else ""
 
@@ -111,7 +111,7 @@ def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
 def _items(
     client: MlflowClient, board: Sequence[LeaderboardRow], kept: dict[str, str], folder: Path
 ) -> Iterator[TrialWeights]:
-    from tauopt.tracking.model_artifact import has_model
+    from tauopt.tracking.run_artifacts import has_model
     from tauopt.training.trial_files import CHECKPOINTS, MODEL, PREDICTIONS
     from tauopt.training.trial_plan import trial_folder
 
@@ -134,7 +134,7 @@ def _size(path: Path) -> int:
 
 def _remove(client: Any, item: TrialWeights) -> None:
     """Remove from MLflow first: what is cut short is completed by the next call."""
-    from tauopt.tracking.model_artifact import remove_model
+    from tauopt.tracking.run_artifacts import remove_model
 
     if item.in_mlflow:
         remove_model(client, item.run_id, why="weights removed by tauopt gc")

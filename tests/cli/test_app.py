@@ -1,4 +1,4 @@
-"""The command line: its verbs are frozen, its exit codes are what the README says."""
+"""The command line: the verbs are frozen, and the exit codes are those in the README."""
 
 import errno
 import re
@@ -98,9 +98,9 @@ def test_sigterm_ends_with_143(tmp_path):
         assert time.monotonic() - started < 20
 
 
-def test_the_list_of_verbs_is_what_the_readme_says():
-    told = re.findall(r"^\| (`.*?`) \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert {name for row in told for name in re.findall(r"`([\w-]+)`", row)} == set(app.VERBS)
+def test_the_verbs_are_those_in_the_readme():
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([\w-]+)`", row)} == set(app.VERBS)
     build = {command.name or command.callback.__name__ for command in verbs()}
     assert build == set(app.VERBS)
 
@@ -111,13 +111,13 @@ def verbs():
 
 @pytest.mark.parametrize("verb", app.VERBS)
 def test_every_verb_has_help(verb):
-    told = CliRunner().invoke(app.build_app(), [verb, "--help"], env={"COLUMNS": "100"})
-    assert told.exit_code == 0
-    assert len(told.stdout.splitlines()) > 4
+    result = CliRunner().invoke(app.build_app(), [verb, "--help"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) > 4
 
 
 def test_a_wrong_option_ends_with_2():
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tauopt", "validate", "--nonsense"], capture_output=True, check=False
     )
-    assert told.returncode == 2
+    assert process.returncode == 2

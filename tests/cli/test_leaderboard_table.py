@@ -37,7 +37,7 @@ def line_of(text, trial):
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
-def test_the_board_shows_what_varies_and_the_interval():
+def test_the_board_shows_varying_parameters_and_the_interval():
     board = [
         row(1, value=0.7, rank=1, **{"model.units": 8, "training.learning_rate": 0.0012345}),
         row(0, value=0.6, rank=2, **{"model.units": 16, "training.learning_rate": 0.0012345}),
@@ -50,13 +50,13 @@ def test_the_board_shows_what_varies_and_the_interval():
     assert "(value)" not in text
 
 
-def test_a_hyperparameter_of_the_users_own_is_called_by_its_own_name():
+def test_a_hyperparameter_of_the_user_s_model_is_shown_with_its_own_name():
     name = "layer_0/units.wide"
     board = [row(n, rank=n + 1, **{f"model.hyperparameters.{name}": n}) for n in range(2)]
     assert f" {name} " in drawn(board_table(board, TWO, title="search toy"))
 
 
-def test_what_did_not_complete_has_its_best_value_in_brackets_and_says_at_which_report():
+def test_an_incomplete_trial_has_its_best_value_in_brackets_and_the_number_of_its_report():
     board = [row(1, value=0.7, rank=1), row(0, value=0.8, state="PRUNED")]
     text = drawn(board_table(board, ONE, title="search toy"))
     assert line_of(text, "t001") == ["1", "t001", "0.7", "0.6 - 0.8", "complete", "11111111"]
@@ -74,7 +74,7 @@ def test_a_narrow_board_shows_fewer_parameters_and_whole_numbers():
         assert "…" not in text
 
 
-def test_several_objectives_have_a_column_each_and_the_front_in_place_of_the_rank():
+def test_several_objectives_have_a_column_each_and_the_front_replaces_the_rank():
     board = [
         row(4, rank=1, front=1, others=(350.25, 20481.0)),
         row(2, value=70.0, rank=2, front=1, others=(150.5, 1234567.0)),
@@ -92,7 +92,7 @@ def test_several_objectives_have_a_column_each_and_the_front_in_place_of_the_ran
 
 @pytest.mark.parametrize("goals", [TWO, THREE])
 @pytest.mark.parametrize("width", [80, 100, 120, 160])
-def test_several_objectives_fit_a_terminal_without_a_number_cut(goals, width):
+def test_several_objectives_fit_a_terminal_without_cutting_numbers(goals, width):
     others = (1350.25, 2048123.0)
     board = [
         row(4, value=1180.123, rank=1, front=1, others=others, reports=30, **{"model.units": 3}),

@@ -8,23 +8,23 @@ from tauopt.cli.app import build_app
 from tauopt.config.settings.network_catalogue import catalogue, knobs
 
 
-def told(*words):
-    ended = CliRunner().invoke(build_app(), ["models", *words])
-    assert ended.exit_code == 0, ended.output
-    return ended.output
+def run(*words):
+    result = CliRunner().invoke(build_app(), ["models", *words])
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 def test_networks_are_listed_with_sizes_and_sources():
-    table = told()
+    table = run()
     for entry in catalogue():
         assert entry.type in table
         assert f"{entry.parameters:,}" in table
-    plain = json.loads(told("--json"))
-    assert [one["type"] for one in plain] == [entry.type for entry in catalogue()]
+    plain = json.loads(run("--json"))
+    assert [network["type"] for network in plain] == [entry.type for entry in catalogue()]
 
 
-def test_settings_of_one_are_listed_with_what_they_may_be():
-    table, plain = told("rnn"), json.loads(told("rnn", "--json"))
+def test_settings_of_a_network_are_listed_with_their_allowed_values():
+    table, plain = run("rnn"), json.loads(run("rnn", "--json"))
     assert "model.groups.<group>.length" in table
     assert "lstm, gru" in table
-    assert [one["path"] for one in plain] == [knob.path for knob in knobs("rnn")]
+    assert [setting["path"] for setting in plain] == [knob.path for knob in knobs("rnn")]

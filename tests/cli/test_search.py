@@ -35,10 +35,10 @@ def embedded(monkeypatch):
 
 
 @pytest.mark.parametrize("verb", ["leaderboard", "status", "report"])
-def test_looking_where_nothing_is_says_so_and_makes_nothing(tmp_path, verb):
-    ended = run(verb, "-o", str(tmp_path / "none"))
-    assert isinstance(ended.exception, UsageError)
-    assert "no searches yet" in str(ended.exception)
+def test_a_folder_without_searches_is_an_error_and_is_not_made(tmp_path, verb):
+    result = run(verb, "-o", str(tmp_path / "none"))
+    assert isinstance(result.exception, UsageError)
+    assert "no searches yet" in str(result.exception)
     assert not (tmp_path / "none").exists()
 
 
@@ -59,7 +59,7 @@ def test_the_live_table_shows_running_trials_and_the_best():
     assert "the end is near" in text
 
 
-def test_on_a_narrow_terminal_a_trial_takes_one_line_and_a_failure_is_said_in_full():
+def test_on_a_narrow_terminal_a_trial_takes_one_line_and_a_failure_is_shown_in_full():
     view = View(9)
     params = {
         "model.groups.tracks.units": 32,
@@ -81,11 +81,11 @@ def test_on_a_narrow_terminal_a_trial_takes_one_line_and_a_failure_is_said_in_fu
         assert "…" in line
     first = next(i for i, line in enumerate(lines) if "t000" in line)
     assert "t001" in lines[first + 1]
-    said = " ".join(word for line in lines for word in line.replace("│", " ").split())
-    assert "a smaller learning rate may help" in said
+    words = " ".join(word for line in lines for word in line.replace("│", " ").split())
+    assert "a smaller learning rate may help" in words
 
 
-def test_an_event_is_a_line():
+def test_an_event_is_described_in_one_line():
     assert describe(SearchEvent("report", 3, value=0.25, report=2)) == "t003 report 2 0.25"
     assert describe(SearchEvent("failed", 3, message="why")) == "t003 failed: why"
     assert describe(SearchEvent("started", 12, {"a.b": 0.12345})) == "t012 started a.b=0.1235"
@@ -107,14 +107,16 @@ def test_an_event_is_a_line():
         ),
     ],
 )
-def test_the_best_of_the_first_objective_is_offered_and_the_size_of_the_front(goals, lines):
+def test_next_steps_name_the_best_trial_in_the_first_objective_and_the_size_of_the_front(
+    goals, lines
+):
     board = (row(4, rank=1, front=1), row(2, rank=2, front=1), row(0, rank=3, front=2))
     goals = tuple(Goal(name, "maximize" if name == "auc" else "minimize") for name in goals)
     result = SearchResult("toy", "complete", goals, board, Path("there"))
     assert next_steps(result, None) == lines
 
 
-def test_the_report_of_a_search_is_named_where_there_is_one(tmp_path):
+def test_next_steps_name_the_report_if_there_is_one(tmp_path):
     page = tmp_path / "report" / "report.html"
     page.parent.mkdir()
     page.touch()
@@ -123,25 +125,25 @@ def test_the_report_of_a_search_is_named_where_there_is_one(tmp_path):
 
 
 def test_status_in_words_names_objectives_and_front():
-    stands = SearchStatus(
+    state = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
             gpu_seconds=0.0, is_elsewhere=False, interrupted=(),
     )  # fmt: skip
-    told = "best so far: auc 0.75; the front with parameters has 2 trials"
-    assert told in status_lines(stands)
+    line = "best so far: auc 0.75; the front with parameters has 2 trials"
+    assert line in status_lines(state)
 
 
-def test_status_names_interrupted_trials_and_the_command_that_goes_on_with_them():
-    stands = SearchStatus(
+def test_status_names_interrupted_trials_and_the_command_that_resumes_them():
+    state = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 8, "INTERRUPTED": 1}, running=(),
         objectives=("auc",), best=0.75, front=1, seconds=9.0, seconds_left=None,
         gpu_seconds=0.0, is_elsewhere=False,
         interrupted=(RunningTrial(number=3, report=2, value=0.5, seconds=9.0),),
     )  # fmt: skip
-    lines = status_lines(stands, Path("my out"))
+    lines = status_lines(state, Path("my out"))
     assert "8 complete, 1 interrupted" in lines[0]
     assert "nobody runs it; go on with: tauopt resume toy -o 'my out'" in lines
-    assert lines[-1] == "  t003 interrupted, will go on, at report 2, value 0.5"
-    elsewhere = status_lines(replace(stands, is_elsewhere=True))
+    assert lines[-1] == "  t003 interrupted, can be resumed, at report 2, value 0.5"
+    elsewhere = status_lines(replace(state, is_elsewhere=True))
     assert not any("nobody runs it" in line for line in elsewhere)

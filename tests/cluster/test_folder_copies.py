@@ -1,4 +1,4 @@
-"""A copy on a node is what was sent, or is not there."""
+"""A copy on a node is whole, or does not exist."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_a_copy_that_differs_is_not_put_in_place(folder, tmp_path):
 
 
 def test_a_node_that_has_the_folder_keeps_its_own(folder, ray_here):
-    """There is one node here, which sees all that we see; see tests/stack for one that does not."""
+    """The only node here shares our disk; tests/stack has a node that does not."""
     before = contents(folder)
     (node,) = training_nodes()
     copy_to_node(folder, node.id)

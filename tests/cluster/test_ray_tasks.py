@@ -1,4 +1,4 @@
-"""Functions as tasks of a real Ray: results, errors, killed workers, and files read in parallel."""
+"""The parallel map on a real Ray: results, errors, killed workers, and files read in parallel."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def complain(number):
 
 
 def die(path):
-    """Die at the first time."""
+    """Kill this process at the first call only."""
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -105,7 +105,7 @@ from tauopt.prepare.prepare_dataset import prepare
 from tauopt.workflows.prepare import readers
 from tests.ntuples_factory import dataset
 
-with loopback_only():  # there is the test's Ray
+with loopback_only():  # the Ray of the test listens there
     print(prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]), parallel=readers()))
 """
 
@@ -115,10 +115,10 @@ def test_cluster_at_the_address_reads_the_files(tmp_path):
     for i in range(2):
         write(tmp_path / "in" / f"{i}.root", columns(200, seed=i, first_event=200 * i))
     address = ray.get_runtime_context().gcs_address
-    told = subprocess.run(
+    joined = subprocess.run(
         [sys.executable, "-c", JOINED, str(tmp_path / "in"), str(tmp_path / "cache")],
         env=os.environ | {"RAY_ADDRESS": address},
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=240,
     )  # fmt: skip
-    folder = Path(told.stdout.strip().splitlines()[-1])
+    folder = Path(joined.stdout.strip().splitlines()[-1])
     assert content(folder) == content(prepare(dataset(tmp_path / "in"), cache=tmp_path / "here"))

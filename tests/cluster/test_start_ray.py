@@ -1,4 +1,4 @@
-"""Ray keeps to itself: its sockets to this machine, stdout to results."""
+"""Ray started here listens on the loopback alone, and prints nothing to stdout."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ def processes_below(pid):
 
 
 def listening(pid):
-    """Return the addresses at which a process listens, in the kernel's hexadecimal."""
+    """Return the addresses on which a process listens, in the kernel's hexadecimal."""
     sockets = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed by now
@@ -49,25 +49,24 @@ def listening(pid):
 def test_every_socket_that_ray_listens_at_is_on_the_loopback(ray_here):
     ray.get(ray.remote(lambda: None).remote())  # a worker that runs tasks is among them
     addresses = {pid: listening(pid) for pid in processes_below(os.getpid())}
-    everywhere = [address for found in addresses.values() for address in found]
-    assert sum(bool(found) for found in addresses.values()) > 3  # gcs, raylet, worker, this one
-    assert set(everywhere) <= {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert sum(map(bool, addresses.values())) > 3  # gcs, raylet, worker, this process
+    assert set().union(*addresses.values()) <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
 def test_workers_are_as_nice_as_the_search(ray_here):
     assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
-def test_what_becomes_of_a_node_is_not_printed_between_results(ray_here, capsys):
-    told = {"ip": "127.0.0.3", "pid": "raylet", "lines": ["The node has been marked dead"]}
-    worker.print_to_stdstream({**told, "is_err": False, "job": None}, ignore_prefix=False)
-    worker.print_to_stdstream({**told, "is_err": True, "job": None}, ignore_prefix=False)
+def test_ray_s_messages_about_nodes_are_not_printed_between_results(ray_here, capsys):
+    message = {"ip": "127.0.0.3", "pid": "raylet", "lines": ["The node has been marked dead"]}
+    worker.print_to_stdstream({**message, "is_err": False, "job": None}, ignore_prefix=False)
+    worker.print_to_stdstream({**message, "is_err": True, "job": None}, ignore_prefix=False)
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.fixture
 def no_ray(monkeypatch):
-    """Ray that notes how it was begun and shut down, and never is."""
+    """The calls of a fake Ray whose start fails: the private settings at `init`, and `shutdown`."""
     calls = []
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
@@ -81,7 +80,7 @@ def no_ray(monkeypatch):
     return calls
 
 
-def test_private_parts_of_ray_are_as_before_in_the_end_also_if_it_does_not_start(no_ray):
+def test_private_settings_of_ray_are_restored_also_if_it_does_not_start(no_ray):
     before = [getattr(module, name) for module, name in PRIVATE]
     with pytest.raises(ServiceError, match="no room"), start_ray.running(cpus=1, variables={}):
         pass
@@ -90,7 +89,7 @@ def test_private_parts_of_ray_are_as_before_in_the_end_also_if_it_does_not_start
 
 
 @pytest.mark.parametrize(("module", "name"), PRIVATE)
-def test_a_private_part_that_is_gone_is_an_error_and_ray_is_not_started(
+def test_a_missing_private_setting_is_an_error_and_ray_is_not_started(
     no_ray, monkeypatch, module, name
 ):
     monkeypatch.delattr(module, name)
@@ -100,7 +99,7 @@ def test_a_private_part_that_is_gone_is_an_error_and_ray_is_not_started(
     assert not hasattr(module, name)
 
 
-def test_a_ray_that_listens_elsewhere_all_the_same_is_shut_down(no_ray, monkeypatch):
+def test_a_ray_that_listens_beyond_the_loopback_is_shut_down(no_ray, monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **_: None)
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "192.168.1.7")
     with (
@@ -112,7 +111,7 @@ def test_a_ray_that_listens_elsewhere_all_the_same_is_shut_down(no_ray, monkeypa
 
 
 @pytest.mark.parametrize(("set_by_hand", "expected"), [(None, "0"), ("10", "10")])
-def test_niceness_that_is_set_by_hand_is_kept(monkeypatch, set_by_hand, expected):
+def test_niceness_that_the_user_has_set_is_kept(monkeypatch, set_by_hand, expected):
     monkeypatch.delenv(start_ray.NICENESS, raising=False)
     if set_by_hand is not None:
         monkeypatch.setenv(start_ray.NICENESS, set_by_hand)

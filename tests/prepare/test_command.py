@@ -184,5 +184,5 @@ def test_stopped_preparation_says_how_to_resume(file, cache, monkeypatch, stop, 
     result = run(file)
     assert isinstance(result.exception, Interrupted)
     assert result.exception.exit_code == code
-    assert "files that were read whole are kept" in str(result.exception)
+    assert "files that were read completely are kept" in str(result.exception)
     assert result.exception.resume == f"tauopt prepare {file}"

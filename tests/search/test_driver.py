@@ -277,7 +277,7 @@ def test_the_search_s_own_run_has_the_front_as_a_table_and_figures(several):
         t.number for t in sorted(study_of(folder).best_trials, key=lambda t: -t.values[0])
     ]
     assert run.data.params["objective"] == "auc, parameters, latency_us@8"
-    assert "`parameters`, `latency_us@8` as small as it can" in run.data.tags["mlflow.note.content"]
+    assert "minimises `parameters`, `latency_us@8`." in run.data.tags["mlflow.note.content"]
     assert run.data.metrics["best_auc"] == max(t.values[0] for t in complete)
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.service
 def test_the_doctor_finds_the_service_well_and_closed(stack):
     told = stack.run("doctor", "--service", "-o", str(stack.folder / "out"))
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "refuses who has none" in told.stdout
+    assert "refuses access without a password" in told.stdout
     assert "Ray nodes      2, all with tauopt" in told.stdout
 
 

@@ -31,7 +31,7 @@ def uid():
 
 @pytest.fixture
 def parent(client, output, uid):
-    """A parent run of its own for each test."""
+    """A new parent run for each test."""
     return runs.open_parent(
         client, experiment="tau-id", name="demo", uid=uid, artifacts=output / "mlartifacts"
     )

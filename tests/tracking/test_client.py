@@ -12,7 +12,7 @@ import pytest
 
 from tauopt.errors import ServiceError, UsageError
 from tauopt.tracking import client as door
-from tauopt.tracking.sqlite_schema import is_current, newest_revisions
+from tauopt.tracking.sqlite_store import is_current, newest_revisions
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_password_is_never_shown():
     assert "secret" not in str(caught.value)
 
 
-def test_environment_of_the_user_stays(monkeypatch):
+def test_environment_variables_of_the_user_stay(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "99")
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
     door.set_environment()
@@ -47,14 +47,14 @@ def test_environment_of_the_user_stays(monkeypatch):
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_server_that_is_not_there_is_named_within_the_bound(tmp_path):
+def test_missing_server_is_reported_within_the_time_limit(tmp_path):
     begun = time.monotonic()
     with pytest.raises(ServiceError, match=r"http://127.0.0.1:1 .*Connection refused.*start it"):
         door.connect("http://127.0.0.1:1", output=tmp_path, wait_s=1)
     assert time.monotonic() - begun < 5
 
 
-def test_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
+def test_server_that_never_answers_is_reported_within_the_time_limit(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         begun = time.monotonic()
@@ -116,7 +116,7 @@ def _set_revision(folder, revision):
 def test_older_schema_is_refused_untouched_with_the_command_that_migrates(store):
     _set_revision(store, "451aebb31d03")
     with sqlite3.connect(store / "mlflow.db") as connection:
-        # MLflow would take a store that lacks its newest tables for one to migrate at once.
+        # MLflow itself would migrate a store without its newest tables at once.
         connection.execute("DROP TABLE logged_model_tags")
     connection.close()
     before = (store / "mlflow.db").read_bytes()
@@ -144,7 +144,7 @@ def test_newer_schema_is_refused(store):
 
 def test_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(ServiceError, match="no whole SQLite database"):
+    with pytest.raises(ServiceError, match="no intact SQLite database"):
         door.connect(None, output=tmp_path)
 
 

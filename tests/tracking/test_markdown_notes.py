@@ -13,16 +13,16 @@ def test_search_note_shows_the_best_trials_as_a_table():
     note = markdown_notes.search_note(
         name="rnn", large=["rejection@0.75"], facts={"dataset": "demo"}, board=ROWS
     )
-    assert "makes `rejection@0.75` as large as it can" in note
+    assert "**rnn** maximises `rejection@0.75`." in note
     assert "- dataset: demo" in note
     assert "| 3 | 91.23 |\n| 1 | 80 |" in note
 
 
-def test_search_note_tells_large_objectives_from_small_ones():
+def test_search_note_separates_objectives_to_maximise_from_those_to_minimise():
     note = markdown_notes.search_note(
         name="rnn", large=["auc/1p", "auc/3p"], small=["latency_us"], facts={}, board=ROWS
     )
-    assert "makes `auc/1p`, `auc/3p` as large and `latency_us` as small as it can" in note
+    assert "maximises `auc/1p`, `auc/3p` and minimises `latency_us`." in note
     assert note.endswith("as good in all objectives and better in one.")
 
 
@@ -32,7 +32,7 @@ def test_trial_note_names_trial_and_search():
     )
 
 
-def test_table_has_no_dots_in_its_titles_since_the_ui_would_show_nothing():
+def test_table_titles_have_no_dots_since_the_ui_would_show_nothing():
     table = json.loads(markdown_notes.table_json([*ROWS]))
     assert table == {"columns": ["trial", "rejection at 75 %"], "data": [[3, 91.23456], [1, 80.0]]}
     assert json.loads(markdown_notes.table_json([{"val.loss": 1}]))["columns"] == ["val_loss"]
@@ -44,9 +44,9 @@ def test_bar_in_a_cell_does_not_break_the_table():
 
 
 def test_environment_names_versions_and_machine():
-    found = environment()
-    assert found["tensorflow"] == installed("tensorflow")
-    assert {"tauopt", "python", "platform", "processors"} <= set(found)
+    versions = environment()
+    assert versions["tensorflow"] == installed("tensorflow")
+    assert {"tauopt", "python", "platform", "processors"} <= set(versions)
 
 
 def test_commit_says_when_files_differ_from_it(tmp_path):

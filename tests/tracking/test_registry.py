@@ -48,8 +48,8 @@ def make_entry(folder, run_id, content=b"a model", **changes):
     return registry.VersionEntry(**(facts | changes))
 
 
-def crowned(client, name, entry):
-    """Register, and make it the champion whoever was it before."""
+def make_champion(client, name, entry):
+    """Register a model, and move the alias `champion` to it, whichever version has it."""
     version = registry.register(client, name, entry)
     now = registry.champion(client, name)
     expected = str(now.version) if now else ""
@@ -59,10 +59,10 @@ def crowned(client, name, entry):
 
 def test_same_digest_is_the_same_version_and_another_one_the_next(client, parent, tmp_path, name):
     assert registry.champion(client, name) is None
-    first = crowned(client, name, make_entry(tmp_path, parent))
-    assert crowned(client, name, make_entry(tmp_path, parent)).version == first.version
+    first = make_champion(client, name, make_entry(tmp_path, parent))
+    assert make_champion(client, name, make_entry(tmp_path, parent)).version == first.version
     assert registry.champion(client, name).version == first.version
-    other = crowned(client, name, make_entry(tmp_path, parent, b"another"))
+    other = make_champion(client, name, make_entry(tmp_path, parent, b"another"))
     assert [v.version for v in registry.versions(client, name)] == [first.version, other.version]
     assert registry.champion(client, name).version == other.version
     assert json.loads(other.tags[registry.VERDICT]) == {"better": True}
@@ -94,7 +94,7 @@ def test_altered_file_is_refused_and_nothing_registered(client, parent, tmp_path
     assert registry.versions(client, name) == []
 
 
-def test_name_that_is_no_name_is_refused(client, parent, tmp_path):
+def test_name_that_is_not_allowed_is_refused(client, parent, tmp_path):
     with pytest.raises(InvalidNameError):
         registry.register(client, "../tau", make_entry(tmp_path, parent))
 
@@ -127,10 +127,10 @@ def test_registration_killed_half_way_is_completed_by_the_next(
 ):
     entry = make_entry(tmp_path, parent)
     with pytest.raises(KeyboardInterrupt):
-        crowned(Dies(client, last), name, entry)
+        make_champion(Dies(client, last), name, entry)
     if last != "set_registered_model_alias":
         assert registry.champion(client, name) is None
-    version = crowned(client, name, entry)
+    version = make_champion(client, name, entry)
     assert [v.version for v in registry.versions(client, name)] == [version.version]
     assert registry.champion(client, name).version == version.version
     registry.fetch_model(client, version, folder=tmp_path / "got")
@@ -195,9 +195,9 @@ def test_concurrent_registrations_end_with_unique_versions(client, parent, tmp_p
 
 
 class Meets:
-    """A client whose first look at an alias waits for that of the other one.
+    """A client whose first read of an alias waits until the other client has read it too.
 
-    The first one of two moves it late: waiting for a while is no way to know who has it.
+    `stalls_s` delays its move of the alias: waiting a while does not show who will have moved it.
     """
 
     def __init__(self, client, barrier, *, address=None, stalls_s=0.0):
@@ -223,7 +223,7 @@ class Meets:
 
 @pytest.mark.parametrize("reigning", ["", "3"], ids=["no champion", "a champion"])
 @pytest.mark.parametrize("address", [None, "https://mlflow.example"], ids=["embedded", "server"])
-def test_of_two_who_move_the_alias_at_the_same_moment_one_wins_and_the_other_knows(
+def test_of_two_simultaneous_moves_of_the_alias_one_succeeds_and_the_other_reports_failure(
     client, name, address, reigning
 ):
     client.create_registered_model(name)
@@ -252,7 +252,7 @@ def test_of_two_who_move_the_alias_at_the_same_moment_one_wins_and_the_other_kno
     assert registry.move_alias(client, name, loser, expected=present)
 
 
-def test_an_alias_that_is_gone_is_not_the_one_that_was_expected(client, name):
+def test_an_alias_that_was_removed_meanwhile_is_not_moved(client, name):
     client.create_registered_model(name)
     client.create_model_version(name, source=client.get_experiment("0").artifact_location)
     assert not registry.move_alias(client, name, "1", expected="1")

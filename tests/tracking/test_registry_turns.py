@@ -1,4 +1,4 @@
-"""Turns at a registered model: one at a time whatever requests take, and the dead stop no one."""
+"""Mutual exclusion on a server: one client at a time, however slow, and a dead one is passed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Slow:
         return slow
 
 
-def test_one_is_in_at_a_time_and_all_get_in(client, name):
+def test_one_client_is_inside_at_a_time_and_all_get_in(client, name):
     inside, most, entered, together = [], [], [], threading.Barrier(6)
 
     def enter(number):
@@ -58,7 +58,9 @@ def test_one_is_in_at_a_time_and_all_get_in(client, name):
 
 
 @pytest.mark.parametrize("left", ["drawing", "1"])
-def test_who_died_in_line_is_taken_away_and_no_one_else(client, name, monkeypatch, left):
+def test_the_ticket_of_a_dead_client_is_removed_and_other_tags_stay(
+    client, name, monkeypatch, left
+):
     monkeypatch.setattr(registry_turns, "_GONE_S", 0.5)
     client.set_registered_model_tag(name, f"{registry_turns.PREFIX}dead", left)
     client.set_registered_model_tag(name, "theirs", "stays")
@@ -69,7 +71,7 @@ def test_who_died_in_line_is_taken_away_and_no_one_else(client, name, monkeypatc
     assert client.get_registered_model(name).tags == {"theirs": "stays"}
 
 
-def test_an_error_in_the_block_leaves_no_one_waiting(client, name):
+def test_an_error_in_the_block_removes_the_ticket(client, name):
     with pytest.raises(ZeroDivisionError), registry_turns.turn(client, name):
         raise ZeroDivisionError
     assert client.get_registered_model(name).tags == {}

@@ -26,9 +26,9 @@ def test_opening_twice_gives_the_same_run(client, output, uid):
 def test_child_is_nested_under_its_parent(client, parent, uid):
     for number in (1, 0):
         runs.open_child(client, parent=parent, name=f"t00{number}-rnn", uid=f"{uid}/t00{number}")
-    found = runs.children(client, parent)
-    assert [run.info.run_name for run in found] == ["t000-rnn", "t001-rnn"]
-    assert {run.info.experiment_id for run in found} == {client.get_run(parent).info.experiment_id}
+    trials = runs.children(client, parent)
+    assert [run.info.run_name for run in trials] == ["t000-rnn", "t001-rnn"]
+    assert {run.info.experiment_id for run in trials} == {client.get_run(parent).info.experiment_id}
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_experiment_made_by_two_threads_at_once_is_one(client, output):
     assert len(set(made)) == 1
 
 
-def test_deleted_experiment_is_named_with_the_way_back(client, output):
-    place = runs.experiment_id(client, "deleted-one")
-    client.delete_experiment(place)
-    with pytest.raises(UsageError, match=f"restore --experiment-id {place}"):
+def test_deleted_experiment_is_reported_with_the_command_that_restores_it(client, output):
+    experiment_id = runs.experiment_id(client, "deleted-one")
+    client.delete_experiment(experiment_id)
+    with pytest.raises(UsageError, match=f"restore --experiment-id {experiment_id}"):
         runs.experiment_id(client, "deleted-one")
 
 
@@ -81,7 +81,7 @@ def test_run_is_found_by_the_shortest_unique_prefix(client, parent, uid):
 
 
 @pytest.mark.parametrize("prefix", ["zzz", "", "../x", "a b", "a'b", "x" * 65])
-def test_no_run_or_no_id_is_a_usage_error(client, parent, prefix):
+def test_an_unknown_or_malformed_run_id_is_a_usage_error(client, parent, prefix):
     with pytest.raises(UsageError, match="run id"):
         runs.find_run(client, prefix)
 
@@ -115,9 +115,9 @@ def test_malformed_uid_is_refused(client):
         runs.open_parent(client, experiment="tau-id", name="x", uid="a' OR '1'='1")
 
 
-def test_a_deleted_run_and_a_run_of_a_deleted_experiment_say_how_they_come_back(client, uid):
-    place = client.create_experiment(f"gone-{uid}")
-    run_id = client.create_run(place, run_name="t003-rnn").info.run_id
+def test_a_deleted_run_or_experiment_is_reported_with_the_command_that_restores_it(client, uid):
+    experiment_id = client.create_experiment(f"gone-{uid}")
+    run_id = client.create_run(experiment_id, run_name="t003-rnn").info.run_id
     client.delete_run(run_id)
     command = f"MLFLOW_TRACKING_URI={client.tracking_uri} mlflow"
     for given in (run_id, run_id[:12]):
@@ -127,16 +127,18 @@ def test_a_deleted_run_and_a_run_of_a_deleted_experiment_say_how_they_come_back(
         assert str(caught.value).endswith(f"{command} runs restore --run-id {run_id}")
     client.restore_run(run_id)
     assert runs.find_run(client, run_id[:12]).info.run_id == run_id
-    client.delete_experiment(place)
+    client.delete_experiment(experiment_id)
     with pytest.raises(UsageError) as caught:
         runs.find_run(client, run_id)
     assert f"with its experiment 'gone-{uid}'" in str(caught.value)
-    assert str(caught.value).endswith(f"{command} experiments restore --experiment-id {place}")
+    assert str(caught.value).endswith(
+        f"{command} experiments restore --experiment-id {experiment_id}"
+    )
     with pytest.raises(UsageError) as caught:
         runs.experiment_id(client, f"gone-{uid}")
-    assert f"{command} experiments restore --experiment-id {place}" in str(caught.value)
+    assert f"{command} experiments restore --experiment-id {experiment_id}" in str(caught.value)
 
 
-def test_what_never_was_is_not_said_to_be_deleted(client):
+def test_a_run_that_never_existed_is_not_reported_as_deleted(client):
     with pytest.raises(UsageError, match="no run id begins with 'ffff0000ffff'"):
         runs.find_run(client, "ffff0000ffff")

@@ -1,4 +1,4 @@
-"""Faults of a tracking server, each with a real one behind a door that can be shut."""
+"""Faults of a tracking server: a real one behind a proxy that can hang or drop replies."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ import pytest
 from tauopt.errors import ServiceError
 from tauopt.tracking import client as door
 from tauopt.tracking import runs
-from tauopt.tracking.mlflow_pages import pages
+from tauopt.tracking.mlflow_pages import pages, save_view
 from tauopt.tracking.replay import ChildRun
-from tauopt.tracking.saved_view import save_view
 from tauopt.tracking.server import serving
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
 
 class Gate:
-    """A proxy in front of the server: `open`, `hang` (accepts, never answers) or `deaf` (brings
-    the request and drops the reply).
+    """A proxy before the server: `open`, `hang` (accepts and never answers) or `deaf` (forwards
+    requests and drops the replies).
     """
 
     def __init__(self, port):
@@ -65,7 +64,7 @@ class Gate:
             pass
 
     def shut(self, mode):
-        """Cut the connections that the client keeps: its next ones meet the new mode."""
+        """Set the mode, and cut the connections that the client keeps open."""
         self.mode = mode
         for connection in self._held:
             with contextlib.suppress(OSError):
@@ -77,7 +76,7 @@ class Gate:
 
 
 def free_port():
-    """Return a port below those that systems hand out: Ray's, in other tests, can't take it."""
+    """Return a free port below the ephemeral range, so that Ray in other tests can't take it."""
     while True:
         port = random.randrange(20_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -111,8 +110,8 @@ def opened(gate, uid):
 
 
 def check_all_there(client, child, steps):
-    place = client.get_run(child.parent).info.experiment_id
-    (run,) = runs.with_uid(client, place, child.uid)
+    experiment_id = client.get_run(child.parent).info.experiment_id
+    (run,) = runs.with_uid(client, experiment_id, child.uid)
     points = client.get_metric_history(run.info.run_id, "auc")
     assert [(p.step, p.value) for p in points] == [(s, s / 7) for s in range(steps)]
     return run
@@ -122,8 +121,8 @@ def test_the_pages_of_the_newest_search_are_of_model_training(server, gate, uid)
     client, child = opened(gate, uid)
     client.log_param(child.parent, "objective", "rejection@0.75, latency_us")
     address = f"http://127.0.0.1:{server}"
-    place = client.get_run(child.parent).info.experiment_id
-    top = f"{address}/#/experiments/{place}/runs"
+    experiment_id = client.get_run(child.parent).info.experiment_id
+    top = f"{address}/#/experiments/{experiment_id}/runs"
     assert pages(address) == (f"{top}/{child.parent}?workflowType=machine_learning", "")
     save_view(client, child.parent, ["rejection@0.75", "latency_us"], params=["model.units"])
     runs.open_child(client, parent=child.parent, name=child.name, uid=child.uid)
@@ -141,7 +140,7 @@ def test_server_takes_each_point_and_file_once(gate, uid, trial):
         tracker.metrics({"auc": step / 7}, step=step)
     (trial / "roc.json").write_text("{}")
     tracker.artifact(trial / "roc.json", folder="figures")
-    for _ in range(2):  # the second brings all of it again, as after a kill before the note
+    for _ in range(2):  # the second time sends all again, as after a kill before the position
         (trial / "shipped.json").unlink(missing_ok=True)
         with Shipper(client, poll_s=0.05) as shipper:
             shipper.watch(child.uid, trial, child)

@@ -20,7 +20,7 @@ from tauopt.tracking.spool import SPOOL, SpoolTracker, read_records
 
 
 class Flaky:
-    """A client that does what the real one does, and then now and then loses the reply."""
+    """A client that passes calls to the real one, and loses replies or is away on demand."""
 
     def __init__(self, client, *, lose=(), away=False):
         self._client = client
@@ -126,7 +126,7 @@ def test_resumed_trial_that_repeats_a_report_gives_each_point_once(client, paren
 def test_a_report_repeated_on_another_node_stays_one_point_when_its_request_fails(
     client, parent, uid, trial
 ):
-    """The first point is in MLflow; the second has its value and another time."""
+    """The second point has the value of the first, which is in MLflow, and another time."""
     tracker = SpoolTracker(trial)
     tracker.metrics({"auc": 0.5}, step=1)
     flaky = Flaky(client)
@@ -158,8 +158,8 @@ def test_lost_reply_doubles_nothing(client, parent, uid, trial, call):
     shipper.watch(f"{uid}/t000", trial, child(parent, uid))
     shipper.finish(f"{uid}/t000", "PRUNED", "behind at rung 1")
     assert shipper.close(20) is None
-    place = client.get_run(parent).info.experiment_id
-    (run,) = runs.with_uid(client, place, f"{uid}/t000")
+    experiment_id = client.get_run(parent).info.experiment_id
+    (run,) = runs.with_uid(client, experiment_id, f"{uid}/t000")
     assert run.info.status == "FINISHED"
     assert run.data.tags["tauopt.state"] == "PRUNED"
     assert run.data.tags["tauopt.reason"] == "behind at rung 1"
@@ -167,7 +167,7 @@ def test_lost_reply_doubles_nothing(client, parent, uid, trial, call):
 
 
 def test_run_that_a_slow_server_made_too_late_is_deleted(client, parent, uid, trial):
-    place = client.get_run(parent).info.experiment_id
+    experiment_id = client.get_run(parent).info.experiment_id
     flaky = Flaky(client, away=True)
     with Shipper(flaky, poll_s=0.05) as shipper:
         shipper.watch(f"{uid}/t000", trial, child(parent, uid))
@@ -176,11 +176,13 @@ def test_run_that_a_slow_server_made_too_late_is_deleted(client, parent, uid, tr
             time.sleep(0.02)
         flaky.away = False
         assert shipper.drain(20)
-        client.create_run(place, tags={runs.UID: f"{uid}/t000"})
+        client.create_run(experiment_id, tags={runs.UID: f"{uid}/t000"})
         shipper.finish(f"{uid}/t000", "COMPLETE")
         assert shipper.drain(20)
         kept = shipper.run_id(f"{uid}/t000")
-    assert [run.info.run_id for run in runs.with_uid(client, place, f"{uid}/t000")] == [kept]
+    assert [run.info.run_id for run in runs.with_uid(client, experiment_id, f"{uid}/t000")] == [
+        kept
+    ]
 
 
 def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
@@ -199,7 +201,7 @@ def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
     with caplog.at_level(logging.WARNING):
         left = shipper.close(1)
     assert (left.records, left.runs) == (11, 1)
-    assert "bring them with: tauopt sync" in str(left)
+    assert "send them with: tauopt sync" in str(left)
     assert "MLflow is away" in str(left)
     assert str(left) in caplog.text
 
@@ -214,10 +216,10 @@ def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
     assert again.close(5) is None
 
 
-def test_an_outage_of_ten_minutes_is_knocked_at_seldom_and_nothing_is_lost_or_doubled(
+def test_in_an_outage_of_ten_minutes_requests_are_rare_and_nothing_is_lost_or_doubled(
     client, parent, uid, trial, monkeypatch
 ):
-    """A hundred times as fast: pauses, reports and the outage."""
+    """Pauses, reports and the outage are a hundred times as fast."""
     from tauopt.tracking import shipper as shipping
 
     monkeypatch.setattr(shipping, "_PAUSE_S", shipping._PAUSE_S / 100)
@@ -242,7 +244,7 @@ def test_an_outage_of_ten_minutes_is_knocked_at_seldom_and_nothing_is_lost_or_do
 def test_a_clock_that_steps_back_changes_neither_order_nor_the_last_value(
     client, parent, uid, trial, monkeypatch
 ):
-    """Each record is an hour older than the one before, and so is the end."""
+    """Each record, and the end of the run, has a time one hour before that of the last record."""
     from tauopt.tracking import shipper as shipping
     from tauopt.tracking import spool
 
@@ -268,7 +270,7 @@ def test_a_clock_that_steps_back_changes_neither_order_nor_the_last_value(
     assert run.info.end_time >= run.info.start_time
 
 
-def test_resumed_run_says_running_again_and_then_its_new_end(client, parent, uid, trial):
+def test_resumed_run_is_running_again_and_then_has_its_new_end(client, parent, uid, trial):
     SpoolTracker(trial).metrics({"auc": 0.5}, step=1)
     with Shipper(client, poll_s=0.05) as shipper:
         shipper.watch(f"{uid}/t000", trial, child(parent, uid))
@@ -298,7 +300,7 @@ def test_parent_run_ships_like_a_trial(client, parent, uid, tmp_path):
     assert json.loads(Path(path).read_text()) == [1, 2]
 
 
-def test_artifact_changed_behind_our_back_is_not_logged(client, parent, uid, trial, caplog):
+def test_artifact_changed_after_it_was_recorded_is_not_logged(client, parent, uid, trial, caplog):
     tracker = SpoolTracker(trial)
     (trial / "x.json").write_text("1")
     tracker.artifact(trial / "x.json")
@@ -313,7 +315,7 @@ def test_artifact_changed_behind_our_back_is_not_logged(client, parent, uid, tri
     assert points(client, run_id, "auc") == [(1, 0.5)]
 
 
-def test_run_deleted_by_somebody_stops_nobody_else(client, parent, uid, tmp_path, caplog):
+def test_run_deleted_in_mlflow_does_not_stop_other_runs(client, parent, uid, tmp_path, caplog):
     with Shipper(client, poll_s=0.05) as shipper:
         for number in (0, 1):
             shipper.watch(
@@ -332,7 +334,7 @@ def test_run_deleted_by_somebody_stops_nobody_else(client, parent, uid, tmp_path
     assert points(client, ids[1], "auc") == [(1, 0.5)]
 
 
-def test_damaged_position_only_brings_records_again(client, parent, uid, trial):
+def test_damaged_position_only_sends_records_again(client, parent, uid, trial):
     tracker = SpoolTracker(trial)
     for step in range(3):
         tracker.metrics({"auc": step}, step=step)
@@ -371,7 +373,7 @@ def test_torn_line_is_shipped_once_it_is_whole(client, parent, uid, trial):
         ("π0", "π0"),
     ],
 )
-def test_names_are_made_fit_for_mlflow(client, parent, name, cleaned):
+def test_names_are_made_valid_for_mlflow(client, parent, name, cleaned):
     assert clean(name) == cleaned
     client.log_metric(parent, cleaned, 1.0)
 
@@ -413,14 +415,14 @@ def test_driver_killed_again_and_again_loses_and_doubles_nothing(
         shipper.watch(f"{uid}/t000", trial, child(parent, uid))
         assert shipper.drain(30)
         run_id = shipper.run_id(f"{uid}/t000")
-    place = client.get_run(parent).info.experiment_id
-    assert len(runs.with_uid(client, place, f"{uid}/t000")) == 1
+    experiment_id = client.get_run(parent).info.experiment_id
+    assert len(runs.with_uid(client, experiment_id, f"{uid}/t000")) == 1
     assert points(client, run_id, "auc") == [(s, s / 7) for s in range(step)]
     assert json.loads((trial / SHIPPED).read_text())["run_id"] == run_id
 
 
-def test_the_more_a_round_takes_the_longer_records_gather_but_not_when_the_search_ends(client):
+def test_the_rest_grows_with_the_duration_of_a_round_but_not_while_draining(client):
     with Shipper(client, poll_s=0.5) as shipper:
-        assert [shipper._rest_s(took) for took in (0.01, 1.0, 60.0)] == [0.5, 3.0, 5.0]
+        assert [shipper._rest_s(round_s) for round_s in (0.01, 1.0, 60.0)] == [0.5, 3.0, 5.0]
         shipper._draining = True
         assert shipper._rest_s(60.0) == 0.5

@@ -30,7 +30,7 @@ def test_records_come_back_in_order_with_their_times(tmp_path):
     assert before <= start.time_ms <= metrics.time_ms <= tags.time_ms
 
 
-def test_reading_goes_on_where_it_ended(tmp_path):
+def test_reading_continues_from_the_end_of_a_record(tmp_path):
     tracker = SpoolTracker(tmp_path)
     tracker.metrics({"auc": 0.5}, step=1)
     end = read_records(tmp_path)[-1].end
@@ -40,7 +40,7 @@ def test_reading_goes_on_where_it_ended(tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b'{"number": 2, "ti', b"\x00\x00\x00", b"nonsense\n", b"{}\n"])
-def test_torn_last_line_is_left_by_the_reader_and_cut_by_the_next_writer(tmp_path, torn):
+def test_incomplete_last_line_is_ignored_by_the_reader_and_cut_by_the_next_writer(tmp_path, torn):
     SpoolTracker(tmp_path).metrics({"auc": 0.5}, step=1)
     with (tmp_path / SPOOL).open("ab") as stream:
         stream.write(torn)
@@ -49,7 +49,7 @@ def test_torn_last_line_is_left_by_the_reader_and_cut_by_the_next_writer(tmp_pat
     assert [(r.number, r.step) for r in read_records(tmp_path)] == [(1, 1), (2, 2)]
 
 
-def test_numbers_that_json_does_not_know_survive(tmp_path):
+def test_nan_and_infinities_survive_in_the_spool(tmp_path):
     SpoolTracker(tmp_path).metrics({"a": math.nan, "b": math.inf, "c": -math.inf}, step=0)
     for line in (tmp_path / SPOOL).read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
@@ -58,7 +58,7 @@ def test_numbers_that_json_does_not_know_survive(tmp_path):
     assert (values["b"], values["c"]) == (math.inf, -math.inf)
 
 
-def test_artifact_is_kept_by_its_place_in_the_folder_and_its_digest(tmp_path):
+def test_artifact_is_recorded_with_its_path_and_digest(tmp_path):
     inside, beside = tmp_path / "s" / "t000" / "figures" / "roc.png", tmp_path / "s" / "note.txt"
     outside = tmp_path / "note.txt"
     inside.parent.mkdir(parents=True)
@@ -75,7 +75,7 @@ def test_artifact_is_kept_by_its_place_in_the_folder_and_its_digest(tmp_path):
     assert third.path == str(outside)
 
 
-def test_artifact_that_is_not_there_is_an_error_at_once(tmp_path):
+def test_missing_artifact_is_an_error_at_once(tmp_path):
     with pytest.raises(DataError, match=r"roc\.png"):
         SpoolTracker(tmp_path).artifact(tmp_path / "roc.png")
 

@@ -13,7 +13,7 @@ from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
-from tauopt.errors import ConfigError, TauoptError, nearest, tell_beside
+from tauopt.errors import ConfigError, TauoptError, add_place_note, nearest
 from tauopt.models.hypermodel.explore_hyperparameters import explore
 from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
 from tauopt.models.hypermodel.load_hypermodel import WrongModelError
@@ -53,7 +53,7 @@ def placed(file: ExperimentFile) -> Iterator[None]:
         raise
     except Exception as error:
         type_ = file.without_ranges.model.type
-        tell_beside(error, file.problem("model.type", f"{type_} raised the error above"))
+        add_place_note(error, file.problem("model.type", f"{type_} raised the error above"))
         raise
 
 

@@ -1,4 +1,4 @@
-"""Commands whose streams are closed, or hold few characters, end as if they had been written."""
+"""Commands with closed standard streams, or with streams of a narrow encoding, end normally."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ import pytest
 
 NAMES = ascii("täu.root ✓ caf\udce9")
 PRINTS = (
-    "from tauopt.cli.standard_streams import prepare_streams; prepare_streams(); "
+    "from tauopt.cli.console import prepare_streams; prepare_streams(); "
     f"import sys; print({NAMES}); print({NAMES}, file=sys.stderr)"
 )
 
 
-def ran(code, *, shell="", **environment):
+def run(code, *, shell="", **environment):
     command = ["bash", "-c", f'exec "$0" -c "$1" {shell}', sys.executable, code]
     variables = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(filter(None, sys.path))}
     return subprocess.run(command, capture_output=True, env={**variables, **environment})
@@ -30,29 +30,29 @@ def ran(code, *, shell="", **environment):
     ],
     ids=["ascii", "latin-1", "the user's own handler", "no locale", "bytes that are no text"],
 )  # fmt: skip
-def test_what_an_encoding_can_not_hold_is_replaced(environment, out):
-    done = ran(PRINTS, **environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == out
-    assert b"Traceback" not in done.stderr
+def test_characters_that_an_encoding_lacks_are_escaped(environment, out):
+    process = run(PRINTS, **environment)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == out
+    assert b"Traceback" not in process.stderr
 
 
 @pytest.mark.parametrize("shell", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_are_nowhere_and_no_file_takes_their_numbers(shell, tmp_path):
+def test_closed_streams_go_to_dev_null_and_no_file_takes_their_descriptors(shell, tmp_path):
     file = tmp_path / "file"
     code = (
         f"{PRINTS}; import os; stream = open('{file}', 'w'); assert stream.fileno() > 2; "
         "os.write(1, b'from a library'); sys.stdin.read(); stream.write('whole'); stream.close()"
     )
-    done = ran(code, shell=shell if "<" in shell else f"{shell} < /dev/null")
-    assert done.returncode == 0, done.stderr
+    process = run(code, shell=shell if "<" in shell else f"{shell} < /dev/null")
+    assert process.returncode == 0, process.stderr
     assert file.read_text() == "whole"
 
 
-def test_a_verb_with_stdout_closed_and_one_in_ascii_exit_as_ever(tmp_path):
+def test_verbs_exit_normally_with_stdout_closed_or_in_ascii(tmp_path):
     code = "import sys; sys.argv = ['tauopt', %s]; from tauopt.cli.app import main; main()"
-    closed = ran(code % "'schema'", shell=">&- < /dev/null")
+    closed = run(code % "'schema'", shell=">&- < /dev/null")
     assert (closed.returncode, closed.stderr) == (0, b"")
-    missing = ran(code % "'validate', 'täu.yaml'", PYTHONIOENCODING="ascii")
+    missing = run(code % "'validate', 'täu.yaml'", PYTHONIOENCODING="ascii")
     assert missing.returncode == 2
     assert rb"t\xe4u.yaml" in missing.stderr

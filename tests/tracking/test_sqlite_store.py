@@ -1,4 +1,4 @@
-"""An output folder that was moved, copied or mounted elsewhere: old artifacts and new ones."""
+"""A store that was moved, copied or mounted elsewhere finds its old artifacts and adds new ones."""
 
 import shutil
 import sqlite3
@@ -10,9 +10,9 @@ import pytest
 
 from tauopt.durable import holders
 from tauopt.errors import ServiceError
-from tauopt.tracking import addresses, runs
 from tauopt.tracking import client as door
-from tauopt.tracking.addresses import follow_artifacts
+from tauopt.tracking import runs, sqlite_store
+from tauopt.tracking.sqlite_store import follow_artifacts
 
 
 def make(folder, *, names=("tau-id", "data"), location=None):
@@ -60,7 +60,7 @@ def test_addresses_follow_the_folder(tmp_path, move, name):
         assert read(old, "SELECT artifact_uri FROM runs") == before
 
 
-def test_what_came_to_the_old_place_since_is_told_of(tmp_path, caplog):
+def test_files_written_to_the_old_folder_since_are_named_in_a_warning(tmp_path, caplog):
     old = make(tmp_path / "a")
     shutil.move(old, tmp_path / "b")
     (old / "mlartifacts" / "tau-id" / "r2").mkdir(parents=True)
@@ -86,7 +86,7 @@ def test_a_store_reached_by_another_path_stays_as_it_is(tmp_path, caplog):
     assert not caplog.text
 
 
-def test_a_database_that_was_moved_alone_is_said_and_its_artifacts_stay(tmp_path, caplog):
+def test_a_database_moved_without_its_artifacts_keeps_their_addresses_and_warns(tmp_path, caplog):
     old = make(tmp_path / "a")
     (tmp_path / "b").mkdir()
     shutil.move(old / "mlflow.db", tmp_path / "b" / "mlflow.db")
@@ -95,14 +95,14 @@ def test_a_database_that_was_moved_alone_is_said_and_its_artifacts_stay(tmp_path
     assert f"keeps its artifacts in {old / 'mlartifacts'}, new ones too" in caplog.text
 
 
-def test_what_is_no_store_is_left_alone(tmp_path):
+def test_a_missing_or_empty_database_is_left_alone(tmp_path):
     follow_artifacts(tmp_path / "none" / "mlflow.db")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")):
         follow_artifacts(tmp_path / "mlflow.db")
     assert not (tmp_path / "none").exists()
 
 
-def test_old_and_new_artifacts_of_a_copied_store_are_those_of_the_copy(
+def test_a_copied_store_reads_and_writes_the_artifacts_of_the_copy(
     client, parent, output, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -115,13 +115,12 @@ def test_old_and_new_artifacts_of_a_copied_store_are_those_of_the_copy(
     assert (tmp_path / "copy" / inside / "later.txt").read_text() == "after"
     assert [file.path for file in moved.list_artifacts(parent)] == ["later.txt", "note.txt"]
     assert [file.name for file in (output / inside).iterdir()] == ["note.txt"]
-    of_old = client.get_run(parent).info.artifact_uri
-    assert of_old == (output / inside).as_uri()
+    assert client.get_run(parent).info.artifact_uri == (output / inside).as_uri()
 
 
-def test_a_locked_store_is_said_to_be_locked_and_by_whom(tmp_path, monkeypatch):
+def test_the_error_of_a_locked_store_names_the_process_that_holds_it(tmp_path, monkeypatch):
     folder = make(tmp_path / "a")
-    monkeypatch.setattr(addresses, "_WAIT_S", 0.1)
+    monkeypatch.setattr(sqlite_store, "_WAIT_S", 0.1)
     code = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
         "c.execute('BEGIN EXCLUSIVE'); print('held', flush=True); sys.stdin.read()"
@@ -133,12 +132,12 @@ def test_a_locked_store_is_said_to_be_locked_and_by_whom(tmp_path, monkeypatch):
         assert other.stdout.readline() == "held\n"
         assert holders(folder / "mlflow.db") == [f"process {other.pid} (python)"]
         with pytest.raises(ServiceError, match=f"is locked: .*process {other.pid}.*wait for it"):
-            door.follow(folder / "mlflow.db")
+            door.follow_moved_store(folder / "mlflow.db")
         other.stdin.close()
-    door.follow(folder / "mlflow.db")
+    door.follow_moved_store(folder / "mlflow.db")
 
 
-def test_what_mlflow_says_of_a_locked_store_is_known_by_its_code_and_not_by_its_words():
+def test_a_locked_store_is_recognised_by_sqlite_s_error_code_and_not_by_the_message():
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import OperationalError
 
@@ -147,7 +146,7 @@ def test_what_mlflow_says_of_a_locked_store_is_known_by_its_code_and_not_by_its_
         inner.sqlite_errorcode = code
         outer = MlflowException("(sqlite3.OperationalError) any words")
         outer.__cause__ = OperationalError("select", {}, inner)
-        return door._refusal("sqlite:////out/mlflow.db", outer)
+        return door._connection_error("sqlite:////out/mlflow.db", outer)
 
     busy_snapshot = sqlite3.SQLITE_BUSY | (2 << 8)
     for code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, busy_snapshot):

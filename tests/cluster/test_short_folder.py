@@ -1,4 +1,4 @@
-"""Ray starts whatever folder the environment names, and leaves nothing behind."""
+"""Ray starts whichever temporary folder the environment names, and leaves no files behind."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def alone(monkeypatch):
 
 @pytest.fixture
 def long(tmp_path):
-    """A folder as batch systems give it to jobs."""
+    """A temporary folder with a path as long as batch systems make it."""
     folder = tmp_path / "scratch" / "slurm" / "username" / "job.12345678-0001"
     folder.mkdir(parents=True)
     return folder
@@ -28,17 +28,17 @@ def long(tmp_path):
 
 @pytest.fixture
 def terminations():
-    """What SIGTERM was answered with: a note each time, in place of the end of this process."""
-    came = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    yield came
+    """The SIGTERMs that this process received: its handler notes them and does not exit."""
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    yield received
     signal.signal(signal.SIGTERM, before)
 
 
 def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(
     monkeypatch, no_ray_here, long, terminations
 ):
-    """Also: SIGTERM does what it did before Ray, while it runs and after."""
+    """The handler of SIGTERM is the one from before Ray, both while Ray runs and afterwards."""
     monkeypatch.setenv("TMPDIR", str(long))
     with start_ray.environment({}), start_ray.running(cpus=1, variables={}):
         signal.raise_signal(signal.SIGTERM)
@@ -54,47 +54,47 @@ def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(
     assert terminations == [signal.SIGTERM] * 2
 
 
-def test_a_place_that_will_do_is_left_to_ray(monkeypatch):
-    with start_ray.own_place() as place:
-        assert place is None
+def test_a_short_folder_of_the_environment_is_used_by_ray_itself(monkeypatch):
+    with start_ray.short_folder() as folder:
+        assert folder is None
     monkeypatch.setenv("TMPDIR", "/var/tmp")
-    with start_ray.own_place() as place:
-        assert place is None
+    with start_ray.short_folder() as folder:
+        assert folder is None
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
 @pytest.mark.parametrize("given", ["/proc/x", "/no/such/place", "scratch", "", "/tmp/" + "t" * 36])
-def test_where_the_environment_s_place_will_not_do_there_is_a_short_one(monkeypatch, name, given):
+def test_an_unusable_folder_of_the_environment_is_replaced_by_a_short_one(monkeypatch, name, given):
     monkeypatch.setenv(name, given)
-    with start_ray.own_place() as place:
-        assert place.parent.is_dir()
-        assert len(os.fsencode(place)) <= 40
-        assert not place.is_relative_to(given or "/none")
-    assert not place.parent.exists()
+    with start_ray.short_folder() as folder:
+        assert folder.parent.is_dir()
+        assert len(os.fsencode(folder)) <= 40
+        assert not folder.is_relative_to(given or "/none")
+    assert not folder.parent.exists()
 
 
-def test_bytes_count_and_not_characters(monkeypatch, tmp_path):
-    assert start_ray._unfit(Path("/" + "t" * 39)) == "does not exist or can't be written"
-    assert "longer than the 40 bytes" in start_ray._unfit(Path("/" + "t" * 38 + "ä"))
+def test_the_length_of_a_path_is_counted_in_bytes_not_characters(monkeypatch, tmp_path):
+    assert start_ray._folder_problem(Path("/" + "t" * 39)) == "does not exist or can't be written"
+    assert "longer than the 40 bytes" in start_ray._folder_problem(Path("/" + "t" * 38 + "ä"))
 
 
-def test_no_place_anywhere_is_said_in_a_line(monkeypatch, long):
+def test_a_machine_without_a_usable_folder_is_an_error_of_one_line(monkeypatch, long):
     monkeypatch.setenv("RAY_TMPDIR", str(long))
-    monkeypatch.setattr(start_ray, "_SHORT", (Path("/proc/x"), Path("/proc/y")))
+    monkeypatch.setattr(start_ray, "_SHORT_FOLDERS", (Path("/proc/x"), Path("/proc/y")))
     with pytest.raises(ServiceError, match=r"longer than the 40 bytes.*RAY_TMPDIR"):
-        start_ray.own_place().__enter__()
+        start_ray.short_folder().__enter__()
 
 
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("Failed to start\nthe rest"),
               ValueError("bad"), TimeoutError("the GCS"), ConnectionError("refused")],
 )  # fmt: skip
-def test_whatever_ray_raises_when_it_is_started_is_one_line_with_a_remedy(monkeypatch, long, error):
+def test_any_error_at_the_start_of_ray_is_one_line_with_a_remedy(monkeypatch, long, error):
     monkeypatch.setenv("TMPDIR", str(long))
-    places = []
+    folders = []
 
     def init(**settings):
-        places.append(Path(settings["_temp_dir"]))
+        folders.append(Path(settings["_temp_dir"]))
         raise error
 
     monkeypatch.setattr(ray, "init", init)
@@ -105,4 +105,4 @@ def test_whatever_ray_raises_when_it_is_started_is_one_line_with_a_remedy(monkey
     assert "RAY_TMPDIR" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 4
-    assert not places[0].parent.exists()
+    assert not folders[0].parent.exists()
