@@ -20,13 +20,13 @@ def check_fits(file: ExperimentFile, dataset: PreparedDataset) -> None:
             of a group than any training candidate has, in a range even at its lower end. What it
             leaves to the literature's default may be more.
     """
-    from tauopt.config.space.any_architecture import told_in_type
+    from tauopt.config.space.any_architecture import problem_with_type
 
     problems = [*_empty_classes(file, dataset)]
     files = file.alternatives
     for type_, one in files.items():
         found = _too_long(one, dataset)
-        problems += found if len(files) == 1 else (told_in_type(wrong, type_) for wrong in found)
+        problems += found if len(files) == 1 else (problem_with_type(p, type_) for p in found)
     if problems:
         raise ConfigError(problems)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tauopt.config.first_space import first_space
-from tauopt.config.first_space.commented_lines import WIDTH, CommentedLine, comment, laid_out
-from tauopt.config.first_space.guess_task import first_task, is_background
-from tauopt.config.first_space.usable_groups import sight
+from tauopt.config.first_space.commented_lines import WIDTH, CommentedLine, aligned, comment
+from tauopt.config.first_space.guess_task import guess_task, is_background
+from tauopt.config.first_space.usable_groups import usable_groups
 from tauopt.config.load import read_dataset, read_experiment
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.network_catalogue import catalogue, knobs, network_class
@@ -136,32 +136,32 @@ def test_background_is_told_by_names(name, expected):
     ],
 )
 def test_decay_modes_are_one_class_where_there_is_background(classes, grouped, signal):
-    task = first_task(dataset(classes), modes=False)
+    task = guess_task(dataset(classes), decay_modes=False)
     assert list(task.classes.items()) == list(grouped.items())
     assert task.signal == signal
     assert bool(task.note) == (not signal)
 
 
 def test_a_network_of_decay_modes_sees_true_taus_alone_if_there_are_several():
-    task = first_task(dataset(("jet", "1p0n", "3p0n", "e")), modes=True)
+    task = guess_task(dataset(("jet", "1p0n", "3p0n", "e")), decay_modes=True)
     assert (list(task.classes), task.signal) == (["1p0n", "3p0n"], ())
     assert "(jet, e left out)" in task.note
-    task = first_task(dataset(("jet", "tau")), modes=True)
+    task = guess_task(dataset(("jet", "tau")), decay_modes=True)
     assert (list(task.classes), task.signal) == (["jet", "tau"], ("tau",))
     assert "no decay modes" in task.note
 
 
 def test_classes_that_no_sample_holds_are_left_out():
     some = dataset(("jet", "tau", "e"), held=("jet", "tau"))
-    assert list(first_task(some, modes=False).classes) == ["jet", "tau"]
+    assert list(guess_task(some, decay_modes=False).classes) == ["jet", "tau"]
     with pytest.raises(UsageError, match=r"at least two classes.*hold jet"):
-        first_task(dataset(held=("jet",)), modes=False)
+        guess_task(dataset(held=("jet",)), decay_modes=False)
 
 
 def test_without_background_the_objective_is_accuracy(tmp_path):
     data = saved(dataset(("1p0n", "3p0n"), {"tracks": ("pt",)}), tmp_path)
     assert written("rnn", data, tmp_path).base.objective.maximize == ("accuracy",)
-    assert "No class is called like jets" in (tmp_path / "space.yaml").read_text()
+    assert "No class is named like jets" in (tmp_path / "space.yaml").read_text()
 
 
 def test_coordinates_are_found_under_other_names(tmp_path):
@@ -198,7 +198,7 @@ def test_a_network_of_objects_is_refused_where_there_are_none(type_, tmp_path):
 @pytest.mark.parametrize("type_", ["particlenet", "deeptau"])
 def test_a_network_that_must_know_where_objects_are_says_so(type_):
     some = dataset(groups={"tracks": ("pt", "d_eta")})
-    assert sight(network_class(type_), some).without == ("tracks",)
+    assert usable_groups(network_class(type_), some).without == ("tracks",)
     with pytest.raises(UsageError, match=r"d_eta and d_phi.*\(to tracks\)"):
         first_space(type_, some, file="a.yaml", data="own.yaml")
 
@@ -250,9 +250,9 @@ def test_a_comment_is_what_the_docstring_begins_with(docstring, expected):
 
 def test_a_comment_without_room_goes_on_below_or_stands_above():
     said = "far more than what would be read at a glance in one line of a file, so that it goes on"
-    first, second = laid_out([CommentedLine("a: 1", said)])
+    first, second = aligned([CommentedLine("a: 1", said)])
     assert first.index("# ") == second.index("# ") == 51
-    assert laid_out([CommentedLine(f"  a: {'x' * 90}", "short")]) == [
+    assert aligned([CommentedLine(f"  a: {'x' * 90}", "short")]) == [
         "  # short",
         f"  a: {'x' * 90}",
     ]

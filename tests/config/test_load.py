@@ -204,7 +204,7 @@ def test_a_circle_of_files_is_told(folder):
     write(folder, "extends: b.yaml\n", "a.yaml")
     path = write(folder, "extends: a.yaml\n", "b.yaml")
     (problem,) = problems(path)
-    assert "a circle" in problem.message
+    assert "which is circular" in problem.message
     assert problem.file == str(folder / "a.yaml")
 
 
@@ -291,7 +291,7 @@ def test_samples_may_hold_all_classes_and_the_task_has_both_of_two(folder):
     [
         ("[z.root]}", "[z.root], classes: [tau]}", "7:5: data.samples.jj.classes is missing"),
         ("tau: tau}", "tau: tau, e: e}", "11:1: task.classes is missing"),
-        ("[tau]", "[tauu]", "11:17: task.signal: 'tauu' is no task class (did you mean 'tau'?)"),
+        ("[tau]", "[tauu]", "11:17: task.signal: 'tauu' is not a task class (did you mean 'tau'?)"),
         ("{signal: [tau]}", "{}", "or balanced_accuracy, or classes in task.signal"),
         ('{jet: "!tau", tau: tau}', "[jet, tau]", "data.classes: expected a mapping"),
         ("{files: [z.root]}", "z.root", "data.samples.z: expected a mapping"),

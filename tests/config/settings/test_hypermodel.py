@@ -97,8 +97,8 @@ def test_another_range_can_not_hang_on_a_hyperparameter(tmp_path):
 
 def test_problems_found_later_have_their_place(tmp_path):
     file = read(tmp_path)
-    told = [
+    problems = [
         file.problem(f"model.{path}", "x")
         for path in ("hyperparameters.conv/kernel.size", "hyperparameters.nowhere", "type")
     ]
-    assert [(problem.line, problem.column) for problem in told] == [(8, 25), (3, 9), (3, 9)]
+    assert [(problem.line, problem.column) for problem in problems] == [(8, 25), (3, 9), (3, 9)]

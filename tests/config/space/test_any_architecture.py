@@ -17,7 +17,7 @@ from tauopt.config.settings import settings_schema
 from tauopt.config.settings.json_schema import experiment_schema
 from tauopt.config.settings.networks import Network
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange, is_active
-from tauopt.config.space.any_architecture import TYPE, TYPES, ordinary
+from tauopt.config.space.any_architecture import TYPE, TYPES, without_type
 from tauopt.errors import ConfigError, UsageError
 from tauopt.study.suggest import random_point
 
@@ -132,7 +132,7 @@ def test_each_point_is_the_experiment_of_the_file_of_its_architecture(file, fold
         if values[TYPE] != type_:
             continue
         met += 1
-        own = ordinary(values)
+        own = without_type(values)
         assert own.pop(TYPE) == type_
         assert [path for path in single.space if path in own] == [
             path for path, range_ in single.space.items() if is_active(range_, own)

@@ -1,4 +1,4 @@
-"""What `null` takes out of an extended file, and what it can't."""
+"""`null` removes named parts of an extended file, and only those."""
 
 from pathlib import Path
 
