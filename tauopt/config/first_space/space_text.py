@@ -111,7 +111,7 @@ def _header(type_: str, network: type[NetworkSettings], *, file: str, schema: st
     commands = {
         f"tauopt validate {file}": "checks the file and shows the search space",
         f"tauopt search {file} --dry-run": "shows the first trials without training",
-        f"tauopt search {file}": "searches",
+        f"tauopt search {file}": "runs the search",
         f"tauopt models {type_}": "lists all settings of the network",
     }
     return [

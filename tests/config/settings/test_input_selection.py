@@ -38,7 +38,7 @@ def test_inputs_choose_groups_in_the_networks_order(text, expected):
         ("all-candidate-tracks-clusters", "at least one group"),
     ],
 )
-def test_inputs_that_mean_nothing_are_refused(text, message):
+def test_invalid_inputs_are_refused(text, message):
     with pytest.raises(ValueError, match=message.replace("+", r"\+")):
         selected_groups(text, KNOWN)
 

@@ -35,7 +35,7 @@ def test_a_name_is_parsed_and_written_back(text, name):
         ("auc\n", "unknown metric|prongs"),
     ],
 )
-def test_what_is_no_objective_is_refused(text, message):
+def test_an_invalid_objective_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_objective(text)
 
@@ -68,7 +68,7 @@ def test_a_cost_is_parsed_and_written_back(text, name):
         ("latency_us\n", "unknown cost"),
     ],
 )
-def test_what_is_no_cost_is_refused(text, message):
+def test_an_invalid_cost_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_cost(text)
 
