@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tauopt.cli.leaderboard_table import last_part, short
-from tauopt.config.space.any_architecture import ordinary
+from tauopt.config.space.any_architecture import without_type
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,7 +80,7 @@ class View:
             self._note = event.message
             return
         if event.kind in ("started", "resumed") or event.number not in self._trials:
-            params = ordinary(event.params).items()
+            params = without_type(event.params).items()
             text = " ".join(f"{last_part(path)}={short(value)}" for path, value in params)
             self._trials[event.number] = _TrialLine(text)
         line = self._trials[event.number]

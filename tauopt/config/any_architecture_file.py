@@ -1,4 +1,4 @@
-"""An experiment file whose model is one of several architectures, and their common space."""
+"""An experiment file with several architectures (`any`), and their joint search space."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.ranges import ChoiceRange, Range
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.config.space.any_architecture import ANY, TYPE, in_type, ordinary
+from tauopt.config.space.any_architecture import ANY, TYPE, with_type, without_type
 from tauopt.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
 class AnyArchitectureFile(ExperimentFile):
-    """Several experiments that differ in their model, as one.
+    """Several experiments that differ in their architecture, with a joint search space.
 
-    `model.type` is a range of its space, `model.rnn.cell` the setting `model.cell` of its `rnn`.
-    What is one experiment's in an ordinary file is that of the first architecture.
+    In the space, `model.type` is a range, and `model.rnn.cell` is the setting `model.cell` of
+    `rnn`. Properties of a single experiment (`base`, `without_ranges`, ...) are those of the first
+    architecture.
     """
 
     branches: Mapping[str, ExperimentFile] = field(default_factory=dict, repr=False)
@@ -27,17 +28,17 @@ class AnyArchitectureFile(ExperimentFile):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Types that the model may have."""
+        """Possible types of the model."""
         return tuple(self.branches)
 
     @property
     def alternatives(self) -> Mapping[str, ExperimentFile]:
-        """The file for each type that its model may have."""
+        """Type -> the experiment with that architecture only."""
         return self.branches
 
     @property
     def definition(self) -> dict[str, Any]:
-        """All that defines the study, of each architecture; as nested JSON values."""
+        """The settings that define the study, of all architectures, as nested JSON values."""
         models = {
             type_: file.base.model.model_dump(mode="json") for type_, file in self.branches.items()
         }
@@ -45,13 +46,13 @@ class AnyArchitectureFile(ExperimentFile):
 
     @property
     def points(self) -> float:
-        """How many points the space has at most; infinite if a range is continuous."""
+        """Largest number of points in the space; infinite if a range is continuous."""
         return sum(file.points for file in self.branches.values())
 
     def starts(self) -> list[dict[str, Scalar]]:
         """Return the literature's point of each architecture."""
         return [
-            {TYPE: type_, **{in_type(path, type_): v for path, v in file.defaults().items()}}
+            {TYPE: type_, **{with_type(path, type_): v for path, v in file.defaults().items()}}
             for type_, file in self.branches.items()
         ]
 
@@ -60,55 +61,53 @@ class AnyArchitectureFile(ExperimentFile):
         return self.starts()[0]
 
     def resolve(self, values: Mapping[str, Scalar]) -> Experiment:
-        """Return the experiment of one point of the space: one of its architecture's file.
+        """Return the experiment at one point of the space, with one architecture.
 
         Args:
             values: the architecture, and a value for each range that is active with it.
         Raises:
-            UsageError: a value is missing, not asked for, or not allowed by its setting.
+            UsageError: a value is missing, belongs to no active range, or is invalid.
         """
         type_ = values.get(TYPE)
         if type_ is not None and type_ not in self.branches:
             raise UsageError(
-                f"{self.path}: {TYPE} is one of {', '.join(self.types)}, got {type_!r}"
+                f"{self.path}: expected {TYPE} to be one of {', '.join(self.types)}, got {type_!r}"
                 f"{nearest(str(type_), self.types)}"
             )
         self._check_paths(values)
-        own = ordinary(values)
-        return self.branches[str(own.pop(TYPE))].resolve(own)
+        branch_values = without_type(values)
+        return self.branches[str(branch_values.pop(TYPE))].resolve(branch_values)
 
 
-def joined(branches: Mapping[str, ExperimentFile], *, text: str) -> AnyArchitectureFile:
-    """Return one file of the files of several architectures.
+def join_architectures(branches: Mapping[str, ExperimentFile], *, text: str) -> AnyArchitectureFile:
+    """Join the files of several architectures into one file.
 
     Args:
         branches: type -> file; all from one tree.
-        text: all that the file says, as YAML.
+        text: the whole file as YAML.
     """
     first = next(iter(branches.values()))
-    shared = {one.name: getattr(first, one.name) for one in fields(first)}
-    space = _space(branches)
+    shared = {item.name: getattr(first, item.name) for item in fields(first)}
+    space = _joint_space(branches)
     return AnyArchitectureFile(
         **{**shared, "text": text, "space": space, "inactive": _inactive(branches, space)},
         branches=branches,
     )
 
 
-def _space(branches: Mapping[str, ExperimentFile]) -> dict[str, Range]:
-    """Return the ranges of all architectures, each active where it is in one's own space.
-
-    What a range of `training` depends on is the same wherever it is active, since conditions are
-    written once and name the settings of one architecture only with its name.
-    """
+def _joint_space(branches: Mapping[str, ExperimentFile]) -> dict[str, Range]:
+    """Return the ranges of all architectures, each active for the types whose space has it."""
     ranges: dict[str, Range] = {}
-    active: dict[str, list[str]] = {}
+    types_of: dict[str, list[str]] = {}
     for type_, file in branches.items():
         for path, range_ in file.space.items():
-            name = in_type(path, type_)
-            when = {in_type(other, type_): values for other, values in range_.when.items()}
+            name = with_type(path, type_)
+            when = {with_type(other, type_): values for other, values in range_.when.items()}
+            # A range of `training` has the same conditions for every type in which it is active:
+            # they are written once, and name the architecture whose setting they are about.
             ranges[name] = replace(range_, when=when)
-            active.setdefault(name, []).append(type_)
-    for name, types in active.items():
+            types_of.setdefault(name, []).append(type_)
+    for name, types in types_of.items():
         if len(types) < len(branches):
             when = {TYPE: tuple(types), **ranges[name].when}
             ranges[name] = replace(ranges[name], when=when)
@@ -116,7 +115,7 @@ def _space(branches: Mapping[str, ExperimentFile]) -> dict[str, Range]:
 
 
 def _in_order(ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """Sort ranges so that each follows those it depends on, the model's before others."""
+    """Sort ranges topologically, each after its conditions, the model's before others."""
     ordered: dict[str, Range] = {}
 
     def visit(names: Iterable[str]) -> None:
@@ -130,16 +129,15 @@ def _in_order(ranges: Mapping[str, Range]) -> dict[str, Range]:
 
 
 def _inactive(branches: Mapping[str, ExperimentFile], space: Mapping[str, Range]) -> dict[str, str]:
-    """Return the ranges that are active in no architecture, and why.
-
-    That others have another type is no reason for a range that one type alone could have.
-    """
+    """Return path -> reason, for the ranges that are active in no architecture."""
     reasons: dict[str, list[str]] = {}
     for type_, file in branches.items():
         for path, reason in file.inactive.items():
-            reasons.setdefault(in_type(path, type_), []).append(in_type(reason, type_))
-    found = {}
-    for path in reasons.keys() - space.keys():
-        own = [reason for reason in reasons[path] if not reason.startswith(f"{TYPE} ")]
-        found[path] = " or ".join(dict.fromkeys(own or reasons[path]))
-    return {path: found[path] for path in reasons if path in found}
+            reasons.setdefault(with_type(path, type_), []).append(with_type(reason, type_))
+    inactive = {}
+    for path, candidates in reasons.items():
+        if path not in space:
+            # A reason within an architecture says more than that the others have another type.
+            within = [reason for reason in candidates if not reason.startswith(f"{TYPE} ")]
+            inactive[path] = " or ".join(dict.fromkeys(within or candidates))
+    return inactive

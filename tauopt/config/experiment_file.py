@@ -1,4 +1,4 @@
-"""An experiment file as read: checked settings, a space of ranges, and points of it."""
+"""An experiment file after reading: checked settings, the search space, and points in it."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ _NOT_DEFINING: dict[str, Any] = {
     "working_points": True,
     "promote": True,
 }
-"""What may change between two parts of one search."""
+"""Settings that do not define the study, so that they may change when a search is resumed."""
 
 
 @dataclass(frozen=True)
 class ExperimentFile:
-    """An experiment file: its settings, and the space of those that are ranges."""
+    """An experiment file: its settings, and the search space of those that are ranges."""
 
     path: Path
     name: str
     space: Mapping[str, Range]
-    """Path of a setting -> its range, each after the ranges that it depends on; otherwise in
-    the file's order."""
+    """Path of a setting -> its range, each after the ranges in its conditions; otherwise in the
+    file's order."""
     inactive: Mapping[str, str]
-    """Ranges that are never active, because of a setting that is fixed, and that reason."""
+    """Path -> reason, for ranges that a fixed setting makes inactive at every point."""
     without_ranges: Experiment = field(repr=False)
     """The experiment with every range at the setting's own default."""
     text: str = field(repr=False)
-    """All that the file and those it extends and names say, as one YAML file."""
+    """The file, with the files that it extends and its dataset file, as one YAML file."""
     skeleton: Mapping[str, Any] = field(repr=False)
     """`model` and `training` as written, without ranges."""
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)
-    """Where the settings of `task`, `model` and `training` stand, by path: for what is found wrong
-    when the model is built, or when the dataset is there."""
+    """Path -> place of the settings in `task`, `model` and `training`, for problems that appear
+    only when the model is built or the dataset is prepared."""
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Types that the model may have."""
+        """Possible types of the model."""
         return (self.without_ranges.model.type,)
 
     @property
     def network(self) -> str:
-        """The types that the model may have, in words."""
+        """Possible types of the model, in words."""
         *others, last = self.types
         return f"{', '.join(others)} or {last}" if others else last
 
     @property
     def points(self) -> float:
-        """How many points the space has at most; infinite if a range is continuous."""
+        """Largest number of points in the space; infinite if a range is continuous."""
         return math.prod(points(range_) for range_ in self.space.values())
 
     @property
@@ -73,7 +73,7 @@ class ExperimentFile:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """All that defines the study, as nested JSON values: what may not change in a resume."""
+        """The settings that define the study and that a resume may not change, as JSON values."""
         settings = self.base.model_dump(mode="json", exclude=_NOT_DEFINING)
         return {**settings, "space": {path: asdict(range_) for path, range_ in self.space.items()}}
 
@@ -83,17 +83,17 @@ class ExperimentFile:
         return sha256_json(self.definition)
 
     def problem(self, path: str, message: str) -> Problem:
-        """Return a problem with a setting at its place, or else at that of the model's type."""
+        """Return a problem at the place of a setting, or if it has none at that of `model.type`."""
         place = self.places.get(path, self.places.get("model.type", Place(str(self.path))))
         return place.problem(f"{path}: {message}")
 
     @property
     def alternatives(self) -> Mapping[str, ExperimentFile]:
-        """The file for each type that its model may have."""
+        """Type -> the experiment with that architecture only."""
         return {self.types[0]: self}
 
     def defaults(self) -> dict[str, Scalar]:
-        """Return the defaults of the active ranges' settings, moved into the ranges."""
+        """Return the defaults of the active ranges, moved to the nearest values in the ranges."""
         values: dict[str, Scalar] = {}
         for path, range_ in self.space.items():
             if is_active(range_, values):
@@ -101,26 +101,29 @@ class ExperimentFile:
         return values
 
     def starts(self) -> list[dict[str, Scalar]]:
-        """Return the points that a search begins with: the literature's, moved into the ranges."""
+        """Return the first points of a search: the literature's values, moved into the ranges."""
         return [self.defaults()]
 
     def resolve(self, values: Mapping[str, Scalar]) -> Experiment:
-        """Return the experiment of one point of the space.
+        """Return the experiment at one point of the space.
 
         Args:
-            values: a value for each active range; the settings of inactive ones take their
-                own defaults. Of a model of the user's own also its hyperparameters, by path: then
-                all of them.
+            values: path -> value of each active range; the settings of inactive ranges take their
+                own defaults. For a model of the user's own, `values` may also have its
+                hyperparameters by path, and then must have all of them.
         Raises:
-            UsageError: a value is missing, not asked for, or not allowed by its setting.
+            UsageError: a value is missing, belongs to no active range, or is invalid.
         """
-        own = {p: value for p, value in values.items() if p.startswith(HYPERPARAMETERS)}
-        values = {path: value for path, value in values.items() if path not in own}
+        hyperparameters = {
+            path.removeprefix(HYPERPARAMETERS): value
+            for path, value in values.items()
+            if path.startswith(HYPERPARAMETERS)
+        }
+        values = {p: value for p, value in values.items() if not p.startswith(HYPERPARAMETERS)}
         self._check_paths(values)
         sections = {section: copy.deepcopy(self.skeleton[section]) for section in SECTIONS}
-        if own:
-            chosen = {path.removeprefix(HYPERPARAMETERS): value for path, value in own.items()}
-            sections["model"]["hyperparameters"] = chosen
+        if hyperparameters:
+            sections["model"]["hyperparameters"] = hyperparameters
         for path, value in values.items():
             section, *keys = path.split(".")
             tree.set_plain(sections[section], tuple(keys), value)
@@ -130,7 +133,10 @@ class ExperimentFile:
     def _check_paths(self, values: Mapping[str, Scalar]) -> None:
         for path in values:
             if path not in self.space:
-                raise UsageError(f"{self.path}: {path!r} is no range{nearest(path, self.space)}")
+                raise UsageError(
+                    f"{self.path}: {path!r} is not a range of the search space"
+                    f"{nearest(path, self.space)}"
+                )
         active: dict[str, Scalar] = {}
         for path, range_ in self.space.items():
             if is_active(range_, active):
@@ -138,11 +144,14 @@ class ExperimentFile:
                     raise UsageError(f"{self.path}: no value given for {path}")
                 active[path] = values[path]
         if inactive := [path for path in values if path not in active]:
-            raise UsageError(f"{self.path}: {', '.join(inactive)} can't be given here: not active")
+            raise UsageError(
+                f"{self.path}: {', '.join(inactive)} can't be given here: not active with the "
+                "other values; leave it out"
+            )
 
     def _validated(self, section: str, plain: Any) -> Any:
-        here = Node({}, Place(str(self.path)))
-        settings, problems = check(SECTIONS[section], plain, root=here, above=(section,))
+        root = Node({}, Place(str(self.path)))
+        settings, problems = check(SECTIONS[section], plain, root=root, above=(section,))
         if problems:
             raise ConfigError(problems)
         return settings

@@ -1,4 +1,4 @@
-"""A promotion gate in a file of its own: `tauopt promote RUN --gate promote.yaml`."""
+"""Reading of a promotion gate from a separate file: `tauopt promote RUN --gate promote.yaml`."""
 
 from __future__ import annotations
 
@@ -14,45 +14,48 @@ from tauopt.config.source.yaml_source import Node
 from tauopt.errors import ConfigError
 
 SECTION = "promote"
-"""Of an experiment file; a file of its own may begin with it or go without."""
+"""Section of an experiment file; a separate gate file may have this section or its content."""
 
 
 @dataclass(frozen=True)
 class GateFile:
-    """A gate as read, and its tree for the places of what is found wrong later."""
+    """A gate, and its tree for the places of problems that `check_fits` finds."""
 
     gate: Gate
     root: Node
     above: str
+    """`promote.` if the gate is in a section, else empty; for messages."""
 
 
 def read_gate(path: Path) -> GateFile:
-    """Read a gate: the content of an experiment's section `promote`, or a file with that section.
+    """Read a gate: a file with the section `promote` of an experiment, or with its content only.
 
     Raises:
-        ConfigError: the file is wrong; every problem with its place.
+        ConfigError: the file is wrong; the error has all problems with their places.
     """
     root, problems = read_tree(path)
     section = root.entries.get(SECTION)
     above = () if section is None else (SECTION,)
     node = root if section is None else section
-    gate, wrong = check(Gate, node.plain(), root=node, above=above)
+    gate, gate_problems = check(Gate, node.plain(), root=node, above=above)
     if problems or gate is None:
-        raise ConfigError([*problems, *wrong])
+        raise ConfigError([*problems, *gate_problems])
     return GateFile(gate, node, "".join(f"{part}." for part in above))
 
 
 def check_fits(file: GateFile, experiment: Experiment) -> None:
-    """Check that a trial's dataset and task have what a gate asks for.
+    """Check that a gate's metrics and spectators exist in a trial's task and dataset.
 
     Raises:
-        ConfigError: they have not; every problem with its place.
+        ConfigError: some do not; the error has all problems with their places.
     """
-    problems = check_gate(
-        file.root,
-        background=experiment.task.background,
-        spectators=list(experiment.data.spectators),
-        above=file.above,
+    problems = list(
+        check_gate(
+            file.root,
+            background=experiment.task.background,
+            spectators=list(experiment.data.spectators),
+            above=file.above,
+        )
     )
-    if found := list(problems):
-        raise ConfigError(found)
+    if problems:
+        raise ConfigError(problems)

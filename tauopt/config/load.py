@@ -1,4 +1,4 @@
-"""Reads experiment and dataset files: every problem at once, or checked settings and a space."""
+"""Reading of experiment and dataset files: checked settings and a search space, or all problems."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from tauopt.config.any_architecture_file import joined
-from tauopt.config.checks.class_defaults import with_sample_classes, with_task_classes
+from tauopt.config.any_architecture_file import join_architectures
 from tauopt.config.checks.cross_checks import check_dataset, check_experiment
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.experiment import Experiment
-from tauopt.config.settings.networks.hypermodel import with_own_groups
+from tauopt.config.settings.networks.hypermodel import with_default_groups
 from tauopt.config.settings.problems import MAX_PROBLEMS, check
-from tauopt.config.source.compose import read_tree, with_absolute_files, with_dataset
+from tauopt.config.source.compose import (
+    read_tree,
+    with_absolute_files,
+    with_dataset,
+    with_sample_classes,
+    with_task_classes,
+)
 from tauopt.config.source.yaml_source import Node, Place
 from tauopt.config.source.yaml_text import to_text
-from tauopt.config.space.any_architecture import is_any, split, told_in_type
+from tauopt.config.space.any_architecture import is_any, problem_with_type, split_architectures
 from tauopt.config.space.conditions import build_space
 from tauopt.config.space.overrides import override
 from tauopt.config.space.range_extraction import (
     SECTIONS,
     check_candidates,
+    extract_ranges,
     refuse_ranges,
     section_plain,
-    take_ranges,
 )
 from tauopt.errors import ConfigError, Problem
 
@@ -37,18 +42,19 @@ FileKind = Literal["experiment", "dataset"]
 
 
 def kind_of(path: Path | str) -> FileKind:
-    """Tell an experiment file from a dataset file by its keys.
+    """Return whether a file is an experiment or a dataset file, by its keys.
 
     Raises:
-        ConfigError: it can't be read as YAML.
+        ConfigError: the file can't be read as YAML.
     """
     return _kind(read_tree(path)[0])
 
 
 def _kind(root: Node) -> FileKind:
+    # By majority, so that a misspelled or misplaced key doesn't change the kind.
     keys = set(root.entries)
-    votes = len(keys & set(Dataset.model_fields)) - len(keys & set(Experiment.model_fields))
-    return "dataset" if votes > 0 else "experiment"
+    excess = len(keys & set(Dataset.model_fields)) - len(keys & set(Experiment.model_fields))
+    return "dataset" if excess > 0 else "experiment"
 
 
 def read_dataset(path: Path | str, *, overrides: Sequence[str] = ()) -> Dataset:
@@ -56,22 +62,22 @@ def read_dataset(path: Path | str, *, overrides: Sequence[str] = ()) -> Dataset:
 
     Args:
         path: the file; its globs are relative to it.
-        overrides: `path=value` each, laid on the file in order.
+        overrides: `path=value` each, applied to the file in order.
     Returns:
-        The dataset, its globs absolute unless they are of a simulated sample.
+        The dataset; its globs are absolute unless they are relative to a simulated sample.
     Raises:
-        ConfigError: the file is wrong; every problem with its place.
+        ConfigError: the file is wrong; the error has all problems with their places.
     """
     root, problems = read_tree(path)
     if _kind(root) == "experiment" and root.entries:
         message = "this is an experiment file; expected a dataset file"
         raise ConfigError([*problems, root.place.problem(message)])
-    root, more = override(root, Dataset, overrides)
-    problems += more
+    root, override_problems = override(root, Dataset, overrides)
     root = with_sample_classes(with_absolute_files(root))
-    root, more = refuse_ranges(root, Dataset)
-    dataset, wrong = check(Dataset, root.plain(), root=root)
-    problems += [*more, *wrong, *islice(check_dataset(root), MAX_PROBLEMS)]
+    root, range_problems = refuse_ranges(root, Dataset)
+    dataset, setting_problems = check(Dataset, root.plain(), root=root)
+    problems += [*override_problems, *range_problems, *setting_problems]
+    problems += islice(check_dataset(root), MAX_PROBLEMS)
     if problems or dataset is None:
         raise ConfigError(_in_order(problems))
     return dataset
@@ -82,35 +88,37 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
 
     Args:
         path: the file.
-        overrides: `path=value` each, laid on the file in order; values may be ranges.
+        overrides: `path=value` each, applied to the file in order; values may be ranges.
     Raises:
-        ConfigError: a file is wrong; every problem with its place.
+        ConfigError: a file is wrong; the error has all problems with their places.
     """
     root, problems = read_tree(path)
     if _kind(root) == "dataset":
         message = "this is a dataset file; expected an experiment file"
         raise ConfigError([*problems, root.place.problem(message)])
-    root, more = override(root, Experiment, overrides)
-    root, unread = _with_dataset(root)
-    read = _of_any if is_any(root.entries.get("model")) else _of_one
-    file, wrong = read(root, Path(path))
-    if unread:
-        wrong = [one for one in wrong if not one.message.startswith("data: ")]
-    problems += [*more, *unread, *wrong]
+    root, override_problems = override(root, Experiment, overrides)
+    root, dataset_problems = _with_dataset(root)
+    several = is_any(root.entries.get("model"))
+    file, file_problems = (_check_architectures if several else _check_single)(root, Path(path))
+    if dataset_problems:
+        # `data` is still the path of the unread file, which is no second problem.
+        file_problems = [p for p in file_problems if not p.message.startswith("data: ")]
+    problems += [*override_problems, *dataset_problems, *file_problems]
     if problems or file is None:
         raise ConfigError(_in_order(problems))
     return file
 
 
-def _of_one(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem]]:
+def _check_single(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem]]:
     """Check an experiment's tree; return the file, or None and every problem."""
-    root = with_own_groups(root)
-    taken = take_ranges(root)
-    experiment, wrong = check(Experiment, taken.root.plain(), root=root)
-    problems = [*taken.problems, *wrong, *islice(check_experiment(root), MAX_PROBLEMS)]
-    problems += check_candidates(root, taken)
-    space, inactive, wrong = build_space(taken, experiment)
-    problems += wrong
+    root = with_default_groups(root)
+    extracted = extract_ranges(root)
+    experiment, setting_problems = check(Experiment, extracted.root.plain(), root=root)
+    problems = [*extracted.problems, *setting_problems]
+    problems += islice(check_experiment(root), MAX_PROBLEMS)
+    problems += check_candidates(root, extracted)
+    space, inactive, condition_problems = build_space(extracted, experiment)
+    problems += condition_problems
     if problems or experiment is None:
         return None, problems
     file = ExperimentFile(
@@ -120,7 +128,7 @@ def _of_one(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem
         inactive=inactive,
         without_ranges=experiment,
         text=to_text(root),
-        skeleton={section: section_plain(taken.root, section) for section in SECTIONS},
+        skeleton={section: section_plain(extracted.root, section) for section in SECTIONS},
         places={
             path: place
             for section in ("task", *SECTIONS)
@@ -130,29 +138,29 @@ def _of_one(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem
     return file, []
 
 
-def _of_any(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem]]:
-    """Check the tree of an experiment of several architectures, each as an experiment of one.
+def _check_architectures(root: Node, path: Path) -> tuple[ExperimentFile | None, list[Problem]]:
+    """Check the tree of an experiment with several architectures, each as its own experiment.
 
-    Of one that has none that can be read, all but the model is checked.
+    If no architecture can be read, everything but the model is checked.
     """
-    trees, problems = split(root)
+    trees, problems = split_architectures(root)
     if not trees:
-        wrong = _of_one(root, path)[1]
-        others = [one for one in wrong if not re.search(r"^model|model\.", one.message)]
+        file_problems = _check_single(root, path)[1]
+        others = [p for p in file_problems if not re.search(r"^model|model\.", p.message)]
         return None, [*problems, *others]
     branches = {}
     for type_, tree_ in trees.items():
-        file, wrong = _of_one(tree_, path)
-        problems += [told_in_type(problem, type_) for problem in wrong]
+        file, file_problems = _check_single(tree_, path)
+        problems += [problem_with_type(problem, type_) for problem in file_problems]
         if file is not None:
             branches[type_] = file
-    return (None if problems else joined(branches, text=to_text(root))), problems
+    return (None if problems else join_architectures(branches, text=to_text(root))), problems
 
 
 def _with_dataset(root: Node) -> tuple[Node, list[Problem]]:
-    """Put the dataset in its place, and its classes where they need not be repeated.
+    """Replace the path in `data` by the dataset, and fill in default classes.
 
-    One that can't be read is a problem among the others.
+    A dataset file that can't be read is returned as problems, so that the rest is checked too.
     """
     try:
         root, problems = with_dataset(root)
@@ -165,7 +173,7 @@ def _with_dataset(root: Node) -> tuple[Node, list[Problem]]:
 
 
 def _places(node: Node, path: str) -> Iterator[tuple[str, Place]]:
-    """Give where the value at `path`, and everything below it, stands."""
+    """Yield the place of the value at `path` and of everything below it."""
     yield path, node.place
     for key, entry in node.entries.items():
         yield from _places(entry, f"{path}.{key}")
@@ -173,8 +181,8 @@ def _places(node: Node, path: str) -> Iterator[tuple[str, Place]]:
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Return each problem once, in the order of the files and of the lines in them."""
-    once = list(dict.fromkeys(problems))
-    files = list(dict.fromkeys(problem.file for problem in once))
+    distinct = list(dict.fromkeys(problems))
+    files = list(dict.fromkeys(problem.file for problem in distinct))
     return sorted(
-        once, key=lambda problem: (files.index(problem.file), problem.line, problem.column)
+        distinct, key=lambda problem: (files.index(problem.file), problem.line, problem.column)
     )

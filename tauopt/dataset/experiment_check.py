@@ -23,14 +23,14 @@ def check_fits(file: ExperimentFile, dataset: PreparedDataset) -> None:
             group (for a range its lower end) to more objects than any training candidate has. A
             length that the file leaves to the default of the architecture may be larger.
     """
-    from tauopt.config.space.any_architecture import told_in_type
+    from tauopt.config.space.any_architecture import problem_with_type
 
     problems = [*_empty_classes(file, dataset)]
     files = file.alternatives
     for type_, alternative in files.items():
         too_long = _too_long(alternative, dataset)
         if len(files) > 1:
-            too_long = (told_in_type(problem, type_) for problem in too_long)
+            too_long = (problem_with_type(problem, type_) for problem in too_long)
         problems += too_long
     if problems:
         raise ConfigError(problems)

@@ -18,7 +18,7 @@ from tauopt.config.settings.inputs import (
     mask_name,
 )
 from tauopt.config.settings.networks import NetworkSettings, Tower
-from tauopt.config.settings.networks.input_selection import dropped, kept
+from tauopt.config.settings.networks.input_selection import dropped_features, kept_positions
 from tauopt.models.normalization import Normalize
 from tauopt.models.object_layers import KeepFeatures, Rows
 from tauopt.models.preprocessing import PACKAGE, Preprocess, full_precision
@@ -97,7 +97,7 @@ def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> NetworkI
         ValueError: `settings` drop a feature that is not there, or all of a group.
     """
     raw = {CANDIDATE: keras.Input((len(spec.candidate.features),), name=CANDIDATE)}
-    out = dropped(settings.drop) if settings is not None else {}
+    out = dropped_features(settings.drop) if settings is not None else {}
     candidate, groups = None, {}
     if settings is None or CANDIDATE in settings.seen():
         features, candidate = _kept(spec.candidate, raw[CANDIDATE], out.get(CANDIDATE, ()))
@@ -116,7 +116,7 @@ def inputs(spec: InputSpec, settings: NetworkSettings | None = None) -> NetworkI
 
 def _kept(group: FittedGroup, x: Any, out: Sequence[str]) -> tuple[list[FittedFeature], Any]:
     """Return the features of a group that are not dropped, and their columns of `x`."""
-    columns = kept([feature.name for feature in group.features], out, group=group.name)
+    columns = kept_positions([feature.name for feature in group.features], out, group=group.name)
     features = [group.features[column] for column in columns]
     if not out:
         return features, x

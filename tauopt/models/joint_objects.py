@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from tauopt.config.settings.networks.input_selection import first_of
+from tauopt.config.settings.networks.input_selection import first_feature
 from tauopt.models.blocks import PreprocessedGroup
 from tauopt.models.object_layers import Objects, Rows
 from tauopt.models.preprocessing import PACKAGE, full_precision
@@ -120,7 +120,7 @@ def raw_features(
     rows = {}
     for group, objects in groups.items():
         columns = [
-            objects.features.index(first_of(words, objects.features, group=group))
+            objects.features.index(first_feature(words, objects.features, group=group))
             for words in names
         ]
         take = RawFeatures(columns, *bounds, name=f"{group}_{name}_raw")

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from tauopt.config.space.any_architecture import ordinary
+from tauopt.config.space.any_architecture import without_type
 from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis, ParameterAxis
 from tauopt.figures.search.trial_points import TrialPoint
 from tauopt.report.search_record import SearchRecord
@@ -21,7 +21,7 @@ _WIDE = 30.0
 
 def with_shown_params(trials: Iterable[TrialPoint]) -> list[TrialPoint]:
     """Return trials with parameters as tables name them: one name for all architectures."""
-    return [replace(trial, params=ordinary(trial.params)) for trial in trials]
+    return [replace(trial, params=without_type(trial.params)) for trial in trials]
 
 
 def axes_of(facts: SearchRecord, *, most: int, first: Sequence[str] = ()) -> list[ParameterAxis]:
@@ -36,7 +36,7 @@ def axes_of(facts: SearchRecord, *, most: int, first: Sequence[str] = ()) -> lis
     values: dict[str, list[Any]] = {}
     names: dict[str, str] = {}
     for trial in facts.trials:
-        shown = ordinary(trial.row.params)
+        shown = without_type(trial.row.params)
         for path, name in zip(trial.row.params, shown, strict=True):
             names[path] = name
             values.setdefault(name, []).append(shown[name])

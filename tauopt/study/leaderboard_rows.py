@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.config.space.any_architecture import ordinary
+from tauopt.config.space.any_architecture import without_type
 from tauopt.metrics.pareto import fronts
 from tauopt.study.reseeded_points import SeedSpread
 from tauopt.study.trial_queue import DUPLICATE_OF, INTERVALS, REASON, values_of
@@ -69,7 +69,7 @@ class LeaderboardRow:
     @property
     def shown(self) -> dict[str, Scalar]:
         """The parameters as tables name them: one column for all architectures that have it."""
-        return ordinary(self.params)
+        return without_type(self.params)
 
     @property
     def standing(self) -> str:

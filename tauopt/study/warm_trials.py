@@ -24,7 +24,7 @@ from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.config.settings.ranges import contains, describe_range, is_active, moved_inside
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.config.space.any_architecture import TYPE, in_type
+from tauopt.config.space.any_architecture import TYPE, with_type
 from tauopt.config.space.conditions import value_at
 from tauopt.durable import write_json
 from tauopt.errors import CorruptError, TauoptError
@@ -164,7 +164,7 @@ def _fit_all(
         point, changes = _moved(experiment, file.alternatives[type_], asked)
         point |= {name: v for name, v in trial.params.items() if name not in before.space}
         if len(file.types) > 1:
-            named = {in_type(path, type_): value for path, value in point.items()}
+            named = {with_type(path, type_): value for path, value in point.items()}
             point = {TYPE: type_, **named}
         fitted.append(_Fitted(trial, point, tuple(changes)))
     return fitted, [f"{count} trials {why}" for why, count in lost.items()]

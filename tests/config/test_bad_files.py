@@ -24,11 +24,11 @@ def test_a_bad_file_is_refused_with_every_problem_at_its_place(path):
     with pytest.raises(ConfigError) as caught:
         validate(path)
     problems = caught.value.problems
-    wanted = expected(path)
+    expected_problems = expected(path)
     assert [(p.file, p.line, p.column) for p in problems] == [
-        (str(path), int(line), int(column)) for line, column, _ in wanted
+        (str(path), int(line), int(column)) for line, column, _ in expected_problems
     ]
-    for problem, (_, _, message) in zip(problems, wanted, strict=True):
+    for problem, (_, _, message) in zip(problems, expected_problems, strict=True):
         assert problem.message.startswith(message)
 
 
@@ -48,10 +48,10 @@ def test_a_bad_file_ends_the_command_with_exit_code_2(path, monkeypatch, capsys)
 
 def test_messages_speak_the_users_language():
     jargon = re.compile(r"pydantic|tagged|union|discriminat|\[key\]|model\.rnn|type_error|Field ")
-    of_one = [path for path in BAD if not path.stem.startswith("bad_any")]
-    told = "\n".join(message for path in of_one for _, _, message in expected(path))
-    assert not jargon.search(told)
-    assert told.count("did you mean") >= 15
+    single = [path for path in BAD if not path.stem.startswith("bad_any")]
+    messages = "\n".join(message for path in single for _, _, message in expected(path))
+    assert not jargon.search(messages)
+    assert messages.count("did you mean") >= 15
 
 
 def test_the_files_that_bad_ones_extend_are_good():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tauopt.config.first_space import first_space
-from tauopt.config.first_space.commented_lines import WIDTH, CommentedLine, comment, laid_out
-from tauopt.config.first_space.guess_task import first_task, is_background
-from tauopt.config.first_space.usable_groups import sight
+from tauopt.config.first_space.commented_lines import WIDTH, CommentedLine, aligned, comment
+from tauopt.config.first_space.guess_task import guess_task, is_background
+from tauopt.config.first_space.usable_groups import usable_groups
 from tauopt.config.load import read_dataset, read_experiment
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.network_catalogue import catalogue, knobs, network_class
@@ -72,7 +72,7 @@ def test_every_point_of_a_first_space_resolves(type_, data, tmp_path):
 
 
 @pytest.mark.parametrize("type_", TYPES)
-def test_the_usual_ranges_are_what_is_searched_and_what_the_catalogue_says(type_, tmp_path):
+def test_the_usual_ranges_are_searched_and_listed_in_the_catalogue(type_, tmp_path):
     file, network = written(type_, DATA[0], tmp_path), network_class(type_)
     listed = {knob.path: knob.usual for knob in knobs(type_) if knob.usual}
     usual = {f"model.{path}" for path in network.usual}
@@ -89,7 +89,7 @@ def test_the_usual_ranges_are_what_is_searched_and_what_the_catalogue_says(type_
     }
 
 
-def test_what_shipped_spaces_search_is_among_the_usual():
+def test_shipped_spaces_search_only_usual_settings():
     usual = {f"training.{name}" for type_ in TYPES for name in network_class(type_).usual_training}
     for path in SPACES:
         file = read_experiment(path)
@@ -102,7 +102,7 @@ def test_what_shipped_spaces_search_is_among_the_usual():
 
 @pytest.mark.parametrize("data", DATA, ids=lambda path: path.stem)
 @pytest.mark.parametrize("type_", TYPES)
-def test_lines_are_no_longer_than_a_screen_and_their_comments_begin_below_each_other(type_, data):
+def test_lines_are_short_and_their_comments_are_aligned(type_, data):
     text = first_space(type_, read_dataset(data), file="space.yaml", data="data.yaml")
     assert all(len(line) <= WIDTH and line == line.rstrip() for line in text.splitlines())
     for block in text.split("\n\n")[1:]:
@@ -118,7 +118,7 @@ def test_lines_are_no_longer_than_a_screen_and_their_comments_begin_below_each_o
         *[(name, False) for name in ("tau", "1p0n", "3pXn", "signal", "jetty", "tau_e", "mu_tau")],
     ],
 )
-def test_background_is_told_by_names(name, expected):
+def test_jets_and_leptons_are_background_by_their_names(name, expected):
     assert is_background(name) is expected
 
 
@@ -135,33 +135,33 @@ def test_background_is_told_by_names(name, expected):
         (("jet", "e"), {"jet": ("jet",), "e": ("e",)}, ()),
     ],
 )
-def test_decay_modes_are_one_class_where_there_is_background(classes, grouped, signal):
-    task = first_task(dataset(classes), modes=False)
+def test_decay_modes_are_merged_into_one_class_if_there_is_background(classes, grouped, signal):
+    task = guess_task(dataset(classes), decay_modes=False)
     assert list(task.classes.items()) == list(grouped.items())
     assert task.signal == signal
     assert bool(task.note) == (not signal)
 
 
-def test_a_network_of_decay_modes_sees_true_taus_alone_if_there_are_several():
-    task = first_task(dataset(("jet", "1p0n", "3p0n", "e")), modes=True)
+def test_a_decay_mode_network_separates_the_modes_of_true_taus_only():
+    task = guess_task(dataset(("jet", "1p0n", "3p0n", "e")), decay_modes=True)
     assert (list(task.classes), task.signal) == (["1p0n", "3p0n"], ())
     assert "(jet, e left out)" in task.note
-    task = first_task(dataset(("jet", "tau")), modes=True)
+    task = guess_task(dataset(("jet", "tau")), decay_modes=True)
     assert (list(task.classes), task.signal) == (["jet", "tau"], ("tau",))
     assert "no decay modes" in task.note
 
 
 def test_classes_that_no_sample_holds_are_left_out():
     some = dataset(("jet", "tau", "e"), held=("jet", "tau"))
-    assert list(first_task(some, modes=False).classes) == ["jet", "tau"]
+    assert list(guess_task(some, decay_modes=False).classes) == ["jet", "tau"]
     with pytest.raises(UsageError, match=r"at least two classes.*hold jet"):
-        first_task(dataset(held=("jet",)), modes=False)
+        guess_task(dataset(held=("jet",)), decay_modes=False)
 
 
 def test_without_background_the_objective_is_accuracy(tmp_path):
     data = saved(dataset(("1p0n", "3p0n"), {"tracks": ("pt",)}), tmp_path)
     assert written("rnn", data, tmp_path).base.objective.maximize == ("accuracy",)
-    assert "No class is called like jets" in (tmp_path / "space.yaml").read_text()
+    assert "No class is named like jets" in (tmp_path / "space.yaml").read_text()
 
 
 def test_coordinates_are_found_under_other_names(tmp_path):
@@ -196,9 +196,9 @@ def test_a_network_of_objects_is_refused_where_there_are_none(type_, tmp_path):
 
 
 @pytest.mark.parametrize("type_", ["particlenet", "deeptau"])
-def test_a_network_that_must_know_where_objects_are_says_so(type_):
+def test_a_network_that_needs_coordinates_is_refused_without_them(type_):
     some = dataset(groups={"tracks": ("pt", "d_eta")})
-    assert sight(network_class(type_), some).without == ("tracks",)
+    assert usable_groups(network_class(type_), some).without == ("tracks",)
     with pytest.raises(UsageError, match=r"d_eta and d_phi.*\(to tracks\)"):
         first_space(type_, some, file="a.yaml", data="own.yaml")
 
@@ -212,7 +212,7 @@ def test_groups_beyond_the_limit_of_ranges_are_refused(tmp_path):
         first_space("rnn", many(84), file="a.yaml", data="own.yaml")
 
 
-def test_names_that_yaml_would_take_for_something_else_are_kept(tmp_path):
+def test_names_that_look_like_other_yaml_values_stay_text(tmp_path):
     folder = tmp_path / "it's: [a] #1"
     folder.mkdir()
     classes = ("null", "1e5", "0x10", "true", "jet")
@@ -244,15 +244,17 @@ def test_many_classes_take_several_lines(tmp_path):
         (None, ""),
     ],
 )  # fmt: skip
-def test_a_comment_is_what_the_docstring_begins_with(docstring, expected):
+def test_a_comment_is_the_beginning_of_the_docstring(docstring, expected):
     assert comment(docstring) == expected
 
 
-def test_a_comment_without_room_goes_on_below_or_stands_above():
-    said = "far more than what would be read at a glance in one line of a file, so that it goes on"
-    first, second = laid_out([CommentedLine("a: 1", said)])
+def test_a_long_comment_is_wrapped_below_its_line_or_placed_above_it():
+    long_comment = (
+        "far more than what would be read at a glance in one line of a file, so that it goes on"
+    )
+    first, second = aligned([CommentedLine("a: 1", long_comment)])
     assert first.index("# ") == second.index("# ") == 51
-    assert laid_out([CommentedLine(f"  a: {'x' * 90}", "short")]) == [
+    assert aligned([CommentedLine(f"  a: {'x' * 90}", "short")]) == [
         "  # short",
         f"  a: {'x' * 90}",
     ]

@@ -93,7 +93,7 @@ def test_every_point_of_the_space_resolves_to_its_values():
         assert resolved.task == file.base.task
 
 
-def test_resolve_asks_for_the_active_ranges_and_no_others():
+def test_resolve_takes_values_of_the_active_ranges_and_no_others():
     file = read_experiment(GOOD)
     values = file.defaults()
     with pytest.raises(UsageError, match=r"not active"):
@@ -200,11 +200,11 @@ def test_another_type_of_model_replaces_the_model(folder):
     assert read_experiment(path).base.model.type == "dense"
 
 
-def test_a_circle_of_files_is_told(folder):
+def test_a_circle_of_files_is_refused(folder):
     write(folder, "extends: b.yaml\n", "a.yaml")
     path = write(folder, "extends: a.yaml\n", "b.yaml")
     (problem,) = problems(path)
-    assert "a circle" in problem.message
+    assert "which is circular" in problem.message
     assert problem.file == str(folder / "a.yaml")
 
 
@@ -214,7 +214,7 @@ def test_a_long_chain_of_files_is_refused(folder):
     assert "files deep" in problems(folder / "f0.yaml")[-1].message
 
 
-def test_a_problem_in_an_extended_file_is_told_at_its_place(folder):
+def test_a_problem_in_an_extended_file_has_its_place(folder):
     write(folder, "extends: good_experiment.yaml\ntraining:\n  epochs: 0\n", "base.yaml")
     path = write(folder, "extends: base.yaml\nsearch: {trials: 0}\n")
     assert {(p.file, p.line, p.column) for p in problems(path)} == {
@@ -223,7 +223,7 @@ def test_a_problem_in_an_extended_file_is_told_at_its_place(folder):
     }
 
 
-def test_a_problem_in_the_dataset_file_is_told_at_its_place(folder):
+def test_a_problem_in_the_dataset_file_has_its_place(folder):
     dataset = folder / "good_dataset.yaml"
     dataset.write_text(dataset.read_text() + "chunk_size: 0\n")
     (problem,) = problems(folder / "good_experiment.yaml")
@@ -256,7 +256,7 @@ data: {extends: good_dataset.yaml, chunk_size: 10}
     assert data.samples["jet"].files == (str(folder / "jet*.root"),)
 
 
-def test_a_list_of_classes_means_each_by_itself():
+def test_a_list_of_classes_makes_each_a_task_class():
     file = read_experiment(GOOD, overrides=["task.classes=[jet, 1p0n]", "task.signal=[1p0n]"])
     assert file.base.task.classes == {"jet": ("jet",), "1p0n": ("1p0n",)}
 
@@ -276,31 +276,31 @@ model: {type: dense, groups: {}}
 """
 
 
-def test_samples_may_hold_all_classes_and_the_task_has_both_of_two(folder):
+def test_classes_of_samples_and_of_a_binary_task_are_filled_in(folder):
     file = read_experiment(write(folder, TWO))
     assert file.base.task.classes == {"jet": ("jet",), "tau": ("tau",)}
     assert file.base.task.background == ("jet",)
-    assert [one.classes for one in file.base.data.samples.values()] == [("jet", "tau")] * 2
-    said = TWO.replace("root]}", "root], classes: [jet, tau]}")
-    said = said.replace("{signal", "{classes: [jet, tau], signal")
-    assert read_experiment(write(folder, said)).digest == file.digest
+    assert [sample.classes for sample in file.base.data.samples.values()] == [("jet", "tau")] * 2
+    explicit = TWO.replace("root]}", "root], classes: [jet, tau]}")
+    explicit = explicit.replace("{signal", "{classes: [jet, tau], signal")
+    assert read_experiment(write(folder, explicit)).digest == file.digest
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("[z.root]}", "[z.root], classes: [tau]}", "7:5: data.samples.jj.classes is missing"),
         ("tau: tau}", "tau: tau, e: e}", "11:1: task.classes is missing"),
-        ("[tau]", "[tauu]", "11:17: task.signal: 'tauu' is no task class (did you mean 'tau'?)"),
+        ("[tau]", "[tauu]", "11:17: task.signal: 'tauu' is not a task class (did you mean 'tau'?)"),
         ("{signal: [tau]}", "{}", "or balanced_accuracy, or classes in task.signal"),
         ('{jet: "!tau", tau: tau}', "[jet, tau]", "data.classes: expected a mapping"),
         ("{files: [z.root]}", "z.root", "data.samples.z: expected a mapping"),
     ],
 )
-def test_what_a_file_must_say_of_classes_is_told_at_its_place(folder, old, new, told):
+def test_wrong_classes_are_refused_at_their_place(folder, old, new, message):
     assert old in TWO
-    found = problems(write(folder, TWO.replace(old, new)))
-    assert any(told in f"{one.line}:{one.column}: {one.message}" for one in found), found
+    messages = problems(write(folder, TWO.replace(old, new)))
+    assert any(message in f"{p.line}:{p.column}: {p.message}" for p in messages), messages
 
 
 @pytest.mark.parametrize(
@@ -357,13 +357,13 @@ model: {type: rnn}
         ("extends=good_experiment.yaml", "there is no setting 'extends'"),
     ],
 )
-def test_a_wrong_override_is_told_as_such(override, message):
+def test_a_wrong_override_is_refused_with_its_reason(override, message):
     (problem,) = problems(GOOD, override)
     assert message in problem.message
     assert problem.file == f"--set {override}"
 
 
-def test_every_wrong_override_is_told_at_once():
+def test_all_wrong_overrides_are_reported_at_once():
     assert len(problems(GOOD, "training.epochs=x", "training.momentum=5", "nam=3")) == 3
 
 
@@ -397,12 +397,12 @@ def test_the_digest_is_of_what_defines_the_study():
     assert len(digests | {digest}) == 5
 
 
-def test_an_experiment_file_can_be_sent_to_a_worker():
+def test_an_experiment_file_can_be_pickled_for_a_worker():
     file = read_experiment(GOOD)
     assert pickle.loads(pickle.dumps(file)) == file
 
 
-def test_the_kinds_of_files_are_told_apart():
+def test_a_file_of_the_wrong_kind_is_refused():
     with pytest.raises(ConfigError, match="this is a dataset file"):
         read_experiment(DATA / "good_dataset.yaml")
     with pytest.raises(ConfigError, match="this is an experiment file"):

@@ -1,38 +1,44 @@
-"""Checks between parts of a file: names that must exist elsewhere, and don't contradict."""
+"""Checks across parts of a file: names that must exist elsewhere, and settings that must agree."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from tauopt.config.checks.gate_checks import check_gate
-from tauopt.config.checks.model_checks import check_sight, seen_groups
+from tauopt.config.checks.model_checks import check_model_groups, check_model_inputs
 from tauopt.config.checks.working_point_checks import check_working_points
 from tauopt.config.settings.experiment import ONE_OBJECTIVE
 from tauopt.config.settings.inputs import CANDIDATE, mask_name
-from tauopt.config.settings.networks.hypermodel import is_own
+from tauopt.config.settings.networks.hypermodel import is_own_type
 from tauopt.config.settings.objective import parse_objective
 from tauopt.config.source import tree
 from tauopt.config.source.yaml_source import Node, describe
 from tauopt.errors import Problem, nearest
 
 _COLUMNS = ("labels", "weights", "event_numbers")
-"""What a prepared dataset calls its own columns; a spectator needs another name."""
+"""A prepared dataset's own columns, whose names no spectator may have."""
 
 
 def check_dataset(dataset: Node, *, above: str = "") -> Iterator[Problem]:
     """Check a dataset's names against each other.
 
     Args:
-        dataset: its tree; parts of a wrong type are passed over.
-        above: `data.` within an experiment, for messages.
+        dataset: its tree; parts of a wrong type are ignored.
+        above: prefix of settings' names in messages, `data.` within an experiment.
     """
     classes = dataset.entries.get("classes")
     for name, sample in _entries(dataset, "samples"):
-        yield from _among(_texts(sample, "classes"), classes, f"{above}samples.{name}.classes")
+        yield from _known_classes(
+            _texts(sample, "classes"), classes, f"{above}samples.{name}.classes"
+        )
     reweight = dataset.entries.get("reweight")
     if reweight is not None:
-        yield from _among(_texts(reweight, "to"), classes, f"{above}reweight.to")
-    yield from _group_names(dataset, above)
+        yield from _known_classes(_texts(reweight, "to"), classes, f"{above}reweight.to")
+    groups = [name for name, _ in _entries(dataset, "groups")]
+    for name in groups:
+        if name == CANDIDATE or name in map(mask_name, groups):
+            place = dataset.entries["groups"].keys[name]
+            yield place.problem(f"{above}groups.{name}: this name is reserved; choose another")
     for name, _ in _entries(dataset, "proportions"):
         known = list(classes.entries) if classes is not None else [name]
         if name not in known:
@@ -44,37 +50,28 @@ def check_dataset(dataset: Node, *, above: str = "") -> Iterator[Problem]:
     for name, _ in _entries(dataset, "spectators"):
         if name in _COLUMNS:
             place = dataset.entries["spectators"].keys[name]
-            yield place.problem(f"{above}spectators.{name}: this name is taken; choose another")
+            yield place.problem(f"{above}spectators.{name}: this name is reserved; choose another")
     yield from _splits(dataset, above)
 
 
-def _group_names(dataset: Node, above: str) -> Iterator[Problem]:
-    groups = [name for name, _ in _entries(dataset, "groups")]
-    for name in groups:
-        taken = name == CANDIDATE or name in map(mask_name, groups)
-        if taken:
-            place = dataset.entries["groups"].keys[name]
-            yield place.problem(f"{above}groups.{name}: this name is taken; choose another")
-
-
 def _splits(dataset: Node, above: str) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for name, node in _entries(dataset, "split"):
         if name not in ("train", "validation", "test"):
             continue
-        text = "".join(str(node.value).split())
-        if text in seen:
+        expression = "".join(str(node.value).split())
+        if expression in name_of:
             yield node.place.problem(
-                f"{above}split.{name}: the same as {seen[text]}; splits must not overlap"
+                f"{above}split.{name}: the same as {name_of[expression]}; splits must not overlap"
             )
-        seen.setdefault(text, name)
+        name_of.setdefault(expression, name)
 
 
 def check_experiment(root: Node) -> Iterator[Problem]:
     """Check an experiment's names against its dataset's, and the task in itself.
 
     Args:
-        root: the tree with the dataset in place; parts of a wrong type are passed over.
+        root: the tree with the dataset in place; parts of a wrong type are ignored.
     """
     dataset = root.entries.get("data") or Node({}, root.place)
     task = root.entries.get("task") or Node({}, root.place)
@@ -82,11 +79,11 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from _task_classes(task, dataset)
     yield from _signal(task)
     yield from _background(root, task)
-    yield from _own_heads(root, task)
+    yield from _own_model_heads(root, task)
     yield from _class_weights(root, task)
-    yield from _model_groups(root, dataset)
-    yield from check_sight(root, dataset)
-    yield from _objectives(root, dataset)
+    yield from check_model_groups(root, dataset)
+    yield from check_model_inputs(root, dataset)
+    yield from _objective_prongs(root, dataset)
     yield from _after_training(root, task, dataset)
     yield from _sampler(root)
 
@@ -95,104 +92,100 @@ def _task_classes(task: Node, dataset: Node) -> Iterator[Problem]:
     classes = task.entries.get("classes")
     if classes is None:
         return
-    members = _members(classes)
-    yield from _among(members, dataset.entries.get("classes"), "task.classes")
+    is_mapping = isinstance(classes.value, dict)
+    members = (
+        [node for names in classes.entries.values() for node in _text_items(names)]
+        if is_mapping
+        else _text_items(classes)
+    )
+    known = dataset.entries.get("classes")
+    yield from _known_classes(members, known, "task.classes")
     held = {
         node.value
         for _, sample in _entries(dataset, "samples")
         for node in _texts(sample, "classes")
     }
-    known = dataset.entries.get("classes")
     seen: set[str] = set()
     for node in members:
         name = str(node.value)
         if held and name not in held and known is not None and name in known.entries:
             yield node.place.problem(f"task.classes: no sample of the dataset holds class {name!r}")
-        if name in seen and classes.entries:
+        if name in seen and is_mapping:
             yield node.place.problem(f"task.classes: {name!r} is in two task classes")
         seen.add(name)
-
-
-def _members(classes: Node) -> list[Node]:
-    if isinstance(classes.value, dict):
-        return [node for _, names in classes.value.items() for node in _text_items(names)]
-    return _text_items(classes)
 
 
 def _signal(task: Node) -> Iterator[Problem]:
     classes, signal = task.entries.get("classes"), task.entries.get("signal")
     if classes is None or signal is None:
         return
-    names = _task_class_names(classes)
+    names = _task_class_names(task)
     chosen = [str(node.value) for node in _text_items(signal)]
     for position, node in enumerate(_text_items(signal)):
         if names and node.value not in names:
-            close = nearest(str(node.value), names)
+            hint = nearest(str(node.value), names)
             yield node.place.problem(
-                f"task.signal: {describe(node.value)} is no task class{close}; "
+                f"task.signal: {describe(node.value)} is not a task class{hint}; "
                 f"there are {', '.join(names)}"
             )
         elif node.value in chosen[:position]:
-            yield node.place.problem(f"task.signal: {node.value!r} stands twice")
+            yield node.place.problem(f"task.signal: {node.value!r} appears twice")
 
 
 def _background(root: Node, task: Node) -> Iterator[Problem]:
     """Check what compares signal with background, or the classes of signal with each other."""
-    classes, signal = task.entries.get("classes"), task.entries.get("signal")
-    names = _task_class_names(classes) if classes is not None else []
-    chosen = names if signal is None else [str(node.value) for node in _text_items(signal)]
-    if not chosen or not set(chosen) <= set(names):
+    names, signal = _task_class_names(task), _signal_names(task)
+    if not signal or not set(signal) <= set(names):
         return
-    ways = len(set(chosen))
-    if ways == len(names):
+    number = len(set(signal))
+    if number == len(names):
         yield from _without_background(root, task)
-    heads, weight = task.entries.get("heads"), tree.get(root, ("training", "mode_weight"))
-    if ways == len(names) or ways < 2:
-        need = "needs background and at least two signal classes"
+    if number == len(names) or number < 2:
+        heads, weight = task.entries.get("heads"), tree.get(root, ("training", "mode_weight"))
+        expected = "background and at least two signal classes"
         if heads is not None and heads.value == "two":
-            yield heads.place.problem(f"task.heads: two {need}")
+            yield heads.place.problem(f"task.heads: two heads need {expected}")
         if weight is not None:
-            yield weight.place.problem(f"training.mode_weight: it {need} in the task")
+            yield weight.place.problem(f"training.mode_weight: needs {expected} in the task")
 
 
-def _own_heads(root: Node, task: Node) -> Iterator[Problem]:
+def _own_model_heads(root: Node, task: Node) -> Iterator[Problem]:
     heads, type_ = task.entries.get("heads"), tree.get(root, ("model", "type"))
-    if heads is not None and heads.value == "two" and type_ is not None and is_own(type_.value):
-        yield heads.place.problem(
-            f"task.heads: two are those of built-in networks; {type_.value} makes its own output"
-        )
+    if heads is None or heads.value != "two" or type_ is None or not is_own_type(type_.value):
+        return
+    yield heads.place.problem(
+        f"task.heads: two heads exist in built-in networks only; {type_.value} builds its own "
+        "output; leave heads out"
+    )
 
 
 def _without_background(root: Node, task: Node) -> Iterator[Problem]:
+    """Check that no objective needs background, in a task where all classes are signal."""
     signal, given = task.entries.get("signal"), tree.get(root, ("objective", "maximize"))
-    why = "all task classes are signal" + (" as task.signal is left out" if signal is None else "")
-    instead = "expected accuracy or balanced_accuracy"
-    instead += ", or classes in task.signal" if signal is None else ""
+    reason, expected = "all task classes are signal", "expected accuracy or balanced_accuracy"
+    if signal is None:
+        reason += " as task.signal is left out"
+        expected += ", or classes in task.signal"
     if given is None:
         place = signal.place if signal is not None else root.keys.get("task", task.place)
         yield place.problem(
-            f"objective.maximize: rejection@0.75, the default, needs background, and {why}; "
-            f"{instead}"
+            f"objective.maximize: rejection@0.75, the default, needs background, and {reason}; "
+            f"{expected}"
         )
         return
     for node in [given] if isinstance(given.value, str) else _text_items(given):
         try:
-            needs = parse_objective(str(node.value)).needs_background
+            needs_background = parse_objective(str(node.value)).needs_background
         except ValueError:
-            continue
-        if needs:
+            continue  # reported with the settings
+        if needs_background:
             yield node.place.problem(
-                f"objective.maximize: {node.value} needs background, and {why}; {instead}"
+                f"objective.maximize: {node.value} needs background, and {reason}; {expected}"
             )
 
 
-def _task_class_names(classes: Node) -> list[str]:
-    return list(classes.entries) or [str(node.value) for node in _text_items(classes)]
-
-
 def _class_weights(root: Node, task: Node) -> Iterator[Problem]:
-    weights, classes = tree.get(root, ("training", "class_weights")), task.entries.get("classes")
-    names = _task_class_names(classes) if classes is not None else []
+    weights, names = tree.get(root, ("training", "class_weights")), _task_class_names(task)
     if weights is None or not names:
         return
     for name in weights.entries:
@@ -203,54 +196,28 @@ def _class_weights(root: Node, task: Node) -> Iterator[Problem]:
             )
 
 
-def _model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
-    model, known = root.entries.get("model"), dataset.entries.get("groups")
-    if model is None or "candidate" not in dataset.entries:
+def _objective_prongs(root: Node, dataset: Node) -> Iterator[Problem]:
+    node, spectators = tree.get(root, ("objective", "maximize")), _spectators(dataset)
+    if node is None or spectators is None or "prongs" in spectators:
         return
-    names = [name for name, _ in _entries(dataset, "groups")] if known is not None else []
-    there = f"the dataset has {', '.join(names)}" if names else "the dataset has no groups"
-    groups = model.entries.get("groups")
-    if groups is not None:
-        for name in groups.entries:
-            if name not in names:
-                yield groups.keys[name].problem(
-                    f"model.groups: unknown group {name!r}{nearest(name, names)}; {there}"
-                )
-        return
-    missing = [name for name in seen_groups(model) if name not in names]
-    if missing:
-        yield root.keys.get("model", model.place).problem(
-            f"model.groups: the default groups {', '.join(missing)} are missing, "
-            f"{there}; name the groups to use"
-        )
-
-
-def _objectives(root: Node, dataset: Node) -> Iterator[Problem]:
-    node = tree.get(root, ("objective", "maximize"))
-    if node is None or "candidate" not in dataset.entries:
-        return
-    spectators = [name for name, _ in _entries(dataset, "spectators")]
     for item in [node] if isinstance(node.value, str) else _text_items(node):
         try:
             prongs = parse_objective(str(item.value)).prongs
         except ValueError:
-            continue
-        if prongs is not None and "prongs" not in spectators:
+            continue  # reported with the settings
+        if prongs is not None:
             yield item.place.problem(
                 f"objective.maximize: {item.value} needs the dataset's spectator `prongs`, "
-                f"which is not there"
+                f"which is missing"
             )
 
 
 def _after_training(root: Node, task: Node, dataset: Node) -> Iterator[Problem]:
-    """Check what is done with a trained model: its working points, and the gate before it."""
-    classes, signal = task.entries.get("classes"), task.entries.get("signal")
-    names = _task_class_names(classes) if classes is not None else []
-    chosen = names if signal is None else [str(node.value) for node in _text_items(signal)]
-    known = names and set(chosen) <= set(names)
-    background = [name for name in names if name not in chosen] if known else None
-    there = "candidate" in dataset.entries
-    spectators = [name for name, _ in _entries(dataset, "spectators")] if there else None
+    """Check the use of a trained model: working points and promotion gate."""
+    names, signal = _task_class_names(task), _signal_names(task)
+    is_known = names and set(signal) <= set(names)
+    background = [name for name in names if name not in signal] if is_known else None
+    spectators = _spectators(dataset)
     yield from check_working_points(root, background=background, spectators=spectators)
     if gate := root.entries.get("promote"):
         yield from check_gate(gate, background=background, spectators=spectators, above="promote.")
@@ -260,16 +227,39 @@ def _sampler(root: Node) -> Iterator[Problem]:
     node = tree.get(root, ("search", "sampler", "type"))
     if node is None or node.value not in ONE_OBJECTIVE:
         return
-    named = [tree.get(root, ("objective", key)) for key in ("maximize", "minimize")]
-    several = [one for one in named if one is not None and one.value not in ((), None)]
-    if len(several) > 1 or any(len(_text_items(one)) > 1 for one in several):
+    goals = [tree.get(root, ("objective", key)) for key in ("maximize", "minimize")]
+    given = [goal for goal in goals if goal is not None and goal.value not in ((), None)]
+    if len(given) > 1 or any(len(_text_items(goal)) > 1 for goal in given):
         yield node.place.problem(
-            f"search.sampler.type: {node.value} knows one objective only, and there are several; "
-            "expected tpe, gp, qmc or random"
+            f"search.sampler.type: {node.value} supports one objective only, and there are "
+            "several; expected tpe, gp, qmc or random"
         )
 
 
-def _among(nodes: Iterable[Node], classes: Node | None, name: str) -> Iterator[Problem]:
+def _task_class_names(task: Node) -> list[str]:
+    """Return the names of the task classes; empty if they are missing or of a wrong type."""
+    classes = task.entries.get("classes")
+    if classes is None:
+        return []
+    return list(classes.entries) or [str(node.value) for node in _text_items(classes)]
+
+
+def _signal_names(task: Node) -> list[str]:
+    """Return the task classes that are signal: all of them if `signal` is left out."""
+    signal = task.entries.get("signal")
+    if signal is None:
+        return _task_class_names(task)
+    return [str(node.value) for node in _text_items(signal)]
+
+
+def _spectators(dataset: Node) -> list[str] | None:
+    """Return the names of the dataset's spectators; None if the dataset could not be read."""
+    if CANDIDATE not in dataset.entries:
+        return None
+    return [name for name, _ in _entries(dataset, "spectators")]
+
+
+def _known_classes(nodes: Iterable[Node], classes: Node | None, name: str) -> Iterator[Problem]:
     known = list(classes.entries) if classes is not None else []
     for node in nodes:
         if known and node.value not in known:

@@ -1,4 +1,4 @@
-"""Checks of what a network sees: groups, features and coordinates that the dataset must have."""
+"""Checks of a network's inputs: groups, features and coordinates that the dataset must have."""
 
 from __future__ import annotations
 
@@ -9,20 +9,53 @@ from typing import Any
 from tauopt.config.settings import settings_schema
 from tauopt.config.settings.inputs import CANDIDATE
 from tauopt.config.settings.networks import Network
-from tauopt.config.settings.networks.input_selection import chosen, dropped, first_of, kept
+from tauopt.config.settings.networks.input_selection import (
+    dropped_features,
+    first_feature,
+    kept_positions,
+    selected_groups,
+)
 from tauopt.config.source import tree
 from tauopt.config.source.yaml_source import Node, Place
-from tauopt.errors import Problem
+from tauopt.errors import Problem, nearest
 
 FeatureNames = Mapping[str, tuple[str, ...]]
-"""Group, or `candidate` -> names of its features."""
+"""Group or `candidate` -> names of its features."""
 
 
-def check_sight(root: Node, dataset: Node) -> Iterator[Problem]:
+def check_model_groups(root: Node, dataset: Node) -> Iterator[Problem]:
+    """Check that the dataset has the groups of a network, its default groups too.
+
+    Args:
+        root: an experiment's tree; parts of a wrong type are ignored.
+        dataset: the tree of its dataset.
+    """
+    model = root.entries.get("model")
+    if model is None or CANDIDATE not in dataset.entries:
+        return
+    names = list(_entries(dataset, "groups"))
+    available = f"the dataset has {', '.join(names)}" if names else "the dataset has no groups"
+    groups = model.entries.get("groups")
+    if groups is not None:
+        for name in groups.entries:
+            if name not in names:
+                yield groups.keys[name].problem(
+                    f"model.groups: unknown group {name!r}{nearest(name, names)}; {available}"
+                )
+        return
+    missing = [name for name in _seen_groups(model) if name not in names]
+    if missing:
+        yield root.keys.get("model", model.place).problem(
+            f"model.groups: the default groups {', '.join(missing)} are missing, "
+            f"{available}; name the groups to use"
+        )
+
+
+def check_model_inputs(root: Node, dataset: Node) -> Iterator[Problem]:
     """Check a network's `inputs`, `drop` and `coordinates` against its groups and the dataset.
 
     Args:
-        root: an experiment's tree; parts of a wrong type are passed over.
+        root: an experiment's tree; parts of a wrong type are ignored.
         dataset: the tree of its dataset.
     """
     model = root.entries.get("model")
@@ -39,24 +72,24 @@ def check_sight(root: Node, dataset: Node) -> Iterator[Problem]:
         if "features" in group.entries
     }
     features = {name: tuple(declared[name].entries) for name in known if name in declared}
-    yield from _objections(model, ("inputs",), lambda text: chosen(text, known))
-    yield from _objections(model, ("drop",), lambda text: _left(text, features))
+    yield from _invalid_texts(model, "inputs", lambda text: selected_groups(text, known))
+    yield from _invalid_texts(model, "drop", lambda text: _remaining(text, features))
     place = root.keys.get("model", model.place)
     for node in _texts(model, ("drop",)):
-        with contextlib.suppress(ValueError):
-            yield from _coordinates(model, _left(str(node.value), features), place)
+        with contextlib.suppress(ValueError):  # reported above
+            yield from _coordinates(model, _remaining(str(node.value), features), place)
 
 
-def seen_groups(model: Node) -> list[str]:
-    """Return the groups that a network may see: of its `groups`, those that `inputs` can choose."""
+def _seen_groups(model: Node) -> list[str]:
+    """Return the groups that a network may see: those of its `groups` that `inputs` can select."""
     known = _groups(model)
-    found: set[str] = set()
+    seen: set[str] = set()
     for node in _texts(model, ("inputs",)):
         try:
-            found |= set(chosen(str(node.value), (CANDIDATE, *known)))
+            seen |= set(selected_groups(str(node.value), (CANDIDATE, *known)))
         except ValueError:
-            found |= set(known)
-    return [name for name in known if name in found]
+            seen |= set(known)
+    return [name for name in known if name in seen]
 
 
 def _groups(model: Node) -> list[str]:
@@ -71,7 +104,7 @@ def _entries(node: Node, key: str) -> dict[str, Node]:
 
 
 def _texts(model: Node, path: settings_schema.Path) -> list[Node]:
-    """Return the texts that a setting may take: its own, those of its range, or the default's."""
+    """Return the texts that a setting may have: its value, those of its range, or its default."""
     node = tree.get(model, path)
     if node is None:
         default = _default(model, path)
@@ -82,48 +115,53 @@ def _texts(model: Node, path: settings_schema.Path) -> list[Node]:
 
 
 def _default(model: Node, path: settings_schema.Path) -> Any:
-    """Return a network's default of a setting; None if it has no such setting."""
+    """Return the default of a network's setting; None if it has no such setting."""
     field = settings_schema.fields(Network, model).get(path[0])
     value = field.default if field is not None else None
     return value if len(path) == 1 else getattr(value, path[1], None)
 
 
-def _objections(
-    model: Node, path: settings_schema.Path, read: Callable[[str], Any]
-) -> Iterator[Problem]:
-    """Give a problem for each text of a setting that `read` refuses."""
-    for node in _texts(model, path):
+def _invalid_texts(model: Node, key: str, parse: Callable[[str], Any]) -> Iterator[Problem]:
+    """Yield a problem for each text of a setting on which `parse` raises ValueError."""
+    for node in _texts(model, (key,)):
         try:
-            read(str(node.value))
+            parse(str(node.value))
         except ValueError as error:
-            yield node.place.problem(f"{'.'.join(('model', *path))}: {error}")
+            yield node.place.problem(f"model.{key}: {error}")
 
 
-def _left(text: str, features: FeatureNames) -> FeatureNames:
-    """Return the features that a `drop` text leaves."""
-    out = dropped(text)
-    for name in out:
+def _remaining(text: str, features: FeatureNames) -> FeatureNames:
+    """Return the features without those of a `drop` text.
+
+    Raises:
+        ValueError: a group or feature is unknown, or a group has no feature left.
+    """
+    dropped = dropped_features(text)
+    for name in dropped:
         if name not in features:
-            chosen(name, tuple(features))
+            selected_groups(name, tuple(features))  # raises, with the nearest name
     return {
-        name: tuple(all_[position] for position in kept(all_, out.get(name, ()), group=name))
-        for name, all_ in features.items()
+        name: tuple(
+            names[position] for position in kept_positions(names, dropped.get(name, ()), group=name)
+        )
+        for name, names in features.items()
     }
 
 
 def _coordinates(model: Node, features: FeatureNames, place: Place) -> Iterator[Problem]:
-    """Give a problem for each group that lacks a feature which the network computes with."""
+    """Yield a problem for each group without a coordinate from which the network computes."""
     coordinates = _default(model, ("coordinates",))
     pairwise = model.entries.get("pairwise")
     optional = "pairwise" in settings_schema.fields(Network, model)
     if coordinates is None or (optional and (pairwise is None or pairwise.value is False)):
         return
-    groups = [name for name in seen_groups(model) if name in features]
+    groups = [name for name in _seen_groups(model) if name in features]
     for key in type(coordinates).model_fields:
         for node in _texts(model, ("coordinates", key)):
-            here = place if node.place is model.place else node.place
+            # A default has the place of the model's mapping; its key is easier to find.
+            text_place = place if node.place is model.place else node.place
             for name in groups:
                 try:
-                    first_of(str(node.value), features[name], group=name)
+                    first_feature(str(node.value), features[name], group=name)
                 except ValueError as error:
-                    yield here.problem(f"model.coordinates.{key}: {error}")
+                    yield text_place.problem(f"model.coordinates.{key}: {error}")

@@ -20,12 +20,12 @@ _SECTION = "working_points"
 def check_working_points(
     root: Node, *, background: Sequence[str] | None, spectators: Sequence[str] | None
 ) -> Iterator[Problem]:
-    """Check the section `working_points` of an experiment, if it is there.
+    """Check the section `working_points` of an experiment, if the file has one.
 
     Args:
-        root: the experiment's tree; parts of a wrong type are passed over.
-        background: task classes that are no signal; None if the task can't be told.
-        spectators: of the dataset; None if it can't be told.
+        root: the experiment's tree; parts of a wrong type are ignored.
+        background: task classes that are not signal; None if the task is invalid.
+        spectators: names of the dataset's spectators; None if the dataset is invalid.
     """
     section = root.entries.get(_SECTION)
     if section is None:
@@ -33,7 +33,8 @@ def check_working_points(
     if background is not None and not background:
         place = root.keys.get(_SECTION, section.place)
         yield place.problem(
-            f"{_SECTION}: they need background, and all task classes are signal; leave it out"
+            f"{_SECTION}: working points need background, and all task classes are signal; "
+            "leave the section out"
         )
         return
     if spectators is not None:
@@ -50,18 +51,17 @@ def check_working_points(
 
 def _flat_in(section: Node, spectators: Sequence[str]) -> Iterator[Problem]:
     node = section.entries.get("flat_in")
-    seen: list[str] = []
+    seen: set[str] = set()
     for item in _texts(node):
         name = str(item.value)
         if name not in spectators:
-            there = f"the dataset has {', '.join(spectators) or 'none'}"
             yield item.place.problem(
                 f"{_SECTION}.flat_in: unknown spectator {name!r}{nearest(name, spectators)}; "
-                f"{there}"
+                f"the dataset has {', '.join(spectators) or 'none'}"
             )
         elif name in seen:
-            yield item.place.problem(f"{_SECTION}.flat_in: {name!r} stands twice")
-        seen.append(name)
+            yield item.place.problem(f"{_SECTION}.flat_in: {name!r} appears twice")
+        seen.add(name)
 
 
 def _score(point: Node, background: Sequence[str], path: str) -> Iterator[Problem]:
@@ -83,42 +83,40 @@ def _prongs(point: Node, path: str) -> Iterator[Problem]:
         if numbers is not None and set(numbers.entries) - {EVERY}:
             yield numbers.place.problem(
                 f"{path}.{kind}: a number for each number of prongs needs the dataset's spectator "
-                "`prongs`, which is not there"
+                "`prongs`, which is missing"
             )
 
 
 def _required(name: str, point: Node, points: Node, path: str) -> Iterator[Problem]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for item in _texts(point.entries.get("requires")):
         other = str(item.value)
         if other not in points.entries:
-            usual = standard_points()
-            hint = f"; the standard {other} must stand here too, as {other}: {{}}"
+            hint = f"; add the standard working point {other} here, as {other}: {{}}"
             yield item.place.problem(
                 f"{path}.requires: there is no working point {other!r}"
-                f"{nearest(other, points.entries)}{hint if other in usual else ''}"
+                f"{nearest(other, points.entries)}{hint if other in standard_points() else ''}"
             )
         elif other in seen:
-            yield item.place.problem(f"{path}.requires: {other!r} stands twice")
+            yield item.place.problem(f"{path}.requires: {other!r} appears twice")
         elif circle := _circle(name, other, points):
-            yield item.place.problem(f"{path}.requires: it runs in a circle: {circle}")
-        seen.append(other)
+            yield item.place.problem(f"{path}.requires: it is circular: {circle}")
+        seen.add(other)
 
 
 def _circle(name: str, first: str, points: Node) -> str:
-    """Return the way from `name` by `first` back to `name`; empty if there is none."""
-    ways: list[tuple[str, ...]] = [(name, first)]
-    known = {first}
-    while ways:
-        way = ways.pop()
-        if way[-1] == name:
-            return " -> ".join(way)
-        node = tree.get(points, (way[-1], "requires"))
-        for item in _texts(node):
+    """Return the chain of `requires` from `name` by `first` back to `name`; empty if none."""
+    chains: list[tuple[str, ...]] = [(name, first)]
+    visited = {first}
+    while chains:
+        chain = chains.pop()
+        if chain[-1] == name:
+            return " -> ".join(chain)
+        for item in _texts(tree.get(points, (chain[-1], "requires"))):
             other = str(item.value)
-            if other == name or other not in known:
-                known.add(other)
-                ways.append((*way, other))
+            if other == name or other not in visited:
+                visited.add(other)
+                chains.append((*chain, other))
     return ""
 
 

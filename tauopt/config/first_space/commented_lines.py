@@ -1,4 +1,4 @@
-"""Lines of a YAML file with comments behind them, one below the other."""
+"""Layout of YAML lines with comments: comments in a column, paragraphs, lists over lines."""
 
 from __future__ import annotations
 
@@ -8,70 +8,76 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WIDTH = 100
+"""Most characters of a line."""
 _COLUMNS = (51, 55)
-"""Letters before the comments of a block at least and at most; lines may be longer."""
-_ROOM = WIDTH - _COLUMNS[0] - len("# ")
+"""Smallest and largest column of a block's comments; a longer line has its comment elsewhere."""
+_COMMENT_WIDTH = WIDTH - _COLUMNS[0] - len("# ")
 
 
 @dataclass(frozen=True)
 class CommentedLine:
-    """A line of a file, and what is to be said of it."""
+    """A line of a file, and its comment without `#`."""
 
     text: str
     comment: str = ""
 
 
-def laid_out(lines: Iterable[CommentedLine]) -> list[str]:
-    """Return a block with its comments in a column; of a line beyond it, behind or above."""
+def aligned(lines: Iterable[CommentedLine]) -> list[str]:
+    """Align the comments of a block in one column.
+
+    A line that is longer has its comment right after it, or above it if that is too long.
+    """
     block = [*lines]
-    least, most = _COLUMNS
+    smallest, largest = _COLUMNS
     ends = [len(line.text) + 2 for line in block if line.comment]
-    column = max([least, *(end for end in ends if end <= most)])
-    return [text for line in block for text in _laid_out(line, column)]
+    column = max([smallest, *(end for end in ends if end <= largest)])
+    return [text for line in block for text in _with_comment(line, column)]
 
 
-def _laid_out(line: CommentedLine, column: int) -> list[str]:
+def _with_comment(line: CommentedLine, column: int) -> list[str]:
     if not line.comment:
         return [line.text]
     if len(line.text) + 2 <= column:
-        first, *more = textwrap.wrap(line.comment, WIDTH - column - len("# "))
-        left = " " * column
-        return [f"{line.text:<{column}}# {first}", *(f"{left}# {part}" for part in more)]
-    if len(behind := f"{line.text}  # {line.comment}") <= WIDTH:
-        return [behind]
+        first, *others = textwrap.wrap(line.comment, WIDTH - column - len("# "))
+        margin = " " * column
+        return [f"{line.text:<{column}}# {first}", *(f"{margin}# {part}" for part in others)]
+    if len(in_one_line := f"{line.text}  # {line.comment}") <= WIDTH:
+        return [in_one_line]
     indent = len(line.text) - len(line.text.lstrip())
     return [*paragraph(line.comment, indent=indent), line.text]
 
 
-def said_once(lines: Iterable[CommentedLine]) -> list[CommentedLine]:
-    """Return lines of which each comment stands at the first only."""
+def without_repeated_comments(lines: Iterable[CommentedLine]) -> list[CommentedLine]:
+    """Keep each comment at its first line only."""
     seen: set[str] = set()
-    left = []
+    distinct = []
     for line in lines:
-        left.append(CommentedLine(line.text, "" if line.comment in seen else line.comment))
+        distinct.append(CommentedLine(line.text, "" if line.comment in seen else line.comment))
         seen.add(line.comment)
-    return left
+    return distinct
 
 
 def comment(docstring: str | None) -> str:
-    """Make a comment of a docstring: its first sentence, or of a long one the first clause."""
+    """Return a docstring's first sentence as a comment, or the first clause if it is too long."""
+    # A full stop after another one is part of `...`, not the end of a sentence.
     sentence = re.split(r"(?<=[^.])\.(?:\s|$)", " ".join((docstring or "").split()))[0]
-    if len(sentence) > _ROOM:
+    if len(sentence) > _COMMENT_WIDTH:
         sentence = re.split(r"[:;] ", sentence)[0]
-    begins_plainly = sentence[:1].isupper() and not sentence[1:2].isupper()
-    return sentence[:1].lower() + sentence[1:] if begins_plainly else sentence
+    # An acronym, such as GPU or MLflow, keeps its capitals.
+    is_word = sentence[:1].isupper() and not sentence[1:2].isupper()
+    return sentence[:1].lower() + sentence[1:] if is_word else sentence
 
 
 def paragraph(text: str, *, indent: int = 0) -> list[str]:
-    """Return a text as lines of comment."""
+    """Wrap text into lines of comment."""
     prefix = " " * indent + "# "
     return textwrap.wrap(
         text, WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_long_words=False
     )
 
 
-def flow(key: str, items: Sequence[str], *, indent: int) -> list[str]:
-    """Return a list of YAML scalars in brackets, over as many lines as it needs."""
+def flow_list(key: str, items: Sequence[str], *, indent: int) -> list[str]:
+    """Return a list of YAML scalars in brackets (flow style), over as many lines as it needs."""
     start = f"{' ' * indent}{key}: ["
     text = start + ", ".join(items) + "]"
     if len(text) <= WIDTH:

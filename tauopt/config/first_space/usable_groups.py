@@ -1,69 +1,66 @@
-"""Which groups of a dataset a network can use, and the features that it finds its way by."""
+"""Groups of a dataset that a network can use, and the features that hold their coordinates."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tauopt.config.settings.dataset import Dataset, Group
-from tauopt.config.settings.networks import Coordinates, NetworkSettings
+from tauopt.config.settings.networks import NetworkSettings
 
-_CALLED: Mapping[str, re.Pattern[str]] = {
+_FEATURE_NAMES: Mapping[str, re.Pattern[str]] = {
     "eta": re.compile(r"(.*_)?d(elta)?_?eta(_?rel)?", re.IGNORECASE),
     "phi": re.compile(r"(.*_)?d(elta)?_?phi(_?rel)?", re.IGNORECASE),
     "pt": re.compile(r"(.*_)?[pe]t", re.IGNORECASE),
 }
-"""Coordinate -> what features are called that hold it."""
+"""Coordinate -> usual names of features that hold it."""
 
 
 @dataclass(frozen=True)
 class UsableGroups:
-    """What a network sees of a dataset's objects."""
+    """The groups of a dataset that a network can use."""
 
     groups: tuple[str, ...]
     without: tuple[str, ...] = ()
     """Groups that lack a coordinate."""
     coordinates: Mapping[str, str] = field(default_factory=dict)
-    """Coordinate -> names of features, where the default ones are not enough."""
+    """Coordinate -> names of features, where the default names are not enough."""
 
 
-def sight(network: type[NetworkSettings], dataset: Dataset) -> UsableGroups:
-    """Find the groups that a network can use; all of them, if it needs no coordinates.
+def usable_groups(network: type[NetworkSettings], dataset: Dataset) -> UsableGroups:
+    """Find the groups that a network can use: those with coordinates, or all if it needs none.
 
-    One that looks at coordinates on request only (`pairwise`) can use all groups too: those that
-    lack one are in both lists.
+    A network with optional coordinates (`pairwise`) can use all groups too; those that lack a
+    coordinate are then in both `groups` and `without`.
     """
-    field_ = network.model_fields.get("coordinates")
-    if field_ is None:
+    coordinates = network.model_fields.get("coordinates")
+    if coordinates is None:
         return UsableGroups(tuple(dataset.groups))
-    default: Coordinates = field_.default
-    found = {
-        name: {axis: _named(axis, names, group) for axis, names in default.model_dump().items()}
+    default: Mapping[str, str] = coordinates.default.model_dump()
+    features = {
+        name: {key: _feature(key, names, group) for key, names in default.items()}
         for name, group in dataset.groups.items()
     }
-    without = tuple(name for name, axes in found.items() if not all(axes.values()))
-    whole = [axes for name, axes in found.items() if name not in without]
-    names = {axis: _joined(axes[axis] for axes in whole) for axis in default.model_dump()}
+    without = tuple(name for name, keys in features.items() if not all(keys.values()))
+    complete = [keys for name, keys in features.items() if name not in without]
     optional = "pairwise" in network.model_fields
-    looks = whole if not (optional and without) else []
+    needed = {}
+    # `pairwise` is not searched if a group lacks a coordinate, so none has to be named then.
+    if complete and not (optional and without):
+        for key, names in default.items():
+            present = dict.fromkeys(keys[key] for keys in complete)
+            if not set(present) <= set(names.split()):
+                needed[key] = " ".join(present)
     return UsableGroups(
-        groups=tuple(name for name in found if optional or name not in without),
+        groups=tuple(name for name in features if optional or name not in without),
         without=without,
-        coordinates={
-            axis: names[axis]
-            for axis, usual in default.model_dump().items()
-            if looks and not set(names[axis].split()) <= set(usual.split())
-        },
+        coordinates=needed,
     )
 
 
-def _named(axis: str, names: str, group: Group) -> str:
-    """Return the feature of a group that holds a coordinate; empty if none is called so."""
+def _feature(coordinate: str, names: str, group: Group) -> str:
+    """Return the feature of a group that holds a coordinate; empty if no name matches."""
     known = [name for name in names.split() if name in group.features]
-    alike = [name for name in group.features if _CALLED[axis].fullmatch(name)]
-    return next(iter([*known, *alike]), "")
-
-
-def _joined(names: Iterable[str]) -> str:
-    return " ".join(dict.fromkeys(names))
+    similar = [name for name in group.features if _FEATURE_NAMES[coordinate].fullmatch(name)]
+    return next(iter([*known, *similar]), "")

@@ -1,4 +1,4 @@
-"""The base of all settings (frozen, without unknown keys) and the kinds of text in them."""
+"""Base class of all settings (frozen, unknown keys forbidden) and their types of text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 
 
 class Settings(BaseModel):
-    """A frozen part of a configuration; its field docstrings become the JSON Schema."""
+    """A frozen part of a configuration; its field docstrings become the JSON Schema's texts."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
 
 
-def filled_in(key: str) -> ConfigDict:
-    """Return what keeps the JSON Schema from asking for `key`, which reading a file fills in."""
+def not_required_in_schema(key: str) -> ConfigDict:
+    """Return a model configuration whose JSON Schema does not require `key`.
+
+    The field itself has no default: `tauopt.config.load` fills it in before validation.
+    """
 
     def not_required(schema: dict[str, Any]) -> None:
         schema["required"] = [name for name in schema["required"] if name != key]
@@ -31,10 +34,11 @@ def _number_as_text(value: Any) -> Any:
 
 
 MAX_EXPRESSION = 2000
-"""Characters of an expression in a file."""
+"""Most characters of an expression in a file."""
 
 
 def _parsed(text: str) -> str:
+    # Imported late: `tauopt --help` imports the settings and must not load formulate.
     from tauopt.physics.expressions import parse
 
     if len(text) > MAX_EXPRESSION:
@@ -48,21 +52,21 @@ def _parsed_or_empty(text: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-"""What may become the name of a file, a study or a run (`tauopt.durable.NAME`)."""
+"""Text that is valid as the name of a file, a study and a run, as in `tauopt.durable.NAME`."""
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-"""A name that becomes an array, a model input or a part of a setting's path."""
+"""Name of an array or a model input, or one key of a setting's dotted path."""
 
 ExpressionText = Annotated[
     str,
     BeforeValidator(_number_as_text, json_schema_input_type=str | int | float),
     AfterValidator(_parsed),
 ]
-"""An expression over branches, in ROOT's or numexpr's dialect; parsed when it is checked."""
+"""Expression over branches, in ROOT's or numexpr's dialect; validation parses it."""
 
 OptionalExpression = Annotated[
     str,
     BeforeValidator(_number_as_text, json_schema_input_type=str | int | float),
     AfterValidator(_parsed_or_empty),
 ]
-"""An expression, or empty text for none."""
+"""Expression as `ExpressionText`, or empty text for none."""

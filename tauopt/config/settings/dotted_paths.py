@@ -1,4 +1,4 @@
-"""Nested settings by dotted path, to be compared and shown line by line."""
+"""Nested settings as dotted paths, for comparison and display line by line."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 
 def flat(plain: Any, path: str = "") -> dict[str, Any]:
-    """Return nested mappings as path -> value; what is no mapping is a value, a list too.
+    """Flatten nested mappings to dotted path -> value.
 
-    Empty mappings leave no trace.
+    Everything but a mapping is a value, a list too. Empty mappings leave no entry.
 
     Args:
-        plain: of `model_dump(mode="json")`.
-        path: of it; empty at the top.
+        plain: nested mappings, as from `model_dump(mode="json")`.
+        path: dotted path of `plain` itself; empty at the top.
     """
     if not isinstance(plain, Mapping):
         return {path: plain}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, part in plain.items():
-        found |= flat(part, f"{path}.{name}" if path else str(name))
-    return found
+        values |= flat(part, f"{path}.{name}" if path else str(name))
+    return values

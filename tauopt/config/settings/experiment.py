@@ -1,4 +1,4 @@
-"""The experiment file without ranges: what one trial is."""
+"""Settings of an experiment file: task, training, objective, search, tracking of one trial."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from tauopt.config.settings.base import Name, Settings, filled_in
+from tauopt.config.settings.base import Name, Settings, not_required_in_schema
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.gate import Gate
 from tauopt.config.settings.networks import Network
@@ -20,13 +20,14 @@ from tauopt.config.settings.objective import Goal, parse_cost, parse_objective
 from tauopt.config.settings.working_point_settings import WorkingPointSettings
 
 
-def _each_by_itself(classes: Any) -> Any:
+def _list_to_mapping(classes: Any) -> Any:
+    """Return a list of classes as a mapping in which each class is a task class by itself."""
     if not isinstance(classes, (list, tuple)):
         return classes
     if not all(isinstance(name, str) for name in classes):
         raise ValueError("expected a list of class names, or a mapping to lists of them")
-    if twice := sorted({name for name in classes if classes.count(name) > 1}):
-        raise ValueError(f"{twice[0]!r} stands twice in the list")
+    if repeated := sorted({name for name in classes if classes.count(name) > 1}):
+        raise ValueError(f"{repeated[0]!r} appears twice in the list")
     return {name: (name,) for name in classes}
 
 
@@ -34,17 +35,13 @@ ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
 """A factor on the weights of a class."""
 
 
-def _listed(names: Any) -> Any:
-    return (names,) if isinstance(names, str) else names
-
-
-def _different(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]!r} stands twice in the list")
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{repeated[0]!r} appears twice in the list")
     return names
 
 
-def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names:
         raise ValueError("expected at least one objective")
     return names
@@ -52,53 +49,56 @@ def _some(names: tuple[str, ...]) -> tuple[str, ...]:
 
 _Metric = Annotated[str, AfterValidator(lambda text: str(parse_objective(text)))]
 _Cost = Annotated[str, AfterValidator(lambda text: str(parse_cost(text)))]
-_OneOrSeveral = BeforeValidator(_listed, json_schema_input_type=str | list[str])
+_OneOrSeveral = BeforeValidator(
+    lambda names: (names,) if isinstance(names, str) else names,
+    json_schema_input_type=str | list[str],
+)
 
 
 class Task(Settings):
-    """The classes that the network tells apart, and which of them are signal."""
+    """Classification task: the classes that the network separates, and which are signal."""
 
-    model_config = filled_in("classes")
+    model_config = not_required_in_schema("classes")
 
     classes: Annotated[
         dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]],
         Field(min_length=2),
         BeforeValidator(
-            _each_by_itself, json_schema_input_type=list[Name] | dict[Name, list[Name]]
+            _list_to_mapping, json_schema_input_type=list[Name] | dict[Name, list[Name]]
         ),
     ]
-    """Task class -> the dataset's classes in it; a plain list means each by itself. Order is
-    the order of the network's outputs. Candidates of classes in no task class are left out. Of a
-    dataset of two classes, these are the default."""
+    """Task class -> the dataset's classes in it; a plain list makes each class a task class. The
+    order is that of the network's outputs. Candidates of classes in no task class are left out. If
+    the dataset has two classes, these are the default."""
     signal: tuple[Name, ...] = Field(default=(), min_length=1)
-    """Task classes that are signal; the others are background. Left out, all are signal: decay
-    modes of true taus, for instance."""
+    """Task classes that are signal; the others are background. If left out, all are signal, for
+    instance decay modes of true taus."""
     heads: Literal["one", "two"] = "one"
-    """`one` output over all classes; or `two` on one trunk: signal against background, and which
-    signal class it is if it is signal, whose loss only true signal feels. Outputs are the
-    probabilities of all classes in both cases."""
+    """`one`: a single output over all classes. `two`: two output heads on one trunk, signal against
+    background, and the signal class given signal, whose loss counts true signal only. In both cases
+    the outputs are the probabilities of all classes."""
 
     @model_validator(mode="before")
     @classmethod
-    def _all_signal(cls, task: Any) -> Any:
+    def _default_all_signal(cls, task: Any) -> Any:
         if not isinstance(task, dict) or "signal" in task or not task.get("classes"):
             return task
         return {**task, "signal": tuple(task["classes"])}
 
     @property
     def background(self) -> tuple[str, ...]:
-        """Task classes that are no signal."""
+        """Task classes that are not signal."""
         return tuple(name for name in self.classes if name not in self.signal)
 
 
 class EarlyStopping(Settings):
-    """Stop when the objective has not improved for some reports; where its value is the same, a
-    lower validation loss is an improvement."""
+    """Early stopping: end the training when the objective has not improved for some reports; if
+    its value is the same, a lower validation loss is an improvement."""
 
     patience: int = Field(default=10, ge=1)
     """Reports without improvement before training ends."""
     min_delta: float = Field(default=1e-4, ge=0)
-    """Relative improvement that counts."""
+    """Smallest relative change that counts as an improvement."""
 
 
 class ReduceOnPlateau(Settings):
@@ -107,107 +107,111 @@ class ReduceOnPlateau(Settings):
     patience: int = Field(default=4, ge=1)
     """Reports without improvement before the learning rate is lowered."""
     factor: float = Field(default=0.1, gt=0, lt=1)
-    """The learning rate is multiplied by this."""
+    """Factor that multiplies the learning rate."""
 
 
 class Training(Settings):
-    """How a network is trained. Every single value may be a range."""
+    """Training settings; every single value may be a range."""
 
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
-    """The algorithm that follows the gradient."""
+    """Gradient-descent algorithm."""
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
-    """Step size of the optimizer; with a schedule, its largest."""
+    """Step size of the optimizer; with a schedule, its peak."""
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
-    """How the learning rate goes over all epochs: it stays, falls along half a cosine, or rises
-    from a 25th to its peak and falls, both along half a cosine."""
+    """Learning-rate schedule over all epochs: constant; falling along half a cosine; or one cycle,
+    which rises from 1/25 of the peak to the peak and falls, both along half a cosine."""
     warm_up: float = Field(default=0.0, ge=0, le=1e12)
-    """Where the learning rate, rising linearly from 0, reaches its value: below 1 a fraction of
-    the training, from 1 on a number of candidates. Of `constant` and `cosine` only."""
+    """Length of the linear warm-up of the learning rate from 0: below 1 a fraction of the training,
+    from 1 on a number of candidates. Used with `constant` and `cosine` only."""
     peak_at: float = Field(default=0.3, ge=0.01, le=0.99)
-    """Where the learning rate peaks, as a fraction of the training. Of `one_cycle` only."""
+    """Position of the learning rate's peak, as a fraction of the training. Used with `one_cycle`
+    only."""
     final_rate: float = Field(default=0.0, ge=0, le=1)
-    """Learning rate at the end, as a fraction of its peak. Of `cosine` and `one_cycle` only."""
+    """Learning rate at the end, as a fraction of its peak. Used with `cosine` and `one_cycle`
+    only."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Of `sgd` only."""
+    """Momentum of `sgd`; used with `sgd` only."""
     momentum_dip: float = Field(default=0.0, ge=0, lt=1)
-    """How far the momentum falls while the learning rate rises to its peak; it comes back while
-    that falls. Of `sgd` with `one_cycle` only."""
+    """Amount by which the momentum falls while the learning rate rises to its peak; it rises again
+    while the learning rate falls. Used with `sgd` and `one_cycle` only."""
     nesterov: bool = True
-    """Of `sgd` only."""
+    """Nesterov momentum; used with `sgd` only."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
-    """Decoupled decay of the weights at each step, in units of the learning rate."""
+    """Decoupled weight decay per step, in units of the learning rate."""
     clip_norm: float = Field(default=0.0, ge=0)
-    """Clip the gradient's global norm; 0 does not clip."""
+    """Gradient clipping: largest global norm; 0 does not clip."""
     ema: float = Field(default=0.0, ge=0, le=0.99999)
-    """Judge and save not the last weights but their exponential moving average, which keeps this
-    much of itself at each step; 0 takes the last weights."""
+    """Decay of an exponential moving average of the weights, per step; the average is evaluated and
+    saved in place of the last weights. 0 takes the last weights."""
     loss: Literal["crossentropy", "focal"] = "crossentropy"
-    """`focal` lessens the weight of candidates that are already told apart well."""
+    """Loss function: cross-entropy, or focal loss, which lowers the weight of candidates that are
+    already classified well."""
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
-    """Of `focal` only."""
+    """Focusing parameter gamma of the focal loss; used with `focal` only."""
     label_smoothing: float = Field(default=0.0, ge=0, le=0.5)
-    """Part of each label that is spread evenly over all classes."""
+    """Label smoothing: the part of each label that is spread evenly over all classes."""
     mode_weight: float = Field(default=1.0, ge=0, le=1000)
-    """How much it counts which signal class a true signal candidate is, beside signal against
-    background, in the loss. Other than 1, and with two heads, the loss has these two parts, and
-    `focal` and `label_smoothing` act on each by itself."""
+    """Weight, in the loss, of separating the signal classes of true signal, relative to signal
+    against background. With a value other than 1, or with two heads, the loss has these two parts,
+    and `focal` and `label_smoothing` act on each part separately."""
     class_balance: Literal["equal", "signal", "none"] = "equal"
-    """`equal`: each task class has the same sum of weights in the loss; `signal`: all signal
-    together has that of all background; `none`: as in the data."""
+    """Balance of the classes in the loss. `equal`: each task class has the same sum of weights;
+    `signal`: all signal together has that of all background; `none`: as in the data."""
     class_weights: dict[Name, ClassWeight] = {}
-    """Task class -> a factor on its weights, behind `class_balance`; 1 where none is named."""
+    """Task class -> a factor on its weights, applied after `class_balance`; 1 if not named."""
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
-    """Candidates a step, at the beginning; what an epoch leaves over is completed from the next,
-    and a step of more than an epoch is an epoch."""
+    """Candidates per step, at the beginning; a last, incomplete batch of an epoch is filled from
+    the next epoch, and a step larger than an epoch is one epoch."""
     batch_growth: float = Field(default=1.0, ge=1, le=16)
-    """Batches become this many times larger, again and again; 1 keeps their size."""
+    """Factor by which the batch size grows, repeatedly; 1 keeps it."""
     batch_growth_every: float = Field(default=0.25, ge=0.001, le=1)
-    """How often they grow, as a fraction of the training; at the next beginning of an epoch."""
+    """Interval between growths, as a fraction of the training; the batch size then grows at the
+    next beginning of an epoch."""
     max_batch_size: int = Field(default=65_536, ge=1, le=1_000_000)
-    """Batches grow no larger than this."""
+    """Limit on the growing batch size."""
     epochs: int = Field(default=100, ge=1, le=100_000)
-    """Passes over the training split, at most; the last batch is completed."""
+    """Largest number of passes over the training split; the last batch is completed."""
     report_every: int = Field(default=0, ge=0)
-    """Candidates between reports (rungs); 0 reports once an epoch."""
+    """Candidates between reports (rungs); 0 reports once per epoch."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """Stop when the objective no longer improves; `null` trains all epochs."""
     reduce_on_plateau: ReduceOnPlateau | None = None
-    """Lower the learning rate, with a schedule its peak, when the loss no longer improves; `null`
-    keeps it."""
+    """Lower the learning rate (with a schedule its peak) when the validation loss no longer
+    improves; `null` keeps it."""
     precision: Literal["float32", "mixed"] = "float32"
-    """`mixed` trains in float16 with float32 weights and a scaled loss, on a GPU; without one it
-    is float32. What is saved computes in float32."""
+    """`mixed` trains in float16 with float32 weights and a scaled loss, on a GPU; without a GPU it
+    is float32. A saved model computes in float32."""
     jit_compile: bool = False
-    """Compile the training step with XLA, which takes seconds for each size of batch and pays on a
-    GPU, if at all."""
+    """Compile the training step with XLA, which takes seconds for each batch size and is worth it
+    on a GPU, if at all."""
 
 
 class Objective(Settings):
-    """What the search makes as large as it can, on the validation split, and what as small.
+    """Objectives of the search on the validation split: metrics to maximise, costs to minimise.
 
-    Several objectives are searched together: what is found is the front of trials none of which
-    is better than another in all of them.
+    Several objectives make a multi-objective search, whose result is the Pareto front: the trials
+    that no other trial beats in all objectives.
     """
 
     maximize: Annotated[
-        tuple[_Metric, ...], AfterValidator(_different), AfterValidator(_some), _OneOrSeveral
+        tuple[_Metric, ...], AfterValidator(_distinct), AfterValidator(_not_empty), _OneOrSeveral
     ] = ("rejection@0.75",)
-    """`rejection@0.75` (background rejection at 75 % signal efficiency), `auc`, `accuracy`,
-    `balanced_accuracy` (the mean over true classes); the latter two need no background.
-    `/1p` or `/3p` behind it keeps candidates of that many prongs. One, or a list: the first
-    stops trials that fall behind, ends training early and picks a trial's best weights."""
-    minimize: Annotated[tuple[_Cost, ...], AfterValidator(_different), _OneOrSeveral] = ()
-    """Costs, one or a list: `latency_us` (microseconds for one candidate, on one core),
-    `latency_us@256` (for a candidate in a batch of 256), `parameters`."""
+    """Metric or list of metrics: `rejection@0.75` (background rejection at 75 % signal efficiency),
+    `auc`, `accuracy`, `balanced_accuracy` (the mean over true classes); the latter two need no
+    background. The suffix `/1p` or `/3p` keeps candidates with that many prongs. The first metric
+    prunes trials, stops training early and selects a trial's best weights."""
+    minimize: Annotated[tuple[_Cost, ...], AfterValidator(_distinct), _OneOrSeveral] = ()
+    """Cost or list of costs: `latency_us` (microseconds for one candidate, on one core),
+    `latency_us@256` (per candidate in a batch of 256), `parameters`."""
 
     @property
     def first(self) -> str:
-        """The objective that prunes, stops early and picks best weights."""
+        """The objective that prunes trials, stops training early and selects the best weights."""
         return self.maximize[0]
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """All objectives, the first one first."""
+        """All objectives with their directions, beginning with `first`."""
         return (
             *(Goal(name, "maximize") for name in self.maximize),
             *(Goal(name, "minimize") for name in self.minimize),
@@ -215,107 +219,109 @@ class Objective(Settings):
 
 
 ONE_OBJECTIVE = ("cmaes",)
-"""Samplers that know one objective only."""
+"""Samplers for a single objective only."""
 
 
 class Sampler(Settings):
-    """How the study proposes trials."""
+    """Sampler: how the study proposes trials."""
 
     type: Literal["tpe", "random", "cmaes", "gp", "qmc"] = "tpe"
-    """Tree-structured Parzen estimators, random points, CMA evolution (of one objective only),
-    Gaussian process, or quasi-random points."""
+    """Sampling algorithm: tree-structured Parzen estimator, random search, CMA evolution strategy
+    (for one objective only), Gaussian process, or quasi-random points."""
     seed: int = Field(default=1, ge=0, lt=2**31)
-    """Of the sampler, and with a trial's number of that trial."""
+    """Seed of the sampler; a trial's seed derives from it and the trial's number."""
     startup: int = Field(default=10, ge=1)
     """Random trials before `tpe`, `cmaes` and `gp` begin to model."""
 
 
 class Pruner(Settings):
-    """How the study stops trials that fall behind."""
+    """Pruner: how the study stops trials that fall behind."""
 
     type: Literal["asha", "hyperband", "median", "none"] = "asha"
-    """Successive halving without waiting, Hyperband, below the median, or never."""
+    """Pruning algorithm: asynchronous successive halving, Hyperband, median rule, or none."""
     reduction_factor: int = Field(default=3, ge=2)
-    """Of `asha` and `hyperband`: one trial in this many goes past a rung."""
+    """One trial in this many passes a rung; used with `asha` and `hyperband`."""
     min_reports: int = Field(default=1, ge=1)
-    """Reports that every trial may make."""
+    """Reports of every trial before it may be stopped."""
     startup: int = Field(default=5, ge=0)
-    """Of `median`: trials that are never stopped."""
+    """First trials, which are never stopped; used with `median`."""
 
 
 class Resources(Settings):
-    """What a trial takes, and how many run at a time."""
+    """Cores and GPUs of a trial, and the number of trials at a time."""
 
     cpus: float = Field(default=1.0, gt=0)
-    """Cores a trial."""
+    """Cores per trial."""
     gpus: float = Field(default=0.0, ge=0)
-    """GPUs a trial; may be a fraction, for several trials on one GPU."""
+    """GPUs per trial; may be a fraction, for several trials on one GPU."""
     concurrent: int = Field(default=0, ge=0)
     """Trials at a time; 0 means as many as the resources allow."""
 
 
 class Budget(Settings):
-    """When the search ends, whatever comes first; trials that run then are stopped and kept."""
+    """Limits that end the search, whichever is first; running trials are stopped and kept."""
 
     hours: float | None = Field(default=None, gt=0)
-    """Wall time over all resumes."""
+    """Wall time in hours, over all resumes."""
     gpu_hours: float | None = Field(default=None, gt=0)
-    """GPUs that its trials hold times the hours that they hold them, over all resumes."""
-
-
-def _never_if_null(pruner: Any) -> Any:
-    return {"type": "none"} if pruner is None else pruner
+    """GPU hours: GPUs that the trials hold times the hours for which they hold them, over all
+    resumes."""
 
 
 class Search(Settings):
-    """How the search goes."""
+    """Search settings: number of trials, sampler, pruner, resources and budget."""
 
     trials: int = Field(default=20, ge=1, le=1_000_000)
-    """Trials in all, over all resumes."""
+    """Total number of trials, over all resumes."""
     sampler: Sampler = Sampler()
     """How trials are proposed."""
     pruner: Annotated[
-        Pruner, BeforeValidator(_never_if_null, json_schema_input_type=Pruner | None)
+        Pruner,
+        BeforeValidator(
+            lambda pruner: {"type": "none"} if pruner is None else pruner,
+            json_schema_input_type=Pruner | None,
+        ),
     ] = Pruner()
     """How trials that fall behind are stopped; `null` never stops one."""
     resources: Resources = Resources()
-    """What a trial takes, and how many run at a time."""
+    """Cores and GPUs of a trial, and the number of trials at a time."""
     budget: Budget = Budget()
-    """When the search ends although trials are left."""
+    """Limits that end the search although trials are left."""
     max_failures: int = Field(default=5, ge=1)
-    """Trials that may fail in a row before the search gives up."""
+    """Failed trials in a row that end the search."""
 
 
 class Tracking(Settings):
-    """Where runs are recorded."""
+    """Where runs are recorded in MLflow."""
 
     experiment: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,250}$")] = "tauopt"
     """MLflow experiment."""
     model: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
-    """Registered model that `promote` makes versions of; empty means the experiment file's name."""
+    """Registered model that `promote` adds versions to; empty means the experiment file's name."""
 
 
 class Experiment(Settings):
     """One trial, or with a search space one search: data, task, model, training, objective."""
 
     name: Name
-    """Of the search, unless the command line gives another."""
+    """Name of the search, unless the command line gives another."""
     data: Dataset
-    """A dataset file, relative to this one, or the same mapping in place."""
+    """Path of a dataset file, relative to this one, or the same mapping in place."""
     task: Task
-    """The classes to tell apart."""
+    """Classification task: the classes to separate."""
     model: Network
-    """The network; every single value but `type` may be a range."""
+    """Network; every single value but `type` may be a range."""
     training: Training = Training()
-    """How it is trained; every single value may be a range."""
+    """Training settings; every single value may be a range."""
     objective: Objective = Objective()
-    """What the search makes as large, and as small, as it can."""
+    """Metrics that the search maximises and costs that it minimises."""
     search: Search = Search()
-    """How the search goes; `train` doesn't look at it."""
+    """Search settings; `train` ignores them."""
     working_points: WorkingPointSettings = WorkingPointSettings()
-    """Cuts on the score that are derived when a model is promoted; training doesn't look at it."""
+    """Working points: cuts on the score, derived when a model is promoted; training ignores
+    them."""
     promote: Gate = Gate()
-    """What a model must do on the test split to become the champion; training doesn't look at
-    it."""
+    """Promotion gate: requirements on the test split for becoming the champion; training ignores
+    them."""
     tracking: Tracking = Tracking()
-    """Where runs are recorded."""
+    """Where runs are recorded in MLflow."""

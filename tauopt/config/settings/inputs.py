@@ -1,4 +1,4 @@
-"""What a network sees: features in physical units, their transforms and fitted constants."""
+"""Input features of a network: in physical units, with their transforms and fitted constants."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from pydantic import Field, field_validator, model_validator
 from tauopt.config.settings.base import OptionalExpression, Settings
 
 CANDIDATE = "candidate"
-"""The group of the candidate's own variables: one row a candidate, no mask."""
+"""The group of the candidate's own variables: one row per candidate, no mask."""
 
 
 class Transform(Settings):
-    """What the network does to a raw feature before its constants.
+    """Preprocessing transform of a raw feature, applied inside the network.
 
     In this order: divide, absolute value, clip to [min, max], add the offset, log10. Then come
-    the constants, fitted on the training split: clip to the quantiles that `clip_quantiles`
-    names, and (x - shift) / spread as `scale` says.
+    the constants, fitted on the training split: clip to the quantiles in `clip_quantiles`, and
+    (x - shift) / spread with the constants that `scale` selects.
     """
 
     divide: float = Field(default=1.0, gt=0)
-    """Divide by this, for instance 1000 for MeV to GeV or 0.4 for a cone size."""
+    """Divisor, for instance 1000 for MeV to GeV or 0.4 for a cone size."""
     abs: bool = False
     """Take the absolute value."""
     min: float | None = None
-    """Clip from below."""
+    """Lower bound; smaller values are clipped to it."""
     max: float | None = None
-    """Clip from above."""
+    """Upper bound; larger values are clipped to it."""
     offset: float = 0.0
-    """Add this, for instance 1e-6 before a logarithm."""
+    """Offset to add, for instance 1e-6 before a logarithm."""
     log10: bool = False
-    """Take the logarithm to base 10."""
+    """Take the base-10 logarithm."""
     scale: Literal["none", "standard", "minmax", "robust"] = "none"
-    """Constants fitted on the training split: mean and standard deviation, minimum and range, or
-    median and interquartile range / 1.349 (a normal distribution's standard deviation)."""
+    """Scaling constants, fitted on the training split: `standard`, mean and standard deviation;
+    `minmax`, minimum and range; `robust`, median and interquartile range / 1.349 (the standard
+    deviation of a normal distribution)."""
     clip_quantiles: tuple[float, float] | None = Field(default=None, examples=[[0.001, 0.999]])
-    """Clip to these quantiles of the training split, before the other constants are fitted."""
+    """Quantiles of the training split to clip to, before the other constants are fitted."""
 
     @field_validator("clip_quantiles")
     @classmethod
@@ -53,32 +54,32 @@ class Transform(Settings):
 
 
 class Feature(Transform):
-    """A feature of a dataset file: where it comes from, and its transform."""
+    """A feature of a dataset file: its branch or expression, and its transform."""
 
     expression: OptionalExpression = ""
     """Branch or expression over branches; empty means the feature's own name."""
 
 
 class FittedFeature(Settings):
-    """A feature with its constants: the network sees (clip(transform(x)) - shift) / spread."""
+    """A feature with fitted constants: the network sees (clip(transform(x)) - shift) / spread."""
 
     name: str
     transform: Transform
     clip: tuple[float, float] | None = None
-    """Bounds of the transformed value, fitted as `clip_quantiles` says; none leaves it."""
+    """Bounds of the transformed value, fitted for `clip_quantiles`; none does not clip."""
     shift: float = 0.0
     spread: float = 1.0
 
 
 class FittedGroup(Settings):
-    """Features of one kind of object, in the order of the last axis."""
+    """Features of one kind of object, in the order of the array's last axis."""
 
     name: str
     features: tuple[FittedFeature, ...]
 
 
 class InputSpec(Settings):
-    """All that a model needs to know of its data: no files, only names, shapes, constants.
+    """Input specification of a model: names, shapes and constants of its inputs, no files.
 
     Model inputs by name, for N candidates:
         `candidate`: (N, feature) float32;
@@ -90,17 +91,17 @@ class InputSpec(Settings):
     candidate: FittedGroup
     groups: tuple[FittedGroup, ...]
     lengths: dict[str, int]
-    """Objects kept a candidate, for the groups that the model uses; the keys select the groups."""
+    """Objects kept per candidate in each group that the model uses; the keys select the groups."""
     classes: tuple[str, ...]
     """Task classes in output order."""
     signal: tuple[str, ...]
-    """Those of `classes` that are signal."""
+    """Classes that are signal."""
     heads: Literal["one", "two"] = "one"
-    """As `Task.heads`."""
+    """Number of output heads, as `Task.heads`."""
 
     @property
     def background(self) -> tuple[str, ...]:
-        """Those of `classes` that are no signal."""
+        """Classes that are not signal."""
         return tuple(name for name in self.classes if name not in self.signal)
 
     def group(self, name: str) -> FittedGroup:

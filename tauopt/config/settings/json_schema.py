@@ -1,8 +1,8 @@
 """JSON Schema of experiment and dataset files, for editors that complete and check YAML.
 
-What the settings classes say, and what files may say beyond them: ranges at single values of
-`model` and `training`, `extends`, and a dataset by its path. A file that extends another may
-leave anything out.
+The schema is that of the settings classes, with what files may hold beyond them: ranges in place of
+single values of `model` and `training`, `extends`, and a dataset by its path. A file that extends
+another may leave anything out.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tauopt.config.settings.networks import AnyNetwork
 Schema = dict[str, Any]
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-"""The newest that editors' YAML checkers understand whole."""
+"""The newest dialect that editors' YAML checkers support completely."""
 _WHEN: Schema = {
     "type": "object",
     "minProperties": 1,
-    "description": "Settings and the values of theirs under which this range is searched; else "
-    "the setting takes its default. For instance {training.optimizer: sgd}.",
+    "description": "Condition: settings and their values under which this range is searched; "
+    "otherwise the setting takes its default. For instance {training.optimizer: sgd}.",
 }
 _EXTENDING_DATASET: Schema = {
     "allOf": [{"$ref": "#/$defs/ExtendingDataset"}],
@@ -37,23 +37,25 @@ _SEVERAL: Schema = {
     "additionalProperties": False,
 }
 _RANGES = ("IntRange", "FloatRange", "ChoiceRange")
-_LOG: Schema = {"type": "boolean", "description": "Search the logarithm evenly."}
+_LOG: Schema = {"type": "boolean", "description": "Search uniformly in the logarithm."}
 
 
 def experiment_schema() -> Schema:
     """Return the JSON Schema of an experiment file."""
     schema = Experiment.model_json_schema()
     definitions = schema["$defs"]
-    for name in _below(definitions, [schema["properties"][key] for key in ("model", "training")]):
+    sections = [schema["properties"][key] for key in ("model", "training")]
+    for name in _referenced(definitions, sections):
         for property_, value in definitions[name].get("properties", {}).items():
             if property_ != "type":
                 definitions[name]["properties"][property_] = _or_range(value)
-    knobs = definitions["OwnModel"]["properties"]["hyperparameters"]
-    knobs["additionalProperties"] = _or_one_of(knobs["additionalProperties"], _RANGES)
+    hyperparameters = definitions["OwnModel"]["properties"]["hyperparameters"]
+    value = hyperparameters["additionalProperties"]
+    hyperparameters["additionalProperties"] = _any_of(value, _RANGES)
     definitions |= _range_definitions() | {"Architectures": _architectures(definitions)}
     model = schema["properties"]["model"]
-    described = {"description": model.pop("description")}
-    schema["properties"]["model"] = {**described, "anyOf": [model, _SEVERAL]}
+    description = model.pop("description")
+    schema["properties"]["model"] = {"description": description, "anyOf": [model, _SEVERAL]}
     definitions["Dataset"]["properties"]["extends"] = _extends()
     data = schema["properties"]["data"]
     path = {"type": "string", "description": "A dataset file, relative to this one."}
@@ -65,7 +67,7 @@ def experiment_schema() -> Schema:
 
 
 def _architectures(definitions: Schema) -> Schema:
-    """Return the definition of several networks, each under its type and without it."""
+    """Return the definition of several networks: type -> settings without `type`."""
     return {
         "type": "object",
         "description": "Type -> the settings of that network; the search chooses among them.",
@@ -90,21 +92,20 @@ def dataset_schema() -> Schema:
 def _extends() -> Schema:
     return {
         "type": "string",
-        "description": "A file, relative to this one, that this one is laid on: mappings are "
-        "merged, everything else is replaced; null takes a sample, class, cut, feature, group or "
-        "spectator out.",
+        "description": "Base file, relative to this one: mappings are merged with its, everything "
+        "else is replaced; null removes a sample, class, cut, feature, group or spectator.",
     }
 
 
-def _below(definitions: Schema, schema: Any) -> list[str]:
-    """Return the names of the definitions that a schema refers to, directly or not."""
-    found: list[str] = []
+def _referenced(definitions: Schema, schema: Any) -> list[str]:
+    """Return the names of the definitions that a schema refers to, directly or indirectly."""
+    names: list[str] = []
 
     def visit(part: Any) -> None:
         if isinstance(part, dict):
             name = str(part.get("$ref", "")).removeprefix("#/$defs/")
-            if name and name not in found:
-                found.append(name)
+            if name and name not in names:
+                names.append(name)
                 visit(definitions[name])
             visit([value for key, value in part.items() if key != "discriminator"])
         elif isinstance(part, list):
@@ -112,14 +113,14 @@ def _below(definitions: Schema, schema: Any) -> list[str]:
                 visit(item)
 
     visit(schema)
-    return found
+    return names
 
 
 def _or_range(schema: Schema) -> Schema:
-    """Return the schema of a single value, or of some by name, that may also be ranges."""
+    """Allow ranges in the schema of a single value, or of a mapping's single values."""
     if "patternProperties" in schema:
-        named = schema["patternProperties"]
-        return {**schema, "patternProperties": {key: _or_range(named[key]) for key in named}}
+        values = schema["patternProperties"]
+        return {**schema, "patternProperties": {key: _or_range(values[key]) for key in values}}
     if "enum" in schema or schema.get("type") in ("string", "boolean"):
         ranges = ["ChoiceRange"]
     elif schema.get("type") == "integer":
@@ -128,14 +129,14 @@ def _or_range(schema: Schema) -> Schema:
         ranges = ["FloatRange", "IntRange", "ChoiceRange"]
     else:
         return schema
-    outside: Schema = {
+    annotations: Schema = {
         key: schema[key] for key in ("title", "description", "default") if key in schema
     }
-    value = {key: schema[key] for key in schema if key not in outside}
-    return {**outside, **_or_one_of(value, ranges)}
+    value = {key: schema[key] for key in schema if key not in annotations}
+    return {**annotations, **_any_of(value, ranges)}
 
 
-def _or_one_of(value: Schema, ranges: Sequence[str]) -> Schema:
+def _any_of(value: Schema, ranges: Sequence[str]) -> Schema:
     return {"anyOf": [value, *({"$ref": f"#/$defs/{name}"} for name in ranges)]}
 
 
@@ -149,7 +150,7 @@ def _range_definitions() -> Schema:
     return {
         "IntRange": _range("int", _ends("integer"), "A range of whole numbers.", step="integer"),
         "FloatRange": _range("float", _ends("number"), "A range of numbers.", step="number"),
-        "ChoiceRange": _range("choice", choices, "One of some values."),
+        "ChoiceRange": _range("choice", choices, "A choice among listed values."),
     }
 
 
@@ -166,8 +167,8 @@ def _ends(kind: str) -> Schema:
 def _range(kind: str, values: Schema, description: str, *, step: str = "") -> Schema:
     properties: Schema = {kind: values, "when": _WHEN}
     if step:
-        of_step = {"type": step, "exclusiveMinimum": 0, "description": "Distance of the values."}
-        properties |= {"log": _LOG, "step": of_step}
+        spacing = {"type": step, "exclusiveMinimum": 0, "description": "Distance of the values."}
+        properties |= {"log": _LOG, "step": spacing}
     return {
         "type": "object",
         "description": description,
@@ -178,7 +179,7 @@ def _range(kind: str, values: Schema, description: str, *, step: str = "") -> Sc
 
 
 def _complete_or_extending(schema: Schema, name: str) -> Schema:
-    """Return a schema that asks for everything, or with `extends` for nothing."""
+    """Return a file's schema in which everything is required, or with `extends` nothing."""
     definitions = schema.pop("$defs")
     schema["properties"] = {"extends": _extends(), **schema["properties"]}
     definitions["Complete"] = schema
@@ -195,39 +196,43 @@ def _complete_or_extending(schema: Schema, name: str) -> Schema:
 
 
 def _lenient(schema: Any) -> Any:
-    """Return a schema of which nothing is required, except the kind of a range."""
+    """Return a schema in which nothing is required, except the kind of a range."""
     if isinstance(schema, list):
         return [_lenient(part) for part in schema]
     if not isinstance(schema, dict):
         return schema.replace("#/$defs/", "#/$defs/Extending") if _is_ref(schema) else schema
-    left = {key: _lenient(value) for key, value in schema.items()}
-    named = "patternProperties" if "patternProperties" in left else "properties"
-    if named == "patternProperties" or ("minProperties" in left and named in left):
-        left.pop("minProperties", None)  # named parts, which null takes out
-        left[named] = {name: _or_null(value) for name, value in left[named].items()}
+    lenient = {key: _lenient(value) for key, value in schema.items()}
+    named = "patternProperties" if "patternProperties" in lenient else "properties"
+    if named == "patternProperties" or ("minProperties" in lenient and named in lenient):
+        # Parts with names, each of which `null` removes.
+        lenient.pop("minProperties", None)
+        lenient[named] = {name: _or_null(value) for name, value in lenient[named].items()}
     if schema.get("required") not in (["int"], ["float"], ["choice"]):
-        left.pop("required", None)
-    return left
+        lenient.pop("required", None)
+    return lenient
 
 
 def _or_null(schema: Schema) -> Schema:
-    described = {key: schema[key] for key in ("description",) if key in schema}
-    return {**described, "anyOf": [schema, {"type": "null"}]}
+    description = {key: schema[key] for key in ("description",) if key in schema}
+    return {**description, "anyOf": [schema, {"type": "null"}]}
 
 
 def _is_ref(schema: Any) -> bool:
-    """Say whether this refers to a definition that has a lenient counterpart."""
+    """Return whether a value refers to a definition that has a lenient counterpart."""
     prefix = "#/$defs/"
     return isinstance(schema, str) and schema.startswith(prefix) and "Extending" not in schema
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema without OpenAPI's `discriminator`; choices between settings may overlap."""
+    """Return a schema without OpenAPI's `discriminator`, which JSON Schema does not know.
+
+    `oneOf` becomes `anyOf`, since values may match several settings classes at once.
+    """
     if isinstance(schema, list):
         return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    left = {key: _plain(value) for key, value in schema.items() if key != "discriminator"}
-    if "oneOf" in left:
-        left["anyOf"] = left.pop("oneOf")
-    return left
+    plain = {key: _plain(value) for key, value in schema.items() if key != "discriminator"}
+    if "oneOf" in plain:
+        plain["anyOf"] = plain.pop("oneOf")
+    return plain

@@ -1,4 +1,4 @@
-"""What there is to choose from: the built-in networks, and the settings of each."""
+"""Catalogue of the built-in networks and their settings, for `tauopt models`."""
 
 from __future__ import annotations
 
@@ -19,29 +19,32 @@ from tauopt.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One network."""
+    """One built-in network."""
 
     type: str
     what: str
-    """In a line."""
+    """Description in one line."""
     groups: dict[str, int]
-    """Groups that it sees by default, with the objects of each that are kept."""
+    """Default groups, each with the objects kept per candidate."""
     parameters: int
-    """Of its defaults, for two classes and the features of the demo sample."""
+    """Number of parameters with default settings, for two classes and the demo sample."""
     source: str
+    """Publication that it follows."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """One setting of a network, as an experiment file names it below `model`."""
+    """One setting of a network."""
 
     path: str
+    """Dotted path in an experiment file, beginning with `model`."""
     values: str
-    """What it may be: a value of these, or a range within."""
+    """Allowed values, in words; a range must lie within them."""
     default: Any
     usual: str
-    """The range that people search, as a file writes it; empty if they leave it alone."""
+    """The usual search range, as a file writes it; empty if it is usually not searched."""
     what: str
+    """Description, the field's docstring."""
 
 
 def catalogue() -> list[CatalogueEntry]:
@@ -50,8 +53,14 @@ def catalogue() -> list[CatalogueEntry]:
 
 
 def network_class(type_: str) -> type[NetworkSettings]:
-    """Return the settings class of a network; UsageError names the nearest if there is none."""
-    known: dict[str, type[NetworkSettings]] = {_type(one): one for one in get_args(AnyNetwork)}
+    """Return the settings class of a built-in network.
+
+    Raises:
+        UsageError: there is no network `type_`; the message has the nearest name.
+    """
+    known: dict[str, type[NetworkSettings]] = {
+        _type(network): network for network in get_args(AnyNetwork)
+    }
     if type_ not in known:
         raise UsageError(
             f"no network {type_!r}{nearest(type_, known)}; there are {', '.join(known)}"
@@ -60,16 +69,17 @@ def network_class(type_: str) -> type[NetworkSettings]:
 
 
 def knobs(type_: str) -> list[Knob]:
-    """Return the settings of a network in order, those of a group once, for any `<group>`.
+    """Return the settings of a network in order; those of a group once, with `<group>` as its name.
 
     Raises:
-        UsageError: there is no such network.
+        UsageError: there is no network `type_`.
     """
     network = network_class(type_)
     usual = {f"model.{path}": range_ for path, range_ in network.usual.items()}
     usual[f"model.groups.{ANY_GROUP}.length"] = network.usual_length(ANY_GROUP)
-    found = _knobs(network, prefix="model")
-    return [replace(knob, usual=usual.get(knob.path, "")) for knob in found]
+    return [
+        replace(knob, usual=usual.get(knob.path, "")) for knob in _knobs(network, prefix="model")
+    ]
 
 
 def _type(network: type[NetworkSettings]) -> str:
@@ -78,10 +88,10 @@ def _type(network: type[NetworkSettings]) -> str:
 
 def _entry(network: type[NetworkSettings]) -> CatalogueEntry:
     groups = network.model_fields["groups"].default
-    what = inspect.getdoc(network) or ""
+    description = inspect.getdoc(network) or ""
     return CatalogueEntry(
         type=_type(network),
-        what=what.partition("\n")[0],
+        what=description.partition("\n")[0],
         groups={name: group.length for name, group in groups.items()},
         parameters=network.parameters,
         source=network.source,
@@ -96,17 +106,17 @@ def _knobs(settings: type[Settings], *, prefix: str) -> Iterator[Knob]:
         if isinstance(default, Settings):
             yield from _with_defaults(_knobs(type(default), prefix=path), default, prefix=path)
         elif isinstance(default, dict):
-            some = next(iter(default.values()), None)
-            if isinstance(some, Settings):
-                yield from _knobs(type(some), prefix=f"{path}.{ANY_GROUP}")
+            first_group = next(iter(default.values()), None)
+            if isinstance(first_group, Settings):
+                yield from _knobs(type(first_group), prefix=f"{path}.{ANY_GROUP}")
         else:
             what = " ".join((field.description or "").split())
             yield Knob(path, _values(field), default, "", what)
 
 
-def _with_defaults(found: Iterator[Knob], settings: Settings, *, prefix: str) -> Iterator[Knob]:
-    """Give the knobs of a part the values that this part has by default."""
-    for knob in found:
+def _with_defaults(knobs: Iterator[Knob], settings: Settings, *, prefix: str) -> Iterator[Knob]:
+    """Yield the knobs of a part with the values in `settings` as their defaults."""
+    for knob in knobs:
         value: Any = settings
         for name in knob.path.removeprefix(f"{prefix}.").split("."):
             value = getattr(value, name)

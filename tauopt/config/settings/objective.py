@@ -1,4 +1,4 @@
-"""Names of objectives: what a search makes as large as it can, and what as small."""
+"""Names of objectives: metrics that a search maximises and costs that it minimises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Direction = Literal["maximize", "minimize"]
 _METRICS = ("rejection", "auc", "accuracy", "balanced_accuracy")
 _NAME = re.compile(r"(?P<metric>[A-Za-z_]+)(@(?P<at>[^/]*))?(/(?P<prongs>.*))?", re.DOTALL)
 _FORMS = (
-    "expected rejection@0.75, auc, accuracy or balanced_accuracy, with /1p or /3p behind it for "
+    "expected rejection@0.75, auc, accuracy or balanced_accuracy, with the suffix /1p or /3p for "
     "that many prongs"
 )
 
@@ -21,38 +21,38 @@ Quantity = Literal["latency_us", "parameters"]
 _QUANTITIES = ("latency_us", "parameters")
 _COST = re.compile(r"(?P<quantity>[^@]*)(@(?P<batch>.*))?", re.DOTALL)
 _COST_FORMS = (
-    "expected latency_us (one candidate by itself), latency_us@256 (a candidate in a batch of "
+    "expected latency_us (one candidate by itself), latency_us@256 (per candidate in a batch of "
     "256) or parameters"
 )
 MAX_BATCH = 10_000
-"""Candidates of a batch whose latency may be asked for."""
+"""Largest batch of a latency, in candidates."""
 
 
 class Goal(NamedTuple):
-    """An objective by its name, and whether it is to be large or small."""
+    """An objective's name and its direction, maximise or minimise."""
 
     name: str
     direction: Direction
 
     @property
     def larger(self) -> bool:
-        """True if larger is better."""
+        """Whether larger is better."""
         return self.direction == "maximize"
 
 
 @dataclass(frozen=True)
 class ObjectiveName:
-    """A metric, the signal efficiency at which it is taken, and the prongs that it is of."""
+    """The parts of a metric's name: metric, signal efficiency and number of prongs."""
 
     metric: Metric
     at: float | None = None
-    """Signal efficiency between 0 and 1; of `rejection` only."""
+    """Signal efficiency between 0 and 1; for `rejection` only."""
     prongs: int | None = None
-    """Candidates of this many prongs only; None takes all."""
+    """Number of prongs that a candidate must have; None takes all candidates."""
 
     @property
     def needs_background(self) -> bool:
-        """Whether it compares signal with background."""
+        """Whether the metric compares signal with background."""
         return self.metric in ("rejection", "auc")
 
     def __str__(self) -> str:
@@ -62,21 +62,21 @@ class ObjectiveName:
 
 @dataclass(frozen=True)
 class CostName:
-    """What running a network costs, whatever it is worth: time, or size."""
+    """The parts of a cost's name: latency or number of parameters, and the batch size."""
 
     quantity: Quantity
     batch: int = 1
-    """Candidates in a call; of `latency_us`, which is the time of the call a candidate."""
+    """Candidates per call; for `latency_us`, which is the call's time divided by this."""
 
     def __str__(self) -> str:
         return self.quantity if self.batch == 1 else f"{self.quantity}@{self.batch}"
 
 
 def parse_objective(text: str) -> ObjectiveName:
-    """Parse the name of an objective, such as `rejection@0.75/1p`.
+    """Parse the name of a metric, such as `rejection@0.75/1p`.
 
     Raises:
-        ValueError: it is none; says what is expected and the nearest name.
+        ValueError: `text` is not a metric; the message has the expected forms and the nearest name.
     """
     match = _NAME.fullmatch(text)
     metric = match["metric"] if match else text
@@ -85,11 +85,8 @@ def parse_objective(text: str) -> ObjectiveName:
     if not match or metric not in _METRICS:
         raise ValueError(f"unknown metric {metric!r}{nearest(metric, _METRICS)}; {_FORMS}")
     if (metric == "rejection") != (match["at"] is not None):
-        raise ValueError(
-            f"{metric!r} needs a signal efficiency; {_FORMS}"
-            if metric == "rejection"
-            else f"{metric!r} takes no signal efficiency; {_FORMS}"
-        )
+        needs = "needs a" if metric == "rejection" else "takes no"
+        raise ValueError(f"{metric!r} {needs} signal efficiency; {_FORMS}")
     return ObjectiveName(cast(Metric, metric), _efficiency(match["at"]), _prongs(match["prongs"]))
 
 
@@ -105,7 +102,7 @@ def _prongs(text: str | None) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[1-9]p", text):
-        raise ValueError(f"{text!r} is no number of prongs; {_FORMS}")
+        raise ValueError(f"{text!r} is not a number of prongs; {_FORMS}")
     return int(text[0])
 
 
@@ -113,12 +110,12 @@ def parse_cost(text: str) -> CostName:
     """Parse the name of a cost, such as `latency_us@256`.
 
     Raises:
-        ValueError: it is none; says what is expected and the nearest name.
+        ValueError: `text` is not a cost; the message has the expected forms and the nearest name.
     """
     match = _COST.fullmatch(text)
     quantity, batch = (match["quantity"], match["batch"]) if match else (text, None)
     if quantity.partition("/")[0] in _METRICS:
-        raise ValueError(f"{text!r} is better the larger it is: write it under maximize")
+        raise ValueError(f"{text!r} is a metric, not a cost: write it under maximize")
     if quantity not in _QUANTITIES:
         raise ValueError(
             f"unknown cost {quantity!r}{nearest(quantity, _QUANTITIES)}; {_COST_FORMS}"

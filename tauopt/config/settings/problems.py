@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems in the user's own words and places."""
+"""Validation: pydantic's errors as problems with plain messages and their places in the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tauopt.errors import Problem, nearest
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_PROBLEMS = 100
-"""Problems told of one kind of check; a file with more is no file of ours."""
+"""Most problems that one kind of check reports, which bounds the work on a hostile file."""
 
 
 def check(
@@ -27,24 +27,25 @@ def check(
     """Validate plain values strictly against a settings class.
 
     Args:
-        settings: the class, or an annotation with one.
+        settings: the class, or an annotation of one.
         plain: dicts, tuples and scalars.
-        root: the tree that `plain` came from, for the places of problems.
+        root: the tree that `plain` was made from, for the places of problems.
         above: path of `root` in the whole file, for messages.
     Returns:
-        The settings and no problem, or None and every problem.
+        The settings and no problem, or None and at most `MAX_PROBLEMS` problems.
     """
     try:
         return TypeAdapter(settings).validate_python(plain, strict=True), []
     except ValidationError as error:
         details = error.errors(include_url=False)[:MAX_PROBLEMS]
-        spots = [_find(settings, root, detail["loc"]) for detail in details]
-        return None, [_problem(*pair, above) for pair in zip(details, spots, strict=True)]
+        return None, [
+            _problem(detail, _locate(settings, root, detail["loc"]), above) for detail in details
+        ]
 
 
 @dataclass(frozen=True)
-class _Spot:
-    """Where an error stands: its path in the file, and what the file and the classes hold there."""
+class _Location:
+    """Location of an error: its path and place in the file, and the annotations there."""
 
     path: tuple[str, ...]
     place: Place
@@ -53,37 +54,41 @@ class _Spot:
     parent_annotation: Any
     parent: Node
     is_key: bool = False
+    """Whether the key itself is wrong, not its value."""
 
 
-def _find(annotation: Any, root: Node, loc: tuple[int | str, ...]) -> _Spot:
-    """Follow pydantic's location, which names chosen types and keys, down the file's tree."""
+def _locate(annotation: Any, root: Node, loc: tuple[int | str, ...]) -> _Location:
+    """Follow pydantic's location down the file's tree."""
     node: Node | None = root
-    spot = _Spot((), root.place, None, annotation, None, root)
+    location = _Location((), root.place, None, annotation, None, root)
     for part in loc:
+        # Pydantic's location also holds the chosen member of a union, which is no key of the file.
         if part in settings_schema.by_type(annotation):
             annotation = settings_schema.by_type(annotation)[str(part)]
             continue
         if part in settings_schema.tags(annotation):
             continue
         if part == "[key]":
-            return replace(spot, place=spot.key_place or spot.place, is_key=True)
+            return replace(location, place=location.key_place or location.place, is_key=True)
         if isinstance(part, int) and node is not None and not isinstance(node.value, tuple):
-            continue  # one value where a list may stand
-        parent = node if node is not None else spot.parent
-        key_place, following = _step(node, part)
-        spot = _Spot(
-            (*spot.path, str(part)),
-            following.place if following else key_place or spot.place,
-            key_place or spot.key_place,
-            settings_schema.child(annotation, str(part), node) if isinstance(part, str) else None,
-            annotation,
-            parent,
+            continue  # a single value in place of a list: pydantic sees a list of one
+        key_place, below = _step(node, part)
+        location = _Location(
+            path=(*location.path, str(part)),
+            place=below.place if below else key_place or location.place,
+            key_place=key_place or location.key_place,
+            annotation=settings_schema.child(annotation, part, node)
+            if isinstance(part, str)
+            else None,
+            parent_annotation=annotation,
+            parent=node if node is not None else location.parent,
         )
-        annotation, node = spot.annotation, following
-    return spot
+        annotation, node = location.annotation, below
+    return location
 
 
 def _step(node: Node | None, part: int | str) -> tuple[Place | None, Node | None]:
+    """Return the place of a key, and the node at a key or a list's position; None if missing."""
     if node is None:
         return None, None
     if isinstance(part, int):
@@ -92,62 +97,60 @@ def _step(node: Node | None, part: int | str) -> tuple[Place | None, Node | None
     return node.keys.get(part), node.entries.get(part)
 
 
-def _problem(error: ErrorDetails, spot: _Spot, above: settings_schema.Path) -> Problem:
-    name = ".".join((*above, *spot.path))
+def _problem(error: ErrorDetails, location: _Location, above: settings_schema.Path) -> Problem:
+    name = ".".join((*above, *location.path))
+    place, key_place = location.place, location.key_place or location.place
     kind, value = error["type"], error["input"]
     if kind == "extra_forbidden":
-        return (spot.key_place or spot.place).problem(_unknown_key(spot, name))
+        known = settings_schema.fields(location.parent_annotation, location.parent)
+        hint = nearest(location.path[-1], known)
+        return key_place.problem(f"unknown key {name!r}{hint}; known: {', '.join(known)}")
     if kind == "missing":
-        same_file = spot.key_place is not None and spot.key_place.file == spot.place.file
-        place = spot.key_place if spot.key_place is not None and same_file else spot.place
-        return place.problem(f"{name} is missing{_misspelled(spot)}")
+        # The key `data` is in the experiment file, but its mapping may be a dataset file.
+        nearby = key_place if key_place.file == place.file else place
+        return nearby.problem(f"{name} is missing{_misspelled(location)}")
     if kind == "value_error":
-        return spot.place.problem(f"{name}: {error['ctx']['error']}")
+        return place.problem(f"{name}: {error['ctx']['error']}")
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _wrong_type(spot, name, value)
-    if spot.is_key:
-        return spot.place.problem(f"{name}: the key must be {_expected(error)}")
+        return _wrong_type(location, name, value)
     expected = _expected(error)
-    return spot.place.problem(f"{name}: expected {expected}, got {describe(value)}{_hint(error)}")
+    if location.is_key:
+        return place.problem(f"{name}: the key must be {expected}")
+    return place.problem(f"{name}: expected {expected}, got {describe(value)}{_hint(error)}")
 
 
-def _unknown_key(spot: _Spot, name: str) -> str:
-    known = settings_schema.fields(spot.parent_annotation, spot.parent)
-    return f"unknown key {name!r}{nearest(spot.path[-1], known)}; known: {', '.join(known)}"
+def _misspelled(location: _Location) -> str:
+    """Return a hint at the unknown key of the parent that may be the missing one."""
+    known = settings_schema.fields(location.parent_annotation, location.parent)
+    unknown = [key for key in location.parent.entries if key not in known]
+    hint = nearest(location.path[-1], unknown)
+    return hint.replace("did you mean", "is it").replace("?)", " misspelled?)")
 
 
-def _misspelled(spot: _Spot) -> str:
-    """Say which unknown key of the parent may be the missing one."""
-    known = settings_schema.fields(spot.parent_annotation, spot.parent)
-    unknown = [key for key in spot.parent.entries if key not in known]
-    close = nearest(spot.path[-1], unknown)
-    return close.replace("did you mean", "is it").replace("?)", " misspelled?)")
-
-
-def _wrong_type(spot: _Spot, name: str, value: Any) -> Problem:
-    choices = settings_schema.by_type(spot.annotation)
+def _wrong_type(location: _Location, name: str, value: Any) -> Problem:
+    choices = settings_schema.by_type(location.annotation)
     listed = ", ".join(choices)
     given = value.get("type") if isinstance(value, dict) else None
     if given is None:
-        return (spot.key_place or spot.place).problem(
+        return (location.key_place or location.place).problem(
             f"{name}.type is missing; expected one of {listed}"
         )
-    node = spot.parent.entries.get(spot.path[-1]) if spot.path else spot.parent
-    written = node.entries.get("type") if node is not None else None
-    place = written.place if written is not None else spot.place
+    node = location.parent.entries.get(location.path[-1]) if location.path else location.parent
+    type_node = node.entries.get("type") if node is not None else None
+    place = type_node.place if type_node is not None else location.place
     hint = nearest(str(given), choices)
     return place.problem(f"{name}.type: expected one of {listed}, got {describe(given)}{hint}")
 
 
 _EXPECTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "literal_error": lambda ctx: f"one of {str(ctx['expected']).replace(' or ', ', ')}",
-    "greater_than": lambda ctx: f"a number greater than {_number(ctx['gt'])}",
-    "greater_than_equal": lambda ctx: f"at least {_number(ctx['ge'])}",
-    "less_than": lambda ctx: f"a number less than {_number(ctx['lt'])}",
-    "less_than_equal": lambda ctx: f"at most {_number(ctx['le'])}",
+    "greater_than": lambda ctx: f"a number greater than {ctx['gt']:.15g}",
+    "greater_than_equal": lambda ctx: f"at least {ctx['ge']:.15g}",
+    "less_than": lambda ctx: f"a number less than {ctx['lt']:.15g}",
+    "less_than_equal": lambda ctx: f"at most {ctx['le']:.15g}",
     "string_pattern_mismatch": lambda ctx: _pattern(str(ctx["pattern"])),
-    "too_short": lambda ctx: f"at least {ctx['min_length']} of them",
-    "too_long": lambda ctx: f"at most {ctx['max_length']} of them",
+    "too_short": lambda ctx: f"at least {_entries(ctx['min_length'])}",
+    "too_long": lambda ctx: f"at most {_entries(ctx['max_length'])}",
     "int_type": lambda ctx: "a whole number",
     "int_from_float": lambda ctx: "a whole number",
     "float_type": lambda ctx: "a number",
@@ -159,18 +162,20 @@ _EXPECTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "model_type": lambda ctx: "a mapping",
     "model_attributes_type": lambda ctx: "a mapping",
 }
+"""Kind of pydantic's error -> its context to what was expected, in words."""
 
 
-def _number(value: float) -> str:
-    return f"{value:.15g}"
+def _entries(number: int) -> str:
+    return f"{number} {'entry' if number == 1 else 'entries'}"
 
 
 def _expected(error: ErrorDetails) -> str:
-    say = _EXPECTED.get(error["type"])
-    return say(error.get("ctx", {})) if say else f"something else ({error['msg']})"
+    in_words = _EXPECTED.get(error["type"])
+    return in_words(error.get("ctx", {})) if in_words else f"something else ({error['msg']})"
 
 
 def _pattern(pattern: str) -> str:
+    """Describe one of the regular expressions that settings classes use for text."""
     if ":" in pattern:
         return "a type of your own as package.module:Class"
     first = "a letter or _" if pattern.startswith("^[A-Za-z_]") else "a letter or digit"
@@ -181,17 +186,13 @@ def _pattern(pattern: str) -> str:
 
 
 def _hint(error: ErrorDetails) -> str:
-    """Say what was probably meant."""
+    """Return a hint at what was probably meant; empty if there is none."""
     kind, value = error["type"], error["input"]
     if kind == "literal_error" and isinstance(value, str):
         return nearest(value, re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     if isinstance(value, dict) and kind in (*_NUMBERS, "string_type", "bool_type", "literal_error"):
-        close = [hint for key in value if (hint := nearest(key, KINDS))]
-        return (
-            close[0]
-            if close
-            else "; a range is {int: [low, high]}, {float: [low, high]} or {choice: [...]}"
-        )
+        forms = "; a range is {int: [low, high]}, {float: [low, high]} or {choice: [...]}"
+        return next((hint for key in value if (hint := nearest(key, KINDS))), forms)
     if kind == "tuple_type" and isinstance(value, str):
         return f"; write [{value}]"
     return _number_hint(kind, value)

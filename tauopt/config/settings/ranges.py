@@ -1,6 +1,6 @@
-"""Ranges: settings that a search may choose.
+"""Search ranges of settings: integer, float and choice ranges, with conditions.
 
-Written in place of a value, `{int: [4, 15]}`, `{float: [1e-4, 1e-2], log: true}` or
+A file writes them in place of a value: `{int: [4, 15]}`, `{float: [1e-4, 1e-2], log: true}` or
 `{choice: [lstm, gru]}`, each with an optional `when: {path: value}`.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from tauopt.config.source.yaml_source import Scalar
 
 Condition = Mapping[str, tuple[Scalar, ...]]
-"""Path of another range -> values of it under which this range is active; all must hold."""
+"""Path of another range -> its values under which this range is active; all must hold."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class IntRange:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """Numbers from `low` to `high`; with a `step`, only whole steps from `low`."""
+    """Numbers from `low` to `high`, both included; with a `step`, only whole steps from `low`."""
 
     low: float
     high: float
@@ -41,7 +41,7 @@ class FloatRange:
 
 @dataclass(frozen=True)
 class ChoiceRange:
-    """One of some values."""
+    """A choice among listed values."""
 
     values: tuple[Scalar, ...]
     when: Condition = field(default_factory=dict)
@@ -51,16 +51,16 @@ Range = IntRange | FloatRange | ChoiceRange
 
 
 def same(one: Scalar, other: Scalar) -> bool:
-    """Say whether two values are the same setting: 1 is 1.0, but not true."""
+    """Return whether two values are the same setting: 1 equals 1.0, but not true."""
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def is_active(range_: Range, values: Mapping[str, Scalar]) -> bool:
-    """Say whether a range is to be chosen, given the ranges chosen before it.
+    """Return whether a range is active, given the values of the ranges before it.
 
     Args:
-        range_: one of a space.
-        values: the active ranges before it in the space's order, path -> value. A condition
+        range_: a range of a search space.
+        values: path -> value of the active ranges before it in the space's order. A condition
             on a range that is itself inactive doesn't hold.
     """
     return all(
@@ -70,45 +70,45 @@ def is_active(range_: Range, values: Mapping[str, Scalar]) -> bool:
 
 
 def contains(range_: Range, value: Scalar) -> bool:
-    """Say whether a range can take `value`."""
+    """Return whether `value` is in a range."""
     if isinstance(range_, ChoiceRange):
         return any(same(value, choice) for choice in range_.values)
-    is_broken = isinstance(value, float) and not value.is_integer()
-    if isinstance(value, (bool, str)) or (isinstance(range_, IntRange) and is_broken):
+    is_fraction = isinstance(value, float) and not value.is_integer()
+    if isinstance(value, (bool, str)) or (isinstance(range_, IntRange) and is_fraction):
         return False
     return range_.low <= value <= range_.high and math.isclose(
-        float(value), float(_on_step(range_, value)), rel_tol=1e-9
+        float(value), float(_nearest_step(range_, value)), rel_tol=1e-9
     )
 
 
 def candidates(range_: Range) -> tuple[Scalar, ...]:
-    """Return values whose validity stands for the whole range: the ends, or every choice."""
+    """Return values whose validity implies that of the whole range: both ends, or every choice."""
     if isinstance(range_, ChoiceRange):
         return range_.values
     return (range_.low, range_.high)
 
 
 def moved_inside(range_: Range, value: Scalar | None) -> Scalar:
-    """Return the value of the range nearest to `value`; else its first."""
+    """Return the value of a range that is nearest to `value`; without a nearest one, its first."""
     number = None if value is None or isinstance(value, (bool, str)) else float(value)
     if isinstance(range_, ChoiceRange):
-        return _choice_near(range_, value, number)
-    return range_.low if number is None else _on_step(range_, number)
+        return _nearest_choice(range_, value, number)
+    return range_.low if number is None else _nearest_step(range_, number)
 
 
-def _choice_near(range_: ChoiceRange, value: Scalar | None, number: float | None) -> Scalar:
+def _nearest_choice(range_: ChoiceRange, value: Scalar | None, number: float | None) -> Scalar:
     equal = [choice for choice in range_.values if value is not None and same(choice, value)]
     if equal or number is None:
         return (equal or range_.values)[0]
-    near = {
+    by_distance = {
         abs(choice - number): choice
-        for choice in reversed(range_.values)
+        for choice in reversed(range_.values)  # of two equally near choices the first one counts
         if not isinstance(choice, (bool, str))
     }
-    return near[min(near)] if near else range_.values[0]
+    return by_distance[min(by_distance)] if by_distance else range_.values[0]
 
 
-def _on_step(range_: IntRange | FloatRange, value: float) -> int | float:
+def _nearest_step(range_: IntRange | FloatRange, value: float) -> int | float:
     inside = min(max(value, range_.low), range_.high)
     if isinstance(range_, IntRange):
         return range_.low + range_.step * round((inside - range_.low) / range_.step)
@@ -119,7 +119,7 @@ def _on_step(range_: IntRange | FloatRange, value: float) -> int | float:
 
 
 def points(range_: Range) -> float:
-    """Return how many values a range has; infinite for a continuous one."""
+    """Return the number of values in a range; infinite for a continuous one."""
     if isinstance(range_, ChoiceRange):
         return float(len(range_.values))
     if range_.step is None:
@@ -128,12 +128,12 @@ def points(range_: Range) -> float:
 
 
 def as_text(value: Scalar) -> str:
-    """Return a value as a line shows it; empty text as a pair of quotes."""
+    """Return a value as text for display; empty text as a pair of quotes."""
     return '""' if value == "" else str(value)
 
 
 def as_plain(range_: Range) -> dict[str, Any]:
-    """Return a range without its conditions as a file writes it."""
+    """Return a range as the mapping that a file would hold, without its conditions."""
     if isinstance(range_, ChoiceRange):
         return {"choice": list(range_.values)}
     kind = "int" if isinstance(range_, IntRange) else "float"
@@ -145,7 +145,7 @@ def as_plain(range_: Range) -> dict[str, Any]:
 
 
 def describe_range(range_: Range) -> str:
-    """Say a range in a line, as the file would write it."""
+    """Return a range and its conditions in one line, nearly as a file would write it."""
     if isinstance(range_, ChoiceRange):
         text = "choice [" + ", ".join(map(as_text, range_.values)) + "]"
     else:

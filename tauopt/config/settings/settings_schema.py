@@ -1,7 +1,7 @@
-"""What the settings classes say about a file's shape: which keys may stand where.
+"""Type annotations of the settings classes by path: which keys a file may have where.
 
-A place in a file is a path of keys. Its annotation is found by walking the settings classes
-along the path; where a class is chosen by `type`, the file's own value of `type` decides.
+A path is a tuple of keys. Its annotation is found by walking the settings classes along the path;
+where `type` selects a class, the file's own value of `type` decides.
 """
 
 from __future__ import annotations
@@ -14,114 +14,114 @@ from pydantic import Tag
 from pydantic.fields import FieldInfo
 
 from tauopt.config.settings.base import Settings
-from tauopt.config.settings.networks.hypermodel import OWN, is_own
+from tauopt.config.settings.networks.hypermodel import OWN_TYPE, is_own_type
 from tauopt.config.source.yaml_source import Node, Place
 
 Path = tuple[str, ...]
 
 
-def inner(annotation: Any) -> Any:
+def unwrapped(annotation: Any) -> Any:
     """Return an annotation without `Annotated` and without `| None`."""
     if get_origin(annotation) is Annotated:
-        return inner(get_args(annotation)[0])
+        return unwrapped(get_args(annotation)[0])
     if get_origin(annotation) in (types.UnionType, Union):
         members = [part for part in get_args(annotation) if part is not type(None)]
-        return inner(members[0]) if len(members) == 1 else annotation
+        return unwrapped(members[0]) if len(members) == 1 else annotation
     return annotation
 
 
 def by_type(annotation: Any) -> dict[str, type[Settings]]:
-    """Return the classes that `type` chooses between, by its value; empty if there is no choice.
+    """Return the classes among which `type` selects, by its value; empty if there is no union.
 
-    A class that takes more than one value as its `type` stands under `module:Class`.
+    The class of the user's own models, whose `type` is any import path, has the key `module:Class`.
     """
     members = _members(annotation)
     if len(members) < 2:
         return {}
-    return {(get_args(m.model_fields["type"].annotation) or (OWN,))[0]: m for m in members}
+    return {
+        (get_args(member.model_fields["type"].annotation) or (OWN_TYPE,))[0]: member
+        for member in members
+    }
 
 
 def _members(annotation: Any) -> list[Any]:
-    """Return the classes of a union, of unions in it too; a single class is one member."""
-    annotation = inner(annotation)
+    """Return the classes of a union and of unions within it; a single class is its own member."""
+    annotation = unwrapped(annotation)
     if get_origin(annotation) not in (types.UnionType, Union):
         return [annotation]
     return [member for part in get_args(annotation) for member in _members(part)]
 
 
 def tags(annotation: Any) -> set[str]:
-    """Return the names that parts of a union have in pydantic's locations."""
-    parts = get_args(inner(annotation))
-    found = [note for part in parts for note in getattr(part, "__metadata__", ())]
-    return {note.tag for note in found if isinstance(note, Tag)}
+    """Return the tags of a union's members, which pydantic puts into the locations of errors."""
+    members = get_args(unwrapped(annotation))
+    metadata = [item for member in members for item in getattr(member, "__metadata__", ())]
+    return {item.tag for item in metadata if isinstance(item, Tag)}
 
 
 def settings_class(annotation: Any, node: Node | None) -> type[Settings] | None:
-    """Return the settings class of a place; None if it has none or `type` names none."""
-    annotation = inner(annotation)
+    """Return the settings class of an annotation; None if there is none.
+
+    Args:
+        annotation: a class, or a union among which `type` selects.
+        node: the mapping in the file, for its `type`; None if the file has none.
+    """
+    annotation = unwrapped(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
-    chosen = node.entries.get("type") if node is not None else None
-    if chosen is None:
+    type_ = node.entries.get("type") if node is not None else None
+    if type_ is None:
         return None
-    return by_type(annotation).get(OWN if is_own(chosen.value) else str(chosen.value))
+    return by_type(annotation).get(OWN_TYPE if is_own_type(type_.value) else str(type_.value))
 
 
 def fields(annotation: Any, node: Node | None) -> dict[str, FieldInfo]:
-    """Return the fields of a place's settings class, by name; empty if it has none."""
+    """Return the fields of an annotation's settings class, by name; empty if there is none."""
     settings = settings_class(annotation, node)
     return dict(settings.model_fields) if settings else {}
 
 
-def of_mapping(annotation: Any) -> Any:
-    """Return the annotation of a free mapping's values; None if the place is no such mapping."""
-    annotation = inner(annotation)
+def mapping_values(annotation: Any) -> Any:
+    """Return the annotation of the values of a mapping with free keys; None for anything else."""
+    annotation = unwrapped(annotation)
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
 
 
 def child(annotation: Any, key: str, node: Node | None) -> Any:
-    """Return the annotation of `key` in a place; None if the place has no such key."""
-    if (values := of_mapping(annotation)) is not None:
+    """Return the annotation of `key` below an annotation; None if there can be no such key."""
+    if (values := mapping_values(annotation)) is not None:
         return values
     field = fields(annotation, node).get(key)
     return field.annotation if field else None
 
 
 def is_scalar(annotation: Any) -> bool:
-    """Say whether a place holds a single value."""
-    annotation = inner(annotation)
+    """Return whether an annotation is that of a single value."""
+    annotation = unwrapped(annotation)
     return get_origin(annotation) is Literal or annotation in (bool, int, float, str)
 
 
 def leaves(annotation: Any, node: Node | None, path: Path = ()) -> Iterator[Path]:
-    """Give the path of every single value below a place, present in the file or not."""
+    """Yield the path of every single value below `path`, present in the file or not."""
     if is_scalar(annotation):
         yield path
         return
     entries = node.entries if node is not None else {}
-    if (values := of_mapping(annotation)) is not None:
+    if (values := mapping_values(annotation)) is not None:
         for name, entry in entries.items():
             yield from leaves(values, entry, (*path, name))
         return
     for name, field in fields(annotation, node).items():
-        following = entries.get(name) or default_node(field)
-        yield from leaves(field.annotation, following, (*path, name))
+        below = entries.get(name) or default_node(field)
+        yield from leaves(field.annotation, below, (*path, name))
 
 
 def default_node(field: FieldInfo | None) -> Node | None:
-    """Return the keys of a mapping that is there by default, as if the file held them."""
+    """Return a field's default mapping with empty values, as if the file held its keys.
+
+    None if the default is no mapping or empty.
+    """
     if field is None or not isinstance(field.default, dict) or not field.default:
         return None
     nowhere = Place("")
     return Node({name: Node({}, nowhere) for name in field.default}, nowhere)
-
-
-def at(annotation: Any, path: Path, root: Node | None) -> Any:
-    """Return the annotation at `path` below a place; None if there can be none."""
-    node = root
-    for key in path:
-        annotation = child(annotation, key, node)
-        if annotation is None:
-            return None
-        node = node.entries.get(key) if node is not None else None
-    return annotation

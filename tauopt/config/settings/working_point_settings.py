@@ -1,4 +1,4 @@
-"""Working points of a network's score: what an experiment file says of them."""
+"""Settings of the working points: efficiency or rejection targets of cuts on the score."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tauopt.config.settings.base import Settings, Variable
 
 SIGNAL_SCORE = "signal_score"
 AGAINST = "against_"
-"""Scores of a saved model: see `tauopt.models.output_scores`."""
+"""Scores of a saved model, see `tauopt.models.output_scores`; a class name follows `against_`."""
 EVERY = "all"
-"""Key of a number that holds for candidates of any number of prongs."""
+"""Key of a target that holds for candidates with any number of prongs."""
 FLAT_IN = ("pt", "mu")
-"""Spectators in which working points are flat where the dataset has them."""
+"""Default spectators in which the efficiency is flat, if the dataset has them."""
 _PRONGS = re.compile(r"[0-9]p")
 
 
@@ -25,10 +25,10 @@ def _by_prongs(given: Any, *, low: float, high: float, expected: str) -> Any:
     for prongs, number in numbers.items():
         if prongs != EVERY and not _PRONGS.fullmatch(prongs):
             raise ValueError(f"expected prongs as 1p or 3p, got {prongs!r}")
-        plain = isinstance(number, (int, float)) and not isinstance(number, bool)
-        if not plain or not low < number < high:
-            of = "" if prongs == EVERY else f" for {prongs}"
-            raise ValueError(f"expected {expected}; got {number!r}{of}")
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if not is_number or not low < number < high:
+            for_prongs = "" if prongs == EVERY else f" for {prongs}"
+            raise ValueError(f"expected {expected}; got {number!r}{for_prongs}")
     return {prongs: float(number) for prongs, number in numbers.items()}
 
 
@@ -46,21 +46,23 @@ _OneOrEach = float | dict[str, float]
 
 
 class WorkingPointSpec(Settings):
-    """One working point: by the signal that it keeps, or by the background that it rejects."""
+    """Working point at a fixed signal efficiency or a fixed background rejection."""
 
     efficiency: Annotated[
         dict[str, float], BeforeValidator(_efficiencies, json_schema_input_type=_OneOrEach)
     ] = {}
-    """Part of the signal that passes: a number, or one for each number of prongs (`1p`, `3p`)."""
+    """Signal efficiency: a number, or one for each number of prongs (`1p`, `3p`)."""
     rejection: Annotated[
         dict[str, float], BeforeValidator(_rejections, json_schema_input_type=_OneOrEach)
     ] = {}
-    """One background candidate in this many passes: a number, or one for each number of prongs."""
+    """Background rejection (one background candidate in this many passes): a number, or one for
+    each number of prongs."""
     score: Variable = SIGNAL_SCORE
-    """What is cut on: `signal_score`, or `against_<class>` = signal / (signal + that class) for one
-    of several background classes."""
+    """Score to cut on: `signal_score`, or `against_<class>` = signal / (signal + that class) for
+    one of several background classes."""
     requires: tuple[Variable, ...] = ()
-    """Working points that a candidate passes first; efficiency and rejection are among those."""
+    """Working points that a candidate must pass first; efficiency and rejection are relative to the
+    candidates that pass them."""
 
     @model_validator(mode="after")
     def _one_target(self) -> WorkingPointSpec:
@@ -71,36 +73,36 @@ class WorkingPointSpec(Settings):
 
 
 def standard_points() -> dict[str, WorkingPointSpec]:
-    """Return the working points of a file that names none: ATLAS's for one prong."""
-    usual = {"tight": 0.6, "medium": 0.75, "loose": 0.85, "very_loose": 0.95}
-    return {name: WorkingPointSpec(efficiency={EVERY: at}) for name, at in usual.items()}
+    """Return the default working points: the efficiencies of ATLAS for one prong."""
+    efficiencies = {"tight": 0.6, "medium": 0.75, "loose": 0.85, "very_loose": 0.95}
+    return {name: WorkingPointSpec(efficiency={EVERY: at}) for name, at in efficiencies.items()}
 
 
 def _completed(points: Any) -> Any:
-    """Let an empty mapping under a standard name be that standard working point."""
+    """Replace an empty mapping under a standard name by that standard working point."""
     if not isinstance(points, dict):
         return points
-    usual = standard_points()
+    standard = standard_points()
     return {
-        name: usual[name].model_dump(exclude_defaults=True)
-        if not point and name in usual
+        name: standard[name].model_dump(exclude_defaults=True)
+        if not point and name in standard
         else point
         for name, point in points.items()
     }
 
 
 class WorkingPointSettings(Settings):
-    """Cuts on the score, derived on the validation split when a model is promoted."""
+    """Working points: cuts on the score, derived on the validation split at promotion."""
 
     flat_in: tuple[Variable, ...] | None = None
-    """Spectators in which the efficiency of every working point is the same; left out, those of
-    `pt` and `mu` that the dataset has; `[]` is one cut for each number of prongs."""
+    """Spectators in which every working point has a flat efficiency; if left out, `pt` and `mu`
+    where the dataset has them; `[]` makes one cut for each number of prongs."""
     bins: int = Field(default=20, ge=1, le=100)
-    """Bins of the cut map in each of them, at most; each holds as much signal as the others."""
+    """Largest number of bins of the cut map in each spectator; all bins hold equal signal."""
     min_candidates: int = Field(default=200, ge=20, le=1_000_000)
-    """Signal candidates (effective number) in each cell of the map; there are fewer bins where
-    there would be less."""
+    """Fewest signal candidates (effective number) in each cell of the map; the number of bins is
+    lowered to reach it."""
     points: Annotated[
         dict[Variable, WorkingPointSpec], Field(min_length=1), BeforeValidator(_completed)
     ] = standard_points()
-    """Working points by name, which becomes a branch of scored ntuples; the tightest first."""
+    """Working points by name, the tightest first; the name becomes a branch of scored ntuples."""

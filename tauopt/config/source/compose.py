@@ -1,4 +1,4 @@
-"""From a file to one tree: what it extends, what is overridden, and the dataset it names."""
+"""Composition of one tree: `extends`, the dataset file in `data`, absolute paths, classes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import os
 from pathlib import Path
 
 from tauopt.config.source import tree
-from tauopt.config.source.removal import remove_nulls
 from tauopt.config.source.yaml_source import OVERRIDE, Node, Place, describe, read_yaml
 from tauopt.errors import ConfigError, Problem, nearest
 
 MAX_EXTENDS = 10
-"""Files in a chain of `extends`."""
+"""Most files in a chain of `extends`."""
 
 
 def read_tree(path: Path | str) -> tuple[Node, list[Problem]]:
-    """Read a file laid on the files that it extends.
+    """Read a file and merge it into the files that it extends.
 
     Returns:
-        The merged mapping, without `extends`, and the problems that don't hinder reading on.
+        The merged mapping, without `extends`, and the problems that don't prevent reading.
     Raises:
-        ConfigError: a file of the chain can't be read, or the chain runs in a circle.
+        ConfigError: a file of the chain can't be read, or the chain is circular.
     """
     return _read(str(path), ())
 
@@ -34,70 +33,57 @@ def _read(path: str, chain: tuple[Path, ...]) -> tuple[Node, list[Problem]]:
 def _extended(
     root: Node, problems: list[Problem], chain: tuple[Path, ...]
 ) -> tuple[Node, list[Problem]]:
+    """Merge a mapping into the file that it extends; `chain` holds the files that led here."""
     extends = root.entries.get("extends")
     if extends is None:
         return root, problems
     root = tree.without(root, "extends")
     if not isinstance(extends.value, str) or not extends.value:
-        got = describe(extends.plain())
-        return root, [
-            *problems,
-            extends.place.problem(f"extends: expected the path of a file, got {got}"),
-        ]
-    target = beside(extends.place, extends.value)
+        message = f"extends: expected the path of a file, got {describe(extends.plain())}"
+        return root, [*problems, extends.place.problem(message)]
+    target = relative_to_file(extends.place, extends.value)
     if target.resolve() in chain:
-        raise ConfigError(
-            [
-                *problems,
-                extends.place.problem(
-                    f"extends: {extends.value} extends this file in turn; a circle"
-                ),
-            ]
-        )
+        message = f"extends: {extends.value} extends this file in turn, which is circular"
+        raise ConfigError([*problems, extends.place.problem(message)])
     if len(chain) >= MAX_EXTENDS:
-        raise ConfigError(
-            [*problems, extends.place.problem(f"extends: more than {MAX_EXTENDS} files deep")]
-        )
-    base, more = _named(extends, target, chain, "extends")
-    base, root, wrong = remove_nulls(base, root)
-    return tree.merge(base, root, types_replace=("model",)), [*problems, *more, *wrong]
+        message = f"extends: more than {MAX_EXTENDS} files deep"
+        raise ConfigError([*problems, extends.place.problem(message)])
+    base, base_problems = _read_named(extends, target, chain, "extends")
+    base, root, null_problems = tree.remove_nulls(base, root)
+    merged = tree.merge(base, root, types_replace=("model",))
+    return merged, [*problems, *base_problems, *null_problems]
 
 
-def _named(
+def _read_named(
     node: Node, target: Path, chain: tuple[Path, ...], key: str
 ) -> tuple[Node, list[Problem]]:
-    """Read the file that `node` names; one that is missing is a problem where it is named."""
+    """Read the file `target`, whose path is in `node`; a missing file is a problem of `node`."""
     if not target.is_file():
-        names = [entry.name for entry in _entries(target.parent)]
+        try:
+            names = [entry.name for entry in sorted(target.parent.iterdir())[:1000]]
+        except OSError:
+            names = []
         hint = nearest(target.name, names)
-        raise ConfigError(
-            [node.place.problem(f"{key}: there is no file {describe(node.value)}{hint}")]
-        )
+        message = f"{key}: there is no file {describe(node.value)}{hint}"
+        raise ConfigError([node.place.problem(message)])
     return _read(str(target), chain)
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())[:1000]
-    except OSError:
-        return []
-
-
-def beside(place: Place, path: str) -> Path:
-    """Return `path` relative to the file in which it stands; of `--set` to the working folder."""
+def relative_to_file(place: Place, path: str) -> Path:
+    """Return `path` relative to the file of `place`; for `--set`, to the working folder."""
     folder = Path() if place.file.startswith(OVERRIDE) else Path(place.file).parent
     return folder / path
 
 
 def with_dataset(root: Node) -> tuple[Node, list[Problem]]:
-    """Put the dataset file that `data` names in its place; a mapping may extend a file.
+    """Replace the path in `data` by the dataset file's mapping; a mapping may extend a file.
 
     Raises:
         ConfigError: the dataset file can't be read.
     """
     data = root.entries.get("data")
     if data is not None and isinstance(data.value, str):
-        dataset, problems = _named(data, beside(data.place, data.value), (), "data")
+        dataset, problems = _read_named(data, relative_to_file(data.place, data.value), (), "data")
     elif data is not None and "extends" in data.entries:
         dataset, problems = _extended(data, [], (Path(data.place.file).resolve(),))
     else:
@@ -106,7 +92,7 @@ def with_dataset(root: Node) -> tuple[Node, list[Problem]]:
 
 
 def with_absolute_files(dataset: Node) -> Node:
-    """Make a dataset's globs absolute, unless they are looked for in a simulated sample."""
+    """Make a dataset's globs absolute, unless they are relative to a simulated sample."""
     simulate = dataset.entries.get("simulate")
     if simulate is not None and simulate.value is not None:
         return dataset
@@ -122,6 +108,41 @@ def with_absolute_files(dataset: Node) -> Node:
 def _absolute(node: Node) -> Node:
     if not isinstance(node.value, str) or "://" in node.value or not node.value:
         return node
-    folder = glob.escape(os.path.abspath(beside(node.place, "")))
+    # Escaped, since the folder's own name may contain `*` or `[`, which are no wildcards.
+    folder = glob.escape(os.path.abspath(relative_to_file(node.place, "")))
     path = os.path.join(folder, os.path.expanduser(node.value))
     return Node(os.path.abspath(path), node.place)
+
+
+def with_sample_classes(dataset: Node) -> Node:
+    """Set `classes` of every sample to all of the dataset's classes, if no sample sets its own.
+
+    If some samples set theirs, the others stay without and are refused later: such a sample may
+    hold all classes, or its list may have been forgotten.
+    """
+    samples, classes = dataset.entries.get("samples"), dataset.entries.get("classes")
+    if samples is None or classes is None or not classes.entries:
+        return dataset
+    if any("classes" in sample.entries for sample in samples.entries.values()):
+        return dataset
+    for name, sample in samples.entries.items():
+        if isinstance(sample.value, dict):
+            dataset = tree.put(dataset, ("samples", name, "classes"), _names(classes))
+    return dataset
+
+
+def with_task_classes(root: Node) -> Node:
+    """Set `task.classes` to the dataset's classes if these are two and the task sets none.
+
+    With more classes the user must choose: they may be separated one by one, or in groups.
+    """
+    task, classes = root.entries.get("task"), tree.get(root, ("data", "classes"))
+    if task is None or not isinstance(task.value, dict) or "classes" in task.entries:
+        return root
+    if classes is None or len(classes.entries) != 2:
+        return root
+    return tree.put(root, ("task", "classes"), _names(classes))
+
+
+def _names(classes: Node) -> Node:
+    return Node(tuple(Node(name, classes.place) for name in classes.entries), classes.place)

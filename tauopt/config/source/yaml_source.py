@@ -1,9 +1,7 @@
-"""YAML read safely, with the place of every key and value.
+"""Safe reading of YAML, with the place (file, line, column) of every key and value.
 
-Scalars follow the core schema of YAML 1.2, so that `1e-4` is a number, `1p0n`, `on` and `no`
-are text, and only `true` and `false` are truth values. Tags, duplicate keys, merge keys and
-keys that aren't text are problems; sizes are bounded, so that a hostile file costs no more
-than a large one.
+Scalars follow the core schema of YAML 1.2. Tags, duplicate keys, merge keys and keys that aren't
+text are problems. Sizes are bounded, so that a hostile file costs no more than a large one.
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ from tauopt.errors import ConfigError, Problem
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
 MAX_NODES = 10_000
-"""Keys and values of a file, each alias counted as often as it is used."""
+"""Most keys and values of a file; an alias counts as many as its anchor, at every use."""
 
 OVERRIDE = "--set "
-"""What the file of a place begins with where it is no file but an override."""
+"""Prefix of `Place.file` if the place is an override of the command line, not a file."""
 
 Scalar = bool | int | float | str
-"""A value that a file, a range or a trial may give to one setting."""
+"""The value of a single setting, as a file, a range or a trial may have it."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,400}|0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -43,14 +41,17 @@ _WORDS: dict[str, bool | float | None] = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands: a file as the user names it, line and column from 1."""
+    """Place of a key or value: the file as the user names it, line and column from 1.
+
+    Line and column are 0 if they are unknown.
+    """
 
     file: str
     line: int = 0
     column: int = 0
 
     def problem(self, message: str) -> Problem:
-        """Return the problem `message` at this place."""
+        """Return a problem with `message` at this place."""
         return Problem(message, self.file, self.line, self.column)
 
 
@@ -61,11 +62,11 @@ class Node:
     value: dict[str, Node] | tuple[Node, ...] | Scalar | None
     place: Place
     keys: Mapping[str, Place] = field(default_factory=dict)
-    """Of a mapping: where each key stands."""
+    """Place of each key, if this is a mapping."""
 
     @property
     def entries(self) -> dict[str, Node]:
-        """The mapping's entries; none if this isn't a mapping."""
+        """The mapping's entries; empty if this isn't a mapping."""
         return self.value if isinstance(self.value, dict) else {}
 
     def plain(self) -> Any:
@@ -78,38 +79,36 @@ class Node:
 
 
 def read_yaml(path: Path | str) -> tuple[Node, list[Problem]]:
-    """Read a file whose top is a mapping.
+    """Read a YAML file whose top level is a mapping.
 
     Returns:
-        The mapping, and the problems that don't hinder reading on (duplicate keys, tags).
+        The mapping, and the problems that don't prevent reading (duplicate keys, tags).
     Raises:
-        ConfigError: it can't be read, is no YAML, or is beyond the limits.
+        ConfigError: the file can't be read, is not YAML, or exceeds the limits.
     """
     file = str(path)
     try:
         if not Path(path).is_file():
-            missing = "is a folder, not a file" if Path(path).is_dir() else "there is no such file"
-            raise ConfigError([Problem(missing, file)])
+            message = "is a folder, not a file" if Path(path).is_dir() else "there is no such file"
+            raise ConfigError([Problem(message, file)])
         with Path(path).open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ConfigError([Problem(f"can't be read: {error}", file)]) from error
     if len(content) > MAX_BYTES:
-        raise ConfigError([Problem(f"is larger than {MAX_BYTES:,} bytes", file)])
+        message = f"is larger than {MAX_BYTES:,} bytes, the limit for an experiment or dataset file"
+        raise ConfigError([Problem(message, file)])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        raise ConfigError([Problem("is not UTF-8 text", file, line, column)]) from error
+        message = "is not UTF-8 text; save the file as UTF-8"
+        raise ConfigError([Problem(message, file, line, column)]) from error
     node, problems = parse_yaml(text, file=file)
     if not isinstance(node.value, dict):
-        raise ConfigError(
-            [
-                *problems,
-                node.place.problem(f"expected `key: value` lines, got {describe(node.plain())}"),
-            ]
-        )
+        message = f"expected `key: value` lines, got {describe(node.plain())}"
+        raise ConfigError([*problems, node.place.problem(message)])
     return node, problems
 
 
@@ -117,7 +116,7 @@ def parse_yaml(text: str, *, file: str) -> tuple[Node, list[Problem]]:
     """Parse one YAML document; `file` names it in problems.
 
     Raises:
-        ConfigError: it is no YAML, or is beyond the limits.
+        ConfigError: the text is not YAML, or exceeds the limits.
     """
     composer = _Composer(file)
     try:
@@ -128,7 +127,7 @@ def parse_yaml(text: str, *, file: str) -> tuple[Node, list[Problem]]:
 
 
 def describe(value: Any) -> str:
-    """Say what a value is, short enough for a message."""
+    """Describe a value in a few words, for a message."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -143,11 +142,15 @@ def describe(value: Any) -> str:
 
 
 class _Composer:
-    """Builds nodes from the parser's events."""
+    """Builds nodes from the events of PyYAML's parser.
+
+    PyYAML's own loader follows YAML 1.1, has no limits and takes the last of duplicate keys.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        # Anchor -> its node (None while it is being read) and the node's number of nodes.
         self._anchors: dict[str, tuple[Node | None, int]] = {}
         self._count = 0
 
@@ -161,9 +164,8 @@ class _Composer:
         self._next(events, yaml.DocumentEndEvent)
         after = next(events)
         if not isinstance(after, yaml.StreamEndEvent):
-            self.problems.append(
-                self._place(after).problem("a second document begins here; expected one a file")
-            )
+            message = "a second document begins here; expected one document per file"
+            self.problems.append(self._place(after).problem(message))
         return root
 
     def _next(self, events: Iterator[Any], kind: type) -> None:
@@ -205,25 +207,19 @@ class _Composer:
         node, nodes = self._anchors[event.anchor]
         self._spend(event, nodes)
         if node is None:
-            raise ConfigError(
-                [
-                    *self.problems,
-                    self._place(event).problem(
-                        f"alias *{event.anchor} stands inside its own anchor"
-                    ),
-                ]
-            )
+            message = f"alias *{event.anchor} is inside its own anchor"
+            raise ConfigError([*self.problems, self._place(event).problem(message)])
         return node
 
     def _content(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         place = self._place(event)
         if isinstance(event, yaml.ScalarEvent):
-            plain = event.implicit[0]
-            return Node(scalar(event.value) if plain else event.value, place)
+            is_quoted = not event.implicit[0]
+            return Node(event.value if is_quoted else scalar(event.value), place)
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Node] = []
-            while not isinstance(following := next(events), yaml.SequenceEndEvent):
-                items.append(self._node(following, events, depth + 1))
+            while not isinstance(item := next(events), yaml.SequenceEndEvent):
+                items.append(self._node(item, events, depth + 1))
             return Node(tuple(items), place)
         return self._mapping(place, events, depth)
 
@@ -231,40 +227,36 @@ class _Composer:
         entries: dict[str, Node] = {}
         keys: dict[str, Place] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
-            key = self._node(event, events, depth + 1)
-            at = self._place(event)
+            key = self._node(event, events, depth + 1).value
+            key_place = self._place(event)
             value = self._node(next(events), events, depth + 1)
-            if not self._key_allowed(key.value, at, keys):
-                continue
-            entries[str(key.value)], keys[str(key.value)] = value, at
+            if objection := _objection_to_key(key, keys):
+                self.problems.append(key_place.problem(objection))
+            else:
+                entries[str(key)], keys[str(key)] = value, key_place
         return Node(entries, place, keys)
 
-    def _key_allowed(self, key: Any, at: Place, keys: Mapping[str, Place]) -> bool:
-        if not isinstance(key, str):
-            self.problems.append(
-                at.problem(f"a key must be text, got {describe(key)}; write it in quotes")
-            )
-        elif key == "<<":
-            self.problems.append(
-                at.problem(
-                    "merge keys `<<` are not supported; use `extends: other.yaml`, or an "
-                    "alias for a whole value"
-                )
-            )
-        elif key in keys:
-            first = keys[key]
-            self.problems.append(
-                at.problem(
-                    f"key {describe(key)} stands twice in this mapping; first in line {first.line}"
-                )
-            )
-        else:
-            return True
-        return False
+
+def _objection_to_key(key: Any, keys: Mapping[str, Place]) -> str:
+    """Return why `key` can't follow `keys` in a mapping; empty if it can."""
+    if not isinstance(key, str):
+        return f"a key must be text, got {describe(key)}; write it in quotes"
+    if key == "<<":
+        return (
+            "merge keys `<<` are not supported; use `extends: other.yaml`, or an alias for a whole "
+            "value"
+        )
+    if key in keys:
+        line = keys[key].line
+        return f"key {describe(key)} appears twice in this mapping; first in line {line}"
+    return ""
 
 
 def scalar(text: str) -> Scalar | None:
-    """Return what a plain scalar means in YAML 1.2's core schema."""
+    """Return the value of a plain scalar in YAML 1.2's core schema.
+
+    So `1e-4` is a number; `1p0n`, `on` and `no` are text; only `true` and `false` are truth values.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
@@ -276,8 +268,8 @@ def scalar(text: str) -> Scalar | None:
 
 def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    words = [getattr(error, "context", None), getattr(error, "problem", None)]
-    message = "not valid YAML: " + (", ".join(word for word in words if word) or str(error))
+    parts = [getattr(error, "context", None), getattr(error, "problem", None)]
+    message = "not valid YAML: " + (", ".join(part for part in parts if part) or str(error))
     if "cannot start any token" in message:
         message += " (a tab, or text that needs quotes?)"
     if mark is None:

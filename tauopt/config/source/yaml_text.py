@@ -1,4 +1,4 @@
-"""Writes a tree as YAML that reads back the same, here and in older readers."""
+"""Writing of YAML that reads back the same, here and in YAML 1.1 readers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tauopt.config.source.yaml_source import Node
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that YAML 1.2 would take for a number, besides what PyYAML quotes itself."""
+    """Quotes text that is a number in YAML 1.2, besides what PyYAML quotes for YAML 1.1."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Write a value that stands at several places at each of them."""
+        """Write a repeated value in full each time, without anchors."""
         return True
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Quote the line breaks of Unicode, which PyYAML otherwise writes as they are and loses."""
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote Unicode's line breaks, which PyYAML otherwise writes unquoted and loses on reading."""
     style = '"' if re.search("[\x85\u2028\u2029]", text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^0o[0-7]+$"),
@@ -49,8 +49,9 @@ def plain_text(value: object) -> str:
 
 
 def scalar_text(value: str) -> str:
-    """Return a text as YAML in a line, quoted if it needs to be; fits in brackets and as a key."""
-    listed = yaml.dump(
+    """Return text as a YAML scalar in one line, quoted if needed in brackets or as a key."""
+    # In a list, since PyYAML quotes less outside of brackets.
+    in_brackets = yaml.dump(
         [value], Dumper=_Dumper, allow_unicode=True, default_flow_style=True, width=10**9
     )
-    return listed.removeprefix("[").rstrip("\n").removesuffix("]")
+    return in_brackets.removeprefix("[").rstrip("\n").removesuffix("]")

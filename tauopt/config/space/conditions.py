@@ -1,4 +1,4 @@
-"""Makes the search space of an experiment's ranges: looks up and orders their conditions."""
+"""Construction of the search space: resolves the ranges' conditions and orders the ranges."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from tauopt.errors import Problem, nearest
 
 
 def build_space(
-    taken: ExtractedRanges, experiment: Experiment | None
+    extracted: ExtractedRanges, experiment: Experiment | None
 ) -> tuple[dict[str, Range], dict[str, str], list[Problem]]:
-    """Look up the ranges' conditions and order the ranges so that each follows those it names.
+    """Resolve the ranges' conditions and order the ranges so that each follows its conditions.
 
     Args:
-        taken: the tree and its ranges.
+        extracted: the tree and its ranges.
         experiment: the settings without ranges; None if they are wrong, which leaves
-            conditions on fixed settings open.
+            conditions on fixed settings unchecked.
     Returns:
-        path -> range; path -> reason of ranges that are never active, because a setting that
-        they name is fixed at another value; problems.
+        path -> range; path -> reason, for ranges that are never active, because a setting in their
+        conditions is fixed at another value; problems.
     """
-    order, problems = _ordered(taken)
-    fixed = _Fixed(taken, experiment)
-    for draft in taken.drafts.values():
-        problems.extend(_condition_problems(draft, taken, fixed))
+    ordered, problems = _ordered(extracted)
+    fixed = _FixedSettings(extracted, experiment)
+    for draft in extracted.drafts.values():
+        problems.extend(_condition_problems(draft, extracted, fixed))
     if problems or experiment is None:
         return {}, {}, problems
     space: dict[str, Range] = {}
     inactive: dict[str, str] = {}
-    for draft in order:
+    for draft in ordered:
         when, reason = _open_conditions(draft, space, inactive, fixed)
         if reason:
             inactive[draft.name] = reason
@@ -47,44 +47,42 @@ def build_space(
     return space, inactive, []
 
 
-def _ordered(taken: ExtractedRanges) -> tuple[list[Draft], list[Problem]]:
-    """Sort ranges so that each follows those it names; otherwise the file's order stays."""
-    done: dict[str, Draft] = {}
+def _ordered(extracted: ExtractedRanges) -> tuple[list[Draft], list[Problem]]:
+    """Sort ranges topologically, each after its conditions; otherwise in the file's order."""
+    ordered: dict[str, Draft] = {}
     problems: list[Problem] = []
 
     def visit(draft: Draft, waiting: tuple[str, ...]) -> None:
-        if draft.name in done:
+        if draft.name in ordered:
             return
         if draft.name in waiting:
             circle = " -> ".join((*waiting[waiting.index(draft.name) :], draft.name))
-            problems.append(
-                draft.place.problem(f"{draft.name}: its `when` runs in a circle: {circle}")
-            )
-            done[draft.name] = draft
+            problems.append(draft.place.problem(f"{draft.name}: its `when` is circular: {circle}"))
+            ordered[draft.name] = draft
             return
         for path in draft.when:
-            if path in taken.drafts:
-                visit(taken.drafts[path], (*waiting, draft.name))
-        done.setdefault(draft.name, draft)
+            if path in extracted.drafts:
+                visit(extracted.drafts[path], (*waiting, draft.name))
+        ordered.setdefault(draft.name, draft)
 
-    if len(taken.drafts) <= MAX_RANGES:
-        for draft in taken.drafts.values():
+    if len(extracted.drafts) <= MAX_RANGES:
+        for draft in extracted.drafts.values():
             visit(draft, ())
-    return list(done.values()), problems
+    return list(ordered.values()), problems
 
 
-class _Fixed:
-    """The settings that are no ranges: which there are, their values, and what they may be."""
+class _FixedSettings:
+    """The settings that are not ranges: their paths, values, and objections to other values."""
 
-    def __init__(self, taken: ExtractedRanges, experiment: Experiment | None) -> None:
-        self._taken = taken
+    def __init__(self, extracted: ExtractedRanges, experiment: Experiment | None) -> None:
+        self._root = extracted.root
         self._experiment = experiment
-        self._known: dict[tuple[str, type, Scalar], str] = {}
+        self._objections: dict[tuple[str, type, Scalar], str] = {}
         self.paths = [
             ".".join(path)
             for section, annotation in SECTIONS.items()
             for path in settings_schema.leaves(
-                annotation, taken.root.entries.get(section), (section,)
+                annotation, self._root.entries.get(section), (section,)
             )
         ]
 
@@ -94,38 +92,38 @@ class _Fixed:
         return value
 
     def objection(self, path: str, value: Scalar) -> str:
-        """Say why a setting can't take `value`; empty if it can, or if that can't be told."""
+        """Return why a setting can't take `value`; empty if it can, or if this is unknown."""
         if self._experiment is None or path.endswith(".type"):
             return ""
-        key = (path, type(value), value)
-        if key not in self._known:
+        key = (path, type(value), value)  # with the type, since 1 == True
+        if key not in self._objections:
             section, *rest = path.split(".")
             plain = getattr(self._experiment, section).model_dump()
             tree.set_plain(plain, tuple(rest), value)
-            nowhere = self._taken.root.entries.get(section, self._taken.root)
-            wrong = check(SECTIONS[section], plain, root=nowhere, above=(section,))[1]
-            self._known[key] = wrong[0].message if wrong else ""
-        return self._known[key]
+            root = self._root.entries.get(section, self._root)
+            problems = check(SECTIONS[section], plain, root=root, above=(section,))[1]
+            self._objections[key] = problems[0].message if problems else ""
+        return self._objections[key]
 
 
 def value_at(settings: Any, path: str) -> Any:
-    """Return the value at a dotted path of settings and mappings; None below a part left out.
-
-    Single values by name are factors on what is named: 1 where none is given.
-    """
+    """Return the value at a dotted path of settings and mappings; None below a part left out."""
     for key in path.split("."):
         if settings is None:
             return None
+        # Only `class_weights` may lack a key: a factor is 1 by default.
         settings = settings.get(key, 1.0) if isinstance(settings, dict) else getattr(settings, key)
     return settings
 
 
-def _condition_problems(draft: Draft, taken: ExtractedRanges, fixed: _Fixed) -> list[Problem]:
+def _condition_problems(
+    draft: Draft, extracted: ExtractedRanges, fixed: _FixedSettings
+) -> list[Problem]:
     problems = []
     for path, values in draft.when.items():
         place: Place = draft.when_places.get(path, draft.place)
-        if path in taken.drafts:
-            other = taken.drafts[path].range
+        if path in extracted.drafts:
+            other = extracted.drafts[path].range
             never = f"{draft.name}: when: {path} is {describe_range(other)} and never "
             problems += [
                 value.place.problem(never + describe(value.value))
@@ -133,7 +131,7 @@ def _condition_problems(draft: Draft, taken: ExtractedRanges, fixed: _Fixed) -> 
                 if not contains(other, value.value)  # type: ignore[arg-type]
             ]
         elif path not in fixed.paths:
-            known = [*fixed.paths, *taken.drafts]
+            known = [*fixed.paths, *extracted.drafts]
             message = f"there is no setting {path!r} in model or training{nearest(path, known)}"
             problems.append(place.problem(f"{draft.name}: when: {message}"))
         else:
@@ -146,9 +144,9 @@ def _condition_problems(draft: Draft, taken: ExtractedRanges, fixed: _Fixed) -> 
 
 
 def _open_conditions(
-    draft: Draft, space: Mapping[str, Range], inactive: Mapping[str, str], fixed: _Fixed
+    draft: Draft, space: Mapping[str, Range], inactive: Mapping[str, str], fixed: _FixedSettings
 ) -> tuple[dict[str, tuple[Scalar, ...]], str]:
-    """Return the conditions that depend on other ranges, and why the range is never active."""
+    """Return the conditions on other ranges, and the reason if the range is never active."""
     when: dict[str, tuple[Scalar, ...]] = {}
     for path, nodes in draft.when.items():
         values: tuple[Scalar, ...] = tuple(node.value for node in nodes)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""`--set path=value`: values laid on a file from the command line."""
+"""Overrides of a file's values from the command line: `--set path=value`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from tauopt.config.settings.networks import Network
 from tauopt.config.source import tree
 from tauopt.config.source.compose import with_dataset
 from tauopt.config.source.yaml_source import OVERRIDE, Node, Place, describe, parse_yaml
-from tauopt.config.space.any_architecture import ANY, TYPES, architecture, is_any, only
+from tauopt.config.space.any_architecture import (
+    ANY,
+    TYPES,
+    architecture,
+    is_any,
+    select_architecture,
+)
 from tauopt.errors import ConfigError, Problem, nearest
 
 
 def override(root: Node, settings: Any, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
-    """Lay `PATH=VALUE` overrides on a tree, in order.
+    """Apply `PATH=VALUE` overrides to a tree, in order.
 
     Args:
         root: the file's tree.
-        settings: the class that says which paths there are.
-        overrides: each a path of keys joined by dots, and a YAML value; it may be a range.
+        settings: the settings class of the whole file, which defines the valid paths.
+        overrides: a dotted path and a YAML value each; the value may be a range.
     Returns:
-        The tree, and a problem for each override that could not be laid on.
+        The tree, and a problem for each override that could not be applied.
     """
     problems: list[Problem] = []
     for text in overrides:
@@ -41,16 +47,17 @@ def _overridden(root: Node, settings: Any, text: str) -> Node:
     parsed, problems = parse_yaml(value, file=place.file)
     keys = tuple(path.strip().split("."))
     if keys[0] == "data" and len(keys) > 1:
-        root, more = with_dataset(root)
-        problems = [*problems, *more]
+        # The dataset file must be in the tree before a part of it can be replaced.
+        root, dataset_problems = with_dataset(root)
+        problems = [*problems, *dataset_problems]
     if problems:
         raise ConfigError(problems)
-    placed, model = _placed(parsed, place), root.entries.get("model")
+    new, model = _moved(parsed, place), root.entries.get("model")
     if model is None or not is_any(model) or keys[0] != "model" or len(keys) == 1:
-        return _put(settings, root, keys, value=placed, above=())
-    if keys != ("model", "type") or str(placed.value) not in model.entries[ANY].entries:
-        return tree.put(root, ("model",), _put_in_any(model, keys[1:], placed))
-    root, problems = only(root, str(placed.value))
+        return _put(settings, root, keys, value=new, above=())
+    if keys != ("model", "type") or str(new.value) not in model.entries[ANY].entries:
+        return tree.put(root, ("model",), _put_in_any(model, keys[1:], new))
+    root, problems = select_architecture(root, str(new.value))
     if problems:
         raise ConfigError(problems)
     return root
@@ -64,41 +71,47 @@ def _put(
     value: Node,
     above: settings_schema.Path,
 ) -> Node:
-    """Return `node` with `value` at `keys`; every key must be known where it stands."""
+    """Return `node` with `value` at `keys`, each of which must be a key of the annotation.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
     if not keys:
         return value
     is_mapping = node is not None and isinstance(node.value, dict) and not tree.is_range(node)
-    here = node if node is not None and is_mapping else Node({}, value.place)
+    mapping = node if node is not None and is_mapping else Node({}, value.place)
     key = keys[0]
-    following = settings_schema.child(annotation, key, here)
-    if following is None:
-        raise ConfigError([value.place.problem(_unknown(annotation, here, (*above, key)))])
-    below = here.entries.get(key)
+    child = settings_schema.child(annotation, key, mapping)
+    if child is None:
+        raise ConfigError([value.place.problem(_unknown(annotation, mapping, (*above, key)))])
+    below = mapping.entries.get(key)
     if below is None:
-        below = settings_schema.default_node(settings_schema.fields(annotation, here).get(key))
-    set_ = _put(following, below, keys[1:], value=value, above=(*above, key))
-    return Node({**here.entries, key: set_}, here.place, {key: value.place, **here.keys})
+        # So that an override of one default group keeps the others.
+        below = settings_schema.default_node(settings_schema.fields(annotation, mapping).get(key))
+    entry = _put(child, below, keys[1:], value=value, above=(*above, key))
+    entries = {**mapping.entries, key: entry}
+    return Node(entries, mapping.place, {key: value.place, **mapping.keys})
 
 
 def _put_in_any(model: Node, keys: settings_schema.Path, value: Node) -> Node:
     """Return a model of several architectures with `value` at `keys` of one of them.
 
-    `any` before a type may be left out.
+    `keys` may begin with `any` or with the type.
     """
     types = model.entries[ANY].entries
     if keys == (ANY,):
         return tree.put(model, keys, value)
     type_, *rest = keys[1:] if keys[0] == ANY else keys
+    # With `any`, an override may add an architecture.
     if type_ not in (TYPES if keys[0] == ANY else types):
         raise ConfigError([value.place.problem(_no_architecture(types, keys, value))])
     path = (ANY, type_, *rest)
     if not rest or rest == ["type"]:
         return tree.put(model, path, value)
-    whole = tree.put(model, path[:2], types.get(type_, Node({}, value.place)))
-    put = _put(
-        Network, architecture(whole, type_), tuple(rest), value=value, above=("model", type_)
-    )
-    return tree.put(model, path[:2], tree.without(put, "type"))
+    with_architecture = tree.put(model, path[:2], types.get(type_, Node({}, value.place)))
+    ordinary = architecture(with_architecture, type_)
+    overridden = _put(Network, ordinary, tuple(rest), value=value, above=("model", type_))
+    return tree.put(model, path[:2], tree.without(overridden, "type"))
 
 
 def _no_architecture(types: Iterable[str], keys: settings_schema.Path, value: Node) -> str:
@@ -107,8 +120,8 @@ def _no_architecture(types: Iterable[str], keys: settings_schema.Path, value: No
         given = value.plain() if keys == ("type",) else keys[1]
         message = f"expected one of {', '.join(listed)}, got {describe(given)}"
         return f"{name}: {message}{nearest(str(given), listed)}"
-    instead = " or ".join(f"model.{type_}.{'.'.join(keys)}" for type_ in listed)
-    return f"there is no setting {name!r}: each architecture has its own, as {instead}"
+    alternatives = " or ".join(f"model.{type_}.{'.'.join(keys)}" for type_ in listed)
+    return f"there is no setting {name!r}: each architecture has its own; write {alternatives}"
 
 
 def _unknown(annotation: Any, node: Node, path: settings_schema.Path) -> str:
@@ -121,11 +134,11 @@ def _unknown(annotation: Any, node: Node, path: settings_schema.Path) -> str:
     return f"there is no setting {name!r}{nearest(path[-1], known)}; known: {', '.join(known)}"
 
 
-def _placed(node: Node, place: Place) -> Node:
-    """Return a tree whose every node stands at one place."""
+def _moved(node: Node, place: Place) -> Node:
+    """Return a tree with every node at `place`: an override has no lines and columns."""
     if isinstance(node.value, dict):
-        entries = {key: _placed(entry, place) for key, entry in node.value.items()}
+        entries = {key: _moved(entry, place) for key, entry in node.value.items()}
         return Node(entries, place, dict.fromkeys(entries, place))
     if isinstance(node.value, tuple):
-        return Node(tuple(_placed(item, place) for item in node.value), place)
+        return Node(tuple(_moved(item, place) for item in node.value), place)
     return Node(node.value, place)

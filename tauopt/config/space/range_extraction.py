@@ -1,7 +1,7 @@
-"""Takes the ranges out of an experiment file, and checks the values that they may take.
+"""Extraction of the ranges from an experiment file, and validation of their values.
 
-The settings classes know nothing of ranges: each range is taken out of the tree, and the
-values that stand for it (both ends, every choice) are validated in its place.
+The settings classes know no ranges: each range is taken out of the tree, and its candidate values
+(both ends, or every choice) are validated in its place.
 """
 
 from __future__ import annotations
@@ -22,104 +22,112 @@ from tauopt.config.source.yaml_source import Node
 from tauopt.errors import Problem
 
 SECTIONS: Mapping[str, Any] = {"model": Network, "training": Training}
-"""Where ranges may stand, and what is there."""
+"""Section that may hold ranges -> its annotation."""
 MAX_RANGES = 300
+"""Most ranges of an experiment."""
 _NO_RANGE = (
-    "can't be a range, types have settings of their own; write model: {any: {rnn: {...}, "
+    "can't be a range, since each type has its own settings; write model: {any: {rnn: {...}, "
     "deepsets: {...}}}"
 )
 
 
 @dataclass(frozen=True)
 class ExtractedRanges:
-    """An experiment's tree without its ranges, and the ranges."""
+    """An experiment's tree without its ranges, the ranges, and their problems."""
 
     root: Node
-    """Without the ranges' keys: those settings take their defaults."""
+    """The tree without the ranges' keys, so that those settings take their defaults."""
     drafts: Mapping[str, Draft]
+    """Path -> range."""
     problems: list[Problem]
 
 
-def take_ranges(root: Node) -> ExtractedRanges:
+def extract_ranges(root: Node) -> ExtractedRanges:
     """Take every range out of `model` and `training`; ranges elsewhere are problems."""
-    taken = _Taking()
+    extraction = _Extraction()
     entries = {}
     for key, node in root.entries.items():
         annotation = settings_schema.child(Experiment, key, root)
         if key in SECTIONS:
-            left = _take(node, annotation, (key,), taken)
-            entries[key] = left if left is not None else Node({}, node.place)
+            fixed = _without_ranges(node, annotation, (key,), extraction)
+            entries[key] = fixed if fixed is not None else Node({}, node.place)
         else:
-            entries[key] = _refuse(node, annotation, (key,), taken.problems)
-    if len(taken.drafts) > MAX_RANGES:
-        taken.wrong(root, f"more than {MAX_RANGES} ranges")
-        taken.drafts.clear()
-    return ExtractedRanges(Node(entries, root.place, root.keys), taken.drafts, taken.problems)
+            entries[key] = _refuse(node, annotation, (key,), extraction.problems)
+    drafts, problems = extraction.drafts, extraction.problems
+    if len(drafts) > MAX_RANGES:
+        message = f"expected at most {MAX_RANGES} ranges, got {len(drafts)}; fix some settings"
+        problems.append(root.place.problem(message))
+        drafts.clear()
+    return ExtractedRanges(Node(entries, root.place, root.keys), drafts, problems)
 
 
-def _take(node: Node, annotation: Any, path: settings_schema.Path, taken: _Taking) -> Node | None:
-    """Return `node` without ranges; None if it is one itself.
+def _without_ranges(
+    node: Node, annotation: Any, path: settings_schema.Path, extraction: _Extraction
+) -> Node | None:
+    """Return `node` without its ranges, which `extraction` collects; None if it is a range itself.
 
-    Ranges of a model's own hyperparameters stay: what they are of is known when it is built.
+    Ranges of an own model's hyperparameters stay: their types are known when it is built.
     """
     if annotation == Hyperparameter:
-        return taken.narrowed(node, path)
+        return extraction.check_hyperparameter(node, path)
     if not isinstance(node.value, dict) or annotation is None:
         return node
-    if tree.is_range(node) and settings_schema.of_mapping(annotation) != Hyperparameter:
-        taken.range(node, annotation, path)
+    # Among an own model's hyperparameters, `int` or `choice` may be a name.
+    if tree.is_range(node) and settings_schema.mapping_values(annotation) != Hyperparameter:
+        extraction.add(node, annotation, path)
         return None
-    if (chosen := node.entries.get("type")) is not None and tree.is_range(chosen):
+    if (type_ := node.entries.get("type")) is not None and tree.is_range(type_):
         name = ".".join((*path, "type"))
-        taken.wrong(chosen, f"{name}: {_NO_RANGE}")
-        node = tree.put(node, ("type",), _stand_in(chosen))
-    left = {}
+        extraction.problems.append(type_.place.problem(f"{name}: {_NO_RANGE}"))
+        node = tree.put(node, ("type",), _first_value(type_))
+    entries = {}
     for key, entry in node.entries.items():
-        following = _take(entry, settings_schema.child(annotation, key, node), (*path, key), taken)
-        if following is not None:
-            left[key] = following
-    return Node(left, node.place, node.keys)
+        child = settings_schema.child(annotation, key, node)
+        fixed = _without_ranges(entry, child, (*path, key), extraction)
+        if fixed is not None:
+            entries[key] = fixed
+    return Node(entries, node.place, node.keys)
 
 
-class _Taking:
-    """Collects ranges and what is wrong with them."""
+class _Extraction:
+    """Collects ranges and their problems."""
 
     def __init__(self) -> None:
         self.drafts: dict[str, Draft] = {}
         self.problems: list[Problem] = []
 
-    def wrong(self, node: Node, message: str) -> None:
-        self.problems.append(node.place.problem(message))
-
-    def range(self, node: Node, annotation: Any, path: settings_schema.Path) -> None:
-        """Take the range that stands at `path`."""
+    def add(self, node: Node, annotation: Any, path: settings_schema.Path) -> None:
+        """Add the range at `path`, or its problems."""
         name = ".".join(path)
         if not settings_schema.is_scalar(annotation):
-            self.wrong(node, f"{name}: a range may stand in place of a single value only")
+            message = f"{name}: a range is allowed in place of a single value only"
+            self.problems.append(node.place.problem(message))
             return
         draft, problems = read_range(node, path)
         self.problems.extend(problems)
         if draft is None:
             return
-        if isinstance(draft.range, FloatRange) and settings_schema.inner(annotation) is int:
-            self.wrong(node, f"{name}: expected whole numbers; write {{int: [low, high]}}")
+        if isinstance(draft.range, FloatRange) and settings_schema.unwrapped(annotation) is int:
+            message = f"{name}: expected whole numbers; write {{int: [low, high]}}"
+            self.problems.append(node.place.problem(message))
         else:
             self.drafts[name] = draft
 
-    def narrowed(self, node: Node, path: settings_schema.Path) -> Node | None:
-        """Check a range that narrows a hyperparameter of the user's own model."""
+    def check_hyperparameter(self, node: Node, path: settings_schema.Path) -> Node | None:
+        """Return a hyperparameter of an own model; None if it is a range with problems."""
         if not tree.is_range(node):
             return node
         draft, problems = read_range(node, path)
         self.problems.extend(problems)
         if draft is not None and draft.when:
-            message = "the model itself says when it asks for this; leave `when` out"
-            self.wrong(node.entries["when"], f"{'.'.join(path)}: {message}")
+            message = "the model itself decides when a hyperparameter is active; leave `when` out"
+            place = node.entries["when"].place
+            self.problems.append(place.problem(f"{'.'.join(path)}: {message}"))
         return None if problems else node
 
 
 def refuse_ranges(root: Node, settings: Any) -> tuple[Node, list[Problem]]:
-    """Return a tree in which every range became a problem and its first value."""
+    """Replace every range in a tree by its first value, and return a problem for each."""
     problems: list[Problem] = []
     return _refuse(root, settings, (), problems), problems
 
@@ -127,16 +135,13 @@ def refuse_ranges(root: Node, settings: Any) -> tuple[Node, list[Problem]]:
 def _refuse(
     node: Node, annotation: Any, path: settings_schema.Path, problems: list[Problem]
 ) -> Node:
-    """Return `node` with each range in it made a problem and replaced by its first value."""
     if not isinstance(node.value, dict):
         return node
-    if tree.is_range(node) and settings_schema.of_mapping(annotation) is None:
-        problems.append(
-            node.place.problem(
-                f"{'.'.join(path)}: ranges are allowed in model and training only; write one value"
-            )
-        )
-        return _stand_in(node)
+    # In a mapping with free keys, `int` or `choice` may be a name.
+    if tree.is_range(node) and settings_schema.mapping_values(annotation) is None:
+        message = "ranges are allowed in model and training only; write one value"
+        problems.append(node.place.problem(f"{'.'.join(path)}: {message}"))
+        return _first_value(node)
     entries = {
         key: _refuse(entry, settings_schema.child(annotation, key, node), (*path, key), problems)
         for key, entry in node.value.items()
@@ -144,34 +149,35 @@ def _refuse(
     return Node(entries, node.place, node.keys)
 
 
-def _stand_in(node: Node) -> Node:
-    values = next((node.entries[kind] for kind in tree.KINDS if kind in node.entries), node)
+def _first_value(range_: Node) -> Node:
+    values = next((range_.entries[kind] for kind in tree.KINDS if kind in range_.entries), range_)
     return values.value[0] if isinstance(values.value, tuple) and values.value else values
 
 
-def check_candidates(root: Node, taken: ExtractedRanges) -> list[Problem]:
-    """Validate the values that stand for each range, at the range's place.
+def check_candidates(root: Node, extracted: ExtractedRanges) -> list[Problem]:
+    """Validate the candidate values of each range, both ends or every choice.
 
     Args:
         root: the tree with its ranges, for the places.
-        taken: the same without them.
+        extracted: the tree without its ranges, and the ranges.
     """
     problems: list[Problem] = []
-    values = {draft.path: candidates(draft.range) for draft in taken.drafts.values()}
+    values = {draft.path: candidates(draft.range) for draft in extracted.drafts.values()}
+    # The n-th candidates of all ranges are validated together, which bounds the number of passes.
     for turn in range(max(map(len, values.values()), default=0)):
         if len(problems) >= MAX_PROBLEMS:
             break
         for section, annotation in SECTIONS.items():
-            plain = section_plain(taken.root, section)
+            plain = section_plain(extracted.root, section)
             for path, choices in values.items():
                 if path[0] == section:
                     tree.set_plain(plain, path[1:], choices[min(turn, len(choices) - 1)])
-            here = root.entries.get(section, root)
-            problems.extend(check(annotation, plain, root=here, above=(section,))[1])
+            section_root = root.entries.get(section, root)
+            problems.extend(check(annotation, plain, root=section_root, above=(section,))[1])
     return problems
 
 
 def section_plain(root: Node, section: str) -> Any:
-    """Return a section of a tree as new dicts; empty where the file has none."""
+    """Return a section of a tree as new dicts; empty if the file has none."""
     node = root.entries.get(section)
     return {} if node is None else node.plain()

@@ -1,4 +1,4 @@
-"""What an experiment file says of a model of the user's own."""
+"""Settings of a model of the user's own in an experiment file."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def read(folder, model=MODEL, *overrides):
     return read_experiment(path, overrides=overrides)
 
 
-def test_hyperparameters_are_fixed_or_narrowed_by_name_and_are_no_space_yet(tmp_path):
+def test_a_file_fixes_or_narrows_hyperparameters_by_name_without_making_a_space(tmp_path):
     file = read(tmp_path)
     assert file.base.model.hyperparameters == {
         "units": 64,
@@ -43,9 +43,9 @@ def test_hyperparameters_are_fixed_or_narrowed_by_name_and_are_no_space_yet(tmp_
 
 def test_a_model_sees_all_groups_of_the_dataset_unless_some_are_named(tmp_path):
     assert set(read(tmp_path).base.model.groups) == {"tracks", "clusters"}
-    one = read(tmp_path, MODEL + "  groups: {tracks: {length: {int: [4, 10]}}}\n")
-    assert set(one.base.model.groups) == {"tracks"}
-    assert "model.groups.tracks.length" in one.space
+    named = read(tmp_path, MODEL + "  groups: {tracks: {length: {int: [4, 10]}}}\n")
+    assert set(named.base.model.groups) == {"tracks"}
+    assert "model.groups.tracks.length" in named.space
     assert read(tmp_path, MODEL + "  groups: {}\n").base.model.groups == {}
     with pytest.raises(ConfigError, match="unknown group 'track'"):
         read(tmp_path, MODEL + "  groups: {track: {}}\n")
@@ -67,7 +67,7 @@ def test_the_command_line_fixes_and_narrows_too(tmp_path):
     assert plain.base.model.type == "my.module:Model"
 
 
-def test_what_is_fixed_or_narrowed_defines_the_study(tmp_path):
+def test_fixed_and_narrowed_hyperparameters_define_the_study(tmp_path):
     digests = {
         read(tmp_path).digest,
         read(tmp_path, MODEL, "model.hyperparameters.units=32").digest,
@@ -77,7 +77,7 @@ def test_what_is_fixed_or_narrowed_defines_the_study(tmp_path):
     assert len(digests) == 4
 
 
-def test_a_point_settles_every_hyperparameter(tmp_path):
+def test_a_point_sets_every_hyperparameter(tmp_path):
     file = read(tmp_path)
     at = "model.hyperparameters."
     values = {f"{at}units": 32, f"{at}conv/kernel.size": 3, f"{at}new": "x"}
@@ -87,7 +87,7 @@ def test_a_point_settles_every_hyperparameter(tmp_path):
         file.resolve({**file.defaults(), "model.units": 3})
 
 
-def test_another_range_can_not_hang_on_a_hyperparameter(tmp_path):
+def test_a_condition_on_a_hyperparameter_is_refused(tmp_path):
     training = (
         "training:\n  momentum: {float: [0.5, 0.9], when: {model.hyperparameters.units: 64}}\n"
     )
@@ -97,8 +97,8 @@ def test_another_range_can_not_hang_on_a_hyperparameter(tmp_path):
 
 def test_problems_found_later_have_their_place(tmp_path):
     file = read(tmp_path)
-    told = [
+    problems = [
         file.problem(f"model.{path}", "x")
         for path in ("hyperparameters.conv/kernel.size", "hyperparameters.nowhere", "type")
     ]
-    assert [(problem.line, problem.column) for problem in told] == [(8, 25), (3, 9), (3, 9)]
+    assert [(problem.line, problem.column) for problem in problems] == [(8, 25), (3, 9), (3, 9)]

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tauopt.config.settings.networks import Dense, Rnn, RnnGroup, group_lengths
-from tauopt.config.settings.networks.input_selection import chosen, dropped, first_of, kept
+from tauopt.config.settings.networks.input_selection import (
+    dropped_features,
+    first_feature,
+    kept_positions,
+    selected_groups,
+)
 
 KNOWN = ("candidate", "tracks", "clusters")
 
@@ -19,7 +24,7 @@ KNOWN = ("candidate", "tracks", "clusters")
     ],
 )
 def test_inputs_choose_groups_in_the_networks_order(text, expected):
-    assert chosen(text, KNOWN) == expected
+    assert selected_groups(text, KNOWN) == expected
 
 
 @pytest.mark.parametrize(
@@ -29,13 +34,13 @@ def test_inputs_choose_groups_in_the_networks_order(text, expected):
         ("tracks clusters", "expected all"),
         ("all+tracks", "unknown group 'all'"),
         ("track", "did you mean 'tracks'"),
-        ("tracks+tracks", "stands twice"),
-        ("all-candidate-tracks-clusters", "at least something"),
+        ("tracks+tracks", "appears twice"),
+        ("all-candidate-tracks-clusters", "at least one group"),
     ],
 )
-def test_inputs_that_mean_nothing_are_refused(text, message):
+def test_invalid_inputs_are_refused(text, message):
     with pytest.raises(ValueError, match=message.replace("+", r"\+")):
-        chosen(text, KNOWN)
+        selected_groups(text, KNOWN)
 
 
 def test_groups_that_are_not_seen_are_not_streamed():
@@ -50,19 +55,19 @@ def test_groups_that_are_not_seen_are_not_streamed():
 
 
 def test_features_to_drop_are_named_with_their_group():
-    assert dropped("") == {}
-    assert dropped("tracks.d0  candidate.x tracks.z0") == {
+    assert dropped_features("") == {}
+    assert dropped_features("tracks.d0  candidate.x tracks.z0") == {
         "tracks": ("d0", "z0"),
         "candidate": ("x",),
     }
-    assert kept(("a", "b", "c"), ("b",), group="tracks") == [0, 2]
+    assert kept_positions(("a", "b", "c"), ("b",), group="tracks") == [0, 2]
     with pytest.raises(ValueError, match=r"unknown feature tracks\.bb \(did you mean 'b'\?\)"):
-        kept(("a", "b"), ("bb",), group="tracks")
+        kept_positions(("a", "b"), ("bb",), group="tracks")
     with pytest.raises(ValueError, match="no feature of tracks is left"):
-        kept(("a",), ("a",), group="tracks")
+        kept_positions(("a",), ("a",), group="tracks")
 
 
 def test_the_first_name_that_a_group_has_counts():
-    assert first_of("pt et", ("d_eta", "et"), group="clusters") == "et"
+    assert first_feature("pt et", ("d_eta", "et"), group="clusters") == "et"
     with pytest.raises(ValueError, match="expected clusters to have a feature pt"):
-        first_of("pt", ("et",), group="clusters")
+        first_feature("pt", ("et",), group="clusters")

@@ -32,7 +32,7 @@ def test_the_shipped_schema_is_the_generated_one(kind):
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_a_schema_is_one(kind):
+def test_a_schema_is_valid(kind):
     jsonschema.Draft7Validator.check_schema(SCHEMAS[kind]())
 
 
@@ -51,13 +51,13 @@ def test_good_files_follow_the_schemas():
 
 
 @pytest.mark.parametrize("name", CAUGHT_BY_EDITORS)
-def test_an_editor_sees_the_commonest_defects(name):
+def test_the_schema_catches_the_commonest_defects(name):
     path = DATA / f"bad_{name}.yaml"
     kind = "dataset" if "good_dataset" in path.read_text() else "experiment"
     assert errors(path, SCHEMAS[kind]())
 
 
-def test_a_file_that_extends_nothing_must_be_whole():
+def test_a_file_that_extends_nothing_must_be_complete():
     validator = jsonschema.Draft7Validator(experiment_schema())
     assert not validator.is_valid({"name": "x"})
     assert validator.is_valid({"name": "x", "extends": "y.yaml"})

@@ -14,7 +14,7 @@ def _layout(**objects):
     )
 
 
-def test_one_candidate_an_entry_is_the_default():
+def test_one_candidate_per_entry_is_the_default():
     assert Dataset.model_validate(dataset_settings("x")).layout.type == "candidates"
 
 
@@ -29,11 +29,11 @@ def test_one_candidate_an_entry_is_the_default():
         ({"cone": 0.4, "eta": "log("}, "expression"),
     ],
 )
-def test_objects_belong_to_candidates_in_exactly_one_way(objects, message):
+def test_objects_are_matched_to_candidates_in_exactly_one_way(objects, message):
     with pytest.raises(ValidationError, match=message):
         _layout(collection="Jet_", **objects)
 
 
-def test_objects_of_all_four_ways_are_taken():
+def test_all_four_ways_of_matching_are_valid():
     for way in ({"index": "i"}, {"links": ["a", "b"]}, {"cone": 0.4}, {"nearest": 0.2}):
         assert _layout(collection="Jet_", **way).objects["jet"].collection == "Jet_"

@@ -1,4 +1,4 @@
-"""The catalogue names every network and every setting, and what it says is what is checked."""
+"""The catalogue lists every network and every setting, with the bounds that are validated."""
 
 import re
 from typing import get_args
@@ -14,7 +14,7 @@ from tauopt.models.hyperparameters import values
 TYPES = [entry.type for entry in catalogue()]
 
 
-def test_every_network_is_listed_with_all_that_is_told_of_it():
+def test_every_network_is_listed_with_description_size_and_source():
     assert len(TYPES) == len(get_args(AnyNetwork))
     for entry in catalogue():
         assert entry.what.endswith(".")
@@ -40,7 +40,7 @@ def test_the_settings_are_those_that_the_model_declares_with_their_defaults(type
     }
 
 
-def test_bounds_are_those_that_are_checked():
+def test_listed_bounds_are_those_that_are_validated():
     (layers,) = (knob for knob in knobs("transformer") if knob.path == "model.layers")
     assert layers.values == "whole numbers 1 to 12"
     transformer = network_class("transformer")
@@ -49,6 +49,6 @@ def test_bounds_are_those_that_are_checked():
         transformer.model_validate({"type": "transformer", "layers": 13})
 
 
-def test_an_unknown_network_is_told_with_the_nearest():
+def test_an_unknown_network_is_refused_with_the_nearest_name():
     with pytest.raises(UsageError, match=r"no network 'transfomer' \(did you mean 'transformer'"):
         knobs("transfomer")

@@ -29,13 +29,13 @@ def test_a_name_is_parsed_and_written_back(text, name):
         ("rejection@0", "between 0 and 1"),
         ("rejection@1.0", "between 0 and 1"),
         ("rejection@nan", "between 0 and 1"),
-        ("auc/p", "no number of prongs"),
-        ("auc/0p", "no number of prongs"),
+        ("auc/p", "not a number of prongs"),
+        ("auc/0p", "not a number of prongs"),
         ("", "unknown metric"),
         ("auc\n", "unknown metric|prongs"),
     ],
 )
-def test_what_is_no_objective_is_refused(text, message):
+def test_an_invalid_objective_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_objective(text)
 
@@ -68,7 +68,7 @@ def test_a_cost_is_parsed_and_written_back(text, name):
         ("latency_us\n", "unknown cost"),
     ],
 )
-def test_what_is_no_cost_is_refused(text, message):
+def test_an_invalid_cost_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_cost(text)
 

@@ -51,7 +51,7 @@ def test_a_default_moved_into_a_range_is_in_it_and_nearest(range_, value):
     if isinstance(range_, IntRange) and isinstance(value, (int, float)) and value is not True:
         every = range(range_.low, range_.high + 1, range_.step)
         if not isinstance(value, bool):
-            assert abs(moved - value) == pytest.approx(min(abs(one - value) for one in every))
+            assert abs(moved - value) == pytest.approx(min(abs(n - value) for n in every))
 
 
 def test_truth_values_are_not_numbers():
@@ -61,7 +61,7 @@ def test_truth_values_are_not_numbers():
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 0.5, 10**400])
-def test_no_range_of_whole_numbers_contains_what_is_none(value):
+def test_an_integer_range_contains_only_whole_numbers(value):
     assert not contains(IntRange(0, 1), value)
 
 

@@ -18,11 +18,11 @@ from tauopt.config.settings.networks import DecayModeRnn, DeepSets, DeepSetsGrou
         (Tower(widths=(80, 80, 60, 60)), [80, 80, 60, 60]),
     ],
 )
-def test_a_tower_has_the_widths_that_it_says(tower, sizes):
+def test_a_tower_has_the_widths_of_its_settings(tower, sizes):
     assert tower.sizes() == sizes
 
 
-def test_widths_say_the_pyramids_numbers_too():
+def test_widths_set_the_pyramids_numbers_too():
     tower = Tower(widths=(80, 60))
     assert (tower.layers, tower.units, tower.last_units) == (2, 80, 60)
     assert Tower.model_validate(tower.model_dump()) == tower
@@ -35,7 +35,7 @@ def test_widths_and_a_pyramid_that_contradicts_them_are_refused(other):
         Tower(widths=(80, 60), **other)
 
 
-def test_a_pyramid_in_a_file_takes_the_place_of_default_widths():
+def test_a_pyramid_in_a_file_replaces_default_widths():
     groups = {"neutral_pfos": {"phi": {"layers": 3}}, "tracks": {"phi": {"widths": [9, 8]}}}
     network = DeepSets.model_validate({"type": "deepsets", "groups": groups})
     assert network.groups["neutral_pfos"].phi.sizes() == [80, 80, 60]

@@ -9,7 +9,7 @@ GOOD = Path(__file__).parents[2] / "data" / "good_experiment.yaml"
 OTHER = ["working_points.points.tight.efficiency=0.45", "working_points.bins=4"]
 
 
-def test_the_standard_ones_are_those_of_the_literature():
+def test_default_working_points_are_those_of_the_literature():
     points = read_experiment(GOOD).without_ranges.working_points.points
     assert {name: point.efficiency for name, point in points.items()} == {
         "tight": {"all": 0.6},
@@ -19,18 +19,18 @@ def test_the_standard_ones_are_those_of_the_literature():
     }
 
 
-def test_they_change_neither_a_study_nor_what_a_checkpoint_is_of():
+def test_working_points_change_neither_a_study_nor_the_identity_of_a_checkpoint():
     file, other = read_experiment(GOOD), read_experiment(GOOD, overrides=OTHER)
     assert other.without_ranges.working_points != file.without_ranges.working_points
     assert other.digest == file.digest
     plans = (
-        TrialPlan(one.base, dataset=Path("d"), folder=Path("t"), name="t", seed=1)
-        for one in (file, other)
+        TrialPlan(read.base, dataset=Path("d"), folder=Path("t"), name="t", seed=1)
+        for read in (file, other)
     )
     assert len({str(identity(plan, dataset_digest="x")) for plan in plans}) == 1
 
 
-def test_one_of_the_standard_ones_can_be_set_alone():
+def test_a_single_standard_working_point_can_be_changed():
     points = read_experiment(GOOD, overrides=OTHER).without_ranges.working_points.points
     assert points["tight"].efficiency == {"all": 0.45}
     assert points["medium"].efficiency == {"all": 0.75}
@@ -48,7 +48,7 @@ def test_a_record_of_an_experiment_reads_back(tmp_path):
     assert experiment.working_points.points["mine"].rejection == {"all": 100.0}
 
 
-def test_a_record_from_before_there_were_any_has_the_standard_ones():
+def test_a_record_without_working_points_has_the_default_ones():
     plain = read_experiment(GOOD).without_ranges.model_dump(mode="json")
     del plain["working_points"]
     assert len(Experiment.model_validate(plain).working_points.points) == 4

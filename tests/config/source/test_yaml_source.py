@@ -42,8 +42,8 @@ def test_every_key_and_value_has_its_place():
     assert node.keys["a"] == Place("f.yaml", 1, 1)
     inner = node.entries["a"]
     assert (inner.keys["é"].line, inner.keys["é"].column) == (2, 3)
-    one, mapping = inner.entries["é"].value
-    assert (one.place.line, one.place.column) == (2, 7)
+    number, mapping = inner.entries["é"].value
+    assert (number.place.line, number.place.column) == (2, 7)
     assert mapping.entries["b"].place == Place("f.yaml", 2, 14)
 
 
@@ -101,7 +101,7 @@ def test_a_file_of_the_largest_size_is_read(tmp_path):
     ("content", "message"),
     [(b"a: \xff\n", "not UTF-8"), (b"", "got nothing"), (b"- 1\n", "a list of 1")],
 )
-def test_what_is_no_mapping_in_utf8_is_refused(tmp_path, content, message):
+def test_a_file_that_is_not_a_mapping_in_utf8_is_refused(tmp_path, content, message):
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=message) as caught:
@@ -144,7 +144,7 @@ def node_of(value):
 
 @settings(deadline=None, max_examples=200)
 @given(st.dictionaries(keys, trees, max_size=4))
-def test_what_is_written_reads_back_the_same(value):
+def test_written_yaml_reads_back_the_same(value):
     text = to_text(node_of(value))
     assert plain(text) == value
     assert str(plain(text)) == str(value)  # 1, 1.0 and True are equal but not the same

@@ -17,7 +17,7 @@ from tauopt.config.settings import settings_schema
 from tauopt.config.settings.json_schema import experiment_schema
 from tauopt.config.settings.networks import Network
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange, is_active
-from tauopt.config.space.any_architecture import TYPE, TYPES, ordinary
+from tauopt.config.space.any_architecture import TYPE, TYPES, without_type
 from tauopt.errors import ConfigError, UsageError
 from tauopt.study.suggest import random_point
 
@@ -60,7 +60,7 @@ TEXT = (
 
 
 def alone(type_):
-    """The same experiment as a person writes it for one architecture, without `any`."""
+    """Return the same experiment as written for one architecture, without `any`."""
     dropped = {"rnn": ["clip_norm"], "deepsets": ["momentum", "ema", "warm_up"],
                "dense": ["ema", "warm_up", "clip_norm"]}[type_]  # fmt: skip
     ranges = {key: filled(key).replace("model.rnn.", "model.") for key in TRAINING}
@@ -132,7 +132,7 @@ def test_each_point_is_the_experiment_of_the_file_of_its_architecture(file, fold
         if values[TYPE] != type_:
             continue
         met += 1
-        own = ordinary(values)
+        own = without_type(values)
         assert own.pop(TYPE) == type_
         assert [path for path in single.space if path in own] == [
             path for path, range_ in single.space.items() if is_active(range_, own)
@@ -179,7 +179,7 @@ def test_the_definition_changes_with_any_architecture(file, folder):
     assert read_experiment(folder / "any.yaml", overrides=same).digest == file.digest
 
 
-def test_a_range_that_no_architecture_searches_says_why(folder):
+def test_a_range_that_is_never_active_has_a_reason(folder):
     fixed = ["model.any.rnn.cell=lstm"]
     file = read_experiment(folder / "any.yaml", overrides=fixed)
     assert file.inactive == {
@@ -199,13 +199,13 @@ def test_an_override_reaches_into_an_architecture(folder, path):
     assert file.branches["deepsets"].base == read_experiment(folder / "any.yaml").branches["deepsets"].base  # fmt: skip  # noqa: E501
 
 
-def test_an_override_may_add_an_architecture_or_leave_one(folder):
+def test_an_override_adds_an_architecture_or_selects_one(folder):
     added = read_experiment(folder / "any.yaml", overrides=["model.any.decay_mode_rnn.groups={tracks: {}}"])  # fmt: skip  # noqa: E501
     assert added.types == ("rnn", "deepsets", "dense", "decay_mode_rnn")
-    one = read_experiment(folder / "any.yaml", overrides=["model.type=deepsets"])
-    assert (one.types, one.base.model.merge.units) == (("deepsets",), 50)
-    assert one.inactive["training.momentum"] == "model.type is deepsets"
-    assert one.space["training.clip_norm"] == FloatRange(1.0, 5.0)
+    single = read_experiment(folder / "any.yaml", overrides=["model.type=deepsets"])
+    assert (single.types, single.base.model.merge.units) == (("deepsets",), 50)
+    assert single.inactive["training.momentum"] == "model.type is deepsets"
+    assert single.space["training.clip_norm"] == FloatRange(1.0, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_an_override_may_add_an_architecture_or_leave_one(folder):
         ("model.any.dense.layers=-1", "model.dense.layers: expected at least"),
     ],
 )
-def test_a_wrong_override_is_told_as_such(folder, override, message):
+def test_a_wrong_override_is_refused_with_its_reason(folder, override, message):
     assert message in problems(folder / "any.yaml", override)[0]
 
 
@@ -238,7 +238,7 @@ model: {any: {rnn: {cell: gru}, deepsets: {merge: {layers: 1}}}}
     assert (merge.layers, merge.units) == (1, 50)
 
 
-def test_null_takes_an_architecture_out(folder):
+def test_null_removes_an_architecture(folder):
     path = write(folder, """
 extends: any.yaml
 model: {any: {deepsets: null}}
@@ -251,15 +251,15 @@ training: {clip_norm: 1.0}
 
 def test_a_type_replaces_any_and_any_replaces_a_type(folder):
     training = "training: {ema: 0.0, warm_up: 0.0, clip_norm: 0.0, momentum: 0.9}\n"
-    one = write(folder, f"extends: any.yaml\nmodel: {{type: rnn}}\n{training}", "one.yaml")
-    assert read_experiment(one).base.model.cell == "lstm"
+    single = write(folder, f"extends: any.yaml\nmodel: {{type: rnn}}\n{training}", "one.yaml")
+    assert read_experiment(single).base.model.cell == "lstm"
     several = write(folder, "extends: one.yaml\nmodel: {any: {rnn: {}, dense: {units: 9}}}\n")
     file = read_experiment(several)
     assert file.types == ("rnn", "dense")
     assert "model.rnn.cell" not in file.space
 
 
-def test_problems_stand_where_they_are_written(folder):
+def test_problems_have_the_places_in_the_file(folder):
     text = TEXT.replace("int: [2, 8]", "int: [8, 2]").replace("lstm, gru", "lstm, elman")
     path = write(folder, text)
     with pytest.raises(ConfigError) as caught:
@@ -273,7 +273,7 @@ def test_problems_stand_where_they_are_written(folder):
     assert all(problem.file == str(path) for problem in caught.value.problems)
 
 
-def test_no_setting_of_a_network_is_called_like_a_network():
+def test_no_setting_of_a_network_has_the_name_of_a_network():
     fields = {
         name
         for network in settings_schema.by_type(Network).values()
@@ -285,7 +285,7 @@ def test_no_setting_of_a_network_is_called_like_a_network():
     )
 
 
-def test_an_editor_checks_each_architecture():
+def test_the_schema_checks_each_architecture():
     validator = jsonschema.Draft7Validator(experiment_schema())
     content = yaml.safe_load(TEXT)
     assert validator.is_valid(json.loads(json.dumps(content)))

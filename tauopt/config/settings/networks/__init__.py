@@ -1,9 +1,17 @@
-"""Settings of the built-in networks: the one place that states their knobs, bounds and defaults.
+"""Settings of the networks: their hyperparameters, bounds and defaults.
 
 Each scalar may be a range in a search space. The models declare the same fields to
-`keras_tuner.HyperParameters` from these classes, so there is no second list. Defaults are the
-literature's. A network is one file here and one line in `AnyNetwork`. A model of the user's own
-(`module:Class`) declares its knobs itself: see `own`.
+`keras_tuner.HyperParameters` from these classes, so there is no second list. Defaults follow the
+literature. A new network is one file here and one line in `AnyNetwork`.
+
+network_base     base classes: groups, coordinates, inputs, usual ranges
+input_selection  texts of `inputs` and `drop`: which groups and features a network sees
+towers           stacks of dense layers
+rnn              ATLAS tau RNN and decay-mode RNN
+deepsets, transformer, particlenet, deeptau, dense
+                 one network each
+hypermodel       a KerasTuner HyperModel of the user's own (`module:Class`), which declares its
+                 hyperparameters itself
 """
 
 from __future__ import annotations
@@ -15,7 +23,7 @@ from pydantic import Discriminator, Field, Tag
 from tauopt.config.settings.networks.deepsets import DeepSets, DeepSetsGroup
 from tauopt.config.settings.networks.deeptau import DeepTau, DeepTauGroup, Grid
 from tauopt.config.settings.networks.dense import Dense
-from tauopt.config.settings.networks.hypermodel import OWN, OwnModel, is_own
+from tauopt.config.settings.networks.hypermodel import OWN_TYPE, OwnModel, is_own_type
 from tauopt.config.settings.networks.network_base import (
     Activation,
     Coordinates,
@@ -57,24 +65,25 @@ AnyNetwork = Rnn | DecayModeRnn | DeepSets | Transformer | ParticleNet | DeepTau
 _BuiltIn = Annotated[AnyNetwork, Field(discriminator="type")]
 
 
-def _whose(network: Any) -> str:
-    """Return the tag of settings, or of values that shall become some."""
+def _union_tag(network: Any) -> str:
+    """Return the tag of a network's settings, or of the plain values before validation."""
     is_plain = isinstance(network, dict)
     type_ = network.get("type") if is_plain else getattr(network, "type", None)
-    return OWN if is_own(type_) else "built-in"
+    return OWN_TYPE if is_own_type(type_) else "built-in"
 
 
 Network = Annotated[
-    Annotated[_BuiltIn, Tag("built-in")] | Annotated[OwnModel, Tag(OWN)], Discriminator(_whose)
+    Annotated[_BuiltIn, Tag("built-in")] | Annotated[OwnModel, Tag(OWN_TYPE)],
+    Discriminator(_union_tag),
 ]
-"""Settings of a network, told apart by `type`: built in, or the user's own."""
+"""Settings of a network, selected by `type`: built in, or a model of the user's own."""
 
 
 def group_lengths(network: AnyNetwork | OwnModel) -> dict[str, int]:
-    """Return objects kept a candidate for each group that `network` sees.
+    """Return the number of objects kept per candidate, for each group that a network sees.
 
     Raises:
-        ValueError: `inputs` names something that the network has not.
+        ValueError: `inputs` names a group that the network does not have.
     """
     seen = network.seen()
     return {name: group.length for name, group in network.groups.items() if name in seen}

@@ -13,12 +13,12 @@ from tauopt.config.settings.networks.towers import Tower
 
 
 class DeepSetsGroup(ObjectGroup):
-    """A branch over objects: phi on each object, masked sum, F on the sum."""
+    """A Deep Sets branch over objects: phi on each object, masked sum, F on the sum."""
 
     phi: Tower = Tower(layers=3, units=30, last_units=20)
-    """Dense layers on each object."""
+    """Dense layers phi on each object."""
     f: Tower = Tower(layers=3, units=20)
-    """Dense layers on the sum over objects."""
+    """Dense layers F on the sum over objects."""
 
 
 _GROUPS = {
@@ -59,18 +59,18 @@ class DeepSets(NetworkSettings):
     type: Literal["deepsets"]
     """A Deep Sets network."""
     activation: Activation = "swish"
-    """Of all dense layers but the output."""
+    """Activation of all dense layers but the output."""
     batch_normalization: bool = True
-    """Normalise each layer's outputs over the batch."""
+    """Batch normalisation of each layer's outputs."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
-    """Before each merged layer."""
+    """Dropout rate before each layer of `merge`."""
     groups: dict[Variable, DeepSetsGroup] = Field(
         default={name: _GROUPS[name] for name in ("tracks", "neutral_pfos", "conversions")},
         min_length=1,
     )
-    """The groups that the network has a branch for; known names start from the unified
-    classifier's widths."""
+    """Groups with a branch in the network; known names have the unified classifier's widths as
+    defaults."""
     candidate: Tower = Tower(layers=3, units=60, reduction=0.5)
-    """The candidate's own features."""
+    """Dense layers on the candidate's own features."""
     merge: Tower = Tower(layers=2, units=100, reduction=0.5)
-    """What all branches are joined into."""
+    """Dense layers on all branches, concatenated."""

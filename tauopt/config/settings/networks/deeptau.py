@@ -25,15 +25,15 @@ class Grid(Settings):
     cells: int = Field(default=11, ge=1, le=41)
     """Cells along each side."""
     size: float = Field(default=0.02, ge=0.001, le=100.0)
-    """Side of a cell, in pseudorapidity and radians."""
+    """Side of a cell, in pseudorapidity and in radians."""
 
 
 class DeepTauGroup(ObjectGroup):
-    """Objects of one kind, of which each cell holds the leading one."""
+    """Objects of one kind; each cell of the grids holds the leading one."""
 
     objects: Tower = Tower(layers=3, units=24, last_units=12, reduction=0.625)
-    """Dense layers on what a cell holds of them. Published: from 2.4 times as many units as the
-    group has features down to 1.2 times."""
+    """Dense layers on the object in a cell. Published: from 2.4 times as many units as the group
+    has features down to 1.2 times."""
 
 
 class DeepTau(NetworkSettings):
@@ -69,28 +69,28 @@ class DeepTau(NetworkSettings):
     type: Literal["deeptau"]
     """A convolutional network on grids."""
     inner: Grid = Grid(cells=11, size=0.02)
-    """The fine grid, of the candidate's decay products."""
+    """Fine grid, for the candidate's decay products."""
     outer: Grid = Grid(cells=21, size=0.05)
-    """The coarse grid, of all around it."""
+    """Coarse grid, for the surroundings of the candidate."""
     activation: Activation = "prelu"
-    """Of all layers but the output."""
+    """Activation of all layers but the output."""
     batch_normalization: bool = True
-    """Normalise each layer's outputs over the batch."""
+    """Batch normalisation of each layer's outputs."""
     dropout: float = Field(default=0.2, ge=0.0, le=0.9)
-    """After each layer."""
+    """Dropout rate after each layer."""
     coordinates: Coordinates = Coordinates()
-    """Features that say in which cell an object is."""
+    """Features that place an object in a cell."""
     groups: dict[Variable, DeepTauGroup] = Field(
         default={name: DeepTauGroup(length=GROUPS[name].length) for name in DEMO}, min_length=1
     )
-    """The groups that fill the grids."""
+    """Groups whose objects fill the grids."""
     candidate: Tower = Tower(layers=3, units=104, last_units=52, reduction=0.714)
-    """The candidate's own features."""
+    """Dense layers on the candidate's own features."""
     cells: Tower = Tower(layers=1, units=64)
-    """Dense layers on each cell with what it holds of all groups: 1x1 convolutions."""
+    """Dense layers on each cell, over the objects of all groups in it: 1x1 convolutions."""
     filters: int = Field(default=64, ge=1, le=MAX_UNITS)
     """Filters of the first convolution of 3x3 cells."""
     filter_reduction: float = Field(default=1.0, ge=0.1, le=1.0)
-    """Each further convolution's filters, as a fraction of those of the one before."""
+    """Filters of each further convolution, as a fraction of those of the one before."""
     merge: Tower = Tower(layers=4, units=200)
-    """What both grids and the candidate are joined into."""
+    """Dense layers on both grids and the candidate, concatenated."""

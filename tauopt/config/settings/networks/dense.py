@@ -18,7 +18,7 @@ from tauopt.config.settings.networks.towers import MAX_LAYERS, MAX_UNITS, Tower
 
 
 class Dense(NetworkSettings, Tower):
-    """Dense layers on the candidate's own features, and on objects laid flat if any are named."""
+    """Dense layers on the candidate's own features, and on flattened objects of named groups."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
     usual: ClassVar[Mapping[str, str]] = {
@@ -35,14 +35,14 @@ class Dense(NetworkSettings, Tower):
     type: Literal["dense"]
     """A network of dense layers."""
     activation: Activation = "relu"
-    """Of all layers but the output."""
+    """Activation of all layers but the output."""
     batch_normalization: bool = False
-    """Normalise each layer's outputs over the batch."""
+    """Batch normalisation of each layer's outputs."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
-    """After each layer."""
+    """Dropout rate after each layer."""
     groups: dict[Variable, ObjectGroup] = {}
-    """Groups whose objects are laid flat, padded with zeros; none by default."""
+    """Groups whose objects are flattened, padded with zeros; none by default."""
     layers: int = Field(default=3, ge=1, le=MAX_LAYERS)
-    """Dense layers before the output."""
+    """Number of dense layers before the output."""
     units: int = Field(default=64, ge=1, le=MAX_UNITS)
     """Width of the first layer."""

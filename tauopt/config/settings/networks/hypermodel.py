@@ -1,7 +1,7 @@
-"""Settings of a model of the user's own: a KerasTuner HyperModel, and what the file says of it.
+"""Settings of a model of the user's own: a KerasTuner HyperModel.
 
-Which hyperparameters it has is known only when it is built, so any name may stand here; they are
-held against what the model asks for before the first trial.
+Its hyperparameters are known only when it is built, so a file may have any name here; the names
+are compared with the model's before the first trial.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tauopt.config.settings.ranges import Range, as_plain
 from tauopt.config.source import tree
 from tauopt.config.source.yaml_source import Node, Place, Scalar, describe
 
-OWN = "module:Class"
-"""How the type of such a model is written."""
+OWN_TYPE = "module:Class"
+"""Form of the `type` of such a model, in messages and as the key of its class."""
 HYPERPARAMETERS = "model.hyperparameters."
-"""What the path of a hyperparameter begins with; its name follows, whatever it holds."""
+"""Prefix of a hyperparameter's path; its name follows, which may contain dots."""
 _TYPE = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 _NOWHERE = Place("")
 
 
 def _read(value: Any) -> Scalar | Range:
-    """Return a value, or the range that a mapping stands for."""
+    """Return a value, or the range in a mapping."""
     if isinstance(value, (bool, int, float, str, Range)):
         return value
     node = _as_node(value)
@@ -48,72 +48,68 @@ def _as_node(value: Any) -> Node:
     return Node(value, _NOWHERE)
 
 
-def _write(value: Scalar | Range) -> Any:
-    return as_plain(value) if isinstance(value, Range) else value
-
-
 def _as_json(value: Any) -> Any:
-    """Return nested values as JSON would give them back."""
+    """Return nested values as they are after a round trip through JSON."""
     if isinstance(value, Mapping):
         return {str(key): _as_json(part) for key, part in value.items()}
     return [_as_json(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 Argument = Annotated[Any, PlainValidator(_as_json), WithJsonSchema({})]
-"""Any value of a file."""
+"""An argument of the model's class: any value that a file can hold."""
 
 Hyperparameter = Annotated[
     Any,
     PlainValidator(_read),
-    PlainSerializer(_write),
+    PlainSerializer(lambda value: as_plain(value) if isinstance(value, Range) else value),
     WithJsonSchema({"type": ["boolean", "number", "string"]}),
 ]
 """A value that fixes a hyperparameter, or a range that narrows it."""
 
 
 class OwnModel(Settings):
-    """A KerasTuner HyperModel, or a function of `hp` that returns a model, of the user's own."""
+    """The user's own KerasTuner HyperModel, or function of `hp` that returns a Keras model."""
 
     type: Annotated[str, StringConstraints(pattern=_TYPE)]
-    """`package.module:Class`, importable where `tauopt` and Ray's workers run."""
+    """Import path `package.module:Class`, importable where `tauopt` and Ray's workers run."""
     groups: dict[Variable, ObjectGroup] = {}
-    """The groups that the model sees; by default all groups of the dataset."""
+    """Groups that the model sees; by default all groups of the dataset."""
     arguments: dict[Variable, Argument] = {}
-    """What the class is made with, by name."""
+    """Keyword arguments of the class's constructor."""
     hyperparameters: dict[str, Hyperparameter] = Field(
         default={}, examples=[{"units": 64, "lr": {"float": [1e-4, 1e-2]}}]
     )
-    """Hyperparameters that the file fixes (a value) or narrows (a range), by name; the model
-    asks for all others as it declares them."""
+    """Hyperparameters that the file fixes (a value) or narrows (a range), by name; all others are
+    searched as the model declares them."""
     architecture: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
-    """Digest of the network that a trial was begun with; tauopt writes it, and refuses to go on
+    """Digest of the network with which a trial began; tauopt writes it, and refuses to continue
     with another network."""
 
     def seen(self) -> tuple[str, ...]:
-        """Return what the model sees: `candidate`, and names of groups."""
+        """Return the names of the inputs that the model sees: `candidate` and groups."""
         return (CANDIDATE, *self.groups)
 
     @property
     def narrowed(self) -> dict[str, Range]:
-        """Hyperparameters that stand as ranges."""
-        return {n: v for n, v in self.hyperparameters.items() if isinstance(v, Range)}
+        """Hyperparameters that the file narrows to a range."""
+        return {name: v for name, v in self.hyperparameters.items() if isinstance(v, Range)}
 
 
-def is_own(type_: Any) -> bool:
-    """Say whether a type of a model names a class of the user's own."""
+def is_own_type(type_: Any) -> bool:
+    """Return whether a model's `type` is the import path of a user's own class."""
     return isinstance(type_, str) and ":" in type_
 
 
 def short_type(type_: str) -> str:
-    """Return what a model's type is called in names of runs: a class without its module."""
+    """Return a model's type for names of runs: a user's own class without its module."""
     return type_.rpartition(":")[2]
 
 
-def with_own_groups(root: Node) -> Node:
-    """Give a model of the user's own all groups of the dataset, unless the file names some."""
+def with_default_groups(root: Node) -> Node:
+    """Add all groups of the dataset to a user's own model, unless the file names its groups."""
     model, groups = tree.get(root, ("model",)), tree.get(root, ("data", "groups"))
-    chosen = tree.get(root, ("model", "type"))
-    if model is None or groups is None or chosen is None or not is_own(chosen.value):
+    type_ = tree.get(root, ("model", "type"))
+    if model is None or groups is None or type_ is None or not is_own_type(type_.value):
         return root
     if "groups" in model.entries:
         return root

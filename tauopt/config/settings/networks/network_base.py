@@ -1,4 +1,4 @@
-"""What the settings of all networks share."""
+"""Base classes of the networks' settings: groups of objects, coordinates, inputs, usual ranges."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from tauopt.config.settings.networks.input_selection import (
     DropText,
     InputsText,
     NamesText,
-    chosen,
+    selected_groups,
 )
 from tauopt.config.settings.networks.towers import laid_on
 
 Activation = Literal["relu", "tanh", "swish", "gelu", "elu", "prelu"]
 
 
-class _Completed(Settings):
-    """A part that a file names in part keeps its defaults in what it doesn't name."""
+class _WithNestedDefaults(Settings):
+    """Settings whose nested parts keep their own defaults for what a file leaves out.
+
+    Pydantic alone would take the defaults of a part's class, not those of this field.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -38,11 +41,11 @@ class _Completed(Settings):
         return laid_on(default.model_dump(), value) if isinstance(default, Settings) else value
 
 
-class ObjectGroup(_Completed):
-    """How a network sees one group of objects."""
+class ObjectGroup(_WithNestedDefaults):
+    """Settings of one group of objects in a network."""
 
     length: int = Field(default=10, ge=1, le=100)
-    """Objects kept a candidate; the first ones."""
+    """Objects kept per candidate, the first ones."""
 
 
 GROUPS = {
@@ -53,9 +56,9 @@ GROUPS = {
     "shots": ObjectGroup(length=6),
     "conversions": ObjectGroup(length=4),
 }
-"""Objects that the literature keeps of groups of these names."""
+"""Numbers of objects that the literature keeps, by name of the group."""
 DEMO = ("tracks", "clusters", "neutral_pfos", "conversions")
-"""Groups of the demo sample."""
+"""Groups in the demo sample."""
 _USUAL_LENGTHS = {
     "clusters": "{int: [3, 10]}",
     "charged_pfos": "{int: [3, 5]}",
@@ -63,48 +66,50 @@ _USUAL_LENGTHS = {
     "conversions": "{int: [1, 6]}",
 }
 ANY_GROUP = "<group>"
-"""Stands for the name of each group in a setting's path."""
+"""Placeholder for each group's name in a setting's path."""
 
 
 class Coordinates(Settings):
-    """Features that say where an object is, as the dataset has them, before any transform."""
+    """Features with an object's coordinates, as in the dataset, before any transform."""
 
     eta: NamesText = "d_eta"
-    """Pseudorapidity relative to the candidate's axis; of several names a group's first counts."""
+    """Pseudorapidity relative to the candidate's axis; of several names, the first that a group has
+    counts."""
     phi: NamesText = "d_phi"
-    """Azimuth relative to the candidate's axis, in radians."""
+    """Azimuthal angle relative to the candidate's axis, in radians."""
 
 
-class NetworkSettings(_Completed):
-    """What every network has."""
+class NetworkSettings(_WithNestedDefaults):
+    """Base class of the settings of every built-in network."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = {}
-    """The literature's values for groups of these names."""
+    """Group -> its defaults from the literature."""
 
     ignores_order: ClassVar[bool] = False
-    """Whether the order of objects in a group doesn't matter to the network."""
+    """Whether the network is invariant under permutations of the objects in a group."""
 
     parameters: ClassVar[int] = 0
-    """Of the defaults, for two classes and the features of the demo sample."""
+    """Number of parameters with default settings, for two classes and the demo sample."""
     source: ClassVar[str] = ""
-    """Where it comes from."""
+    """Publication that the network follows."""
     usual: ClassVar[Mapping[str, str]] = {}
-    """Setting below `model` -> the range that people search, as a file writes it; `<group>` stands
-    for each group. Any of them together make a network. The lengths: `usual_length`."""
+    """Setting below `model` -> its usual search range, as a file writes it; `<group>` is a
+    placeholder for each group. Every combination makes a valid network. For lengths see
+    `usual_length`."""
     usual_training: ClassVar[Mapping[str, str]] = {
         "optimizer": "{choice: [adam, nadam, sgd]}",
         "momentum": "{float: [0.5, 0.99], when: {training.optimizer: sgd}}",
         "learning_rate": "{float: [1.0e-4, 1.0e-2], log: true}",
         "batch_size": "{choice: [256, 512, 1024, 2048, 4096]}",
     }
-    """The same of `training`; some are values that the search leaves alone."""
-    tells_modes: ClassVar[bool] = False
-    """Whether it is published for telling the decay modes of true taus apart."""
+    """Setting below `training` -> its usual search range, or its usual value if it has none."""
+    classifies_decay_modes: ClassVar[bool] = False
+    """Whether the network is published for classifying the decay modes of true taus."""
 
     type: str
-    """Which network it is."""
+    """Type of the network."""
     inputs: InputsText = ALL
-    """What the network sees of its `groups` and the candidate's own features: `all`, some of them
+    """Groups that the network sees, `candidate` being the candidate's own features: `all`, some
     (`candidate+tracks`), or all but some (`all-clusters`)."""
     drop: DropText = Field(default="", examples=["tracks.d0 tracks.z0_sin_theta"])
     """Features that the network doesn't see, as `group.feature` with spaces between them;
@@ -119,13 +124,13 @@ class NetworkSettings(_Completed):
 
     @staticmethod
     def usual_length(group: str) -> str:
-        """Return the range in which people search how many objects of a group are kept."""
+        """Return the usual search range of the number of objects kept per candidate in a group."""
         return _USUAL_LENGTHS.get(group, "{int: [3, 15]}")
 
     def seen(self) -> tuple[str, ...]:
-        """Return what the network sees: `candidate`, and names of groups.
+        """Return the names of the inputs that the network sees: `candidate` and groups.
 
         Raises:
-            ValueError: `inputs` names something that the network has not.
+            ValueError: `inputs` names a group that the network does not have.
         """
-        return chosen(self.inputs, (CANDIDATE, *getattr(self, "groups", ())))
+        return selected_groups(self.inputs, (CANDIDATE, *getattr(self, "groups", ())))

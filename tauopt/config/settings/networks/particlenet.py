@@ -20,7 +20,7 @@ from tauopt.config.settings.networks.towers import Tower
 
 
 class ParticleNet(NetworkSettings):
-    """Convolutions over each object's nearest neighbours, which change from block to block.
+    """ParticleNet: edge convolutions over nearest neighbours, recomputed in each block.
 
     Published: `neighbours: 16`, `last_neighbours: 8`, `channels: {widths: [160, 128, 96]}`,
     `edge_layers: 3`, `merge: {units: 256}`; the defaults train ten times faster.
@@ -43,28 +43,28 @@ class ParticleNet(NetworkSettings):
     type: Literal["particlenet"]
     """A dynamic graph network."""
     neighbours: int = Field(default=8, ge=1, le=50)
-    """Nearest objects that the first block looks at."""
+    """Number of nearest neighbours in the first block."""
     last_neighbours: int = Field(default=4, ge=1, le=50)
-    """The same for the last block; evenly spaced between."""
+    """Number of nearest neighbours in the last block; evenly spaced between."""
     embedding: int = Field(default=32, ge=4, le=512)
-    """Width of what stands for an object before the first block."""
+    """Width of an object's embedding before the first block."""
     channels: Tower = Tower(layers=3, units=64, last_units=32, reduction=0.75)
-    """The blocks, and the width of each."""
+    """Number and widths of the blocks."""
     edge_layers: int = Field(default=2, ge=1, le=4)
     """Layers within a block, on each pair of neighbours."""
     activation: Activation = "relu"
-    """Of all layers but the output."""
+    """Activation of all layers but the output."""
     batch_normalization: bool = True
-    """Normalise each layer's outputs over the batch."""
+    """Batch normalisation of each layer's outputs."""
     dropout: float = Field(default=0.1, ge=0.0, le=0.9)
-    """Before the merged layers and the output."""
+    """Dropout rate before the layers of `merge` and the output."""
     coordinates: Coordinates = Coordinates()
-    """Features that say how near objects are in the first block."""
+    """Features that define the distance of objects in the first block."""
     groups: dict[Variable, ObjectGroup] = Field(
         default={name: GROUPS[name] for name in DEMO}, min_length=1
     )
-    """The groups whose objects are neighbours of each other."""
+    """Groups whose objects are neighbours of each other."""
     candidate: Tower = Tower(layers=3, units=60, reduction=0.5)
-    """The candidate's own features."""
+    """Dense layers on the candidate's own features."""
     merge: Tower = Tower(layers=1, units=128)
-    """What the mean over objects and the candidate's features are joined into."""
+    """Dense layers on the mean over objects and the candidate's features, concatenated."""

@@ -15,18 +15,18 @@ from tauopt.config.settings.networks.towers import Tower
 
 
 class RnnGroup(ObjectGroup):
-    """A branch over objects: dense layers on each object, then recurrent layers."""
+    """A recurrent branch over objects: dense layers on each object, then recurrent layers."""
 
     dense: Tower = Tower(layers=1, units=32)
     """Dense layers on each object."""
     rnn_layers: int = Field(default=1, ge=1, le=4)
-    """Recurrent layers over the objects."""
+    """Number of recurrent layers over the objects."""
     units: int = Field(default=32, ge=4, le=512)
     """Width of each recurrent layer."""
 
 
 class Recurrent(NetworkSettings):
-    """What the recurrent networks have in common."""
+    """Base class of the recurrent networks' settings."""
 
     usual: ClassVar[Mapping[str, str]] = {
         "cell": "{choice: [lstm, gru]}",
@@ -42,17 +42,17 @@ class Recurrent(NetworkSettings):
     bidirectional: bool = False
     """Read the objects in both directions."""
     reversed: bool = False
-    """Read the objects from the last to the first, so that the leading one is the freshest."""
+    """Read the objects from the last to the first, so that the leading one is read last."""
     activation: Activation = "relu"
-    """Of all dense layers but the output."""
+    """Activation of all dense layers but the output."""
     dropout: float = Field(default=0.0, ge=0.0, le=0.9)
-    """Before the merged layers and the output."""
+    """Dropout rate before the layers of `merge` and the output."""
     groups: dict[Variable, RnnGroup] = Field(default={}, min_length=1)
-    """The groups that the network has a branch for."""
+    """Groups with a branch in the network."""
     candidate: Tower = Tower(layers=3, units=128, last_units=16)
-    """The candidate's own features."""
+    """Dense layers on the candidate's own features."""
     merge: Tower = Tower(layers=0, units=64, reduction=0.5)
-    """What all branches are joined into."""
+    """Dense layers on all branches, concatenated."""
 
 
 _GROUPS = {
@@ -72,8 +72,8 @@ class Rnn(Recurrent):
     type: Literal["rnn"]
     """A recurrent network."""
     groups: dict[Variable, RnnGroup] = Field(default=dict(_GROUPS), min_length=1)
-    """The groups that the network has a branch for; `tracks` and `clusters` start from the ATLAS
-    baseline."""
+    """Groups with a branch in the network; `tracks` and `clusters` have the ATLAS baseline's values
+    as defaults."""
 
 
 def _pfos(length: int, units: int) -> RnnGroup:
@@ -92,7 +92,7 @@ class DecayModeRnn(Recurrent):
     """The ATLAS decay-mode RNN: recurrent branches over particle-flow objects alone."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = _PFOS
-    tells_modes: ClassVar[bool] = True
+    classifies_decay_modes: ClassVar[bool] = True
 
     parameters: ClassVar[int] = 11_945
     source: ClassVar[str] = "ATLAS, as published with the tau RNN"
@@ -100,13 +100,13 @@ class DecayModeRnn(Recurrent):
     type: Literal["decay_mode_rnn"]
     """A recurrent network on particle-flow objects."""
     inputs: InputsText = f"{ALL}-{CANDIDATE}"
-    """What the network sees of its `groups` and the candidate's own features: `all`, some of them
+    """Groups that the network sees, `candidate` being the candidate's own features: `all`, some
     (`candidate+shots`), or all but some (`all-candidate`)."""
     reversed: bool = True
-    """Read the objects from the last to the first, so that the leading one is the freshest."""
+    """Read the objects from the last to the first, so that the leading one is read last."""
     activation: Activation = "tanh"
-    """Of all dense layers but the output."""
+    """Activation of all dense layers but the output."""
     groups: dict[Variable, RnnGroup] = Field(default=dict(_PFOS), min_length=1)
-    """The groups that the network has a branch for; known names start from the published ones."""
+    """Groups with a branch in the network; known names have the published values as defaults."""
     merge: Tower = Tower(layers=2, units=64, reduction=0.5)
-    """What all branches are joined into."""
+    """Dense layers on all branches, concatenated."""

@@ -1,4 +1,4 @@
-"""Towers of dense layers: one settings class for all networks."""
+"""Settings of a tower, a stack of dense layers, as all networks have them."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ MAX_LAYERS = 20
 MAX_UNITS = 2048
 Width = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 PYRAMID = ("layers", "units", "last_units", "reduction")
-"""The fields that `widths` takes the place of."""
+"""Fields of the pyramid form, which `widths` replaces."""
 
 
 class Tower(Settings):
-    """Dense layers on top of each other: a pyramid of a few numbers, or each width by itself."""
+    """A stack of dense layers: a pyramid set by a few numbers, or a list of widths."""
 
     layers: int = Field(default=1, ge=0, le=MAX_LAYERS)
-    """How many layers."""
+    """Number of layers."""
     units: int = Field(default=64, ge=1, le=MAX_UNITS)
     """Width of the first layer."""
     last_units: int = Field(default=0, ge=0, le=MAX_UNITS)
-    """Width of the last layer, also where it is the only one; 0: as `reduction` gives."""
+    """Width of the last layer, also if it is the only one; 0 means as given by `reduction`."""
     reduction: float = Field(default=1.0, ge=0.1, le=1.0)
-    """Each further layer's width, as a fraction of the one before."""
+    """Width of each further layer, as a fraction of the one before."""
     widths: tuple[Width, ...] = Field(default=(), max_length=MAX_LAYERS, examples=[[80, 80, 60]])
-    """The width of each layer, in place of the other values; fixed in a search."""
+    """Width of each layer, in place of the other values; fixed in a search."""
 
     @model_validator(mode="before")
     @classmethod
-    def _widths_stand_alone(cls, values: Any) -> Any:
-        """Take the pyramid's values from `widths`, where these are given, and no others."""
+    def _pyramid_of_widths(cls, values: Any) -> Any:
+        """Set the pyramid's fields from `widths` if these are given; refuse other values."""
         widths = values.get("widths") if isinstance(values, dict) else None
         if not isinstance(widths, (list, tuple)) or not widths:
             return values
-        told = {"layers": len(widths), "units": widths[0], "last_units": widths[-1]}
-        told["reduction"] = 1.0
+        pyramid = {"layers": len(widths), "units": widths[0], "last_units": widths[-1]}
+        pyramid["reduction"] = 1.0
         for name in PYRAMID:
-            if name in values and values[name] != told[name]:
-                raise ValueError(f"widths say all of a tower; leave out {name}")
-        return {**values, **told}
+            # Equal values pass, so that dumped settings can be validated again.
+            if name in values and values[name] != pyramid[name]:
+                raise ValueError(f"widths set the whole tower; leave out {name}")
+        return {**values, **pyramid}
 
     def sizes(self) -> list[int]:
         """Return the width of each layer."""
@@ -52,9 +53,10 @@ class Tower(Settings):
 
 
 def laid_on(default: Any, value: Any) -> Any:
-    """Lay a part of a file on the values that it has by default, mappings deeply.
+    """Merge a value of a file over its default, mappings deeply.
 
-    A tower's `widths` and the numbers of its pyramid take each other's place.
+    A tower's `widths` replace the default pyramid, and the pyramid's numbers replace default
+    `widths`.
     """
     if not isinstance(default, dict) or not isinstance(value, dict):
         return value

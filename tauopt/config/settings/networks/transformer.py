@@ -21,14 +21,14 @@ from tauopt.config.settings.networks.towers import Tower
 
 
 class PairCoordinates(Coordinates):
-    """Features that pairs of objects are made of, as the dataset has them."""
+    """Features from which pair features are computed, as in the dataset, before any transform."""
 
     pt: NamesText = "pt et"
     """Transverse momentum."""
 
 
 class Transformer(NetworkSettings):
-    """Attention over all objects of a candidate together, of whatever group."""
+    """Transformer: self-attention over all objects of a candidate, across groups."""
 
     known_groups: ClassVar[Mapping[str, ObjectGroup]] = GROUPS
     ignores_order: ClassVar[bool] = True
@@ -55,27 +55,27 @@ class Transformer(NetworkSettings):
     type: Literal["transformer"]
     """A transformer."""
     layers: int = Field(default=6, ge=1, le=12)
-    """Blocks of attention and feed-forward layers."""
+    """Number of blocks of attention and feed-forward layers."""
     dim: int = Field(default=64, ge=4, le=512)
-    """Width of what stands for an object."""
+    """Width of an object's embedding."""
     heads: int = Field(default=8, ge=1, le=16)
-    """Attention heads, each of `dim` / `heads` units."""
+    """Number of attention heads, each with `dim` / `heads` units."""
     feed_forward: int = Field(default=256, ge=4, le=2048)
     """Width of the hidden layer in each block."""
     activation: Activation = "gelu"
-    """Of the hidden layers."""
+    """Activation of the hidden layers."""
     dropout: float = Field(default=0.1, ge=0.0, le=0.9)
-    """Behind attention and feed-forward layers, and before the output."""
+    """Dropout rate after attention and feed-forward layers, and before the output."""
     pairwise: bool = False
-    """Add to the attention what is computed of each pair: ln dR, ln kT and ln z."""
+    """Add pair features to the attention scores: ln dR, ln kT and ln z of each pair of objects."""
     pairs: Tower = Tower(layers=1, units=16)
-    """Dense layers on what is computed of a pair, before one unit a head."""
+    """Dense layers on the pair features, before one unit per head."""
     coordinates: PairCoordinates = PairCoordinates()
-    """Features that pairs are computed of; looked at with `pairwise` only."""
+    """Features from which pair features are computed; used with `pairwise` only."""
     groups: dict[Variable, ObjectGroup] = Field(
         default={name: GROUPS[name] for name in DEMO}, min_length=1
     )
-    """The groups whose objects attend to each other."""
+    """Groups whose objects attend to each other."""
     candidate: Tower = Tower(layers=0)
     """Dense layers on the candidate's own features, before they are added to the class token."""
     merge: Tower = Tower(layers=0, reduction=0.5)

@@ -1,4 +1,4 @@
-"""What `null` takes out of an extended file, and what it can't."""
+"""`null` removes named parts of an extended file, and only those."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_null_takes_out_a_named_part_and_leaves_the_rest(folder):
+def test_null_removes_a_named_part_and_leaves_the_rest(folder):
     write(folder, """
 extends: good_dataset.yaml
 cuts: {prongs: n == 1 || n == 3, hard: pt > 20}
@@ -47,7 +47,7 @@ groups: {clusters: null, tracks: {features: {track_pt: null}}}
     assert list(data.groups["tracks"].features) == ["d0"]
 
 
-def test_an_inline_dataset_can_take_out_too(folder):
+def test_null_in_an_inline_dataset_removes_too(folder):
     path = write(folder, """
 extends: good_experiment.yaml
 data: {extends: good_dataset.yaml, groups: {tracks: {features: {d0: {}, track_pt: null}}}}
@@ -62,13 +62,13 @@ data: {candidate: {eta: {}, pt: null}}
 
 
 @pytest.mark.parametrize("part", ["chunk_size", "name", "split"])
-def test_a_single_setting_is_not_taken_out(folder, part):
+def test_null_does_not_remove_a_single_setting(folder, part):
     path = write(folder, f"extends: good_dataset.yaml\n{part}: null\n")
     with pytest.raises(ConfigError, match=part):
         read_dataset(path)
 
 
-def test_a_part_that_is_needed_is_missed(folder):
+def test_removing_the_last_feature_of_a_required_part_is_refused(folder):
     path = write(folder, "extends: good_dataset.yaml\ncandidate: {pt: null}\n")
     with pytest.raises(ConfigError, match="candidate"):
         read_dataset(path)
