@@ -11,7 +11,7 @@ from keras import layers
 
 from tauopt.config.settings.networks import DeepTau, DeepTauGroup, Tower
 from tauopt.models.build_model import build_model, describe
-from tauopt.models.deeptau import windows
+from tauopt.models.deeptau import kernel_sizes
 from tauopt.models.grid_layers import FillGrid, LeadingInCell
 from tests.models.specs import SMALL, batch, spec_for, spec_of
 
@@ -57,8 +57,8 @@ def test_the_leading_object_stays_and_objects_outside_are_left_out():
     ("cells", "expected"), [(1, []), (2, [2]), (3, [3]), (4, [3, 2]), (11, [3] * 5), (21, [3] * 10)]
 )
 def test_convolutions_end_at_one_cell(cells, expected):
-    assert list(windows(cells)) == expected
-    assert cells - sum(window - 1 for window in windows(cells)) == 1
+    assert list(kernel_sizes(cells)) == expected
+    assert cells - sum(size - 1 for size in kernel_sizes(cells)) == 1
 
 
 def published(*layers: tuple[int, int]) -> int:

@@ -379,20 +379,20 @@ def test_a_file_that_changes_after_its_digest_was_taken_is_not_what_is_loaded(
     """Whoever may write the file swaps it as soon as it has been read."""
     import hashlib
 
-    import tauopt.models.model_file as saving
+    from tauopt.models import model_file
 
     path = tmp_path / "model.keras"
     path.write_bytes(good)
     hostile = with_config(
         good, lambda config: config["config"]["layers"].append(named("os", "system", "touch x"))
     )
-    checked = saving.check_data
+    check_data = model_file.check_data
 
-    def swapped(data, **told):
+    def swap_then_check(data, **kwargs):
         path.write_bytes(hostile)
-        checked(data, **told)
+        check_data(data, **kwargs)
 
-    monkeypatch.setattr(saving, "check_data", swapped)
+    monkeypatch.setattr(model_file, "check_data", swap_then_check)
     model = load_model(path, sha256=hashlib.sha256(good).hexdigest())
     assert model.count_params() > 0
     with pytest.raises(CorruptError):

@@ -6,7 +6,7 @@ import pytest
 from tauopt.config.settings.networks import ParticleNet, Tower
 from tauopt.models.build_model import build_model, describe
 from tauopt.models.neighbour_layers import MeanOfReal, NearestNeighbours, WithNeighbours
-from tauopt.models.particlenet import counts
+from tauopt.models.particlenet import neighbour_counts
 from tests.models.specs import OBJECTS, spec_for, spec_of
 
 RNG = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_neighbours_are_evenly_spaced_over_the_blocks():
     published = {"neighbours": 16, "last_neighbours": 8}
     for layers, expected in ((3, [16, 12, 8]), (2, [16, 8]), (1, [16]), (0, [])):
         network = ParticleNet(type="particlenet", channels=Tower(layers=layers), **published)
-        assert counts(network) == expected
+        assert neighbour_counts(network) == expected
 
 
 def test_coordinates_must_be_there_and_seen():
