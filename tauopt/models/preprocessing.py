@@ -20,8 +20,7 @@ FLOAT_MAX = float(np.finfo(np.float32).max)
 Bounds = tuple[float | None, float | None]
 """Lowest and highest value; None: no bound."""
 LARGEST = 1e9
-"""Preprocessed features are clipped to +-this, so that sums in the network are finite in float32.
-"""
+"""Preprocessed features are clipped to +-this, so that the network's sums are finite in float32."""
 
 
 def full_precision() -> str:

@@ -101,7 +101,7 @@ def test_records_count_what_is_in_the_files(folder):
 
 
 def test_a_folder_of_other_settings_is_refused(folder):
-    with pytest.raises(UsageError, match="seed: there 3, wanted 4"):
+    with pytest.raises(UsageError, match="seed: folder has 3, expected 4"):
         make_sample(SMALL.model_copy(update={"seed": 4}), folder, processes=1, progress=Silent())
 
 

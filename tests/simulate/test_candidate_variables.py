@@ -1,7 +1,7 @@
 import numpy as np
 
+from tauopt.simulate.candidate_variables import flight_significance
 from tauopt.simulate.tracks import Tracks
-from tauopt.simulate.vertices import flight_significance
 
 
 def _tracks(event, phi, d0, sigma):
