@@ -113,7 +113,7 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
     assert build_trainable(spec, settled(own("Towers"))[0], seed=1)[1] is None
 
 
-def test_a_factor_on_the_loss_is_refused_and_not_forgotten():
+def test_loss_weights_are_refused():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="softmax")])
     model.compile("sgd", "mse", loss_weights=3.0)
     with pytest.raises(WrongModelError, match="loss_weights"):
@@ -130,7 +130,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_labels_are_turned_into_the_form_of_the_models_loss(name):
+def test_labels_are_converted_to_the_form_of_the_models_loss(name):
     inner, positive_class = LOSSES[name]
     rng = np.random.default_rng(2)
     p = rng.dirichlet([1, 1], 32).astype(np.float32)
@@ -157,7 +157,7 @@ def test_labels_are_turned_into_the_form_of_the_models_loss(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_loss_has_the_gradient_of_keras_with_labels_in_the_models_form(name):
-    """Keras's own way: the loss of a compiled model, given labels as its author would."""
+    """The reference is the loss of the compiled model, with labels as its author gives them."""
     inner, positive_class = LOSSES[name]
     rng = np.random.default_rng(4)
     p = rng.dirichlet([1, 1], 32).astype(np.float32)
@@ -182,7 +182,7 @@ def test_the_loss_has_the_gradient_of_keras_with_labels_in_the_models_form(name)
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
-def test_a_model_that_is_another_one_than_recorded_fails_its_trial():
+def test_a_model_that_differs_from_the_recorded_one_fails_its_trial():
     settings, spec = settled(own("Towers"))
     values = settings.hyperparameters
     for hyperparameters, message in (

@@ -51,7 +51,7 @@ def test_name_scopes_stand_before_names():
     assert names(hp) == ["tracks/phi/drop"]
 
 
-def test_a_model_that_is_not_tunable_takes_defaults_and_asks_nothing():
+def test_a_model_that_is_not_tunable_uses_defaults_and_requests_nothing():
     class Model(keras_tuner.HyperModel):
         def build(self, hp):
             return hp.Int("units", 3, 9)
@@ -62,7 +62,7 @@ def test_a_model_that_is_not_tunable_takes_defaults_and_asks_nothing():
     assert Model().build(hp) == 7
 
 
-def test_a_subclass_that_does_not_train_has_hypermodels_fit():
+def test_a_subclass_that_does_not_override_fit_has_that_of_hypermodel():
     class Model(keras_tuner.HyperModel):
         pass
 
@@ -126,7 +126,7 @@ def test_reverse_log_is_denser_where_keras_tuner_is():
         assert options.mirror(inner) == pytest.approx(KINDS["float reverse"].prob_to_value(part))
 
 
-def test_what_a_file_fixes_is_not_asked_for():
+def test_hyperparameters_that_a_file_fixes_are_not_requested():
     hp = RecordingHyperParameters(
         answer_within({"units": 4, "kind": "deep"}, lambda request: pytest.fail("asked"))
     )
@@ -134,7 +134,7 @@ def test_what_a_file_fixes_is_not_asked_for():
     assert hp.Fixed("fixed", 3) == 3
 
 
-def test_recorded_values_are_given_again_with_their_types():
+def test_recorded_values_are_returned_with_their_types():
     hp = RecordingHyperParameters(answer_recorded({"units": 4, "rate": 1, "drop": False}))
     assert repr([hp.Int("units", 1, 9), hp.Float("rate", 0, 1), hp.Boolean("drop")]) == (
         "[4, 1.0, False]"
