@@ -13,7 +13,7 @@ model is needed to use it.
     preprocessing         raw features -> scaled features, zero where masked
     normalization         batch normalisation over real objects only
     object_layers         masked operations on the objects of a candidate: sum, reverse, flatten
-    joint_objects         the objects of all groups behind each other, for the next three
+    joint_objects         the objects of all groups, concatenated, for the next three
     attention_layers      layers of the transformer
     neighbour_layers      layers of ParticleNet
     grid_layers           layers of DeepTau

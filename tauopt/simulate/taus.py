@@ -65,13 +65,7 @@ class Taus(Table):
 
 @dataclass(frozen=True)
 class Decays:
-    """Tau decays.
-
-    Attributes:
-        products: decay products ordered by tau, with the tau's number as `event`.
-        prongs: as in `Taus`, (tau,).
-        neutrals: as in `Taus`, (tau,).
-    """
+    """Tau decays: products ordered by tau, with its number as `event`; counts as in `Taus`."""
 
     products: Particles
     prongs: Array
@@ -211,14 +205,10 @@ def draw_decays(
 def visible_taus(
     products: Particles, tau: Array, event: Array, prongs: Array, neutrals: Array
 ) -> Taus:
-    """Sum the visible decay products of each tau.
+    """Sum the visible products of each tau.
 
-    Args:
-        products: decay products of all taus.
-        tau: number of the tau of each product, (product,).
-        event: event of each tau, (tau,).
-        prongs: as in `Taus`, (tau,).
-        neutrals: as in `Taus`, (tau,).
+    `tau` is the number of the tau of each product, (product,); `event`, `prongs` and `neutrals` are
+    those of each tau, (tau,).
     """
     visible = products.visible
     sums = {
@@ -229,10 +219,7 @@ def visible_taus(
 
 
 def random_rotations(n: int, *, rng: np.random.Generator) -> Array:
-    """Return `n` random rotation matrices (n, 3, 3), uniform over all rotations.
-
-    Source: uniform unit quaternions, Shoemake.
-    """
+    """Return `n` rotation matrices (n, 3, 3), uniform in SO(3) (Shoemake's quaternions)."""
     q = rng.standard_normal((n, 4))
     w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
     rows = [

@@ -85,7 +85,7 @@ def test_a_saved_model_holds_no_optimizer_and_loads_in_safe_mode(tmp_path):
     assert "SGD" not in network.to_json()
 
 
-def test_the_single_output_positive_class_classes_is_of_the_signal():
+def test_a_single_output_is_the_probability_of_the_signal():
     settings, spec = settled(own("Knobs"), classes=("tau", "jet"))
     network, made = build_trainable(spec, settings, seed=1)
     inputs = batch(spec)
