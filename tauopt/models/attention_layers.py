@@ -1,4 +1,4 @@
-"""The layers of a transformer: the class token, the mask as a bias, attention, pairs."""
+"""Layers of a transformer: class token, attention bias, multi-head attention, pair features."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from keras import ops
 
 from tauopt.models.preprocessing import PACKAGE, full_precision
 
-NEVER = -3e4
-"""Added to the logits of padding; its exponential is 0, and it is finite in any precision."""
+PADDING_LOGIT = -3e4
+"""Added to the logits of padding: its exponential is 0, and it is finite also in float16."""
 SMALLEST_DR = 1e-4
-"""Objects nearer to each other than this count as so far apart: an object and itself too."""
+"""Smaller distances dR are set to this, so that ln dR is finite: also for an object and itself."""
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class ClassToken(keras.layers.Layer):
-    """Put a learned token before the objects; what it becomes stands for the candidate.
+    """Prepend a learned class token to the objects; its final value describes the candidate.
 
-    Call with the objects (N, object, dim) and, if it is seen, the candidate (N, dim), which is
-    added to the token; gives (N, 1 + object, dim).
+    Call with the objects (N, object, dim) and, if the network sees the candidate's own features,
+    their embedding (N, dim), which is added to the token; returns (N, 1 + object, dim).
 
     Args:
-        seed: of the token's first value. It is not zero, since the gradient of a normalised row of
-            zeros, as of a candidate of which nothing is seen, is large.
+        seed: random seed of the token's initial value.
     """
 
     def __init__(self, seed: int, **kwargs: Any) -> None:
@@ -32,9 +31,11 @@ class ClassToken(keras.layers.Layer):
         self.seed = seed
 
     def build(self, x_shape: Any, candidate_shape: Any = None) -> None:
-        """Make the token."""
-        start = keras.initializers.RandomNormal(stddev=0.02, seed=self.seed)
-        self.token = self.add_weight(shape=(1, x_shape[-1]), initializer=start, name="token")
+        """Create the token."""
+        # Not zero: layer normalisation of a row of zeros, as of a candidate without any visible
+        # input, has a large gradient.
+        normal = keras.initializers.RandomNormal(stddev=0.02, seed=self.seed)
+        self.token = self.add_weight(shape=(1, x_shape[-1]), initializer=normal, name="token")
 
     def call(self, x: Any, candidate: Any = None) -> Any:
         """Return the token, then the objects."""
@@ -52,11 +53,12 @@ class ClassToken(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class AttentionBias(keras.layers.Layer):
-    """Say what to add to the logits of attention, so that nothing attends to padding.
+    """Compute the bias that is added to attention logits, so that nothing attends to padding.
 
-    Call with the mask of the objects (N, object) bool and, if pairs are looked at, one value for
-    each of them and each head (N * object * object, head); gives (N, 1, 1, 1 + object) or
-    (N, head, 1 + object, 1 + object). The class token is the first, and real.
+    Call with the mask of the objects (N, object) bool, True = real object, and optionally a bias
+    of each pair of objects and each head (N * object * object, head). Returns
+    (N, 1, 1, 1 + object) or (N, head, 1 + object, 1 + object). Token 0 is the class token, which
+    counts as real.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -64,8 +66,8 @@ class AttentionBias(keras.layers.Layer):
 
     def call(self, real: Any, pairs: Any = None) -> Any:
         """Return the bias."""
-        mask = ops.where(real, 0.0, NEVER)
-        mask = ops.pad(mask, ((0, 0), (1, 0)))[:, None, None, :]
+        mask = ops.where(real, 0.0, PADDING_LOGIT)
+        mask = ops.pad(mask, ((0, 0), (1, 0)))[:, None, None, :]  # 0 for the class token
         if pairs is None:
             return mask
         length = real.shape[1]
@@ -84,15 +86,16 @@ class AttentionBias(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Attend(keras.layers.Layer):
-    """Let each token take a weighted mean of the values of all tokens.
+    """Apply scaled dot-product attention with several heads to the tokens of each candidate.
 
     Call with queries, keys and values side by side, one row a token (N * token, 3 * unit), and
-    the bias (N, head or 1, token or 1, token); gives (N * token, unit), or (N, unit).
+    the bias of the logits (N, head or 1, token or 1, token). Returns the attended values
+    (N * token, unit), or (N, unit) with `first_only`.
 
     Args:
-        heads: they share the units evenly.
-        tokens: of a candidate.
-        first_only: only the first token asks.
+        heads: number of heads, which share the units evenly.
+        tokens: tokens a candidate.
+        first_only: compute the output of the first token, the class token, alone.
 
     Source: Vaswani et al., Attention is all you need, arXiv:1706.03762, equation 1.
     """
@@ -102,15 +105,16 @@ class Attend(keras.layers.Layer):
         self.heads, self.tokens, self.first_only = heads, tokens, first_only
 
     def call(self, x: Any, bias: Any) -> Any:
-        """Return the means."""
+        """Return the weighted means of the values."""
         units = x.shape[-1] // 3
-        each = units // self.heads
-        x = ops.reshape(x, (-1, self.tokens, 3, self.heads, each))
+        head_units = units // self.heads
+        x = ops.reshape(x, (-1, self.tokens, 3, self.heads, head_units))
+        # (query/key/value, N, head, token, unit)
         query, key, value = ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), num=3, axis=0)
         if self.first_only:
             query = query[:, :, :1]
             bias = bias[:, :, :1]
-        logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * each**-0.5
+        logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * head_units**-0.5
         weights = ops.softmax(logits + ops.cast(bias, logits.dtype), axis=-1)
         means = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         return ops.reshape(means, (-1, units))
@@ -121,17 +125,18 @@ class Attend(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return what `__init__` takes."""
-        own = {"heads": self.heads, "tokens": self.tokens, "first_only": self.first_only}
-        return {**super().get_config(), **own}
+        config = {"heads": self.heads, "tokens": self.tokens, "first_only": self.first_only}
+        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class PairFeatures(keras.layers.Layer):
-    """Compute of each pair of objects ln dR, ln kT and ln z.
+    """Compute ln dR, ln kT and ln z of each pair of objects.
 
     kT = min(pT) dR and z = min(pT) / (pT + pT') of the two. Call with eta and phi
-    (N, object, 2), pT (N, object, 1), above 0 where real, and the mask (N, object) bool; gives
-    (N * object * object, 3), zero where either is padding, and whether both are real.
+    (N, object, 2), pT (N, object, 1), above 0 where real, and the mask (N, object) bool. Returns
+    the features (N * object * object, 3), zero where either object is padding, and the mask
+    (N * object * object,) bool, True = both objects are real.
 
     Source: Qu, Li and Qian, Particle Transformer, arXiv:2202.03772, equation 3.
     """
@@ -140,30 +145,32 @@ class PairFeatures(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": full_precision()})
 
     def call(self, angles: Any, pt: Any, real: Any) -> Any:
-        """Return the features, and the mask (N * object * object,) bool."""
+        """Return the features and the mask of the pairs."""
         eta, phi = angles[..., 0], angles[..., 1]
-        dr2 = ops.square(_difference(eta)) + ops.square(_difference(phi))
+        dr2 = ops.square(_pair_differences(eta)) + ops.square(_pair_differences(phi))
         ln_dr = 0.5 * ops.log(ops.maximum(dr2, SMALLEST_DR**2))
         ln_pt = ops.log(ops.where(real, pt[..., 0], 1.0))
-        one, other = ln_pt[:, :, None], ln_pt[:, None, :]
-        lower, difference = ops.minimum(one, other), ops.absolute(one - other)
+        ln_min_pt = ops.minimum(ln_pt[:, :, None], ln_pt[:, None, :])
+        # ln z = -d - ln(1 + exp(-d)) with d = |ln pT - ln pT'|: pT of any unit can't overflow.
+        difference = ops.absolute(_pair_differences(ln_pt))
         ln_z = -difference - ops.log(1.0 + ops.exp(-difference))
-        both = ops.logical_and(real[:, :, None], real[:, None, :])
-        features = ops.stack([ln_dr, lower + ln_dr, ln_z], axis=-1)
-        features = ops.where(ops.expand_dims(both, -1), features, 0.0)
-        return ops.reshape(features, (-1, 3)), ops.reshape(both, (-1,))
+        both_real = ops.logical_and(real[:, :, None], real[:, None, :])
+        features = ops.stack([ln_dr, ln_min_pt + ln_dr, ln_z], axis=-1)
+        features = ops.where(ops.expand_dims(both_real, -1), features, 0.0)
+        return ops.reshape(features, (-1, 3)), ops.reshape(both_real, (-1,))
 
     def compute_output_shape(self, angles_shape: Any, pt_shape: Any, real_shape: Any) -> Any:
         """Return (N * object * object, 3) and (N * object * object,)."""
         return (None, 3), (None,)
 
     def compute_output_spec(self, angles: Any, pt: Any, real: Any) -> Any:
-        """Return features float32 and mask bool."""
+        """Return the specs of the features, float32, and of the mask, bool."""
         return (
             keras.KerasTensor((None, 3), dtype=self.compute_dtype),
             keras.KerasTensor((None,), dtype="bool"),
         )
 
 
-def _difference(x: Any) -> Any:
+def _pair_differences(x: Any) -> Any:
+    """Return x_i - x_j of all pairs, (N, object) -> (N, object, object)."""
     return x[:, :, None] - x[:, None, :]

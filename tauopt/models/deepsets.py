@@ -1,8 +1,9 @@
-"""Deep Sets branches over objects beside the candidate's own features.
+"""Deep Sets: one branch for each group of objects, beside the candidate's own features.
 
 phi acts on each object, F on the sum over real objects, so that neither the order of objects
-nor padding changes the output. Source: Zaheer et al., Deep Sets, arXiv:1703.06114; widths of
-the ATLAS unified tau classifier.
+nor padding changes the output.
+
+Source: Zaheer et al., Deep Sets, arXiv:1703.06114; widths of the ATLAS unified tau classifier.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tauopt.models.object_layers import Objects, SumObjects
 
 
 def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
-    """Build the network."""
+    """Build a Deep Sets network."""
     inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed),
@@ -43,7 +44,7 @@ def deepsets(spec: InputSpec, settings: DeepSets, *, seed: int) -> keras.Model:
 def _branch(
     objects: blocks.PreprocessedGroup, make: blocks.Layers, group: DeepSetsGroup, *, name: str
 ) -> Any:
-    """Apply phi to each object, add up the real ones, apply F."""
+    """Apply phi to each object, sum over the real ones, apply F."""
     rows = make.tower(objects.rows, group.phi, name=f"{name}_phi", real=objects.real_rows)
     x = Objects(objects.length, name=f"{name}_objects")(rows)
     x = SumObjects(name=f"{name}_sum")(x, objects.real)

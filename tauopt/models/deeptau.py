@@ -1,8 +1,8 @@
 """CMS DeepTau: grids of cells around the candidate's axis, convolved down to one cell each.
 
-Each cell holds the leading object of each group. The published 1x1 convolutions on one kind of
-object are dense layers on the objects here, before they are put into the grid: the same weights
-on hundreds of cells that are empty would only make constants. Empty cells are zero.
+Each cell holds the leading object of each group; empty cells are zero. The published 1x1
+convolutions on one kind of object are dense layers here, applied to the objects before they are
+put into the grid: on the hundreds of empty cells they would only compute constants.
 
 Source: CMS, arXiv:2201.08458; layers and widths of TauMLTools' training code.
 """
@@ -21,12 +21,12 @@ from tauopt.models import blocks
 from tauopt.models.grid_layers import CellRows, Cells, FillGrid, LeadingInCell
 from tauopt.models.joint_objects import LARGEST_ANGLE, raw_features
 
-WINDOW = 3
+KERNEL_SIZE = 3
 """Cells along each side of a convolution's kernel."""
 
 
 def deeptau(spec: InputSpec, settings: DeepTau, *, seed: int) -> keras.Model:
-    """Build the network."""
+    """Build a DeepTau network."""
     inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed),
@@ -40,63 +40,62 @@ def deeptau(spec: InputSpec, settings: DeepTau, *, seed: int) -> keras.Model:
         branches.append(_tower(inputs.candidate, settings.candidate, make, name="candidate"))
     if inputs.groups:
         for name, grid in (("inner", settings.inner), ("outer", settings.outer)):
-            x = _filled(inputs, settings, make, grid=grid, name=name)
-            branches.append(_convolved(x, settings, make, cells=grid.cells, name=name))
+            x = _fill_grid(inputs, settings, make, grid=grid, name=name)
+            branches.append(_convolve_grid(x, settings, make, cells=grid.cells, name=name))
     x = _tower(blocks.merged(branches), settings.merge, make, name="merge")
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="deeptau")
 
 
 def _tower(x: Any, tower: Tower, make: blocks.Layers, *, name: str, real: Any = None) -> Any:
-    """Apply dense layers, each with dropout behind it."""
+    """Apply the dense layers of a tower, each followed by dropout."""
     for number, units in enumerate(tower.sizes(), start=1):
         layer = f"{name}_dense_{number}"
         x = make.drop(make.dense(x, units, name=layer, real=real), name=layer)
     return x
 
 
-def _filled(
+def _fill_grid(
     inputs: blocks.NetworkInputs, settings: DeepTau, make: blocks.Layers, *, grid: Grid, name: str
 ) -> Any:
-    """Return what the cells hold of all groups, (N * cell * cell, unit)."""
+    """Embed the objects of all groups and put them into cells, (N * cell * cell, unit)."""
     parts = []
     for group, objects in inputs.groups.items():
-        here = f"{group}_{name}"
+        prefix = f"{group}_{name}"
         angles = raw_features(
             {group: objects},
             (settings.coordinates.eta, settings.coordinates.phi),
             name=f"{name}_angles",
             bounds=(-LARGEST_ANGLE, LARGEST_ANGLE),
         )
-        leading = LeadingInCell(grid.cells, grid.size, name=f"{here}_leading")
+        leading = LeadingInCell(grid.cells, grid.size, name=f"{prefix}_leading")
         cell, leads = leading(angles, objects.real)
-        x = _tower(objects.rows, settings.groups[group].objects, make, name=here, real=leads)
-        parts.append(FillGrid(grid.cells, name=f"{here}_grid")(x, cell, leads))
+        x = _tower(objects.rows, settings.groups[group].objects, make, name=prefix, real=leads)
+        parts.append(FillGrid(grid.cells, name=f"{prefix}_grid")(x, cell, leads))
     return parts[0] if len(parts) == 1 else layers.Concatenate(name=f"{name}_grid")(parts)
 
 
-def _convolved(x: Any, settings: DeepTau, make: blocks.Layers, *, cells: int, name: str) -> Any:
-    """Apply dense layers on each cell, and convolutions until one cell is left, (N, unit)."""
+def _convolve_grid(x: Any, settings: DeepTau, make: blocks.Layers, *, cells: int, name: str) -> Any:
+    """Apply dense layers to each cell, then convolutions until one cell is left, (N, unit)."""
     x = _tower(x, settings.cells, make, name=f"{name}_cells")
+    sizes = list(kernel_sizes(cells))
     filters = Tower(
-        layers=len(list(windows(cells))),
-        units=settings.filters,
-        reduction=settings.filter_reduction,
+        layers=len(sizes), units=settings.filters, reduction=settings.filter_reduction
     ).sizes()
-    for number, (units, window) in enumerate(zip(filters, windows(cells), strict=True), start=1):
+    for number, (units, size) in enumerate(zip(filters, sizes, strict=True), start=1):
         layer = f"{name}_convolve_{number}"
         convolve = layers.Conv2D(
-            units, window, use_bias=not make.normalize, kernel_initializer=make.kernel(), name=layer
+            units, size, use_bias=not make.normalize, kernel_initializer=make.kernel(), name=layer
         )
         x = convolve(Cells(cells, name=f"{layer}_in")(x))
-        cells -= window - 1
+        cells -= size - 1
         x = make.activated(CellRows(name=f"{layer}_out")(x), name=layer)
         x = make.drop(x, name=layer)
     return x
 
 
-def windows(cells: int) -> Iterator[int]:
-    """Yield the sides of the kernels that take a grid down to one cell: 3, and 2 for the rest."""
+def kernel_sizes(cells: int) -> Iterator[int]:
+    """Yield the kernel sizes that reduce a grid to one cell: 3s, and a last 2 where needed."""
     while cells > 1:
-        window = min(cells, WINDOW)
-        yield window
-        cells -= window - 1
+        size = min(cells, KERNEL_SIZE)
+        yield size
+        cells -= size - 1

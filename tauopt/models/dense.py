@@ -1,4 +1,4 @@
-"""Dense layers on the candidate's own features, and on objects laid flat beside them."""
+"""Multilayer perceptron on the candidate's own features and on flattened objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tauopt.models.object_layers import FlatObjects, Objects
 
 
 def dense(spec: InputSpec, settings: Dense, *, seed: int) -> keras.Model:
-    """Build the network."""
+    """Build a multilayer perceptron."""
     inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed),
@@ -19,11 +19,11 @@ def dense(spec: InputSpec, settings: Dense, *, seed: int) -> keras.Model:
         normalize=settings.batch_normalization,
         dropout=settings.dropout,
     )
-    x = [] if inputs.candidate is None else [inputs.candidate]
+    branches = [] if inputs.candidate is None else [inputs.candidate]
     for name, objects in inputs.groups.items():
-        rows = Objects(objects.length, name=f"{name}_objects")(objects.rows)
-        x.append(FlatObjects(name=f"{name}_flat")(rows, objects.real))
-    x = blocks.merged(x)
+        x = Objects(objects.length, name=f"{name}_objects")(objects.rows)
+        branches.append(FlatObjects(name=f"{name}_flat")(x, objects.real))
+    x = blocks.merged(branches)
     for number, units in enumerate(settings.sizes(), start=1):
         x = make.drop(make.dense(x, units, name=f"dense_{number}"), name=f"dense_{number}")
     return keras.Model(inputs.raw, blocks.probabilities(x, spec, make), name="dense")

@@ -1,6 +1,7 @@
-"""Declare a network's knobs to KerasTuner from its settings class: bounds and defaults stand there.
+"""Declare the fields of a settings class as hyperparameters of KerasTuner.
 
-A knob is named by its path in an experiment file, for instance `model.groups.tracks.units`.
+Bounds and defaults come from the settings class. A hyperparameter is named by its path in an
+experiment file, for instance `model.groups.tracks.units`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from tauopt.config.settings.base import Settings
 from tauopt.config.settings.networks.towers import PYRAMID, Tower
 from tauopt.config.source.yaml_source import Scalar
 
-Knobs = TypeVar("Knobs", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-def declare(hp: HyperParameters, base: Knobs, *, prefix: str = "model") -> Knobs:
-    """Declare each scalar of `base` to `hp`, and return the settings that `hp` chose.
+def declare(hp: HyperParameters, base: AnySettings, *, prefix: str = "model") -> AnySettings:
+    """Declare each scalar of `base` to `hp`, and return settings with the values of `hp`.
 
     Args:
-        hp: asked for every knob; its own value, where it has one, else the default.
-        base: gives the defaults, and what is no knob: the type and the names of groups.
+        hp: gives each hyperparameter its value: the one that it holds, else the default.
+        base: defaults, and whatever is not searched: the type and the names of groups.
         prefix: path of `base` in the experiment file.
     Raises:
         TypeError: a field is neither scalar, nor settings, nor settings by name.
-        pydantic.ValidationError: `hp` chose a value out of bounds.
+        pydantic.ValidationError: a value of `hp` is out of bounds.
     """
     chosen: dict[str, Any] = {}
     for name, field in type(base).model_fields.items():
         path, default = f"{prefix}.{name}", getattr(base, name)
-        if _is_settled(base, name):
+        if _is_fixed(base, name):
             chosen[name] = default
         elif isinstance(default, Settings):
             chosen[name] = declare(hp, default, prefix=path)
@@ -47,24 +48,24 @@ def declare(hp: HyperParameters, base: Knobs, *, prefix: str = "model") -> Knobs
 
 
 def values(settings: Settings, *, prefix: str = "model") -> dict[str, Scalar]:
-    """Return the scalars of `settings` by path, as `declare` names them."""
-    found: dict[str, Scalar] = {}
+    """Return the scalars of `settings` by path, with the names that `declare` uses."""
+    scalars: dict[str, Scalar] = {}
     for name in type(settings).model_fields:
         path, value = f"{prefix}.{name}", getattr(settings, name)
-        if _is_settled(settings, name):
+        if _is_fixed(settings, name):
             continue
         if isinstance(value, Settings):
-            found |= values(value, prefix=path)
+            scalars |= values(value, prefix=path)
         elif isinstance(value, dict):
             for key, part in value.items():
-                found |= values(part, prefix=f"{path}.{key}")
+                scalars |= values(part, prefix=f"{path}.{key}")
         else:
-            found[path] = value
-    return found
+            scalars[path] = value
+    return scalars
 
 
-def _is_settled(settings: Settings, name: str) -> bool:
-    """Say whether a field is no knob: a tower's list of widths, or what it takes the place of."""
+def _is_fixed(settings: Settings, name: str) -> bool:
+    """Return whether a field is not searched: a tower's `widths`, or what `widths` replace."""
     if not isinstance(settings, Tower):
         return False
     return name == "widths" or (name in PYRAMID and bool(settings.widths))
@@ -78,7 +79,7 @@ def _declare_scalar(hp: HyperParameters, path: str, field: FieldInfo, default: S
     elif kind is bool:
         chosen = hp.Boolean(path, default=default)
     elif kind is str:
-        chosen = hp.Fixed(path, default)  # a text is one of any; its own value, where `hp` has one
+        chosen = hp.Fixed(path, default)  # any text is allowed; a value that `hp` holds is kept
     elif kind is int:
         low, high = _bounds(path, field)
         chosen = hp.Int(path, int(low), int(high), default=default)

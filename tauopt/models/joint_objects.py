@@ -1,4 +1,4 @@
-"""All objects of a candidate together, of whatever group, and where they are."""
+"""Concatenate the objects of all groups of a candidate, and take their raw features."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tauopt.models.object_layers import Objects, Rows
 from tauopt.models.preprocessing import PACKAGE, full_precision
 
 LARGEST_ANGLE = 1e3
-"""Coordinates are clipped to +-this: far outside any detector, and finite in products."""
+"""Eta and phi are clipped to +-this: far outside any detector, and finite in products."""
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class RawFeatures(keras.layers.Layer):
-    """Take features as the dataset has them, clipped; zero where masked. In float32 always.
+    """Select raw features and clip them; zero where masked; always in float32.
 
-    Call with rows (row, feature) and real (row,) bool; gives (row, column).
+    Call with rows (row, feature) and the mask (row,) bool, True = real; returns (row, column).
 
     Args:
         columns: positions of the features.
-        low: clip from below.
-        high: clip from above.
+        low: lower bound of the values.
+        high: upper bound of the values.
     """
 
     def __init__(self, columns: Sequence[int], low: float, high: float, **kwargs: Any) -> None:
@@ -50,14 +50,14 @@ class RawFeatures(keras.layers.Layer):
 
 
 @dataclass(frozen=True)
-class Together:
-    """Objects of several groups as those of one.
+class JointObjects:
+    """Embedded objects of several groups, concatenated.
 
     Attributes:
-        x: (N, object, unit).
-        real: (N, object) bool, True = real object.
-        real_rows: (N * object,) bool.
-        length: objects a candidate.
+        x: embedded objects (N, object, unit).
+        real: mask (N, object) bool, True = real object.
+        real_rows: mask (N * object,) bool.
+        length: objects a candidate, padding included.
     """
 
     x: Any
@@ -66,37 +66,37 @@ class Together:
     length: int
 
 
-def together(
+def join_objects(
     groups: dict[str, PreprocessedGroup], embed: Callable[[str, PreprocessedGroup], Any]
-) -> Together:
-    """Put the objects of all groups behind each other.
+) -> JointObjects:
+    """Embed the objects of each group, and concatenate them.
 
     Args:
-        groups: at least one.
-        embed: makes rows (N * object, unit) of a group, of the same width for each.
+        groups: at least one group, by name.
+        embed: name and group -> rows (N * object, unit), with the same units for all groups.
     """
     embedded = {name: embed(name, group) for name, group in groups.items()}
-    real = _joined([group.real for group in groups.values()], name="objects_mask")
-    return Together(
-        x=joined(embedded, groups, name="objects"),
+    real = _concatenate([group.real for group in groups.values()], name="objects_mask")
+    return JointObjects(
+        x=_join_rows(embedded, groups, name="objects"),
         real=real,
         real_rows=Rows(name="objects_mask_rows")(real),
         length=sum(group.length for group in groups.values()),
     )
 
 
-def joined(
+def _join_rows(
     rows: dict[str, Any], groups: dict[str, PreprocessedGroup], *, name: str, **kwargs: Any
 ) -> Any:
-    """Return rows (N * object, unit) of each group as (N, object, unit) of all of them."""
+    """Concatenate rows (N * object, unit) of each group to (N, object, unit) of all groups."""
     parts = [
         Objects(groups[group].length, name=f"{group}_{name}", **kwargs)(x)
         for group, x in rows.items()
     ]
-    return _joined(parts, name=name, **kwargs)
+    return _concatenate(parts, name=name, **kwargs)
 
 
-def _joined(parts: list[Any], *, name: str, **kwargs: Any) -> Any:
+def _concatenate(parts: list[Any], *, name: str, **kwargs: Any) -> Any:
     return parts[0] if len(parts) == 1 else layers.Concatenate(axis=1, name=name, **kwargs)(parts)
 
 
@@ -107,15 +107,16 @@ def raw_features(
     name: str,
     bounds: tuple[float, float],
 ) -> Any:
-    """Return features as the dataset has them, (N, object, name).
+    """Return raw features of all objects, without preprocessing, (N, object, feature).
 
     Args:
-        groups: at least one.
-        names: of the features; of several words in one, a group's first counts.
-        name: of the layers.
-        bounds: values are clipped to these.
+        groups: at least one group, by name.
+        names: names of the features; where one holds several words, for instance "pt et", each
+            group uses the first word that it has a feature of.
+        name: name of the layers.
+        bounds: lowest and highest value; others are clipped to them.
     Raises:
-        ValueError: a group has none of them.
+        ValueError: a group has no feature of a name.
     """
     rows = {}
     for group, objects in groups.items():
@@ -123,6 +124,6 @@ def raw_features(
             objects.features.index(first_feature(words, objects.features, group=group))
             for words in names
         ]
-        take = RawFeatures(columns, *bounds, name=f"{group}_{name}_raw")
-        rows[group] = take(objects.raw, objects.real_rows)
-    return joined(rows, groups, name=name, dtype=full_precision())
+        layer = RawFeatures(columns, *bounds, name=f"{group}_{name}_raw")
+        rows[group] = layer(objects.raw, objects.real_rows)
+    return _join_rows(rows, groups, name=name, dtype=full_precision())

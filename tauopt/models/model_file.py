@@ -1,4 +1,4 @@
-"""Write and read models: whole or not at all, digest first, and nothing in them is executed."""
+"""Save models atomically; load them after checking their digest, without running their code."""
 
 from __future__ import annotations
 
@@ -70,105 +70,112 @@ KERAS_MODULES = {
     "keras.optimizers": keras.optimizers,
     "keras.losses": keras.losses,
 }
-"""Modules whose classes a model may name."""
-KERAS_ITSELF: dict[str | None, tuple[str, ...]] = {
+"""Modules of which a model may name every class, except those in `_REFUSED`."""
+OTHER_KERAS_NAMES: dict[str | None, tuple[str, ...]] = {
     None: ("__keras_tensor__", "__tensor__", "__numpy__", "__tuple__"),
     "keras": ("DTypePolicy", "Sequential"),
     "keras.src.models.functional": ("Functional",),
 }
-"""Other names that a model may hold, by module."""
+"""Module -> other names that a model may hold."""
 _REFUSED = (
-    # They run code that the file brings along, ...
+    # They run code from the model file, ...
     "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer",
-    # ... or read a vocabulary from any file or address that it names.
+    # ... or read a vocabulary from any file or address that the model file names.
     "StringLookup", "IntegerLookup", "TextVectorization",
 )  # fmt: skip
 
 
 def save_model(model: keras.Model, path: Path) -> str:
-    """Write a model to a `.keras` file; return its SHA-256."""
+    """Save a model to a `.keras` file, whole or not at all; return the SHA-256 of the file."""
     durable.write_with(path, lambda temporary: model.save(temporary))
     return durable.sha256_file(path)
 
 
 def load_model(path: Path, *, sha256: str | None = None) -> keras.Model:
-    """Read a model that `save_model` wrote, without running anything it brings along.
-
-    The file is read once: what was checked is what Keras gets, whoever changes the file meanwhile.
+    """Load a model that `save_model` saved, without running code from the file.
 
     Args:
         path: a `.keras` file.
-        sha256: digest on record; None trusts the file's integrity, never its content.
+        sha256: recorded digest of the file; None skips the digest, but no other check.
     Raises:
-        CorruptError: missing, altered, cut short, or it holds a layer that we do not know.
+        CorruptError: the file is missing, altered or cut short, or holds an unknown layer.
     """
     path = Path(path)
+    # The file is read once, and Keras loads a copy of the checked bytes in a private folder:
+    # so a file that is exchanged between check and load does no harm.
     data = _read(path)
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise CorruptError(f"model {path}: expected SHA-256 {sha256}, got {found}")
-    check_data(data, told=f"model {path}")
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and digest != sha256:
+        raise CorruptError(f"model {path}: expected SHA-256 {sha256}, got {digest}")
+    check_data(data, name=f"model {path}")
     with tempfile.TemporaryDirectory(prefix="tauopt-model-") as folder:
-        own = Path(folder) / "model.keras"  # only we may write there
-        own.write_bytes(data)
+        copy = Path(folder) / "model.keras"
+        copy.write_bytes(data)
         try:
-            return keras.models.load_model(own, compile=False, safe_mode=True)
+            return keras.models.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
-            raise CorruptError(f"model {path}: {type(error).__name__}: {error}") from error
+            raise CorruptError(
+                f"Keras can't load model {path}: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CorruptError(f"model {path} is larger than {MAX_BYTES:,} bytes")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise CorruptError(
+                f"model {path} has {size:,} bytes; expected at most {MAX_BYTES:,} bytes"
+            )
         return path.read_bytes()
     except OSError as error:
-        raise CorruptError(f"model {path}: {error.strerror}") from error
+        raise CorruptError(f"can't read model {path}: {error.strerror}") from error
 
 
 def weights_apart(one: keras.Model, other: keras.Model) -> float:
     """Return the largest difference between weights of two models; infinite if shapes differ."""
     pairs = list(zip(one.get_weights(), other.get_weights(), strict=False))
-    same = len(one.weights) == len(other.weights) and all(a.shape == b.shape for a, b in pairs)
-    if not same:
+    if len(one.weights) != len(other.weights) or any(a.shape != b.shape for a, b in pairs):
         return float("inf")
     return max((float(np.max(np.abs(a - b), initial=0.0)) for a, b in pairs), default=0.0)
 
 
-def check_data(data: bytes, *, told: str) -> None:
-    """Look into a `.keras` file without loading it.
+def check_data(data: bytes, *, name: str) -> None:
+    """Check the content of a `.keras` file without loading it.
 
+    Args:
+        data: content of the file.
+        name: what error messages call the file.
     Raises:
-        CorruptError: it is other than what Keras writes (see `archive`), or names a class that is
-            neither Keras's own nor ours.
+        CorruptError: the file differs from what Keras writes (see `keras_archive`), or names a
+            class that is neither Keras's nor ours.
     """
-    for name, module in foreign_classes(read_config(data, told=told)):
+    for class_name, module in foreign_classes(read_config(data, name=name)):
         raise CorruptError(
-            f"{told}: class {name!r} of module {module!r} is neither Keras's nor ours"
+            f"{name}: class {class_name!r} of module {module!r} is neither Keras's nor ours"
         )
 
 
 def foreign_classes(config: Any) -> list[tuple[Any, Any]]:
-    """Return name and module of each class in a model's configuration that we would not load."""
+    """Return name and module of each class in a model's configuration that is not allowed."""
     return [
         (item["class_name"], item.get("module"))
-        for item in _classes(config)
-        if not _is_known(item["class_name"], item.get("module"), item.get("registered_name"))
+        for item in _class_items(config)
+        if not _is_allowed(item["class_name"], item.get("module"), item.get("registered_name"))
     ]
 
 
 def is_known_layer(layer: keras.layers.Layer) -> bool:
-    """Say whether a model with this layer would be loaded: it is Keras's own, or ours."""
+    """Return whether saved models may hold this layer: it is Keras's own, or ours."""
     kind = type(layer)
     if isinstance(layer, (keras.Sequential, keras.Model)):
         return kind.__module__.startswith("keras.src.models.")
-    public = "keras.layers" if kind.__module__.startswith("keras.src.layers.") else None
-    return _is_known(kind.__name__, public, keras.saving.get_registered_name(kind))
+    module = "keras.layers" if kind.__module__.startswith("keras.src.layers.") else None
+    return _is_allowed(kind.__name__, module, keras.saving.get_registered_name(kind))
 
 
-def _classes(config: Any) -> Iterator[dict[str, Any]]:
+def _class_items(config: Any) -> Iterator[dict[str, Any]]:
     """Yield each part of a configuration that names a class or a function."""
-    waiting = [config]
+    waiting = [config]  # no recursion, which a deeply nested file would exhaust
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
@@ -179,14 +186,13 @@ def _classes(config: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(part)
 
 
-def _is_known(name: Any, module: Any, registered_name: Any) -> bool:
-    return name not in _REFUSED and (registered_name in OUR_LAYERS or _is_kerass(name, module))
-
-
-def _is_kerass(name: Any, module: Any) -> bool:
+def _is_allowed(name: Any, module: Any, registered_name: Any) -> bool:
+    if name in _REFUSED:
+        return False
+    if registered_name in OUR_LAYERS:
+        return True
     if not isinstance(module, str | None) or not isinstance(name, str):
         return False
-    if module in KERAS_ITSELF:
-        return name in KERAS_ITSELF[module]
-    part = KERAS_MODULES.get(module or "")
-    return isinstance(getattr(part, name, None), type)
+    if module in OTHER_KERAS_NAMES:
+        return name in OTHER_KERAS_NAMES[module]
+    return isinstance(getattr(KERAS_MODULES.get(module or ""), name, None), type)

@@ -1,9 +1,8 @@
-"""ParticleNet: convolutions over each object's nearest neighbours, found anew in each block.
+"""ParticleNet: edge convolutions over the k nearest neighbours of each object (dynamic graph CNN).
 
-All objects of a candidate are one cloud; neighbours are near in (d_eta, d_phi) in the first block,
-in the units of the block before in the others. Neither the order of objects nor padding changes
-the output. The first layer of an edge, on (x_i, x_j - x_i), is linear in both objects, so it is
-computed once an object and added up for the edges: the same functions at a fraction of the cost.
+The objects of all groups of a candidate are one particle cloud. Neighbours are nearest in
+(d_eta, d_phi) in the first block, and in the output of the block before in the others. Neither the
+order of objects nor padding changes the output.
 
 Source: Qu and Gouskos, ParticleNet, arXiv:1902.08570; EdgeConv of Wang et al., arXiv:1801.07829.
 """
@@ -18,13 +17,18 @@ from keras import layers
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import ParticleNet
 from tauopt.models import blocks
-from tauopt.models.joint_objects import LARGEST_ANGLE, Together, raw_features, together
-from tauopt.models.neighbour_layers import MeanOfReal, NearestNeighbours, WithNeighbours, neighbours
+from tauopt.models.joint_objects import LARGEST_ANGLE, JointObjects, join_objects, raw_features
+from tauopt.models.neighbour_layers import (
+    MeanOfReal,
+    NearestNeighbours,
+    WithNeighbours,
+    neighbour_count,
+)
 from tauopt.models.object_layers import Objects, Rows
 
 
 def particlenet(spec: InputSpec, settings: ParticleNet, *, seed: int) -> keras.Model:
-    """Build the network."""
+    """Build a ParticleNet."""
     inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed),
@@ -44,33 +48,32 @@ def particlenet(spec: InputSpec, settings: ParticleNet, *, seed: int) -> keras.M
 
 
 def _cloud(inputs: blocks.NetworkInputs, make: blocks.Layers, settings: ParticleNet) -> Any:
-    """Return the mean over objects of what the blocks make of them, (N, unit)."""
-    objects = together(
+    """Apply the EdgeConv blocks to all objects; return the mean over real objects, (N, unit)."""
+    objects = join_objects(
         inputs.groups,
         lambda name, group: make.dense(
             group.rows, settings.embedding, name=f"{name}_embed", real=group.real_rows
         ),
     )
-    where = raw_features(
+    coordinates = raw_features(
         inputs.groups,
         (settings.coordinates.eta, settings.coordinates.phi),
         name="angles",
         bounds=(-LARGEST_ANGLE, LARGEST_ANGLE),
     )
     x = Rows(name="objects_rows")(objects.x)
-    sizes = settings.channels.sizes()
-    for number, (units, count) in enumerate(zip(sizes, counts(settings), strict=True), start=1):
+    blocks_settings = zip(settings.channels.sizes(), neighbour_counts(settings), strict=True)
+    for number, (units, count) in enumerate(blocks_settings, start=1):
         name = f"block_{number}"
         if number > 1:
-            where = Objects(objects.length, name=f"{name}_where")(x)
-        x = _edge_conv(
-            x, where, objects, make, widths=[units] * settings.edge_layers, count=count, name=name
-        )
+            coordinates = Objects(objects.length, name=f"{name}_where")(x)
+        widths = [units] * settings.edge_layers
+        x = _edge_conv(x, coordinates, objects, make, widths=widths, count=count, name=name)
     return MeanOfReal(objects.length, name="objects_mean")(x, objects.real_rows)
 
 
-def counts(settings: ParticleNet) -> list[int]:
-    """Return the neighbours that each block looks at, evenly spaced from the first to the last."""
+def neighbour_counts(settings: ParticleNet) -> list[int]:
+    """Return the number of neighbours in each block, evenly spaced from the first to the last."""
     steps = settings.channels.layers - 1
     slope = (settings.last_neighbours - settings.neighbours) / max(1, steps)
     return [round(settings.neighbours + slope * step) for step in range(steps + 1)]
@@ -78,18 +81,20 @@ def counts(settings: ParticleNet) -> list[int]:
 
 def _edge_conv(
     x: Any,
-    where: Any,
-    objects: Together,
+    coordinates: Any,
+    objects: JointObjects,
     make: blocks.Layers,
     *,
     widths: list[int],
     count: int,
     name: str,
 ) -> Any:
-    """Apply dense layers to each object with each neighbour; return their mean, and a shortcut."""
-    count = neighbours(count, objects.length)
-    rows, real = NearestNeighbours(count, name=f"{name}_neighbours")(where, objects.real)
+    """Apply dense layers to each edge; return the mean over edges plus a shortcut connection."""
+    count = neighbour_count(count, objects.length)
+    rows, real = NearestNeighbours(count, name=f"{name}_neighbours")(coordinates, objects.real)
     bias = not make.normalize
+    # The first layer of an edge acts on (x_i, x_j - x_i) and is linear in both objects. So it is
+    # computed once an object and added for each edge: the same functions at a fraction of the cost.
     centre = make.linear(x, widths[0], name=f"{name}_centre", bias=bias)
     neighbour = make.linear(x, widths[0], name=f"{name}_neighbour", bias=False)
     edges = WithNeighbours(count, name=f"{name}_edges")(centre, neighbour, rows)

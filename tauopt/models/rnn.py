@@ -1,7 +1,8 @@
-"""The ATLAS tau RNN: recurrent branches over objects beside the candidate's own features.
+"""ATLAS tau RNN: one recurrent branch for each group of objects, beside the candidate's features.
 
-Source: ATLAS, ATL-PHYS-PUB-2019-033; layers and widths of the published training code, which
-trains the decay-mode RNN too: the same layers on particle-flow objects, other defaults.
+The decay-mode RNN has the same layers, on particle-flow objects and with other defaults.
+
+Source: ATLAS, ATL-PHYS-PUB-2019-033; layers and widths of the published training code.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _CELLS = {"lstm": Lstm, "gru": Gru}
 
 
 def rnn(spec: InputSpec, settings: Recurrent, *, seed: int) -> keras.Model:
-    """Build the network; with defaults and two classes `rnn` is the published baseline."""
+    """Build a recurrent network; with defaults and two classes, `rnn` is the published baseline."""
     inputs = blocks.inputs(spec, settings)
     make = blocks.Layers(
         blocks.seeds(seed), activation=settings.activation, dropout=settings.dropout
@@ -47,29 +48,28 @@ def rnn(spec: InputSpec, settings: Recurrent, *, seed: int) -> keras.Model:
 def _recurrent(
     x: Any, real: Any, make: blocks.Layers, settings: Recurrent, group: RnnGroup, *, name: str
 ) -> Any:
-    """Read the objects in order, and backwards too where bidirectional; return the last states."""
+    """Apply the recurrent layers, in both directions if bidirectional; return the last states."""
     for number in range(1, group.rnn_layers + 1):
-        sequences = [_layer(make, settings, group, f"{name}_{settings.cell}_{number}")(x)]
+        layer = f"{name}_{settings.cell}_{number}"
+        states = [_recurrent_layer(make, settings, group, layer)(x)]
         if settings.bidirectional:
-            back = _layer(make, settings, group, f"{name}_{settings.cell}_{number}_back")
-            turned = ReverseObjects(name=f"{name}_turn_{number}")(x, real)
-            sequences.append(back(turned))
+            backward = _recurrent_layer(make, settings, group, f"{layer}_back")
+            states.append(backward(ReverseObjects(name=f"{name}_turn_{number}")(x, real)))
         if number == group.rnn_layers:
             last = LastObject(name=f"{name}_last")
-            return _side_by_side([last(sequence, real) for sequence in sequences], name)
-        if settings.bidirectional:
-            sequences[1] = ReverseObjects(name=f"{name}_return_{number}")(sequences[1], real)
-        x = _side_by_side(sequences, f"{name}_{number}")
+            return _join_directions([last(sequence, real) for sequence in states], name)
+        if settings.bidirectional:  # back to the order of the forward states
+            states[1] = ReverseObjects(name=f"{name}_return_{number}")(states[1], real)
+        x = _join_directions(states, f"{name}_{number}")
     return x
 
 
-def _side_by_side(parts: list[Any], name: str) -> Any:
-    """Put both directions side by side."""
-    return parts[0] if len(parts) == 1 else layers.Concatenate(name=f"{name}_directions")(parts)
+def _join_directions(states: list[Any], name: str) -> Any:
+    return states[0] if len(states) == 1 else layers.Concatenate(name=f"{name}_directions")(states)
 
 
-def _layer(make: blocks.Layers, settings: Recurrent, group: RnnGroup, name: str) -> Any:
-    """Make a recurrent layer that gives the state at every object."""
+def _recurrent_layer(make: blocks.Layers, settings: Recurrent, group: RnnGroup, name: str) -> Any:
+    """Create a recurrent layer that returns the state after every object."""
     return _CELLS[settings.cell](
         group.units,
         kernel_initializer=make.kernel(),

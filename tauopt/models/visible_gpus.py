@@ -1,4 +1,4 @@
-"""The GPUs that TensorFlow sees."""
+"""List the GPUs that TensorFlow sees, or hide them from it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ logger = logging.getLogger(__name__)
 
 
 def gpus() -> list[str]:
-    """Return the names of the GPUs that TensorFlow sees, the first one first."""
+    """Return the names of the GPUs that TensorFlow sees, in TensorFlow's order."""
     devices = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(device) for device in devices]
     return [str(detail.get("device_name", "GPU")) for detail in details]
 
 
 def hide_gpus() -> None:
-    """Let TensorFlow see no GPU in this process: who only looks at a model takes none."""
+    """Hide all GPUs from TensorFlow in this process, which trains nothing and needs none."""
     try:
         tf.config.set_visible_devices([], "GPU")
-    except RuntimeError as error:  # it runs already, with what it has
-        logger.debug("devices stay as they are: %s", error)
+    except RuntimeError as error:  # TensorFlow has initialised its devices already
+        logger.debug("TensorFlow keeps the devices that it has initialised: %s", error)

@@ -1,4 +1,4 @@
-"""From candidates to the branches of the ntuple: names, MeV, single precision."""
+"""Convert candidates to the branches of the ntuple: names, MeV, single precision."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tauopt.simulate.tau_candidates import TauCandidates
 from tauopt.simulate.tracks import Tracks
 
 MEV = 1000.0
+"""MeV in a GeV."""
 _IN_GEV = ("pt", "ptJetSeed", "ptIntermediateAxis", "massTrkSys", "mEflowApprox", "truth_pt_vis")
 _INTEGERS = (
     "n_tracks", "n_isolation_tracks", "charge", "truth_class", "truth_prongs", "truth_neutrals",
@@ -21,12 +22,17 @@ _INTEGERS = (
 )  # fmt: skip
 
 BranchGroup = tuple[Array, dict[str, Array]]
-"""Number of objects in each entry, and their features one after another."""
+"""Number of objects in each entry, (entry,), and name -> feature of all objects, (object,)."""
 
 
 @dataclass(frozen=True)
 class Branches:
-    """Branches of some entries."""
+    """Branches of some entries of the ntuple.
+
+    Attributes:
+        scalars: branch name -> values, (entry,).
+        groups: group name -> objects.
+    """
 
     scalars: dict[str, Array]
     groups: dict[str, BranchGroup]
@@ -35,7 +41,7 @@ class Branches:
         return len(self.scalars["pt"])
 
     def take(self, kept: Array) -> Branches:
-        """Return the entries that a mask (entry,) keeps."""
+        """Return the entries where the mask `kept`, (entry,) bool, is True."""
         groups = {}
         for name, (counts, features) in self.groups.items():
             rows = np.repeat(kept, counts)
@@ -44,22 +50,25 @@ class Branches:
 
 
 def join(parts: Sequence[Branches]) -> Branches:
-    """Put entries one after another."""
+    """Concatenate the entries of at least one part."""
     names = parts[0].scalars
     scalars = {name: np.concatenate([part.scalars[name] for part in parts]) for name in names}
     groups: dict[str, BranchGroup] = {}
     for name, (_, features) in parts[0].groups.items():
-        of_parts = [part.groups[name] for part in parts]
+        group_parts = [part.groups[name] for part in parts]
         groups[name] = (
-            np.concatenate([counts for counts, _ in of_parts]),
-            {key: np.concatenate([objects[key] for _, objects in of_parts]) for key in features},
+            np.concatenate([counts for counts, _ in group_parts]),
+            {key: np.concatenate([objects[key] for _, objects in group_parts]) for key in features},
         )
     return Branches(scalars, groups)
 
 
 def make_branches(candidates: TauCandidates, truth: dict[str, Array]) -> Branches:
-    """Name and convert everything that is written of candidates.
+    """Convert candidates and their truth to all branches of the ntuple.
 
+    Args:
+        candidates: reconstructed candidates, in GeV.
+        truth: branch name -> values in GeV, (candidate,), from `truth_columns`.
     Returns:
         energies and momenta in MeV, lengths in mm, float32; counts and codes int32. `dEta` and
         `dPhi` of objects are relative to the candidate's axis.
@@ -90,18 +99,14 @@ def _group(
     axis: tuple[Array, Array], n: int,
 ) -> BranchGroup:  # fmt: skip
     eta, phi = axis
-    places = {
+    columns = features | {
         "dEta": objects.eta - eta[objects.event],
         "dPhi": delta_phi(objects.phi, phi[objects.event]),
     }
     counts = np.bincount(objects.event, minlength=n)
-    floats = {
-        name: values if values.dtype.kind in "iu" else values.astype(np.float32)
-        for name, values in (features | places).items()
-    }
     return counts, {
-        name: values.astype(np.int32) if values.dtype.kind in "iu" else values
-        for name, values in floats.items()
+        name: values.astype(np.int32 if values.dtype.kind in "iu" else np.float32)
+        for name, values in columns.items()
     }
 
 
@@ -118,8 +123,9 @@ def _track_features(tracks: Tracks) -> dict[str, Array]:
 
 
 def _conversions(tracks: Tracks, axis: tuple[Array, Array], n: int) -> BranchGroup:
-    found = tracks.take(tracks.conversion)
-    return _group({"pt": found.pt * MEV, "d0": found.d0, "charge": found.charge}, found, axis, n)
+    tracks = tracks.take(tracks.conversion)
+    features = {"pt": tracks.pt * MEV, "d0": tracks.d0, "charge": tracks.charge}
+    return _group(features, tracks, axis, n)
 
 
 def _cluster_features(clusters: Clusters) -> dict[str, Array]:

@@ -1,7 +1,7 @@
-"""What particles leave in the calorimeter: energy, place, depth and width of each shower part.
+"""Parametrised showers in the calorimeter: energy, direction, depth and width of each part.
 
-A hadron leaves one part in the electromagnetic and one in the hadronic calorimeter. Energies are
-at the scale of hadrons (local calibration), lengths in mm from the calorimeter's face.
+A hadron shower has one part in the electromagnetic and one in the hadronic calorimeter. Energies
+are at the hadronic scale (local calibration), depths in mm from the calorimeter's face.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from tauopt.simulate.particles import Particles
 FACE_MM = 1500.0
 """Distance of the calorimeter from the beam."""
 EM_CELL, HADRON_CELL = 0.025, 0.1
+"""Side of a cell in eta and phi, electromagnetic and hadronic."""
 MAX_ETA = 3.2
+"""Largest |eta| of the calorimeter."""
 BEND_GEV = 0.345
 """0.3 x 2 T x 1.15 m / 2: a track of transverse momentum p turns by asin(BEND / p)."""
 
 
 @dataclass(frozen=True)
 class Deposits(Table):
-    """Shower parts: event, direction, energy in GeV, and their moments in mm."""
+    """Shower parts: event, direction, energy in GeV, and moments in mm and mm^2."""
 
     event: Array
     eta: Array
@@ -33,8 +35,9 @@ class Deposits(Table):
     em: Array
     """True in the electromagnetic calorimeter."""
     photon: Array
-    """True where a photon or an electron made it."""
+    """True if the shower is that of a photon or an electron."""
     depth: Array
+    """Depth of the shower's centre, mm."""
     depth2: Array
     """Longitudinal variance of the shower, mm^2."""
     width2: Array
@@ -48,7 +51,7 @@ class Deposits(Table):
 
 @dataclass(frozen=True)
 class Incoming(Table):
-    """What meets the calorimeter: event, direction at its face, energy in GeV."""
+    """Particles at the calorimeter's face: event, direction there, energy in GeV."""
 
     event: Array
     eta: Array
@@ -57,20 +60,20 @@ class Incoming(Table):
 
 
 def make_deposits(particles: Particles, *, rng: np.random.Generator) -> Deposits:
-    """Let visible particles shower.
+    """Simulate the showers of visible particles.
 
     Args:
         particles: final-state particles.
         rng: source of randomness.
     Returns:
-        shower parts ordered by event; those above |eta| = 3.2 and of particles that the field
-        keeps away are left out.
+        shower parts ordered by event, without those of particles above |eta| = 3.2 or that curl
+        up in the field before the calorimeter.
     """
     charge = particles.charge
-    bend = np.where(charge == 0, 0.0, BEND_GEV / np.maximum(particles.pt, 1e-6))
-    reach = particles.visible & (np.abs(particles.eta) < MAX_ETA) & (bend < 1)
-    particles, bend, charge = particles.take(reach), bend[reach], charge[reach]
-    phi = particles.phi - charge * np.arcsin(bend)
+    sin_bend = np.where(charge == 0, 0.0, BEND_GEV / np.maximum(particles.pt, 1e-6))
+    reaches = particles.visible & (np.abs(particles.eta) < MAX_ETA) & (sin_bend < 1)
+    particles, sin_bend, charge = particles.take(reaches), sin_bend[reaches], charge[reaches]
+    phi = particles.phi - charge * np.arcsin(sin_bend)
     code = np.abs(particles.pdg)
     electromagnetic = (code == 22) | (code == 11)
     muon = code == 13
@@ -86,13 +89,16 @@ def make_deposits(particles: Particles, *, rng: np.random.Generator) -> Deposits
 
 
 def photon_showers(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
-    """Showers of photons and electrons: 10 % / sqrt(E) + 1 %, maximum at ln(E / 15 MeV) X0."""
+    """Simulate showers of photons and electrons.
+
+    The energy resolution is 10 % / sqrt(E) + 1 %, the shower maximum at ln(E / 15 MeV) X0.
+    """
     n, energy = len(incoming), incoming.energy
     sigma = np.hypot(0.10 / np.sqrt(np.maximum(energy, 0.05)), 0.01)
     depth = 20.0 * np.log(np.maximum(energy, 0.1) / 0.015) * rng.lognormal(0, 0.12, n)
     return Deposits(
         incoming.event,
-        *_cells(incoming, 0.004, EM_CELL / 5, rng=rng),
+        *_smear_direction(incoming, 0.004, EM_CELL / 5, rng=rng),
         energy=energy * np.clip(1 + sigma * rng.standard_normal(n), 0.05, 3.0),
         em=np.ones(n, dtype=bool),
         photon=np.ones(n, dtype=bool),
@@ -103,20 +109,24 @@ def photon_showers(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
 
 
 def hadron_showers(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
-    """Showers of hadrons: 55 % / sqrt(E) + 6 %, begun in the electromagnetic part in 7 of 10."""
+    """Simulate showers of hadrons.
+
+    The energy resolution is 55 % / sqrt(E) + 6 %; 7 of 10 showers begin in the electromagnetic
+    part.
+    """
     n, energy = len(incoming), incoming.energy
     sigma = np.hypot(0.55 / np.sqrt(np.maximum(energy, 0.3)), 0.06)
     measured = energy * np.clip(1 + sigma * rng.standard_normal(n), 0.1, 3.0)
     early = rng.random(n) < 0.7
-    # The share left in the electromagnetic part falls with energy; below 2 GeV most showers end
-    # there. Those that begin later leave what a minimum-ionising particle leaves.
+    # The fraction in the electromagnetic part falls with energy; below 2 GeV most showers end
+    # there. Showers that begin later leave the energy of a minimum-ionising particle there.
     mean = np.clip(0.75 - 0.22 * np.log10(np.maximum(energy, 0.3)), 0.3, 0.85)
-    share = rng.beta(3.0 * mean, 3.0 * (1 - mean))
-    share = np.where(early, share, np.minimum(0.35 / np.maximum(measured, 0.35), 1.0))
+    em_fraction = rng.beta(3.0 * mean, 3.0 * (1 - mean))
+    em_fraction = np.where(early, em_fraction, np.minimum(0.35 / np.maximum(measured, 0.35), 1.0))
     front = Deposits(
         incoming.event,
-        *_cells(incoming, 0.012, EM_CELL, rng=rng),
-        energy=measured * share,
+        *_smear_direction(incoming, 0.012, EM_CELL, rng=rng),
+        energy=measured * em_fraction,
         em=np.ones(n, dtype=bool),
         photon=np.zeros(n, dtype=bool),
         depth=np.where(early, rng.uniform(80, 430, n), rng.uniform(150, 350, n)),
@@ -125,8 +135,8 @@ def hadron_showers(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
     )
     back = Deposits(
         incoming.event,
-        *_cells(incoming, 0.03, HADRON_CELL, rng=rng),
-        energy=measured * (1 - share),
+        *_smear_direction(incoming, 0.03, HADRON_CELL, rng=rng),
+        energy=measured * (1 - em_fraction),
         em=np.zeros(n, dtype=bool),
         photon=np.zeros(n, dtype=bool),
         depth=550 + rng.exponential(280, n),
@@ -137,11 +147,11 @@ def hadron_showers(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
 
 
 def muon_traces(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
-    """Muons leave about 2.5 GeV, nearly all of it in the hadronic part."""
+    """Simulate the energy loss of muons: about 2.5 GeV, all put into the hadronic part."""
     n, energy = len(incoming), incoming.energy
     return Deposits(
         incoming.event,
-        *_cells(incoming, 0.0, HADRON_CELL, rng=rng),
+        *_smear_direction(incoming, 0.0, HADRON_CELL, rng=rng),
         energy=np.minimum(energy, 2.5 * rng.lognormal(0, 0.25, n)),
         em=np.zeros(n, dtype=bool),
         photon=np.zeros(n, dtype=bool),
@@ -151,10 +161,11 @@ def muon_traces(incoming: Incoming, *, rng: np.random.Generator) -> Deposits:
     )
 
 
-def _cells(
+def _smear_direction(
     incoming: Incoming, spread: float, cell: float, *, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Spread directions by the shower and give them the grain of the cells."""
+    """Smear eta and phi by the width of the shower and by the size of the cells."""
+    # A uniform distribution over a cell has the standard deviation cell / sqrt(12).
     n, sigma = len(incoming), np.hypot(spread, cell / np.sqrt(12))
     return (
         incoming.eta + sigma * rng.standard_normal(n),

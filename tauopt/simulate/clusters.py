@@ -18,13 +18,14 @@ from tauopt.simulate.jets import find_members
 from tauopt.simulate.tracks import Tracks
 
 RADIUS = 0.1
+"""Radius parameter of clusters, and largest distance of a matched track."""
 MIN_ET_GEV = 0.5
 MIN_PFO_PT_GEV = 1.5
 
 
 @dataclass(frozen=True)
 class Clusters(Table):
-    """Clusters by candidate (`event`) and descending ET; GeV and mm."""
+    """Clusters ordered by candidate (`event`) and descending ET; GeV, mm and mm^2."""
 
     event: Array
     et: Array
@@ -34,7 +35,7 @@ class Clusters(Table):
     photon_et: Array
     """Part of `em_et` from photons and electrons."""
     photons: Array
-    """Photons and electrons above 0.5 GeV."""
+    """Number of photons and electrons above 0.5 GeV."""
     second_r: Array
     second_lambda: Array
     center_lambda: Array
@@ -43,59 +44,62 @@ class Clusters(Table):
 
 
 def make_clusters(deposits: Deposits, *, n_candidates: int) -> Clusters:
-    """Group deposits within 0.1 (anti-kT) into clusters.
+    """Cluster deposits with the anti-kT algorithm, radius parameter 0.1.
 
     Args:
-        deposits: ordered by candidate (`event`).
+        deposits: shower parts, ordered by candidate (`event`).
         n_candidates: candidates are 0 .. n_candidates - 1.
     """
-    number = find_members(
+    cluster = find_members(
         deposits.et, deposits.eta, deposits.phi, deposits.event,
         n_events=n_candidates, radius=RADIUS, min_pt=MIN_ET_GEV,
     )  # fmt: skip
-    d, number = deposits.take(number >= 0), number[number >= 0]
-    order = np.argsort(number, kind="stable")
-    d, number = d.take(order), number[order]
-    n = int(number[-1]) + 1 if len(number) else 0
-    clusters = _moments(d, number, n)
+    deposits, cluster = deposits.take(cluster >= 0), cluster[cluster >= 0]
+    order = np.argsort(cluster, kind="stable")
+    deposits, cluster = deposits.take(order), cluster[order]
+    n = int(cluster[-1]) + 1 if len(cluster) else 0
+    clusters = _moments(deposits, cluster, n)
     return clusters.take(np.lexsort((-clusters.et, clusters.event)))
 
 
-def _moments(d: Deposits, number: Array, n: int) -> Clusters:
+def _moments(d: Deposits, cluster: Array, n: int) -> Clusters:
+    """Compute the moments of `n` clusters; `cluster` is the number of each deposit's cluster."""
     weight, et = d.energy, d.et
-    energy = total(weight, number, n)
+    energy = total(weight, cluster, n)
     event = np.zeros(n, dtype=np.int64)
-    event[number] = d.event
+    event[cluster] = d.event
+    # phi is averaged relative to one deposit of the cluster, so that clusters across +-pi work.
     reference = np.zeros(n)
-    reference[number] = d.phi
-    shift = delta_phi(d.phi, reference[number])
-    eta = total(weight * d.eta, number, n) / energy
-    phi = reference + total(weight * shift, number, n) / energy
-    d_eta, d_phi = d.eta - eta[number], delta_phi(d.phi, phi[number])
+    reference[cluster] = d.phi
+    shift = delta_phi(d.phi, reference[cluster])
+    eta = total(weight * d.eta, cluster, n) / energy
+    phi = reference + total(weight * shift, cluster, n) / energy
+    d_eta, d_phi = d.eta - eta[cluster], delta_phi(d.phi, phi[cluster])
+    # Variance of a deposit about the cluster's centre: its own width, and its distance squared.
     lateral = d.width2 + (FACE_MM * delta_r(d_eta, d_phi)) ** 2
-    depth = total(weight * d.depth, number, n) / energy
-    along = d.depth2 + (d.depth - depth[number]) ** 2
-    em = weight * d.em
-    em_energy = np.maximum(total(em, number, n), 1e-9)
+    depth = total(weight * d.depth, cluster, n) / energy
+    longitudinal = d.depth2 + (d.depth - depth[cluster]) ** 2
+    em_weight = weight * d.em
+    em_energy = np.maximum(total(em_weight, cluster, n), 1e-9)
     return Clusters(
         event=event,
-        et=total(et, number, n),
+        et=total(et, cluster, n),
         eta=eta,
         phi=wrap_phi(phi),
-        em_et=total(et * d.em, number, n),
-        photon_et=total(et * d.photon, number, n),
-        photons=total(d.photon & (weight > 0.5), number, n).astype(np.int64),
-        second_r=total(weight * lateral, number, n) / energy,
-        second_lambda=total(weight * along, number, n) / energy,
+        em_et=total(et * d.em, cluster, n),
+        photon_et=total(et * d.photon, cluster, n),
+        photons=total(d.photon & (weight > 0.5), cluster, n).astype(np.int64),
+        second_r=total(weight * lateral, cluster, n) / energy,
+        second_lambda=total(weight * longitudinal, cluster, n) / energy,
         center_lambda=depth,
-        em_second_r=total(em * lateral, number, n) / em_energy,
-        em_second_eta=total(em * (d_eta**2 + (EM_CELL / 8) ** 2), number, n) / em_energy,
+        em_second_r=total(em_weight * lateral, cluster, n) / em_energy,
+        em_second_eta=total(em_weight * (d_eta**2 + (EM_CELL / 8) ** 2), cluster, n) / em_energy,
     )
 
 
 @dataclass(frozen=True)
 class NeutralPfos(Table):
-    """Neutral particle-flow objects by candidate and descending pT, after charged subtraction."""
+    """Neutral particle-flow objects after charged subtraction, by candidate and descending pT."""
 
     event: Array
     pt: Array
@@ -114,26 +118,34 @@ class NeutralPfos(Table):
 def make_neutral_pfos(
     clusters: Clusters, tracks: Tracks, *, n_candidates: int, rng: np.random.Generator
 ) -> NeutralPfos:
-    """Subtract from each cluster's electromagnetic energy what its tracks put there.
+    """Make neutral particle-flow objects: subtract charged hadrons from electromagnetic clusters.
 
-    A track puts into the electromagnetic part what of its momentum is missing in the cluster's
-    hadronic part (ATLAS, arXiv:1512.05955, section 3.1). The score stands for a trained one: it
-    rises with the true share of photons.
+    The energy of a track in the electromagnetic part is its momentum minus the energy in the
+    cluster's hadronic part.
+
+    Args:
+        clusters: clusters by candidate.
+        tracks: core tracks by candidate.
+        n_candidates: candidates are 0 .. n_candidates - 1.
+        rng: source of randomness.
+
+    Source: ATLAS, arXiv:1512.05955, section 3.1.
     """
     charged = _matched_momentum(clusters, tracks, n_candidates)
-    left = np.maximum(charged - (clusters.et - clusters.em_et), 0.0)
-    subtracted = np.minimum(left, clusters.em_et)
+    charged_em = np.maximum(charged - (clusters.et - clusters.em_et), 0.0)
+    subtracted = np.minimum(charged_em, clusters.em_et)
     pt = clusters.em_et - subtracted
     kept = pt > MIN_PFO_PT_GEV
     c, pt, subtracted = clusters.take(kept), pt[kept], subtracted[kept]
     n = len(pt)
-    share = c.photon_et / np.maximum(c.em_et, 1e-9)
+    photon_fraction = c.photon_et / np.maximum(c.em_et, 1e-9)
     pfos = NeutralPfos(
         event=c.event,
         pt=pt,
         eta=c.eta,
         phi=c.phi,
-        pi0_score=1 / (1 + np.exp(-(5 * (share - 0.55) + rng.normal(0, 1.2, n)))),
+        # Stands for a trained score: it rises with the true fraction of photons.
+        pi0_score=1 / (1 + np.exp(-(5 * (photon_fraction - 0.55) + rng.normal(0, 1.2, n)))),
         hits_em1=rng.binomial(c.photons, 0.85) + rng.poisson(0.15, n),
         positive_cells_em1=rng.poisson(8 + 6 * np.log1p(pt)),
         second_r=c.em_second_r,
@@ -141,19 +153,20 @@ def make_neutral_pfos(
         core_fraction=np.clip(
             np.exp(-c.em_second_r / 60.0**2) * rng.lognormal(0, 0.1, n), 0.0, 1.0
         ),
-        em2_fraction=np.clip(0.45 + 0.25 * share + rng.normal(0, 0.12, n), 0.0, 1.0),
+        em2_fraction=np.clip(0.45 + 0.25 * photon_fraction + rng.normal(0, 0.12, n), 0.0, 1.0),
         pt_subtracted=subtracted,
     )
     return pfos.take(np.lexsort((-pfos.pt, pfos.event)))
 
 
 def _matched_momentum(clusters: Clusters, tracks: Tracks, n_candidates: int) -> Array:
-    """Sum the transverse momenta of the tracks that point to each cluster, the nearest to each."""
+    """Match each track to its nearest cluster within 0.1; sum the matched pT of each cluster."""
     bend = np.arcsin(np.minimum(BEND_GEV / tracks.pt, 1.0))
+    phi_at_face = tracks.phi - tracks.charge * bend
     track, cluster = pairs(tracks.event, clusters.event, n_candidates)
     distance = delta_r(
         tracks.eta[track] - clusters.eta[cluster],
-        delta_phi((tracks.phi - tracks.charge * bend)[track], clusters.phi[cluster]),
+        delta_phi(phi_at_face[track], clusters.phi[cluster]),
     )
     near = distance < RADIUS
     track, cluster, distance = track[near], cluster[near], distance[near]

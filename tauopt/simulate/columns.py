@@ -1,4 +1,4 @@
-"""Columns of equal length that are cut and joined together."""
+"""Tables of arrays with the same rows, and operations on groups of rows."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Table:
         return len(getattr(self, fields(self)[0].name))
 
     def take(self, rows: Array) -> Self:
-        """Return the rows that a mask or an index array names."""
+        """Return the rows selected by a mask or an index array."""
         return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """Put tables one after another."""
+        """Concatenate tables."""
         names = [f.name for f in fields(cls)]
         return cls(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
 
 def offsets(groups: Array, n_groups: int) -> Array:
-    """Return the (n_groups + 1,) offsets of ascending group numbers."""
+    """Return the (n_groups + 1,) offsets of ascending group numbers: first rows, and the end."""
     return np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=n_groups))])
 
 
@@ -47,9 +47,9 @@ def pairs(left: Array, right: Array, n_groups: int) -> tuple[Array, Array]:
     """
     bounds = offsets(right, n_groups)
     counts = np.diff(bounds)[left]
-    first = np.repeat(np.arange(len(left)), counts)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return first, bounds[left][first] + within
+    left_row = np.repeat(np.arange(len(left)), counts)
+    position = np.arange(len(left_row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return left_row, bounds[left][left_row] + position
 
 
 def total(values: Array, groups: Array, n_groups: int) -> Array:
@@ -58,11 +58,11 @@ def total(values: Array, groups: Array, n_groups: int) -> Array:
 
 
 def leading(groups: Array, n_groups: int) -> Array:
-    """Return the first row of each group of ascending group numbers, -1 where it is empty."""
+    """Return the first row of each group of ascending group numbers, -1 for an empty group."""
     bounds = offsets(groups, n_groups)
     return np.where(np.diff(bounds) > 0, bounds[:-1], -1)
 
 
 def rank(groups: Array, n_groups: int) -> Array:
-    """Return the place of each row within its group, for ascending group numbers."""
+    """Return the position of each row in its group, from 0, for ascending group numbers."""
     return np.arange(len(groups)) - offsets(groups, n_groups)[groups]

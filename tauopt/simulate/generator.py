@@ -1,9 +1,4 @@
-"""The door to Pythia 8: events in batches, as flat arrays.
-
-Initial-state radiation and multi-parton interactions would cost a factor of 3 to 10 in time.
-What a candidate's cone sees of them is soft, and `soft.py` overlays it; the recoil of gamma*/Z
-comes from a wide primordial transverse momentum.
-"""
+"""Generate events with Pythia 8, in batches, as flat arrays; no other file imports Pythia."""
 
 from __future__ import annotations
 
@@ -23,11 +18,14 @@ COMMON = (
     "Print:quiet = on",
     "Random:setSeed = on",
     "Beams:eCM = 13000.",
+    # Multi-parton interactions and initial-state radiation would take 3 to 10 times as long. In a
+    # candidate's cone they are soft, and `pileup.py` overlays them; the recoil of gamma*/Z comes
+    # from a wide primordial transverse momentum.
     "PartonLevel:MPI = off",
     "PartonLevel:ISR = off",
     "Check:event = off",
-    # Long-lived particles decay where the tracker can see it; what flies further meets the
-    # calorimeter whole.
+    # Long-lived particles decay within the tracker; those that fly further reach the calorimeter
+    # undecayed.
     "ParticleDecays:limitCylinder = on",
     "ParticleDecays:xyMax = 1000.",
     "ParticleDecays:zMax = 3000.",
@@ -35,15 +33,20 @@ COMMON = (
     "15:offIfAny = 11 13",
 )
 MAX_ETA = 3.2
-"""Particles beyond do not come near a candidate."""
+"""Particles beyond this |eta| do not come near a candidate."""
 
 
 @dataclass(frozen=True)
 class EventRecord:
-    """Particles of a batch: all of events with taus, the central final ones of the others.
+    """Particles of a batch: all particles of events with taus, else the central final ones.
 
-    `particles` are flat over the batch; `final` marks the last generation; `mother` is the row of
-    the first mother, and the row itself where there is none (in events with taus).
+    Attributes:
+        n_events: events of the batch.
+        particles: (row,), flat over the batch.
+        final: True for the last generation, (row,) bool.
+        mother: row of the first mother, or the row itself where there is none; correct in events
+            with taus only.
+        weight: weight of each event, (event,).
     """
 
     n_events: int
@@ -51,16 +54,15 @@ class EventRecord:
     final: Array
     mother: Array
     weight: Array
-    """Weight of each event, (event,)."""
 
     def take(self, kept: Array) -> EventRecord:
-        """Return the rows of whole events that a mask keeps; event numbers stay."""
-        place = np.cumsum(kept) - 1
+        """Return whole events, whose rows a mask selects; event numbers do not change."""
+        new_row = np.cumsum(kept) - 1
         return EventRecord(
             self.n_events,
             self.particles.take(kept),
             self.final[kept],
-            place[self.mother[kept]],
+            new_row[self.mother[kept]],
             self.weight,
         )
 
@@ -80,7 +82,7 @@ def pythia_module() -> ModuleType:
 
 
 def missing_extra(error: ImportError) -> UsageError:
-    """Say which line installs what a failed import wanted."""
+    """Return the error of a failed import, with the line that installs the library."""
     return UsageError(
         f"simulating needs Pythia 8 and FastJet ({error}); install them with: "
         "pip install 'tauopt[demo]'"
@@ -91,9 +93,10 @@ def open_generator(settings: Sequence[str], *, seed: int) -> Any:
     """Return an initialised Pythia object.
 
     Args:
-        settings: lines as Pythia reads them; added to `COMMON`.
-        seed: 1 to 900,000,000.
+        settings: Pythia settings, `name = value`, in addition to `COMMON`.
+        seed: random seed, 1 to 900,000,000.
     Raises:
+        UsageError: Pythia is not installed.
         TauoptError: Pythia refused a setting or could not start.
     """
     pythia = pythia_module().Pythia("", False)
@@ -101,7 +104,7 @@ def open_generator(settings: Sequence[str], *, seed: int) -> Any:
         if not pythia.readString(line):
             raise TauoptError(f"Pythia refused the setting {line!r}")
     if not pythia.init():
-        raise TauoptError(f"Pythia could not start with {', '.join(settings)}")
+        raise TauoptError(f"Pythia could not start with the settings {', '.join(settings)}")
     return pythia
 
 
@@ -113,14 +116,14 @@ def generate(pythia: Any, n_events: int) -> EventRecord:
     """
     batch = pythia.nextBatch(n_events)
     if len(batch) != n_events:
-        raise TauoptError(f"Pythia made {len(batch)} of {n_events} events and gave up")
+        raise TauoptError(f"Pythia generated {len(batch)} of {n_events} events and gave up")
     counts = ak.to_numpy(ak.num(batch.prt, axis=1))
     rows = ak.flatten(batch.prt, axis=1)
     event = np.repeat(np.arange(n_events), counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    kept = np.flatnonzero(_wanted(rows, event, n_events))
-    place = np.zeros(len(event), dtype=np.int64)
-    place[kept] = np.arange(len(kept))
+    first_row = np.repeat(np.cumsum(counts) - counts, counts)
+    kept = np.flatnonzero(_is_kept(rows, event, n_events))
+    new_row = np.zeros(len(event), dtype=np.int64)
+    new_row[kept] = np.arange(len(kept))
     mother = ak.to_numpy(rows.mother1)[kept]
     return EventRecord(
         n_events=n_events,
@@ -128,27 +131,27 @@ def generate(pythia: Any, n_events: int) -> EventRecord:
             event=event[kept],
             pdg=ak.to_numpy(rows.id)[kept],
             **{name: ak.to_numpy(rows.p[name])[kept] for name in ("px", "py", "pz", "e")},
-            # Particles without a vertex of their own start at the origin.
+            # Particles without a production vertex start at the origin.
             **{f"v{x}": ak.to_numpy(ak.fill_none(rows.vProd[f"p{x}"][kept], 0.0)) for x in "xyz"},
         ),
         final=ak.to_numpy(rows.status)[kept] > 0,
-        # Row 0 of an event is the event as a whole and nobody's mother.
-        mother=np.where(mother == 0, np.arange(len(kept)), place[mother + first[kept]]),
+        # In Pythia's record, row 0 of an event is the event as a whole: mother 0 means none.
+        mother=np.where(mother == 0, np.arange(len(kept)), new_row[mother + first_row[kept]]),
         weight=ak.to_numpy(batch.info.weights[:, 0]),
     )
 
 
-def _wanted(rows: ak.Array, event: Array, n_events: int) -> Array:
-    """Tell which rows are kept: those of events with taus, and central final ones."""
+def _is_kept(rows: ak.Array, event: Array, n_events: int) -> Array:
+    """Select all rows of events with taus, and the central final particles of other events."""
     momentum = rows.p
     pt = np.hypot(ak.to_numpy(momentum.px), ak.to_numpy(momentum.py))
-    central = np.abs(ak.to_numpy(momentum.pz)) < np.sinh(MAX_ETA) * pt
-    with_tau = np.zeros(n_events, dtype=bool)
-    with_tau[event[np.abs(ak.to_numpy(rows.id)) == 15]] = True
-    wanted: Array = with_tau[event] | (central & (ak.to_numpy(rows.status) > 0))
-    return wanted
+    is_central = np.abs(ak.to_numpy(momentum.pz)) < np.sinh(MAX_ETA) * pt
+    has_tau = np.zeros(n_events, dtype=bool)
+    has_tau[event[np.abs(ak.to_numpy(rows.id)) == 15]] = True
+    is_kept: Array = has_tau[event] | (is_central & (ak.to_numpy(rows.status) > 0))
+    return is_kept
 
 
 def cross_section_pb(pythia: Any) -> float:
-    """Return the cross-section in pb, as estimated from the events made so far."""
-    return float(pythia.infoPython().sigmaGen()) * 1e9
+    """Return the cross-section in pb, estimated from the events generated so far."""
+    return float(pythia.infoPython().sigmaGen()) * 1e9  # Pythia's unit is mb

@@ -1,4 +1,4 @@
-"""The door to FastJet: anti-kT jets of whole batches, with the members of each."""
+"""Cluster batches of events into anti-kT jets with FastJet; no other file imports FastJet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tauopt.simulate.generator import missing_extra
 
 @dataclass(frozen=True)
 class Jets(Table):
-    """Jets ordered by event and, within one, by descending transverse momentum."""
+    """Jets ordered by event and descending transverse momentum, in GeV."""
 
     event: Array
     pt: Array
@@ -37,6 +37,7 @@ def fastjet_module() -> ModuleType:
 
 
 def _momenta(pt: Array, eta: Array, phi: Array, bounds: Array) -> ak.Array:
+    """Return massless four-momenta, (event, var), with the objects of event i from bounds[i] on."""
     columns = {
         "px": pt * np.cos(phi),
         "py": pt * np.sin(phi),
@@ -63,11 +64,13 @@ def find_jets(
     """Cluster massless objects into anti-kT jets.
 
     Args:
-        pt, eta, phi: of the objects, GeV and radians, (object,).
+        pt: transverse momenta of the objects in GeV, (object,).
+        eta: pseudorapidities of the objects, (object,).
+        phi: azimuthal angles of the objects in radians, (object,).
         event: ascending event numbers of the objects, (object,).
         n_events: events are 0 .. n_events - 1.
-        radius: the jets' radius parameter.
-        min_pt: smallest transverse momentum of a jet, GeV.
+        radius: radius parameter of the jets.
+        min_pt: smallest transverse momentum of a jet in GeV.
     Raises:
         UsageError: FastJet is not installed.
     """
@@ -75,21 +78,22 @@ def find_jets(
     jets = sequence.inclusive_jets(min_pt)
     px, py, pz = (ak.to_numpy(ak.flatten(jets[name])) for name in ("px", "py", "pz"))
     jet_pt = np.hypot(px, py)
-    found = Jets(
-        np.repeat(np.arange(n_events), ak.to_numpy(ak.num(jets, axis=1))),
-        jet_pt,
-        np.arcsinh(pz / jet_pt),
-        np.arctan2(py, px),
+    unordered = Jets(
+        event=np.repeat(np.arange(n_events), ak.to_numpy(ak.num(jets, axis=1))),
+        pt=jet_pt,
+        eta=np.arcsinh(pz / jet_pt),
+        phi=np.arctan2(py, px),
     )
-    return found.take(np.lexsort((-found.pt, found.event)))
+    return unordered.take(np.lexsort((-unordered.pt, unordered.event)))
 
 
 def find_members(
     pt: Array, eta: Array, phi: Array, event: Array, *, n_events: int, radius: float, min_pt: float
 ) -> Array:
-    """Cluster as `find_jets` does, and return the number of the jet of each object, -1 for none.
+    """Return the number of the jet that each object belongs to, (object,) int, -1 for none.
 
-    Jets are numbered through the batch, ascending with the event.
+    Arguments and errors as of `find_jets`. Jets are numbered through the batch, ascending with
+    the event.
     """
     bounds = offsets(event, n_events)
     sequence = _cluster(_momenta(pt, eta, phi, bounds), radius)

@@ -1,4 +1,4 @@
-"""Particles of a batch of events, flat, in GeV and mm."""
+"""Final-state particles of a batch of events, as flat arrays, in GeV and mm."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from tauopt.simulate.columns import Array, Table
 
 NEUTRINOS = (12, 14, 16)
 MASS_GEV = {"tau": 1.77686, "pion": 0.13957, "electron": 0.000511}
+CHARGE = {
+    11: -1, 13: -1, 15: -1, 211: 1, 321: 1, 2212: 1,
+    3112: -1, 3222: 1, 3312: -1, 3334: -1, 411: 1, 431: 1, 521: 1,
+}  # fmt: skip
+"""PDG code -> charge, of charged particles that are stable enough to reach a detector."""
 
 
 @dataclass(frozen=True)
 class Particles(Table):
-    """Final-state particles: event (row,) int64, PDG code, four-momentum and production vertex."""
+    """Particles: event (row,) int64, PDG code, four-momentum in GeV, production vertex in mm."""
 
     event: Array
     pdg: Array
@@ -48,19 +53,9 @@ class Particles(Table):
 
     @property
     def charge(self) -> Array:
-        """Electric charge; of what reaches a detector (e, mu, pi, K, p and charged hyperons)."""
-        return _charge(self.pdg)
-
-
-_CHARGED = {
-    11: -1, 13: -1, 15: -1, 211: 1, 321: 1, 2212: 1,
-    3112: -1, 3222: 1, 3312: -1, 3334: -1, 411: 1, 431: 1, 521: 1,
-}  # fmt: skip
-
-
-def _charge(pdg: Array) -> Array:
-    charge = np.zeros(len(pdg), dtype=np.int64)
-    for code, sign in _CHARGED.items():
-        charge[pdg == code] = sign
-        charge[pdg == -code] = -sign
-    return charge
+        """Electric charge; 0 for particles that are not in `CHARGE`."""
+        charge = np.zeros(len(self), dtype=np.int64)
+        for code, sign in CHARGE.items():
+            charge[self.pdg == code] = sign
+            charge[self.pdg == -code] = -sign
+        return charge

@@ -1,7 +1,7 @@
-"""Soft activity laid over each candidate's surroundings: pile-up and the underlying event.
+"""Overlay pile-up and the underlying event around each candidate.
 
-Pile-up grows with the number of interactions `mu` of the event: at 35 about five soft deposits
-and one soft track (of those near the primary vertex) in a cone of 0.4. The underlying event comes
+Pile-up grows with the mean number of interactions `mu` of the event: at mu = 35 about five soft
+deposits and one soft track near the primary vertex in a cone of 0.4. The underlying event comes
 from the primary vertex and does not depend on `mu`; it stands for initial-state radiation and
 multi-parton interactions, which are not generated.
 """
@@ -18,20 +18,18 @@ from tauopt.simulate.columns import Array, Table
 from tauopt.simulate.tracks import Tracks, hits, measure
 
 RADIUS = 0.6
-"""Radius around the seed that is filled, beyond the isolation cone of 0.4."""
+"""Radius around the seed in which soft objects are drawn, beyond the isolation cone of 0.4."""
 MAX_Z0_MM = 4.0
-"""Tracks whose |z0 sin(theta)| is larger are not associated with a candidate."""
+"""Tracks with larger |z0 sin(theta)| are not associated with a candidate."""
 MIN_ET_GEV, EXTRA_ET_GEV = 0.3, 0.4
-"""Transverse energy of a soft deposit: the first, and an exponential of mean the second."""
-
-
+"""Transverse energy of a soft deposit: a minimum, plus an exponential variate of this mean."""
 PILEUP_DEPOSITS, PILEUP_TRACKS = 5.0 / 35.0, 1.0 / 35.0
-"""Mean numbers an interaction in a cone of 0.4."""
+"""Mean numbers of deposits and tracks in a cone of 0.4, for each interaction."""
 
 
 @dataclass(frozen=True)
 class Underlying:
-    """Mean numbers from the primary vertex in a cone of 0.4."""
+    """Underlying event: mean numbers of deposits and tracks in a cone of 0.4."""
 
     deposits: float
     tracks: float
@@ -45,13 +43,13 @@ UNDERLYING = {
 
 
 def draw_mu(n_events: int, *, mean: float, rng: np.random.Generator) -> Array:
-    """Draw the mean number of interactions of each event: a bell of 30 % around `mean`."""
+    """Draw the mean number of interactions of each event: a Gaussian of width 30 % about `mean`."""
     return np.abs(rng.normal(mean, 0.3 * mean, size=n_events))
 
 
 @dataclass(frozen=True)
 class Surroundings(Table):
-    """Axis of each candidate, and interactions of its event."""
+    """Direction of each candidate's seed, and mean number of interactions of its event."""
 
     eta: Array
     phi: Array
@@ -64,14 +62,14 @@ def soft_deposits(
     """Draw soft deposits around candidates.
 
     Args:
-        around: the candidates.
-        underlying: activity of the process besides pile-up.
+        around: directions and mu of the candidates.
+        underlying: underlying event of the process.
         rng: source of randomness.
     Returns:
-        deposits with the candidate's number as `event`; two of three are photons.
+        shower parts with the candidate's number as `event`; two of three particles are photons.
     """
     mean = underlying.deposits + PILEUP_DEPOSITS * around.mu
-    candidate, eta, phi = _scatter(around, mean, rng=rng)
+    candidate, eta, phi = _draw_directions(around, mean, rng=rng)
     photon = rng.random(len(eta)) < 2 / 3
     energy = (MIN_ET_GEV + rng.exponential(EXTRA_ET_GEV, len(eta))) * np.cosh(eta)
     incoming = Incoming(candidate, eta, phi, energy)
@@ -87,43 +85,56 @@ def soft_tracks(
 ) -> Tracks:
     """Draw soft tracks around candidates, with the candidate's number as `event`.
 
-    Transverse momenta follow pT^-3.5 above 0.5 GeV. Those from pile-up are spread evenly along
-    the beam near the primary vertex.
+    Transverse momenta follow pT^-3.5 above 0.5 GeV. Tracks from pile-up are uniform in z0 near the
+    primary vertex.
+
+    Args:
+        around: directions and mu of the candidates.
+        underlying: underlying event of the process.
+        rng: source of randomness.
     """
     parts = []
-    for mean, spread in (
+    for mean, max_z0 in (
         (np.full(len(around), underlying.tracks), 0.0),
         (PILEUP_TRACKS * around.mu, MAX_Z0_MM),
     ):
-        candidate, track_eta, track_phi = _scatter(around, mean, rng=rng)
+        candidate, eta, phi = _draw_directions(around, mean, rng=rng)
         n = len(candidate)
-        seen = np.abs(track_eta) < 2.5
         innermost, pixel, strip = hits(np.zeros(n), rng=rng)
         true = Tracks(
-            candidate,
-            np.minimum(0.5 * (1 - rng.random(n)) ** (-1 / 2.5), 10.0),
-            track_eta,
-            track_phi,
-            rng.choice([-1, 1], size=n),
+            event=candidate,
+            pt=np.minimum(0.5 * (1 - rng.random(n)) ** (-1 / 2.5), 10.0),
+            eta=eta,
+            phi=phi,
+            charge=rng.choice([-1, 1], size=n),
             d0=np.zeros(n),
-            z0=rng.uniform(-spread, spread, n),
+            z0=rng.uniform(-max_z0, max_z0, n),
             sigma_d0=np.zeros(n),
             innermost=innermost,
             pixel=pixel,
             strip=strip,
             conversion=rng.random(n) < 0.01,
         )
-        parts.append(measure(true.take(seen), rng=rng))
+        in_tracker = np.abs(eta) < 2.5
+        parts.append(measure(true.take(in_tracker), rng=rng))
     return Tracks.join(parts)
 
 
-def _scatter(
+def _draw_directions(
     around: Surroundings, mean: Array, *, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
-    """Scatter Poisson numbers of objects evenly over the discs; `mean` is a cone of 0.4's."""
+    """Draw a Poisson number of directions, uniform in a disc of `RADIUS` about each candidate.
+
+    Args:
+        around: directions of the candidates.
+        mean: mean number in a cone of 0.4, (candidate,).
+        rng: source of randomness.
+    Returns:
+        candidate, eta and phi, (object,) each.
+    """
     counts = rng.poisson(mean * (RADIUS / 0.4) ** 2)
     candidate = np.repeat(np.arange(len(around)), counts)
-    radius = RADIUS * np.sqrt(rng.random(len(candidate)))
+    radius = RADIUS * np.sqrt(rng.random(len(candidate)))  # uniform in area
     angle = rng.uniform(0, 2 * np.pi, len(candidate))
     return (
         candidate,

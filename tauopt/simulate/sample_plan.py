@@ -1,4 +1,4 @@
-"""What a sample consists of: its files, and all that decides the content of each."""
+"""The files of a simulated sample, and the parameters that determine the content of each."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ import numpy as np
 from tauopt.config.settings.dataset import Simulation
 
 VERSION = 2
-"""Of what is simulated; raised when the same settings give another sample."""
+"""Version of the simulation; raised when the same settings give another sample."""
 CANDIDATES_A_FILE = 6000
+"""Largest number of candidates in a file."""
 EVENTS_A_FILE = 1_000_000
-"""Event numbers of file n begin at n times this, plus one."""
+"""Event numbers of file n begin at n * EVENTS_A_FILE + 1."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A range of the hard process: mass of gamma*/Z, or pT-hat of dijets, in GeV."""
+    """A slice of the hard process.
+
+    Attributes:
+        name: first part of the names of its files.
+        process: hard process.
+        low: lower bound of the mass of gamma*/Z, or of pT-hat of dijets, in GeV.
+        high: upper bound of it, in GeV.
+        share: fraction of the process's candidates.
+    """
 
     name: str
     process: Literal["gammatautau", "dijet"]
     low: float
     high: float
     share: float
-    """Share of the process's candidates."""
 
 
 TAU_SLICES = (
@@ -47,13 +55,23 @@ JET_SLICES = (
 
 @dataclass(frozen=True)
 class FilePlan:
-    """One file of a sample; its content depends on nothing else."""
+    """Plan of one file of a sample; the file's content depends on nothing else.
+
+    Attributes:
+        name: file name.
+        number: number of the file in the sample, from 0.
+        slice: slice of the hard process.
+        candidates: number of candidates that pass the selection of the tau identification.
+        files_in_slice: number of files of the same slice.
+        seed: seed of the sample.
+        pileup: mean number of interactions an event.
+        tau_decays: Pythia's `TauDecays:mode`.
+    """
 
     name: str
     number: int
     slice: Slice
     candidates: int
-    """Candidates that pass the identification's selection."""
     files_in_slice: int
     seed: int
     pileup: float
@@ -67,18 +85,19 @@ class FilePlan:
 
 
 def plan_files(settings: Simulation) -> tuple[FilePlan, ...]:
-    """List the files of a sample, taus first."""
+    """Plan the files of a sample, taus first."""
     files: list[FilePlan] = []
     for slices, candidates in ((TAU_SLICES, settings.taus), (JET_SLICES, settings.jets)):
-        shares = divide(candidates, [piece.share for piece in slices])
-        for piece, share in zip(slices, shares, strict=True):
-            counts = divide(share, [1.0] * -(-share // CANDIDATES_A_FILE))
+        slice_counts = divide(candidates, [slice_.share for slice_ in slices])
+        for slice_, slice_count in zip(slices, slice_counts, strict=True):
+            n_files = -(-slice_count // CANDIDATES_A_FILE)  # rounded up
+            counts = divide(slice_count, [1.0] * n_files)
             for i, count in enumerate(counts):
                 files.append(
                     FilePlan(
-                        name=f"{piece.name}_{i:03d}.root",
+                        name=f"{slice_.name}_{i:03d}.root",
                         number=len(files),
-                        slice=piece,
+                        slice=slice_,
                         candidates=count,
                         files_in_slice=len(counts),
                         seed=settings.seed,
@@ -90,6 +109,6 @@ def plan_files(settings: Simulation) -> tuple[FilePlan, ...]:
 
 
 def divide(n: int, shares: Sequence[float]) -> list[int]:
-    """Divide `n` things by shares into whole numbers that add up to `n`."""
+    """Divide `n` in proportion to `shares` into integers that add up to `n`."""
     edges = np.round(n * np.cumsum(shares) / np.sum(shares)).astype(int) if shares else []
     return [int(count) for count in np.diff(edges, prepend=0)]

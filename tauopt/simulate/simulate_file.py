@@ -1,4 +1,4 @@
-"""One file of a sample: events until it has its candidates, then the ntuple."""
+"""Simulate one file of a sample: generate events until it has its candidates, write the ntuple."""
 
 from __future__ import annotations
 
@@ -15,24 +15,33 @@ from tauopt.simulate.events import EventBatch, open_source
 from tauopt.simulate.pileup import UNDERLYING, draw_mu
 from tauopt.simulate.sample_plan import EVENTS_A_FILE, FilePlan
 from tauopt.simulate.tau_candidates import reconstruct
-from tauopt.simulate.truth import VETO, is_selected, match, truth_columns
+from tauopt.simulate.truth import VETO_RADIUS, is_selected, match, truth_columns
 
 TREE = "candidates"
 MAX_TRACKS = 3
-"""Candidates with no or more core tracks are not written."""
-SEED_TRACKS = 4
-"""Seeds with more core tracks in their middle are not worth reconstructing."""
+"""Candidates with no core tracks, or with more than this, are not written."""
+MAX_SEED_TRACKS = 4
+"""Seeds with more tracks near their axis are not reconstructed, which saves time."""
+MIN_PT_GEV = 20.0
+"""Smallest transverse momentum of a candidate that is written."""
 BATCH = 1000
-"""Most events in a batch; the last ones are smaller, as few events are wanted."""
+"""Largest number of events in a batch."""
 MAX_EMPTY_BATCHES = 100
+"""Consecutive batches without a selected candidate after which the simulation gives up."""
 
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What went into a file."""
+    """Numbers of a simulated file.
+
+    Attributes:
+        selected: candidates that pass the selection of the tau identification.
+        entries: all candidates in the file.
+        events: generated events.
+        cross_section_pb: cross-section of the slice.
+    """
 
     selected: int
-    """Candidates that the tau identification looks at."""
     entries: int
     events: int
     cross_section_pb: float
@@ -42,12 +51,13 @@ def produce(plan: FilePlan, path: Path, *, advance: Callable[[int], None]) -> Fi
     """Simulate one file and write it.
 
     Args:
-        plan: what the file holds; alone decides its content.
-        path: where to write it.
-        advance: called with the number of selected candidates that each batch brought.
+        plan: plan of the file, which alone determines its content.
+        path: path of the ROOT file.
+        advance: called after each batch with the number of its selected candidates.
     Raises:
         UsageError: Pythia or FastJet is not installed.
-        TauoptError: Pythia gave up, or the events give no candidates.
+        TauoptError: Pythia gave up, the events give no candidates, or the file needs more events
+            than it has event numbers.
     """
     branches, counts = simulate_candidates(plan, advance=advance)
     write_tree(path, TREE, branches.scalars, branches.groups)
@@ -64,13 +74,14 @@ def simulate_candidates(
     weights: list[np.ndarray] = []
     selected = events = empty = 0
     while selected < plan.candidates:
-        batch = source.next_batch(_batch_size(plan.candidates - selected, selected, events))
-        part = _candidates_of(batch, plan, rng=rng)
+        missing = plan.candidates - selected
+        batch = source.next_batch(_batch_size(missing, selected, events))
+        part = _make_candidates(batch, plan, rng=rng)
         part.scalars["event"] += events
-        found = int(part.scalars["selected"].sum())
-        advance(min(found, plan.candidates - selected))
-        selected, events = selected + found, events + len(batch.weight)
-        empty = 0 if found else empty + 1
+        n_selected = int(part.scalars["selected"].sum())
+        advance(min(n_selected, missing))
+        selected, events = selected + n_selected, events + len(batch.weight)
+        empty = 0 if n_selected else empty + 1
         if empty > MAX_EMPTY_BATCHES:
             raise TauoptError(f"{plan.name}: no candidates in {empty} batches of {plan.slice}")
         parts.append(part)
@@ -78,20 +89,21 @@ def simulate_candidates(
     return _finish(join(parts), np.concatenate(weights), source.cross_section_pb(), plan)
 
 
-def _batch_size(wanted: int, selected: int, events: int) -> int:
-    """Guess the events that give the candidates still wanted, from what came so far."""
-    guess = 1.1 * wanted * (events / selected if selected else 2.0)
-    return int(np.clip(guess, 20, BATCH))
+def _batch_size(missing: int, selected: int, events: int) -> int:
+    """Estimate the events that give the missing candidates, from the yield so far, plus 10 %."""
+    estimate = 1.1 * missing * (events / selected if selected else 2.0)
+    return int(np.clip(estimate, 20, BATCH))
 
 
-def _candidates_of(batch: EventBatch, plan: FilePlan, *, rng: np.random.Generator) -> Branches:
+def _make_candidates(batch: EventBatch, plan: FilePlan, *, rng: np.random.Generator) -> Branches:
+    """Reconstruct the candidates of a batch; `event` and `selected` are branches for `_finish`."""
     n_events = len(batch.weight)
     mu = draw_mu(n_events, mean=plan.pileup, rng=rng)
     candidates = reconstruct(
         batch.particles,
         mu,
         underlying=UNDERLYING[plan.slice.process],
-        max_core_tracks=SEED_TRACKS,
+        max_core_tracks=MAX_SEED_TRACKS,
         rng=rng,
     )
     scalars = candidates.scalars
@@ -99,9 +111,10 @@ def _candidates_of(batch: EventBatch, plan: FilePlan, *, rng: np.random.Generato
         batch.taus, candidates.event, scalars["eta"], scalars["phi"], n_events=n_events
     )
     truth = truth_columns(batch.taus, nearest)
-    wanted = truth["truth_class"] > 0 if plan.slice.process == "gammatautau" else distance > VETO
-    kept = wanted & (scalars["n_tracks"] > 0) & (scalars["n_tracks"] <= MAX_TRACKS)
-    kept &= scalars["pt"] > 20.0
+    is_tautau = plan.slice.process == "gammatautau"
+    kept = truth["truth_class"] > 0 if is_tautau else distance > VETO_RADIUS
+    kept = kept & (scalars["n_tracks"] > 0) & (scalars["n_tracks"] <= MAX_TRACKS)
+    kept = kept & (scalars["pt"] > MIN_PT_GEV)
     branches = make_branches(candidates, truth)
     branches.scalars["event"] = candidates.event
     branches.scalars["selected"] = is_selected(scalars | truth)
@@ -111,13 +124,16 @@ def _candidates_of(batch: EventBatch, plan: FilePlan, *, rng: np.random.Generato
 def _finish(
     branches: Branches, event_weight: np.ndarray, cross_section_pb: float, plan: FilePlan
 ) -> tuple[Branches, FileCounts]:
-    """Cut after the event that completes the file, and number and weight what is left."""
+    """Drop the events after the one that completes the file; add event numbers and weights."""
     event, selected = branches.scalars.pop("event"), branches.scalars.pop("selected")
     n_events = int(event[np.flatnonzero(selected)[plan.candidates - 1]]) + 1
     if n_events >= EVENTS_A_FILE:
-        raise TauoptError(f"{plan.name} needs {n_events} events, more than numbers are kept for")
+        raise TauoptError(
+            f"{plan.name} needs {n_events:,} events; a file has numbers for {EVENTS_A_FILE:,}"
+        )
     kept = event < n_events
     branches = branches.take(kept)
+    # The weights of a slice's events, in all its files, add up to its cross-section.
     weight = event_weight * cross_section_pb / event_weight[:n_events].sum() / plan.files_in_slice
     branches.scalars["event_number"] = plan.number * EVENTS_A_FILE + 1 + event[kept]
     branches.scalars["weight"] = weight[event[kept]].astype(np.float32)

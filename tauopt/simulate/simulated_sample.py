@@ -1,7 +1,7 @@
-"""A simulated sample: a folder of ROOT files, each with a JSON file that says it is finished.
+"""Make a simulated sample: a folder of ROOT files, each with a JSON record.
 
-`simulation.json` names the settings; `<file>.root` comes first, its `<file>.json` with counts and
-digest after it. What has both is kept when the work is taken up again.
+`simulation.json` holds the settings. `<file>.json`, with counts and digest, is written after
+`<file>.root`: a file that has both is finished, and kept when the simulation is continued.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTINGS = "simulation.json"
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a finished file holds."""
+    """Record of a finished file, as `<file>.json` holds it; counts as in `FileCounts`."""
 
     name: str
     process: str
@@ -39,50 +39,53 @@ class FileRecord:
 
 
 def identity(settings: Simulation) -> dict[str, Any]:
-    """Return all that decides a sample's content."""
+    """Return everything that determines a sample's content, as JSON values."""
     return {"version": VERSION, **settings.model_dump(mode="json")}
 
 
 def make_sample(
     settings: Simulation, folder: Path, *, processes: int, progress: Progress
 ) -> tuple[FileRecord, ...]:
-    """Simulate the files of a sample that are not there yet; of several processes one does it.
+    """Simulate the missing files of a sample.
+
+    A lock makes other processes wait that simulate into the same folder.
 
     Args:
-        settings: what to simulate.
-        folder: where; made if missing.
-        processes: worker processes.
-        progress: counts selected candidates.
+        settings: sample to simulate.
+        folder: folder of the sample; created if missing.
+        processes: number of worker processes.
+        progress: shows the number of selected candidates.
     Returns:
         a record for each file, in the order of the plan.
     Raises:
-        UsageError: an extra is not installed, or the folder holds another sample.
+        UsageError: Pythia or FastJet is not installed, or the folder holds another sample.
         CorruptError: a finished file has another size than recorded.
     """
     plans = plan_files(settings)
     folder.mkdir(parents=True, exist_ok=True)
     with locked_in_turn(folder / ".lock", what=f"the sample {folder}", say=progress.say):
-        _claim(folder, settings)
+        _check_settings(folder, settings)
         missing = [plan for plan in plans if not _is_finished(folder, plan)]
         if missing:
-            pythia_module(), fastjet_module()
+            pythia_module(), fastjet_module()  # raise before any worker is started
             progress.begin("simulating", sum(plan.candidates for plan in plans), "candidates")
             progress.advance(sum(p.candidates for p in plans) - sum(p.candidates for p in missing))
-            _make(missing, folder, processes=processes, progress=progress)
+            _make_files(missing, folder, processes=processes, progress=progress)
     return tuple(_record(folder, plan) for plan in plans)
 
 
-def _claim(folder: Path, settings: Simulation) -> None:
+def _check_settings(folder: Path, settings: Simulation) -> None:
+    """Check that the folder holds no sample of other settings; write the settings if it is new."""
     path = folder / SETTINGS
-    wanted = identity(settings)
+    expected = identity(settings)
     if not path.exists():
-        write_json(path, wanted)
+        write_json(path, expected)
         return
-    found = json.loads(path.read_text())
+    stored = json.loads(path.read_text())
     differences = [
-        f"{key}: there {found.get(key)}, wanted {wanted.get(key)}"
-        for key in sorted({*found, *wanted})
-        if found.get(key) != wanted.get(key)
+        f"{key}: folder has {stored.get(key)}, expected {expected.get(key)}"
+        for key in sorted({*stored, *expected})
+        if stored.get(key) != expected.get(key)
     ]
     if differences:
         raise UsageError(
@@ -91,15 +94,15 @@ def _claim(folder: Path, settings: Simulation) -> None:
         )
 
 
-def _make(plans: list[FilePlan], folder: Path, *, processes: int, progress: Progress) -> None:
-    told: dict[str, int] = {}
-    # Slow files first, so that no worker is left alone with one at the end.
-    order = sorted(plans, key=lambda plan: (plan.slice.process, plan.slice.low), reverse=False)
+def _make_files(plans: list[FilePlan], folder: Path, *, processes: int, progress: Progress) -> None:
+    shown: dict[str, int] = {}
+    # Dijet files come first: they are slow, and no worker shall be left alone with one at the end.
+    order = sorted(plans, key=lambda plan: (plan.slice.process, plan.slice.low))
     tasks = [(plan, folder / plan.name) for plan in order]
     for message in make_files(tasks, processes=processes):
         if isinstance(message, FileProgress):
             progress.advance(message.amount)
-            told[message.name] = told.get(message.name, 0) + message.amount
+            shown[message.name] = shown.get(message.name, 0) + message.amount
             continue
         plan = message.plan
         path = folder / plan.name
@@ -112,7 +115,8 @@ def _make(plans: list[FilePlan], folder: Path, *, processes: int, progress: Prog
             bytes=path.stat().st_size,
         )
         write_json(path.with_suffix(".json"), asdict(record))
-        progress.advance(max(plan.candidates - told.get(plan.name, 0), 0))
+        # A worker's last candidates of a file come without a progress message.
+        progress.advance(max(plan.candidates - shown.get(plan.name, 0), 0))
 
 
 def _is_finished(folder: Path, plan: FilePlan) -> bool:
@@ -125,7 +129,7 @@ def _record(folder: Path, plan: FilePlan) -> FileRecord:
     record = FileRecord(**json.loads(path.with_suffix(".json").read_text()))
     if path.stat().st_size != record.bytes:
         raise CorruptError(
-            f"{path} has {path.stat().st_size} bytes, expected {record.bytes}; "
+            f"{path} has {path.stat().st_size} bytes; expected {record.bytes}, as recorded: "
             "remove it and simulate again"
         )
     return record

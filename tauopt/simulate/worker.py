@@ -1,7 +1,7 @@
-"""One worker process: `python -m tauopt.simulate.worker` simulates the files it is told to.
+"""A worker process, `python -m tauopt.simulate.worker`, which simulates files one after another.
 
-A line of JSON on stdin is a file to make; lines of JSON on stdout tell how it goes. Pythia and
-FastJet print to stdout as they please, so theirs goes to stderr's place and ours keeps the pipe.
+It reads tasks from stdin and writes messages to stdout, one JSON object a line each: a task names a
+file to simulate, a message reports progress, the end of a file, or an error.
 """
 
 from __future__ import annotations
@@ -20,61 +20,63 @@ from typing import Any
 from tauopt.errors import TauoptError
 from tauopt.simulate.sample_plan import FilePlan, Slice
 
-TELL_EVERY_S = 0.3
+PROGRESS_INTERVAL_S = 0.3
+"""Shortest time between two progress messages."""
 
 
-def encode(plan: FilePlan, path: Path) -> str:
-    """Return the line that asks for a file."""
+def encode_task(plan: FilePlan, path: Path) -> str:
+    """Return the task of a file as a line of JSON."""
     return json.dumps({"plan": asdict(plan), "path": str(path)})
 
 
-def decode(line: str) -> tuple[FilePlan, Path]:
-    """Read what `encode` wrote."""
+def decode_task(line: str) -> tuple[FilePlan, Path]:
+    """Return the plan and the path of a line that `encode_task` returned."""
     task = json.loads(line)
     plan = dict(task["plan"])
     return FilePlan(**{**plan, "slice": Slice(**plan["slice"])}), Path(task["path"])
 
 
 def main() -> None:
-    """Serve until stdin ends."""
-    # Ctrl-C reaches the whole terminal group; the parent decides and ends us through the pipe.
+    """Simulate the files of all tasks, until stdin ends."""
+    # Ctrl-C reaches all processes of the terminal; the parent ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1) as answers:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, sys.stdout.fileno())
+    # Pythia and FastJet print to stdout: the messages keep the pipe, and stdout becomes /dev/null.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1) as messages:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
 
-        def tell(**message: Any) -> None:
-            answers.write(json.dumps(message) + "\n")
+        def send(**message: Any) -> None:
+            messages.write(json.dumps(message) + "\n")
 
         for line in sys.stdin:
-            _serve(line, tell)
+            _run_task(line, send)
 
 
-def _serve(line: str, tell: Callable[..., None]) -> None:
+def _run_task(line: str, send: Callable[..., None]) -> None:
     try:
         from tauopt.simulate.simulate_file import produce
 
-        plan, path = decode(line)
-        counts = produce(plan, path, advance=_Teller(tell))
+        plan, path = decode_task(line)
+        counts = produce(plan, path, advance=_ProgressSender(send))
     except TauoptError as error:
-        tell(kind="error", message=str(error), type=type(error).__name__)
-    except Exception:  # noqa: BLE001 - told to the parent, which raises it
-        tell(kind="error", message=traceback.format_exc(), type="")
+        send(kind="error", message=str(error), type=type(error).__name__)
+    except Exception:  # noqa: BLE001 - sent to the parent, which raises it
+        send(kind="error", message=traceback.format_exc(), type="")
     else:
-        tell(kind="done", counts=asdict(counts))
+        send(kind="done", counts=asdict(counts))
 
 
-class _Teller:
-    """Adds up advances and tells them a few times a second."""
+class _ProgressSender:
+    """Adds up the progress of a file, and sends it a few times a second."""
 
-    def __init__(self, tell: Callable[..., None]) -> None:
-        self._tell, self._sum, self._last = tell, 0, time.monotonic()
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send, self._sum, self._last = send, 0, time.monotonic()
 
     def __call__(self, amount: int) -> None:
         self._sum += amount
-        if time.monotonic() - self._last > TELL_EVERY_S:
-            self._tell(kind="advance", amount=self._sum)
+        if time.monotonic() - self._last > PROGRESS_INTERVAL_S:
+            self._send(kind="advance", amount=self._sum)
             self._sum, self._last = 0, time.monotonic()
 
 

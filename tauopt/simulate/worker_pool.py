@@ -1,4 +1,4 @@
-"""Simulate files side by side in worker processes."""
+"""Simulate files in parallel, in worker processes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from tauopt import errors
 from tauopt.errors import TauoptError
 from tauopt.simulate.sample_plan import FilePlan
 from tauopt.simulate.simulate_file import FileCounts
-from tauopt.simulate.worker import encode
+from tauopt.simulate.worker import encode_task
 
 STOP_WAIT_S = 5.0
+"""Time for a worker to end itself, before it is killed."""
 
 
 @dataclass(frozen=True)
 class FileProgress:
-    """Selected candidates that were made since the last message."""
+    """Message: selected candidates of a file since the message before."""
 
     name: str
     amount: int
@@ -32,7 +33,7 @@ class FileProgress:
 
 @dataclass(frozen=True)
 class FinishedFile:
-    """A file is finished and in its place."""
+    """Message: a file is written completely."""
 
     plan: FilePlan
     counts: FileCounts
@@ -41,13 +42,13 @@ class FinishedFile:
 def make_files(
     tasks: Sequence[tuple[FilePlan, Path]], *, processes: int
 ) -> Iterator[FileProgress | FinishedFile]:
-    """Make files, each in one of several worker processes, and tell as they come.
+    """Simulate files in several worker processes; yield progress and finished files.
 
-    Whatever ends the iteration ends the workers; their unfinished files leave no trace.
+    The end of the iteration, for whatever reason, ends the workers; unfinished files are removed.
 
     Args:
-        tasks: files to make and where.
-        processes: workers, at least 1; no more are started than there are files.
+        tasks: plan and path of each file.
+        processes: number of workers, at least 1; no more are started than there are files.
     Raises:
         TauoptError: a worker failed (its own error) or died.
     """
@@ -55,50 +56,52 @@ def make_files(
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         for _ in range(min(processes, len(waiting))):
             worker = stack.enter_context(_worker())
-            selector.register(worker.answers, selectors.EVENT_READ, worker)
-            worker.ask(*waiting.pop(0))
+            selector.register(worker.output, selectors.EVENT_READ, worker)
+            worker.start(*waiting.pop(0))
         while selector.get_map():
             for key, _ in selector.select():
                 worker = key.data
-                for message in worker.hear():
+                for message in worker.read_messages():
                     yield message
                     if isinstance(message, FinishedFile) and waiting:
-                        worker.ask(*waiting.pop(0))
+                        worker.start(*waiting.pop(0))
                     elif isinstance(message, FinishedFile):
-                        selector.unregister(worker.answers)
+                        selector.unregister(worker.output)
 
 
 class _Worker:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None or process.stdout is None:
-            raise TauoptError("a worker was started without pipes")
-        self._process, self._requests, self.answers = process, process.stdin, process.stdout
+            raise TauoptError("a simulation worker was started without pipes")
+        self._process, self._input, self.output = process, process.stdin, process.stdout
         self._plan: FilePlan | None = None
-        self._rest = b""
+        self._incomplete_line = b""
 
-    def ask(self, plan: FilePlan, path: Path) -> None:
+    def start(self, plan: FilePlan, path: Path) -> None:
+        """Send the task of a file to the worker."""
         self._plan = plan
-        with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when it is heard
-            self._requests.write(encode(plan, path).encode() + b"\n")
-            self._requests.flush()
+        with contextlib.suppress(BrokenPipeError):  # `read_messages` raises if the worker is dead
+            self._input.write(encode_task(plan, path).encode() + b"\n")
+            self._input.flush()
 
-    def hear(self) -> list[FileProgress | FinishedFile]:
-        """Read what has come, at least one byte; whole lines become messages."""
-        came = os.read(self.answers.fileno(), 1 << 16)
-        if not came:
+    def read_messages(self) -> list[FileProgress | FinishedFile]:
+        """Read the available output, waiting for at least one byte; return complete messages."""
+        data = os.read(self.output.fileno(), 1 << 16)
+        if not data:
             code = self._process.wait()
             name = self._plan.name if self._plan else "nothing"
             raise TauoptError(f"a simulation worker died with code {code} while making {name}")
-        *lines, self._rest = (self._rest + came).split(b"\n")
-        return [self._message(json.loads(line)) for line in lines]
+        *lines, self._incomplete_line = (self._incomplete_line + data).split(b"\n")
+        return [self._parse(json.loads(line)) for line in lines]
 
-    def _message(self, message: dict[str, Any]) -> FileProgress | FinishedFile:
+    def _parse(self, message: dict[str, Any]) -> FileProgress | FinishedFile:
+        """Return a message as an object, or raise the error that it holds."""
         if message["kind"] == "advance" and self._plan:
             return FileProgress(self._plan.name, message["amount"])
         if message["kind"] == "done" and self._plan:
             return FinishedFile(self._plan, FileCounts(**message["counts"]))
-        kind = getattr(errors, message.get("type", ""), TauoptError)
-        raise kind(message["message"])
+        error_class = getattr(errors, message.get("type", ""), TauoptError)
+        raise error_class(message["message"])
 
 
 @contextlib.contextmanager

@@ -19,8 +19,13 @@ from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.config.settings.ranges import IntRange, Range
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.models.hypermodel.contract_check import check_training, placed
-from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
+from tauopt.models.hypermodel.contract_check import check_training, errors_located_in
+from tauopt.models.hypermodel.hypermodel_network import (
+    BuiltHyperModel,
+    build,
+    build_recorded,
+    settle,
+)
 from tauopt.models.hypermodel.hyperparameter_options import (
     ExplicitSteps,
     HyperparameterRequest,
@@ -28,8 +33,11 @@ from tauopt.models.hypermodel.hyperparameter_options import (
     Options,
     describe_options,
 )
-from tauopt.models.hypermodel.recording_hyperparameters import AnswerRequest, default, heeding
-from tauopt.models.hypermodel.settled_hypermodel import build_recorded, settle
+from tauopt.models.hypermodel.recording_hyperparameters import (
+    AnswerRequest,
+    answer_default,
+    answer_within,
+)
 from tauopt.study.suggest import (
     DrawnTrial,
     SuggestingTrial,
@@ -80,7 +88,7 @@ class HyperModelSpace:
         point: dict[str, Scalar] = {}
 
         def answer(question: HyperparameterRequest) -> Scalar:
-            value = default(question)
+            value = answer_default(question)
             point[_base_name(question)] = _coded(question.options, value)
             return value
 
@@ -103,16 +111,16 @@ class HyperModelSpace:
             ConfigError: the model, built once more, asks for other hyperparameters.
         """
         own = _own(experiment)
-        with placed(self._file):
+        with errors_located_in(self._file):
             built = build_recorded(own, self._spec_of(experiment), seed=1)
         return experiment.model_copy(update={"model": settle(own, built)})
 
     def _build(self, values: Mapping[str, Scalar], answer: AnswerRequest) -> BuiltHyperModel:
         experiment = self._file.resolve(values)
         own = _own(experiment)
-        with placed(self._file):
-            heeded = heeding(own.hyperparameters, answer)
-            built = build(own, self._spec_of(experiment), heeded, seed=0)
+        with errors_located_in(self._file):
+            restricted = answer_within(own.hyperparameters, answer)
+            built = build(own, self._spec_of(experiment), restricted, seed=0)
         check_training(self._file, built)
         return built
 

@@ -145,18 +145,18 @@ SMALL: dict[str, AnyNetwork] = {
         groups=OBJECTS,
     ),
 }
-"""Small networks that between them use every branch of the builders."""
+"""Small networks that together use every branch of the builders."""
 
 
 def by_default(chosen: Collection[str], names: Iterable[str] = tuple(SMALL)) -> list:
-    """Return names of networks as parameters of a test, those that are not chosen as slow ones."""
+    """Return names of networks as parameters of a test; all but the chosen ones are marked slow."""
     return [
         name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names
     ]
 
 
 def group(name: str, features: int) -> FittedGroup:
-    """Return a group whose features go through transforms of every kind in turn."""
+    """Return a group of features with transforms of every kind in turn."""
     kinds = (
         (Transform(log10=True, scale="standard"), 4.2, 0.4),
         (Transform(abs=True, offset=1e-6, log10=True, scale="standard"), -1.5, 0.8),
@@ -184,7 +184,7 @@ def spec_of(
     candidate: int = 5,
     classes: tuple[str, ...] = ("jet", "tau"),
 ) -> InputSpec:
-    """Return what `network` sees of candidates with groups of so many features each."""
+    """Return the input spec of `network`; `groups` gives the number of features of each group."""
     return InputSpec(
         candidate=group("candidate", candidate),
         groups=tuple(group(name, features) for name, features in groups.items()),
@@ -207,7 +207,7 @@ def spec_for(
 
 
 def batch(spec: InputSpec, *, size: int = 32, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return random inputs, the first candidate without any object, zeros where masked."""
+    """Return random inputs, zero where masked; the first candidate has no objects."""
     rng = np.random.default_rng(seed)
     inputs = {"candidate": rng.lognormal(1, 2, (size, len(spec.candidate.features)))}
     for name, length in spec.lengths.items():
@@ -237,7 +237,7 @@ def fitted(name, features):
 
 
 def spec_of_data(experiment):
-    """Return what the network would see, with constants of 0 and 1."""
+    """Return the input spec of an experiment, with preprocessing constants of 0 and 1."""
     data, task = experiment.data, experiment.task
     return InputSpec(
         candidate=fitted(inputs.CANDIDATE, data.candidate),

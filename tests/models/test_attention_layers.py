@@ -14,16 +14,16 @@ RNG = np.random.default_rng(0)
 
 
 def slow_attention(x, real, heads):
-    """Return attention of one candidate, token by token and head by head."""
+    """Compute the attention of one candidate, token by token and head by head."""
     units = x.shape[1] // 3
-    each = units // heads
+    size = units // heads
     query, key, value = x[:, :units], x[:, units : 2 * units], x[:, 2 * units :]
     result = np.zeros((len(x), units))
     for head in range(heads):
-        part = slice(head * each, (head + 1) * each)
+        part = slice(head * size, (head + 1) * size)
         for token in range(len(x)):
             weights = [
-                np.exp(query[token, part] @ key[other, part] / np.sqrt(each)) if real[other] else 0
+                np.exp(query[token, part] @ key[other, part] / np.sqrt(size)) if real[other] else 0
                 for other in range(len(x))
             ]
             result[token, part] = np.average(value[:, part], axis=0, weights=weights)
@@ -46,7 +46,7 @@ def test_attention_agrees_with_a_slow_reference(first_only):
 
 
 def gradients(network, x, weights):
-    """Return what a network gives, and gradients of inputs and weights of a loss in all of it."""
+    """Return the output of a network, and the gradients of a loss of it by inputs and weights."""
     x = tf.Variable(x)
     with tf.GradientTape() as tape:
         tape.watch(weights)
@@ -57,7 +57,7 @@ def gradients(network, x, weights):
 
 
 def keras_attention(kernel, bias, mixing, *, heads):
-    """Return `MultiHeadAttention` whose queries, keys and values are thirds of one kernel."""
+    """Return a `MultiHeadAttention` whose queries, keys and values are thirds of one kernel."""
     dim, units = kernel.shape[0], kernel.shape[1] // 3
     layer = keras.layers.MultiHeadAttention(heads, units // heads)
     layer.build((None, None, dim), (None, None, dim))
@@ -68,16 +68,16 @@ def keras_attention(kernel, bias, mixing, *, heads):
     return layer
 
 
-def thirds_joined(of_keras):
-    """Return gradients of `keras_attention`'s weights as those of kernel, bias and mixing."""
-    *parts, mixing, offset = of_keras
+def thirds_joined(keras_gradients):
+    """Convert gradients by the weights of `keras_attention` to those by kernel, bias and mixing."""
+    *parts, mixing, offset = keras_gradients
     kernel = np.concatenate([part.reshape(len(part), -1) for part in parts[::2]], axis=1)
     bias = np.concatenate([part.reshape(-1) for part in parts[1::2]])
     return [kernel, bias, mixing.reshape(-1, mixing.shape[-1]), offset]
 
 
 @pytest.mark.parametrize("first_only", [False, True])
-def test_attention_has_the_values_and_gradients_of_keras(first_only):
+def test_attention_has_the_values_and_gradients_of_kerass_layer(first_only):
     count, tokens, heads, dim, units = 6, 5, 3, 4, 6
     rng = np.random.default_rng(1)
     x = rng.normal(size=(count, tokens, dim)).astype(np.float32)
@@ -96,9 +96,9 @@ def test_attention_has_the_values_and_gradients_of_keras(first_only):
     def by_keras(x):
         return theirs(x[:, :1] if first_only else x, x, attention_mask=seen[:, None, :])
 
-    found = gradients(by_rows, x, [kernel, bias, *mixing])
+    ours = gradients(by_rows, x, [kernel, bias, *mixing])
     y, dx, *dw = gradients(by_keras, x, [weight.value for weight in theirs.weights])
-    for a, b in zip(found, [y, dx, *thirds_joined(dw)], strict=True):
+    for a, b in zip(ours, [y, dx, *thirds_joined(dw)], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
 
 
@@ -113,7 +113,7 @@ def test_pairs_are_added_between_objects_and_not_to_the_class_token():
     assert (bias[..., 3] < -2e4).all()
 
 
-def test_the_class_token_stands_first_and_takes_the_candidate_in():
+def test_the_class_token_stands_first_and_the_candidate_is_added_to_it():
     x, candidate = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 4))
     layer = ClassToken(seed=1)
     tokens = np.asarray(layer(x.astype(np.float32), candidate.astype(np.float32)))
@@ -144,7 +144,7 @@ def test_pair_features_agree_with_a_slow_reference():
 
 
 def test_defaults_have_tau_ml_tools_sizes():
-    """A block: two normalisations, queries, keys and values, their mixing, feed-forward."""
+    """A block has two normalisations, queries, keys and values, their mixing, feed-forward."""
     network = Transformer(type="transformer")
     features = {"tracks": 9, "clusters": 7, "neutral_pfos": 12, "conversions": 4}
     block = 2 * 128 + 65 * 192 + 65 * 64 + 65 * 256 + 257 * 64
@@ -157,25 +157,25 @@ def test_defaults_have_tau_ml_tools_sizes():
     )
 
 
-def test_gelu_is_keras_gelu_and_so_is_its_slope():
+def test_gelu_and_its_gradient_are_those_of_keras():
     network = Transformer(type="transformer", groups=OBJECTS, layers=1, dim=8, heads=2)
     model = build_model(spec_for(network), network, seed=1)
     x = np.linspace(-4, 4, 50, dtype=np.float32)[:, None]
-    found, expected = (
+    ours, expected = (
         gradients(function, x, [])
         for function in (model.get_layer("block_1_forward_1_activate"), keras.activations.gelu)
     )
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(ours, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_pairwise_needs_its_features():
+def test_pairwise_attention_needs_coordinates_among_the_features():
     network = Transformer(type="transformer", groups=OBJECTS, pairwise=True)
     with pytest.raises(ValueError, match="expected tracks to have a feature d_eta"):
         build_model(spec_for(network), network, seed=1)
 
 
-def test_pairs_change_the_output():
+def test_pair_features_change_the_attention_bias():
     names = {"eta": "f2", "phi": "f1", "pt": "f0"}
     network = Transformer(
         type="transformer", groups=OBJECTS, layers=1, dim=8, heads=2, pairwise=True,

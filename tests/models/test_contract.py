@@ -1,4 +1,4 @@
-"""What every network must do; a new one joins by a line in `specs.SMALL`."""
+"""Contract tests of all networks; a line in `specs.SMALL` adds a new network."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.models.specs import MODES, SMALL, batch, by_default, one_hot, spec_fo
 
 IGNORE_ORDER = [name for name, network in SMALL.items() if network.ignores_order]
 PADDING_IS_SEEN = ("dense_flat",)
-"""Objects laid flat have a weight for each slot."""
+"""Flattened objects have a weight for each slot, so the number of slots matters."""
 MANY = 128
-"""Candidates of a batch that makes every weight move."""
+"""Candidates in a batch that is large enough to change every weight."""
 HAVE_OBJECTS = [name for name, network in SMALL.items() if set(network.seen()) - {CANDIDATE}]
 
 
 @dataclass(frozen=True)
 class Built:
-    """A network with its spec, the weights of its start, and others that it has now."""
+    """A network with its spec, its initial weights, and a model with randomised weights."""
 
     network: AnyNetwork
     spec: InputSpec
@@ -57,7 +57,7 @@ def randomised(model: keras.Model) -> keras.Model:
 
 
 def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    """Compile without tracing, which would take longer than the few steps of a test."""
+    """Compile without tracing, which takes longer than the few steps of a test."""
     model.compile(optimizer=optimizer, loss="categorical_crossentropy", run_eagerly=True)
 
 
@@ -82,8 +82,8 @@ def test_inputs_are_those_of_the_spec(built):
     assert {x.name: tuple(x.shape) for x in model.inputs} == expected
 
 
-def test_what_lies_in_masked_slots_never_matters(built):
-    """Each kind of rubbish in candidates of its own."""
+def test_values_in_masked_slots_do_not_change_the_output(built):
+    """Each kind of bad value is in other candidates."""
     spec, model = built.spec, built.model
     clean = batch(spec)
     rubbish = np.resize(np.float32([-999.0, 1e30, np.nan, np.inf]), (32, 1, 1))
@@ -93,7 +93,7 @@ def test_what_lies_in_masked_slots_never_matters(built):
     np.testing.assert_array_equal(outputs(model, dirty), outputs(model, clean))
 
 
-def test_training_changes_every_weight_and_sees_nothing_in_masked_slots(built):
+def test_training_changes_every_weight_and_ignores_masked_slots(built):
     spec, model = built.spec, built.model
     clean = batch(spec, size=MANY)
     dirty = dict(clean)
@@ -131,7 +131,7 @@ def test_candidates_without_objects_give_finite_output(built):
 
 
 def test_extreme_features_give_finite_output(built):
-    """Each value in candidates of its own."""
+    """Each value is in other candidates."""
     spec, model = built.spec, built.model
     extreme = np.resize(np.float32([0.0, -1.0, 1e-38, 1e30, -1e30, 3.4e38, np.inf, -np.inf]), 32)
     inputs = {
@@ -143,7 +143,7 @@ def test_extreme_features_give_finite_output(built):
 
 
 def seen_features(network, spec) -> dict[str, list[int]]:
-    """Return the positions of the features that a network sees, by input."""
+    """Return the positions of the features that a network uses, by input."""
     out = dropped(network.drop)
     groups = [spec.candidate, *(spec.group(name) for name in spec.lengths)]
     return {
@@ -171,7 +171,7 @@ def test_a_feature_that_is_nan_is_not_hidden(built):
         assert np.isfinite(np.delete(p, 3, axis=0)).all()
 
 
-def test_what_the_network_does_not_see_does_not_matter(built):
+def test_features_that_the_network_does_not_use_do_not_change_the_output(built):
     spec, model = built.spec, built.model
     inputs = batch(spec)
     seen = seen_features(built.network, spec)
@@ -183,7 +183,7 @@ def test_what_the_network_does_not_see_does_not_matter(built):
     np.testing.assert_array_equal(outputs(model, other), outputs(model, inputs))
 
 
-def test_each_candidate_is_judged_by_itself(built):
+def test_the_output_of_a_candidate_does_not_depend_on_the_others_in_its_batch(built):
     spec, model = built.spec, built.model
     inputs = batch(spec)
     alone = outputs(model, {name: x[5:6] for name, x in inputs.items()})
@@ -200,7 +200,7 @@ def test_a_saved_model_gives_equal_output(built, tmp_path):
 
 @pytest.mark.parametrize("built", by_default({"rnn", "particlenet_plain"}), indirect=True)
 def test_the_model_exports_to_onnx(built, tmp_path, monkeypatch):
-    """By default those that are least alike: steps over a sequence, and places to gather from."""
+    """The default run has the two most different networks: one recurrent, one that gathers."""
     monkeypatch.setattr(Lstm, "whole_sequences", False)
     inputs = batch(built.spec)
     expected = outputs(built.model, inputs)
@@ -219,14 +219,14 @@ def test_the_seed_decides_the_weights(built):
         assert "kernel" not in b.path or not np.array_equal(b.numpy(), old)
 
 
-def test_describing_counts_what_is_built(built):
+def test_describe_counts_the_parameters_of_the_built_model(built):
     description = describe(built.spec, built.network)
     assert description.parameters == built.model.count_params()
     assert "_preprocess" in description.summary
 
 
 @pytest.mark.parametrize("name", IGNORE_ORDER)
-def test_the_order_of_objects_does_not_matter_where_that_is_claimed(name):
+def test_networks_that_claim_to_ignore_the_order_of_objects_do_so(name):
     spec = spec_for(SMALL[name])
     model = randomised(build_model(spec, SMALL[name], seed=1))
     inputs = batch(spec)
@@ -258,7 +258,7 @@ def test_more_padding_does_not_change_the_output(name):
 
 @pytest.mark.parametrize("name", [name for name in HAVE_OBJECTS if name not in PADDING_IS_SEEN])
 def test_layers_act_on_variables_not_on_object_slots(name):
-    """A layout (candidate, variable, object) would make kernels as long as the group."""
+    """With a layout (candidate, variable, object), kernels would be as long as the group."""
     network = SMALL[name]
     spec = spec_for(network, tracks=7)
     seen = len(seen_features(network, spec)["tracks"])

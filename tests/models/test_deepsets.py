@@ -6,11 +6,11 @@ from tests.models.specs import MODES, spec_of
 
 
 def normalized(before: int, widths: list[int]) -> int:
-    """Parameters of dense layers without bias, and of their normalisation: 4 a unit, and 1."""
+    """Count parameters of dense layers without bias, and of normalisation: 4 a unit, plus 1."""
     return sum(b * u + 4 * u + 1 for b, u in zip([before, *widths], widths, strict=False))
 
 
-def test_all_branches_of_the_unified_classifier():
+def test_defaults_have_the_parameters_of_the_atlas_unified_classifier():
     features = {"tracks": 10, "neutral_pfos": 14, "shots": 6, "conversions": 6}
     network = DeepSets.model_validate({"type": "deepsets", "groups": {key: {} for key in features}})
     towers = {

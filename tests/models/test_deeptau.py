@@ -11,7 +11,7 @@ from keras import layers
 
 from tauopt.config.settings.networks import DeepTau, DeepTauGroup, Tower
 from tauopt.models.build_model import build_model, describe
-from tauopt.models.deeptau import windows
+from tauopt.models.deeptau import kernel_sizes
 from tauopt.models.grid_layers import FillGrid, LeadingInCell
 from tests.models.specs import SMALL, batch, spec_for, spec_of
 
@@ -22,10 +22,10 @@ def slow_grid(x, angles, real, *, cells, size):
     """Fill the grid of one candidate, object by object, with exact arithmetic."""
     grid = np.zeros((cells, cells, x.shape[1]), np.float32)
     filled = set()
-    for values, (eta, phi), there in zip(x, angles, real, strict=True):
+    for values, (eta, phi), is_real in zip(x, angles, real, strict=True):
         low = -Fraction(cells, 2) * size
         place = floor((Fraction(eta) - low) / size), floor((Fraction(phi) - low) / size)
-        if there and place not in filled and all(0 <= step < cells for step in place):
+        if is_real and place not in filled and all(0 <= step < cells for step in place):
             filled.add(place)
             grid[place] = values
     return grid
@@ -57,17 +57,17 @@ def test_the_leading_object_stays_and_objects_outside_are_left_out():
     ("cells", "expected"), [(1, []), (2, [2]), (3, [3]), (4, [3, 2]), (11, [3] * 5), (21, [3] * 10)]
 )
 def test_convolutions_end_at_one_cell(cells, expected):
-    assert list(windows(cells)) == expected
-    assert cells - sum(window - 1 for window in windows(cells)) == 1
+    assert list(kernel_sizes(cells)) == expected
+    assert cells - sum(size - 1 for size in kernel_sizes(cells)) == 1
 
 
 def published(*layers: tuple[int, int]) -> int:
-    """Parameters of Keras's layers (inputs, units): bias, normalisation and PReLU beside kernel."""
+    """Count parameters of Keras's layers (inputs, units): kernel, bias, normalisation, PReLU."""
     return sum(inputs * units + 6 * units for inputs, units in layers)
 
 
 def test_the_published_inputs_give_the_published_size():
-    """TauMLTools: of n features, from 2.4 n down by 1.6 (candidate: 1.4) to 1.2 n units."""
+    """In TauMLTools n features get 2.4 n units, reduced by 1.6 (candidate: 1.4) down to 1.2 n."""
     widths = {86: (207, 129, 104), 64: (154, 96, 77), 38: (92, 57, 46)}
     kinds = {"egamma": 86, "muon": 64, "hadron": 38}
     network = DeepTau(
@@ -96,8 +96,8 @@ def test_the_published_inputs_give_the_published_size():
     assert abs(ours / total - 1) < 0.01
 
 
-def test_layers_before_the_grid_are_the_published_convolutions_of_one_cell_on_it():
-    """At each cell that holds an object: values, and gradients of a loss in these cells."""
+def test_dense_layers_before_the_grid_equal_the_published_1x1_convolutions_on_it():
+    """Compares values and gradients in the cells that hold an object."""
     changed = {"batch_normalization": False, "dropout": 0.0, "activation": "relu"}
     network = SMALL["deeptau"].model_copy(update=changed)
     spec = spec_for(network)

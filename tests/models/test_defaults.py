@@ -1,4 +1,4 @@
-"""The networks as they are without any setting, on the features of the demo sample."""
+"""The networks with default settings, on the features of the demo sample."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.models.specs import group
 
 FEATURES = {"tracks": 9, "clusters": 7, "neutral_pfos": 12, "conversions": 4}
 PARAMETERS = {entry.type: entry.parameters for entry in catalogue()}
-"""As stated: of the defaults, for two classes, 11 features of the candidate's own, these groups."""
+"""Documented numbers for default settings, two classes, 11 candidate features and these groups."""
 
 
 def default(kind: str) -> AnyNetwork:
@@ -26,17 +26,17 @@ def default(kind: str) -> AnyNetwork:
 
 
 def demo_group(name: str, count: int) -> FittedGroup:
-    """Return a group with the demo sample's names where networks compute with them."""
-    made = group(name, count)
+    """Return a group; features that networks use as coordinates have the demo sample's names."""
+    unnamed = group(name, count)
     names = ["et" if name == "clusters" else "pt", "pt_jet_seed", "d_eta", "d_phi"]
     features = [
         feature.model_copy(update={"name": names[position] if position < 4 else feature.name})
-        for position, feature in enumerate(made.features)
+        for position, feature in enumerate(unnamed.features)
     ]
-    return made.model_copy(update={"features": tuple(features)})
+    return unnamed.model_copy(update={"features": tuple(features)})
 
 
-def test_every_network_states_its_parameters():
+def test_the_catalogue_states_the_parameters_of_every_network():
     kinds = [get_args(c.model_fields["type"].annotation)[0] for c in get_args(AnyNetwork)]
     assert list(PARAMETERS) == kinds
     assert list(BUILDERS) == list(get_args(AnyNetwork))

@@ -1,9 +1,9 @@
-"""The gradient of every weight of every network, against finite differences in float64.
+"""Compare the gradient of every weight of every network with finite differences in float64.
 
-Training follows gradients, which a comparison of outputs does not see: TensorFlow's kernel of
-LSTMs once gave Keras's states and another kernel's gradient. So each network is built twice with
-the same weights. In float64 its gradient is held against central differences, a random direction
-a weight; in float32, where kernels of our own are used, against that one.
+A wrong gradient does not show in the outputs: TensorFlow's LSTM kernel once gave Keras's states
+and the gradient of another kernel. So each network is built twice with the same weights. Its
+gradient in float64 is compared with central differences along a random direction of each weight;
+its gradient in float32, where our own kernels are used, is compared with that in float64.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tauopt.training.precision import twin
 from tests.models.specs import EIGHT, MERGE, MODES, SMALL, batch, by_default, one_hot, spec_for
 
 STEP = 1e-6
-"""Of the differences, along a random direction of a weight."""
+"""Step of the finite differences, along a random direction of a weight."""
 SIZE = 24
 PATTERNS = ("any", "none", "one", "all")
-"""By default the first two: among "any" candidates there are some with one object and with all."""
+"""Numbers of objects; "any" has candidates with none, one and all. The default run has two."""
 
 
 def recurrent(cell: str, layers: int, **settings) -> Rnn:
@@ -72,9 +72,9 @@ def in_float64() -> Iterator[None]:
 
 
 def with_objects(spec, pattern: str) -> dict[str, np.ndarray]:
-    """Return candidates with no object, with one, with all their slots filled, or with any number.
+    """Return candidates with no object, one object, all slots filled, or any number of objects.
 
-    Of the last, the first three have none, one and all.
+    With "any", the first three candidates have none, one and all.
     """
     rng = np.random.default_rng(7)
     inputs = batch(spec, size=SIZE, seed=5)
@@ -91,10 +91,13 @@ def with_objects(spec, pattern: str) -> dict[str, np.ndarray]:
     return inputs
 
 
-class Lossy:
-    """A network's loss on some candidates, and its gradients, all in one precision.
+class NetworkLoss:
+    """Loss of a network and its gradients, in the precision of the network.
 
-    It is traced where it is to be evaluated often.
+    Args:
+        model: the network.
+        weights: its new weights.
+        traced: trace the loss, which pays off if it is evaluated often.
     """
 
     def __init__(
@@ -102,9 +105,9 @@ class Lossy:
     ) -> None:
         self.model = model
         model.set_weights(weights)
-        self._evaluate = tf.function(self._of, autograph=False) if traced else self._of
+        self._evaluate = tf.function(self._loss, autograph=False) if traced else self._loss
 
-    def _of(self, x, slopes):
+    def _loss(self, x, slopes):
         p = self.model(x, training=True)
         return -tf.reduce_mean(tf.math.log(p + 1e-3) * slopes)
 
@@ -115,19 +118,19 @@ class Lossy:
             for name, a in inputs.items()
         }
         slopes = labels + 0.1 * np.cos(np.arange(labels.size).reshape(labels.shape))
-        return (evaluate or self._of)(x, tf.constant(slopes.astype(dtype)))
+        return (evaluate or self._loss)(x, tf.constant(slopes.astype(dtype)))
 
     def gradients(self, inputs, labels, *, scale: float = 1.0) -> list[np.ndarray]:
         with tf.GradientTape() as tape:
             loss = scale * self.loss(inputs, labels)
-        found = tape.gradient(loss, [w.value for w in self.model.trainable_weights])
+        computed = tape.gradient(loss, [w.value for w in self.model.trainable_weights])
         return [
             np.zeros(w.shape) if g is None else tf.convert_to_tensor(g).numpy() / scale
-            for g, w in zip(found, self.model.trainable_weights, strict=True)
+            for g, w in zip(computed, self.model.trainable_weights, strict=True)
         ]
 
     def slope(self, inputs, labels, directions: dict[int, np.ndarray]) -> float:
-        """Return the slope of the loss along directions of some weights, by finite differences."""
+        """Return the derivative of the loss along directions of some weights, numerically."""
         weights = self.model.trainable_weights
         start, losses = {i: weights[i].numpy() for i in directions}, []
         for step in (STEP, -STEP, 0):
@@ -139,7 +142,7 @@ class Lossy:
 
 
 def start_of(model: keras.Model) -> list[np.ndarray]:
-    """Return weights that are far from those of the start, biases too."""
+    """Return weights that differ from the initial ones, also the biases, which start at zero."""
     rng = np.random.default_rng(4)
     return [
         w.numpy() if "moving" in w.path else w.numpy() + rng.normal(0, 0.2, w.shape)
@@ -148,12 +151,12 @@ def start_of(model: keras.Model) -> list[np.ndarray]:
 
 
 FIRST = {*SMALL, "lstm, 2 layers, both ways", "lstm, 1 layers, reversed", "decay modes, gru"}
-"""Between them they use each direction of each cell, and stacks of layers."""
+"""Networks of the default run: together they have each direction of each cell, and stacks."""
 IN_HALF = ("rnn", "gru", "deepsets", "transformer_pairs", "deeptau")
 
 
 def names_and_patterns() -> Iterator:
-    """Recurrent networks look at each candidate by itself: "any" is enough for them."""
+    """Recurrent networks have no batch statistics: the pattern "any" is enough for them."""
     for name, network in NETWORKS.items():
         if isinstance(network, (Rnn, DecayModeRnn)):
             marks = () if name in FIRST else pytest.mark.slow
@@ -164,57 +167,57 @@ def names_and_patterns() -> Iterator:
 
 
 @pytest.mark.parametrize(("name", "patterns"), names_and_patterns())
-def test_gradients_are_finite_differences_whatever_objects_there_are(name, patterns):
+def test_gradients_equal_finite_differences_for_any_number_of_objects(name, patterns):
     network = NETWORKS[name]
     spec = spec_for(network, classes=("jet", *MODES))
     labels = one_hot(spec, SIZE)
     single = build_model(spec, network, seed=1)
     weights = start_of(single)
     with in_float64():
-        exact = Lossy(build_model(spec, network, seed=1), weights, traced=name in SMALL)
-    single = Lossy(single, weights)
+        exact = NetworkLoss(build_model(spec, network, seed=1), weights, traced=name in SMALL)
+    single = NetworkLoss(single, weights)
     assert {w.dtype for w in exact.model.trainable_weights} == {"float64"}
-    felt = np.zeros(len(exact.model.trainable_weights), bool)
+    has_gradient = np.zeros(len(exact.model.trainable_weights), bool)
     for pattern in patterns if spec.lengths else patterns[:1]:
         inputs = with_objects(spec, pattern)
         with in_float64():
             expected = exact.gradients(inputs, labels)
             each = name in SMALL and pattern == "any"  # more would be slow
             assert_slopes(exact, inputs, labels, expected, each=each)
-        found = single.gradients(inputs, labels)
+        computed = single.gradients(inputs, labels)
         # Rows that are all alike are normalised to zeros: what is left of sums is rounding.
         floor = 10.0 if pattern == "none" else 0.01
-        assert_near(found, expected, single.model, tolerance=1e-4, floor=floor)
-        felt |= [bool(np.any(gradient)) for gradient in expected]
-    assert felt.all()
+        assert_near(computed, expected, single.model, tolerance=1e-4, floor=floor)
+        has_gradient |= [bool(np.any(gradient)) for gradient in expected]
+    assert has_gradient.all()
 
 
-def assert_slopes(exact: Lossy, inputs, labels, gradients, *, each: bool) -> None:
-    """Gradients are finite differences along random directions: of each weight, or of all."""
+def assert_slopes(exact: NetworkLoss, inputs, labels, gradients, *, each: bool) -> None:
+    """Compare gradients with finite differences along random directions of each weight, or all."""
     rng = np.random.default_rng(1)
     directions = {i: rng.normal(0, 1, gradient.shape) for i, gradient in enumerate(gradients)}
     parts = [{i: direction} for i, direction in directions.items()] if each else [directions]
     for part in parts:
         expected = sum(np.sum(gradients[i] * direction) for i, direction in part.items())
         size = np.linalg.norm([np.linalg.norm(gradients[i]) for i in part])
-        found = exact.slope(inputs, labels, part)
+        computed = exact.slope(inputs, labels, part)
         names = [exact.model.trainable_weights[i].path for i in part]
-        assert abs(found - expected) < 1e-4 * size + 1e-7, names
+        assert abs(computed - expected) < 1e-4 * size + 1e-7, names
 
 
-def assert_near(found, expected, model, *, tolerance, floor=0.01) -> None:
-    """Each weight's gradient is right within a fraction of its size, or of the largest one's."""
+def assert_near(computed, expected, model, *, tolerance, floor=0.01) -> None:
+    """Compare each weight's gradient within a fraction of its norm and of the largest norm."""
     largest = max(np.linalg.norm(gradient) for gradient in expected)
-    for a, b, weight in zip(found, expected, model.trainable_weights, strict=True):
-        apart = np.linalg.norm(a - b)
-        assert apart < tolerance * (np.linalg.norm(b) + floor * largest) + 1e-9, weight.path
+    for a, b, weight in zip(computed, expected, model.trainable_weights, strict=True):
+        difference = np.linalg.norm(a - b)
+        assert difference < tolerance * (np.linalg.norm(b) + floor * largest) + 1e-9, weight.path
 
 
-# In its second block particlenet finds other neighbours where features have fewer digits.
+# In half precision, particlenet's second block has other nearest neighbours.
 @pytest.mark.parametrize(
     "name", by_default(IN_HALF, [name for name in NETWORKS if name != "particlenet"])
 )
-def test_half_precision_has_the_same_gradients_but_for_its_few_digits(name):
+def test_half_precision_has_the_same_gradients_within_its_rounding(name):
     network = NETWORKS[name]
     spec = spec_for(network, classes=("jet", *MODES))
     labels, inputs = one_hot(spec, SIZE), with_objects(spec, "any")
@@ -223,6 +226,6 @@ def test_half_precision_has_the_same_gradients_but_for_its_few_digits(name):
     half = twin(
         lambda: build_model(spec, network, seed=1), Training(precision="mixed"), precision="mixed"
     )
-    expected = Lossy(single, weights).gradients(inputs, labels)
-    found = Lossy(half, weights).gradients(inputs, labels, scale=64.0)
-    assert_near(found, expected, single, tolerance=0.3)
+    expected = NetworkLoss(single, weights).gradients(inputs, labels)
+    computed = NetworkLoss(half, weights).gradients(inputs, labels, scale=64.0)
+    assert_near(computed, expected, single, tolerance=0.3)

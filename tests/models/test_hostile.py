@@ -1,6 +1,6 @@
-"""Hostile model files: each is refused with its reason, in bounded time, and none is executed.
+"""Hostile model files: each is refused with the reason, in bounded time, without running its code.
 
-Every file that could run something would make the canary, a file in the test's folder.
+Any code in these files would create the canary, a file in the test's folder.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def members(data):
 
 
 def packed(parts, *, method=zipfile.ZIP_STORED):
-    """An archive of (name, content) pairs, names twice if they stand so."""
+    """Return an archive of (name, content) pairs; names may occur twice."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in parts:
@@ -81,7 +81,7 @@ def with_weights(good, write):
     return packed(parts.items())
 
 
-# What runs code, by the class that a configuration names.
+# Classes in a configuration that run code or read files: description -> module, name, config.
 
 CODE = base64.b64encode(
     marshal.dumps(compile("import os; open(os.environ['CANARY'], 'w').close()", "x", "exec"))
@@ -148,7 +148,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_hidden_inside_a_layer_is_found(good, tmp_path, canary, place):
+def test_a_class_hidden_inside_a_layer_is_refused(good, tmp_path, canary, place):
     def hide(config):
         layers = config["config"]["layers"]
         dense = next(layer for layer in layers if layer["class_name"] == "Dense")
@@ -157,14 +157,14 @@ def test_what_is_hidden_inside_a_layer_is_found(good, tmp_path, canary, place):
     refused(with_config(good, hide), tmp_path, canary, "class 'eval' of module 'builtins'")
 
 
-def test_the_name_of_one_of_our_layers_is_no_way_to_another_s_code(good, tmp_path, canary):
+def test_other_code_under_the_registered_name_of_our_layer_is_refused(good, tmp_path, canary):
     hostile = named("os", "system", {"command": "touch $CANARY"}, "tauopt>Preprocess")
     data = with_config(good, lambda config: config["config"]["layers"].append(hostile))
     refused(data, tmp_path, canary, "model ")
 
 
 @pytest.mark.parametrize("wrapper", ["TimeDistributed", "Bidirectional", "Sequential"])
-def test_what_is_wrapped_is_found(good, tmp_path, canary, wrapper):
+def test_a_class_inside_a_wrapper_is_refused(good, tmp_path, canary, wrapper):
     inner = named("builtins", "exec", TOUCH)
     module = "keras" if wrapper == "Sequential" else "keras.layers"
     outer = named(module, wrapper, {"layer": inner, "layers": [inner]})
@@ -172,7 +172,7 @@ def test_what_is_wrapped_is_found(good, tmp_path, canary, wrapper):
     refused(data, tmp_path, canary, "class 'exec'")
 
 
-def test_a_compiled_model_s_losses_are_not_made(good, tmp_path, canary):
+def test_a_class_named_as_the_loss_of_a_compiled_model_is_refused(good, tmp_path, canary):
     hostile = {"loss": named("builtins", "eval", TOUCH), "optimizer": "adam"}
     data = with_config(good, lambda config: config.__setitem__("compile_config", hostile))
     refused(data, tmp_path, canary, "class 'eval'")
@@ -275,7 +275,7 @@ def test_an_archive_that_keras_would_not_write_is_refused(good, tmp_path, canary
 @pytest.mark.parametrize(
     "data", [b"", b"PK\x05\x06", b"\x89HDF\r\n\x1a\n" + bytes(500), b"#!/bin/sh\ntouch $CANARY\n"]
 )
-def test_what_is_no_archive_is_refused(tmp_path, canary, data):
+def test_a_file_that_is_no_archive_is_refused(tmp_path, canary, data):
     refused(data, tmp_path, canary, "no Keras archive")
 
 
@@ -289,9 +289,11 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
 
 
 def any_dataset(file):
-    found = []
-    file.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
-    return found[0]
+    names = []
+    file.visititems(
+        lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
+    )
+    return names[0]
 
 
 def external_link(file):
@@ -362,7 +364,7 @@ WEIGHT_FILES = {
 
 
 @pytest.mark.parametrize("write", WEIGHT_FILES, ids=lambda write: write.__name__)
-def test_weights_that_are_no_plain_numbers_are_refused(good, tmp_path, canary, write):
+def test_weights_that_are_not_plain_numbers_are_refused(good, tmp_path, canary, write):
     refused(with_weights(good, write), tmp_path, canary, WEIGHT_FILES[write])
 
 
@@ -373,26 +375,25 @@ def test_there_are_forty_hostile_files_and_more():
 # The file on disk.
 
 
-def test_a_file_that_changes_after_its_digest_was_taken_is_not_what_is_loaded(
+def test_a_file_that_is_exchanged_after_it_was_read_is_not_loaded(
     good, tmp_path, canary, monkeypatch
 ):
-    """Whoever may write the file swaps it as soon as it has been read."""
     import hashlib
 
-    import tauopt.models.model_file as saving
+    from tauopt.models import model_file
 
     path = tmp_path / "model.keras"
     path.write_bytes(good)
     hostile = with_config(
         good, lambda config: config["config"]["layers"].append(named("os", "system", "touch x"))
     )
-    checked = saving.check_data
+    check_data = model_file.check_data
 
-    def swapped(data, **told):
+    def swap_then_check(data, **kwargs):
         path.write_bytes(hostile)
-        checked(data, **told)
+        check_data(data, **kwargs)
 
-    monkeypatch.setattr(saving, "check_data", swapped)
+    monkeypatch.setattr(model_file, "check_data", swap_then_check)
     model = load_model(path, sha256=hashlib.sha256(good).hexdigest())
     assert model.count_params() > 0
     with pytest.raises(CorruptError):
@@ -401,7 +402,7 @@ def test_a_file_that_changes_after_its_digest_was_taken_is_not_what_is_loaded(
 
 
 def test_random_damage_is_refused_or_harmless(good, tmp_path, canary):
-    """What still loads after a byte was changed gives the same network, or one of other numbers."""
+    """A file that still loads after a byte was changed holds the same layers, or other numbers."""
     rng = np.random.default_rng(1)
     path = tmp_path / "damaged.keras"
     seen = {"refused": 0, "loaded": 0}
@@ -415,13 +416,13 @@ def test_random_damage_is_refused_or_harmless(good, tmp_path, canary):
             seen["loaded"] += 1
         except CorruptError:
             seen["refused"] += 1
-    assert seen["refused"] > 100, "the sums of the archive notice nearly all"
+    assert seen["refused"] > 100, "the checksums of the archive detect nearly all damage"
     assert not canary.exists()
 
 
 @pytest.mark.parametrize("times", [15, pytest.param(60, marks=pytest.mark.slow)])
-def test_damage_with_the_sums_made_good_is_refused_or_harmless(good, tmp_path, canary, times):
-    """Whoever damages on purpose writes the archive anew: then the parts themselves are wrong."""
+def test_damage_with_correct_checksums_is_refused_or_harmless(good, tmp_path, canary, times):
+    """An attacker writes the archive anew with correct checksums: only the members are damaged."""
     rng = np.random.default_rng(2)
     path = tmp_path / "damaged.keras"
     for number in range(times):
@@ -437,4 +438,4 @@ def test_damage_with_the_sums_made_good_is_refused_or_harmless(good, tmp_path, c
             continue
     assert not canary.exists()
     assert not os.path.exists("canary")
-    assert zlib.crc32(good)  # the good one was left alone
+    assert zlib.crc32(good)  # the good archive was not changed

@@ -11,7 +11,7 @@ from tests.models.specs import SMALL, spec_for
 
 
 @pytest.mark.parametrize("network", [*SMALL.values(), Rnn(type="rnn"), DeepSets(type="deepsets")])
-def test_settings_come_back_as_they_were(network):
+def test_declaring_without_values_returns_the_defaults(network):
     assert declare(keras_tuner.HyperParameters(), network) == network
 
 
@@ -61,7 +61,7 @@ def test_widths_are_fixed_and_a_pyramid_is_searched():
     assert not [path for path in hp.values if path.startswith("model.groups.tracks.phi")]
 
 
-def test_the_tuner_chooses_what_the_network_sees():
+def test_the_tuner_may_choose_the_inputs_of_the_network():
     hp = keras_tuner.HyperParameters()
     hp.values = {"model.inputs": "all-clusters", "model.drop": "tracks.f1"}
     model = NetworkModel(spec_for(SMALL["rnn"]), SMALL["rnn"], seed=1).build(hp)

@@ -8,7 +8,7 @@ from tauopt.models.normalization import Normalize
 
 
 def with_gradients(layer, x, real=None):
-    """Return output, and gradients of rows, gamma and beta, of a loss in the real rows."""
+    """Return the output, and the gradients of a loss in the real rows by rows, gamma and beta."""
     x = tf.Variable(x)
     with tf.GradientTape() as tape:
         y = layer(x, training=True) if real is None else layer(x, real, training=True)
@@ -26,7 +26,7 @@ def test_without_padding_values_and_gradients_are_those_of_keras():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_with_padding_they_are_those_of_the_real_rows_alone():
+def test_with_padding_values_and_gradients_are_those_of_the_real_rows_alone():
     x = np.random.default_rng(0).normal(3, 2, (12, 4)).astype(np.float32)
     real = np.arange(12) % 3 != 1
     x[~real] = 1e3
@@ -37,8 +37,8 @@ def test_with_padding_they_are_those_of_the_real_rows_alone():
     assert not dx[~real].any()
 
 
-def of_any_weights(layer, *, moving=((0.0,), (1.0,))):
-    """Return the layer with gamma and beta that are neither ones nor zeros, and these moments."""
+def with_random_weights(layer, *, moving=((0.0,), (1.0,))):
+    """Return the layer with random gamma and beta, and with these moving statistics."""
     layer.build((None, 4))
     rng = np.random.default_rng(1)
     layer.gamma.assign(rng.uniform(-2, 2, 4))
@@ -52,37 +52,37 @@ def of_any_weights(layer, *, moving=((0.0,), (1.0,))):
 
 
 def test_a_scaled_and_shifted_unit_has_the_gradients_of_keras():
-    """A gradient that left gamma out would be right for a fresh layer, whose gamma is one."""
+    """A gradient without gamma would pass the test for a new layer, whose gamma is one."""
     x = np.random.default_rng(0).normal(3, 2, (12, 4)).astype(np.float32)
     real = np.arange(12) % 3 != 1
     for mask in (None, real):
-        y, dx, *dw = with_gradients(of_any_weights(Normalize()), x, mask)
+        y, dx, *dw = with_gradients(with_random_weights(Normalize()), x, mask)
         kept = slice(None) if mask is None else mask
-        theirs = of_any_weights(keras.layers.BatchNormalization())
+        theirs = with_random_weights(keras.layers.BatchNormalization())
         expected = with_gradients(theirs, x[kept])
         for a, b in zip([y[kept], dx[kept], *dw], expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
 
 
-def test_what_is_judged_is_normalised_as_keras_does_with_the_same_moments():
+def test_in_evaluation_values_and_gradients_are_those_of_keras_with_the_same_moments():
     moving = [(1.0, -2.0, 0.5, 3.0), (0.2, 4.0, 1e-3, 9.0)]
     x = tf.Variable(np.random.default_rng(0).normal(3, 2, (12, 4)).astype(np.float32))
-    found = []
+    results = []
     for kind in (Normalize, keras.layers.BatchNormalization):
-        layer = of_any_weights(kind(), moving=moving)
+        layer = with_random_weights(kind(), moving=moving)
         with tf.GradientTape() as tape:
             y = layer(x, training=False)
             loss = tf.reduce_sum(tf.sin(y))
-        found.append([y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])])
-    for a, b in zip(*found, strict=True):
+        results.append([y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])])
+    for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
 
 
-def test_after_many_batches_the_moving_statistics_go_on_as_those_of_keras():
+def test_after_many_batches_the_moving_statistics_are_updated_as_those_of_keras():
     rng = np.random.default_rng(0)
     start = [(0.0,), (1.0,)]
     ours, theirs = (
-        of_any_weights(kind(), moving=start)
+        with_random_weights(kind(), moving=start)
         for kind in (Normalize, keras.layers.BatchNormalization)
     )
     ours.batches.assign(1000.0)

@@ -32,28 +32,28 @@ def test_kept_features_are_those_named():
     np.testing.assert_array_equal(KeepFeatures([0, 3])(X[0]), X[0][:, [0, 3]])
 
 
-def test_objects_laid_flat_say_whether_they_are_there():
+def test_flattened_objects_end_with_their_mask():
     flat = np.asarray(FlatObjects()(X, REAL))
     np.testing.assert_array_equal(flat[:, :12], X.reshape(2, 12))
     np.testing.assert_array_equal(flat[:, 12:], REAL)
 
 
 def jagged(rng, count=20, length=5, units=3):
-    """Return objects of candidates of which each has some, and noise where padded."""
+    """Return candidates with random numbers of objects, and noise in the padding."""
     real = np.arange(length) < rng.integers(0, length + 1, count)[:, None]
     return rng.normal(size=(count, length, units)).astype(np.float32), real
 
 
-def test_sum_last_and_reversal_pass_gradients_to_the_objects_that_they_take():
-    """Each is linear, so its gradient is what it does to unit vectors, found here by loops."""
+def test_sum_last_and_reversal_pass_gradients_to_the_right_objects():
+    """Each layer is linear; the expected gradient is computed by loops."""
     rng = np.random.default_rng(0)
     x, real = jagged(rng)
     slopes = rng.normal(size=x.shape).astype(np.float32)
     expected = {kind: np.zeros_like(x) for kind in (SumObjects, LastObject, ReverseObjects)}
     for n, objects in enumerate(real.sum(axis=1)):
         for i in range(len(real[n])):
-            behind = objects - 1 - i if i < objects else i
-            expected[ReverseObjects][n, i] = slopes[n, behind]
+            mirrored = objects - 1 - i if i < objects else i
+            expected[ReverseObjects][n, i] = slopes[n, mirrored]
             if i < objects:
                 expected[SumObjects][n, i] = slopes[n, 0]
             if i == objects - 1:
@@ -78,7 +78,7 @@ def relu(x):
 
 
 def test_an_edge_convolution_agrees_with_a_slow_reference():
-    """As published: a dense layer on (x_i, x_j - x_i), mean over neighbours, and a shortcut."""
+    """As published: a dense layer on (x_i, x_j - x_i), mean over neighbours, plus a shortcut."""
     network = SMALL["particlenet_plain"]
     spec = spec_for(network)
     model = build_model(spec, network, seed=1)
@@ -96,7 +96,7 @@ def test_an_edge_convolution_agrees_with_a_slow_reference():
     (w_centre, bias), (w_neighbour,), (w_shortcut, bias_shortcut) = weights.values()
     kernel = np.concatenate([w_centre + w_neighbour, w_neighbour])
     for n, real in enumerate(inputs["tracks_mask"]):
-        made = []
+        convolved = []
         for i, near in enumerate(slow_neighbours(angles[n], real, 2)):
             edges = [
                 relu(np.concatenate([objects[n, i], objects[n, j] - objects[n, i]]) @ kernel + bias)
@@ -104,6 +104,6 @@ def test_an_edge_convolution_agrees_with_a_slow_reference():
             ] or [np.zeros(8)]
             shortcut = objects[n, i] @ w_shortcut + bias_shortcut
             if real[i]:
-                made.append(relu(np.mean(edges, axis=0) + shortcut))
-        expected = np.mean(made, axis=0) if made else np.zeros(8)
+                convolved.append(relu(np.mean(edges, axis=0) + shortcut))
+        expected = np.mean(convolved, axis=0) if convolved else np.zeros(8)
         np.testing.assert_allclose(got[n], expected, rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Outputs of saved models beside the probabilities, against arithmetic; and the two heads."""
+"""Scores of saved models against explicit formulas, and output heads."""
 
 from __future__ import annotations
 
@@ -49,27 +49,27 @@ def test_a_saved_model_gives_the_scores_of_its_task(task, tmp_path):
     model, loaded = saved(the_spec, tmp_path / "m.keras")
     inputs = batch(the_spec)
     p = np.asarray(model(inputs, training=False))
-    of = dict(zip(classes, p.T, strict=True))
-    tau = sum(of[name] for name in signal)
+    p_of = dict(zip(classes, p.T, strict=True))
+    p_signal = sum(p_of[name] for name in signal)
     expected = {"probabilities": p}
     others = [name for name in classes if name not in signal]
     if others:
-        expected["signal_score"] = tau
+        expected["signal_score"] = p_signal
         if len(signal) > 1:
-            modes = [of[name] / tau for name in classes if name in signal]
+            modes = [p_of[name] / p_signal for name in classes if name in signal]
             expected["mode_scores"] = np.stack(modes, axis=1)
     if len(others) > 1:
-        expected |= {f"against_{name}": tau / (tau + of[name]) for name in others}
-    found = loaded(inputs, training=False)
-    assert set(found) == set(expected)
+        expected |= {f"against_{name}": p_signal / (p_signal + p_of[name]) for name in others}
+    scores = loaded(inputs, training=False)
+    assert set(scores) == set(expected)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(scores[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_scores_bring_no_weights_and_keep_their_order(tmp_path):
+def test_scores_add_no_weights_and_keep_the_order_of_weights(tmp_path):
     model, loaded = saved(spec("all", network="rnn"), tmp_path / "m.keras", "rnn")
-    for kept, was in zip(loaded.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(kept, was)
+    for loaded_weight, weight in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(loaded_weight, weight)
 
 
 @pytest.mark.parametrize("task", ["id", "all"])
@@ -130,7 +130,7 @@ def test_a_model_with_two_heads_is_saved_and_exported_with_its_scores(tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     names = [output.name for output in session.get_outputs()]
     feeds = {x.name: inputs[x.name] for x in session.get_inputs()}
-    found = dict(zip(names, session.run(None, feeds), strict=True))
-    assert set(found) == set(expected)
+    scores = dict(zip(names, session.run(None, feeds), strict=True))
+    assert set(scores) == set(expected)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(scores[name], values, rtol=1e-4, atol=1e-6, err_msg=name)

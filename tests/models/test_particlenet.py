@@ -1,4 +1,4 @@
-"""ParticleNet's edge convolution against the published one, computed edge by edge."""
+"""Compare ParticleNet's edge convolution with the published one, computed edge by edge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.models.test_neighbour_layers import slow_neighbours
 
 
 def built(**settings):
-    """Return a network of one block, its weights by layer none of them special, and inputs."""
+    """Return a network of one block with random weights, none of them 0 or 1, and its inputs."""
     network = ParticleNet(
         type="particlenet", neighbours=2, embedding=8, edge_layers=2, inputs="tracks",
         channels=EIGHT, coordinates={"eta": "f2", "phi": "f3"}, groups=OBJECTS,
@@ -30,10 +30,11 @@ def built(**settings):
 
 
 def slow_block(model, objects, angles, real):
-    """Return the mean over objects of the published block, with TensorFlow's own gradient.
+    """Compute the published block and the mean over objects, with TensorFlow's own gradient.
 
-    An edge is a dense layer on (x_i, x_j - x_i) and another one, each normalised over the edges
-    that are there; an object is the mean over its edges beside a shortcut, normalised over objects.
+    An edge is two dense layers on (x_i, x_j - x_i), each normalised over the edges
+    of real objects. An object becomes the mean over its edges plus a shortcut, which is normalised
+    over the real objects.
     """
 
     def layer(name):
@@ -47,38 +48,38 @@ def slow_block(model, objects, angles, real):
         if f"block_1_{name}_normalize" not in {layer.name for layer in model.layers}:
             return x
         mean, variance = tf.nn.moments(x, axes=[0])
-        of = layer(f"{name}_normalize")
-        return tf.nn.batch_normalization(x, mean, variance, of.beta.value, of.gamma.value, 1e-3)
+        beta, gamma = (getattr(layer(f"{name}_normalize"), key).value for key in ("beta", "gamma"))
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
 
-    edges, owners, there = [], [], []
+    edges, edge_objects, real_objects = [], [], []
     for n in range(len(objects)):
         for i, near in enumerate(slow_neighbours(angles[n], real[n], 2)):
-            there += [(n, i)] * bool(real[n, i])
+            real_objects += [(n, i)] * bool(real[n, i])
             for j in near:
                 edges.append(tf.concat([objects[n, i], objects[n, j] - objects[n, i]], axis=0))
-                owners.append((n, i))
+                edge_objects.append((n, i))
     centre, neighbour = (layer(name).kernel.value for name in ("centre", "neighbour"))
     x = tf.stack(edges) @ tf.concat([centre + neighbour, neighbour], axis=0)
     if layer("centre").bias is not None:
         x += layer("centre").bias.value
     x = tf.nn.relu(normalized(x, "edge_1"))
     x = tf.nn.relu(normalized(dense(x, "edge_2"), "edge_2"))
-    own = tf.stack([objects[place] for place in there])
-    shortcuts = normalized(dense(own, "shortcut"), "shortcut")
-    made = {n: [] for n in range(len(objects))}
-    for place, shortcut in zip(there, tf.unstack(shortcuts), strict=True):
-        mine = [x[e] for e, owner in enumerate(owners) if owner == place]
-        mean = tf.reduce_mean(tf.stack(mine), axis=0) if mine else tf.zeros_like(shortcut)
-        made[place[0]].append(tf.nn.relu(mean + shortcut))
+    x_real = tf.stack([objects[place] for place in real_objects])
+    shortcuts = normalized(dense(x_real, "shortcut"), "shortcut")
+    outputs = {n: [] for n in range(len(objects))}
+    for place, shortcut in zip(real_objects, tf.unstack(shortcuts), strict=True):
+        own_edges = [x[e] for e, edge_object in enumerate(edge_objects) if edge_object == place]
+        mean = tf.zeros_like(shortcut)
+        if own_edges:
+            mean = tf.reduce_mean(tf.stack(own_edges), axis=0)
+        outputs[place[0]].append(tf.nn.relu(mean + shortcut))
     return tf.stack(
-        [tf.reduce_mean(tf.stack(m), axis=0) if m else tf.zeros(8) for m in made.values()]
+        [tf.reduce_mean(tf.stack(y), axis=0) if y else tf.zeros(8) for y in outputs.values()]
     )
 
 
 @pytest.mark.parametrize("normalization", [False, True])
-def test_an_edge_computed_once_an_object_has_values_and_gradients_of_the_published_one(
-    normalization,
-):
+def test_edge_convolutions_have_the_values_and_gradients_of_the_published_ones(normalization):
     model, inputs = built(batch_normalization=normalization)
     inputs = {name: x[:12] for name, x in inputs.items()}
     real = inputs["tracks_mask"]

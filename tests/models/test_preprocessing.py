@@ -14,7 +14,7 @@ FINITE = st.floats(-1e6, 1e6, width=32)
 
 
 def reference(x: float, feature: FittedFeature) -> float:
-    """Transform one number, slowly and in float64."""
+    """Preprocess one number, step by step and in float64."""
     t = feature.transform
     x = x / t.divide
     if t.abs:
@@ -74,7 +74,7 @@ def test_masked_slots_become_zero_though_the_transform_of_zero_is_not():
     np.testing.assert_array_equal(got, [[[-2.0], [0.0]]])
 
 
-def test_survives_its_configuration():
+def test_the_configuration_restores_the_features():
     feature = FittedFeature(
         name="x", transform=Transform(log10=True, max=7.0), clip=(0.1, 0.7), spread=1 / 3
     )

@@ -1,4 +1,4 @@
-"""Our recurrent layers against Keras's own: what they give, and every gradient."""
+"""Compare our recurrent layers with Keras's own: states and all gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = 6
 
 
 def pair(ours: type, theirs: type, features: int) -> tuple[keras.Layer, keras.Layer]:
-    """Return our layer and Keras's, with the same weights, none of them zero."""
+    """Return our layer and Keras's, with the same random weights."""
     layers = ours(UNITS), theirs(UNITS, return_sequences=True)
     rng = np.random.default_rng(2)
     for layer in layers:
@@ -25,7 +25,7 @@ def pair(ours: type, theirs: type, features: int) -> tuple[keras.Layer, keras.La
 
 
 def with_gradients(layer: keras.Layer, x: np.ndarray) -> list[np.ndarray]:
-    """Return the states, and the gradients of inputs and weights of a loss in all of them."""
+    """Return the states, and the gradients of a loss of all states by inputs and weights."""
     x = tf.Variable(x)
     with tf.GradientTape() as tape:
         states = layer(x)
@@ -38,28 +38,28 @@ def with_gradients(layer: keras.Layer, x: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_states_and_gradients_are_those_of_keras(ours, theirs, steps):
     x = np.random.default_rng(steps).normal(0, 2, (32, steps, 5)).astype(np.float32)
-    found, expected = (with_gradients(layer, x) for layer in pair(ours, theirs, 5))
+    results, expected = (with_gradients(layer, x) for layer in pair(ours, theirs, 5))
     for name, a, b in zip(
-        ("states", "inputs", "kernel", "recurrent kernel", "bias"), found, expected, strict=True
+        ("states", "inputs", "kernel", "recurrent kernel", "bias"), results, expected, strict=True
     ):
         assert np.abs(a - b).max() < 2e-6 * max(1.0, np.abs(b).max()), name
 
 
 def test_a_saturated_or_forgetful_cell_has_the_gradient_of_keras():
-    """Cell states of tens, where a kernel that clips them or adds to the forget gate would show."""
+    """Cell states reach tens, which reveals a kernel that clips them or adds a forget bias."""
     layers = pair(Lstm, keras.layers.LSTM, 3)
     for layer in layers:
         kernel, recurrent, bias = layer.get_weights()
         bias[UNITS : 2 * UNITS] = [9, 9, 9, -9, 0, 1]
         layer.set_weights([kernel * 4, recurrent, bias])
     x = np.random.default_rng(0).normal(1, 2, (16, 40, 3)).astype(np.float32)
-    found, expected = (with_gradients(layer, x) for layer in layers)
-    for a, b in zip(found, expected, strict=True):
+    results, expected = (with_gradients(layer, x) for layer in layers)
+    for a, b in zip(results, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * max(1.0, np.abs(b).max()))
 
 
-def test_whole_sequences_are_taken_only_where_the_kernel_computes_what_keras_does():
-    """A mask, a first state and other precisions go to Keras's own steps."""
+def test_the_kernel_is_not_used_for_arguments_that_it_does_not_support():
+    """With a mask, an initial state or another precision, Keras's own steps are used."""
     ours, theirs = pair(Lstm, keras.layers.LSTM, 3)
     x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
     mask = np.arange(5) < np.array([[0], [1], [3], [5]])

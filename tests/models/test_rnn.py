@@ -33,7 +33,7 @@ def test_hyperparameters_reach_the_published_tune():
 
 
 def test_defaults_are_the_published_decay_mode_network():
-    """Jet phi and eta, dPhi, dEta, log10 pT and log10 jet pT of all; eight more of neutral PFOs."""
+    """Groups have jet phi and eta, dPhi, dEta, log10 pT and log10 jet pT; neutral PFOs 8 more."""
     network = DecayModeRnn(type="decay_mode_rnn")
     features = {"charged_pfos": 6, "neutral_pfos": 14, "shots": 6, "conversions": 6}
     spec = spec_of(network, candidate=2, groups=features, classes=MODES)
@@ -56,10 +56,10 @@ def test_reversed_reads_the_leading_object_last():
 
 
 def branches(cell, *, rnn_layers):
-    """Return a network's branch over tracks, its layers, and Keras's with the same weights.
+    """Return a network's branch over tracks, its layers, and Keras's layers with the same weights.
 
-    Ours runs without a mask over padding, turns the real objects by itself, and reads the state
-    after the last one; Keras's masks, and turns with `Bidirectional`.
+    Our branch has no mask: it reverses the real objects, and selects the state after the last one.
+    Keras's layers have a mask, and `Bidirectional` reverses.
     """
     group = RnnGroup(length=5, units=4, dense=Tower(layers=0), rnn_layers=rnn_layers)
     network = Rnn(
@@ -84,7 +84,7 @@ def branches(cell, *, rnn_layers):
 
 @pytest.mark.parametrize("rnn_layers", [1, 2])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_branch_without_a_mask_has_values_and_gradients_of_keras_with_one(cell, rnn_layers):
+def test_a_branch_without_a_mask_equals_keras_layers_with_one(cell, rnn_layers):
     ours, mine, theirs = branches(cell, rnn_layers=rnn_layers)
     rng = np.random.default_rng(0)
     x, slopes = (tf.constant(rng.normal(size=s).astype(np.float32)) for s in ((16, 5, 4), (16, 8)))
@@ -131,7 +131,7 @@ def test_reversal_turns_real_objects_and_leaves_padding():
     np.testing.assert_array_equal(turned, [[2, 1, 0, 3], [4, 5, 6, 7]])
 
 
-def test_the_signal_gets_the_sigmoid_wherever_it_stands():
+def test_the_sigmoid_is_the_probability_of_the_signal_class_at_any_index():
     network = Dense(type="dense")
     for classes in (("jet", "tau"), ("tau", "jet")):
         model = build_model(spec_for(network, classes=classes), network, seed=1)

@@ -1,4 +1,4 @@
-"""Small simulated files, made once a test run."""
+"""Small simulated files, each simulated once in a test run."""
 
 from dataclasses import replace
 

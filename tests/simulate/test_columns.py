@@ -17,7 +17,7 @@ def test_pairs_are_those_of_a_double_loop():
         assert list(zip(first, second, strict=True)) == _slow_pairs(left, right)
 
 
-def test_groups_without_rows_are_told_apart():
+def test_groups_may_have_no_rows():
     groups = np.array([0, 0, 2, 2, 2])
     assert offsets(groups, 4).tolist() == [0, 2, 2, 5, 5]
     assert leading(groups, 4).tolist() == [0, -1, 2, -1]

@@ -45,7 +45,7 @@ def test_jets_and_their_members_are_those_of_the_definition():
     number = np.repeat(np.arange(3), sizes)
     jets = find_jets(pt, eta, phi, number, n_events=3, radius=0.4, min_pt=5.0)
     members = find_members(pt, eta, phi, number, n_events=3, radius=0.4, min_pt=5.0)
-    found = {frozenset(np.flatnonzero(members == m)) for m in np.unique(members[members >= 0])}
+    clustered = {frozenset(np.flatnonzero(members == m)) for m in np.unique(members[members >= 0])}
     expected, expected_pt, start = set(), [], 0
     for (e_pt, e_eta, e_phi), n in zip(events, sizes, strict=True):
         p4 = np.stack([e_pt * np.cos(e_phi), e_pt * np.sin(e_phi), e_pt * np.sinh(e_eta),
@@ -55,7 +55,7 @@ def test_jets_and_their_members_are_those_of_the_definition():
                 expected.add(frozenset(start + row for row in rows))
                 expected_pt.append(np.hypot(vector[0], vector[1]))
         start += n
-    assert found == expected
+    assert clustered == expected
     np.testing.assert_allclose(np.sort(jets.pt), np.sort(expected_pt))
 
 

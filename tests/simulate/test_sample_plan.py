@@ -13,20 +13,20 @@ from tauopt.simulate.sample_plan import (
 
 
 @pytest.mark.parametrize(("taus", "jets"), [(1, 1), (7, 3), (500, 600), (60_000, 60_000)])
-def test_files_hold_what_was_asked_for(taus, jets):
+def test_files_hold_the_requested_number_of_candidates(taus, jets):
     plans = plan_files(Simulation(taus=taus, jets=jets))
-    for process, wanted in (("gammatautau", taus), ("dijet", jets)):
+    for process, requested in (("gammatautau", taus), ("dijet", jets)):
         counts = [plan.candidates for plan in plans if plan.slice.process == process]
-        assert sum(counts) == wanted
+        assert sum(counts) == requested
         assert 0 < min(counts) <= max(counts) <= CANDIDATES_A_FILE
 
 
-def test_files_have_names_and_numbers_of_their_own():
+def test_file_names_and_numbers_are_unique():
     plans = plan_files(Simulation(taus=60_000, jets=60_000))
     assert len({plan.name for plan in plans}) == len({plan.number for plan in plans}) == len(plans)
 
 
-def test_a_slice_knows_its_files():
+def test_plans_give_the_number_of_files_of_their_slice():
     plans = plan_files(Simulation(taus=60_000, jets=60_000))
     for plan in plans:
         same = [other for other in plans if other.slice == plan.slice]

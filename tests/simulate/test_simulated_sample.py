@@ -74,9 +74,9 @@ def test_finished_files_are_kept_and_missing_ones_made(folder):
     assert [record.name for record in records] == [plan.name for plan in plans]
 
 
-def test_a_finished_sample_is_found_without_working(folder, monkeypatch):
+def test_a_finished_sample_is_not_simulated_again(folder, monkeypatch):
     def never(*args, **kwargs):
-        raise AssertionError("nothing is to be made")
+        raise AssertionError("no file is missing")
 
     monkeypatch.setattr(simulated_sample, "make_files", never)
     assert simulate(SMALL, folder=folder) == folder
@@ -101,7 +101,7 @@ def test_records_count_what_is_in_the_files(folder):
 
 
 def test_a_folder_of_other_settings_is_refused(folder):
-    with pytest.raises(UsageError, match="seed: there 3, wanted 4"):
+    with pytest.raises(UsageError, match="seed: folder has 3, expected 4"):
         make_sample(SMALL.model_copy(update={"seed": 4}), folder, processes=1, progress=Silent())
 
 
@@ -116,16 +116,16 @@ def test_a_file_that_shrank_is_noticed(folder):
         path.write_bytes(whole)
 
 
-def test_of_two_at_once_on_one_folder_the_second_waits_and_says_so(folder):
-    class Heard(Silent):
+def test_a_second_process_on_the_same_folder_waits_and_says_so(folder):
+    class Recording(Silent):
         def say(self, message):
-            told.put(message)
+            messages.put(message)
 
-    told = queue.Queue()
-    with ThreadPoolExecutor(1) as worker_pool:
+    messages = queue.Queue()
+    with ThreadPoolExecutor(1) as threads:
         with locked(folder / ".lock", what="it"):
-            second = worker_pool.submit(make_sample, SMALL, folder, processes=1, progress=Heard())
-            assert "is held by process" in told.get(timeout=30)
+            second = threads.submit(make_sample, SMALL, folder, processes=1, progress=Recording())
+            assert "is held by process" in messages.get(timeout=30)
             assert not second.done()
         assert len(second.result(timeout=30)) == len(plan_files(SMALL))
 
@@ -143,7 +143,7 @@ def test_the_cache_names_samples_by_their_settings(tmp_path, monkeypatch):
     assert all(folder.parent == tmp_path / "simulated" for folder in seen)
 
 
-def test_without_the_extra_the_line_that_installs_it_is_told(tmp_path, monkeypatch):
+def test_without_the_extra_the_error_names_the_line_that_installs_it(tmp_path, monkeypatch):
     real = builtins.__import__
 
     def without(name, *args, **kwargs):
@@ -160,7 +160,7 @@ def test_without_the_extra_the_line_that_installs_it_is_told(tmp_path, monkeypat
 def test_a_worker_that_dies_is_named_and_leaves_nothing(tmp_path):
     plan = plan_files(Simulation(taus=50_000, jets=1))[0]
     files = worker_pool.make_files([(plan, tmp_path / plan.name)], processes=1)
-    next(files)  # it is at work
+    next(files)  # the worker has begun
     children = subprocess.run(
         ["ps", "--ppid", str(os.getpid()), "-o", "pid=,args="], capture_output=True, text=True
     ).stdout
@@ -178,7 +178,7 @@ def test_a_failing_worker_raises_its_own_error(tmp_path):
         list(worker_pool.make_files([(plan, tmp_path / "file" / plan.name)], processes=1))
 
 
-def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(tmp_path):
+def test_ctrl_c_ends_the_workers_and_prints_the_command_that_continues(tmp_path):
     folder = tmp_path / "sample"
     command = [
         sys.executable, "-m", "tauopt", "simulate", "--taus", "20000", "--jets", "1",
@@ -189,9 +189,9 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(tmp_path):
             if "/20001" in line:  # some candidates have come
                 break
         os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "go on with: tauopt simulate --taus 20000" in told
+    assert "go on with: tauopt simulate --taus 20000" in stderr
     assert not list(folder.glob("*.tmp*"))
     for path in folder.glob("*.root"):
         assert path.with_suffix(".json").exists()

@@ -7,7 +7,7 @@ from tauopt.simulate.particles import Particles
 from tauopt.simulate.taus import Taus, boost, draw_decays, random_rotations, visible_taus
 from tests.simulate.conftest import plan_of
 
-# PDG 2024, in per cent of all decays; modes with K0 are put to the class of their other hadrons.
+# PDG 2024, in per cent of all decays; modes with K0 count in the class of their other hadrons.
 PDG = {
     "1p0n": 10.82 + 0.70 + 0.84 + 0.15,
     "1p1n": 25.49 + 0.43 + 0.38 + 0.15,
@@ -30,12 +30,12 @@ def _masses(taus, truth_class):
 
 
 @pytest.mark.parametrize("mode", [5, 0])
-def test_decay_modes_come_as_often_as_in_nature(banks, mode):
+def test_decay_modes_have_the_measured_branching_fractions(banks, mode):
     classes = _at_rest(banks[mode]).truth_class
     share = np.array(list(PDG.values())) / sum(PDG.values())
-    found = np.array([np.mean(classes == i) for i in range(1, 6)])
+    observed = np.array([np.mean(classes == i) for i in range(1, 6)])
     error = np.sqrt(share * (1 - share) / len(classes))
-    assert np.all(np.abs(found - share) < 3.5 * error + 0.01), (found, share)
+    assert np.all(np.abs(observed - share) < 3.5 * error + 0.01), (observed, share)
     assert np.mean(classes == -1) < 0.006  # five prongs
 
 
@@ -74,7 +74,7 @@ def test_products_carry_the_momentum_of_their_tau(banks):
     assert np.array_equal(np.sign(total(products.charge, products.event, n)), -np.sign(taus.pdg))
 
 
-def test_taus_fly_as_far_as_they_live(banks):
+def test_taus_have_the_flight_length_of_their_lifetime(banks):
     rng = np.random.default_rng(2)
     n, gamma = 4000, 20.0
     momentum = 1.77686 * np.sqrt(gamma**2 - 1)

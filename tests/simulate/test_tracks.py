@@ -27,13 +27,13 @@ def _slow_perigee(particle, charge):
     return np.hypot(x[i], y[i]), z[i]
 
 
-def test_perigee_is_where_a_walk_along_the_helix_comes_closest():
+def test_the_perigee_is_the_closest_point_of_a_walk_along_the_helix():
     particles = _pions(20, np.random.default_rng(2), radius_mm=40.0, pt=1.0)
     d0, z0_sin_theta, _ = perigee(particles, particles.charge)
     theta = 2 * np.arctan(np.exp(-particles.eta))
     for i in range(20):
-        one = particles.take(slice(i, i + 1))
-        distance, z = _slow_perigee(one, one.charge)
+        particle = particles.take(slice(i, i + 1))
+        distance, z = _slow_perigee(particle, particle.charge)
         assert abs(d0[i]) == pytest.approx(distance, abs=2e-3)
         assert z0_sin_theta[i] == pytest.approx(z * np.sin(theta[i]), abs=2e-2)
 

@@ -10,9 +10,8 @@ from tauopt.dataset.network_inputs import input_spec
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import UsageError
 from tauopt.metrics.predictions import Predictions
-from tauopt.models.hypermodel.hypermodel_network import build
-from tauopt.models.hypermodel.recording_hyperparameters import default, heeding
-from tauopt.models.hypermodel.settled_hypermodel import settle
+from tauopt.models.hypermodel.hypermodel_network import build, settle
+from tauopt.models.hypermodel.recording_hyperparameters import answer_default, answer_within
 from tauopt.models.model_file import load_model
 from tauopt.stream.batches import batches
 from tauopt.training import precision
@@ -43,7 +42,7 @@ def planned(dataset, tmp_path_factory):
         experiment = the_plan.experiment
         spec = input_spec(open_dataset(dataset).manifest, experiment.task, LENGTHS)
         own = experiment.model
-        model = settle(own, build(own, spec, heeding({}, default), seed=0))
+        model = settle(own, build(own, spec, answer_within({}, answer_default), seed=0))
         return replace(the_plan, experiment=experiment.model_copy(update={"model": model}))
 
     yield make

@@ -1,4 +1,4 @@
-"""A model that its author compiled keeps optimizer and loss; labels are turned into their form."""
+"""The optimizer and loss of a model that its author compiled; labels are converted for the loss."""
 
 from __future__ import annotations
 
@@ -13,28 +13,33 @@ from keras import ops
 from tauopt.models.hypermodel.load_hypermodel import WrongModelError
 
 CLIPPED = "clipped"
-"""Name of the layer behind a single output."""
+"""Name of the layer that clips a single output to 0 to 1."""
 
 
 class OwnLoss(keras.losses.Loss):
-    """A loss of the user's own, of one-hot labels.
+    """The user's own loss, called with one-hot labels.
 
-    A sparse one gets the indices of the classes, one of a single output its class's column, any
-    other one the labels as they are.
+    The labels are converted to what the loss expects: class indices for a sparse loss, the column
+    of one class for a model with a single output, one-hot labels for any other loss.
+
+    Args:
+        inner: name, function or object of a Keras loss.
+        positive_class: index of the class whose probability a single output is; None for one
+            output a class.
     """
 
-    def __init__(self, inner: Any, *, of_two: int | None) -> None:
-        """Take a loss as Keras takes it, and the class of a single output of two."""
+    def __init__(self, inner: Any, *, positive_class: int | None) -> None:
         loss = keras.losses.get(inner)
+        name = getattr(loss, "__name__", "") or type(loss).__name__
         self.loss = loss.call if isinstance(loss, keras.losses.Loss) else loss
-        self.of_two = of_two
-        self.sparse = "sparse" in _name(loss).lower()
+        self.positive_class = positive_class
+        self.sparse = "sparse" in name.lower()
         super().__init__(name="loss", reduction=getattr(loss, "reduction", "sum_over_batch_size"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each candidate, (N,)."""
-        if self.of_two is not None:
-            y_true = y_true[:, self.of_two : self.of_two + 1]
+        if self.positive_class is not None:
+            y_true = y_true[:, self.positive_class : self.positive_class + 1]
         elif self.sparse:
             y_true = ops.argmax(y_true, axis=-1)
         return self.loss(y_true, y_pred)
@@ -46,21 +51,21 @@ class CompiledBy:
 
     Attributes:
         optimizer: not built yet.
-        loss: on one-hot labels and the model's own output.
+        loss: loss of one-hot labels and the model's own output.
     """
 
     optimizer: Any
     loss: OwnLoss
 
     def output_of(self, network: keras.Model) -> Any:
-        """Return what the loss is taken of: the output of the model within its network."""
-        if self.loss.of_two is None:
+        """Return the tensor in `network` that the loss is computed from: the model's own output."""
+        if self.loss.positive_class is None:
             return network.output
         return network.get_layer(CLIPPED).input
 
     @property
     def has_schedule(self) -> bool:
-        """Whether the learning rate follows a schedule of its own."""
+        """Whether the optimizer has its own learning-rate schedule."""
         rate = getattr(self.optimizer, "_learning_rate", None)
         return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
 
@@ -77,22 +82,22 @@ class CompiledBy:
             labels: (candidate,) index of the true class.
             weights: (candidate,) as in training: physics weights times class weights.
         """
-        of_two = self.loss.of_two
-        output = probabilities if of_two is None else probabilities[:, of_two : of_two + 1]
+        column = self.loss.positive_class
+        output = probabilities if column is None else probabilities[:, column : column + 1]
         one_hot = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
         losses = ops.convert_to_numpy(self.loss.call(one_hot, output))
         return float(np.average(losses.reshape(len(labels), -1).mean(axis=1), weights=weights))
 
 
-def compiled(model: keras.Model, *, of_two: int | None) -> CompiledBy | None:
-    """Return a model's own optimizer and loss; None if it is not compiled.
+def compiled_by(model: keras.Model, *, positive_class: int | None) -> CompiledBy | None:
+    """Return a model's own optimizer and loss; None if the model is not compiled.
 
     Args:
         model: as its author returned it.
-        of_two: index of the class of which a single output is the probability; None for one
+        positive_class: index of the class whose probability a single output is; None for one
             output a class.
     Raises:
-        WrongModelError: it has no loss, several, one of logits, or a weight of its loss.
+        WrongModelError: the model has no loss, several losses, a loss of logits, or loss weights.
     """
     if not model.compiled:
         return None
@@ -105,11 +110,7 @@ def compiled(model: keras.Model, *, of_two: int | None) -> CompiledBy | None:
         )
     if (model.get_compile_config() or {}).get("loss_weights") is not None:
         raise WrongModelError(
-            "it is compiled with loss_weights, which on one loss only scale its gradient: leave "
-            "them out, and scale the learning rate where the optimizer minds"
+            "it is compiled with loss_weights, which scale only the gradient of a single loss: "
+            "leave them out, and scale the learning rate where the optimizer needs it"
         )
-    return CompiledBy(model.optimizer, OwnLoss(model.loss, of_two=of_two))
-
-
-def _name(loss: Any) -> str:
-    return getattr(loss, "__name__", "") or type(loss).__name__
+    return CompiledBy(model.optimizer, OwnLoss(model.loss, positive_class=positive_class))

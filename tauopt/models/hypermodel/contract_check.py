@@ -1,4 +1,4 @@
-"""Is a model of the user's own what it should be? Asked before the first trial."""
+"""Check before the first trial that the user's own model fits the data, the task and the file."""
 
 from __future__ import annotations
 
@@ -15,31 +15,39 @@ from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.errors import ConfigError, TauoptError, add_place_note, nearest
 from tauopt.models.hypermodel.explore_hyperparameters import explore
-from tauopt.models.hypermodel.hypermodel_network import BuiltHyperModel, build
+from tauopt.models.hypermodel.hypermodel_network import (
+    BuiltHyperModel,
+    build,
+    build_recorded,
+    settle,
+)
 from tauopt.models.hypermodel.load_hypermodel import WrongModelError
 from tauopt.models.hypermodel.recording_hyperparameters import (
     ChangedSpaceError,
     WrongHyperparameterError,
-    default,
-    heeding,
+    answer_default,
+    answer_within,
 )
-from tauopt.models.hypermodel.settled_hypermodel import build_recorded, settle
 
-_OURS = {"batch_size", "epochs", "report_every", "class_balance", "early_stopping"}
-_OURS |= {"reduce_on_plateau", "class_weights", "batch_growth", "batch_growth_every"}
-_OURS |= {"max_batch_size", "ema", "precision", "jit_compile"}
-"""Settings of `training` that a compiled model does not bring itself."""
+_ALLOWED_WHEN_COMPILED = {
+    "batch_size", "epochs", "report_every", "class_balance", "early_stopping",
+    "reduce_on_plateau", "class_weights", "batch_growth", "batch_growth_every",
+    "max_batch_size", "ema", "precision", "jit_compile",
+}  # fmt: skip
+"""Settings of `training` that do not concern the optimizer or the loss of a compiled model."""
 _CANDIDATES = 16
+"""Random candidates on which the output is checked."""
 _TOLERANCE = 1e-3
+"""Allowed deviation of probabilities from 0 to 1, and of their sum from 1."""
 
 
 @contextmanager
-def placed(file: ExperimentFile) -> Iterator[None]:
-    """Tell what is wrong with a model of the user's own at its place in the experiment file.
+def errors_located_in(file: ExperimentFile) -> Iterator[None]:
+    """Turn errors of the user's own model into errors at their place in the experiment file.
 
     Raises:
-        ConfigError: the model, or what the file says of it, is wrong.
-        Exception: the user's own code raised it; untouched, with the place noted beside it.
+        ConfigError: the model, or a setting of it in the file, is wrong.
+        Exception: the user's own code raised it; untouched, with the place added as a note.
     """
     try:
         yield
@@ -57,39 +65,41 @@ def placed(file: ExperimentFile) -> Iterator[None]:
         raise
 
 
-def check_own(file: ExperimentFile, own: OwnModel, spec: InputSpec) -> OwnModel:
-    """Build a model with its defaults, twice, and look at it from all sides.
+def check_own(file: ExperimentFile, settings: OwnModel, spec: InputSpec) -> OwnModel:
+    """Build a model twice with its defaults, and check its hyperparameters, output and training.
 
     Args:
-        file: says what is fixed or narrowed, and where.
-        own: the model of one point of the file's space.
-        spec: what it sees; constants need not be fitted.
+        file: the experiment; gives the places of problems.
+        settings: the model's settings at one point of the file's space.
+        spec: inputs and classes; preprocessing constants need not be fitted.
     Returns:
-        its settings with every hyperparameter a value: the default, or what is nearest to it.
+        settings with a value for each hyperparameter: the default, or the allowed value nearest
+        to it.
     Raises:
-        ConfigError: the model, or what the file says of it, is wrong.
-        Exception: the user's own code raised it; untouched, with the place noted beside it.
+        ConfigError: the model, or a setting of it in the file, is wrong.
+        Exception: the user's own code raised it; untouched, with the place added as a note.
     """
-    with placed(file):
-        first = build(own, spec, heeding(own.hyperparameters, default), seed=0)
-        settled = settle(own, first)
+    with errors_located_in(file):
+        answer = answer_within(settings.hyperparameters, answer_default)
+        first = build(settings, spec, answer, seed=0)
+        settled = settle(settings, first)
         again = build_recorded(settled, spec, seed=1)
-        if again.questions != first.questions:
+        if again.requests != first.requests:
             raise ChangedSpaceError(
                 "build declares its hyperparameters in another way each time: it must depend on "
                 "nothing but hp"
             )
-        _check_names(own, spec, first)
-        _check_probabilities(own, spec, first)
+        _check_names(settings, spec, first)
+        _check_probabilities(settings.type, spec, first)
         check_training(file, first)
     return settled
 
 
 def check_training(file: ExperimentFile, built: BuiltHyperModel) -> None:
-    """Check that a compiled model is not given an optimizer or a loss by the file too.
+    """Check that the file sets no optimizer and no loss for a compiled model, which has its own.
 
     Raises:
-        ConfigError: it is; names every such setting.
+        ConfigError: the file does; lists every such setting.
     """
     if built.compiled is None:
         return
@@ -97,26 +107,29 @@ def check_training(file: ExperimentFile, built: BuiltHyperModel) -> None:
         *(f"training.{name}" for name in file.skeleton["training"]),
         *(path for path in (*file.space, *file.inactive) if path.startswith("training.")),
     }
-    keeps = "the model is compiled and keeps its own optimizer and loss"
+    message = (
+        "the model is compiled and keeps its own optimizer and loss; leave this out, or leave "
+        "compile out of build"
+    )
     problems = [
-        file.problem(path, f"{keeps}; leave this out, or leave compile out of build")
+        file.problem(path, message)
         for path in sorted(given)
-        if path.split(".")[1] not in _OURS
+        if path.split(".")[1] not in _ALLOWED_WHEN_COMPILED
     ]
     if built.compiled.has_schedule and "training.reduce_on_plateau" in given:
-        message = "the model's own learning rate follows a schedule; leave this out"
+        message = "the model's optimizer has its own learning-rate schedule; leave this out"
         problems.append(file.problem("training.reduce_on_plateau", message))
     if problems:
         raise ConfigError(problems)
 
 
-def _check_names(own: OwnModel, spec: InputSpec, first: BuiltHyperModel) -> None:
-    """Check that the model asks, somewhere in its space, for all that the file names."""
-    unseen = [name for name in own.hyperparameters if name not in first.values]
-    if not unseen:
+def _check_names(settings: OwnModel, spec: InputSpec, first: BuiltHyperModel) -> None:
+    """Check that the model declares, somewhere in its space, each hyperparameter of the file."""
+    missing = [name for name in settings.hyperparameters if name not in first.values]
+    if not missing:
         return
-    known = list(dict.fromkeys(question.name for question in explore(own, spec, first)))
-    for name in unseen:
+    known = list(dict.fromkeys(request.name for request in explore(settings, spec, first)))
+    for name in missing:
         if name not in known:
             raise WrongHyperparameterError(
                 name,
@@ -125,8 +138,8 @@ def _check_names(own: OwnModel, spec: InputSpec, first: BuiltHyperModel) -> None
             )
 
 
-def _some_candidates(spec: InputSpec) -> dict[str, npt.NDArray[Any]]:
-    """Return random inputs by name."""
+def _random_inputs(spec: InputSpec) -> dict[str, npt.NDArray[Any]]:
+    """Return random inputs by name, with padding of random length."""
     rng = np.random.default_rng(0)
     shape = (_CANDIDATES, len(spec.candidate.features))
     inputs: dict[str, npt.NDArray[Any]] = {CANDIDATE: rng.normal(0, 10, shape).astype(np.float32)}
@@ -138,13 +151,13 @@ def _some_candidates(spec: InputSpec) -> dict[str, npt.NDArray[Any]]:
     return inputs
 
 
-def _check_probabilities(own: OwnModel, spec: InputSpec, built: BuiltHyperModel) -> None:
-    """Check the output for a few random candidates."""
-    found = np.asarray(built.network(_some_candidates(spec), training=False))
-    sums = found.sum(axis=1)
-    if found.min() < -_TOLERANCE or not np.allclose(sums, 1.0, atol=_TOLERANCE):
+def _check_probabilities(type_: str, spec: InputSpec, built: BuiltHyperModel) -> None:
+    """Check that the outputs for some random candidates are probabilities."""
+    p = np.asarray(built.network(_random_inputs(spec), training=False))
+    sums = p.sum(axis=1)
+    if p.min() < -_TOLERANCE or not np.allclose(sums, 1.0, atol=_TOLERANCE):
         raise WrongModelError(
-            f"the outputs of {own.type} are no probabilities: between {found.min():.3g} and "
-            f"{found.max():.3g}, with sums from {sums.min():.3g} to {sums.max():.3g}; expected 0 "
-            "to 1, and sums of 1: end it in softmax, or one output of two in sigmoid"
+            f"the outputs of {type_} are no probabilities: between {p.min():.3g} and "
+            f"{p.max():.3g}, with sums from {sums.min():.3g} to {sums.max():.3g}; expected 0 to 1, "
+            "and sums of 1: end it in softmax, or a single output for two classes in sigmoid"
         )

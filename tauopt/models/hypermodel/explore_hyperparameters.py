@@ -1,4 +1,4 @@
-"""Which hyperparameters a model has: found by building it, since its code alone knows."""
+"""List the hyperparameters of a model by building it: only its code knows which there are."""
 
 from __future__ import annotations
 
@@ -17,72 +17,78 @@ from tauopt.models.hypermodel.hyperparameter_options import (
     HyperparameterRequest,
     Options,
     describe_options,
-    settled,
+    matching_option,
 )
 from tauopt.models.hypermodel.recording_hyperparameters import (
     AnswerRequest,
     WrongHyperparameterError,
-    default,
-    heeding,
+    answer_default,
+    answer_within,
 )
 
 logger = logging.getLogger(__name__)
 
 MAX_BUILDS = 40
+"""Most builds after the first one, which bounds the time of an exploration."""
 _MAX_CHOICES = 8
+"""Most values of a choice that are tried."""
 
 
-def explore(own: OwnModel, spec: InputSpec, first: BuiltHyperModel) -> list[HyperparameterRequest]:
-    """Return the hyperparameters that a model asks for at its defaults and around them.
+def explore(
+    settings: OwnModel, spec: InputSpec, first: BuiltHyperModel
+) -> list[HyperparameterRequest]:
+    """Return the hyperparameters that a model declares at its defaults and around them.
 
-    Each answer seen is changed, one at a time, to every other choice or to the ends of its range,
-    and so on from what is found there, for at most `MAX_BUILDS` builds.
+    Breadth-first search: each value of a build is changed, one at a time, to every other choice or
+    to the ends of its range, and so on from the new builds, for at most `MAX_BUILDS` builds.
 
     Args:
-        own: the model; what it fixes stays so.
-        spec: what it sees.
-        first: built at the defaults.
+        settings: the model; hyperparameters that it fixes are not changed.
+        spec: inputs and classes.
+        first: the model, built at its defaults.
     Returns:
-        each declaration once, in the order in which they were found.
+        each declaration once, in the order of discovery.
     Raises:
-        WrongHyperparameterError: what the file says of one does not fit what the model declares.
+        WrongHyperparameterError: a hyperparameter in the file does not fit the declared one.
     """
-    found: list[HyperparameterRequest] = []
+    requests: list[HyperparameterRequest] = []
     waiting: deque[dict[str, Scalar]] = deque()
-    _note(first, {}, found, waiting)
+    _add_requests(first, {}, requests, waiting)
     for _ in range(MAX_BUILDS):
         if not waiting:
             break
-        forced = waiting.popleft()
+        changed = waiting.popleft()
+        answer = answer_within(settings.hyperparameters, _answer_changed(changed))
         try:
-            built = build(own, spec, heeding(own.hyperparameters, _forcing(forced)), seed=0)
+            built = build(settings, spec, answer, seed=0)
         except WrongHyperparameterError:
             raise
-        except Exception as error:  # noqa: BLE001 - a point that the model refuses is no point
-            logger.debug("with %s the model raises %s", forced, error)
+        except Exception as error:  # noqa: BLE001 - the model may refuse some of its own points
+            logger.debug("with %s the model raises %s", changed, error)
         else:
-            _note(built, forced, found, waiting)
-    return found
+            _add_requests(built, changed, requests, waiting)
+    return requests
 
 
-def _note(
+def _add_requests(
     built: BuiltHyperModel,
-    forced: Mapping[str, Scalar],
-    found: list[HyperparameterRequest],
+    changed: Mapping[str, Scalar],
+    requests: list[HyperparameterRequest],
     waiting: deque[dict[str, Scalar]],
 ) -> None:
-    for question in built.questions:
-        if question not in found:
-            found.append(question)
-            now = built.values[question.name]
+    """Add a build's new requests to `requests`, and points with their other values to `waiting`."""
+    for request in built.requests:
+        if request not in requests:
+            requests.append(request)
+            current = built.values[request.name]
             waiting.extend(
-                {**forced, question.name: value}
-                for value in _others(question.options)
-                if value != now
+                {**changed, request.name: value}
+                for value in _values_to_try(request.options)
+                if value != current
             )
 
 
-def _others(options: Options) -> tuple[Scalar, ...]:
+def _values_to_try(options: Options) -> tuple[Scalar, ...]:
     if isinstance(options, ChoiceRange):
         return options.values[:_MAX_CHOICES]
     if isinstance(options, ExplicitSteps):
@@ -90,35 +96,36 @@ def _others(options: Options) -> tuple[Scalar, ...]:
     return (options.low, options.high)
 
 
-def _forcing(forced: Mapping[str, Scalar]) -> AnswerRequest:
-    """Answer as forced where that is possible, else with the default."""
+def _answer_changed(changed: Mapping[str, Scalar]) -> AnswerRequest:
+    """Return a function that answers with a value of `changed` where possible, else the default."""
 
-    def answer(question: HyperparameterRequest) -> Scalar:
+    def answer(request: HyperparameterRequest) -> Scalar:
         try:
-            return settled(question.options, forced[question.name])
+            return matching_option(request.options, changed[request.name])
         except (KeyError, ValueError):
-            return default(question)
+            return answer_default(request)
 
     return answer
 
 
-def described(own: OwnModel, spec: InputSpec) -> dict[str, str]:
-    """Return the hyperparameters that a model asks for, in words, by path in an experiment file.
+def described(settings: OwnModel, spec: InputSpec) -> dict[str, str]:
+    """Describe the hyperparameters of a model, each in a line, by path in an experiment file.
 
-    What the file fixes or narrows is said so.
+    The line also shows the value or range that the file gives.
     """
-    first = build(own, spec, heeding(own.hyperparameters, default), seed=0)
-    lines: dict[str, list[str]] = {}
-    for question in explore(own, spec, first):
-        lines.setdefault(HYPERPARAMETERS + question.name, []).append(_words(question, own))
-    return {path: "; or ".join(dict.fromkeys(texts)) for path, texts in lines.items()}
+    answer = answer_within(settings.hyperparameters, answer_default)
+    first = build(settings, spec, answer, seed=0)
+    texts: dict[str, list[str]] = {}
+    for request in explore(settings, spec, first):
+        texts.setdefault(HYPERPARAMETERS + request.name, []).append(_describe(request, settings))
+    return {path: "; or ".join(dict.fromkeys(parts)) for path, parts in texts.items()}
 
 
-def _words(question: HyperparameterRequest, own: OwnModel) -> str:
-    scopes = [f"{name} is {' or '.join(map(str, values))}" for name, values in question.scope]
-    text = describe_options(question.options) + "".join(f" when {scope}" for scope in scopes)
-    given = own.hyperparameters.get(question.name)
+def _describe(request: HyperparameterRequest, settings: OwnModel) -> str:
+    scopes = [f"{name} is {' or '.join(map(str, values))}" for name, values in request.scope]
+    declared = describe_options(request.options) + "".join(f" when {scope}" for scope in scopes)
+    given = settings.hyperparameters.get(request.name)
     if given is None:
-        return text
-    said = describe_range(given) if isinstance(given, Range) else str(given)
-    return f"{said} (the model: {text})"
+        return declared
+    in_file = describe_range(given) if isinstance(given, Range) else str(given)
+    return f"{in_file} (the model: {declared})"

@@ -1,9 +1,8 @@
-"""What a hyperparameter may be, as KerasTuner declares it and as a file narrows it."""
+"""The values that a hyperparameter may have: as the model declares them, narrowed by a file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tauopt.config.settings.ranges import (
@@ -18,22 +17,26 @@ from tauopt.config.settings.ranges import (
 )
 from tauopt.config.source.yaml_source import Scalar
 
-_CLOSE = 1e-9
+_TOLERANCE = 1e-9
+"""Relative difference below which two numbers are the same."""
 
 
 @dataclass(frozen=True)
 class ExplicitSteps:
-    """Numbers that are neither evenly spaced nor all whole ones, in rising order."""
+    """A list of numbers that are not evenly spaced, in ascending order."""
 
     values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class MirroredLog:
-    """Numbers searched evenly in the logarithm of their distance from `centre`.
+    """Numbers that are searched uniformly in the logarithm of their distance from `centre`.
 
-    KerasTuner's `reverse_log`: the value is `centre - x`, with x in `inner`, whose ends are the
-    mirrored ones; `centre` is the sum of the ends as declared.
+    KerasTuner's `reverse_log`: the value is `centre - x`, with x in `inner`, a logarithmic range.
+
+    Attributes:
+        inner: range of x, whose ends are the mirrored ends of the values.
+        centre: sum of the ends that the model declares.
     """
 
     inner: IntRange | FloatRange
@@ -50,7 +53,7 @@ class MirroredLog:
         return self.centre - self.inner.low
 
     def mirror(self, number: float) -> float:
-        """Return the value that `number` of `inner` stands for, or the other way round."""
+        """Return the value of a number in `inner`, or the number in `inner` of a value."""
         mirrored = self.centre - number
         return round(mirrored) if isinstance(self.inner, IntRange) else mirrored
 
@@ -60,14 +63,14 @@ Options = Range | ExplicitSteps | MirroredLog
 
 @dataclass(frozen=True)
 class HyperparameterRequest:
-    """A hyperparameter that a model asks for.
+    """A hyperparameter that a model declares.
 
     Attributes:
-        name: as KerasTuner has it, name scopes included.
-        options: what the answer may be.
-        default: the model's own, one of the options.
-        scope: the conditional scopes around it: name of another hyperparameter, and those of its
-            values under which this one is asked for.
+        name: KerasTuner's name, with its name scopes.
+        options: allowed values.
+        default: the model's default, one of the options.
+        scope: the conditional scopes around it, from outside: (name of another hyperparameter, its
+            values for which this one is declared).
     """
 
     name: str
@@ -77,54 +80,49 @@ class HyperparameterRequest:
 
 
 def only_option(options: Options) -> Scalar | None:
-    """Return the answer where there is but one; else None."""
+    """Return the only option; None if there are several."""
     if isinstance(options, (ChoiceRange, ExplicitSteps)):
         return options.values[0] if len(options.values) == 1 else None
-    low, high = (options.low, options.high)
-    return low if low == high else None
+    return options.low if options.low == options.high else None
 
 
-def settled(options: Options, value: Scalar) -> Scalar:
-    """Return `value` in the type that the options have.
+def matching_option(options: Options, value: Scalar) -> Scalar:
+    """Return the option that equals `value`, in the type that the model declares.
 
     Raises:
-        ValueError: it is none of the options.
+        ValueError: `value` is not among the options.
     """
     if isinstance(options, ChoiceRange):
-        found = [choice for choice in options.values if same(choice, value)]
-        if not found:
-            raise _none_of(options, value)
-        return found[0]
-    if isinstance(value, (bool, str)) or not math.isfinite(value):
-        raise _none_of(options, value)
-    if isinstance(options, ExplicitSteps):
-        close = [step for step in options.values if math.isclose(step, value, rel_tol=_CLOSE)]
-        if close:
-            return close[0]
-        raise _none_of(options, value)
-    if not _inside(options, value):
-        raise _none_of(options, value)
-    return int(value) if isinstance(_plain(options), IntRange) else float(value)
+        matching = [choice for choice in options.values if same(choice, value)]
+    elif isinstance(value, (bool, str)) or not math.isfinite(value):
+        matching = []
+    elif isinstance(options, ExplicitSteps):
+        matching = [
+            step for step in options.values if math.isclose(step, value, rel_tol=_TOLERANCE)
+        ]
+    elif _contains(options, value):
+        matching = [int(value) if isinstance(_range_of(options), IntRange) else float(value)]
+    else:
+        matching = []
+    if not matching:
+        raise ValueError(f"the model declares {describe_options(options)}, got {value!r}")
+    return matching[0]
 
 
-def _plain(options: IntRange | FloatRange | MirroredLog) -> IntRange | FloatRange:
+def _range_of(options: IntRange | FloatRange | MirroredLog) -> IntRange | FloatRange:
     return options.inner if isinstance(options, MirroredLog) else options
 
 
-def _inside(options: IntRange | FloatRange | MirroredLog, value: float) -> bool:
+def _contains(options: IntRange | FloatRange | MirroredLog, value: float) -> bool:
     if not isinstance(options, MirroredLog):
         return contains(options, value)
-    slack = _CLOSE * options.centre
-    whole = not isinstance(options.inner, IntRange) or value == int(value)
-    return whole and options.low - slack <= value <= options.high + slack
-
-
-def _none_of(options: Options, value: Scalar) -> ValueError:
-    return ValueError(f"the model declares {describe_options(options)}, got {value!r}")
+    slack = _TOLERANCE * options.centre
+    is_allowed_type = not isinstance(options.inner, IntRange) or value == int(value)
+    return is_allowed_type and options.low - slack <= value <= options.high + slack
 
 
 def nearest_option(options: Options, value: Scalar) -> Scalar:
-    """Return the option nearest to a value: where a default lies outside of narrowed options."""
+    """Return the option nearest to a value, for instance to a default outside of the options."""
     if isinstance(options, ExplicitSteps):
         return moved_inside(ChoiceRange(options.values), value)
     if isinstance(options, MirroredLog):
@@ -135,26 +133,26 @@ def nearest_option(options: Options, value: Scalar) -> Scalar:
 
 
 def narrow(options: Options, range_: Range) -> Options:
-    """Return those of the options that lie in `range_`.
+    """Restrict the options to those in `range_`.
 
-    A range without `log` or `step` keeps the model's. A choice may stand for options of any kind.
+    A range without `log` or `step` keeps those of the model. A choice may narrow options of any
+    kind.
 
     Raises:
-        ValueError: the range holds what is none of the options, or is of another kind.
+        ValueError: the range has a value that is not among the options, or is of another kind.
     """
     if isinstance(range_, ChoiceRange):
-        chosen = tuple(settled(options, value) for value in range_.values)
-        return ChoiceRange(chosen)
+        return ChoiceRange(tuple(matching_option(options, value) for value in range_.values))
     if isinstance(options, ChoiceRange) or (isinstance(range_, IntRange) != _is_whole(options)):
         raise ValueError(
             f"the model declares {describe_options(options)}, got {describe_range(range_)}"
         )
     for end in (range_.low, range_.high):
-        settled(options, end)
+        matching_option(options, end)  # raises
     if isinstance(options, ExplicitSteps):
-        slack = _CLOSE * range_.high
-        inside = (range_.low - slack, range_.high + slack)
-        return ExplicitSteps(tuple(v for v in options.values if inside[0] <= v <= inside[1]))
+        slack = _TOLERANCE * range_.high
+        low, high = range_.low - slack, range_.high + slack
+        return ExplicitSteps(tuple(step for step in options.values if low <= step <= high))
     if isinstance(options, MirroredLog):
         return _narrow_mirrored(options, range_)
     return _narrow_range(options, range_)
@@ -163,32 +161,35 @@ def narrow(options: Options, range_: Range) -> Options:
 def _is_whole(options: Options) -> bool:
     if isinstance(options, ExplicitSteps):
         return all(isinstance(step, int) for step in options.values)
-    return isinstance(_plain(options), IntRange)  # type: ignore[arg-type]
+    return isinstance(_range_of(options), IntRange)  # type: ignore[arg-type]
 
 
 def _narrow_mirrored(options: MirroredLog, range_: IntRange | FloatRange) -> MirroredLog:
     if range_.log or range_.step not in (None, 1):
         raise ValueError("the model searches it with reverse_log: leave log and step out")
     ends = (options.mirror(range_.high), options.mirror(range_.low))
-    return MirroredLog(_between(options.inner, *ends, log=True), options.centre)
+    return MirroredLog(_same_kind(options.inner, *ends, log=True), options.centre)
 
 
 def _narrow_range(
     options: IntRange | FloatRange, range_: IntRange | FloatRange
 ) -> IntRange | FloatRange:
-    declared = 1 if isinstance(options, IntRange) else None
-    given = range_.step if range_.step != declared else options.step
-    if given is not None and options.step is not None:
-        times = given / options.step
-        if not math.isclose(times, round(times), rel_tol=_CLOSE):
-            raise ValueError(f"step: the model declares steps of {options.step:g}, got {given:g}")
+    no_step = 1 if isinstance(options, IntRange) else None
+    step = range_.step if range_.step != no_step else options.step
+    if step is not None and options.step is not None:
+        ratio = step / options.step
+        if not math.isclose(ratio, round(ratio), rel_tol=_TOLERANCE):
+            raise ValueError(f"step: the model declares steps of {options.step:g}, got {step:g}")
     log = range_.log or options.log
-    if log and given != declared:
-        raise ValueError("a range with log can't have a step; the model and the file make it both")
-    return _between(options, range_.low, range_.high, log=log, step=given)
+    if log and step != no_step:
+        raise ValueError(
+            "the model and the file together give the range both log and step, which can't be "
+            "combined: leave one of them out"
+        )
+    return _same_kind(options, range_.low, range_.high, log=log, step=step)
 
 
-def _between(
+def _same_kind(
     options: IntRange | FloatRange,
     low: float,
     high: float,
@@ -196,21 +197,17 @@ def _between(
     log: bool,
     step: float | None = None,
 ) -> IntRange | FloatRange:
-    """Return a range of the same kind."""
+    """Return a range from `low` to `high` of the same kind as `options`."""
     if isinstance(options, IntRange):
         return IntRange(int(low), int(high), log, int(step or 1))
     return FloatRange(low, high, log, step)
 
 
 def describe_options(options: Options) -> str:
-    """Say options in a line."""
+    """Describe options in a line, as an experiment file would write them where it can."""
     if isinstance(options, ExplicitSteps):
-        return "one of " + ", ".join(f"{step:g}" for step in _shortened(options.values))
+        return "one of " + ", ".join(f"{step:g}" for step in options.values[:20])
     if isinstance(options, MirroredLog):
         kind = "int" if isinstance(options.inner, IntRange) else "float"
         return f"{kind} [{options.low:g}, {options.high:g}] reverse_log"
     return describe_range(options)
-
-
-def _shortened(values: Sequence[float]) -> Sequence[float]:
-    return values if len(values) <= 20 else values[:20]

@@ -1,4 +1,4 @@
-"""From `package.module:Class` to something that builds models."""
+"""Import the user's HyperModel, `package.module:Class`, and return its `build` function."""
 
 from __future__ import annotations
 
@@ -15,60 +15,70 @@ import keras_tuner
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import OwnModel
 from tauopt.errors import UsageError, nearest
-from tauopt.models.hypermodel.hypermodel_inputs import flat_features
 
 Build = Callable[[keras_tuner.HyperParameters], Any]
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class WrongModelError(UsageError):
-    """A model of the user's own that can't be used; `setting` is where the file speaks of it."""
+    """The user's own model can't be used.
+
+    Attributes:
+        setting: path of the setting in the experiment file that is wrong.
+    """
 
     def __init__(self, message: str, *, setting: str = "model.type") -> None:
         self.setting = setting
         super().__init__(message)
 
 
-def builder(own: OwnModel, spec: InputSpec) -> Build:
-    """Import a HyperModel, make one, and return its `build`; a function of `hp` is one itself.
+def load_build(settings: OwnModel, spec: InputSpec) -> Build:
+    """Import a HyperModel, create it, and return its `build`; return a function of `hp` itself.
 
-    Arguments that the class takes by these names are given unless the file gives them: `spec` (an
-    `InputSpec`), `classes` or `num_classes` (their number), `input_shape` (of all features laid
-    flat, without the batch).
+    These arguments of the class are filled in unless the experiment file gives them: `spec` (an
+    `InputSpec`), `classes` or `num_classes` (the number of classes), `input_shape` (of all
+    features laid flat, without the batch).
 
     Raises:
-        WrongModelError: there is no such class, it is none that builds models, or its arguments
-            are not those of the file.
+        WrongModelError: the class does not exist or builds no models, or the file gives it wrong
+            arguments.
     """
-    found: Any = _imported(own.type)
-    if isinstance(found, type) and issubclass(found, keras_tuner.HyperModel):
-        if getattr(found, "fit", None) is not keras_tuner.HyperModel.fit:
+    type_ = settings.type
+    target: Any = _import(type_)
+    if isinstance(target, type) and issubclass(target, keras_tuner.HyperModel):
+        if getattr(target, "fit", None) is not keras_tuner.HyperModel.fit:
             raise WrongModelError(
-                f"{own.type} overrides `fit`, which tauopt does not call: it trains by the "
-                "settings under `training`; leave `fit` out and give its settings there"
+                f"{type_} overrides `fit`, which tauopt does not call: it trains by the settings "
+                "under `training`; leave `fit` out and give its settings there"
             )
-        build: Build = found(**_arguments(found, own, spec)).build
+        build: Build = target(**_class_arguments(target, settings, spec)).build
         return build
-    if inspect.isfunction(found):
-        if own.arguments:
+    if inspect.isfunction(target):
+        if settings.arguments:
             raise WrongModelError(
-                f"{own.type} is a function of hp and takes no arguments",
+                f"{type_} is a function of hp and takes no arguments; leave `arguments` out",
                 setting="model.arguments",
             )
-        return found
+        return target
     raise WrongModelError(
-        f"{own.type} is {found!r}; expected a subclass of keras_tuner.HyperModel, "
+        f"{type_} is {target!r}; expected a subclass of keras_tuner.HyperModel, "
         "or a function of hp that returns a model"
     )
 
 
-def source_digest(type_: str) -> str:
-    """Return the SHA-256 of the source of a class's module, or of its whole top-level package.
+def flat_features(spec: InputSpec) -> int:
+    """Return how many numbers a candidate has when all its features are laid flat."""
+    objects = sum(length * len(spec.group(name).features) for name, length in spec.lengths.items())
+    return len(spec.candidate.features) + objects
 
-    Raises:
-        WrongModelError: there is no such module.
+
+def source_digest(type_: str) -> str:
+    """Return the SHA-256 of the Python files of a class's top-level package or module.
+
+    Args:
+        type_: `package.module:Class`; the digest of a missing package is that of no files.
     """
-    module = importlib.util.find_spec(_module(type_).partition(".")[0])
+    module = importlib.util.find_spec(type_.partition(":")[0].partition(".")[0])
     folders = list(module.submodule_search_locations or []) if module else []
     files = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
     if module is not None and module.origin and not files:
@@ -79,17 +89,13 @@ def source_digest(type_: str) -> str:
     return digest.hexdigest()
 
 
-def _module(type_: str) -> str:
-    return type_.partition(":")[0]
-
-
-def _imported(type_: str) -> Any:
+def _import(type_: str) -> Any:
     module, _, name = type_.partition(":")
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and something that it imports is not
+            raise  # the module exists, but one that it imports does not
         raise WrongModelError(
             f"there is no module {error.name!r}: install its package, or put the folder that "
             "holds it on PYTHONPATH"
@@ -100,15 +106,15 @@ def _imported(type_: str) -> Any:
     return getattr(imported, name)
 
 
-def _arguments(found: type, own: OwnModel, spec: InputSpec) -> Mapping[str, Any]:
-    """Return what the class is made with: the file's arguments, and ours that it asks for."""
-    parameters = inspect.signature(found).parameters
-    takes = [name for name, p in parameters.items() if p.kind in _NAMED]
+def _class_arguments(class_: type, settings: OwnModel, spec: InputSpec) -> Mapping[str, Any]:
+    """Return the arguments of the file, and those of ours that the class takes."""
+    parameters = inspect.signature(class_).parameters
+    takes = [name for name, p in parameters.items() if p.kind in _KEYWORD_KINDS]
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    for name in own.arguments:
+    for name in settings.arguments:
         if name not in takes and not takes_any:
             raise WrongModelError(
-                f"{own.type} takes no {name!r}{nearest(name, takes)}; "
+                f"{settings.type} takes no {name!r}{nearest(name, takes)}; "
                 f"it takes {', '.join(takes) or 'nothing'}",
                 setting=f"model.arguments.{name}",
             )
@@ -118,14 +124,16 @@ def _arguments(found: type, own: OwnModel, spec: InputSpec) -> Mapping[str, Any]
         "num_classes": len(spec.classes),
         "input_shape": (flat_features(spec),),
     }
-    given = {name: value for name, value in ours.items() if name in takes} | own.arguments
+    arguments = {name: value for name, value in ours.items() if name in takes} | settings.arguments
     missing = [
-        name for name in takes if parameters[name].default is inspect._empty and name not in given
+        name
+        for name in takes
+        if parameters[name].default is inspect._empty and name not in arguments
     ]
     if missing:
         raise WrongModelError(
-            f"{own.type} can't be made without {', '.join(missing)}: give them under "
-            f"`arguments`; {', '.join(ours)} are given by themselves",
-            setting="model.arguments" if own.arguments else "model.type",
+            f"{settings.type} can't be made without {', '.join(missing)}: give them under "
+            f"`arguments`; tauopt fills in {', '.join(ours)}",
+            setting="model.arguments" if settings.arguments else "model.type",
         )
-    return given
+    return arguments

@@ -1,7 +1,7 @@
-"""KerasTuner's hyperparameters, define by run: each is answered when `build` asks for it.
+"""KerasTuner's `hp` with values of our choice: define-by-run, one request at a time.
 
-Everything here that is KerasTuner's is in the contract test
-`tests/models/hypermodel/test_keras_tuner.py`.
+The contract test `tests/models/hypermodel/test_keras_tuner.py` covers all parts of KerasTuner that
+this file uses.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from tauopt.models.hypermodel.hyperparameter_options import (
     MirroredLog,
     Options,
     describe_options,
+    matching_option,
     narrow,
     nearest_option,
     only_option,
-    settled,
 )
 
 AnswerRequest = Callable[[HyperparameterRequest], Scalar]
-"""Chooses one of the options of a hyperparameter."""
-_SLACK = 1e-8
-"""Of a number of steps, as KerasTuner allows it."""
+"""Chooses the value of a hyperparameter, one of its options."""
+_STEP_TOLERANCE = 1e-8
+"""Allowed rounding of a number of steps; as in KerasTuner."""
 
 
 class WrongHyperparameterError(UsageError):
-    """What a file says of a hyperparameter does not fit what the model declares."""
+    """A hyperparameter in the experiment file does not fit the one that the model declares."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name
@@ -44,38 +44,38 @@ class WrongHyperparameterError(UsageError):
 
 
 class ChangedSpaceError(TrialFailed):
-    """A model asked for other hyperparameters than before, with the same answers."""
+    """A model declared other hyperparameters than before, with the same values."""
 
 
 class RecordingHyperParameters(HyperParameters):
-    """Hands each hyperparameter to `answer` when it is first asked for.
+    """KerasTuner's `hp` that records each request, and gets its value from `answer`.
 
-    As in KerasTuner, a name has one value a build, and what stands in a conditional scope that
-    does not hold is None, and not asked for.
+    As in KerasTuner, a name has one value in a build, and a hyperparameter in a conditional scope
+    that does not hold is None: it is not requested.
     """
 
     def __init__(self, answer: AnswerRequest) -> None:
-        """Take who answers."""
         super().__init__()
-        self.questions: list[HyperparameterRequest] = []
+        self.requests: list[HyperparameterRequest] = []
         self._answer = answer
 
     def _register(self, hyperparameter: HyperParameter, overwrite: bool = False) -> Any:
         name = hyperparameter.name
         if self.is_active(hyperparameter) and (overwrite or name not in self.values):
-            question = as_question(hyperparameter)
-            self.questions.append(question)
-            self.values[name] = self._answer(question)
+            request = as_request(hyperparameter)
+            self.requests.append(request)
+            self.values[name] = self._answer(request)
         return super()._register(hyperparameter)
 
 
-def as_question(hyperparameter: HyperParameter) -> HyperparameterRequest:
-    """Return what a hyperparameter of KerasTuner asks."""
+def as_request(hyperparameter: HyperParameter) -> HyperparameterRequest:
+    """Convert a hyperparameter of KerasTuner."""
     options = _options(hyperparameter)
-    default = hyperparameter.default
-    scope = tuple((parent.name, tuple(parent.values)) for parent in hyperparameter.conditions)
     return HyperparameterRequest(
-        hyperparameter.name, options, nearest_option(options, default), scope
+        name=hyperparameter.name,
+        options=options,
+        default=nearest_option(options, hyperparameter.default),
+        scope=tuple((parent.name, tuple(parent.values)) for parent in hyperparameter.conditions),
     )
 
 
@@ -83,79 +83,80 @@ def _options(hyperparameter: HyperParameter) -> Options:
     if isinstance(hyperparameter, Fixed):
         return ChoiceRange((hyperparameter.value,))
     if isinstance(hyperparameter, (Int, Float)):
-        return _numbers(hyperparameter)
+        return _number_options(hyperparameter)
     values = hyperparameter.values if isinstance(hyperparameter, Choice) else (False, True)
     return ChoiceRange(tuple(dict.fromkeys(values)))
 
 
-def _numbers(hp: Int | Float) -> Options:
-    """Return the numbers of an `Int` or `Float`; with a logarithm, steps multiply."""
+def _number_options(hp: Int | Float) -> Options:
     kind = IntRange if isinstance(hp, Int) else FloatRange
     low, high, step = hp.min_value, hp.max_value, hp.step
     if hp.sampling == "linear" and step is None:
         return kind(low, high)
     if hp.sampling == "linear":
-        steps = math.floor((high - low) / step + _SLACK)
+        steps = math.floor((high - low) / step + _STEP_TOLERANCE)
         return kind(low, low + steps * step, step=step)
     if step is None and hp.sampling == "log":
         return kind(low, high, log=True)
     if step is None:
         return MirroredLog(kind(low, high, log=True), centre=low + high)
-    whole = isinstance(hp, Int)
-    return ExplicitSteps(tuple(sorted(round(value) if whole else value for value in hp.values)))
+    # With logarithmic sampling KerasTuner multiplies by the step.
+    values = (round(value) if isinstance(hp, Int) else value for value in hp.values)
+    return ExplicitSteps(tuple(sorted(values)))
 
 
-def default(question: HyperparameterRequest) -> Scalar:
-    """Answer with the model's default, or the option that is nearest to it."""
-    return nearest_option(question.options, question.default)
+def answer_default(request: HyperparameterRequest) -> Scalar:
+    """Answer with the model's default, or with the option nearest to it."""
+    return nearest_option(request.options, request.default)
 
 
-def heeding(settings: Mapping[str, Scalar | Range], answer: AnswerRequest) -> AnswerRequest:
-    """Answer as a file says: what it fixes is not asked for, what it narrows is asked so.
+def answer_within(settings: Mapping[str, Scalar | Range], answer: AnswerRequest) -> AnswerRequest:
+    """Restrict answers to the values and ranges that an experiment file gives.
 
     Args:
-        settings: name -> value or range.
-        answer: asked for all that is left open.
+        settings: name -> value, which is the answer, or range, which narrows the options.
+        answer: chooses the values that are left open.
     Returns:
-        an answer that raises WrongHyperparameterError where the file and the model don't fit.
+        a function that raises WrongHyperparameterError where the file does not fit the model.
     """
 
-    def heeded(question: HyperparameterRequest) -> Scalar:
-        given = settings.get(question.name)
-        options = question.options
+    def restricted(request: HyperparameterRequest) -> Scalar:
+        given = settings.get(request.name)
+        options = request.options
         try:
             if isinstance(given, Range):
                 options = narrow(options, given)
             elif given is not None:
-                return settled(options, given)
+                return matching_option(options, given)
         except ValueError as error:
-            raise WrongHyperparameterError(question.name, str(error)) from None
+            raise WrongHyperparameterError(request.name, str(error)) from None
         only = only_option(options)
-        return answer(replace(question, options=options)) if only is None else only
+        return answer(replace(request, options=options)) if only is None else only
 
-    return heeded
+    return restricted
 
 
-def recorded(values: Mapping[str, Scalar]) -> AnswerRequest:
-    """Answer as recorded.
+def answer_recorded(values: Mapping[str, Scalar]) -> AnswerRequest:
+    """Answer with recorded values, name -> value.
 
     Returns:
-        an answer that raises ChangedSpaceError for what is not recorded, or not as it is.
+        a function that raises ChangedSpaceError where the record has no value, or the value is
+        not among the options.
     """
 
-    def answer(question: HyperparameterRequest) -> Scalar:
-        if question.name not in values:
+    def answer(request: HyperparameterRequest) -> Scalar:
+        if request.name not in values:
             raise ChangedSpaceError(
-                f"build asks for the hyperparameter {question.name!r}, which it did not ask for "
+                f"build asks for the hyperparameter {request.name!r}, which it did not ask for "
                 "before with the same values: it must depend on nothing but hp"
             )
         try:
-            return settled(question.options, values[question.name])
+            return matching_option(request.options, values[request.name])
         except ValueError:
             raise ChangedSpaceError(
-                f"build declares the hyperparameter {question.name!r} as "
-                f"{describe_options(question.options)}; before, with the same values, it could be "
-                f"{values[question.name]!r}: it must depend on nothing but hp"
+                f"build declares the hyperparameter {request.name!r} as "
+                f"{describe_options(request.options)}; before, with the same values, it could be "
+                f"{values[request.name]!r}: it must depend on nothing but hp"
             ) from None
 
     return answer

@@ -1,4 +1,4 @@
-"""A model of the user's own that can't be used is refused before the first trial, at its place."""
+"""The user's own model is refused before the first trial, at its place, if it can't be used."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_wrong_model_is_refused_at_its_place(tmp_path, name):
     assert problem.message.startswith("model.type: ")
 
 
-def test_what_is_asked_for_once_only_is_no_hyperparameter(tmp_path, monkeypatch):
+def test_a_hyperparameter_that_only_some_builds_declare_is_refused(tmp_path, monkeypatch):
     file = read_own(tmp_path, "tests.hypermodels.bad:fewer")
     assert settled(file).model.hyperparameters == {"sometimes": 1}
     draws = iter([0.0, 1.0])
@@ -59,7 +59,7 @@ def test_an_error_of_the_users_code_comes_through_with_its_place_beside_it(tmp_p
     assert f"{file.path}:20:9: model.type: " in caught.value.__notes__[0]
 
 
-def test_a_missing_module_is_told_from_one_that_a_module_misses(tmp_path, monkeypatch):
+def test_a_missing_module_is_a_config_error_and_one_that_it_imports_is_not(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"no module 'nowhere': .*PYTHONPATH"):
         settled(read_own(tmp_path, "nowhere.at.all:Model"))
     (tmp_path / "needs_nowhere.py").write_text("import nowhere")
@@ -83,26 +83,28 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "place", "message"), WRONG, ids=[line for line, _, _ in WRONG])
-def test_what_does_not_fit_the_model_is_refused_at_its_place(tmp_path, line, place, message):
+def test_a_setting_that_does_not_fit_the_model_is_refused_at_its_place(
+    tmp_path, line, place, message
+):
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", model=f"  {line}\n")
     with pytest.raises(ConfigError, match=message) as caught:
         settled(file)
     assert [(p.line, p.column) for p in caught.value.problems] == [place]
 
 
-def test_what_only_another_branch_asks_for_may_be_fixed(tmp_path):
+def test_a_hyperparameter_of_another_branch_may_be_fixed(tmp_path):
     settings = "  hyperparameters: {layer_2/units: 8, rate: {float: [0.2, 0.3]}}\n"
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", model=settings)
     assert "layer_2/units" not in settled(file).model.hyperparameters
 
 
-def test_a_compiled_model_is_given_no_optimizer(tmp_path):
+def test_optimizer_settings_for_a_compiled_model_are_refused(tmp_path):
     training = "  batch_size: 64\n  learning_rate: {float: [1e-3, 1e-2]}\n  loss: focal\n"
     file = read_own(tmp_path, "tests.hypermodels.examples:Knobs", training=training)
     with pytest.raises(ConfigError, match="keeps its own optimizer and loss") as caught:
         settled(file)
-    told = [problem.message.partition(":")[0] for problem in caught.value.problems]
-    assert told == ["training.learning_rate", "training.loss"]
+    paths = [problem.message.partition(":")[0] for problem in caught.value.problems]
+    assert paths == ["training.learning_rate", "training.loss"]
     assert (
         settled(
             read_own(tmp_path, "tests.hypermodels.examples:Towers", training=training)

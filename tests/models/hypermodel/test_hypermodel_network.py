@@ -1,4 +1,4 @@
-"""A model of the user's own on our data, from physical quantities to class probabilities."""
+"""The user's own model on our data: from physical quantities to class probabilities."""
 
 import keras
 import numpy as np
@@ -10,12 +10,10 @@ from tauopt.config.settings.networks import ObjectGroup, OwnModel
 from tauopt.errors import TrialFailed
 from tauopt.models import blocks
 from tauopt.models.build_model import build_model, build_trainable
-from tauopt.models.hypermodel.compiled_model import CompiledBy, OwnLoss, compiled
-from tauopt.models.hypermodel.hypermodel_inputs import flat, flat_features
-from tauopt.models.hypermodel.hypermodel_network import build
-from tauopt.models.hypermodel.load_hypermodel import WrongModelError
-from tauopt.models.hypermodel.recording_hyperparameters import default, heeding
-from tauopt.models.hypermodel.settled_hypermodel import settle
+from tauopt.models.hypermodel.compiled_model import CompiledBy, OwnLoss, compiled_by
+from tauopt.models.hypermodel.hypermodel_network import build, flat_inputs, settle
+from tauopt.models.hypermodel.load_hypermodel import WrongModelError, flat_features
+from tauopt.models.hypermodel.recording_hyperparameters import answer_default, answer_within
 from tauopt.models.model_file import load_model, save_model
 from tests.models.specs import batch, one_hot, spec_for
 
@@ -28,9 +26,10 @@ def own(name, **hyperparameters):
 
 
 def settled(model, **spec):
-    """Return a model with every hyperparameter settled, and what it sees."""
-    seen = spec_for(model, **spec)
-    return settle(model, build(model, seen, heeding(model.hyperparameters, default), seed=0)), seen
+    """Return a model with a value for every hyperparameter, and its input spec."""
+    the_spec = spec_for(model, **spec)
+    answer = answer_within(model.hyperparameters, answer_default)
+    return settle(model, build(model, the_spec, answer, seed=0)), the_spec
 
 
 def outputs(model, inputs):
@@ -53,20 +52,20 @@ def test_the_output_is_probabilities_whatever_lies_in_the_padding(name):
 def test_flat_features_are_the_candidates_own_then_each_groups_objects_in_order():
     spec = spec_for(own("Towers"))
     symbolic = blocks.inputs(spec)
-    laid = keras.Model(symbolic.raw, flat(symbolic))
+    flattened = keras.Model(symbolic.raw, flat_inputs(symbolic))
     pieces = keras.Model(
         symbolic.raw,
         {"candidate": symbolic.candidate, **{n: g.rows for n, g in symbolic.groups.items()}},
     )
     inputs = batch(spec)
-    found, parts = outputs(laid, inputs), pieces(inputs)
-    assert found.shape == (32, flat_features(spec)) == (32, 5 + 4 * 4 + 2 * 3)
+    features, parts = outputs(flattened, inputs), pieces(inputs)
+    assert features.shape == (32, flat_features(spec)) == (32, 5 + 4 * 4 + 2 * 3)
     for i in range(32):
         row = list(parts["candidate"][i])
         for name, length in spec.lengths.items():
             for position in range(length):
                 row += list(parts[name][i * length + position])
-        np.testing.assert_array_equal(found[i], row)
+        np.testing.assert_array_equal(features[i], row)
 
 
 def test_weights_depend_on_the_seed_alone():
@@ -86,7 +85,7 @@ def test_a_saved_model_holds_no_optimizer_and_loads_in_safe_mode(tmp_path):
     assert "SGD" not in network.to_json()
 
 
-def test_the_single_output_of_two_classes_is_of_the_signal():
+def test_a_single_output_is_the_probability_of_the_signal():
     settings, spec = settled(own("Knobs"), classes=("tau", "jet"))
     network, made = build_trainable(spec, settings, seed=1)
     inputs = batch(spec)
@@ -114,11 +113,11 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
     assert build_trainable(spec, settled(own("Towers"))[0], seed=1)[1] is None
 
 
-def test_a_factor_on_the_loss_is_refused_and_not_forgotten():
+def test_loss_weights_are_refused():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="softmax")])
     model.compile("sgd", "mse", loss_weights=3.0)
     with pytest.raises(WrongModelError, match="loss_weights"):
-        compiled(model, of_two=None)
+        compiled_by(model, positive_class=None)
 
 
 LOSSES = {
@@ -131,8 +130,8 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_labels_are_turned_into_the_form_of_the_models_loss(name):
-    inner, of_two = LOSSES[name]
+def test_labels_are_converted_to_the_form_of_the_models_loss(name):
+    inner, positive_class = LOSSES[name]
     rng = np.random.default_rng(2)
     p = rng.dirichlet([1, 1], 32).astype(np.float32)
     spec = spec_for(own("Towers"))
@@ -147,30 +146,32 @@ def test_labels_are_turned_into_the_form_of_the_models_loss(name):
         "binary of the second": -np.log(true),
         "least squares of the first": (p[:, 0] - labels[:, 0]) ** 2,
     }[name]
-    loss = OwnLoss(inner, of_two=of_two)
-    output = p if of_two is None else p[:, of_two : of_two + 1]
+    loss = OwnLoss(inner, positive_class=positive_class)
+    output = p if positive_class is None else p[:, positive_class : positive_class + 1]
     assert float(loss(labels, output, sample_weight=weights)) == pytest.approx(
         np.mean(expected * weights), rel=1e-4
     )
-    found = CompiledBy(None, loss).mean_loss(p, index, weights)
-    assert found == pytest.approx(np.average(expected, weights=weights), rel=1e-4)
+    mean = CompiledBy(None, loss).mean_loss(p, index, weights)
+    assert mean == pytest.approx(np.average(expected, weights=weights), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_loss_has_the_gradient_of_keras_with_labels_in_the_models_form(name):
-    """Keras's own way: the loss of a compiled model, given labels as its author would."""
-    inner, of_two = LOSSES[name]
+    """The reference is the loss of the compiled model, with labels as its author gives them."""
+    inner, positive_class = LOSSES[name]
     rng = np.random.default_rng(4)
     p = rng.dirichlet([1, 1], 32).astype(np.float32)
     labels, weights = one_hot(spec_for(own("Towers"))), rng.uniform(0.5, 2, 32).astype(np.float32)
-    output = tf.constant(p if of_two is None else p[:, of_two : of_two + 1])
-    natural = labels if of_two is None else labels[:, of_two : of_two + 1]
+    output = tf.constant(p if positive_class is None else p[:, positive_class : positive_class + 1])
+    natural = labels if positive_class is None else labels[:, positive_class : positive_class + 1]
     natural = labels.argmax(axis=1) if "sparse" in name else natural
     model = keras.Sequential([keras.Input((output.shape[1],)), layers.Identity()])
     model.compile("sgd", inner)
     results = []
     for way in (
-        lambda: OwnLoss(inner, of_two=of_two)(labels, output, sample_weight=weights),
+        lambda: OwnLoss(inner, positive_class=positive_class)(
+            labels, output, sample_weight=weights
+        ),
         lambda: model.compute_loss(None, natural, output, sample_weight=tf.constant(weights)),
     ):
         with tf.GradientTape() as tape:
@@ -181,7 +182,7 @@ def test_the_loss_has_the_gradient_of_keras_with_labels_in_the_models_form(name)
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
-def test_a_model_that_is_another_one_than_recorded_fails_its_trial():
+def test_a_model_that_differs_from_the_recorded_one_fails_its_trial():
     settings, spec = settled(own("Towers"))
     values = settings.hyperparameters
     for hyperparameters, message in (

@@ -7,10 +7,10 @@ from tauopt.models.hypermodel.hyperparameter_options import (
     ExplicitSteps,
     MirroredLog,
     describe_options,
+    matching_option,
     narrow,
     nearest_option,
     only_option,
-    settled,
 )
 
 EVEN = IntRange(32, 512, step=32)
@@ -22,13 +22,13 @@ CELLS = ChoiceRange(("lstm", "gru"))
 
 
 def test_a_value_gets_the_type_that_the_model_declares():
-    assert repr(settled(FloatRange(0, 4), 1)) == "1.0"
-    assert repr(settled(EVEN, 64.0)) == "64"
-    assert repr(settled(ChoiceRange((0.5, 1.0)), 1)) == "1.0"
-    assert repr(settled(POWERS, 8.0)) == "8"
-    assert repr(settled(DECADES, 0.001)) == "0.001"
-    assert repr(settled(WHOLE_REVERSED, 32)) == "32"
-    assert settled(REVERSED, 0.9) == 0.9
+    assert repr(matching_option(FloatRange(0, 4), 1)) == "1.0"
+    assert repr(matching_option(EVEN, 64.0)) == "64"
+    assert repr(matching_option(ChoiceRange((0.5, 1.0)), 1)) == "1.0"
+    assert repr(matching_option(POWERS, 8.0)) == "8"
+    assert repr(matching_option(DECADES, 0.001)) == "0.001"
+    assert repr(matching_option(WHOLE_REVERSED, 32)) == "32"
+    assert matching_option(REVERSED, 0.9) == 0.9
 
 
 NONE_OF = [
@@ -39,9 +39,9 @@ NONE_OF = [
 
 
 @pytest.mark.parametrize(("options", "value"), NONE_OF, ids=str)
-def test_what_is_none_of_the_options_is_refused_with_them(options, value):
+def test_a_value_outside_the_options_is_refused_and_the_options_listed(options, value):
     with pytest.raises(ValueError, match="the model declares") as caught:
-        settled(options, value)
+        matching_option(options, value)
     assert describe_options(options) in str(caught.value)
 
 
@@ -98,7 +98,7 @@ def test_the_nearest_option_stands_in_for_a_default_outside():
     assert nearest_option(ChoiceRange(("gru",)), "lstm") == "gru"
 
 
-def test_a_single_option_is_no_question():
+def test_a_single_option_is_the_answer():
     assert only_option(ChoiceRange((False,))) is False
     assert only_option(IntRange(3, 3)) == 3
     assert only_option(ExplicitSteps((2,))) == 2

@@ -1,7 +1,7 @@
 import numpy as np
 
+from tauopt.simulate.candidate_variables import flight_significance
 from tauopt.simulate.tracks import Tracks
-from tauopt.simulate.vertices import flight_significance
 
 
 def _tracks(event, phi, d0, sigma):
@@ -24,18 +24,18 @@ def test_a_displaced_vertex_is_found_along_the_flight():
     np.testing.assert_allclose([coarse[0], behind[0]], [fine[0] / 2, -fine[0]])
 
 
-def test_the_error_is_the_spread_of_repeated_measurements():
+def test_the_flight_significance_of_prompt_tracks_has_unit_width():
     rng = np.random.default_rng(10)
     n, sigma = 4000, 0.03
     phi = np.tile([0.4, 0.5, 0.65], n)
     d0 = sigma * rng.standard_normal(3 * n)
-    found = flight_significance(
+    significance = flight_significance(
         _tracks(np.repeat(np.arange(n), 3), phi, d0, sigma), np.full(n, 0.5)
     )
-    assert abs(found.std() - 1) < 0.05
-    assert abs(found.mean()) < 0.06
+    assert abs(significance.std() - 1) < 0.05
+    assert abs(significance.mean()) < 0.06
 
 
 def test_one_track_has_no_vertex():
-    one = _tracks(np.array([1]), np.array([0.3]), np.array([0.5]), 0.02)
-    assert flight_significance(one, np.zeros(3)).tolist() == [0, 0, 0]
+    track = _tracks(np.array([1]), np.array([0.3]), np.array([0.5]), 0.02)
+    assert flight_significance(track, np.zeros(3)).tolist() == [0, 0, 0]
