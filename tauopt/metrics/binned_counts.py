@@ -24,7 +24,8 @@ Floats = NDArray[np.float64]
 Passes = NDArray[np.bool_]
 
 REPLICAS = 500
-"""Of the bootstrap: ends of a 68 % interval known to 6 % of it."""
+"""Fewer than `bootstrap.REPLICAS`: they give 68 % intervals only, whose ends are then known to 6 %
+of their length."""
 _ENDS = (15.865, 84.135)
 
 

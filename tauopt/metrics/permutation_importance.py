@@ -35,7 +35,7 @@ Predict = Callable[[InputArrays], NDArray[np.float32]]
 REPEATS = 5
 """Permutations of each feature."""
 REPLICAS = 60
-"""Of the bootstrap that says what the candidates' number leaves open."""
+"""Fewer than `bootstrap.REPLICAS`: they give an error bar for each of many features, no p-value."""
 
 
 @dataclass(frozen=True)
