@@ -1,4 +1,4 @@
-"""Files of a run that are replaced as a whole."""
+"""Files in a folder of a run's artifacts: added, or replaced as a whole."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from tauopt.tracking.runs import log_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+def log_files(client: MlflowClient, run_id: str, files: Iterable[Path], *, folder: str) -> None:
+    """Copy files of this machine into a folder of a run's artifacts.
+
+    Raises:
+        ServiceError: MLflow does not answer.
+    """
+    for path in files:
+        again(partial(log_file, client, run_id, path, folder=folder))
 
 
 def replace_folder(
@@ -34,5 +44,4 @@ def replace_folder(
         root = again(lambda: client.get_run(run_id)).info.artifact_uri
         repository = get_artifact_repository(root, tracking_uri=client.tracking_uri)
         again(partial(repository.delete_artifacts, folder))
-    for path in files:
-        again(partial(log_file, client, run_id, path, folder=folder))
+    log_files(client, run_id, files, folder=folder)

@@ -20,8 +20,6 @@ from tauopt.prepare import stream_files
 from tauopt.prepare.candidate_blocks import concatenate
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.progress import Silent
-from tauopt.stream.batches import Batch
-from tauopt.training.prediction import Predictor
 from tauopt.workflows.evaluate import evaluate
 from tauopt.workflows.evaluation_sources import (
     ComparisonTarget,
@@ -178,12 +176,11 @@ def test_no_more_than_a_step_is_held_and_steps_change_nothing(home):
 def test_a_sample_holds_the_inputs_of_the_candidates_that_it_names(home, trial):
     found = find_trial(None, str(trial), folder=trial)
     candidates = FileCandidates(streaming(home, step=200), None, Silent())
-    ran = run_on(candidates, found)
-    numbers, inputs = candidates.sample(ran.what, most=70)
-    assert len(set(numbers.tolist())) == 70
-    batch = Batch(inputs, np.zeros(70, np.int16), np.ones(70, np.float32))
-    again = Predictor(ran.model)([batch], candidates=70, alive=lambda: None)
-    assert again == pytest.approx(ran.predictions.probabilities[numbers], abs=1e-6)
+    output = run_on(candidates, found)
+    positions, inputs = candidates.sample(output.model.inputs, most=70)
+    assert len(set(positions.tolist())) == 70
+    again = output.model.probabilities([inputs])
+    assert again == pytest.approx(output.predictions.probabilities[positions], abs=1e-6)
 
 
 def test_weights_are_balanced_on_the_candidates_themselves(home):

@@ -44,9 +44,9 @@ def test_a_run_a_version_an_alias_and_a_folder_are_the_same_trial(client, run_id
     ("reference", "words"),
     [
         ("models:/tau-id", "expected models:/NAME@ALIAS"),
-        ("models:/tau-id/7", "no version 7; versions there are: 1"),
-        ("models:/tau-id@challenger", "no alias 'challenger'; versions there are: 1"),
-        ("models:/tau-di/1", "no version 1; versions there are: none"),
+        ("models:/tau-id/7", "no version 7; its versions are: 1"),
+        ("models:/tau-id@challenger", "no alias 'challenger'; its versions are: 1"),
+        ("models:/tau-di/1", "no version 1; its versions are: none"),
         ("zzz", "no run id begins with 'zzz'"),
     ],
 )

@@ -12,7 +12,11 @@ from tauopt.config.settings.working_point_settings import WorkingPointSettings
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError
 from tauopt.evaluation.find_trial import find_trial
-from tauopt.evaluation.model_working_points import recorded, ship, working_points_of
+from tauopt.evaluation.model_working_points import (
+    derive_with_closure,
+    recorded_points,
+    working_points_of,
+)
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.working_points.working_point_set import WorkingPoints, derive
 from tauopt.prepare.direct_streaming import open_dataset
@@ -65,7 +69,7 @@ def test_a_promotion_records_points_and_their_closure(client, run_id):
 def test_the_version_keeps_the_points_beside_its_model(client, run_id, tmp_path):
     points = beside(client, champion(client, NAME), tmp_path)
     trial = find_trial(client, run_id, folder=tmp_path / "t")
-    assert points.as_json() == recorded(client, trial).as_json()
+    assert points.as_json() == recorded_points(client, trial).as_json()
     assert points.origin["model_sha256"] == trial.sha256
     assert points.origin["split"] == "validation"
 
@@ -110,8 +114,8 @@ def test_points_of_a_trial_that_was_not_promoted_are_derived_anew(
 
 def test_points_of_another_model_or_damaged_ones_are_refused(client, run_id, output, tmp_path):
     trial = find_trial(client, run_id, folder=tmp_path)
-    with pytest.raises(CorruptError, match="is of a model with sha256"):
-        recorded(client, replace(trial, sha256="0" * 64))
+    with pytest.raises(CorruptError, match="belongs to a model with sha256"):
+        recorded_points(client, replace(trial, sha256="0" * 64))
     place = output / "mlartifacts" / "tau-id" / run_id / "artifacts" / "promotion"
     path = place / "working_points.json"
     whole = path.read_text()
@@ -119,7 +123,7 @@ def test_points_of_another_model_or_damaged_ones_are_refused(client, run_id, out
         for damaged in (whole[:-5], "[]", "\xff"):
             path.write_text(damaged, encoding="latin-1")
             with pytest.raises(CorruptError, match="is damaged"):
-                recorded(client, trial)
+                recorded_points(client, trial)
     finally:
         path.write_text(whole)
 
@@ -128,7 +132,7 @@ def test_without_enough_signal_a_promotion_says_so_and_goes_on(folder, client, r
     trial = find_trial(client, run_id, folder=tmp_path)
     whole = Predictions.load(folder / "predictions.npz")
     few = whole.where(np.arange(len(whole)) < 20)
-    found = ship(trial, validation=few, test=whole, rng=np.random.default_rng(1))
+    found = derive_with_closure(trial, validation=few, test=whole, rng=np.random.default_rng(1))
     assert found.points is None
     assert "at least 20 signal candidates" in found.reason
 
@@ -161,5 +165,5 @@ def test_the_champion_gets_other_points_without_training(client, run_id, output,
     assert (after.version, after.tags) == (before.version, before.tags)
     assert "| half | 1 |" in after.description
     trial = find_trial(client, run_id, folder=tmp_path / "t")
-    assert recorded(client, trial).names == ("half",)
-    assert beside(client, after, tmp_path).as_json() == recorded(client, trial).as_json()
+    assert recorded_points(client, trial).names == ("half",)
+    assert beside(client, after, tmp_path).as_json() == recorded_points(client, trial).as_json()

@@ -53,7 +53,9 @@ def test_an_altered_model_is_refused(client, tmp_path):
 
 def test_a_result_that_is_gone_is_missing_data(tmp_path, monkeypatch):
     monkeypatch.setattr(door, "fetch_model", lambda *a, **k: (tmp_path / "best.keras", "0" * 64))
-    client = SimpleNamespace(list_artifacts=lambda run_id: [SimpleNamespace(path="figures")])
+    client = SimpleNamespace(
+        list_artifacts=lambda run_id, folder: [SimpleNamespace(path="figures")]
+    )
     with pytest.raises(DataError, match=r"no result\.json among figures: .*backup") as caught:
         door.fetch_trial(client, made(TAGS), folder=tmp_path)
     assert caught.value.exit_code == 3

@@ -14,9 +14,9 @@ from tauopt.config.settings.working_point_settings import WorkingPointSettings
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import UsageError
 from tauopt.evaluation.find_trial import find_trial
+from tauopt.evaluation.recorded_trial import history
 from tauopt.evaluation.run_trial import run_on
 from tauopt.evaluation.split_candidates import SplitCandidates
-from tauopt.evaluation.training_history import history
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, roc
 from tauopt.metrics.working_points.working_point_set import FILE, derive

@@ -36,17 +36,17 @@ def found(folders, output, tmp_path_factory):
 
 
 def test_a_comparison_says_what_differs_and_that_it_is_real(found):
-    assert len(found.found.names) == 3
+    assert len(found.comparison.names) == 3
     assert found.differences["training.learning_rate"] == [1e-9, 0.01, 0.01]
     assert "training.batch_size" not in found.differences
     assert "tracking.experiment" not in found.differences
-    line = next(x for x in found.found.lines if (x.candidates, x.metric) == ("all", "auc"))
+    line = next(x for x in found.comparison.lines if (x.candidates, x.metric) == ("all", "auc"))
     good = line.others[0]
     assert good.low > 0
     assert good.p_holm < 0.05
     assert found.candidates["signal"] > 100
     # Accuracies of two and of six classes say nothing of each other.
-    accuracy = next(x for x in found.found.lines if x.metric == "accuracy")
+    accuracy = next(x for x in found.comparison.lines if x.metric == "accuracy")
     assert accuracy.others[0].difference is not None
     assert accuracy.others[1].difference is None
 
@@ -60,13 +60,13 @@ def test_the_folder_holds_figures_points_tables_and_a_report(found):
     assert "McNemar" in report
     assert "![roc](roc.png)" in report
     points = json.loads((found.folder / "roc.json").read_text())
-    assert points["ratio"]["to"] == found.found.names[0]
-    assert set(points["ratio"]["of"]) == set(found.found.names[1:])
+    assert points["ratio"]["to"] == found.comparison.names[0]
+    assert set(points["ratio"]["of"]) == set(found.comparison.names[1:])
 
 
 def test_the_same_comparison_has_the_same_numbers(found, folders, output, tmp_path):
     again = compare([folders["bad"], folders["good"], folders["modes"]], to=tmp_path, output=output)
-    assert again.found == found.found
+    assert again.comparison == found.comparison
 
 
 def test_the_command_line_prints_what_it_found(folders, output, tmp_path, monkeypatch, capfd):

@@ -19,6 +19,7 @@ from tauopt.errors import DataError, UsageError
 from tauopt.evaluation import model_working_points
 from tauopt.evaluation.file_candidates import FileCandidates
 from tauopt.evaluation.find_trial import find_trial
+from tauopt.evaluation.predict import load, predict
 from tauopt.export.score_files import FileScorer, ScoreJob, score_file
 from tauopt.models.model_file import load_model
 from tauopt.ntuples.friend import TREE, read_record
@@ -150,7 +151,7 @@ def test_scores_are_those_that_evaluations_judge(home, tmp_path):
     data = trial.experiment.data
     files = stream(data, [str(path)], cache=tmp_path / "cache", progress=Silent())
     judged = FileCandidates(files, None, Silent())
-    expected = judged.run(load_model(trial.model), judged.reading(trial.experiment))
+    expected = predict(load(trial, judged), judged)
     assert len(expected) == one.scored
     places = expected.columns["event_numbers"] - 70_000
     found = np.asarray(read(one.to).tauopt_p_tau)[places]

@@ -13,10 +13,8 @@ from tauopt.metrics.bootstrap import Difference, paired_bootstrap
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
-from tauopt.promotion.gate_check import GateCheck
-from tauopt.promotion.promotion_gate import costs_of, floors, limits, stated_data
-from tauopt.promotion.regressions import regressions
-from tauopt.promotion.verdict import MAX_TAG, Verdict
+from tauopt.promotion.promotion_gate import costs_of, floors, limits, regressions, stated_data
+from tauopt.promotion.verdict import MAX_TAG, GateCheck, Verdict
 from tauopt.promotion.verdict import compare as verdict_of
 from tests.metrics.toys import gaussians
 
@@ -52,7 +50,7 @@ def compared(gate, mine, theirs):
     rng = np.random.default_rng(3)
     allowed = gate.regressions.get("auc", 0.0)
     whole = paired_bootstrap(AUC, mine, theirs, rng=rng, replicas=300, allowed=allowed)
-    found = regressions(gate, mine, theirs, objective=whole, named=AUC, rng=rng)
+    found = regressions(gate, mine, theirs, difference=whole, objective=AUC, rng=rng)
     return {check.name: check for check in found}
 
 
@@ -97,20 +95,20 @@ def test_costs_are_limited_by_their_median():
     ],
 )
 def test_the_dataset_is_the_stated_one_and_the_champions(gate, passed):
-    found = SimpleNamespace(version="3", data={"name": "mc23", "digest": "9" * 64})
+    comparison = SimpleNamespace(version="3", data={"name": "mc23", "digest": "9" * 64})
     here = {"name": "mc23", "digest": "abcdef01" * 8}
-    checks = [*stated_data(Gate(**gate), **here, found=found)]
+    checks = [*stated_data(Gate(**gate), **here, comparison=comparison)]
     assert [check.passed for check in checks] == passed
 
 
 def test_without_a_champion_there_is_no_dataset_to_share():
-    found = SimpleNamespace(version="", data={})
-    assert not [*stated_data(Gate(same_data="digest"), name="x", digest="0", found=found)]
+    comparison = SimpleNamespace(version="", data={})
+    assert not [*stated_data(Gate(same_data="digest"), name="x", digest="0", comparison=comparison)]
 
 
 def test_a_champion_that_nothing_is_known_of_shares_no_dataset():
-    found = SimpleNamespace(version="1", data={})
-    (check,) = stated_data(Gate(same_data="name"), name="x", digest="0" * 64, found=found)
+    comparison = SimpleNamespace(version="1", data={})
+    (check,) = stated_data(Gate(same_data="name"), name="x", digest="0" * 64, comparison=comparison)
     assert not check.passed
     assert "which no record names" in check.asked
 

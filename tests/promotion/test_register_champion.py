@@ -18,9 +18,9 @@ from tauopt.cli import app
 from tauopt.config.settings.gate import Gate
 from tauopt.errors import ConfigError, PromotionRefused, UsageError
 from tauopt.evaluation import model_working_points
-from tauopt.evaluation.model_inputs import READING
+from tauopt.evaluation.predict import READING
 from tauopt.progress import Silent
-from tauopt.promotion import register_champion as deploy
+from tauopt.promotion import register_champion
 from tauopt.promotion.verdict import RefusedByVerdict, Verdict
 from tauopt.tracking.registry import CHAMPION, VERDICT, champion, versions
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
@@ -28,7 +28,7 @@ from tauopt.workflows.promote import promote
 from tests.evaluation.trials import DECAY_MODES, MODES, changed, experiment, shipped, train
 from tests.undrawn import rendered
 
-WRITE_FIGURES = deploy.write_figures
+WRITE_FIGURES = register_champion.write_figures
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def undrawn(monkeypatch):
         folder.mkdir(exist_ok=True)
         return []
 
-    monkeypatch.setattr(deploy, "write_figures", leave_out)
+    monkeypatch.setattr(register_champion, "write_figures", leave_out)
     monkeypatch.setattr(model_working_points, "closure_figure", lambda *_, **__: None)
 
 
@@ -109,7 +109,7 @@ def test_a_trial_becomes_the_first_champion_with_all_that_tells_of_it(client, cr
     assert json.loads(version.tags[VERDICT]) == verdict.as_json()
     assert json.loads(version.tags[READING])["task"]["signal"] == ["tau"]
     for part in ("## Data", "## Numbers on the test split", "rejection@0.6", "## Limits", "±",
-                 verdict.latency_told):  # fmt: skip
+                 verdict.latency_sentence):  # fmt: skip
         assert part in version.description
     alone, in_a_batch = (verdict.latencies[name][0] for name in ("latency_us", "latency_us@256"))
     assert 0 < in_a_batch < alone
@@ -133,7 +133,7 @@ def test_promoting_twice_is_promoting_once(client, output, crowned):
     run_id, first = crowned
     again = promote(run_id, output=output)
     assert again.outcome == "champion already"
-    assert "became version 1 since it was first" in again.reason
+    assert "became version 1 with the verdict first" in again.reason
     assert replace(again, outcome=first.outcome, reason=first.reason) == first
     assert len(versions(client, "tau-id")) == 1
     assert len(client.get_metric_history(run_id, "test_auc")) == 1
@@ -143,7 +143,10 @@ def test_a_promotion_that_was_killed_is_completed_by_the_next(
     client, output, run, good, name, monkeypatch
 ):
     run_id = run(good)
-    for module, step in ((deploy, "_register"), (deploy.registry, "move_alias")):
+    for module, step in (
+        (register_champion, "_register"),
+        (register_champion.registry, "move_alias"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(module, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
@@ -274,7 +277,7 @@ def test_a_trial_of_another_task_is_compared_on_what_both_judge(
 def test_a_decay_mode_trial_is_promoted_and_compared_without_background(
     client, output, run, good, dataset, name, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(deploy, "write_figures", WRITE_FIGURES)
+    monkeypatch.setattr(register_champion, "write_figures", WRITE_FIGURES)
     objective = "balanced_accuracy"
     settings = experiment(task=DECAY_MODES, objective=objective, learning_rate=0.02)
     modes = train(tmp_path / "t100", dataset, settings)
@@ -312,7 +315,7 @@ def test_another_champion_in_the_meantime_is_compared_with_too(
 ):
     promote(run(bad), output=output)
     first, crowned = run(good), []
-    register = deploy._register
+    register = register_champion._register
 
     def overtaken(*arguments):
         verdict = register(*arguments)
@@ -320,7 +323,7 @@ def test_another_champion_in_the_meantime_is_compared_with_too(
             crowned.append(client.delete_registered_model_alias(name, CHAMPION))
         return verdict
 
-    monkeypatch.setattr(deploy, "_register", overtaken)
+    monkeypatch.setattr(register_champion, "_register", overtaken)
     assert promote(first, output=output).outcome == "first"
     assert str(champion(client, name).version) == "2"
 
@@ -340,22 +343,21 @@ def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypat
     def move_alias(*args, expected):
         return expected != ""
 
-    challenges = (SimpleNamespace(version=version) for version in met)
+    comparisons = (SimpleNamespace(version=version) for version in met)
     for name, stand_in in {
-        "ship": lambda *args, **kwargs: SimpleNamespace(reason=""),
-        "Challenger": lambda *args, **kwargs: None,
-        "challenge": lambda *args, **kwargs: next(challenges),
+        "derive_with_closure": lambda *args, **kwargs: SimpleNamespace(reason=""),
+        "compare_with_champion": lambda *args, **kwargs: next(comparisons),
         "decide": lambda *args, **kwargs: next(verdicts),
         "_record": lambda *args, **kwargs: None,
-        "_register": lambda client, judged, verdict, shipped: replace(verdict, version="1"),
-        "_describe": lambda client, judged, verdict, shipped: described.append(verdict),
+        "_register": lambda client, judged, verdict, points: replace(verdict, version="1"),
+        "_describe": lambda client, judged, verdict, points: described.append(verdict),
     }.items():
-        monkeypatch.setattr(deploy, name, stand_in)
-    monkeypatch.setattr(deploy.registry, "move_alias", move_alias)
+        monkeypatch.setattr(register_champion, name, stand_in)
+    monkeypatch.setattr(register_champion.registry, "move_alias", move_alias)
     judged = MagicMock()
     judged.trial.objective = "auc"
     with pytest.raises(RefusedByVerdict):
-        deploy._contest(
+        register_champion._contest(
             None, judged, Gate(), folder=Path(), rng=np.random.default_rng(1), force=False,
             progress=Silent(),
         )  # fmt: skip
@@ -387,7 +389,7 @@ def test_a_trial_that_did_not_complete_is_refused(
         ({"value": None}, "result.json is not whole"),
         ({"value": float("nan")}, "recorded nan"),
         ({"experiment": {"name": "x"}}, "result.json is not whole"),
-        ({"model_sha256": "0" * 64}, "is about model 0000"),
+        ({"model_sha256": "0" * 64}, "is about a model with sha256 0000"),
         ({"dataset_digest": "0" * 64}, "can't be prepared again"),
         ({"dataset_folder": "/nowhere/toy-0"}, "is gone from /nowhere/toy-0"),
     ],
@@ -461,7 +463,7 @@ def test_an_ambiguous_run_id_names_the_runs(client, output):
 
 def test_what_can_not_be_promoted_is_refused_without_tensorflow():
     code = (
-        "import sys, tauopt.evaluation.recorded_trial;"
+        "import sys, tauopt.evaluation.recorded_trial, tauopt.promotion.verdict;"
         "print(sorted({'tensorflow', 'keras'} & {*sys.modules}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
