@@ -1,4 +1,4 @@
-"""A comparison of trials: what differs in their settings, and the report in Markdown."""
+"""Compare trials: the settings in which they differ, and the report in Markdown."""
 
 from __future__ import annotations
 

@@ -225,8 +225,8 @@ def _importances(
 
     progress.begin("permuting features", sum(1 + len(x) for x in features.values()), "features")
     rng = np.random.default_rng(_PERMUTATION_SEED)
-    found = importances(probabilities, material, rng=rng, advance=progress.advance)
-    return list(found), predictions
+    per_feature = importances(probabilities, material, rng=rng, advance=progress.advance)
+    return list(per_feature), predictions
 
 
 def _in_batches(arrays: InputArrays) -> Iterator[InputArrays]:

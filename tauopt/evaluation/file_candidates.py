@@ -93,7 +93,7 @@ class FileCandidates:
 
     def truth(self, inputs: ModelInputs) -> Truth:
         """Return the truth of the candidates that the task keeps; call it after `batches`."""
-        label_map, light = self._label_map(inputs), self._read()
+        label_map, light = self._label_map(inputs), self._all()
         kept = light.take(label_map[light.labels] >= 0)
         columns = {name: kept.spectators[:, i] for i, name in enumerate(self.spectators)}
         return Truth(
@@ -102,7 +102,7 @@ class FileCandidates:
 
     def kept(self, inputs: ModelInputs) -> NDArray[np.bool_]:
         """Return which of all candidates the task keeps, (candidate,); call it after `batches`."""
-        return np.asarray(self._label_map(inputs)[self._read().labels] >= 0)
+        return np.asarray(self._label_map(inputs)[self._all().labels] >= 0)
 
     def sample(
         self, inputs: ModelInputs, *, most: int
@@ -123,7 +123,7 @@ class FileCandidates:
     def _label_map(self, inputs: ModelInputs) -> NDArray[np.int16]:
         return task_labels(tuple(self.streamed.dataset.classes), inputs.task)
 
-    def _read(self) -> Block:
+    def _all(self) -> Block:
         if self._light is None:
             raise RuntimeError("expected that `batches` has read the files before")
         return self._light

@@ -22,16 +22,16 @@ AUC = parse_objective("auc")
 
 
 def tau_sample(*, separation=2.0, candidates=6000):
-    """Taus and jets with pT in GeV, pile-up and prongs, that a network tells apart."""
+    """Taus and jets with pT in GeV, pile-up and prongs, that a network separates."""
     rng = np.random.default_rng(1)
     half = candidates // 2
-    found = gaussians(rng, signal=half, background=half, separation=separation)
-    found.columns.update(
+    sample = gaussians(rng, signal=half, background=half, separation=separation)
+    sample.columns.update(
         pt=20 + rng.exponential(30, candidates),
         mu=rng.uniform(0, 60, candidates),
         prongs=rng.choice([1, 3], candidates),
     )
-    return found
+    return sample
 
 
 def spoiled(predictions, where, *, sigma=2.0):
@@ -50,17 +50,17 @@ def compared(gate, mine, theirs):
     rng = np.random.default_rng(3)
     allowed = gate.regressions.get("auc", 0.0)
     whole = paired_bootstrap(AUC, mine, theirs, rng=rng, replicas=300, allowed=allowed)
-    found = regressions(gate, mine, theirs, difference=whole, objective=AUC, rng=rng)
-    return {check.name: check for check in found}
+    checks = regressions(gate, mine, theirs, difference=whole, objective=AUC, rng=rng)
+    return {check.name: check for check in checks}
 
 
 def test_a_floor_is_reached_by_the_lower_end_of_the_interval():
     test = tau_sample()
-    found = measure(AUC, test)
-    between = (found.low + found.value) / 2
+    area = measure(AUC, test)
+    between = (area.low + area.value) / 2
     checks = [*floors(Gate(floors={"auc": between, "auc/3p": 0.5}), test)]
     assert [check.passed for check in checks] == [False, True]
-    assert checks[0].value == tuple(found.triple)
+    assert checks[0].value == tuple(area.triple)
     assert str(checks[0]).startswith("floor of auc: 0.9")
 
 
@@ -146,7 +146,7 @@ def test_a_loss_in_a_single_bin_is_found_there_although_the_whole_is_as_good():
     assert f"p < {failed.p:.2g};" in str(failed)
 
 
-def test_the_reason_of_a_refusal_tells_a_chance_at_its_least_as_a_bound():
+def test_the_reason_of_a_refusal_gives_the_least_p_value_as_an_upper_bound():
     whole = Difference(-3.0, -4.0, -2.0, p_worse=1 / 1001, p_better=1.0, least=1 / 1001)
     assert "p < 0.001, less than 0.05" in verdict_of(whole)[1]
     assert "p = 0.02, less than 0.05" in verdict_of(replace(whole, p_worse=0.02))[1]

@@ -92,7 +92,7 @@ def crowned(bring, good, output):
             return run_id, promote(run_id[:12], output=output)
 
 
-def told(capfd, monkeypatch, *arguments):
+def run_command(capfd, monkeypatch, *arguments):
     """Run the command line in this process; return its exit code, stdout and stderr."""
     monkeypatch.setattr(sys, "argv", ["tauopt", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
@@ -100,7 +100,7 @@ def told(capfd, monkeypatch, *arguments):
     return ended.value.code or 0, *capfd.readouterr()
 
 
-def test_a_trial_becomes_the_first_champion_with_all_that_tells_of_it(client, crowned, good):
+def test_a_trial_becomes_the_first_champion_with_card_figures_and_metrics(client, crowned, good):
     run_id, verdict = crowned
     assert (verdict.outcome, verdict.promoted, verdict.version) == ("first", True, "1")
     version = champion(client, "tau-id")
@@ -124,12 +124,12 @@ def test_the_champion_runs_in_mlflow_without_anything_else(client, crowned):
     model = mlflow.pyfunc.load_model(champion(client, "tau-id").source)
     assert {column.name for column in model.metadata.signature.inputs} == {"candidate"}
     example = model.input_example
-    found = model.predict({key: np.asarray(value) for key, value in example.items()})
-    assert found.shape == (5, 2)
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    probabilities = model.predict({key: np.asarray(value) for key, value in example.items()})
+    assert probabilities.shape == (5, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
-def test_promoting_twice_is_promoting_once(client, output, crowned):
+def test_promoting_the_champion_again_changes_nothing(client, output, crowned):
     run_id, first = crowned
     again = promote(run_id, output=output)
     assert again.outcome == "champion already"
@@ -162,14 +162,16 @@ def test_a_clearly_worse_trial_is_refused_until_forced_and_both_are_recorded(
 ):
     promote(run(good), output=output)
     worse = run(bad)
-    code, out, err = told(capfd, monkeypatch, "promote", worse, "-o", output)
+    code, out, err = run_command(capfd, monkeypatch, "promote", worse, "-o", output)
     assert code == 6
     assert "clearly worse" in err
     assert "--force" in err
     assert "champion (version 1)" in out
     assert str(champion(client, name).version) == "1"
     assert "promotion/verdict.json" in [f.path for f in client.list_artifacts(worse, "promotion")]
-    code, out, _ = told(capfd, monkeypatch, "promote", worse, "--force", "--json", "-o", output)
+    code, out, _ = run_command(
+        capfd, monkeypatch, "promote", worse, "--force", "--json", "-o", output
+    )
     assert code == 0
     verdict = json.loads(out)
     assert (verdict["outcome"], verdict["forced"], verdict["promoted"]) == ("worse", True, True)
@@ -179,7 +181,7 @@ def test_a_clearly_worse_trial_is_refused_until_forced_and_both_are_recorded(
     assert "Promoted by force" in version.description
 
 
-def test_a_better_trial_takes_the_champions_place_and_the_way_back_is_open(
+def test_a_better_trial_becomes_the_champion_and_the_verdict_names_the_earlier_one(
     client, output, run, good, bad, name
 ):
     promote(run(bad), output=output)
@@ -212,7 +214,9 @@ def test_a_worse_model_is_refused_by_the_gate_in_words_and_numbers_and_the_alias
     promote(run(good), output=output)
     asked = gate(tmp_path, "regressions: {rejection@0.6: 0.99, auc: 0.01}\nfloors: {auc/1p: 0.4}")
     worse = run(bad)
-    code, out, err = told(capfd, monkeypatch, "promote", worse, "--gate", asked, "-o", output)
+    code, out, err = run_command(
+        capfd, monkeypatch, "promote", worse, "--gate", asked, "-o", output
+    )
     assert code == 6
     assert "refused by the gate" in out
     assert re.search(r"auc: 0\.\d+.*champion 0\.4.*p < 0\.\d+; asked: at most 1 % lost", err)
@@ -335,7 +339,7 @@ ANY_VERDICT = Verdict(
 )  # fmt: skip
 
 
-def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypatch):
+def test_a_trial_refused_in_a_second_comparison_has_a_version_with_that_verdict(monkeypatch):
     """Two promotions at once: the other one's trial is the champion when ours is to be it."""
     verdicts = iter([ANY_VERDICT, replace(ANY_VERDICT, promoted=False, outcome="worse")])
     met, described = iter(["", "2"]), []
@@ -377,7 +381,9 @@ def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypat
 def test_a_trial_that_did_not_complete_is_refused(
     output, run, good, capfd, monkeypatch, state, reason
 ):
-    code, out, err = told(capfd, monkeypatch, "promote", run(good, state=state), "-o", output)
+    code, out, err = run_command(
+        capfd, monkeypatch, "promote", run(good, state=state), "-o", output
+    )
     assert (code, out) == (6, "")
     assert reason in err
 
@@ -398,18 +404,18 @@ def test_a_result_that_does_not_hold_is_refused_even_by_force(
     output, run, good, capfd, monkeypatch, result, reason
 ):
     run_id = run(good, **result)
-    code, _, err = told(capfd, monkeypatch, "promote", run_id, "--force", "-o", output)
+    code, _, err = run_command(capfd, monkeypatch, "promote", run_id, "--force", "-o", output)
     assert code == 6, err
     assert reason in err
 
 
 def test_an_altered_model_is_refused(client, output, run, good, capfd, monkeypatch):
     run_id = run(good)
-    found = client.get_run(run_id)
+    mlflow_run = client.get_run(run_id)
     place = output / "mlartifacts" / "tau-id" / run_id / "artifacts"
-    with (place / found.data.tags[MODEL_PATH]).open("ab") as file:
+    with (place / mlflow_run.data.tags[MODEL_PATH]).open("ab") as file:
         file.write(b"x")
-    code, _, err = told(capfd, monkeypatch, "promote", run_id, "-o", output)
+    code, _, err = run_command(capfd, monkeypatch, "promote", run_id, "-o", output)
     assert code == 6
     assert "altered" in err
 
@@ -449,7 +455,7 @@ def test_a_dataset_that_has_moved_to_this_users_cache_is_found(
 
 @pytest.mark.parametrize("run_id", ["ffff", "../x", ""])
 def test_unknown_run_ids_are_usage_errors(output, capfd, monkeypatch, run_id):
-    code, _, err = told(capfd, monkeypatch, "promote", run_id, "-o", output)
+    code, _, err = run_command(capfd, monkeypatch, "promote", run_id, "-o", output)
     assert code == 2
     assert "run id" in err
 
@@ -466,5 +472,7 @@ def test_what_can_not_be_promoted_is_refused_without_tensorflow():
         "import sys, tauopt.evaluation.recorded_trial, tauopt.promotion.verdict;"
         "print(sorted({'tensorflow', 'keras'} & {*sys.modules}))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"
