@@ -87,12 +87,14 @@ class ScoredFile:
     """Whether the same scores had been written before."""
 
 
-def score_file(job: ScoreJob, applied: FileScorer, *, threads: float | None = None) -> ScoredFile:
+def score_file(
+    job: ScoreJob, file_scorer: FileScorer, *, threads: float | None = None
+) -> ScoredFile:
     """Write the scores of one file.
 
     Args:
         job: the file.
-        applied: the model.
+        file_scorer: the model.
         threads: number of threads that TensorFlow may use; None takes all cores.
     Raises:
         DataError: the file does not fit the dataset file.
@@ -100,8 +102,8 @@ def score_file(job: ScoreJob, applied: FileScorer, *, threads: float | None = No
         CorruptError: the model was altered.
     """
     limit_devices(cpus=threads)
-    data = applied.data
-    sample, plan, scorer = data.samples[job.sample], make_plan(data), _scorer(applied)
+    data = file_scorer.data
+    sample, plan, scorer = data.samples[job.sample], make_plan(data), _scorer(file_scorer)
     source = open_source(job.path, tree=sample.tree, friends=sample.friends, layout=data.layout)
     scored = ScoredFile(job.path, job.to)
     counts = None
@@ -128,5 +130,5 @@ def _counting(read: Iterator[FileStep], scored: ScoredFile) -> Iterator[FileStep
 
 
 @lru_cache(maxsize=1)  # a process scores many files with one model
-def _scorer(applied: FileScorer) -> Scorer:
-    return Scorer(applied.trial, applied.points, default=applied.default)
+def _scorer(file_scorer: FileScorer) -> Scorer:
+    return Scorer(file_scorer.trial, file_scorer.points, default=file_scorer.default)
