@@ -50,10 +50,10 @@ def _print(report: ComparisonReport) -> None:
     from rich.table import Table
 
     from tauopt.cli.console import results
-    from tauopt.evaluation.comparison_report import mcnemar_told, number_row, told
+    from tauopt.evaluation.comparison_report import cell, mcnemar_sentences, number_row
 
     console = results()
-    base, *others = report.found.names
+    base, *others = report.comparison.names
     signal, background = report.candidates["signal"], report.candidates["background"]
     console.print(
         f"{report.sample}: {signal:,} signal, {background:,} background candidates; differences "
@@ -62,10 +62,10 @@ def _print(report: ComparisonReport) -> None:
         soft_wrap=True,
     )
     settings = Table(box=box.SIMPLE)
-    for name in ("setting", *report.found.names):
+    for name in ("setting", *report.comparison.names):
         settings.add_column(name)
     for path, values in report.differences.items():
-        settings.add_row(path, *map(told, values))
+        settings.add_row(path, *map(cell, values))
     console.print(settings)
     numbers = Table(box=box.SIMPLE)
     for name in ("candidates", "metric"):
@@ -74,10 +74,10 @@ def _print(report: ComparisonReport) -> None:
     for name in others:
         for column in (name, "difference", "p"):
             numbers.add_column(column, justify="right")
-    for line in report.found.lines:
+    for line in report.comparison.lines:
         numbers.add_row(*number_row(line))
     console.print(numbers)
-    console.print(mcnemar_told(report), markup=False, soft_wrap=True)
+    console.print(mcnemar_sentences(report), markup=False, soft_wrap=True)
     console.print(f"report and figures in {report.folder}", markup=False, soft_wrap=True)
 
 

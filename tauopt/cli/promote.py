@@ -70,8 +70,8 @@ def _show(verdict: Verdict, json: bool) -> None:
         soft_wrap=True,
     )
     console.print(_metrics_table(verdict))
-    if verdict.latency_told:
-        console.print(verdict.latency_told, soft_wrap=True)
+    if verdict.latency_sentence:
+        console.print(verdict.latency_sentence, soft_wrap=True)
     if verdict.checks:
         console.print(_gate_table(verdict))
     values = verdict.validation

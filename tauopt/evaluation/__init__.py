@@ -1,10 +1,13 @@
-"""Arrays -> metrics and figures; knows neither files of ntuples nor networks.
+"""Evaluation: run trials over candidates that no search has seen::
 
-The numbers are here; figures and what is made of several of them have rooms of their own::
-
-    working_points   cuts on the score: derived, applied, their closure
-    performance      figures of how well a network tells classes apart
-    search           figures of a search: its trials, hyperparameters, workers
-    data             figures of a prepared dataset
-    drawing          how all figures look, and how they are saved
+find_trial            find a trial by run id, registered version or folder
+recorded_trial        a trial from its record: model file, result, learning curves
+predict               run a model over candidates: `predict(model, candidates)`
+split_candidates      candidates of a prepared dataset's split
+file_candidates       candidates of ntuples, streamed
+run_trial             run trials, alone or against each other; selections on spectators
+score_table           stored scores of another network: a spectator or a CSV file
+model_working_points  working points of a model: recorded, or derived
+evaluation_inputs     all that the figures and tables of an evaluation need
+comparison_report     differences between trials, and the report in Markdown
 """

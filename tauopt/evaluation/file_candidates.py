@@ -1,8 +1,4 @@
-"""Candidates that trials are evaluated on: those of ntuples, streamed through the model.
-
-Features are held for one step of reading; of every candidate no more stays than its class, weight,
-event number and spectators, and what the model says of it.
-"""
+"""Evaluation candidates from ntuples, which are streamed through the model."""
 
 from __future__ import annotations
 
@@ -19,26 +15,25 @@ from tauopt.config.settings.inputs import CANDIDATE, mask_name
 from tauopt.config.settings.networks import group_lengths
 from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.network_inputs import task_labels
+from tauopt.dataset.prepared_dataset import Features
 from tauopt.errors import DataError
-from tauopt.evaluation.model_inputs import ModelInputs
-from tauopt.metrics.predictions import Predictions
-from tauopt.prepare.candidate_blocks import Block, ObjectColumns, concatenate
+from tauopt.evaluation.predict import InputArrays, ModelInputs, Truth, check_features
+from tauopt.prepare.candidate_blocks import Block, concatenate
 from tauopt.prepare.reweight import balance
 from tauopt.prepare.stream_files import Streamed
 from tauopt.progress import Progress
-from tauopt.stream.batches import Batch
 from tauopt.stream.padding import pad_into
-from tauopt.training.prediction import BATCH_SIZE, Predictor
+from tauopt.training.prediction import BATCH_SIZE
 
 
 @dataclass
 class FileCandidates:
-    """The candidates of some files.
+    """The candidates of some files, in the files' order; see `EvaluationCandidates`.
 
     Attributes:
         streamed: the files.
-        manifest: of the trial's dataset, for the record; None where it is not at hand.
-        progress: told of entries.
+        manifest: of the dataset that the trial was trained on; None if the dataset is gone.
+        progress: receives the number of entries read.
         balanced: whether weights are balanced as the dataset file says, on these candidates.
     """
 
@@ -46,100 +41,92 @@ class FileCandidates:
     manifest: Manifest | None
     progress: Progress
     balanced: bool = field(default=True, init=False)
+    # Features are held for one step of reading only; class, weight, event number and spectators of
+    # every candidate stay in memory.
     _light: Block | None = field(default=None, init=False, repr=False)
-    """All candidates, without features."""
+    """All candidates without features, once the files were read."""
 
     @property
-    def told(self) -> str:
-        """Which files they are of."""
+    def description(self) -> str:
+        """Name of the file, or the number of files."""
         names = [file.path.name for file in self.streamed.files]
         return names[0] if len(names) == 1 else f"{len(names)} files"
 
     @property
     def spectators(self) -> tuple[str, ...]:
-        """Names of the dataset's spectators."""
+        """Names of the dataset file's spectators."""
         return tuple(self.streamed.dataset.spectators)
 
-    def reading(self, experiment: Experiment) -> ModelInputs:
-        """Return what a model of an experiment reads, by its own dataset file."""
+    def inputs_of(self, experiment: Experiment) -> ModelInputs:
+        """Return what a model that was trained by an experiment reads, by its own dataset file."""
         lengths, data = group_lengths(experiment.model), experiment.data
         features = {CANDIDATE: tuple(data.candidate)}
         features |= {name: tuple(data.groups[name].features) for name in lengths}
         return ModelInputs(task=experiment.task, lengths=lengths, features=features)
 
-    def run(self, model: Any, what: ModelInputs) -> Predictions:
-        """Read the files and return what a model says of the candidates that its task keeps.
+    def batches(self, inputs: ModelInputs) -> Iterator[InputArrays]:
+        """Read the files and yield input arrays of the candidates that the task keeps.
 
         Raises:
-            DataError: the files lack what the model reads, or hold no candidate.
+            DataError: the files lack what the model reads, or hold no candidate of the task.
         """
-        self._check(what)
-        label_map = task_labels(tuple(self.streamed.dataset.classes), what.task)
-        predict, found = Predictor(model), []
-        light, dropped = [], Counter[str]()
+        data, label_map = self.streamed.dataset, self._label_map(inputs)
+        present = {CANDIDATE: tuple(data.candidate)}
+        present |= {name: tuple(group.features) for name, group in data.groups.items()}
+        check_features(inputs, {name: present[name] for name in present if name in inputs.features})
+        light, candidates, dropped = [], 0, Counter[str]()
         for block in self.streamed.blocks(dropped, progress=self.progress):
             kept = block.take(label_map[block.labels] >= 0)
-            if len(kept):
-                found.append(predict(_batches(kept, what), candidates=len(kept), alive=_alive))
+            yield from input_batches(kept, lengths=inputs.lengths)
+            candidates += len(kept)
             light.append(block.without_features())
         for reason, count in dropped.items():
             if count:
                 self.progress.say(f"left out: {count:,} ({reason})")
-        if not found:
-            raise DataError(f"{self.told}: no candidate is selected and of the task's classes")
+        if not candidates:
+            raise DataError(
+                f"{self.description}: no candidate passes the selection and is of one of the "
+                f"task's classes, {', '.join(inputs.task.classes)}"
+            )
         if self._light is None:
             self._light = self._balanced(concatenate(light))
-        kept = self._light.take(label_map[self._light.labels] >= 0)
+
+    def truth(self, inputs: ModelInputs) -> Truth:
+        """Return the truth of the candidates that the task keeps; call it after `batches`."""
+        label_map, light = self._label_map(inputs), self._all()
+        kept = light.take(label_map[light.labels] >= 0)
         columns = {name: kept.spectators[:, i] for i, name in enumerate(self.spectators)}
-        return Predictions(
-            np.concatenate(found),
-            label_map[kept.labels],
-            kept.weights,
-            classes=tuple(what.task.classes),
-            signal=what.task.signal,
-            columns={"event_numbers": kept.event_numbers, **columns},
+        return Truth(
+            label_map[kept.labels], kept.weights, {"event_numbers": kept.event_numbers, **columns}
         )
 
-    def kept(self, what: ModelInputs) -> NDArray[np.bool_]:
-        """Return which of all candidates a task keeps, (candidate); after a first `run`."""
-        if self._light is None:
-            raise RuntimeError("candidates are known once a model was run on them")
-        label_map = task_labels(tuple(self.streamed.dataset.classes), what.task)
-        return np.asarray(label_map[self._light.labels] >= 0)
+    def kept(self, inputs: ModelInputs) -> NDArray[np.bool_]:
+        """Return which of all candidates the task keeps, (candidate,); call it after `batches`."""
+        return np.asarray(self._label_map(inputs)[self._all().labels] >= 0)
 
     def sample(
-        self, what: ModelInputs, *, most: int
+        self, inputs: ModelInputs, *, most: int
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-        """Return evenly spread candidates that a task keeps: their numbers, and a model's inputs.
-
-        Args:
-            what: the model reads.
-            most: how many.
-        """
-        total = int(self.kept(what).sum())
-        chosen = np.arange(min(most, total)) * total // min(most, total)
-        label_map = task_labels(tuple(self.streamed.dataset.classes), what.task)
-        parts, begin = [], 0
+        """Return evenly spaced candidates that the task keeps: positions and input arrays."""
+        total = int(self.kept(inputs).sum())
+        positions = np.arange(min(most, total)) * total // min(most, total)
+        label_map = self._label_map(inputs)
+        chosen, begin = [], 0
         for block in self.streamed.blocks(Counter(), progress=self.progress):
             kept = block.take(label_map[block.labels] >= 0)
-            inside = chosen[(chosen >= begin) & (chosen < begin + len(kept))] - begin
-            parts.append(kept.take(inside))
+            inside = positions[(positions >= begin) & (positions < begin + len(kept))] - begin
+            chosen.append(kept.take(inside))
             begin += len(kept)
-        return chosen, model_inputs(concatenate(parts), what)
+        rows = np.arange(len(positions))
+        return positions, padded_inputs(concatenate(chosen), rows, lengths=inputs.lengths)
 
-    def _check(self, what: ModelInputs) -> None:
-        data = self.streamed.dataset
-        found: Mapping[str, tuple[str, ...]] = {
-            CANDIDATE: tuple(data.candidate),
-            **{name: tuple(group.features) for name, group in data.groups.items()},
-        }
-        differ = [name for name, names in what.features.items() if found.get(name) != names]
-        if differ:
-            raise DataError(
-                f"the model reads other features of {', '.join(differ)} than the dataset file has: "
-                f"expected {[what.features[n] for n in differ]}, "
-                f"got {[found.get(n) for n in differ]}"
-            )
+    def _label_map(self, inputs: ModelInputs) -> NDArray[np.int16]:
+        return task_labels(tuple(self.streamed.dataset.classes), inputs.task)
+
+    def _all(self) -> Block:
+        if self._light is None:
+            raise RuntimeError("expected that `batches` has read the files before")
+        return self._light
 
     def _balanced(self, block: Block) -> Block:
         """Balance weights as the dataset file says; leave them where a class it needs is absent."""
@@ -154,42 +141,41 @@ class FileCandidates:
             return block
 
 
-def model_inputs(block: Block, what: ModelInputs) -> dict[str, NDArray[Any]]:
-    """Return a model's inputs by name for the candidates of a block."""
-    rows = np.arange(len(block), dtype=np.int64)
-    inputs: dict[str, NDArray[Any]] = {CANDIDATE: np.ascontiguousarray(block.candidate)}
-    for name, length in what.lengths.items():
-        inputs |= padded(block.groups[name], rows, name=name, length=length)
-    return inputs
-
-
-def padded(
-    objects: ObjectColumns, rows: NDArray[np.int64], *, name: str, length: int
-) -> dict[str, NDArray[Any]]:
-    """Return a group's two inputs by name for some candidates.
+def input_batches(
+    features: Block | Features, *, lengths: Mapping[str, int]
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield a model's input arrays by name for all candidates, at most `BATCH_SIZE` at a time.
 
     Args:
-        objects: values (object, feature) and offsets (candidate + 1).
-        rows: (row,) the candidates.
-        name: of the group.
-        length: objects kept a candidate.
-    Returns:
-        (row, length, feature) float32, and the mask (row, length).
+        features: `candidate` (candidate, feature), and `groups` as values (object, feature) with
+            offsets (candidate + 1).
+        lengths: group -> number of objects kept for each candidate.
     """
-    values, offsets = objects
-    found = np.empty((len(rows), length, values.shape[1]), np.float32)
-    mask = np.empty((len(rows), length), np.bool_)
-    jagged = np.ascontiguousarray(values), np.ascontiguousarray(offsets)
-    pad_into(jagged, rows, out=found, mask=mask)
-    return {name: found, mask_name(name): mask}
+    total = len(features.candidate)
+    for begin in range(0, total, BATCH_SIZE):
+        rows = np.arange(begin, min(begin + BATCH_SIZE, total))
+        yield padded_inputs(features, rows, lengths=lengths)
 
 
-def _batches(block: Block, what: ModelInputs) -> Iterator[Batch]:
-    for begin in range(0, len(block), BATCH_SIZE):
-        part = block.slice(begin, min(begin + BATCH_SIZE, len(block)))
-        labels, weights = part.labels, part.weights.astype(np.float32)
-        yield Batch(model_inputs(part, what), labels, weights)
+def padded_inputs(
+    features: Block | Features, rows: NDArray[np.int64], *, lengths: Mapping[str, int]
+) -> dict[str, NDArray[Any]]:
+    """Return a model's input arrays by name for some candidates, objects padded with zeros.
 
-
-def _alive() -> None:
-    """Let the model run."""
+    Args:
+        features, lengths: as in `input_batches`.
+        rows: (row,) the candidates.
+    Returns:
+        `candidate` (row, feature) float32; for each group (row, length, feature) float32 and its
+        mask (row, length) bool, True = real object.
+    """
+    arrays: dict[str, NDArray[Any]] = {CANDIDATE: np.ascontiguousarray(features.candidate[rows])}
+    for name, length in lengths.items():
+        values, offsets = features.groups[name]
+        padded = np.empty((len(rows), length, values.shape[1]), np.float32)
+        mask = np.empty((len(rows), length), np.bool_)
+        # The compiled loop takes contiguous arrays only.
+        jagged = np.ascontiguousarray(values), np.ascontiguousarray(offsets)
+        pad_into(jagged, rows, out=padded, mask=mask)
+        arrays |= {name: padded, mask_name(name): mask}
+    return arrays

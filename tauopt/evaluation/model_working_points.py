@@ -1,9 +1,8 @@
-"""The working points that go with a model: derived on validation, closed on test, kept with it."""
+"""Working points of a model: derived on the validation split, their closure on the test split."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,33 +13,33 @@ import numpy as np
 from tauopt.dataset.prepared_dataset import PreparedDataset
 from tauopt.durable import write_bytes
 from tauopt.errors import CorruptError, DataError
-from tauopt.evaluation.model_inputs import predict_split, reading
+from tauopt.evaluation.predict import load, predict
 from tauopt.evaluation.recorded_trial import Trial
+from tauopt.evaluation.split_candidates import SplitCandidates
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.closure_figure import closure_figure
 from tauopt.figures.save_figure import save_figure
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.working_points.closure import ProngClosure, closure
 from tauopt.metrics.working_points.working_point_set import FILE, WorkingPoints, derive
-from tauopt.models.model_file import load_model
-from tauopt.tracking.retries import again
+from tauopt.tracking.read_run import artifact_names, read_artifact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FOLDER = "promotion"
-"""Folder of the run's artifacts that holds them."""
+"""Folder of a run's artifacts that holds what its promotion wrote."""
 MODEL, DATASET = "model_sha256", "dataset_digest"
-"""What working points were derived from, in their `origin`."""
+"""Keys in `WorkingPoints.origin`: the model and the dataset that they were derived from."""
 
 
 @dataclass(frozen=True)
 class ModelWorkingPoints:
-    """Working points as a promotion has them.
+    """Working points of a model with their closure, as a promotion records them.
 
     Attributes:
         points: None if none could be derived.
-        closures: by prongs, on the test split.
+        closures: by prongs (`1p`, `3p`, or all), on the test split.
         reason: why there are none; empty if there are, or if the task has no background.
     """
 
@@ -50,52 +49,54 @@ class ModelWorkingPoints:
 
     @property
     def text(self) -> str:
-        """The JSON that is kept with the run and the version."""
+        """JSON that is stored with the run and the registered version; empty without points."""
         return json.dumps(self.points.as_json()) if self.points else ""
 
 
-def ship(
+def derive_with_closure(
     trial: Trial, *, validation: Predictions, test: Predictions, rng: np.random.Generator
 ) -> ModelWorkingPoints:
-    """Derive a trial's working points and measure how they close; without them, say why.
+    """Derive a trial's working points and measure their closure; if there are none, say why.
 
     Args:
-        trial: whose experiment says which.
+        trial: its experiment has the settings of the working points.
         validation, test: its model's predictions on the two splits.
         rng: of the bootstraps of weighted candidates.
     """
     if not validation.has_background:
         return ModelWorkingPoints()
     try:
-        points = derived(trial, validation)
+        points = derive_points(trial, validation)
         return ModelWorkingPoints(points, closure(points, test, rng=rng))
     except DataError as error:
         return ModelWorkingPoints(reason=str(error))
 
 
-def derived(trial: Trial, validation: Predictions) -> WorkingPoints:
+def derive_points(trial: Trial, validation: Predictions) -> WorkingPoints:
     """Derive a trial's working points from its model's predictions on the validation split.
 
     Raises:
         DataError: see `tauopt.metrics.working_points.working_point_set.derive`.
     """
     points = derive(validation, trial.experiment.working_points)
-    of = {MODEL: trial.sha256, DATASET: trial.dataset_digest, "split": "validation"}
-    return replace(points, origin={**points.origin, **of})
+    origin = {MODEL: trial.sha256, DATASET: trial.dataset_digest, "split": "validation"}
+    return replace(points, origin={**points.origin, **origin})
 
 
-def write_points(shipped: ModelWorkingPoints, folder: Path, *, sample: SampleLabel) -> list[Path]:
-    """Write the working points, and the figures of their closure: `closure_1p.png`, ...
+def write_points(
+    model_points: ModelWorkingPoints, folder: Path, *, sample: SampleLabel
+) -> list[Path]:
+    """Write working points as JSON, and the figures of their closure: `closure_1p.png`, ...
 
     Returns:
         the files; none without working points.
     """
-    if shipped.points is None:
+    if model_points.points is None:
         return []
     files = [folder / FILE]
-    write_bytes(folder / FILE, shipped.text.encode())
-    for prongs, part in shipped.closures.items():
-        if (drawn := closure_figure(part, prongs=prongs, sample=sample)) is not None:
+    write_bytes(folder / FILE, model_points.text.encode())
+    for prongs, prong_closure in model_points.closures.items():
+        if (drawn := closure_figure(prong_closure, prongs=prongs, sample=sample)) is not None:
             files += save_figure(*drawn, folder, name=f"closure_{prongs}")
     return files
 
@@ -107,51 +108,48 @@ def working_points_of(
 
     Args:
         client: from `tracking.client.connect`.
-        trial: from `reference.find_trial`.
-        open_dataset: gives the prepared dataset that the trial was trained on; called if they
-            have to be derived.
+        trial: from `find_trial`.
+        open_dataset: opens the prepared dataset that the trial was trained on; called only if the
+            points have to be derived.
     Raises:
-        DataError: there are none, and none can be derived (no background, too little signal).
-        CorruptError: the recorded ones are of another model, or damaged.
+        DataError: none are recorded, and none can be derived (no background, too little signal).
+        CorruptError: the recorded ones belong to another model, or are damaged.
         ServiceError: MLflow does not answer.
     """
-    found = recorded(client, trial)
-    if found is not None:
-        return found
+    points = recorded_points(client, trial)
+    if points is not None:
+        return points
     dataset = open_dataset()
     if dataset.digest != trial.dataset_digest:
         raise DataError(
             f"working points of {trial.name} are derived on the dataset that it was trained on, "
-            f"with digest {trial.dataset_digest}; {dataset.folder} has {dataset.digest}"
+            f"with digest {trial.dataset_digest}; {dataset.folder} has the digest {dataset.digest}"
         )
-    what = reading(trial.experiment, dataset)
-    model = load_model(trial.model, sha256=trial.sha256)
-    return derived(trial, predict_split(model, what, dataset, split=dataset.validation))
+    candidates = SplitCandidates(dataset, dataset.validation)
+    return derive_points(trial, predict(load(trial, candidates), candidates))
 
 
-def recorded(client: MlflowClient, trial: Trial) -> WorkingPoints | None:
+def recorded_points(client: MlflowClient, trial: Trial) -> WorkingPoints | None:
     """Return the working points that a promotion recorded with a trial's run; None if none did.
 
     Raises:
-        CorruptError: they are of another model, or damaged.
+        CorruptError: they belong to another model, or are damaged.
         ServiceError: MLflow does not answer.
     """
-    if not trial.run_id:
-        return None
     name = f"{FOLDER}/{FILE}"
-    files = again(lambda: [file.path for file in client.list_artifacts(trial.run_id, FOLDER)])
-    if name not in files:
+    if not trial.run_id or name not in artifact_names(client, trial.run_id, folder=FOLDER):
         return None
-    with tempfile.TemporaryDirectory(prefix="tauopt-points-") as folder:
-        path = Path(again(lambda: client.download_artifacts(trial.run_id, name, folder)))
-        content = path.read_bytes()
+    content = read_artifact(client, trial.run_id, name)
     try:
         points = WorkingPoints.from_json(json.loads(content))
     except (ValueError, CorruptError) as error:
-        raise CorruptError(f"{name} of run {trial.run_id} is damaged: {error}") from error
+        raise CorruptError(
+            f"{name} of run {trial.run_id} is damaged: {error}; promote the run again with "
+            "--working-points"
+        ) from error
     if points.origin.get(MODEL) != trial.sha256:
         raise CorruptError(
-            f"{name} of run {trial.run_id} is of a model with sha256 {points.origin.get(MODEL)}; "
-            f"the run's has {trial.sha256}"
+            f"{name} of run {trial.run_id} belongs to a model with sha256 "
+            f"{points.origin.get(MODEL)}; the run's model has {trial.sha256}"
         )
     return points

@@ -1,7 +1,7 @@
-"""Scores of another network in a file of comma-separated values, joined with candidates.
+"""Stored scores of another network: a spectator, or a CSV file that is joined with candidates.
 
-The first line names the columns: `event_number`, `score`, and where an event may hold several
-candidates one or more spectators by which they are told apart, `pt` and `eta` for instance:
+The first line of the file names the columns: `event_number`, `score`, and where an event may hold
+several candidates one or more spectators that distinguish them, `pt` and `eta` for instance:
 
     event_number,pt,score
     4711,35210.5,0.973
@@ -19,21 +19,52 @@ from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
 from tauopt.metrics.predictions import Predictions
+from tauopt.metrics.scored_trial import ScoredTrial, from_stored_score
 
 EVENT_NUMBER, SCORE = "event_number", "score"
 _SAME = 1e-5
-"""Relative difference up to which values are the same: they may have been written with six
-digits."""
+"""Relative difference up to which two values of a spectator are equal: a file may hold them with
+six digits."""
 ScoreColumns = Mapping[str, NDArray[Any]]
 
 
+def against_file(path: Path, predictions: Predictions) -> tuple[NDArray[np.bool_], ScoredTrial]:
+    """Take the scores of a CSV file for the candidates that it holds.
+
+    Returns:
+        (N,) which candidates have a score, and the scores of those.
+    Raises:
+        DataError: see `read_scores` and `join`.
+    """
+    mask, score = join(read_scores(path), predictions, path=path)
+    return mask, from_stored_score(path.stem, score, predictions.where(mask))
+
+
+def against_spectator(predictions: Predictions, name: str, *, label: str = "") -> ScoredTrial:
+    """Take a score that is stored as a spectator of the candidates.
+
+    Args:
+        predictions: with the score among their columns.
+        name: of the spectator.
+        label: name in figures and tables; empty takes that of the spectator.
+    Raises:
+        DataError: the score is not finite for some candidates.
+    """
+    score = np.asarray(predictions.columns[name], np.float64)
+    if not np.isfinite(score).all():
+        bad = int((~np.isfinite(score)).sum())
+        raise DataError(f"the stored score {label or name!r} is not finite for {bad} candidates")
+    return from_stored_score(label or name, score, predictions)
+
+
 def read_scores(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a file of scores.
+    """Read a CSV file of scores.
 
     Returns:
         column -> (row,): `event_number` int64, all others float64.
     Raises:
-        DataError: it can't be read, lacks a column, or holds what is no number; names the line.
+        DataError: the file can't be read, lacks a column, or holds a value that is no number; names
+            the line.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -44,7 +75,7 @@ def read_scores(path: Path) -> dict[str, NDArray[Any]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: can't be read: {error}") from error
     if not rows:
-        raise DataError(f"{path}: holds no score")
+        raise DataError(f"{path}: holds no score: expected rows below the column names")
     parts = zip(names, zip(*rows, strict=True), strict=True)
     return {
         name: np.array(values, np.int64 if name == EVENT_NUMBER else np.float64)
@@ -60,7 +91,7 @@ def _check_names(path: Path, names: list[str]) -> None:
                 f"there is no {name!r}{nearest(name, names)} in {', '.join(names) or 'it'}"
             )
     if len(set(names)) < len(names):
-        raise DataError(f"{path}:1: a column stands twice in {', '.join(names)}")
+        raise DataError(f"{path}:1: a column name stands twice in {', '.join(names)}")
 
 
 def _row(names: list[str], row: list[str], *, path: Path, line: int) -> list[float]:
@@ -81,72 +112,71 @@ def _row(names: list[str], row: list[str], *, path: Path, line: int) -> list[flo
 def join(
     scores: ScoreColumns, predictions: Predictions, *, path: Path
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Find the score of each candidate.
+    """Join scores with candidates: find the score of each candidate.
 
-    Candidates and rows belong together that have the same event number, and the same values, to
-    five digits, of all spectators that the file holds.
+    A row belongs to a candidate if both have the same event number and, to five digits, the same
+    values of all spectators that the file holds.
 
     Args:
         scores: from `read_scores`.
         predictions: with `event_numbers` and spectators.
         path: of the file, for messages.
     Returns:
-        (N,) which candidates have a score, and the scores of these.
+        mask (N,), True where a candidate has a score; and the scores of those candidates.
     Raises:
         DataError: a column is no spectator; several rows belong to a candidate, or several
             candidates to a row; or no candidate has a score.
     """
-    others = [name for name in scores if name not in (EVENT_NUMBER, SCORE)]
-    for name in others:
+    spectators = [name for name in scores if name not in (EVENT_NUMBER, SCORE)]
+    for name in spectators:
         if name not in predictions.columns:
             raise DataError(
                 f"{path}: column {name!r} is no spectator{nearest(name, predictions.columns)}; "
                 f"there are {', '.join(predictions.columns)}"
             )
-    row = _rows(scores, predictions, others, path=path)
-    found = row >= 0
-    if not found.any():
+    row = _rows(scores, predictions, spectators, path=path)
+    has_score = row >= 0
+    if not has_score.any():
         raise DataError(
             f"{path}: none of its {len(scores[SCORE]):,} rows belongs to one of the "
-            f"{len(predictions):,} candidates (by {', '.join([EVENT_NUMBER, *others])})"
+            f"{len(predictions):,} candidates (by {', '.join([EVENT_NUMBER, *spectators])})"
         )
-    used, times = np.unique(row[found], return_counts=True)
+    used, times = np.unique(row[has_score], return_counts=True)
     if (times > 1).any():
-        _ambiguous(
-            scores, int(used[times > 1][0]), "several candidates belong to one row", path=path
-        )
-    return found, np.asarray(scores[SCORE][row[found]], np.float64)
+        first = int(used[times > 1][0])
+        raise _ambiguous(scores, first, "several candidates belong to one row", path=path)
+    return has_score, np.asarray(scores[SCORE][row[has_score]], np.float64)
 
 
 def _rows(
-    scores: ScoreColumns, predictions: Predictions, others: list[str], *, path: Path
+    scores: ScoreColumns, predictions: Predictions, spectators: list[str], *, path: Path
 ) -> NDArray[np.int64]:
     """Return the row of each candidate, (N,); -1 where there is none."""
     order = np.argsort(scores[EVENT_NUMBER], kind="stable")
-    events = scores[EVENT_NUMBER][order]
-    wanted = predictions.columns["event_numbers"]
-    first = np.searchsorted(events, wanted, side="left")
-    count = np.searchsorted(events, wanted, side="right") - first
+    sorted_events = scores[EVENT_NUMBER][order]
+    events = predictions.columns["event_numbers"]
+    first = np.searchsorted(sorted_events, events, side="left")
+    count = np.searchsorted(sorted_events, events, side="right") - first
     row = np.full(len(predictions), -1, np.int64)
+    # One pass for each row that an event may have, over all candidates at once.
     for position in range(int(count.max(initial=0))):
-        there = np.flatnonzero(count > position)
-        candidate = order[first[there] + position]
-        same = np.ones(len(there), np.bool_)
-        for name in others:
-            mine = np.asarray(predictions.columns[name][there], np.float64)
-            same &= np.isclose(scores[name][candidate], mine, rtol=_SAME, atol=_SAME)
-        chosen, taken = there[same], candidate[same]
-        twice = row[chosen] >= 0
-        if twice.any():
-            _ambiguous(
-                scores, int(taken[twice][0]), "several rows belong to one candidate", path=path
-            )
-        row[chosen] = taken
+        candidates = np.flatnonzero(count > position)
+        rows = order[first[candidates] + position]
+        same = np.ones(len(candidates), np.bool_)
+        for name in spectators:
+            values = np.asarray(predictions.columns[name][candidates], np.float64)
+            same &= np.isclose(scores[name][rows], values, rtol=_SAME, atol=_SAME)
+        candidates, rows = candidates[same], rows[same]
+        has_row = row[candidates] >= 0
+        if has_row.any():
+            first_row = int(rows[has_row][0])
+            raise _ambiguous(scores, first_row, "several rows belong to one candidate", path=path)
+        row[candidates] = rows
     return row
 
 
-def _ambiguous(scores: ScoreColumns, row: int, what: str, *, path: Path) -> None:
-    raise DataError(
-        f"{path}: {what}, for instance in event {int(scores[EVENT_NUMBER][row])}; add a spectator "
-        "as a column by which candidates of an event are told apart, pt for instance"
+def _ambiguous(scores: ScoreColumns, row: int, fault: str, *, path: Path) -> DataError:
+    return DataError(
+        f"{path}: {fault}, for instance in event {int(scores[EVENT_NUMBER][row])}; add a spectator "
+        "as a column that distinguishes the candidates of an event, pt for instance"
     )

@@ -1,80 +1,35 @@
-"""Candidates that trials are evaluated on: those of a prepared dataset's split."""
+"""Evaluation candidates from a split of a prepared dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.config.settings.experiment import Experiment
-from tauopt.config.settings.inputs import CANDIDATE
+from tauopt.config.settings.inputs import CANDIDATE, InputSpec
+from tauopt.config.settings.networks import group_lengths
 from tauopt.dataset.manifest import Manifest
+from tauopt.dataset.network_inputs import input_spec, task_labels
 from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
-from tauopt.evaluation.model_inputs import (
-    ModelInputs,
-    first_inputs,
-    kept_candidates,
-    predict_split,
-    reading,
-)
-from tauopt.metrics.predictions import Predictions
-
-
-class EvaluationCandidates(Protocol):
-    """Candidates in an order that stays; a task keeps those of its classes."""
-
-    @property
-    def told(self) -> str:
-        """Which they are, in words."""
-
-    @property
-    def spectators(self) -> tuple[str, ...]:
-        """Names of what is known of them beside what networks see."""
-
-    @property
-    def balanced(self) -> bool:
-        """Whether their weights are balanced as the dataset file says."""
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """The dataset that they, or the trial's, are of; None where it is not at hand."""
-
-    def reading(self, experiment: Experiment) -> ModelInputs:
-        """Return what a model of an experiment reads of them."""
-
-    def run(self, model: Any, what: ModelInputs) -> Predictions:
-        """Return what a model says of those that its task keeps.
-
-        Raises:
-            DataError: they lack what the model reads.
-        """
-
-    def kept(self, what: ModelInputs) -> NDArray[np.bool_]:
-        """Return which of all candidates a task keeps, (candidate)."""
-
-    def sample(
-        self, what: ModelInputs, *, most: int
-    ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-        """Return some candidates that a task keeps: their numbers, and a model's inputs by name.
-
-        Args:
-            what: the model reads.
-            most: how many, if there are so many.
-        """
+from tauopt.evaluation.predict import InputArrays, ModelInputs, Truth, check_features
+from tauopt.stream.batches import batches
+from tauopt.training.prediction import BATCH_SIZE
 
 
 @dataclass(frozen=True)
 class SplitCandidates:
-    """The candidates of a split."""
+    """The candidates of a split, in stored order; see `EvaluationCandidates`."""
 
     dataset: PreparedDataset
     split: SplitReader
 
     @property
-    def told(self) -> str:
-        """Which split it is."""
+    def description(self) -> str:
+        """Name of the split in words."""
         return f"{self.split.name} split"
 
     @property
@@ -84,38 +39,70 @@ class SplitCandidates:
 
     @property
     def balanced(self) -> bool:
-        """Preparation has balanced them."""
+        """Always True: preparation has balanced the weights."""
         return True
 
     @property
     def manifest(self) -> Manifest:
-        """That of the dataset."""
+        """Manifest of the dataset."""
         return self.dataset.manifest
 
-    def reading(self, experiment: Experiment) -> ModelInputs:
-        """Return what a model of an experiment reads of them."""
-        return reading(experiment, self.dataset)
+    def inputs_of(self, experiment: Experiment) -> ModelInputs:
+        """Return what a model that was trained by an experiment on this dataset reads.
 
-    def run(self, model: Any, what: ModelInputs) -> Predictions:
-        """Return what a model says of those that its task keeps."""
-        return predict_split(model, what, self.dataset, split=self.split)
+        Raises:
+            DataError: the dataset lacks a group or a class; names the nearest.
+        """
+        lengths = group_lengths(experiment.model)
+        spec = input_spec(self.manifest, experiment.task, lengths)
+        return ModelInputs(task=experiment.task, lengths=lengths, features=_features(spec))
 
-    def kept(self, what: ModelInputs) -> NDArray[np.bool_]:
-        """Return which of all candidates a task keeps, (candidate)."""
-        return kept_candidates(what, self.dataset, split=self.split)
+    def batches(self, inputs: ModelInputs) -> Iterator[InputArrays]:
+        """Yield input arrays of the candidates that the task keeps, batch by batch.
+
+        Raises:
+            DataError: the dataset has other features than the model reads, or in another order.
+        """
+        return self._batches(inputs, BATCH_SIZE)
+
+    def _batches(self, inputs: ModelInputs, size: int) -> Iterator[InputArrays]:
+        spec = input_spec(self.manifest, inputs.task, inputs.lengths)
+        check_features(inputs, _features(spec))
+        label_map = task_labels(self.manifest.classes, inputs.task)
+        stored = batches(self.split, spec=spec, label_map=label_map, batch_size=size, shuffle=False)
+        return (batch.inputs for batch in stored)
+
+    def truth(self, inputs: ModelInputs) -> Truth:
+        """Return the truth of the candidates that the task keeps."""
+        columns = self.split.columns(["labels", "weights", "event_numbers", *self.spectators])
+        labels = task_labels(self.manifest.classes, inputs.task)[columns.pop("labels")]
+        kept = labels >= 0
+        weights = columns.pop("weights")[kept].astype(np.float64)
+        return Truth(labels[kept], weights, {name: x[kept] for name, x in columns.items()})
+
+    def kept(self, inputs: ModelInputs) -> NDArray[np.bool_]:
+        """Return which of all candidates the task keeps, (candidate,)."""
+        label_map = task_labels(self.manifest.classes, inputs.task)
+        return np.asarray(label_map[self.split.columns(["labels"])["labels"]] >= 0)
 
     def sample(
-        self, what: ModelInputs, *, most: int
+        self, inputs: ModelInputs, *, most: int
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-        """Return the first candidates that a task keeps, which are mixed like all others."""
-        inputs = first_inputs(what, self.dataset, split=self.split, candidates=most)
-        return np.arange(len(inputs[CANDIDATE])), inputs
+        """Return the first candidates that the task keeps: positions and input arrays."""
+        # Preparation has shuffled the split, so the first ones are a random sample.
+        arrays = dict(next(self._batches(inputs, most)))
+        return np.arange(len(arrays[CANDIDATE])), arrays
 
 
 def some_chunks(split: SplitReader, *, most: int) -> SplitReader:
-    """Return chunks from all over a split that hold about so many candidates, at least one chunk.
+    """Return about `most` candidates of a split: evenly spaced chunks of it, at least one.
 
-    Chunks are random samples of a split, but for those that are streamed directly.
+    Chunks are random samples of a split, except those of a directly streamed dataset.
     """
     step = max(1, round(split.candidates / most))
     return replace(split, chunks=split.chunks[::step])
+
+
+def _features(spec: InputSpec) -> dict[str, tuple[str, ...]]:
+    groups = (spec.candidate, *spec.groups)
+    return {group.name: tuple(feature.name for feature in group.features) for group in groups}

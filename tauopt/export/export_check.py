@@ -1,4 +1,4 @@
-"""An exported model against the network it was made of, candidate by candidate."""
+"""Compare an exported ONNX file with its Keras model, candidate by candidate."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from tauopt.models.output_scores import PROBABILITIES, SIGNAL_SCORE
 from tauopt.training.latency import one_core
 
 LIMIT = 1e-5
-"""Largest difference of a score, between 0 and 1, that is put down to rounding."""
-LEAST = 1e-6
-"""Scores that are ratios of probabilities are compared where their signal is at least so probable:
-below, they are ratios of roundings (softmax gives 1e-38 with few digits, or none)."""
+"""Largest difference of a score in [0, 1] that passes as rounding."""
+LEAST_SIGNAL = 1e-6
+"""Least signal score at which scores that are ratios of probabilities are compared: below, they are
+ratios of rounding errors (softmax gives 1e-38 with few digits, or none)."""
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class ExportCheck:
-    """How an ONNX file and its Keras model agree, and how fast both are on one core."""
+    """Agreement of an ONNX file with its Keras model, and the speed of both on one core."""
 
     candidates: int
     differences: dict[str, float]
-    """Output -> largest difference."""
+    """Output -> largest absolute difference."""
     onnx_per_s: float
+    """Candidates per second."""
     keras_per_s: float
 
     @property
@@ -41,7 +42,7 @@ class ExportCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether it is within the limit."""
+        """Whether the largest difference is within the limit."""
         return self.largest <= LIMIT
 
     def as_json(self) -> dict[str, Any]:
@@ -59,56 +60,55 @@ def compare(
     Args:
         onnx: the exported model.
         keras: the network it was made of: arrays by input name to outputs by name.
-        batches: inputs by name, (candidate, ...) each; the first batch is timed only if there is no
-            other, since both take their memory in it.
+        batches: arrays by input name, (candidate, ...) each.
     Raises:
-        DataError: there are no candidates, or one of the two gives NaN where the other does not.
+        DataError: there are no candidates.
     """
     differences: dict[str, float] = {}
     seconds, candidates, timed = {"onnx": 0.0, "keras": 0.0}, 0, 0
     with one_core():
         for number, inputs in enumerate(batches):
-            found, spent = _timed(onnx, inputs)
-            expected, other = _timed(keras, inputs)
+            outputs, onnx_s = _timed(onnx, inputs)
+            expected, keras_s = _timed(keras, inputs)
             size = len(expected[PROBABILITIES])
-            if number == 1:
+            if number == 1:  # both allocate their memory in the first batch: its time is dropped
                 timed, seconds = 0, dict.fromkeys(seconds, 0.0)
             timed += size
-            seconds["onnx"] += spent
-            seconds["keras"] += other
-            for name, value in largest_differences(found, expected).items():
+            seconds["onnx"] += onnx_s
+            seconds["keras"] += keras_s
+            for name, value in largest_differences(outputs, expected).items():
                 differences[name] = max(value, differences.get(name, 0.0))
             candidates += size
     if not candidates:
-        raise DataError("there are no candidates to compare on")
+        raise DataError("expected candidates to compare the ONNX file on, got none")
     speed = {name: timed / spent if spent else 0.0 for name, spent in seconds.items()}
     return ExportCheck(candidates, differences, speed["onnx"], speed["keras"])
 
 
-def largest_differences(found: Outputs, expected: Outputs) -> dict[str, float]:
-    """Return the largest absolute difference of each output; infinite where only one is a number.
+def largest_differences(outputs: Outputs, expected: Outputs) -> dict[str, float]:
+    """Return the largest absolute difference of each output; infinite if only one of them is NaN.
 
     Args:
-        found, expected: outputs by name, (N, ...) each.
+        outputs, expected: by name, (N, ...) each.
     """
     signal = expected.get(SIGNAL_SCORE)
-    result = {}
+    largest = {}
     for name, values in expected.items():
         rows = np.ones(len(values), np.bool_)
         if signal is not None and name not in (PROBABILITIES, SIGNAL_SCORE):
-            rows = ~(signal < LEAST)
-        ours, theirs = found[name][rows], values[rows]
+            rows = ~(signal < LEAST_SIGNAL)
+        ours, theirs = outputs[name][rows], values[rows]
         if not np.array_equal(np.isnan(ours), np.isnan(theirs)):
-            result[name] = float("inf")
+            largest[name] = float("inf")
             continue
-        apart = np.abs(ours.astype(np.float64) - theirs)
-        result[name] = float(np.nanmax(apart)) if np.isfinite(apart).any() else 0.0
-    return result
+        difference = np.abs(ours.astype(np.float64) - theirs)
+        largest[name] = float(np.nanmax(difference)) if np.isfinite(difference).any() else 0.0
+    return largest
 
 
 def _timed(
     run: Callable[[Mapping[str, Any]], Outputs], inputs: Mapping[str, Any]
 ) -> tuple[Outputs, float]:
-    begun = time.process_time()
+    start = time.process_time()
     outputs = run(inputs)
-    return outputs, time.process_time() - begun
+    return outputs, time.process_time() - start

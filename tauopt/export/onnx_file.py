@@ -1,4 +1,4 @@
-"""The one door of ONNX: models to `.onnx` files, and these files run."""
+"""Write models as ONNX files, and run these files; no other module imports ONNX libraries."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tauopt.errors import CorruptError, DataError, UsageError
 from tauopt.models.recurrent import Lstm
 
 INSTALL = "pip install 'tauopt[onnx]'"
-"""Installs what is needed for it."""
+"""Command that installs the libraries."""
 BATCH = "candidates"
-"""Name of the first axis, which is open, of every input and output."""
+"""Name of the first axis, of any length, of every input and output."""
 
 
 def write_onnx(model: Any, path: Path, *, metadata: Mapping[str, str]) -> None:
-    """Write a network to an ONNX file, whole or not at all.
+    """Write a network to an ONNX file, atomically.
 
     Args:
         model: Keras model whose inputs and outputs have names; its preprocessing is a part of it.
         path: file to make or replace.
-        metadata: properties that the file carries with it.
+        metadata: properties to store in the file.
     Raises:
-        UsageError: the extra `onnx` is not installed; names the line that installs it.
+        UsageError: the extra `onnx` is not installed; names the command that installs it.
         DataError: a layer has no counterpart in ONNX.
     """
     with _installed():
@@ -42,7 +42,7 @@ def write_onnx(model: Any, path: Path, *, metadata: Mapping[str, str]) -> None:
 
     def write(temporary: Path) -> None:
         with _exportable(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx, about numpy
+            warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses deprecated numpy names
             model.export(temporary, format="onnx", verbose=False)
         graph = onnx.load(temporary)
         for tensor in (*graph.graph.input, *graph.graph.output):
@@ -51,24 +51,25 @@ def write_onnx(model: Any, path: Path, *, metadata: Mapping[str, str]) -> None:
         onnx.checker.check_model(graph)
         onnx.save(graph, temporary)
 
-    logging.getLogger(tf2onnx.__name__).setLevel(logging.CRITICAL)  # what fails is raised
+    logging.getLogger(tf2onnx.__name__).setLevel(logging.CRITICAL)  # failures raise
     try:
         write_with(path, write)
     except (ValueError, NotImplementedError, RuntimeError, onnx.checker.ValidationError) as error:
         raise DataError(
-            f"model {model.name}: a layer of it has no counterpart in ONNX: {_first_line(error)}"
+            f"model {model.name}: a layer has no counterpart in ONNX: {_first_line(error)}; "
+            "export a model of another architecture"
         ) from error
 
 
 class OnnxModel:
-    """An ONNX file that runs on one core."""
+    """An ONNX file as a function of arrays, run on one core."""
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open the file.
 
         Raises:
             UsageError: the extra `onnx` is not installed.
-            CorruptError: it is missing or no ONNX file.
+            CorruptError: the file is missing or no ONNX file.
         """
         with _installed():
             import onnxruntime
@@ -80,14 +81,14 @@ class OnnxModel:
             )
         except Exception as error:
             raise CorruptError(f"{path} is no ONNX file that can be run: {error}") from error
-        self.inputs = tuple(one.name for one in self._session.get_inputs())
-        self.outputs = tuple(one.name for one in self._session.get_outputs())
+        self.inputs = tuple(node.name for node in self._session.get_inputs())
+        self.outputs = tuple(node.name for node in self._session.get_outputs())
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Return all outputs by name for arrays by input name, (candidate, ...) each."""
-        found = self._session.run(None, {name: inputs[name] for name in self.inputs})
-        return dict(zip(self.outputs, found, strict=True))
+        """Return arrays by output name for arrays by input name, (candidate, ...) each."""
+        outputs = self._session.run(None, {name: inputs[name] for name in self.inputs})
+        return dict(zip(self.outputs, outputs, strict=True))
 
 
 @contextlib.contextmanager
@@ -100,7 +101,7 @@ def _installed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _exportable() -> Iterator[None]:
-    """Let LSTMs be steps of Keras's own, since TensorFlow's kernel has no counterpart in ONNX."""
+    """Run LSTMs step by step in Keras: TensorFlow's fused kernel has no counterpart in ONNX."""
     before = Lstm.whole_sequences
     Lstm.whole_sequences = False
     try:

@@ -1,4 +1,4 @@
-"""How `mlflow.pyfunc.load_model` reads a registered version: safely, with our layers known."""
+"""Load a registered version for `mlflow.pyfunc.load_model`, through tauopt's safe loader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tauopt.models.output_scores import only_probabilities
 
 
 class Classifier:
-    """A registered model as MLflow calls it."""
+    """A registered model with the interface that MLflow calls."""
 
     def __init__(self, path: Path) -> None:
         self._model = only_probabilities(load_model(path))
@@ -29,5 +29,5 @@ class Classifier:
 
 
 def _load_pyfunc(path: str) -> Classifier:
-    """Load the model in the data folder of a packed version; the name is MLflow's."""
+    """Load the model in the data folder of a packed version; MLflow prescribes the name."""
     return Classifier(Path(path) / "model.keras")

@@ -1,9 +1,9 @@
-"""Scores in ntuples: a friend tree, or its like, for each file, written once and whole."""
+"""Score ntuples: write a friend tree, or an HDF5 or Parquet file, for each input file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,24 +25,25 @@ from tauopt.training.device_setup import limit_devices
 
 @dataclass(frozen=True, eq=False)
 class FileScorer:
-    """What is applied to files; travels to other processes, where it is loaded once."""
+    """A model to be applied to files; it is sent to other processes, which load it once each."""
 
     trial: Trial
     points: WorkingPoints | None
     default: float
+    """Score of candidates that are not selected or lack a feature."""
     leave_out: tuple[str, ...] = ()
     """Names of the dataset file's `cuts` that candidates need not pass, such as those on truth."""
 
     @property
     def data(self) -> Dataset:
-        """How candidates are read."""
+        """The trial's dataset file without the cuts that are left out."""
         data = self.trial.experiment.data
         cuts = {name: text for name, text in data.cuts.items() if name not in self.leave_out}
         return data.model_copy(update={"cuts": cuts})
 
     @cached_property
     def key(self) -> str:
-        """Equal for equal model, working points and default."""
+        """Digest of model, working points and default."""
         points = self.points.as_json() if self.points else None
         return sha256_json([self.trial.sha256, points, self.default])
 
@@ -59,70 +60,75 @@ class ScoreJob:
 
     path: Path
     sample: str
-    """Of the dataset file: says which tree and friends are read."""
+    """Sample of the dataset file that determines tree and friends."""
     to: Path
+    """File to be written."""
     record: dict[str, Any]
-    """Kept in the file that is written."""
+    """Provenance that is stored in the file written."""
     step: int = STEP
+    """Entries read at a time."""
     format: str = "root"
-    """Of the file that is written; see `ntuples.friend_formats`."""
+    """Format of the file written; see `ntuples.friend_formats`."""
 
 
 @dataclass
 class ScoredFile:
-    """What came of one file."""
+    """Counts of one scored file."""
 
     path: Path
     to: Path
     entries: int = 0
-    """Of the friend tree, which are those of the input."""
+    """Entries of the friend tree, equal to those of the input."""
     candidates: int = 0
     scored: int = 0
     missing: int = 0
     """Candidates that are selected, but lack a feature."""
-    skipped: bool = field(default=False)
-    """Whether it was there already."""
+    skipped: bool = False
+    """Whether the same scores had been written before."""
 
 
-def score_file(job: ScoreJob, applied: FileScorer, *, threads: float | None = None) -> ScoredFile:
-    """Write the friend tree of one file.
+def score_file(
+    job: ScoreJob, file_scorer: FileScorer, *, threads: float | None = None
+) -> ScoredFile:
+    """Write the scores of one file.
 
     Args:
         job: the file.
-        applied: the model.
-        threads: that TensorFlow may use; None is all.
+        file_scorer: the model.
+        threads: number of threads that TensorFlow may use; None takes all cores.
     Raises:
-        DataError: the file is not what the dataset file says.
-        BadFileError: it can't be read whole.
-        CorruptError: the model is damaged.
+        DataError: the file does not fit the dataset file.
+        BadFileError: the file can't be read to its end.
+        CorruptError: the model was altered.
     """
     limit_devices(cpus=threads)
-    data = applied.data
-    sample, plan, scorer = data.samples[job.sample], make_plan(data), _scorer(applied)
+    data = file_scorer.data
+    sample, plan, scorer = data.samples[job.sample], make_plan(data), _scorer(file_scorer)
     source = open_source(job.path, tree=sample.tree, friends=sample.friends, layout=data.layout)
-    found = ScoredFile(job.path, job.to)
+    scored = ScoredFile(job.path, job.to)
     counts = None
     if isinstance(data.layout, EventLayout) and isinstance(source, EventTree):
+        # Scores of events are lists, as long as the lists of candidates.
         counts = source.counts(branches_for(plan, scorer.spectators))
     read = steps(plan, source, spectators=scorer.spectators, step=job.step)
-    found.entries = FORMATS[job.format].write(
+    scored.entries = FORMATS[job.format].write(
         job.to,
-        (scorer(step) for step in _counting(read, found)),
+        (scorer(step) for step in _counting(read, scored)),
         columns=scorer.columns,
         counts=counts,
         record=job.record,
     )
-    return found
+    return scored
 
 
-def _counting(read: Iterator[FileStep], found: ScoredFile) -> Iterator[FileStep]:
+def _counting(read: Iterator[FileStep], scored: ScoredFile) -> Iterator[FileStep]:
     for step in read:
-        found.candidates += step.entries
-        found.scored += len(step.rows)
-        found.missing += step.missing
+        scored.candidates += step.entries
+        scored.scored += len(step.rows)
+        scored.missing += step.missing
         yield step
 
 
-@lru_cache(maxsize=1)
-def _scorer(applied: FileScorer) -> Scorer:
-    return Scorer(applied.trial, applied.points, default=applied.default)
+@lru_cache(maxsize=1)  # a process scores many files with one model
+def _scorer(file_scorer: FileScorer) -> Scorer:
+    return Scorer(file_scorer.trial, file_scorer.points, default=file_scorer.default)

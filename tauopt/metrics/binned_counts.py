@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 Passes = NDArray[np.bool_]
 
 REPLICAS = 500
-"""Replicas of the bootstrap: they fix the ends of a 68 % interval to 6 % of its width."""
+"""Fewer than `bootstrap.REPLICAS`: they give 68 % intervals only, whose ends are then known to 6 %
+of their length."""
 _PERCENTILES = (15.865, 84.135)
 """Ends of a central 68 % interval."""
 

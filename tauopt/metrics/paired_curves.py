@@ -15,7 +15,7 @@ from tauopt.metrics.predictions import Predictions
 Floats = NDArray[np.float64]
 
 REPLICAS = 400
-"""Replicas of the bootstrap, for samples that are not very large."""
+"""Fewer than `bootstrap.REPLICAS`: figures and tables need p-values down to 0.005 only."""
 _WORK = 2e8
 """Candidates times replicas; larger samples get fewer replicas, so that time stays bounded."""
 _FEWEST = 50

@@ -30,7 +30,7 @@ Predict = Callable[[InputArrays], NDArray[np.float32]]
 REPEATS = 5
 """Permutations of each feature."""
 REPLICAS = 60
-"""Replicas of the bootstrap that gives the error from the finite number of candidates."""
+"""Fewer than `bootstrap.REPLICAS`: they give an error bar for each of many features, no p-value."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""Promote: judge a trial on the sealed test split, register it, make it the champion.
-
-What is checked comes first, then what is recorded with the run, then the version, and the alias
-last: a promotion that is cut short leaves the champion as it was, and the next one completes it.
-"""
+"""Promote a trial: judge, record, register, make it the champion."""
 
 from __future__ import annotations
 
@@ -17,22 +13,28 @@ import numpy as np
 
 from tauopt.config.settings.gate import Gate
 from tauopt.dataset.prepared_dataset import PreparedDataset
-from tauopt.evaluation.model_inputs import READING
-from tauopt.evaluation.model_working_points import FOLDER, ModelWorkingPoints, ship, write_points
+from tauopt.errors import DataError
+from tauopt.evaluation.model_working_points import (
+    FOLDER,
+    ModelWorkingPoints,
+    derive_with_closure,
+    write_points,
+)
+from tauopt.evaluation.predict import READING
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.trial_figure_set import write_figures
 from tauopt.metrics.working_points.working_point_set import FILE
 from tauopt.progress import Progress
-from tauopt.promotion.champion import Challenger, challenge
-from tauopt.promotion.decision import decide
+from tauopt.promotion.champion import compare_with_champion, decide
 from tauopt.promotion.judge import JudgedTrial, judge
 from tauopt.promotion.model_card import model_card
 from tauopt.promotion.promotion_gate import costs_of
 from tauopt.promotion.verdict import RefusedByVerdict, Verdict
 from tauopt.tracking import registry
 from tauopt.tracking.retries import again
-from tauopt.tracking.runs import log_file, log_json, log_points
+from tauopt.tracking.run_artifacts import log_files
+from tauopt.tracking.runs import log_json, log_points
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,16 +56,17 @@ def promote(
         client: from `tracking.client.connect`.
         trial: from `fetch_trial`; `reigning` says whether it is the champion already.
         dataset: that the trial was trained on.
-        gate: what it must do to become the champion.
-        rng: for the comparison with the champion.
+        gate: requirements on a champion.
+        rng: of the bootstraps.
         force: promote a trial that the gate refuses, that is worse than the champion or can't be
             compared with it; recorded. Nothing else can be forced.
-        progress: told of every step.
+        progress: receives a message for each step.
     Returns:
         the verdict, with `promoted` true.
     Raises:
         PromotionRefused: see `judge`; or the gate refuses the trial, or it is clearly worse than
             the champion (then a `RefusedByVerdict`).
+        DataError: the test split lacks signal or background.
         ServiceError: MLflow does not answer.
     """
     judged = judge(trial, dataset, progress=progress, costs=costs_of(gate))
@@ -83,35 +86,35 @@ def _contest(
     force: bool,
     progress: Progress,
 ) -> Verdict:
-    """Compare with the champion and take its place; once more if there is another one by then."""
-    trial = judged.trial
-    own = rng.spawn(1)[0]
-    shipped = ship(trial, validation=judged.on_validation, test=judged.test, rng=own)
-    if shipped.reason:
-        progress.say(f"no working points: {shipped.reason}")
-    challenger = Challenger(
-        judged.what, judged.test, trial.objective, dataset=judged.dataset, split=judged.split
+    """Compare with the champion and take its place; again if another one took it meanwhile."""
+    # Working points have random numbers of their own, so that they do not shift those of the
+    # comparison.
+    points = derive_with_closure(
+        judged.trial, validation=judged.on_validation, test=judged.test, rng=rng.spawn(1)[0]
     )
-    place, allowed = folder / "champion", gate.regressions.get(str(trial.objective), 0.0)
+    if points.reason:
+        progress.say(f"no working points: {points.reason}")
+    allowed = gate.regressions.get(str(judged.trial.objective), 0.0)
     registered = ""
     while True:
         progress.say("comparing with the champion")
-        found = challenge(
-            client, trial.registered_model, challenger, folder=place, rng=rng, allowed=allowed
+        comparison = compare_with_champion(
+            client, judged, folder=folder / "champion", rng=rng, allowed=allowed
         )
-        verdict = decide(judged, found, gate=gate, rng=rng, force=force)
-        _record(client, judged, verdict, shipped=shipped, folder=folder / FOLDER)
+        verdict = decide(judged, comparison, gate=gate, rng=rng, force=force)
+        # The run's record comes first, then the version, and the alias last: a promotion that is
+        # cut short leaves the champion as it was, and the next one completes it.
+        _record(client, judged, verdict, points=points, folder=folder / FOLDER)
         if not verdict.promoted:
             if registered:
-                _describe(client, judged, replace(verdict, version=registered), shipped)
+                _describe(client, judged, replace(verdict, version=registered), points)
             raise RefusedByVerdict(verdict)
         progress.say(f"registering {verdict.model}")
-        verdict = _register(client, judged, verdict, shipped)
+        verdict = _register(client, judged, verdict, points)
         registered = verdict.version
-        moved = registry.move_alias(client, verdict.model, verdict.version, expected=found.version)
-        if moved:
+        if registry.move_alias(client, verdict.model, verdict.version, expected=comparison.version):
             return verdict
-        progress.say("there is another champion by now")
+        progress.say("another trial became the champion meanwhile")
 
 
 def _record(
@@ -119,59 +122,114 @@ def _record(
     judged: JudgedTrial,
     verdict: Verdict,
     *,
-    shipped: ModelWorkingPoints,
+    points: ModelWorkingPoints,
     folder: Path,
 ) -> None:
-    """Keep with the run what the test split said, whatever follows from it.
-
-    Points have the time at which the run ended, so that recording them twice adds nothing.
-    """
+    """Record figures, working points, verdict and metrics of the test split with the run."""
     run_id = verdict.run_id
     sample = SampleLabel.from_dataset(judged.trial.experiment.data, "test split")
     files = write_figures(judged.test, folder, sample=sample)
-    for path in (*files, *write_points(shipped, folder, sample=sample)):
-        again(partial(log_file, client, run_id, path, folder=FOLDER))
+    files = [*files, *write_points(points, folder, sample=sample)]
+    log_files(client, run_id, files, folder=FOLDER)
     again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
     values = {f"test_{name.replace('/', '_')}": v for name, (v, _, _) in verdict.test.items()}
+    # With the time of the run's end, MLflow keeps one point however often it is recorded.
     again(partial(log_points, client, run_id, values, at_ms=judged.trial.ended_ms))
 
 
 def _register(
-    client: MlflowClient, judged: JudgedTrial, verdict: Verdict, shipped: ModelWorkingPoints
+    client: MlflowClient, judged: JudgedTrial, verdict: Verdict, points: ModelWorkingPoints
 ) -> Verdict:
-    """Make the version, or complete the one that an earlier promotion of the same file made."""
+    """Register a version, or complete the one that an earlier promotion of the file made."""
     entry = registry.VersionEntry(
         run_id=verdict.run_id,
         model=judged.trial.model,
         sha256=verdict.model_sha256,
         example=judged.example,
         output=judged.test.probabilities[: len(next(iter(judged.example.values())))],
-        card=model_card(judged.trial, judged.what, verdict, shipped=shipped),
+        card=model_card(judged.trial, judged.inputs, verdict, points=points),
         verdict=verdict.for_tag(),
         tags=_tags(judged, verdict),
         loader="tauopt.export.pyfunc_loader",
-        beside={FILE: shipped.text} if shipped.points else {},
+        beside={FILE: points.text} if points.points else {},
     )
     version = str(registry.register(client, verdict.model, entry).version)
     verdict = replace(verdict, version=version)
-    _describe(client, judged, verdict, shipped)
+    _describe(client, judged, verdict, points)
     return verdict
 
 
 def _describe(
-    client: MlflowClient, judged: JudgedTrial, verdict: Verdict, shipped: ModelWorkingPoints
+    client: MlflowClient, judged: JudgedTrial, verdict: Verdict, points: ModelWorkingPoints
 ) -> None:
-    """Let a version say what the last verdict on it was."""
-    tags = {**_tags(judged, verdict), registry.VERDICT: json.dumps(verdict.for_tag())}
-    for key, text in tags.items():
-        again(partial(client.set_model_version_tag, verdict.model, verdict.version, key, text))
-    card = model_card(judged.trial, judged.what, verdict, shipped=shipped)
-    again(partial(client.update_model_version, verdict.model, verdict.version, card))
+    """Write a verdict into tags and card of its version."""
+    registry.describe_version(
+        client,
+        verdict.model,
+        verdict.version,
+        card=model_card(judged.trial, judged.inputs, verdict, points=points),
+        tags={**_tags(judged, verdict), registry.VERDICT: json.dumps(verdict.for_tag())},
+    )
 
 
 def _tags(judged: JudgedTrial, verdict: Verdict) -> dict[str, str]:
     return {
-        READING: judged.what.model_dump_json(),
+        READING: judged.inputs.model_dump_json(),
         "tauopt.dataset_digest": verdict.dataset_digest,
         "tauopt.forced": str(verdict.forced).lower(),
     }
+
+
+def renew_points(
+    client: MlflowClient,
+    trial: Trial,
+    earlier: Verdict,
+    *,
+    dataset: PreparedDataset,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> Verdict:
+    """Derive new working points for the champion; its model and its verdict stay.
+
+    They replace the earlier ones in the run, in the version and on its card.
+
+    Args:
+        client: from `tracking.client.connect`.
+        trial: the champion's, with the settings of the new working points in its experiment.
+        earlier: the verdict by which it is the champion.
+        dataset: that it was trained on.
+        rng: of the bootstraps of weighted candidates.
+        progress: receives a message for each step.
+    Returns:
+        the verdict, whose reason names the new working points.
+    Raises:
+        DataError: no working points can be derived; nothing is changed then.
+        PromotionRefused: see `judge`.
+        ServiceError: MLflow does not answer.
+    """
+    judged = judge(trial, dataset, progress=progress)
+    points = derive_with_closure(trial, validation=judged.on_validation, test=judged.test, rng=rng)
+    if points.points is None:
+        why = points.reason or "the task has no background"
+        raise DataError(f"{earlier.model} keeps its working points: {why}")
+    version = registry.version_of(client, earlier.model, earlier.version)
+    if version is None:
+        raise DataError(
+            f"{earlier.model} has no version {earlier.version}, which was the champion: it was "
+            "deleted meanwhile; run the command again"
+        )
+    progress.say(f"renewing the working points of {earlier.model} version {earlier.version}")
+    sample = SampleLabel.from_dataset(trial.experiment.data, "test split")
+    with tempfile.TemporaryDirectory(prefix="tauopt-points-") as folder:
+        files = write_points(points, Path(folder), sample=sample)
+        log_files(client, trial.run_id, files, folder=FOLDER)
+    registry.renew_beside(client, version, {FILE: points.text})
+    card = model_card(trial, judged.inputs, earlier, points=points)
+    registry.describe_version(client, earlier.model, earlier.version, card=card, tags={})
+    names = ", ".join(points.points.names)
+    return replace(
+        earlier,
+        outcome="champion already",
+        reason=f"its working points are {names} now; it became version {earlier.version} with the "
+        f"verdict {earlier.outcome}: {earlier.reason}",
+    )

@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -331,3 +332,22 @@ def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) 
     with tempfile.TemporaryDirectory() as temporary:
         _write_beside(Path(temporary), beside)
         again(lambda: client.log_model_artifacts(logged.model_id, temporary))
+
+
+def describe_version(
+    client: MlflowClient, name: str, version: str, *, card: str, tags: Mapping[str, str]
+) -> None:
+    """Set tags and description of a version; other tags stay.
+
+    Args:
+        client: from `connect`.
+        name: registered model.
+        version: of it.
+        card: markdown, the new description.
+        tags: to be set.
+    Raises:
+        ServiceError: the registry does not answer.
+    """
+    for key, text in tags.items():
+        again(partial(client.set_model_version_tag, name, version, key, text))
+    again(partial(client.update_model_version, name, version, card))

@@ -19,6 +19,16 @@ COLLECTED = "tauopt.collected"
 """Tag of a run whose model was removed: the reason."""
 
 
+def log_files(client: MlflowClient, run_id: str, files: Iterable[Path], *, folder: str) -> None:
+    """Copy files of this machine into a folder of a run's artifacts.
+
+    Raises:
+        ServiceError: MLflow does not answer.
+    """
+    for path in files:
+        again(partial(log_file, client, run_id, path, folder=folder))
+
+
 def replace_folder(
     client: MlflowClient, run_id: str, files: Iterable[Path], *, folder: str
 ) -> None:
@@ -34,8 +44,7 @@ def replace_folder(
     """
     if again(lambda: client.list_artifacts(run_id, folder)):
         _delete(client, again(lambda: client.get_run(run_id)), folder)
-    for path in files:
-        again(partial(log_file, client, run_id, path, folder=folder))
+    log_files(client, run_id, files, folder=folder)
 
 
 def _delete(client: MlflowClient, run: Run, folder: str) -> None:

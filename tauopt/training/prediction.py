@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -65,12 +65,29 @@ class Predictor:
         """
         found = np.empty((candidates, self._classes), np.float32)
         end = 0
-        for batch in batches:
-            alive()
-            inputs = {name: tf.constant(batch.inputs[name]) for name in self._names}
-            begin, end = end, end + len(batch.labels)
-            found[begin:end] = self._predict(inputs)
+
+        def inputs() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+            for batch in batches:
+                alive()
+                yield batch.inputs
+
+        for probabilities in self.each(inputs()):
+            begin, end = end, end + len(probabilities)
+            found[begin:end] = probabilities
         return found
+
+    def each(
+        self, batches: Iterable[Mapping[str, npt.NDArray[Any]]]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the probabilities (candidate, class) float32 of each batch.
+
+        Args:
+            batches: arrays by input name, (candidate, ...) each; other names than the model's are
+                left out.
+        """
+        for inputs in batches:
+            tensors = {name: tf.constant(inputs[name]) for name in self._names}
+            yield np.asarray(self._predict(tensors))
 
 
 class AllOutputs:

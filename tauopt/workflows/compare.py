@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.errors import UsageError
-from tauopt.evaluation.comparison_report import ComparisonReport, report
+from tauopt.evaluation.comparison_report import (
+    ComparisonReport,
+    check_same_data,
+    differences,
+    names_of,
+    report,
+)
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.evaluation_sources import (
     check_efficiencies,
@@ -23,8 +29,6 @@ if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
 
 RESULT, TABLE, REPORT = "compare.json", "compare.csv", "report.md"
-_SEED = 1
-"""Of the bootstraps: the same comparison has the same errors."""
 MOST = 6
 """Trials that a figure can show."""
 
@@ -71,7 +75,6 @@ def compare(
         ]
         _check_different(found)
         check_has_background(found, wanted)
-        from tauopt.evaluation.run_trials import names_of
 
         named = names_of(found)
         place = to or output_folder(output) / "comparisons" / "-".join(t.name for t in found)
@@ -101,12 +104,13 @@ def _compared(
     import numpy as np
 
     from tauopt.errors import DataError
-    from tauopt.evaluation.run_trials import check_same_data, contenders_of, differences
+    from tauopt.evaluation.recorded_trial import history
+    from tauopt.evaluation.run_trial import contenders_of
     from tauopt.evaluation.split_candidates import SplitCandidates
-    from tauopt.evaluation.training_history import history
     from tauopt.figures.figure_style import SampleLabel
     from tauopt.figures.performance.comparison_figures import EFFICIENCY, pages
     from tauopt.figures.save_figure import save_book
+    from tauopt.metrics.bootstrap import SEED
     from tauopt.metrics.standard_metrics import EFFICIENCIES
     from tauopt.metrics.trial_comparison import compare as measured
 
@@ -118,10 +122,10 @@ def _compared(
     opener = f"compare {', '.join(trial.run_id or trial.name for trial in trials.values())}"
     candidates = SplitCandidates(dataset, dataset.sealed_test(opened_by=opener))
     contenders = contenders_of(trials, candidates, progress=progress)
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     progress.say("measuring")
     numbers = measured(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
-    sample = SampleLabel.from_dataset(first.experiment.data, candidates.told)
+    sample = SampleLabel.from_dataset(first.experiment.data, candidates.description)
     progress.say("drawing")
     drawn = pages(
         contenders,
@@ -135,7 +139,7 @@ def _compared(
     judged = contenders[0].predictions
     signal = int(judged.is_signal.sum())
     result = ComparisonReport(
-        found=numbers,
+        comparison=numbers,
         differences=differences(trials),
         run_ids={name: trial.run_id for name, trial in trials.items()},
         sample=f"{sample.name}, {sample.selection}",
@@ -150,7 +154,7 @@ def _written(result: ComparisonReport) -> ComparisonReport:
     from tauopt.durable import write_bytes, write_json
     from tauopt.metrics.trial_comparison import as_csv
 
-    write_bytes(result.folder / TABLE, as_csv(result.found).encode())
+    write_bytes(result.folder / TABLE, as_csv(result.comparison).encode())
     write_bytes(result.folder / REPORT, report(result).encode())
     write_json(result.folder / RESULT, result.as_json())
     return result

@@ -38,8 +38,6 @@ RESULT = "evaluation.json"
 """All numbers, and the names of all files."""
 IMPORTANCE = 10_000
 """Candidates that features are permuted among."""
-_SEED = 1
-"""Of the bootstraps: the same evaluation has the same errors."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def evaluate(
         efficiencies: of the signal, in place of 0.6, 0.75, 0.85 and 0.95: at these rejections are
             measured and working points set, with the model's cuts flat in momentum if it has some.
         reference: what it is compared with: another trial, a spectator that holds a score, a CSV
-            file (see `deploy.score_file`), or with `files` an expression on their branches.
+            file (see `evaluation.score_table`), or with `files` an expression on their branches.
         importance: candidates that features are permuted among; 0 leaves importances out.
         to: folder of the results; None is `evaluations/<name>` in the output folder.
         output: folder of searches and runs; None is `tauopt-output`.
@@ -142,7 +140,7 @@ def evaluate(
         candidates = candidates_of(
             found, files, dataset, branch=compared.branch, cache=place, progress=progress
         )
-        wish = EvaluationOptions(
+        options = EvaluationOptions(
             select=select,
             bins=bins,
             efficiencies=wanted,
@@ -153,7 +151,12 @@ def evaluate(
             importance=importance,
         )
         subject = subject_of(
-            client, found, candidates, wish=wish, own=own_splits(dataset), progress=progress
+            client,
+            found,
+            candidates,
+            options=options,
+            splits=own_splits(dataset),
+            progress=progress,
         )
     return _written(client, found, subject, folder=folder, progress=progress)
 
@@ -166,9 +169,10 @@ def _written(
 
     from tauopt.figures.performance.evaluation_figures import pages
     from tauopt.figures.save_figure import save_figure
+    from tauopt.metrics.bootstrap import SEED
     from tauopt.metrics.metrics_table import as_csv, as_markdown, rows
 
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     name, *others = (one.name for one in subject.contenders)
     reference = others[0] if others else ""
     progress.say("measuring")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tauopt.config.settings.dataset import Dataset
     from tauopt.dataset.prepared_dataset import PreparedDataset
     from tauopt.evaluation.evaluation_inputs import TrialSplits
+    from tauopt.evaluation.predict import EvaluationCandidates
     from tauopt.evaluation.recorded_trial import Trial
-    from tauopt.evaluation.split_candidates import EvaluationCandidates
 
 LEARNED = 200_000
 """Training candidates whose scores are drawn, about."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,6 @@ from tauopt.workflows.paths import output_folder
 if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
     from tauopt.export.export_check import ExportCheck
-
-_CANDIDATES = 8192
-"""Of a batch in the comparison."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +93,14 @@ def _compared(
     return compare(OnnxModel(files["onnx"]), keras, _test_split(trial, cache, progress))
 
 
-def _test_split(trial: Trial, cache: Path | None, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield the inputs of all candidates of the test split, by name."""
-    from tauopt.config.settings.networks import group_lengths
-    from tauopt.dataset.network_inputs import input_spec, task_labels
-    from tauopt.stream.batches import batches
+def _test_split(
+    trial: Trial, cache: Path | None, progress: Progress
+) -> Iterator[Mapping[str, Any]]:
+    """Return the input arrays of all candidates of the test split, batch by batch."""
+    from tauopt.evaluation.split_candidates import SplitCandidates
     from tauopt.workflows.promote import dataset_of
 
-    dataset, task = dataset_of(trial, cache=cache, progress=progress), trial.experiment.task
-    stored = batches(
-        dataset.sealed_test(opened_by=f"export {trial.name}"),
-        spec=input_spec(dataset.manifest, task, group_lengths(trial.experiment.model)),
-        label_map=task_labels(dataset.manifest.classes, task),
-        batch_size=_CANDIDATES,
-        shuffle=False,
-    )
-    for batch in stored:
-        yield dict(batch.inputs)
+    dataset = dataset_of(trial, cache=cache, progress=progress)
+    split = dataset.sealed_test(opened_by=f"export {trial.name}")
+    candidates = SplitCandidates(dataset, split)
+    return candidates.batches(candidates.inputs_of(trial.experiment))

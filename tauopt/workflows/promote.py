@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
     from tauopt.promotion.verdict import Verdict
 
-_SEED = 1
-"""Of the bootstrap: the same comparison has the same verdict."""
-
 
 def promote(
     run: str,
@@ -81,15 +78,16 @@ def promote(
             return replace(
                 earlier,
                 outcome="champion already",
-                reason=f"nothing was done; it became version {earlier.version} since it was "
+                reason=f"nothing was done; it became version {earlier.version} with the verdict "
                 f"{earlier.outcome}: {earlier.reason}",
             )
         dataset = dataset_of(trial, cache=cache, progress=listener)
 
-        from tauopt.promotion.rederive_working_points import renew_points
+        from tauopt.metrics.bootstrap import SEED
         from tauopt.promotion.register_champion import promote as judge_and_register
+        from tauopt.promotion.register_champion import renew_points
 
-        rng = np.random.default_rng(_SEED)
+        rng = np.random.default_rng(SEED)
         if earlier is not None:
             return renew_points(client, trial, earlier, dataset=dataset, rng=rng, progress=listener)
         return judge_and_register(

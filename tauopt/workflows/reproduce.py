@@ -126,7 +126,7 @@ def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
 def _compared(trial: Trial, plan: TrialPlan) -> Reproduction:
     from tauopt.metrics.estimate import Estimate
     from tauopt.models.model_file import load_model, weights_apart
-    from tauopt.promotion.verdict import tolerance
+    from tauopt.promotion.judge import tolerance
     from tauopt.study.provenance import code_version
     from tauopt.training.trial_files import MODEL
     from tauopt.training.trial_results import read_result

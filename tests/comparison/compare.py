@@ -70,13 +70,15 @@ def compare(network: Predictions, trees: Predictions) -> list[Row]:
 
 def network_predictions(trial: Path, dataset: PreparedDataset, split: SplitReader) -> Predictions:
     """Run the best model of a trial over a split."""
-    from tauopt.evaluation.model_inputs import predict_split, reading
+    from tauopt.evaluation.predict import LoadedModel, predict
+    from tauopt.evaluation.split_candidates import SplitCandidates
     from tauopt.models.model_file import load_model
 
     result = json.loads((trial / "result.json").read_text())
     model = load_model(trial / "best.keras", sha256=result["model_sha256"])
-    what = reading(Experiment.model_validate(result["experiment"]), dataset)
-    return predict_split(model, what, dataset, split=split)
+    candidates = SplitCandidates(dataset, split)
+    inputs = candidates.inputs_of(Experiment.model_validate(result["experiment"]))
+    return predict(LoadedModel(model, inputs), candidates)
 
 
 def tree_predictions(dataset: PreparedDataset, task: Task, split: SplitReader) -> Predictions:

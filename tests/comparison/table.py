@@ -172,13 +172,13 @@ def measured_latencies(
     trial: Path, result: dict[str, Any], experiment: Experiment, dataset: PreparedDataset
 ) -> Iterator[Estimate]:
     """Give the microseconds a candidate, for each of COSTS."""
-    from tauopt.evaluation.model_inputs import first_inputs, reading
+    from tauopt.evaluation.split_candidates import SplitCandidates
     from tauopt.models.model_file import load_model
     from tauopt.training.latency import latencies
 
     model = load_model(trial / "best.keras", sha256=result["model_sha256"])
-    what = reading(experiment, dataset)
-    inputs = first_inputs(what, dataset, split=dataset.validation, candidates=256)
+    candidates = SplitCandidates(dataset, dataset.validation)
+    _, inputs = candidates.sample(candidates.inputs_of(experiment), most=256)
     found = latencies(COSTS, model, inputs)
     yield from (found[str(cost)] for cost in COSTS)
 

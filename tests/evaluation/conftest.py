@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tauopt.tracking import client as door
+from tauopt.tracking.client import connect
 from tauopt.training import latency
 from tests.prepared_factory import prepared_dataset
 from tests.undrawn import unrendered
@@ -19,7 +19,7 @@ def output(tmp_path_factory):
 def client(output):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return door.connect(None, output=output)
+        return connect(None, output=output)
 
 
 @pytest.fixture(autouse=True)

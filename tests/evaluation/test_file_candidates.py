@@ -20,8 +20,6 @@ from tauopt.prepare import stream_files
 from tauopt.prepare.candidate_blocks import concatenate
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.progress import Silent
-from tauopt.stream.batches import Batch
-from tauopt.training.prediction import Predictor
 from tauopt.workflows.evaluate import evaluate
 from tauopt.workflows.evaluation_sources import (
     ComparisonTarget,
@@ -83,11 +81,11 @@ def judged(trial, to, *files, **more):
     return evaluate(str(trial), files=files, output=trial.parent, to=to, **more)
 
 
-def values(found):
-    return {(row.candidates, row.metric): row.value.triple for row in found.rows}
+def values(evaluation):
+    return {(row.candidates, row.metric): row.value.triple for row in evaluation.rows}
 
 
-def test_of_files_that_it_was_trained_on_only_the_test_split_is_taken(home, trial, tmp_path):
+def test_of_training_files_only_the_test_split_is_judged(home, trial, tmp_path):
     split = judged(trial, tmp_path)
     files = judged(trial, tmp_path, f"{home}/*_0.root")
     assert files.candidates == split.candidates
@@ -95,15 +93,17 @@ def test_of_files_that_it_was_trained_on_only_the_test_split_is_taken(home, tria
         assert values(files)[key] == pytest.approx(triple, rel=1e-5), key
 
 
-def test_of_other_files_all_candidates_are_taken_whatever_their_event_number(home, trial, tmp_path):
-    found = judged(trial, tmp_path, f"{home}/taus_1.root", f"jets={home}/jets_1.root")
-    assert found.candidates == {"signal": 900, "background": 900}
-    assert found.sample == "toy, 2 files"
+def test_of_other_files_all_candidates_are_judged_whatever_their_event_number(
+    home, trial, tmp_path
+):
+    evaluation = judged(trial, tmp_path, f"{home}/taus_1.root", f"jets={home}/jets_1.root")
+    assert evaluation.candidates == {"signal": 900, "background": 900}
+    assert evaluation.sample == "toy, 2 files"
 
 
 def test_a_branch_is_a_reference(home, trial, tmp_path):
-    found = judged(trial, tmp_path, f"{home}/*_1.root", reference="2 * stored - 1")
-    (row,) = [r for r in found.rows if (r.candidates, r.metric) == ("all", "auc")]
+    evaluation = judged(trial, tmp_path, f"{home}/*_1.root", reference="2 * stored - 1")
+    (row,) = [r for r in evaluation.rows if (r.candidates, r.metric) == ("all", "auc")]
     columns = [ntuples_factory.columns(900, seed=n, tau=n == 2, first_event=10_000) for n in (2, 3)]
     parts = []
     for number, content in zip((2, 3), columns, strict=True):
@@ -113,7 +113,7 @@ def test_a_branch_is_a_reference(home, trial, tmp_path):
     score, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     curve = roc(score, np.repeat([True, False], 900), weight.astype(np.float64))
     assert row.reference.value == pytest.approx(auc(curve).value, abs=1e-5)
-    points = json.loads((found.folder / "roc.json").read_text())
+    points = json.loads((evaluation.folder / "roc.json").read_text())
     assert points["ratio"]["to"] == "2 * stored - 1"
 
 
@@ -126,19 +126,19 @@ def test_files_are_judged_without_the_dataset_but_no_test_split_is(home, trial, 
     (orphan / "result.json").write_text(json.dumps(result))
     with pytest.raises(DataError, match="is gone"):
         judged(orphan, tmp_path / "to")
-    told = []
+    messages = []
 
     class Listener(Silent):
         def say(self, message):
-            told.append(message)
+            messages.append(message)
 
-    found = judged(orphan, tmp_path / "to", f"{home}/*_1.root", progress=Listener())
+    evaluation = judged(orphan, tmp_path / "to", f"{home}/*_1.root", progress=Listener())
     whole = judged(trial, tmp_path / "whole", f"{home}/*_1.root")
     alike = {key: triple for key, triple in values(whole).items() if " of " not in key[1]}
-    assert alike.items() <= values(found).items()
-    assert ("all", "efficiency of 60 %") in values(found)  # of plain cuts
-    assert any("can't be told" in line for line in told)
-    assert not (found.folder / "scores.png").exists()  # of the training split
+    assert alike.items() <= values(evaluation).items()
+    assert ("all", "efficiency of 60 %") in values(evaluation)  # of plain cuts
+    assert any("can't be told" in line for line in messages)
+    assert not (evaluation.folder / "scores.png").exists()  # of the training split
 
 
 @pytest.mark.parametrize(
@@ -156,15 +156,15 @@ def test_files_are_judged_without_the_dataset_but_no_test_split_is(home, trial, 
         ("t018", False, ComparisonTarget(trial="trial t018")),
     ],
 )
-def test_what_a_reference_is_is_told_by_its_name(text, of_files, expected):
-    found = against(text, ("pt", "stored"), of_files=of_files, find=lambda name: f"trial {name}")
-    assert found == expected
+def test_a_reference_is_recognised_by_its_form(text, of_files, expected):
+    target = against(text, ("pt", "stored"), of_files=of_files, find=lambda name: f"trial {name}")
+    assert target == expected
 
 
 def streaming(home, **more):
     given = [f"{home}/*_1.root"]
-    found = stream_files.stream(dataset(home), given, cache=home / "cache", progress=Silent())
-    return replace(found, **more)
+    streamed = stream_files.stream(dataset(home), given, cache=home / "cache", progress=Silent())
+    return replace(streamed, **more)
 
 
 def test_no_more_than_a_step_is_held_and_steps_change_nothing(home):
@@ -176,22 +176,21 @@ def test_no_more_than_a_step_is_held_and_steps_change_nothing(home):
 
 
 def test_a_sample_holds_the_inputs_of_the_candidates_that_it_names(home, trial):
-    found = find_trial(None, str(trial), folder=trial)
+    recorded = find_trial(None, str(trial), folder=trial)
     candidates = FileCandidates(streaming(home, step=200), None, Silent())
-    ran = run_on(candidates, found)
-    numbers, inputs = candidates.sample(ran.what, most=70)
-    assert len(set(numbers.tolist())) == 70
-    batch = Batch(inputs, np.zeros(70, np.int16), np.ones(70, np.float32))
-    again = Predictor(ran.model)([batch], candidates=70, alive=lambda: None)
-    assert again == pytest.approx(ran.predictions.probabilities[numbers], abs=1e-6)
+    output = run_on(candidates, recorded)
+    positions, inputs = candidates.sample(output.model.inputs, most=70)
+    assert len(set(positions.tolist())) == 70
+    again = output.model.probabilities([inputs])
+    assert again == pytest.approx(output.predictions.probabilities[positions], abs=1e-6)
 
 
 def test_weights_are_balanced_on_the_candidates_themselves(home):
     data = dataset(home, reweight={"variable": "pt", "to": ["tau"], "bins": 10})
     given = [f"{home}/*_1.root"]
-    found = stream_files.stream(data, given, cache=home / "cache", progress=Silent())
-    candidates = FileCandidates(found, None, Silent())
-    light = concatenate(list(found.blocks(Counter(), progress=Silent()))).without_features()
+    streamed = stream_files.stream(data, given, cache=home / "cache", progress=Silent())
+    candidates = FileCandidates(streamed, None, Silent())
+    light = concatenate(list(streamed.blocks(Counter(), progress=Silent()))).without_features()
     balanced = candidates._balanced(light)
     means = [
         np.average(
@@ -201,16 +200,16 @@ def test_weights_are_balanced_on_the_candidates_themselves(home):
     ]
     assert means[0] == pytest.approx(means[1], rel=0.02)
     only_jets = light.take(light.labels == 0)
-    told = []
+    messages = []
 
     class Listener(Silent):
         def say(self, message):
-            told.append(message)
+            messages.append(message)
 
-    alone = FileCandidates(found, None, Listener())
+    alone = FileCandidates(streamed, None, Listener())
     assert (alone._balanced(only_jets).weights == only_jets.weights).all()
     assert not alone.balanced
-    assert "weights stay as they are" in told[0]
+    assert "weights stay as they are" in messages[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A trial is found by whatever names it, and only whole."""
+"""A trial is found by run, version, alias and folder, and only if it is complete."""
 
 import json
 import shutil
@@ -20,37 +20,42 @@ def trial(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run_id(client, output, trial):
-    found = shipped(client, output, trial)
+    run_id = shipped(client, output, trial)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        promote(found, output=output)
-    return found
+        promote(run_id, output=output)
+    return run_id
 
 
 def test_a_run_a_version_an_alias_and_a_folder_are_the_same_trial(client, run_id, trial, tmp_path):
     references = [
         run_id, run_id[:8], "models:/tau-id/1", "models:/tau-id@champion", str(trial)
     ]  # fmt: skip
-    found = [find_trial(client, one, folder=tmp_path / str(i)) for i, one in enumerate(references)]
-    assert {one.sha256 for one in found} == {
+    found = [
+        find_trial(client, reference, folder=tmp_path / str(number))
+        for number, reference in enumerate(references)
+    ]
+    assert {same.sha256 for same in found} == {
         json.loads((trial / "result.json").read_text())["model_sha256"]
     }
-    assert [one.run_id for one in found] == [run_id] * 4 + [""]
-    assert {one.model.read_bytes() for one in found} == {(trial / "best.keras").read_bytes()}
-    assert all(one.result == found[0].result for one in found)
+    assert [same.run_id for same in found] == [run_id] * 4 + [""]
+    assert {same.model.read_bytes() for same in found} == {(trial / "best.keras").read_bytes()}
+    assert all(same.result == found[0].result for same in found)
 
 
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
         ("models:/tau-id", "expected models:/NAME@ALIAS"),
-        ("models:/tau-id/7", "no version 7; versions there are: 1"),
-        ("models:/tau-id@challenger", "no alias 'challenger'; versions there are: 1"),
-        ("models:/tau-di/1", "no version 1; versions there are: none"),
+        ("models:/tau-id/7", "no version 7; its versions are: 1"),
+        ("models:/tau-id@challenger", "no alias 'challenger'; its versions are: 1"),
+        ("models:/tau-di/1", "no version 1; its versions are: none"),
         ("zzz", "no run id begins with 'zzz'"),
     ],
 )
-def test_what_is_not_there_is_told(client, run_id, tmp_path, reference, words):
+def test_an_unknown_run_version_or_alias_is_refused_with_those_known(
+    client, run_id, tmp_path, reference, words
+):
     with pytest.raises(UsageError, match=words):
         find_trial(client, reference, folder=tmp_path)
 

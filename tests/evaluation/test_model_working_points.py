@@ -12,7 +12,11 @@ from tauopt.config.settings.working_point_settings import WorkingPointSettings
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError
 from tauopt.evaluation.find_trial import find_trial
-from tauopt.evaluation.model_working_points import recorded, ship, working_points_of
+from tauopt.evaluation.model_working_points import (
+    derive_with_closure,
+    recorded_points,
+    working_points_of,
+)
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.working_points.working_point_set import WorkingPoints, derive
 from tauopt.prepare.direct_streaming import open_dataset
@@ -34,9 +38,9 @@ def run_id(client, output, folder):
     """The run of a trial that became the champion."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        found = shipped(client, output, folder)
-        promote(found, output=output)
-    return found
+        run_id = shipped(client, output, folder)
+        promote(run_id, output=output)
+    return run_id
 
 
 def refuse():
@@ -65,12 +69,12 @@ def test_a_promotion_records_points_and_their_closure(client, run_id):
 def test_the_version_keeps_the_points_beside_its_model(client, run_id, tmp_path):
     points = beside(client, champion(client, NAME), tmp_path)
     trial = find_trial(client, run_id, folder=tmp_path / "t")
-    assert points.as_json() == recorded(client, trial).as_json()
+    assert points.as_json() == recorded_points(client, trial).as_json()
     assert points.origin["model_sha256"] == trial.sha256
     assert points.origin["split"] == "validation"
 
 
-def test_the_card_tells_cuts_efficiencies_and_closure(client, run_id):
+def test_the_card_lists_cuts_efficiencies_and_closure(client, run_id):
     card = champion(client, NAME).description
     assert "Unweighted; 68 % statistical errors." in card  # as its dataset file says
     section = card.split("## Working points")[1].split("## Verdict")[0]
@@ -85,8 +89,8 @@ def test_the_card_tells_cuts_efficiencies_and_closure(client, run_id):
 @pytest.mark.parametrize("reference", ["run", "models:/points@champion", "models:/points/1"])
 def test_points_are_found_by_run_version_and_alias(client, run_id, reference, tmp_path):
     trial = find_trial(client, run_id if reference == "run" else reference, folder=tmp_path)
-    found = working_points_of(client, trial, open_dataset=refuse)
-    assert found.names == ("tight", "medium", "loose", "very_loose")
+    points = working_points_of(client, trial, open_dataset=refuse)
+    assert points.names == ("tight", "medium", "loose", "very_loose")
 
 
 def test_points_of_a_trial_that_was_not_promoted_are_derived_anew(
@@ -95,14 +99,14 @@ def test_points_of_a_trial_that_was_not_promoted_are_derived_anew(
     """The trial's own predictions give the same ones: nothing but the model is needed."""
     to = changed(folder, tmp_path / "t001")
     trial = find_trial(client, str(to), folder=tmp_path)
-    found = working_points_of(client, trial, open_dataset=lambda: open_dataset(dataset))
+    points = working_points_of(client, trial, open_dataset=lambda: open_dataset(dataset))
     predictions = Predictions.load(folder / "predictions.npz")
     expected = derive(predictions, WorkingPointSettings())
     ours, theirs = (
-        one.flattened(predictions.score, predictions.columns) for one in (found, expected)
+        derived.flattened(predictions.score, predictions.columns) for derived in (points, expected)
     )
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
-    assert found.origin["model_sha256"] == sha256_file(to / "best.keras")
+    assert points.origin["model_sha256"] == sha256_file(to / "best.keras")
     other = replace(trial, run_id="", dataset_digest="0" * 64)
     with pytest.raises(DataError, match="with digest 0000"):
         working_points_of(client, other, open_dataset=lambda: open_dataset(dataset))
@@ -110,8 +114,8 @@ def test_points_of_a_trial_that_was_not_promoted_are_derived_anew(
 
 def test_points_of_another_model_or_damaged_ones_are_refused(client, run_id, output, tmp_path):
     trial = find_trial(client, run_id, folder=tmp_path)
-    with pytest.raises(CorruptError, match="is of a model with sha256"):
-        recorded(client, replace(trial, sha256="0" * 64))
+    with pytest.raises(CorruptError, match="belongs to a model with sha256"):
+        recorded_points(client, replace(trial, sha256="0" * 64))
     place = output / "mlartifacts" / "tau-id" / run_id / "artifacts" / "promotion"
     path = place / "working_points.json"
     whole = path.read_text()
@@ -119,7 +123,7 @@ def test_points_of_another_model_or_damaged_ones_are_refused(client, run_id, out
         for damaged in (whole[:-5], "[]", "\xff"):
             path.write_text(damaged, encoding="latin-1")
             with pytest.raises(CorruptError, match="is damaged"):
-                recorded(client, trial)
+                recorded_points(client, trial)
     finally:
         path.write_text(whole)
 
@@ -128,20 +132,22 @@ def test_without_enough_signal_a_promotion_says_so_and_goes_on(folder, client, r
     trial = find_trial(client, run_id, folder=tmp_path)
     whole = Predictions.load(folder / "predictions.npz")
     few = whole.where(np.arange(len(whole)) < 20)
-    found = ship(trial, validation=few, test=whole, rng=np.random.default_rng(1))
-    assert found.points is None
-    assert "at least 20 signal candidates" in found.reason
+    model_points = derive_with_closure(
+        trial, validation=few, test=whole, rng=np.random.default_rng(1)
+    )
+    assert model_points.points is None
+    assert "at least 20 signal candidates" in model_points.reason
 
 
 def test_decay_modes_of_true_taus_have_no_working_points(client, dataset, output, tmp_path):
     settings = experiment("modes", task=DECAY_MODES, objective="accuracy")
     to = train(tmp_path / "t000", dataset, settings)
-    found = shipped(client, output, to)
-    promote(found, output=output)
-    files = {file.path for file in client.list_artifacts(found, "promotion")}
+    run_id = shipped(client, output, to)
+    promote(run_id, output=output)
+    files = {file.path for file in client.list_artifacts(run_id, "promotion")}
     assert "promotion/working_points.json" not in files
     assert "## Working points" not in champion(client, "modes").description
-    trial = find_trial(client, found, folder=tmp_path / "x")
+    trial = find_trial(client, run_id, folder=tmp_path / "x")
     with pytest.raises(DataError, match="need background"):
         working_points_of(client, trial, open_dataset=lambda: open_dataset(dataset))
     shutil.rmtree(to)
@@ -161,5 +167,5 @@ def test_the_champion_gets_other_points_without_training(client, run_id, output,
     assert (after.version, after.tags) == (before.version, before.tags)
     assert "| half | 1 |" in after.description
     trial = find_trial(client, run_id, folder=tmp_path / "t")
-    assert recorded(client, trial).names == ("half",)
-    assert beside(client, after, tmp_path).as_json() == recorded(client, trial).as_json()
+    assert recorded_points(client, trial).names == ("half",)
+    assert beside(client, after, tmp_path).as_json() == recorded_points(client, trial).as_json()

@@ -1,12 +1,11 @@
-"""A trial from MLflow: what is missing has the same exit code in every verb."""
+"""A trial from MLflow: a missing part has the same exit code in every command."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from tauopt.errors import CorruptError, DataError, PromotionRefused
-from tauopt.evaluation import find_trial
-from tauopt.evaluation import recorded_trial as door
+from tauopt.evaluation import find_trial, recorded_trial
 from tauopt.tracking.registry import has_model, run_or_none
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
 
@@ -28,7 +27,7 @@ def client(tmp_path):
 def test_a_model_whose_file_is_gone_is_missing_data_and_no_verdict(client, tmp_path):
     run = made(TAGS, (tmp_path / "artifacts").as_uri())
     with pytest.raises(DataError, match=r"can't be fetched from .*best\.keras.*backup") as caught:
-        door.fetch_trial(client, run, folder=tmp_path / "got")
+        recorded_trial.fetch_trial(client, run, folder=tmp_path / "got")
     assert caught.value.exit_code == 3
     assert "a search's own run" not in str(caught.value)
 
@@ -38,7 +37,7 @@ def test_a_run_that_never_had_a_model_is_refused_with_the_hint(client, tmp_path,
     run = made({key: value for key, value in TAGS.items() if key != missing})
     assert not has_model(run)
     with pytest.raises(PromotionRefused, match="a search's own run has none") as caught:
-        door.fetch_trial(client, run, folder=tmp_path)
+        recorded_trial.fetch_trial(client, run, folder=tmp_path)
     assert caught.value.exit_code == 6
 
 
@@ -47,19 +46,23 @@ def test_an_altered_model_is_refused(client, tmp_path):
     (tmp_path / "artifacts" / "model" / "best.keras").write_bytes(b"altered")
     run = made(TAGS, (tmp_path / "artifacts").as_uri())
     with pytest.raises(PromotionRefused, match="was altered") as caught:
-        door.fetch_trial(client, run, folder=tmp_path / "got")
+        recorded_trial.fetch_trial(client, run, folder=tmp_path / "got")
     assert isinstance(caught.value.__cause__, CorruptError)
 
 
 def test_a_result_that_is_gone_is_missing_data(tmp_path, monkeypatch):
-    monkeypatch.setattr(door, "fetch_model", lambda *a, **k: (tmp_path / "best.keras", "0" * 64))
-    client = SimpleNamespace(list_artifacts=lambda run_id: [SimpleNamespace(path="figures")])
+    monkeypatch.setattr(
+        recorded_trial, "fetch_model", lambda *a, **k: (tmp_path / "best.keras", "0" * 64)
+    )
+    client = SimpleNamespace(
+        list_artifacts=lambda run_id, folder: [SimpleNamespace(path="figures")]
+    )
     with pytest.raises(DataError, match=r"no result\.json among figures: .*backup") as caught:
-        door.fetch_trial(client, made(TAGS), folder=tmp_path)
+        recorded_trial.fetch_trial(client, made(TAGS), folder=tmp_path)
     assert caught.value.exit_code == 3
 
 
-def test_a_version_whose_run_is_gone_for_good_is_said(tmp_path, monkeypatch):
+def test_a_version_whose_run_is_gone_is_bad_data(tmp_path, monkeypatch):
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 

@@ -29,9 +29,9 @@ def test_rows_are_found_by_event_and_spectator_whatever_their_order(tmp_path):
     order = rng.permutation(1000)[:900]
     lines = [f"{events[i]},{score[i]:.17g},{pt[i]:.6g}" for i in order]
     path = written(tmp_path / "s.csv", "event_number,score,pt", *lines)
-    mask, found = join(read_scores(path), predictions(events, pt), path=path)
+    mask, joined = join(read_scores(path), predictions(events, pt), path=path)
     assert sorted(np.flatnonzero(mask)) == sorted(order)
-    assert found == pytest.approx(score[mask])
+    assert joined == pytest.approx(score[mask])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_rows_are_found_by_event_and_spectator_whatever_their_order(tmp_path):
         (["event_number,score,score", "2,0.5,30"], "stands twice"),
     ],
 )
-def test_what_does_not_fit_is_told_with_its_line(tmp_path, lines, words):
+def test_a_bad_file_of_scores_is_refused_with_its_line(tmp_path, lines, words):
     path = written(tmp_path / "s.csv", *lines)
     with pytest.raises(DataError, match=words):
         join(read_scores(path), predictions([1, 1, 2], [20, 30, 40]), path=path)

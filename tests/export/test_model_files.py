@@ -1,4 +1,4 @@
-"""Exported models give what their networks give, and say how their inputs are filled."""
+"""Exported models give the scores of their networks, and describe their inputs."""
 
 import json
 import shutil
@@ -37,10 +37,10 @@ def test_every_network_gives_the_same_scores_as_onnx(name, tmp_path):
     write_onnx(model, tmp_path / "m.onnx", metadata={"variables": "some"})
     exported = OnnxModel(tmp_path / "m.onnx")
     inputs = batch(spec, size=200)
-    found = compare(exported, AllOutputs(model), [inputs, batch(spec, size=3, seed=5)])
-    assert found.candidates == 203
-    assert set(found.differences) == {"probabilities", "signal_score", "mode_scores"}
-    assert found.passed, found.differences
+    check = compare(exported, AllOutputs(model), [inputs, batch(spec, size=3, seed=5)])
+    assert check.candidates == 203
+    assert set(check.differences) == {"probabilities", "signal_score", "mode_scores"}
+    assert check.passed, check.differences
     assert exported.metadata["variables"] == "some"
 
 
@@ -54,18 +54,18 @@ def test_the_command_writes_three_files_and_checks_them(trial, output, tmp_path)
     words = ["export", str(trial), "--to", str(tmp_path / "out"), "-o", str(output), "--check"]
     ran = CliRunner().invoke(build_app(), [*words, "--json"])
     assert ran.exit_code == 0, ran.output
-    told = json.loads(ran.stdout)
-    assert told["check"]["candidates"] > 500
-    assert told["check"]["largest"] <= LIMIT
-    assert min(told["check"]["onnx_per_s"], told["check"]["keras_per_s"]) > 0
+    printed = json.loads(ran.stdout)
+    assert printed["check"]["candidates"] > 500
+    assert printed["check"]["largest"] <= LIMIT
+    assert min(printed["check"]["onnx_per_s"], printed["check"]["keras_per_s"]) > 0
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"model.onnx", "model.keras", "model.json", "working_points.json"} >= files
     assert (tmp_path / "out" / "model.keras").read_bytes() == (trial / "best.keras").read_bytes()
     model = OnnxModel(tmp_path / "out" / "model.onnx")
     description = json.loads((tmp_path / "out" / "model.json").read_text())
     assert json.loads(model.metadata["description"]) == description
-    assert {one["name"] for one in description["inputs"]} == set(model.inputs)
-    assert {one["name"] for one in description["outputs"]} == set(model.outputs)
+    assert {node["name"] for node in description["inputs"]} == set(model.inputs)
+    assert {node["name"] for node in description["outputs"]} == set(model.outputs)
     with pytest.raises(UsageError, match="exists; expected the name of a new folder"):
         export(str(trial), to=tmp_path / "out", output=output)
 
@@ -79,7 +79,9 @@ def test_an_altered_model_is_not_exported(trial, output, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_without_the_extra_the_line_that_installs_it_is_told(trial, output, tmp_path, monkeypatch):
+def test_without_the_extra_the_error_names_the_command_that_installs_it(
+    trial, output, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UsageError, match=r"pip install 'tauopt\[onnx\]'"):
         export(str(trial), to=tmp_path / "out", output=output)
@@ -89,15 +91,15 @@ def test_without_the_extra_the_line_that_installs_it_is_told(trial, output, tmp_
 def test_a_difference_is_found_wherever_it_is():
     rng = np.random.default_rng(1)
     expected = {"probabilities": rng.random((50, 3), np.float32), "signal_score": rng.random(50)}
-    found = {name: values.copy() for name, values in expected.items()}
-    found["signal_score"][17] += 0.25
-    differences = largest_differences(found, expected)
+    outputs = {name: values.copy() for name, values in expected.items()}
+    outputs["signal_score"][17] += 0.25
+    differences = largest_differences(outputs, expected)
     assert differences == {"probabilities": 0.0, "signal_score": pytest.approx(0.25)}
-    found["probabilities"][3, 1] = np.nan
-    assert largest_differences(found, expected)["probabilities"] == np.inf
+    outputs["probabilities"][3, 1] = np.nan
+    assert largest_differences(outputs, expected)["probabilities"] == np.inf
 
 
-def test_what_is_no_onnx_file_is_refused(tmp_path):
+def test_a_file_that_is_no_onnx_is_refused(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"no model")
     with pytest.raises(CorruptError, match="is no ONNX file"):
         OnnxModel(tmp_path / "a.onnx")

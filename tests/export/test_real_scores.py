@@ -1,4 +1,4 @@
-"""Scores that are stored in real files of CMS and ATLAS: efficiency and rejection, found again.
+"""Scores that are stored in real files of CMS and ATLAS: efficiency and rejection, reproduced.
 
 The networks are hardly trained: what is compared is the file's own score.
 """
@@ -53,11 +53,11 @@ def trained(data, classes, signal, folder):
     return train(folder / "t000", prepare(data, cache=folder / "cache"), settings)
 
 
-def assert_reproduced(found, signal, background):
+def assert_reproduced(evaluation, signal, background):
     """The reference's area and rejections are those of loops over the file's own scores."""
     score, weights = np.array(signal + background).T
     is_signal = np.arange(len(score)) < len(signal)
-    rows = {one.metric: one for one in found.rows if one.candidates == "all" and one.reference}
+    rows = {one.metric: one for one in evaluation.rows if one.candidates == "all" and one.reference}
     area = slow_auc(score, is_signal, weights)
     assert rows["auc"].reference.value == pytest.approx(area, abs=1e-5)
     for at in (0.6, 0.75, 0.85, 0.95):
@@ -65,18 +65,18 @@ def assert_reproduced(found, signal, background):
         rejection = rows[f"rejection@{at}"].reference
         assert rejection.limit or rejection.value == pytest.approx(1 / passed, rel=1e-4)
     assert not rejection.limit
-    points = json.loads((found.folder / "roc.json").read_text())
-    assert set(points["curves"]) == {"t000-dense", found.reference}
+    points = json.loads((evaluation.folder / "roc.json").read_text())
+    assert set(points["curves"]) == {"t000-dense", evaluation.reference}
 
 
 def assert_scored(trial, path, *, tree, lists, candidates, folder):
     """The friend tree has the file's entries, a score for each candidate, -1 if not selected."""
     (one,) = score(str(trial), [str(path)], to=folder / "scores", output=folder)
     table = uproot.open(f"{path}:{tree}")
-    found = uproot.open(f"{one.to}:tauopt")["tauopt_p_tau"].array()
-    assert one.entries == table.num_entries == len(found)
-    assert ak.num(found).tolist() == ak.num(table[lists].array()).tolist()
-    assert (ak.sum(found >= 0), one.scored) == (candidates, candidates)
+    scores = uproot.open(f"{one.to}:tauopt")["tauopt_p_tau"].array()
+    assert one.entries == table.num_entries == len(scores)
+    assert ak.num(scores).tolist() == ak.num(table[lists].array()).tolist()
+    assert (ak.sum(scores >= 0), one.scored) == (candidates, candidates)
 
 
 def another(path, folder):
@@ -113,7 +113,7 @@ def test_the_isolation_that_cms_stored_in_nanoaod_is_found_again(tmp_path):
     )
     # Four jets, two of negative weight, are no background: muons are.
     trial = trained(data, {"mu": ("mu",), "tau": ("tau", "e")}, ("tau",), tmp_path)
-    found = evaluate(
+    evaluation = evaluate(
         str(trial), files=[str(another(NANOAOD, tmp_path))], reference="Tau_rawMVAoldDM",
         importance=20, output=tmp_path, to=tmp_path / "to",
     )  # fmt: skip
@@ -124,8 +124,8 @@ def test_the_isolation_that_cms_stored_in_nanoaod_is_found_again(tmp_path):
     assert_scored(
         trial, NANOAOD, tree="Events", lists="Tau_pt", candidates=len(rows), folder=tmp_path
     )
-    assert found.candidates == {"signal": len(signal), "background": len(background)}
-    assert_reproduced(found, signal, background)
+    assert evaluation.candidates == {"signal": len(signal), "background": len(background)}
+    assert_reproduced(evaluation, signal, background)
 
 
 def _stored_by_atlas():
@@ -151,7 +151,7 @@ def test_the_rnn_score_that_atlas_stored_in_physlite_is_found_again(tmp_path):
     )
     classes = {"other": ("1p1n",), "tau": ("1p0n", "3pXn")}
     trial = trained(data, classes, ("tau",), tmp_path)
-    found = evaluate(
+    evaluation = evaluate(
         str(trial), files=[str(another(PHYSLITE, tmp_path))], reference=f"{TAU}RNNJetScore",
         importance=0, output=tmp_path, to=tmp_path / "to",
     )  # fmt: skip
@@ -162,5 +162,5 @@ def test_the_rnn_score_that_atlas_stored_in_physlite_is_found_again(tmp_path):
     )  # fmt: skip
     signal = [one for kind, one in rows if kind in ("1p0n", "3pXn")]
     background = [one for kind, one in rows if kind == "1p1n"]
-    assert found.candidates == {"signal": len(signal), "background": len(background)}
-    assert_reproduced(found, signal, background)
+    assert evaluation.candidates == {"signal": len(signal), "background": len(background)}
+    assert_reproduced(evaluation, signal, background)

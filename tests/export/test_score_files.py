@@ -1,4 +1,4 @@
-"""Scores in ntuples: friends of the trees that they are of, entry by entry."""
+"""Scores of ntuples: friend trees with an entry for each entry of the input."""
 
 import json
 import shutil
@@ -19,6 +19,7 @@ from tauopt.errors import DataError, UsageError
 from tauopt.evaluation import model_working_points
 from tauopt.evaluation.file_candidates import FileCandidates
 from tauopt.evaluation.find_trial import find_trial
+from tauopt.evaluation.predict import load, predict
 from tauopt.export.score_files import FileScorer, ScoreJob, score_file
 from tauopt.models.model_file import load_model
 from tauopt.ntuples.friend import TREE, read_record
@@ -113,7 +114,7 @@ def read(path):
 def by_hand(home, path, *, entries):
     """Run the saved model on the first candidates, one after the other, padded by awkward."""
     model = load_model(home / "runs" / "t000" / "best.keras")
-    found = []
+    probabilities = []
     for row in uproot.open(f"{path}:candidates").arrays(entry_stop=entries):
         hardest = np.argsort(-np.asarray(row.track_pt))[:TRACKS]
         pt, d0 = np.asarray(row.track_pt)[hardest], np.asarray(row.track_d0)[hardest]
@@ -123,8 +124,8 @@ def by_hand(home, path, *, entries):
         mask = np.arange(TRACKS)[None] < len(tracks[0])
         candidate = np.array([[row.pt, row.eta]], np.float32)
         output = model({"candidate": candidate, "tracks": padded, "tracks_mask": mask})
-        found.append(np.asarray(output["probabilities"])[0])
-    return np.array(found)
+        probabilities.append(np.asarray(output["probabilities"])[0])
+    return np.array(probabilities)
 
 
 def test_each_entry_has_the_scores_that_the_model_gives_it(home, tmp_path):
@@ -133,13 +134,13 @@ def test_each_entry_has_the_scores_that_the_model_gives_it(home, tmp_path):
     selected = np.asarray(table.pt) > 25_000
     assert (one.entries, one.candidates, one.scored) == (1500, 1500, int(selected.sum()))
     assert 100 < one.scored < 1400
-    found = read(one.to)
+    scores = read(one.to)
     expected, few = by_hand(home, home / "data_0.root", entries=80)[:, 1], selected[:80]
     assert 10 < few.sum() < 70
-    np.testing.assert_allclose(found.tauopt_p_tau[:80][few], expected[few], atol=1e-5)
-    np.testing.assert_allclose(found.tauopt_signal_score, found.tauopt_p_tau)
-    assert set(np.asarray(found.tauopt_p_tau)[~selected]) == {-1.0}
-    assert not np.any(found.tauopt_passes_loose[~selected])
+    np.testing.assert_allclose(scores.tauopt_p_tau[:80][few], expected[few], atol=1e-5)
+    np.testing.assert_allclose(scores.tauopt_signal_score, scores.tauopt_p_tau)
+    assert set(np.asarray(scores.tauopt_p_tau)[~selected]) == {-1.0}
+    assert not np.any(scores.tauopt_passes_loose[~selected])
 
 
 def test_scores_are_those_that_evaluations_judge(home, tmp_path):
@@ -150,27 +151,27 @@ def test_scores_are_those_that_evaluations_judge(home, tmp_path):
     data = trial.experiment.data
     files = stream(data, [str(path)], cache=tmp_path / "cache", progress=Silent())
     judged = FileCandidates(files, None, Silent())
-    expected = judged.run(load_model(trial.model), judged.reading(trial.experiment))
+    expected = predict(load(trial, judged), judged)
     assert len(expected) == one.scored
     places = expected.columns["event_numbers"] - 70_000
-    found = np.asarray(read(one.to).tauopt_p_tau)[places]
+    scores = np.asarray(read(one.to).tauopt_p_tau)[places]
     # In batches of other sizes a processor may add in another order: the last bit.
-    np.testing.assert_array_max_ulp(found, expected.probabilities[:, 1], maxulp=4)
+    np.testing.assert_array_max_ulp(scores, expected.probabilities[:, 1], maxulp=4)
 
 
 def test_working_points_pass_what_their_flattened_score_says(home, tmp_path):
     (one,) = scored(home, home / "data_0.root", to=tmp_path)
-    found = read(one.to)
-    is_scored = np.asarray(found.tauopt_p_tau) >= 0
+    scores = read(one.to)
+    is_scored = np.asarray(scores.tauopt_p_tau) >= 0
     for name, efficiency in {"tight": 0.6, "medium": 0.75, "loose": 0.85}.items():
-        passes = np.asarray(found[f"tauopt_passes_{name}"])
+        passes = np.asarray(scores[f"tauopt_passes_{name}"])
         np.testing.assert_array_equal(
-            passes, is_scored & (np.asarray(found.tauopt_flattened) <= np.float32(efficiency))
+            passes, is_scored & (np.asarray(scores.tauopt_flattened) <= np.float32(efficiency))
         )
         assert 0 < passes.sum() < is_scored.sum()
 
 
-def test_what_is_there_is_not_written_again_unless_it_is_of_something_else(home, tmp_path):
+def test_existing_scores_are_rewritten_only_if_file_or_settings_changed(home, tmp_path):
     path = shutil.copy(home / "data_0.root", tmp_path / "in.root")
     (first,) = scored(home, path, to=tmp_path / "out")
     (again,) = scored(home, path, to=tmp_path / "out")
@@ -191,9 +192,9 @@ def test_other_formats_hold_what_friend_trees_hold(home, tmp_path, format):
     (tree,) = scored(home, path, to=tmp_path)
     (other,) = scored(home, path, to=tmp_path, format=format)
     assert (other.entries, other.scored) == (tree.entries, tree.scored)
-    expected, found = read(tree.to), Readers[format](other.to)
-    assert set(found) == set(expected.fields)
-    for name, values in found.items():
+    expected, scores = read(tree.to), Readers[format](other.to)
+    assert set(scores) == set(expected.fields)
+    for name, values in scores.items():
         np.testing.assert_array_equal(values, np.asarray(expected[name]))
     assert scored(home, path, to=tmp_path, format=format)[0].skipped
     with pytest.raises(UsageError, match=r"--format rot: expected root, hdf5, parquet"):
@@ -220,7 +221,7 @@ def test_the_command_line_says_what_it_wrote(home, tmp_path):
     assert ran.stdout.count("there already") == 2
 
 
-def test_bad_files_are_told_and_leave_nothing(home, tmp_path):
+def test_bad_files_are_refused_and_leave_nothing(home, tmp_path):
     content = ntuples_factory.columns(100)
     del content["track_d0"]
     ntuples_factory.write(tmp_path / "lacking.root", content)
@@ -269,25 +270,29 @@ def test_without_the_dataset_there_are_scores_but_no_working_points(home, tmp_pa
     result = json.loads((folder / "result.json").read_text())
     gone = {"dataset_digest": "f" * 64, "dataset_folder": str(tmp_path / "gone")}
     (folder / "result.json").write_text(json.dumps(result | gone))
-    told = Told()
+    listener = MessageList()
     twin = shutil.copy(home / "data_0.root", tmp_path / "data_0.root")
     for files, message in {
         (str(home / "data_0.root"), str(twin)): "would both be scored into",
         (f"real={twin}",): "there is no sample 'real'",
     }.items():
         with pytest.raises(UsageError, match=message):
-            score(str(folder), files, to=tmp_path / "out", output=home, progress=told)
-    assert not told.messages  # refused before the dataset was looked for
+            score(str(folder), files, to=tmp_path / "out", output=home, progress=listener)
+    assert not listener.messages  # refused before the dataset was looked for
     (one,) = score(
-        str(folder), [str(home / "data_0.root")], to=tmp_path / "out", output=home, progress=told
+        str(folder),
+        [str(home / "data_0.root")],
+        to=tmp_path / "out",
+        output=home,
+        progress=listener,
     )
     assert "tauopt_flattened" not in ak.fields(read(one.to))
     assert one.scored > 100
-    assert any(message.startswith("no working points: ") for message in told.messages)
+    assert any(message.startswith("no working points: ") for message in listener.messages)
 
 
-class Told(Silent):
-    """Keeps what is said."""
+class MessageList(Silent):
+    """Progress that keeps its messages."""
 
     def __init__(self):
         self.messages = []
@@ -313,7 +318,7 @@ EVENTS = {
 }
 
 
-def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
+def test_scores_of_events_are_lists_like_the_candidates(tmp_path):
     path = events_factory.write_events(tmp_path / "0.root", events_factory.events(600), baskets=3)
     sample = {"files": [str(path)], "tree": "Events", "weight": "weight", "classes": ["jet", "tau"]}
     data = Dataset.model_validate({**EVENTS, "samples": {"all": sample}})
@@ -322,10 +327,10 @@ def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
     trial = find_trial(connect(None, output=tmp_path), str(folder), folder=tmp_path / "fetched")
     job = ScoreJob(path, "all", tmp_path / "out.root", {"of": "a test"}, step=70)
     one = score_file(job, FileScorer(trial, None, -1.0))
-    found, events = read(one.to), uproot.open(f"{path}:Events").arrays(["Tau_pt"])
-    assert one.entries == 600 == len(found)
-    assert ak.num(found.tauopt_p_tau).tolist() == ak.num(events.Tau_pt).tolist()
-    is_scored = ak.flatten(found.tauopt_p_tau) >= 0
+    scores, events = read(one.to), uproot.open(f"{path}:Events").arrays(["Tau_pt"])
+    assert one.entries == 600 == len(scores)
+    assert ak.num(scores.tauopt_p_tau).tolist() == ak.num(events.Tau_pt).tolist()
+    is_scored = ak.flatten(scores.tauopt_p_tau) >= 0
     selected = ak.flatten(events.Tau_pt) > 25
     assert ak.all(selected[is_scored])
     assert one.scored == ak.sum(is_scored) == ak.sum(selected) - one.missing
@@ -334,6 +339,6 @@ def test_of_events_the_scores_are_lists_as_the_candidates_are(tmp_path):
     )
     np.testing.assert_allclose(
         ak.flatten(read(with_other_steps.to).tauopt_p_tau),
-        ak.flatten(found.tauopt_p_tau),
+        ak.flatten(scores.tauopt_p_tau),
         atol=1e-6,
     )

@@ -13,10 +13,8 @@ from tauopt.metrics.bootstrap import Difference, paired_bootstrap
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
-from tauopt.promotion.gate_check import GateCheck
-from tauopt.promotion.promotion_gate import costs_of, floors, limits, stated_data
-from tauopt.promotion.regressions import regressions
-from tauopt.promotion.verdict import MAX_TAG, Verdict
+from tauopt.promotion.promotion_gate import costs_of, floors, limits, regressions, stated_data
+from tauopt.promotion.verdict import MAX_TAG, GateCheck, Verdict
 from tauopt.promotion.verdict import compare as verdict_of
 from tests.metrics.toys import gaussians
 
@@ -24,16 +22,16 @@ AUC = parse_objective("auc")
 
 
 def tau_sample(*, separation=2.0, candidates=6000):
-    """Taus and jets with pT in GeV, pile-up and prongs, that a network tells apart."""
+    """Taus and jets with pT in GeV, pile-up and prongs, that a network separates."""
     rng = np.random.default_rng(1)
     half = candidates // 2
-    found = gaussians(rng, signal=half, background=half, separation=separation)
-    found.columns.update(
+    sample = gaussians(rng, signal=half, background=half, separation=separation)
+    sample.columns.update(
         pt=20 + rng.exponential(30, candidates),
         mu=rng.uniform(0, 60, candidates),
         prongs=rng.choice([1, 3], candidates),
     )
-    return found
+    return sample
 
 
 def spoiled(predictions, where, *, sigma=2.0):
@@ -52,17 +50,17 @@ def compared(gate, mine, theirs):
     rng = np.random.default_rng(3)
     allowed = gate.regressions.get("auc", 0.0)
     whole = paired_bootstrap(AUC, mine, theirs, rng=rng, replicas=300, allowed=allowed)
-    found = regressions(gate, mine, theirs, objective=whole, named=AUC, rng=rng)
-    return {check.name: check for check in found}
+    checks = regressions(gate, mine, theirs, difference=whole, objective=AUC, rng=rng)
+    return {check.name: check for check in checks}
 
 
 def test_a_floor_is_reached_by_the_lower_end_of_the_interval():
     test = tau_sample()
-    found = measure(AUC, test)
-    between = (found.low + found.value) / 2
+    area = measure(AUC, test)
+    between = (area.low + area.value) / 2
     checks = [*floors(Gate(floors={"auc": between, "auc/3p": 0.5}), test)]
     assert [check.passed for check in checks] == [False, True]
-    assert checks[0].value == tuple(found.triple)
+    assert checks[0].value == tuple(area.triple)
     assert str(checks[0]).startswith("floor of auc: 0.9")
 
 
@@ -97,20 +95,20 @@ def test_costs_are_limited_by_their_median():
     ],
 )
 def test_the_dataset_is_the_stated_one_and_the_champions(gate, passed):
-    found = SimpleNamespace(version="3", data={"name": "mc23", "digest": "9" * 64})
+    comparison = SimpleNamespace(version="3", data={"name": "mc23", "digest": "9" * 64})
     here = {"name": "mc23", "digest": "abcdef01" * 8}
-    checks = [*stated_data(Gate(**gate), **here, found=found)]
+    checks = [*stated_data(Gate(**gate), **here, comparison=comparison)]
     assert [check.passed for check in checks] == passed
 
 
 def test_without_a_champion_there_is_no_dataset_to_share():
-    found = SimpleNamespace(version="", data={})
-    assert not [*stated_data(Gate(same_data="digest"), name="x", digest="0", found=found)]
+    comparison = SimpleNamespace(version="", data={})
+    assert not [*stated_data(Gate(same_data="digest"), name="x", digest="0", comparison=comparison)]
 
 
 def test_a_champion_that_nothing_is_known_of_shares_no_dataset():
-    found = SimpleNamespace(version="1", data={})
-    (check,) = stated_data(Gate(same_data="name"), name="x", digest="0" * 64, found=found)
+    comparison = SimpleNamespace(version="1", data={})
+    (check,) = stated_data(Gate(same_data="name"), name="x", digest="0" * 64, comparison=comparison)
     assert not check.passed
     assert "which no record names" in check.asked
 
@@ -148,7 +146,7 @@ def test_a_loss_in_a_single_bin_is_found_there_although_the_whole_is_as_good():
     assert f"p < {failed.p:.2g};" in str(failed)
 
 
-def test_the_reason_of_a_refusal_tells_a_chance_at_its_least_as_a_bound():
+def test_the_reason_of_a_refusal_gives_the_least_p_value_as_an_upper_bound():
     whole = Difference(-3.0, -4.0, -2.0, p_worse=1 / 1001, p_better=1.0, least=1 / 1001)
     assert "p < 0.001, less than 0.05" in verdict_of(whole)[1]
     assert "p = 0.02, less than 0.05" in verdict_of(replace(whole, p_worse=0.02))[1]

@@ -18,9 +18,9 @@ from tauopt.cli import app
 from tauopt.config.settings.gate import Gate
 from tauopt.errors import ConfigError, PromotionRefused, UsageError
 from tauopt.evaluation import model_working_points
-from tauopt.evaluation.model_inputs import READING
+from tauopt.evaluation.predict import READING
 from tauopt.progress import Silent
-from tauopt.promotion import register_champion as deploy
+from tauopt.promotion import register_champion
 from tauopt.promotion.verdict import RefusedByVerdict, Verdict
 from tauopt.tracking.registry import CHAMPION, VERDICT, champion, versions
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
@@ -28,7 +28,7 @@ from tauopt.workflows.promote import promote
 from tests.evaluation.trials import DECAY_MODES, MODES, changed, experiment, shipped, train
 from tests.undrawn import rendered
 
-WRITE_FIGURES = deploy.write_figures
+WRITE_FIGURES = register_champion.write_figures
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def undrawn(monkeypatch):
         folder.mkdir(exist_ok=True)
         return []
 
-    monkeypatch.setattr(deploy, "write_figures", leave_out)
+    monkeypatch.setattr(register_champion, "write_figures", leave_out)
     monkeypatch.setattr(model_working_points, "closure_figure", lambda *_, **__: None)
 
 
@@ -92,7 +92,7 @@ def crowned(bring, good, output):
             return run_id, promote(run_id[:12], output=output)
 
 
-def told(capfd, monkeypatch, *arguments):
+def run_command(capfd, monkeypatch, *arguments):
     """Run the command line in this process; return its exit code, stdout and stderr."""
     monkeypatch.setattr(sys, "argv", ["tauopt", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
@@ -100,7 +100,7 @@ def told(capfd, monkeypatch, *arguments):
     return ended.value.code or 0, *capfd.readouterr()
 
 
-def test_a_trial_becomes_the_first_champion_with_all_that_tells_of_it(client, crowned, good):
+def test_a_trial_becomes_the_first_champion_with_card_figures_and_metrics(client, crowned, good):
     run_id, verdict = crowned
     assert (verdict.outcome, verdict.promoted, verdict.version) == ("first", True, "1")
     version = champion(client, "tau-id")
@@ -109,7 +109,7 @@ def test_a_trial_becomes_the_first_champion_with_all_that_tells_of_it(client, cr
     assert json.loads(version.tags[VERDICT]) == verdict.as_json()
     assert json.loads(version.tags[READING])["task"]["signal"] == ["tau"]
     for part in ("## Data", "## Numbers on the test split", "rejection@0.6", "## Limits", "±",
-                 verdict.latency_told):  # fmt: skip
+                 verdict.latency_sentence):  # fmt: skip
         assert part in version.description
     alone, in_a_batch = (verdict.latencies[name][0] for name in ("latency_us", "latency_us@256"))
     assert 0 < in_a_batch < alone
@@ -124,16 +124,16 @@ def test_the_champion_runs_in_mlflow_without_anything_else(client, crowned):
     model = mlflow.pyfunc.load_model(champion(client, "tau-id").source)
     assert {column.name for column in model.metadata.signature.inputs} == {"candidate"}
     example = model.input_example
-    found = model.predict({key: np.asarray(value) for key, value in example.items()})
-    assert found.shape == (5, 2)
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    probabilities = model.predict({key: np.asarray(value) for key, value in example.items()})
+    assert probabilities.shape == (5, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
-def test_promoting_twice_is_promoting_once(client, output, crowned):
+def test_promoting_the_champion_again_changes_nothing(client, output, crowned):
     run_id, first = crowned
     again = promote(run_id, output=output)
     assert again.outcome == "champion already"
-    assert "became version 1 since it was first" in again.reason
+    assert "became version 1 with the verdict first" in again.reason
     assert replace(again, outcome=first.outcome, reason=first.reason) == first
     assert len(versions(client, "tau-id")) == 1
     assert len(client.get_metric_history(run_id, "test_auc")) == 1
@@ -143,7 +143,10 @@ def test_a_promotion_that_was_killed_is_completed_by_the_next(
     client, output, run, good, name, monkeypatch
 ):
     run_id = run(good)
-    for module, step in ((deploy, "_register"), (deploy.registry, "move_alias")):
+    for module, step in (
+        (register_champion, "_register"),
+        (register_champion.registry, "move_alias"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(module, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
@@ -159,14 +162,16 @@ def test_a_clearly_worse_trial_is_refused_until_forced_and_both_are_recorded(
 ):
     promote(run(good), output=output)
     worse = run(bad)
-    code, out, err = told(capfd, monkeypatch, "promote", worse, "-o", output)
+    code, out, err = run_command(capfd, monkeypatch, "promote", worse, "-o", output)
     assert code == 6
     assert "clearly worse" in err
     assert "--force" in err
     assert "champion (version 1)" in out
     assert str(champion(client, name).version) == "1"
     assert "promotion/verdict.json" in [f.path for f in client.list_artifacts(worse, "promotion")]
-    code, out, _ = told(capfd, monkeypatch, "promote", worse, "--force", "--json", "-o", output)
+    code, out, _ = run_command(
+        capfd, monkeypatch, "promote", worse, "--force", "--json", "-o", output
+    )
     assert code == 0
     verdict = json.loads(out)
     assert (verdict["outcome"], verdict["forced"], verdict["promoted"]) == ("worse", True, True)
@@ -176,7 +181,7 @@ def test_a_clearly_worse_trial_is_refused_until_forced_and_both_are_recorded(
     assert "Promoted by force" in version.description
 
 
-def test_a_better_trial_takes_the_champions_place_and_the_way_back_is_open(
+def test_a_better_trial_becomes_the_champion_and_the_verdict_names_the_earlier_one(
     client, output, run, good, bad, name
 ):
     promote(run(bad), output=output)
@@ -209,7 +214,9 @@ def test_a_worse_model_is_refused_by_the_gate_in_words_and_numbers_and_the_alias
     promote(run(good), output=output)
     asked = gate(tmp_path, "regressions: {rejection@0.6: 0.99, auc: 0.01}\nfloors: {auc/1p: 0.4}")
     worse = run(bad)
-    code, out, err = told(capfd, monkeypatch, "promote", worse, "--gate", asked, "-o", output)
+    code, out, err = run_command(
+        capfd, monkeypatch, "promote", worse, "--gate", asked, "-o", output
+    )
     assert code == 6
     assert "refused by the gate" in out
     assert re.search(r"auc: 0\.\d+.*champion 0\.4.*p < 0\.\d+; asked: at most 1 % lost", err)
@@ -274,7 +281,7 @@ def test_a_trial_of_another_task_is_compared_on_what_both_judge(
 def test_a_decay_mode_trial_is_promoted_and_compared_without_background(
     client, output, run, good, dataset, name, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(deploy, "write_figures", WRITE_FIGURES)
+    monkeypatch.setattr(register_champion, "write_figures", WRITE_FIGURES)
     objective = "balanced_accuracy"
     settings = experiment(task=DECAY_MODES, objective=objective, learning_rate=0.02)
     modes = train(tmp_path / "t100", dataset, settings)
@@ -312,7 +319,7 @@ def test_another_champion_in_the_meantime_is_compared_with_too(
 ):
     promote(run(bad), output=output)
     first, crowned = run(good), []
-    register = deploy._register
+    register = register_champion._register
 
     def overtaken(*arguments):
         verdict = register(*arguments)
@@ -320,7 +327,7 @@ def test_another_champion_in_the_meantime_is_compared_with_too(
             crowned.append(client.delete_registered_model_alias(name, CHAMPION))
         return verdict
 
-    monkeypatch.setattr(deploy, "_register", overtaken)
+    monkeypatch.setattr(register_champion, "_register", overtaken)
     assert promote(first, output=output).outcome == "first"
     assert str(champion(client, name).version) == "2"
 
@@ -332,7 +339,7 @@ ANY_VERDICT = Verdict(
 )  # fmt: skip
 
 
-def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypatch):
+def test_a_trial_refused_in_a_second_comparison_has_a_version_with_that_verdict(monkeypatch):
     """Two promotions at once: the other one's trial is the champion when ours is to be it."""
     verdicts = iter([ANY_VERDICT, replace(ANY_VERDICT, promoted=False, outcome="worse")])
     met, described = iter(["", "2"]), []
@@ -340,22 +347,21 @@ def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypat
     def move_alias(*args, expected):
         return expected != ""
 
-    challenges = (SimpleNamespace(version=version) for version in met)
+    comparisons = (SimpleNamespace(version=version) for version in met)
     for name, stand_in in {
-        "ship": lambda *args, **kwargs: SimpleNamespace(reason=""),
-        "Challenger": lambda *args, **kwargs: None,
-        "challenge": lambda *args, **kwargs: next(challenges),
+        "derive_with_closure": lambda *args, **kwargs: SimpleNamespace(reason=""),
+        "compare_with_champion": lambda *args, **kwargs: next(comparisons),
         "decide": lambda *args, **kwargs: next(verdicts),
         "_record": lambda *args, **kwargs: None,
-        "_register": lambda client, judged, verdict, shipped: replace(verdict, version="1"),
-        "_describe": lambda client, judged, verdict, shipped: described.append(verdict),
+        "_register": lambda client, judged, verdict, points: replace(verdict, version="1"),
+        "_describe": lambda client, judged, verdict, points: described.append(verdict),
     }.items():
-        monkeypatch.setattr(deploy, name, stand_in)
-    monkeypatch.setattr(deploy.registry, "move_alias", move_alias)
+        monkeypatch.setattr(register_champion, name, stand_in)
+    monkeypatch.setattr(register_champion.registry, "move_alias", move_alias)
     judged = MagicMock()
     judged.trial.objective = "auc"
     with pytest.raises(RefusedByVerdict):
-        deploy._contest(
+        register_champion._contest(
             None, judged, Gate(), folder=Path(), rng=np.random.default_rng(1), force=False,
             progress=Silent(),
         )  # fmt: skip
@@ -375,7 +381,9 @@ def test_who_is_refused_when_contested_anew_has_a_version_that_says_so(monkeypat
 def test_a_trial_that_did_not_complete_is_refused(
     output, run, good, capfd, monkeypatch, state, reason
 ):
-    code, out, err = told(capfd, monkeypatch, "promote", run(good, state=state), "-o", output)
+    code, out, err = run_command(
+        capfd, monkeypatch, "promote", run(good, state=state), "-o", output
+    )
     assert (code, out) == (6, "")
     assert reason in err
 
@@ -387,7 +395,7 @@ def test_a_trial_that_did_not_complete_is_refused(
         ({"value": None}, "result.json is not whole"),
         ({"value": float("nan")}, "recorded nan"),
         ({"experiment": {"name": "x"}}, "result.json is not whole"),
-        ({"model_sha256": "0" * 64}, "is about model 0000"),
+        ({"model_sha256": "0" * 64}, "is about a model with sha256 0000"),
         ({"dataset_digest": "0" * 64}, "can't be prepared again"),
         ({"dataset_folder": "/nowhere/toy-0"}, "is gone from /nowhere/toy-0"),
     ],
@@ -396,18 +404,18 @@ def test_a_result_that_does_not_hold_is_refused_even_by_force(
     output, run, good, capfd, monkeypatch, result, reason
 ):
     run_id = run(good, **result)
-    code, _, err = told(capfd, monkeypatch, "promote", run_id, "--force", "-o", output)
+    code, _, err = run_command(capfd, monkeypatch, "promote", run_id, "--force", "-o", output)
     assert code == 6, err
     assert reason in err
 
 
 def test_an_altered_model_is_refused(client, output, run, good, capfd, monkeypatch):
     run_id = run(good)
-    found = client.get_run(run_id)
+    mlflow_run = client.get_run(run_id)
     place = output / "mlartifacts" / "tau-id" / run_id / "artifacts"
-    with (place / found.data.tags[MODEL_PATH]).open("ab") as file:
+    with (place / mlflow_run.data.tags[MODEL_PATH]).open("ab") as file:
         file.write(b"x")
-    code, _, err = told(capfd, monkeypatch, "promote", run_id, "-o", output)
+    code, _, err = run_command(capfd, monkeypatch, "promote", run_id, "-o", output)
     assert code == 6
     assert "altered" in err
 
@@ -447,7 +455,7 @@ def test_a_dataset_that_has_moved_to_this_users_cache_is_found(
 
 @pytest.mark.parametrize("run_id", ["ffff", "../x", ""])
 def test_unknown_run_ids_are_usage_errors(output, capfd, monkeypatch, run_id):
-    code, _, err = told(capfd, monkeypatch, "promote", run_id, "-o", output)
+    code, _, err = run_command(capfd, monkeypatch, "promote", run_id, "-o", output)
     assert code == 2
     assert "run id" in err
 
@@ -461,8 +469,10 @@ def test_an_ambiguous_run_id_names_the_runs(client, output):
 
 def test_what_can_not_be_promoted_is_refused_without_tensorflow():
     code = (
-        "import sys, tauopt.evaluation.recorded_trial;"
+        "import sys, tauopt.evaluation.recorded_trial, tauopt.promotion.verdict;"
         "print(sorted({'tensorflow', 'keras'} & {*sys.modules}))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"

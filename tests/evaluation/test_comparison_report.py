@@ -25,7 +25,7 @@ def folders(tmp_path_factory, dataset):
 
 
 @pytest.fixture(scope="module")
-def found(folders, output, tmp_path_factory):
+def result(folders, output, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         to = tmp_path_factory.mktemp("compared")
@@ -35,38 +35,38 @@ def found(folders, output, tmp_path_factory):
             )
 
 
-def test_a_comparison_says_what_differs_and_that_it_is_real(found):
-    assert len(found.found.names) == 3
-    assert found.differences["training.learning_rate"] == [1e-9, 0.01, 0.01]
-    assert "training.batch_size" not in found.differences
-    assert "tracking.experiment" not in found.differences
-    line = next(x for x in found.found.lines if (x.candidates, x.metric) == ("all", "auc"))
+def test_a_comparison_says_what_differs_and_that_it_is_real(result):
+    assert len(result.comparison.names) == 3
+    assert result.differences["training.learning_rate"] == [1e-9, 0.01, 0.01]
+    assert "training.batch_size" not in result.differences
+    assert "tracking.experiment" not in result.differences
+    line = next(x for x in result.comparison.lines if (x.candidates, x.metric) == ("all", "auc"))
     good = line.others[0]
     assert good.low > 0
     assert good.p_holm < 0.05
-    assert found.candidates["signal"] > 100
+    assert result.candidates["signal"] > 100
     # Accuracies of two and of six classes say nothing of each other.
-    accuracy = next(x for x in found.found.lines if x.metric == "accuracy")
+    accuracy = next(x for x in result.comparison.lines if x.metric == "accuracy")
     assert accuracy.others[0].difference is not None
     assert accuracy.others[1].difference is None
 
 
-def test_the_folder_holds_figures_points_tables_and_a_report(found):
-    names = {path.name for path in found.folder.iterdir()}
+def test_the_folder_holds_figures_points_tables_and_a_report(result):
+    names = {path.name for path in result.folder.iterdir()}
     assert {"report.md", "compare.csv", "compare.json", "figures.pdf", "training.png"} <= names
     assert {"roc.png", "roc_1p.json", "rejection_pt.png", "rejection_mu_3p.json"} <= names
-    report = (found.folder / "report.md").read_text()
+    report = (result.folder / "report.md").read_text()
     assert "| `training.learning_rate` | 1e-09 | 0.01 | 0.01 |" in report
     assert "McNemar" in report
     assert "![roc](roc.png)" in report
-    points = json.loads((found.folder / "roc.json").read_text())
-    assert points["ratio"]["to"] == found.found.names[0]
-    assert set(points["ratio"]["of"]) == set(found.found.names[1:])
+    points = json.loads((result.folder / "roc.json").read_text())
+    assert points["ratio"]["to"] == result.comparison.names[0]
+    assert set(points["ratio"]["of"]) == set(result.comparison.names[1:])
 
 
-def test_the_same_comparison_has_the_same_numbers(found, folders, output, tmp_path):
+def test_the_same_comparison_has_the_same_numbers(result, folders, output, tmp_path):
     again = compare([folders["bad"], folders["good"], folders["modes"]], to=tmp_path, output=output)
-    assert again.found == found.found
+    assert again.comparison == result.comparison
 
 
 def test_the_command_line_prints_what_it_found(folders, output, tmp_path, monkeypatch, capfd):
@@ -79,12 +79,12 @@ def test_the_command_line_prints_what_it_found(folders, output, tmp_path, monkey
     with pytest.raises(SystemExit) as ended:
         app.main()
     assert not ended.value.code
-    told = json.loads(capfd.readouterr().out)
-    assert told["differences"]["training.learning_rate"] == [0.01, 1e-9]
-    rates = {line["metric"] for line in told["lines"]} - {"auc", "accuracy", "balanced_accuracy"}
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["differences"]["training.learning_rate"] == [0.01, 1e-9]
+    rates = {line["metric"] for line in printed["lines"]} - {"auc", "accuracy", "balanced_accuracy"}
     assert rates == {"rejection@0.5", "rejection@0.9"}
-    assert {"rejection_mu_at_0.5_1p.png", "rejection_mu_at_0.9.json"} <= set(told["files"])
-    assert told["lines"][0]["others"][0]["p_holm"] == told["lines"][0]["others"][0]["p_value"]
+    assert {"rejection_mu_at_0.5_1p.png", "rejection_mu_at_0.9.json"} <= set(printed["files"])
+    assert printed["lines"][0]["others"][0]["p_holm"] == printed["lines"][0]["others"][0]["p_value"]
 
 
 def test_what_can_not_be_compared_is_refused_with_the_reason(
