@@ -106,7 +106,7 @@ def write_report(facts: SearchRecord, folder: Path) -> SearchReport:
             problems.append(problem)
         else:
             files += [png, points_file]
-            shown.append(PageFigure(planned.name, planned.title, planned.reading, png.read_bytes()))
+            shown.append(PageFigure(planned.title, planned.reading, png.read_bytes()))
     path = folder / PAGE
     text = page(facts, ledger_of(facts), figures=shown, problems=problems)
     folder.mkdir(parents=True, exist_ok=True)
