@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
 from tauopt.report.search_record import SearchRecord, TrialRecord
 from tauopt.report.sessions import CUTS
@@ -112,3 +115,43 @@ def _lost(trials: Iterable[TrialRecord]) -> CostEntry:
         cpu_hours=sum(t.cpus * s for t, s in lost) / 3600,
         gpu_hours=sum(t.gpus * s for t, s in lost) / 3600,
     )
+
+
+def held_of(facts: SearchRecord) -> str:
+    """Return what a search's cost is told in hours of: `GPU` if any trial held one."""
+    return "GPU" if any(trial.gpus for trial in facts.trials) else "core"
+
+
+def spent_of(facts: SearchRecord) -> dict[int, float]:
+    """Return what the search had cost when each trained trial ended, in hours, by number."""
+    held = held_of(facts)
+    every = [
+        (s.begin, s.end, t.gpus if held == "GPU" else t.cpus)
+        for t in facts.trials
+        for s in t.past.stretches
+    ]
+    ended = {
+        t.number: t.past.stretches[-1].end
+        for t in facts.trials
+        if t.past.stretches and t.trial.state.is_finished()
+    }
+    begins, ends, rates = np.array(every, dtype=np.float64).reshape(-1, 3).T
+    hours = spent_hours(list(ended.values()), begins=begins, ends=ends, rates=rates)
+    return dict(zip(ended, hours.tolist(), strict=True))
+
+
+def spent_hours(
+    times: ArrayLike, *, begins: ArrayLike, ends: ArrayLike, rates: ArrayLike
+) -> NDArray[np.float64]:
+    """Return what stretches of work had cost by some times.
+
+    Args:
+        times: (time,) seconds.
+        begins, ends: (stretch,) seconds.
+        rates: (stretch,) cores or GPUs held.
+    Returns:
+        (time,) hours of cores or GPUs.
+    """
+    until, begin = np.asarray(times, dtype=np.float64)[:, None], np.asarray(begins)
+    lasted = np.clip(np.minimum(until, np.asarray(ends)) - begin, 0.0, None)
+    return np.asarray(lasted @ np.asarray(rates, dtype=np.float64) / 3600)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from pydantic import ValidationError
 
 from tauopt.config.settings.dataset import Dataset
+from tauopt.config.space.any_architecture import ordinary
 from tauopt.figures.figure_style import SampleLabel
+from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis, ParameterAxis
 from tauopt.figures.search.timeline_figure import CUT, DriverLife, WorkerBar
 from tauopt.figures.search.trial_points import REPEATED, TrialPoint
+from tauopt.report.compute_cost import spent_of
 from tauopt.report.search_record import SearchRecord, TrialRecord
 from tauopt.report.sessions import CUTS
+from tauopt.study.leaderboard_rows import varying
+from tauopt.study.trial_queue import VALUES
 
 _RUNGS = ("asha", "hyperband")
 """Pruners that decide at some reports only."""
+_WIDE = 30.0
+"""Ratio of largest and smallest value from which an axis without a range is logarithmic."""
 
 
 def tried_of(facts: SearchRecord) -> list[TrialPoint]:
@@ -77,46 +86,6 @@ def _seen_at(trials: Iterable[TrialRecord], report: int) -> Iterable[int]:
                 break
 
 
-def held_of(facts: SearchRecord) -> str:
-    """Return what a search's cost is told in hours of: `GPU` if any trial held one."""
-    return "GPU" if any(trial.gpus for trial in facts.trials) else "core"
-
-
-def spent_of(facts: SearchRecord) -> dict[int, float]:
-    """Return what the search had cost when each trained trial ended, in hours, by number."""
-    held = held_of(facts)
-    every = [
-        (s.begin, s.end, t.gpus if held == "GPU" else t.cpus)
-        for t in facts.trials
-        for s in t.past.stretches
-    ]
-    ended = {
-        t.number: t.past.stretches[-1].end
-        for t in facts.trials
-        if t.past.stretches and t.trial.state.is_finished()
-    }
-    begins, ends, rates = np.array(every, dtype=np.float64).reshape(-1, 3).T
-    hours = spent_hours(list(ended.values()), begins=begins, ends=ends, rates=rates)
-    return dict(zip(ended, hours.tolist(), strict=True))
-
-
-def spent_hours(
-    times: ArrayLike, *, begins: ArrayLike, ends: ArrayLike, rates: ArrayLike
-) -> NDArray[np.float64]:
-    """Return what stretches of work had cost by some times.
-
-    Args:
-        times: (time,) seconds.
-        begins, ends: (stretch,) seconds.
-        rates: (stretch,) cores or GPUs held.
-    Returns:
-        (time,) hours of cores or GPUs.
-    """
-    until, begin = np.asarray(times, dtype=np.float64)[:, None], np.asarray(begins)
-    lasted = np.clip(np.minimum(until, np.asarray(ends)) - begin, 0.0, None)
-    return np.asarray(lasted @ np.asarray(rates, dtype=np.float64) / 3600)
-
-
 def bars_of(facts: SearchRecord) -> list[WorkerBar]:
     """Return when trials had a worker; one that ended before it trained shows how it ended."""
     return [
@@ -159,3 +128,61 @@ def note_of(facts: SearchRecord) -> str:
     background = sum(sums.values()) - signal
     said = f" signal, {background:,} background" if background else ""
     return f"N = {signal:,}{said}; {weights}"
+
+
+def with_shown_params(trials: Iterable[TrialPoint]) -> list[TrialPoint]:
+    """Return trials with parameters as tables name them: one name for all architectures."""
+    return [replace(trial, params=ordinary(trial.params)) for trial in trials]
+
+
+def axes_of(facts: SearchRecord, *, most: int, first: Sequence[str] = ()) -> list[ParameterAxis]:
+    """Return the axes of parameters that vary, as tables name them, in their order there.
+
+    Args:
+        facts: of the search.
+        most: axes that there is room for.
+        first: paths as the study has them, of which the foremost are kept if there are too many.
+    """
+    ranges: dict[str, list[BaseDistribution]] = {}
+    values: dict[str, list[Any]] = {}
+    names: dict[str, str] = {}
+    for trial in facts.trials:
+        shown = ordinary(trial.row.params)
+        for path, name in zip(trial.row.params, shown, strict=True):
+            names[path] = name
+            values.setdefault(name, []).append(shown[name])
+            # What stands in the study may be a code of the value in a model of the user's own.
+            if path in trial.trial.distributions and VALUES not in trial.trial.user_attrs:
+                ranges.setdefault(name, []).append(trial.trial.distributions[path])
+    paths = varying(facts.board)
+    ranks = {names[path]: rank for rank, path in reversed(list(enumerate(first))) if path in names}
+    kept = sorted(paths, key=lambda path: (ranks.get(path, len(ranks)), paths.index(path)))[:most]
+    return [_axis(p, ranges.get(p, ()), values[p]) for p in paths if p in kept and p in values]
+
+
+def _axis(path: str, ranges: Sequence[BaseDistribution], values: Sequence[Any]) -> ParameterAxis:
+    if not ranges:
+        return _axis_of_values(path, values)
+    if any(isinstance(one, CategoricalDistribution) for one in ranges):
+        listed = [c for one in ranges for c in getattr(one, "choices", ())]
+        return ChoiceAxis(path, _different([*listed, *values]))
+    return NumberAxis(
+        path,
+        low=float(min(one.low for one in ranges)),
+        high=float(max(one.high for one in ranges)),
+        log=all(one.log for one in ranges),
+        whole=all(isinstance(one, IntDistribution) for one in ranges),
+    )
+
+
+def _axis_of_values(path: str, values: Sequence[Any]) -> ParameterAxis:
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
+        return ChoiceAxis(path, _different(values))
+    low, high = float(min(values)), float(max(values))
+    whole = all(isinstance(value, int) for value in values)
+    return NumberAxis(path, low, high, log=low > 0 and high > _WIDE * low, whole=whole)
+
+
+def _different(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return different values in their order: true is not 1."""
+    return tuple({(isinstance(value, bool), value): value for value in values}.values())

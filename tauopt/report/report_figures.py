@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.objective import Goal
+from tauopt.dataset.manifest import read_manifest
+from tauopt.figures.figure_style import FigurePoints, SampleLabel
+from tauopt.figures.save_figure import save_figure
+from tauopt.figures.search.best_value_figure import progress_figure
+from tauopt.figures.search.hyperparameter_importance_figure import (
+    HyperparameterImportance,
+    importance_figure,
+)
+from tauopt.figures.search.learning_curves_figure import learning_figure
+from tauopt.figures.search.parallel_coordinates_figure import parallel_figure
+from tauopt.figures.search.pareto_front_figure import ObjectiveAxis, front_figure
+from tauopt.figures.search.slices_figure import slice_figure
+from tauopt.figures.search.timeline_figure import timeline_figure
 from tauopt.figures.search.trial_points import REPEATED, TrialPoint
+from tauopt.metrics.estimate import Estimate
+from tauopt.report.compute_cost import held_of
 from tauopt.report.figure_inputs import (
+    axes_of,
     bars_of,
     drivings_of,
-    held_of,
     knows_candidates,
     note_of,
     rungs_of,
     sample_of,
     tried_of,
+    with_shown_params,
 )
-from tauopt.report.front_figures import draw_front, front_name
 from tauopt.report.hyperparameter_importances import importances, ranked_of
-from tauopt.report.parameter_axes import axes_of, with_shown_params
 from tauopt.report.search_record import SearchRecord
+from tauopt.study.leaderboard_rows import LeaderboardRow
+from tauopt.study.trial_runs import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tauopt.figures.figure_style import SampleLabel
-    from tauopt.figures.search.hyperparameter_importance_figure import HyperparameterImportance
-
-DrawFigure = Callable[[], "tuple[Figure, dict[str, Any]]"]
+DrawFigure = Callable[[], "tuple[Figure, FigurePoints]"]
 _MOST_AXES, _MOST_PANELS = 12, 12
+_DEFAULT = 0
+"""Number of the trial of the literature's values."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +91,6 @@ def plan(facts: SearchRecord) -> list[PlannedFigure]:
 
 
 def _progress(of: _Drawn) -> PlannedFigure:
-    from tauopt.figures.search.best_value_figure import progress_figure
-
     return PlannedFigure(
         "progress",
         "Best value so far",
@@ -97,7 +113,7 @@ def _fronts(of: _Drawn) -> Iterator[PlannedFigure]:
         return
     text = of.text.replace("; ", "\n", 1)
 
-    def draw(goal: Goal) -> tuple[Figure, dict[str, Any]]:
+    def draw(goal: Goal) -> tuple[Figure, FigurePoints]:
         return draw_front(of.facts.board, (first, goal), sample=of.sample, text=text)
 
     for goal in others:
@@ -111,8 +127,6 @@ def _fronts(of: _Drawn) -> Iterator[PlannedFigure]:
 
 
 def _learning(of: _Drawn) -> PlannedFigure:
-    from tauopt.figures.search.learning_curves_figure import learning_figure
-
     return PlannedFigure(
         "learning",
         "Learning curves",
@@ -148,8 +162,6 @@ def _of_parameters(of: _Drawn) -> Iterator[PlannedFigure]:
 def _importance(
     of: _Drawn, found: dict[str, list[HyperparameterImportance]], *, trials: int, judged_by: str
 ) -> PlannedFigure:
-    from tauopt.figures.search.hyperparameter_importance_figure import importance_figure
-
     return PlannedFigure(
         "importance",
         "Importances of hyperparameters",
@@ -161,8 +173,6 @@ def _importance(
 
 
 def _parallel(of: _Drawn, shown: Sequence[TrialPoint], axes: Sequence[Any]) -> PlannedFigure:
-    from tauopt.figures.search.parallel_coordinates_figure import parallel_figure
-
     return PlannedFigure(
         "parallel",
         "Parallel coordinates",
@@ -176,8 +186,6 @@ def _parallel(of: _Drawn, shown: Sequence[TrialPoint], axes: Sequence[Any]) -> P
 
 
 def _slices(of: _Drawn, shown: Sequence[TrialPoint], axes: Sequence[Any]) -> PlannedFigure:
-    from tauopt.figures.search.slices_figure import slice_figure
-
     return PlannedFigure(
         "slices",
         "Slices",
@@ -196,8 +204,6 @@ def _left_out(of: _Drawn, shown: int) -> str:
 
 
 def _timeline(of: _Drawn) -> PlannedFigure:
-    from tauopt.figures.search.timeline_figure import timeline_figure
-
     return PlannedFigure(
         "timeline",
         "Timeline",
@@ -206,3 +212,71 @@ def _timeline(of: _Drawn) -> PlannedFigure:
         "waited.",
         lambda: timeline_figure(bars_of(of.facts), drivings_of(of.facts), sample=of.sample),
     )
+
+
+def write_fronts(
+    board: Sequence[LeaderboardRow], folder: Path, *, experiment: Experiment, dataset: Path
+) -> list[Path]:
+    """Draw the first objective against each other one, with the front of the two.
+
+    Args:
+        board: the search's trials.
+        folder: of the search.
+        experiment: with the objectives, the task and the data.
+        dataset: folder of the prepared dataset.
+    Returns:
+        `front-<objective>.png` and its points as JSON for each objective behind the first;
+        nothing where there are no others, or no complete trials.
+    """
+    first, *others = experiment.objective.goals
+    if not others or not any(row.front for row in board):
+        return []
+    sample = SampleLabel.of(experiment.data, "validation split")
+    files: list[Path] = []
+    for goal in others:
+        text = _note(experiment, dataset, goal, weights=sample.weights)
+        figure, points = draw_front(board, (first, goal), sample=sample, text=text)
+        files += save_figure(figure, points, folder / FIGURES, name=front_name(goal))
+    return files
+
+
+def front_name(goal: Goal) -> str:
+    """Return the name of the figure of the first objective against another one."""
+    return "front-" + re.sub(r"[^A-Za-z0-9._-]", "_", goal.name)
+
+
+def draw_front(
+    board: Sequence[LeaderboardRow], goals: tuple[Goal, Goal], *, sample: SampleLabel, text: str
+) -> tuple[Figure, FigurePoints]:
+    """Draw the complete trials of a search in the plane of its first and another objective."""
+    shown = sorted((row for row in board if row.front), key=lambda row: row.number)
+    first, other = goals
+    upward = [_measured(row.value, row.low, row.high) for row in shown]
+    values = [_measured(*row.others[other.name]) for row in shown]
+    return front_figure(
+        ObjectiveAxis(first.name, upward, first.larger),
+        ObjectiveAxis(other.name, values, other.larger),
+        trials=[row.number for row in shown],
+        default=_DEFAULT,
+        sample=sample,
+        text=text,
+    )
+
+
+def _measured(value: float | None, low: float | None, high: float | None) -> Estimate:
+    known = 0.0 if value is None else value
+    return Estimate(known, known if low is None else low, known if high is None else high)
+
+
+def _note(experiment: Experiment, dataset: Path, goal: Goal, *, weights: str) -> str:
+    """Say N and weights, and what the errors are."""
+    counts = read_manifest(dataset).splits["validation"].counts
+    sums = {name: sum(counts[c] for c in of) for name, of in experiment.task.classes.items()}
+    signal = sum(sums[name] for name in experiment.task.signal)
+    lines = [
+        f"N = {signal:,} signal, {sum(sums.values()) - signal:,} background",
+        f"{weights}; errors: 68 %, statistical",
+    ]
+    if goal.name.startswith("latency"):
+        lines.append("latency on one core: median and 68 % of the repeats")
+    return "\n".join(lines)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from tauopt.durable import write_bytes
 from tauopt.report.compute_cost import ledger_of
-from tauopt.report.front_figures import write_fronts
 from tauopt.report.report_page import PageFigure, page
 from tauopt.report.search_record import SearchRecord, gather
 from tauopt.study.search_events import OnEvent, SearchEvent
@@ -51,6 +50,8 @@ def draw_search(
     Yields:
         each file with its folder in the search's MLflow run.
     """
+    from tauopt.report.report_figures import write_fronts
+
     experiment, dataset = order.file.base, order.dataset
     for file in write_fronts(board, order.folder, experiment=experiment, dataset=dataset):
         yield file, FIGURES

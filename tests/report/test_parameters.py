@@ -8,9 +8,8 @@ from optuna.trial import TrialState, create_trial
 
 from tauopt.config.settings.objective import Goal
 from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis
-from tauopt.report.figure_inputs import tried_of
+from tauopt.report.figure_inputs import axes_of, tried_of, with_shown_params
 from tauopt.report.hyperparameter_importances import RankedTrials, importances, ranked_of
-from tauopt.report.parameter_axes import axes_of, with_shown_params
 from tauopt.report.search_record import gather
 from tauopt.report.write_report import write_report
 from tauopt.study.trial_queue import VALUES

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.report.compute_cost import LOST, ledger_of
-from tauopt.report.figure_inputs import rungs_of, spent_hours, spent_of, tried_of
+from tauopt.report.compute_cost import LOST, ledger_of, spent_hours, spent_of
+from tauopt.report.figure_inputs import rungs_of, tried_of
 from tauopt.report.search_record import gather
 from tauopt.report.sessions import HALVED
 from tests.report.studies import Told, eventful, seconds_at, trained
