@@ -1,4 +1,4 @@
-"""The report of a search as one HTML page: its facts and tables, for the template beside it."""
+"""The report of a search as one HTML page: its texts and tables, for the template beside it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from tauopt.report.search_record import SearchRecord
 from tauopt.study.leaderboard_rows import LeaderboardRow, varying
 
 _NUMBER = re.compile(r"\(?-?[\d.,]+(e[+-]?\d+)?( %)?\)?")
+"""A number as a cell shows it; in parentheses for a trial that did not complete."""
 _PRINTED = 20
-"""Trials on paper; the page's style hides the rest."""
+"""Trials of the leaderboard on paper; the style sheet hides the rest."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class PageFigure:
 
     @property
     def png_base64(self) -> str:
-        """The image as a data URL holds it."""
+        """The image in base64, for a data URL."""
         return base64.b64encode(self.png).decode()
 
 
@@ -44,36 +45,38 @@ class TableColumn:
     head: str
     cells: Sequence[str]
     medium: str = ""
-    """`screen` or `paper`, if it is on one of them only."""
+    """`screen` or `paper` if the column is shown there only."""
     full: str = ""
-    """Its name in full."""
+    """Full name of the column, shown when the pointer rests on its head."""
 
     @property
     def css_class(self) -> str:
-        """Text is set flush left, numbers flush right."""
+        """CSS classes: `text` sets a column flush left, numbers are flush right."""
         is_text = any(cell and not _NUMBER.fullmatch(cell) for cell in self.cells)
         return " ".join(["text"] * is_text + [self.medium] * bool(self.medium))
 
 
-def page(
+def render_page(
     record: SearchRecord,
     cost: ComputeCost,
     *,
     figures: Sequence[PageFigure],
     problems: Sequence[str] = (),
 ) -> str:
-    """Render the page.
+    """Render the report of a search as HTML.
 
     Args:
-        record: of the search.
-        cost: of the search.
+        record: record of the search.
+        cost: its compute cost.
         figures: in the order of the page.
         problems: figures that could not be drawn, and why.
+    Returns:
+        one page that refers to nothing outside itself.
     """
     environment = Environment(
         loader=PackageLoader("tauopt", "report"),
         autoescape=True,  # names and errors from users are text, never markup
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a name that the template misspells is an error
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -94,34 +97,34 @@ def page(
 def _summary(record: SearchRecord, cost: ComputeCost) -> dict[str, str]:
     fates = Counter(trial.fate for trial in record.trials)
     counts = ", ".join(f"{fates[fate]} {fate}" for fate in FATES if fates[fate]) or "none yet"
-    asked = f" of {record.asked} asked for" if record.asked else ""
+    requested = f" of {record.trials_requested} asked for" if record.trials_requested else ""
     hours = f"{cost.total.cpu_hours:.3g} core-hours, {cost.total.gpu_hours:.3g} GPU-hours"
     return {
         "objective": "; ".join(f"{goal.name} {goal.direction}d" for goal in record.goals),
         "best": _best(record),
-        "trials": f"{len(record.trials)}{asked}: {counts}",
+        "trials": f"{len(record.trials)}{requested}: {counts}",
         "compute": f"{hours} in {cost.wall_hours:.3g} hours of wall time",
         "state": _state(record),
     }
 
 
 def _best(record: SearchRecord) -> str:
-    if not record.board or not record.board[0].rank:
+    if not record.leaderboard or not record.leaderboard[0].rank:
         return "no trial has completed yet"
-    row = record.board[0]
+    row = record.leaderboard[0]
     interval = "" if row.low is None else f" (68 %: {row.low:.4g} to {row.high:.4g})"
     return f"t{row.number:03d}, {record.goals[0].name} = {_five_digits(row.value)}{interval}"
 
 
 def _state(record: SearchRecord) -> str:
-    if not record.sessions:
-        return "no driver's records"
-    drivers = len(record.sessions)
+    if not record.driver_sessions:
+        return "no record of a driver"
+    drivers = len(record.driver_sessions)
     resumed = f"; {drivers} drivers, one after another" if drivers > 1 else ""
-    begun = f"begun {_date(record.sessions[0].begin)}"
+    begin = f"begun {_date(record.driver_sessions[0].begin)}"
     if record.is_alive:
-        return f"{begun}, still running when this was written{resumed}"
-    return f"{begun}, last active {_date(record.sessions[-1].end)}{resumed}"
+        return f"{begin}, still running when this was written{resumed}"
+    return f"{begin}, last active {_date(record.driver_sessions[-1].end)}{resumed}"
 
 
 def _date(seconds: float) -> str:
@@ -129,8 +132,8 @@ def _date(seconds: float) -> str:
 
 
 def _leaderboard(record: SearchRecord) -> list[TableColumn]:
-    """Return the leaderboard: a column a parameter on a screen, one for all of them on paper."""
-    rows = record.board
+    """Return the leaderboard: on screen a column for each parameter, on paper one for all."""
+    rows = record.leaderboard
     others = [goal.name for goal in record.goals[1:]]
     seeds = [f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else "" for row in rows]
     reasons = [row.reason for row in rows]
@@ -148,7 +151,7 @@ def _leaderboard(record: SearchRecord) -> list[TableColumn]:
             )
             for name in others
         ),
-        TableColumn("state", [_standing(row) for row in rows]),
+        TableColumn("state", [_state_text(row) for row in rows]),
         TableColumn(
             "minutes", ["" if r.seconds is None else f"{r.seconds / 60:.1f}" for r in rows]
         ),
@@ -168,11 +171,11 @@ def _parameters(rows: Sequence[LeaderboardRow]) -> list[TableColumn]:
         )
         for path, name in names.items()
     ]
-    together = [
+    all_in_one = [
         ", ".join(f"{names[p]} {_three_digits(v)}" for p, v in row.shown.items() if p in names)
         for row in rows
     ]
-    return [*columns, TableColumn("parameters", together, medium="paper")] if columns else []
+    return [*columns, TableColumn("parameters", all_in_one, medium="paper")] if columns else []
 
 
 def _value(row: LeaderboardRow) -> str:
@@ -186,7 +189,7 @@ def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
 
 
-def _standing(row: LeaderboardRow) -> str:
+def _state_text(row: LeaderboardRow) -> str:
     return row.standing if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
 
 
@@ -203,7 +206,7 @@ def _three_digits(value: object) -> str:
 
 
 def _dataset(record: SearchRecord) -> list[TableColumn]:
-    """Return the candidates of each split and class; nothing where the dataset is gone."""
+    """Return the candidates of each split and class; empty if the dataset is gone."""
     if record.counts is None:
         return []
     splits = record.counts.splits
@@ -217,9 +220,9 @@ def _dataset(record: SearchRecord) -> list[TableColumn]:
 
 def _environment(record: SearchRecord) -> dict[str, str]:
     versions = {
-        "git commit": record.origin.get("commit", ""),
-        "code": record.origin.get("code", ""),
-        "experiment digest": record.origin.get("experiment", ""),
-        "MLflow run": record.origin.get("run_id", ""),
+        "git commit": record.provenance.get("commit", ""),
+        "code": record.provenance.get("code", ""),
+        "experiment digest": record.provenance.get("experiment", ""),
+        "MLflow run": record.provenance.get("run_id", ""),
     }
     return {**{name: text for name, text in versions.items() if text}, **record.environment}
