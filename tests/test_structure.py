@@ -24,6 +24,7 @@ DOORS = {
     "mlflow": {"tracking"},
     "matplotlib": {"figures"},
     "mplhep": {"figures"},
+    "jinja2": {"report"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
     "ray": {"cluster", "search"},

@@ -1,204 +1,228 @@
-"""The report of a search as one HTML page: nothing outside it is referred to, no text unescaped."""
+"""The report of a search as one HTML page: its texts and tables, for the template beside it."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tauopt.figures.search.trial_points import FATES
-from tauopt.report.compute_cost import ComputeCost, CostEntry
-from tauopt.report.html_elements import Html, element, joined
-from tauopt.report.page_style import SCRIPT, STYLE
-from tauopt.report.page_tables import TableColumn, board, number_text, pairs, table
-from tauopt.report.search_record import SearchRecord
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_TITLES = (
-    "Leaderboard", "Figures", "Ledger of compute", "Dataset", "Environment", "Configuration",
-)  # fmt: skip
+from tauopt.figures.search.parameter_names import short_names, text_of
+from tauopt.figures.search.trial_points import FATES
+from tauopt.report.compute_cost import ComputeCost
+from tauopt.report.search_record import SearchRecord
+from tauopt.study.leaderboard_rows import LeaderboardRow, varying
+
+_NUMBER = re.compile(r"\(?-?[\d.,]+(e[+-]?\d+)?( %)?\)?")
+"""A number as a cell shows it; in parentheses for a trial that did not complete."""
+_PRINTED = 20
+"""Trials of the leaderboard on paper; the style sheet hides the rest."""
 
 
 @dataclass(frozen=True)
 class PageFigure:
     """A figure on the page."""
 
-    name: str
     title: str
     reading: str
     """One or two sentences that say how to read it."""
     png: bytes = field(repr=False)
 
+    @property
+    def png_base64(self) -> str:
+        """The image in base64, for a data URL."""
+        return base64.b64encode(self.png).decode()
 
-def page(
-    facts: SearchRecord,
-    ledger: ComputeCost,
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a table."""
+
+    head: str
+    cells: Sequence[str]
+    medium: str = ""
+    """`screen` or `paper` if the column is shown there only."""
+    full: str = ""
+    """Full name of the column, shown when the pointer rests on its head."""
+
+    @property
+    def css_class(self) -> str:
+        """CSS classes: `text` sets a column flush left, numbers are flush right."""
+        is_text = any(cell and not _NUMBER.fullmatch(cell) for cell in self.cells)
+        return " ".join(["text"] * is_text + [self.medium] * bool(self.medium))
+
+
+def render_page(
+    record: SearchRecord,
+    cost: ComputeCost,
     *,
     figures: Sequence[PageFigure],
     problems: Sequence[str] = (),
 ) -> str:
-    """Return the page.
+    """Render the report of a search as HTML.
 
     Args:
-        facts: of the search.
-        ledger: of it.
-        figures: drawn.
+        record: record of the search.
+        cost: its compute cost.
+        figures: in the order of the page.
         problems: figures that could not be drawn, and why.
+    Returns:
+        one page that refers to nothing outside itself.
     """
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{facts.name}: search report"),
-        element("style", Html(STYLE)),
+    environment = Environment(
+        loader=PackageLoader("tauopt", "report"),
+        autoescape=True,  # names and errors from users are text, never markup
+        undefined=StrictUndefined,  # a name that the template misspells is an error
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    body = element(
-        "body",
-        element("main", _top(facts, ledger), *_sections(facts, ledger, figures, problems)),
-        element("script", Html(SCRIPT)),
+    return environment.get_template("report.html.j2").render(
+        record=record,
+        cost=cost,
+        figures=figures,
+        problems=problems,
+        summary=_summary(record, cost),
+        leaderboard=_leaderboard(record),
+        printed=_PRINTED,
+        dataset=_dataset(record),
+        environment=_environment(record),
     )
-    return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 
-def _sections(
-    facts: SearchRecord, ledger: ComputeCost, figures: Sequence[PageFigure], problems: Sequence[str]
-) -> list[Html]:
-    parts: list[list[str]] = [
-        [board(facts)],
-        [*(_figure(s) for s in figures), *map(_problem, problems)] or [_nothing()],
-        [_ledger(ledger)],
-        [_dataset(facts)],
-        [pairs({**_versions(facts), **facts.environment})],
-        [element("pre", facts.yaml or "not recorded")],
-    ]
-    return [_section(title, *part) for title, part in zip(_TITLES, parts, strict=True)]
-
-
-def _section(title: str, *content: str) -> Html:
-    return element("section", element("h2", title), *content, id=_anchor(title))
-
-
-def _anchor(title: str) -> str:
-    return title.partition(" ")[0].lower()
-
-
-def _contents() -> Html:
-    links = (element("a", title, href=f"#{_anchor(title)}") for title in _TITLES)
-    return element("nav", *links)
-
-
-def _top(facts: SearchRecord, ledger: ComputeCost) -> Html:
-    fates = Counter(trial.fate for trial in facts.trials)
+def _summary(record: SearchRecord, cost: ComputeCost) -> dict[str, str]:
+    fates = Counter(trial.fate for trial in record.trials)
     counts = ", ".join(f"{fates[fate]} {fate}" for fate in FATES if fates[fate]) or "none yet"
-    asked = f" of {facts.asked} asked for" if facts.asked else ""
-    wanted = "; ".join(f"{goal.name} {goal.direction}d" for goal in facts.goals)
-    total = ledger.total
-    cost = f"{total.cpu_hours:.3g} core-hours, {total.gpu_hours:.3g} GPU-hours"
-    return element(
-        "header",
-        element("p", "tauopt search report", class_="kind"),
-        element("h1", facts.name),
-        pairs(
-            {
-                "objective": wanted,
-                "best": _best(facts),
-                "trials": f"{len(facts.trials)}{asked}: {counts}",
-                "compute": f"{cost} in {ledger.wall_hours:.3g} hours of wall time",
-                "state": _state(facts),
-            }
-        ),
-        _contents(),
-    )
+    requested = f" of {record.trials_requested} asked for" if record.trials_requested else ""
+    hours = f"{cost.total.cpu_hours:.3g} core-hours, {cost.total.gpu_hours:.3g} GPU-hours"
+    return {
+        "objective": "; ".join(f"{goal.name} {goal.direction}d" for goal in record.goals),
+        "best": _best(record),
+        "trials": f"{len(record.trials)}{requested}: {counts}",
+        "compute": f"{hours} in {cost.wall_hours:.3g} hours of wall time",
+        "state": _state(record),
+    }
 
 
-def _best(facts: SearchRecord) -> str:
-    if not facts.board or not facts.board[0].rank:
+def _best(record: SearchRecord) -> str:
+    if not record.leaderboard or not record.leaderboard[0].rank:
         return "no trial has completed yet"
-    row = facts.board[0]
+    row = record.leaderboard[0]
     interval = "" if row.low is None else f" (68 %: {row.low:.4g} to {row.high:.4g})"
-    return f"t{row.number:03d}, {facts.goals[0].name} = {number_text(row.value)}{interval}"
+    return f"t{row.number:03d}, {record.goals[0].name} = {_five_digits(row.value)}{interval}"
 
 
-def _state(facts: SearchRecord) -> str:
-    drivers = len(facts.sessions)
+def _state(record: SearchRecord) -> str:
+    if not record.driver_sessions:
+        return "no record of a driver"
+    drivers = len(record.driver_sessions)
     resumed = f"; {drivers} drivers, one after another" if drivers > 1 else ""
-    if not facts.sessions:
-        return "no driver's records"
-    begun = f"begun {_date(facts.sessions[0].begin)}"
-    if facts.is_alive:
-        return f"{begun}, still running when this was written{resumed}"
-    return f"{begun}, last active {_date(facts.sessions[-1].end)}{resumed}"
+    begin = f"begun {_date(record.driver_sessions[0].begin)}"
+    if record.is_alive:
+        return f"{begin}, still running when this was written{resumed}"
+    return f"{begin}, last active {_date(record.driver_sessions[-1].end)}{resumed}"
 
 
 def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _figure(shown: PageFigure) -> Html:
-    source = "data:image/png;base64," + base64.b64encode(shown.png).decode()
-    return element(
-        "figure",
-        element("h3", shown.title),
-        element("img", src=source, alt=shown.title),
-        element("figcaption", shown.reading),
-    )
+def _leaderboard(record: SearchRecord) -> list[TableColumn]:
+    """Return the leaderboard: on screen a column for each parameter, on paper one for all."""
+    rows = record.leaderboard
+    others = [goal.name for goal in record.goals[1:]]
+    seeds = [f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else "" for row in rows]
+    reasons = [row.reason for row in rows]
+    return [
+        TableColumn("rank", [str(row.rank or "") for row in rows]),
+        *([TableColumn("front", [str(row.front or "") for row in rows])] if others else []),
+        TableColumn("trial", [f"t{row.number:03d}" for row in rows]),
+        TableColumn(record.goals[0].name, [_value(row) for row in rows]),
+        TableColumn("68 % interval", [_interval(row) for row in rows]),
+        *([TableColumn("other seeds", seeds)] if any(seeds) else []),
+        *(
+            TableColumn(
+                name,
+                [_five_digits(row.others[name][0]) if name in row.others else "" for row in rows],
+            )
+            for name in others
+        ),
+        TableColumn("state", [_state_text(row) for row in rows]),
+        TableColumn(
+            "minutes", ["" if r.seconds is None else f"{r.seconds / 60:.1f}" for r in rows]
+        ),
+        *_parameters(rows),
+        *([TableColumn("reason", reasons)] if any(reasons) else []),
+    ]
 
 
-def _nothing() -> Html:
-    return element("p", "There is nothing to draw yet.")
-
-
-def _problem(text: str) -> Html:
-    return element("p", f"Not drawn: {text}", class_="problem")
-
-
-def _ledger(ledger: ComputeCost) -> Html:
-    total = ledger.total
-    entries = [*ledger.entries, total]
+def _parameters(rows: Sequence[LeaderboardRow]) -> list[TableColumn]:
+    names = short_names(varying(rows))
     columns = [
-        TableColumn("what", [entry.meaning for entry in entries]),
-        TableColumn("trials", [f"{entry.trials:,}" for entry in entries]),
-        TableColumn("candidate-passes", [f"{entry.passes:,}" for entry in entries]),
-        TableColumn("core-hours", [f"{entry.cpu_hours:.3g}" for entry in entries]),
-        TableColumn("GPU-hours", [f"{entry.gpu_hours:.3g}" for entry in entries]),
-        TableColumn("share of core-hours", [_share(entry, total) for entry in entries]),
+        TableColumn(
+            name,
+            [_five_digits(row.shown[path]) if path in row.shown else "" for row in rows],
+            medium="screen",
+            full=path,
+        )
+        for path, name in names.items()
     ]
-    said = [
-        f"Before training (a worker's start, imports, the network's building): "
-        f"{ledger.waiting_cpu_hours:.3g} core-hours of these.",
-        f"Repeated trials spared {ledger.passes_spared:,} candidate-passes.",
-        f"Training was cut off {ledger.interruptions} times; what that lost is an upper limit, "
-        "from the time since the last report.",
-        "Hours are those in which cores and GPUs were held. A candidate-pass is one candidate "
-        "seen once in training.",
+    all_in_one = [
+        ", ".join(f"{names[p]} {_three_digits(v)}" for p, v in row.shown.items() if p in names)
+        for row in rows
     ]
-    return joined(table(columns, kind="total"), element("p", " ".join(said)))
+    return [*columns, TableColumn("parameters", all_in_one, medium="paper")] if columns else []
 
 
-def _share(entry: CostEntry, total: CostEntry) -> str:
-    return f"{100 * entry.cpu_hours / total.cpu_hours if total.cpu_hours else 0.0:.1f} %"
+def _value(row: LeaderboardRow) -> str:
+    if row.value is None:
+        return ""
+    text = _five_digits(row.value)
+    return text if row.state == "COMPLETE" else f"({text})"
 
 
-def _dataset(facts: SearchRecord) -> Html:
-    digest = facts.origin.get("dataset") or "not recorded"
-    if facts.counts is None:
-        return pairs({"digest": digest, "candidates": "the prepared dataset is not there any more"})
-    splits = facts.counts.splits
+def _interval(row: LeaderboardRow) -> str:
+    return "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
+
+
+def _state_text(row: LeaderboardRow) -> str:
+    return row.standing if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
+
+
+def _minutes(row: LeaderboardRow) -> str:
+    return "" if row.seconds is None else f"{row.seconds / 60:.1f}"
+
+
+def _five_digits(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _three_digits(value: object) -> str:
+    return text_of(float(f"{value:.3g}") if isinstance(value, float) else value)
+
+
+def _dataset(record: SearchRecord) -> list[TableColumn]:
+    """Return the candidates of each split and class; empty if the dataset is gone."""
+    if record.counts is None:
+        return []
+    splits = record.counts.splits
     classes = list(dict.fromkeys(name for counts in splits.values() for name in counts))
-    columns = [
+    return [
         TableColumn("split", list(splits)),
         *(TableColumn(c, [f"{counts.get(c, 0):,}" for counts in splits.values()]) for c in classes),
         TableColumn("candidates", [f"{sum(counts.values()):,}" for counts in splits.values()]),
     ]
-    return joined(pairs({"name": facts.counts.name, "digest": digest}), table(columns))
 
 
-def _versions(facts: SearchRecord) -> dict[str, str]:
-    known = {
-        "git commit": facts.origin.get("commit", ""),
-        "code": facts.origin.get("code", ""),
-        "experiment digest": facts.origin.get("experiment", ""),
-        "MLflow run": facts.origin.get("run_id", ""),
+def _environment(record: SearchRecord) -> dict[str, str]:
+    versions = {
+        "git commit": record.provenance.get("commit", ""),
+        "code": record.provenance.get("code", ""),
+        "experiment digest": record.provenance.get("experiment", ""),
+        "MLflow run": record.provenance.get("run_id", ""),
     }
-    return {name: value for name, value in known.items() if value}
+    return {**{name: text for name, text in versions.items() if text}, **record.environment}

@@ -1,4 +1,4 @@
-"""All that the report of a search says, gathered from its study and its folder: no drawing."""
+"""All that the report of a search shows, gathered from its study and its folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from tauopt.config.settings.objective import Goal
 from tauopt.dataset.manifest import read_manifest
 from tauopt.errors import TauoptError
 from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
-from tauopt.report.sessions import DriverSession, TrialHistory, past_of, seconds, sessions_of
+from tauopt.report.sessions import (
+    DriverSession,
+    TrialHistory,
+    driver_sessions,
+    trial_history,
+    unix_time,
+)
 from tauopt.study.leaderboard_rows import LeaderboardRow, rows
 from tauopt.study.open_study import goals_of
 from tauopt.study.reseeded_points import spreads_of
@@ -35,33 +41,33 @@ _FATES = {
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial that was given out."""
+    """One trial that was given to a worker, or repeats an earlier one."""
 
     row: LeaderboardRow
     fate: str
-    """One of `evaluation.search_trials.FATES`."""
+    """One of `figures.search.trial_points.FATES`."""
     reports: Mapping[int, float]
     """Number of a report -> the first objective."""
-    past: TrialHistory
+    history: TrialHistory
     cpus: float
-    """Cores that it held; 1 where its plan does not tell."""
+    """Cores that it held; 1 if its plan does not say."""
     gpus: float
     trial: FrozenTrial = field(repr=False)
 
     @property
     def number(self) -> int:
-        """Of the trial."""
+        """Number of the trial."""
         return self.row.number
 
     @property
-    def seen(self) -> int:
-        """Candidates seen by its last report, over all epochs; 0 where no record tells."""
-        return self.past.seen[-1] if self.past.seen else 0
+    def candidates_seen(self) -> int:
+        """Candidates seen by its last report, over all epochs; 0 if not recorded."""
+        return self.history.candidates_seen[-1] if self.history.candidates_seen else 0
 
 
 @dataclass(frozen=True)
 class DatasetCounts:
-    """The prepared dataset, as far as it is still there."""
+    """Candidates in the prepared dataset."""
 
     name: str
     splits: Mapping[str, Mapping[str, int]]
@@ -70,57 +76,68 @@ class DatasetCounts:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """What is known of a search."""
+    """What is known about a search."""
 
     name: str
     goals: tuple[Goal, ...]
-    """The first one stops trials."""
+    """The pruner compares trials by the first one."""
     trials: tuple[TrialRecord, ...] = field(repr=False)
-    """By number; those that wait are left out."""
-    board: tuple[LeaderboardRow, ...] = field(repr=False)
+    """By number; trials that wait for a worker are left out."""
+    leaderboard: tuple[LeaderboardRow, ...] = field(repr=False)
     """Best first."""
-    sessions: tuple[DriverSession, ...]
-    asked: int | None
-    """Trials asked for."""
+    driver_sessions: tuple[DriverSession, ...]
+    trials_requested: int | None
     is_alive: bool
-    """A driver runs it while this is written."""
-    origin: Mapping[str, str]
-    """`dataset`, `code`, `commit`, `experiment`: digests and versions; run id of the search."""
+    """Whether a driver runs the search while the report is written."""
+    provenance: Mapping[str, str]
+    """`dataset`, `experiment`: digests; `code`, `commit`: versions; `run_id`, `uid`: of the search.
+    Empty text if not recorded."""
     definition: Mapping[str, Any] = field(repr=False)
-    """What defines the study, as nested JSON values; empty if a study does not tell."""
+    """The settings that define the study, as nested JSON values; empty if not recorded."""
     yaml: str = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
     counts: DatasetCounts | None = field(repr=False)
+    """None if the prepared dataset, or every plan that names it, is gone."""
 
-    def of(self, *fates: str) -> list[TrialRecord]:
-        """Return the trials of these fates, by number."""
+    def with_fate(self, *fates: str) -> list[TrialRecord]:
+        """Return the trials with one of these fates, by number."""
         return [trial for trial in self.trials if trial.fate in fates]
 
 
 DriverState = Literal["runs", "ends", "none"]
-"""Of a search, when its facts are gathered: goes on, winds up just then, or there is none."""
+"""The driver of a search while the record is gathered: it goes on, is just ending, or there is
+none."""
 
 
 def gather(study: optuna.Study, folder: Path, *, now: float, driver: DriverState) -> SearchRecord:
-    """Read what is known of a search; nothing is written.
+    """Read what is known about a search; nothing is written.
 
     Args:
-        study: of the search.
-        folder: of the search, where its trials' records, plans and results lie.
-        now: the present time, in seconds since 1970.
-        driver: of the search, at present. Of one that was killed the last sign of life counts.
+        study: study of the search.
+        folder: folder of the search, with the records, plans and results of its trials.
+        now: the present time in seconds since 1970.
+        driver: what the driver of the search does at present. The session of a driver that was
+            killed ends at its last sign of life.
     """
     is_alive = driver == "runs"
     frozen = [t for t in study.get_trials(deepcopy=False) if t.state in _FATES]
     goals = goals_of(study)
-    spread = {one.number: one for one in spreads_of(study)}
-    board = [
-        replace(r, seeds=spread.get(r.number))
-        for r in rows(frozen, folder, goals=goals, is_alive=is_alive)
+    seed_spreads = {spread.number: spread for spread in spreads_of(study)}
+    leaderboard = [
+        replace(row, seeds=seed_spreads.get(row.number))
+        for row in rows(frozen, folder, goals=goals, is_alive=is_alive)
     ]
-    spools = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}
-    sessions = _sessions(folder, frozen, spools, now=now, driver=driver)
-    by_number = {row.number: row for row in board}
+    rows_by_number = {row.number: row for row in leaderboard}
+    records = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}
+    drivers = driver_sessions(
+        read_records(folder / PARENT),
+        [
+            *(t.datetime_complete.timestamp() for t in frozen if t.datetime_complete),
+            *map(unix_time, chain.from_iterable(records.values())),
+        ],
+        now=None if driver == "none" else now,
+        closes=driver == "ends",
+    )
     attributes = study.user_attrs
     names = ("dataset", "code", "commit", "experiment", "run_id", "uid")
     return SearchRecord(
@@ -129,42 +146,24 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: DriverState
         trials=tuple(
             _trial(
                 t,
-                by_number[t.number],
+                rows_by_number[t.number],
                 folder,
-                spools[t.number],
-                sessions,
+                records[t.number],
+                drivers,
                 objective=goals[0].name,
                 is_alive=is_alive,
             )
             for t in frozen
         ),
-        board=tuple(board),
-        sessions=tuple(sessions),
-        asked=attributes.get("tauopt.trials"),
+        leaderboard=tuple(leaderboard),
+        driver_sessions=tuple(drivers),
+        trials_requested=attributes.get("tauopt.trials"),
         is_alive=is_alive,
-        origin={name: str(attributes.get(f"tauopt.{name}", "")) for name in names},
-        definition=_mapping(str(attributes.get("tauopt.text", ""))),
+        provenance={name: str(attributes.get(f"tauopt.{name}", "")) for name in names},
+        definition=_json_object(str(attributes.get("tauopt.text", ""))),
         yaml=_text(folder / EXPERIMENT),
-        environment=_mapping(_text(folder / ENVIRONMENT)),
-        counts=_counts(folder, frozen),
-    )
-
-
-def _sessions(
-    folder: Path,
-    trials: Sequence[FrozenTrial],
-    spools: Mapping[int, Sequence[Record]],
-    *,
-    now: float,
-    driver: DriverState,
-) -> list[DriverSession]:
-    ends = [t.datetime_complete.timestamp() for t in trials if t.datetime_complete]
-    told = [seconds(record) for record in chain.from_iterable(spools.values())]
-    return sessions_of(
-        read_records(folder / PARENT),
-        [*ends, *told],
-        now=None if driver == "none" else now,
-        closes=driver == "ends",
+        environment=_json_object(_text(folder / ENVIRONMENT)),
+        counts=_dataset_counts(folder, frozen),
     )
 
 
@@ -173,19 +172,19 @@ def _trial(
     row: LeaderboardRow,
     folder: Path,
     records: Sequence[Record],
-    sessions: Sequence[DriverSession],
+    drivers: Sequence[DriverSession],
     *,
     objective: str,
     is_alive: bool,
 ) -> TrialRecord:
     is_repeated = DUPLICATE_OF in trial.user_attrs
     resources = _resources(trial_folder(folder, trial.number))
-    past = past_of(records, trial, sessions, objective=objective, is_alive=is_alive)
+    history = trial_history(records, trial, drivers, objective=objective, is_alive=is_alive)
     return TrialRecord(
         row=row,
         fate=REPEATED if is_repeated else _FATES[trial.state],
         reports=dict(sorted(trial.intermediate_values.items())),
-        past=TrialHistory() if is_repeated else past,
+        history=TrialHistory() if is_repeated else history,
         cpus=float(resources.get("cpus", 1.0)),
         gpus=float(resources.get("gpus", 0.0)),
         trial=trial,
@@ -193,37 +192,38 @@ def _trial(
 
 
 def _resources(folder: Path) -> Mapping[str, Any]:
-    """Return what a trial held, from its plan, which may be of an older tauopt."""
-    plan = _mapping(_text(folder / PLAN))
+    """Return the cores and GPUs that a trial held; empty if its plan does not say."""
+    plan = _json_object(_text(folder / PLAN))
     try:
         return dict(plan["experiment"]["search"]["resources"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):  # a plan that an older tauopt wrote
         return {}
 
 
-def _counts(folder: Path, trials: Sequence[FrozenTrial]) -> DatasetCounts | None:
-    """Return what is in the dataset; None where it is gone, or the plans that name it."""
+def _dataset_counts(folder: Path, trials: Sequence[FrozenTrial]) -> DatasetCounts | None:
     for trial in trials:
-        plan = _mapping(_text(trial_folder(folder, trial.number) / PLAN))
+        plan = _json_object(_text(trial_folder(folder, trial.number) / PLAN))
         if "dataset" in plan:
             try:
                 manifest = read_manifest(Path(str(plan["dataset"])))
             except (TauoptError, OSError):
                 return None
             return DatasetCounts(
-                manifest.name, {name: s.counts for name, s in manifest.splits.items()}
+                manifest.name, {name: split.counts for name, split in manifest.splits.items()}
             )
     return None
 
 
 def _text(path: Path) -> str:
+    """Return the text of a file; empty if it can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
 
-def _mapping(text: str) -> dict[str, Any]:
+def _json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object; empty if the text is none."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The report of a search: figures, their points, and one page with all of it."""
+"""Write the report of a search: figures, their points, and one page with all of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tauopt.dataset.manifest import read_manifest
 from tauopt.durable import write_bytes
-from tauopt.report.compute_cost import ledger_of
-from tauopt.report.front_figures import write_fronts
-from tauopt.report.report_page import PageFigure, page
+from tauopt.report.compute_cost import compute_cost
+from tauopt.report.report_page import PageFigure, render_page
 from tauopt.report.search_record import SearchRecord, gather
 from tauopt.study.search_events import OnEvent, SearchEvent
 from tauopt.study.trial_runs import FIGURES, REPORT
@@ -20,6 +20,8 @@ from tauopt.study.trial_runs import FIGURES, REPORT
 if TYPE_CHECKING:
     import optuna
 
+    from tauopt.config.settings.experiment import Experiment
+    from tauopt.config.settings.objective import Goal
     from tauopt.study.leaderboard_rows import LeaderboardRow
     from tauopt.study.search_setup import SearchSetup
 
@@ -30,7 +32,7 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What was written."""
+    """The files of a report."""
 
     page: Path
     files: tuple[Path, ...]
@@ -40,38 +42,85 @@ class SearchReport:
 
 
 def draw_search(
-    study: optuna.Study, order: SearchSetup, board: Sequence[LeaderboardRow], on_event: OnEvent
+    study: optuna.Study,
+    setup: SearchSetup,
+    leaderboard: Sequence[LeaderboardRow],
+    on_event: OnEvent,
 ) -> Iterator[tuple[Path, str]]:
-    """Draw a search whose driver winds up: the fronts of several objectives, and the report.
+    """Draw a search whose driver is ending: the fronts of several objectives, and the report.
 
     Args:
-        study, order: of the search.
-        board: its trials.
-        on_event: is told what could not be written.
+        study: study of the search.
+        setup: what was searched, and where.
+        leaderboard: trials of the search.
+        on_event: called with a note for each thing that could not be written.
     Yields:
-        each file with its folder in the search's MLflow run.
+        each file, with its folder in the search's MLflow run.
     """
-    experiment, dataset = order.file.base, order.dataset
-    for file in write_fronts(board, order.folder, experiment=experiment, dataset=dataset):
+    experiment, dataset = setup.file.base, setup.dataset
+    for file in write_fronts(leaderboard, setup.folder, experiment=experiment, dataset=dataset):
         yield file, FIGURES
-    for file in report_in_the_end(study, order.folder, on_event=on_event):
+    for file in write_final_report(study, setup.folder, on_event=on_event):
         yield file, REPORT
 
 
-def report_in_the_end(study: optuna.Study, folder: Path, *, on_event: OnEvent) -> Iterator[Path]:
-    """Write the report of a search whose driver winds up, and yield its files.
-
-    Whatever goes wrong is told, and leaves the search's outcome as it is.
+def write_fronts(
+    leaderboard: Sequence[LeaderboardRow], folder: Path, *, experiment: Experiment, dataset: Path
+) -> list[Path]:
+    """Draw the first objective against each other one, with the Pareto front of the two.
 
     Args:
-        study: of the search.
-        folder: of the search.
-        on_event: is told what could not be written.
+        leaderboard: trials of the search.
+        folder: folder of the search; the files go into its folder of figures.
+        experiment: its objectives, task and data are used.
+        dataset: folder of the prepared dataset.
+    Returns:
+        `front-<objective>.png` and its points as JSON for each objective behind the first; empty
+        if there are no others, or no complete trials.
+    """
+    first, *others = experiment.objective.goals
+    if not others or not any(row.front for row in leaderboard):
+        return []
+    from tauopt.figures.figure_style import SampleLabel
+    from tauopt.figures.save_figure import save_figure
+    from tauopt.report.report_figures import draw_front, front_name
+
+    sample = SampleLabel.from_dataset(experiment.data, "validation split")
+    files: list[Path] = []
+    for goal in others:
+        text = _front_note(experiment, dataset, goal, weights=sample.weights)
+        figure, points = draw_front(leaderboard, (first, goal), sample=sample, text=text)
+        files += save_figure(figure, points, folder / FIGURES, name=front_name(goal))
+    return files
+
+
+def _front_note(experiment: Experiment, dataset: Path, goal: Goal, *, weights: str) -> str:
+    """Return N, weights and meaning of errors, for the label of a front."""
+    counts = read_manifest(dataset).splits["validation"].counts
+    classes = experiment.task.classes
+    sums = {name: sum(counts[c] for c in members) for name, members in classes.items()}
+    signal = sum(sums[name] for name in experiment.task.signal)
+    lines = [
+        f"N = {signal:,} signal, {sum(sums.values()) - signal:,} background",
+        f"{weights}; errors: 68 %, statistical",
+    ]
+    if goal.name.startswith("latency"):
+        lines.append("latency on one core: median and 68 % of the repeats")
+    return "\n".join(lines)
+
+
+def write_final_report(study: optuna.Study, folder: Path, *, on_event: OnEvent) -> Iterator[Path]:
+    """Write the report of a search whose driver is ending, and yield its files.
+
+    Args:
+        study: study of the search.
+        folder: folder of the search.
+        on_event: called with a note for each thing that could not be written.
     """
     try:
-        facts = gather(study, folder, now=time.time(), driver="ends")
-        report = write_report(facts, folder / REPORT)
-    except Exception as error:
+        record = gather(study, folder, now=time.time(), driver="ends")
+        report = write_report(record, folder / REPORT)
+    except Exception as error:  # the outcome of the search does not depend on its report
         logger.warning("no report of search %s", study.study_name, exc_info=error)
         on_event(SearchEvent("note", message=f"no report: {type(error).__name__}: {error}"))
         return
@@ -80,35 +129,35 @@ def report_in_the_end(study: optuna.Study, folder: Path, *, on_event: OnEvent) -
     yield from report.files
 
 
-def write_report(facts: SearchRecord, folder: Path) -> SearchReport:
+def write_report(record: SearchRecord, folder: Path) -> SearchReport:
     """Draw the figures of a search and write its page.
 
-    A figure that can't be drawn is told in the log and on the page; the others are there.
+    A figure that can't be drawn is named in the log and on the page; the others are drawn.
 
     Args:
-        facts: of the search.
-        folder: made if missing.
+        record: record of the search.
+        folder: folder of page, figures and points; made if missing.
     """
     from tauopt.figures.save_figure import save_figure
     from tauopt.report.report_figures import plan
 
     files: list[Path] = []
-    shown: list[PageFigure] = []
+    figures: list[PageFigure] = []
     problems: list[str] = []
-    for planned in plan(facts):
+    for planned in plan(record):
         try:
             figure, points = planned.draw()
             png, points_file = save_figure(figure, points, folder, name=planned.name)
         except Exception as error:
             problem = f"{planned.title}: {type(error).__name__}: {error}"
-            logger.warning("report of search %s: no figure of %s", facts.name, problem)
-            logger.info("its traceback", exc_info=error)
+            logger.warning("report of search %s lacks a figure: %s", record.name, problem)
+            logger.info("traceback of the figure that failed", exc_info=error)
             problems.append(problem)
         else:
             files += [png, points_file]
-            shown.append(PageFigure(planned.name, planned.title, planned.reading, png.read_bytes()))
-    path = folder / PAGE
-    text = page(facts, ledger_of(facts), figures=shown, problems=problems)
+            figures.append(PageFigure(planned.title, planned.reading, png.read_bytes()))
+    text = render_page(record, compute_cost(record), figures=figures, problems=problems)
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, text.encode())
-    return SearchReport(path, (path, *files), tuple(problems))
+    page = folder / PAGE
+    write_bytes(page, text.encode())
+    return SearchReport(page, (page, *files), tuple(problems))

@@ -13,7 +13,7 @@ from tauopt.study.trial_queue import DUPLICATE_OF, REASON
 from tauopt.training.trial_plan import trial_folder
 
 START = datetime(2026, 3, 1, 12, 0, 0)
-"""When the clock of a study stands at zero; local time, as Optuna's."""
+"""Second 0 of every study; local time, as Optuna stores it."""
 OBJECTIVE = "rejection@0.75"
 DEFINITION = {
     "data": {"name": "toy"},
@@ -28,10 +28,10 @@ SPACE = {
 }
 
 
-class Told:
+class RecordedStudy:
     """A study and its folder, filled trial by trial."""
 
-    def __init__(self, folder, *, objectives=(OBJECTIVE,), asked=9, name="toy"):
+    def __init__(self, folder, *, objectives=(OBJECTIVE,), requested=9, name="toy"):
         self.folder = folder / "searches" / name
         self.folder.mkdir(parents=True)
         directions = ["maximize", *["minimize"] * (len(objectives) - 1)]
@@ -39,19 +39,19 @@ class Told:
             study_name=name, storage=f"sqlite:///{folder}/studies.db", directions=directions
         )
         self.study.set_user_attr(OBJECTIVES, list(objectives))
-        self.study.set_user_attr(TRIALS, asked)
+        self.study.set_user_attr(TRIALS, requested)
         self.study.set_user_attr("tauopt.text", json.dumps(DEFINITION))
         (self.folder / "run").mkdir()
 
     def driver(self, begin, end=None):
-        """Let a driver begin, and if it is not killed end, so many seconds after the start."""
+        """Record that a driver began and, unless it is killed, ended; seconds after `START`."""
         self._record(self.folder / "run", begin, kind="start", params={}, tags={})
         if end is not None:
             self._record(self.folder / "run", end, kind="tags", tags={})
 
     def trial(self, state, values=(), *, ask=None, end=None, params=None, others=(), plan=True,
               repeats=None, reason="", attributes=None):  # fmt: skip
-        """Add a trial to the study: reports 1, 2, ... of these values; its number."""
+        """Add a trial to the study with these values at reports 1, 2, ...; return its number."""
         number = len(self.study.trials)
         params = {} if params is None else params
         best = max(values, default=0.0)
@@ -81,7 +81,7 @@ class Told:
         return number
 
     def begins(self, number, time, **tags):
-        """Record that a trial's network stands, at its start or after an interruption."""
+        """Record that a trial's network was built, at its start or after an interruption."""
         folder = trial_folder(self.folder, number)
         self._record(folder, time, kind="start", params={}, tags=tags)
 
@@ -105,49 +105,53 @@ class Told:
 
 
 def at(time):
-    """The local time so many seconds after the start, as Optuna notes it."""
+    """The local time so many seconds after the start, as Optuna stores it."""
     return START + timedelta(seconds=time)
 
 
 def seconds_at(time):
-    """The same in seconds since 1970."""
+    """The same time in seconds since 1970."""
     return at(time).timestamp()
 
 
-def trained(told, state, values, *, ask, ready, every=10.0, size=100, **kwargs):
-    """Add a trial that reported every so many seconds and then ended; its number."""
+def trained(search, state, values, *, ask, ready, every=10.0, size=100, **kwargs):
+    """Add a trial that reported every so many seconds and then ended; return its number."""
     end = ready + every * len(values)
-    number = told.trial(state, values, ask=ask, end=end, **kwargs)
-    told.begins(number, ready)
+    number = search.trial(state, values, ask=ask, end=end, **kwargs)
+    search.begins(number, ready)
     for index, value in enumerate(values, start=1):
-        told.reports(number, ready + every * index, size * index, value)
+        search.reports(number, ready + every * index, size * index, value)
     return number
 
 
 def eventful(folder):
-    """A search of every fate, killed once, stopped once: what each second went to is known.
+    """A search with trials of every fate, killed once and stopped once.
+
+    It is known what each second was used for.
 
     Driver 1 lives from 0 to its kill, of which the last sign is at 70; driver 2 from 100 to 200,
     when it is stopped; driver 3 from 300 to 400.
     """
-    told = Told(folder)
-    told.driver(0)
+    search = RecordedStudy(folder)
+    search.driver(0)
     point = {"model.units": 8, "training.learning_rate": 1e-3}
-    trained(told, TrialState.COMPLETE, [10, 30, 20], ask=1, ready=5, params=point)
-    trained(told, TrialState.PRUNED, [4], ask=36, ready=40, params={"model.units": 16})
-    failed = told.trial(TrialState.FAIL, [], ask=51, end=70, reason="<b>the loss</b> became nan")
-    told.begins(failed, 55)
+    trained(search, TrialState.COMPLETE, [10, 30, 20], ask=1, ready=5, params=point)
+    trained(search, TrialState.PRUNED, [4], ask=36, ready=40, params={"model.units": 16})
+    failed = search.trial(TrialState.FAIL, [], ask=51, end=70, reason="<b>the loss</b> became nan")
+    search.begins(failed, 55)
     # Reports at 60, killed with the driver at 70; again from its report, stopped at 200, ended.
-    cut = told.trial(TrialState.COMPLETE, [20, 40, 50], ask=40, end=340, params={"model.units": 9})
-    told.begins(cut, 45)
-    told.reports(cut, 60, 100, 20)
-    told.driver(100, 200)
-    told.begins(cut, 110)
-    told.reports(cut, 110, 100, 20)
-    told.reports(cut, 150, 200, 40)
-    told.driver(300, 400)
-    told.begins(cut, 310)
-    told.reports(cut, 310, 200, 40)
-    told.reports(cut, 340, 300, 50)
-    told.trial(TrialState.COMPLETE, [10, 30, 20], ask=341, end=341, params=point, repeats=0)
-    return told
+    cut = search.trial(
+        TrialState.COMPLETE, [20, 40, 50], ask=40, end=340, params={"model.units": 9}
+    )
+    search.begins(cut, 45)
+    search.reports(cut, 60, 100, 20)
+    search.driver(100, 200)
+    search.begins(cut, 110)
+    search.reports(cut, 110, 100, 20)
+    search.reports(cut, 150, 200, 40)
+    search.driver(300, 400)
+    search.begins(cut, 310)
+    search.reports(cut, 310, 200, 40)
+    search.reports(cut, 340, 300, 50)
+    search.trial(TrialState.COMPLETE, [10, 30, 20], ask=341, end=341, params=point, repeats=0)
+    return search

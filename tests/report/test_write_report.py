@@ -1,4 +1,4 @@
-"""The page of a search: whole in one file, safe whatever names hold, there in every state."""
+"""The page of a search: one file, safe for any name, written for a search in any state."""
 
 import json
 from dataclasses import replace
@@ -7,16 +7,16 @@ from html.parser import HTMLParser
 import pytest
 from optuna.trial import TrialState
 
-from tauopt.report import report_figures as report_figures
+from tauopt.report import report_figures
 from tauopt.report.search_record import gather
-from tauopt.report.write_report import report_in_the_end, write_report
-from tests.report.studies import OBJECTIVE, Told, eventful, seconds_at, trained
+from tauopt.report.write_report import write_final_report, write_report
+from tests.report.studies import OBJECTIVE, RecordedStudy, eventful, seconds_at, trained
 
 VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: its text, its elements, what they refer to."""
+    """A strict parse of a page: its text, its elements, what they refer to."""
 
     def __init__(self, text):
         super().__init__()
@@ -46,22 +46,22 @@ class Page(HTMLParser):
         return [a[name] for _, a in self.elements for name in names if name in a]
 
 
-def written(told, folder, *, driver="none"):
-    facts = gather(told.study, told.folder, now=seconds_at(1000), driver=driver)
-    report = write_report(facts, folder)
+def written(search, folder, *, driver="none"):
+    record = gather(search.study, search.folder, now=seconds_at(1000), driver=driver)
+    report = write_report(record, folder)
     text = report.page.read_text()
     return report, Page(text), text
 
 
 @pytest.fixture(scope="module")
 def eventful_page(tmp_path_factory):
-    """The report of a search of every fate, with records of its own."""
+    """The report of a search with trials of every fate, and its records."""
     folder = tmp_path_factory.mktemp("eventful")
-    told = eventful(folder)
-    (told.folder / "experiment.yaml").write_text("name: toy\nmodel: {type: rnn}\n")
-    (told.folder / "environment.json").write_text('{"optuna": "5.0.0"}')
-    told.study.set_user_attr("tauopt.dataset", "feed" * 16)
-    return written(told, folder / "report")
+    search = eventful(folder)
+    (search.folder / "experiment.yaml").write_text("name: toy\nmodel: {type: rnn}\n")
+    (search.folder / "environment.json").write_text('{"optuna": "5.0.0"}')
+    search.study.set_user_attr("tauopt.dataset", "feed" * 16)
+    return written(search, folder / "report")
 
 
 def test_the_page_refers_to_nothing_outside_itself(eventful_page):
@@ -78,76 +78,76 @@ def test_the_page_refers_to_nothing_outside_itself(eventful_page):
 
 
 def test_names_and_errors_from_users_are_text_on_the_page_never_markup(tmp_path):
-    told = eventful(tmp_path)
+    search = eventful(tmp_path)
     hostile = "</pre><script>alert('x')</script> & <img src=x onerror=y>"
-    (told.folder / "experiment.yaml").write_text(hostile)
-    (told.folder / "environment.json").write_text(json.dumps({hostile: hostile}))
-    told.study.set_user_attr("tauopt.commit", '"><script>')
-    _, page, text = written(told, tmp_path / "report")
-    said = "".join(page.text)
-    assert said.count(hostile) == 3
-    assert "<b>the loss</b> became nan" in said
+    (search.folder / "experiment.yaml").write_text(hostile)
+    (search.folder / "environment.json").write_text(json.dumps({hostile: hostile}))
+    search.study.set_user_attr("tauopt.commit", '"><script>')
+    _, page, text = written(search, tmp_path / "report")
+    text_on_page = "".join(page.text)
+    assert text_on_page.count(hostile) == 3
+    assert "<b>the loss</b> became nan" in text_on_page
     assert "<script>alert" not in text
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert "b" not in {tag for tag, _ in page.elements}
     assert all("onerror" not in attributes for _, attributes in page.elements)
 
 
-def test_the_page_tells_leaderboard_ledger_configuration_and_environment(eventful_page):
+def test_the_page_has_leaderboard_compute_cost_configuration_and_environment(eventful_page):
     _, page, _ = eventful_page
-    said = "".join(page.text)
+    text_on_page = "".join(page.text)
     for part in ("name: toy\nmodel: {type: rnn}", "feed" * 16, "5.0.0", f"{OBJECTIVE} maximized",
                  "t003, rejection@0.75 = 50", "5 of 9 asked for", "1 failed", "repeats t000",
                  "lost by interruption", "3 drivers"):  # fmt: skip
-        assert part in said, part
+        assert part in text_on_page, part
     assert page.cells.count("t003") == 1
     assert [f"t00{n}" in page.cells for n in range(5)] == [True] * 5
 
 
 @pytest.mark.parametrize("complete", [0, 1])
 def test_a_search_of_no_or_one_complete_trial_has_its_page(tmp_path, complete):
-    told = Told(tmp_path)
-    told.driver(0)
+    search = RecordedStudy(tmp_path)
+    search.driver(0)
     for _ in range(complete):
-        trained(told, TrialState.COMPLETE, [10, 20], ask=1, ready=2)
-    report, page, _ = written(told, tmp_path / "report")
+        trained(search, TrialState.COMPLETE, [10, 20], ask=1, ready=2)
+    report, page, _ = written(search, tmp_path / "report")
     assert report.problems == ()
-    said = "".join(page.text)
-    assert ("no trial has completed yet" in said) == (complete == 0)
-    assert ("t000, rejection@0.75 = 20" in said) == (complete == 1)
-    assert ("There is nothing to draw yet." in said) == (complete == 0)
+    text_on_page = "".join(page.text)
+    assert ("no trial has completed yet" in text_on_page) == (complete == 0)
+    assert ("t000, rejection@0.75 = 20" in text_on_page) == (complete == 1)
+    assert ("There is nothing to draw yet." in text_on_page) == (complete == 0)
 
 
 def test_a_search_of_failed_trials_alone_has_its_page(tmp_path):
-    told = Told(tmp_path)
-    told.driver(0, 50)
+    search = RecordedStudy(tmp_path)
+    search.driver(0, 50)
     for _ in range(3):
-        told.trial(TrialState.FAIL, [], ask=1, end=3, reason="ZeroDivisionError: no")
-    report, page, _ = written(told, tmp_path / "report")
+        search.trial(TrialState.FAIL, [], ask=1, end=3, reason="ZeroDivisionError: no")
+    report, page, _ = written(search, tmp_path / "report")
     assert report.problems == ()
     assert page.cells.count("ZeroDivisionError: no") == 3
 
 
 def test_several_objectives_bring_their_columns_and_the_figure_of_their_front(tmp_path):
-    told = Told(tmp_path, objectives=(OBJECTIVE, "latency_us", "parameters"))
-    told.driver(0, 900)
+    search = RecordedStudy(tmp_path, objectives=(OBJECTIVE, "latency_us", "parameters"))
+    search.driver(0, 900)
     for value in (10, 20, 30):
-        trained(told, TrialState.COMPLETE, [value], ask=1, ready=2, others=(1.5 * value, 1e4))
-    report, page, _ = written(told, tmp_path / "report")
+        trained(search, TrialState.COMPLETE, [value], ask=1, ready=2, others=(1.5 * value, 1e4))
+    report, page, _ = written(search, tmp_path / "report")
     assert report.problems == ()
     assert {"front-latency_us.png", "front-parameters.json"} <= {p.name for p in report.files}
     assert "latency_us minimized" in "".join(page.text)
     assert {"front", "latency_us", "parameters"} <= set(page.cells)
 
 
-def test_what_came_of_a_trial_on_other_seeds_stands_beside_it(tmp_path):
-    told = Told(tmp_path)
+def test_the_mean_over_other_seeds_is_on_the_row_of_the_trial(tmp_path):
+    search = RecordedStudy(tmp_path)
     point = {"model.units": 8}
-    trained(told, TrialState.COMPLETE, [50], ask=1, ready=2, params=point)
-    again = Told(tmp_path, name="toy-seeds")
+    trained(search, TrialState.COMPLETE, [50], ask=1, ready=2, params=point)
+    again = RecordedStudy(tmp_path, name="toy-seeds")
     for value in (40, 44):
         again.trial(TrialState.COMPLETE, [value], ask=1, end=2, params=point, plan=False)
-    _, page, _ = written(told, tmp_path / "report")
+    _, page, _ = written(search, tmp_path / "report")
     assert "42 ± 2.8 (2) =" in page.cells
 
 
@@ -161,11 +161,11 @@ def test_each_figure_has_its_points_and_a_sentence_that_says_how_to_read_it(even
     assert tags.count("figure") == tags.count("figcaption") == tags.count("img") == len(names)
 
 
-def test_a_figure_that_fails_is_told_and_the_rest_is_there(tmp_path, monkeypatch, caplog):
+def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeypatch, caplog):
     whole = report_figures.plan
 
-    def broken(facts):
-        first, *others = whole(facts)
+    def broken(record):
+        first, *others = whole(record)
 
         def fail():
             raise ZeroDivisionError("no <figure>")
@@ -181,10 +181,10 @@ def test_a_figure_that_fails_is_told_and_the_rest_is_there(tmp_path, monkeypatch
     assert (tmp_path / "report" / "learning.png").is_file()
 
 
-def test_a_report_that_fails_altogether_is_an_event_and_no_error(tmp_path):
-    told, events = eventful(tmp_path), []
-    (told.folder / "report").write_text("a file where the folder should be")
-    assert list(report_in_the_end(told.study, told.folder, on_event=events.append)) == []
+def test_a_report_that_fails_altogether_is_a_note_and_no_error(tmp_path):
+    search, events = eventful(tmp_path), []
+    (search.folder / "report").write_text("a file where the folder should be")
+    assert list(write_final_report(search.study, search.folder, on_event=events.append)) == []
     (event,) = events
     assert event.kind == "note"
     assert event.message.startswith("no report: ")

@@ -1,4 +1,4 @@
-"""`tauopt report`: of any search there is, without what trains it."""
+"""`tauopt report`: for any search, without loading what trains it."""
 
 import json
 import subprocess
@@ -21,37 +21,37 @@ def own_storage(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def one_figure(monkeypatch):
-    """Each costs a fifth of a second, and of them nothing is claimed here."""
+    """Draw one figure only: each takes a fifth of a second, and no claim here is about them."""
     whole = report_figures.plan
-    monkeypatch.setattr(report_figures, "plan", lambda facts: whole(facts)[:1])
+    monkeypatch.setattr(report_figures, "plan", lambda record: whole(record)[:1])
 
 
-def test_it_writes_into_the_search_s_folder_or_where_it_is_told(tmp_path):
-    told = eventful(tmp_path)
-    assert report("toy", output=tmp_path).page == told.folder / "report" / "report.html"
+def test_it_writes_into_the_search_s_folder_or_into_the_one_given(tmp_path):
+    search = eventful(tmp_path)
+    assert report("toy", output=tmp_path).page == search.folder / "report" / "report.html"
     elsewhere = report(output=tmp_path, to=tmp_path / "a" / "b")
     assert elsewhere.page == tmp_path / "a" / "b" / "report.html"
     assert {path.parent for path in elsewhere.files} == {tmp_path / "a" / "b"}
 
 
 def test_it_says_that_a_search_still_runs(tmp_path):
-    told = eventful(tmp_path)
+    search = eventful(tmp_path)
     assert "still running" not in report(output=tmp_path).page.read_text()
-    told.driver(500)
-    with locked(told.folder / LOCK, what="search"):
+    search.driver(500)
+    with locked(search.folder / LOCK, what="search"):
         assert "still running" in report(output=tmp_path).page.read_text()
 
 
 def test_it_leaves_study_and_records_as_they_are(tmp_path):
-    told = eventful(tmp_path)
-    before = {p: p.read_bytes() for p in told.folder.rglob("*") if p.is_file()}
-    trials = told.study.get_trials()
+    search = eventful(tmp_path)
+    before = {p: p.read_bytes() for p in search.folder.rglob("*") if p.is_file()}
+    trials = search.study.get_trials()
     report(output=tmp_path, to=tmp_path / "elsewhere")
-    assert {p: p.read_bytes() for p in told.folder.rglob("*") if p.is_file()} == before
-    assert told.study.get_trials() == trials
+    assert {p: p.read_bytes() for p in search.folder.rglob("*") if p.is_file()} == before
+    assert search.study.get_trials() == trials
 
 
-def test_a_search_that_there_is_not_is_refused_with_those_there_are(tmp_path):
+def test_an_unknown_search_is_refused_with_the_names_of_those_that_exist(tmp_path):
     eventful(tmp_path)
     with pytest.raises(UsageError, match=r"no search 'tox'.*toy"):
         report("tox", output=tmp_path)
@@ -66,10 +66,10 @@ def test_the_verb_needs_no_heavy_library_where_trials_are_few(tmp_path):
         "finally: print(sorted(heavy & sys.modules.keys()))"
     )
     words = ["report", "toy", "-o", str(tmp_path), "--json"]
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
     ).stdout
-    content, end = json.JSONDecoder().raw_decode(told)
+    content, end = json.JSONDecoder().raw_decode(output)
     assert content["problems"] == []
     assert content["files"][0] == content["page"]
-    assert told[end:].strip() == "[]"
+    assert output[end:].strip() == "[]"
