@@ -14,13 +14,13 @@ from tauopt.durable import sha256_json
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.export.scorer import Scorer
 from tauopt.metrics.working_points.working_point_set import WorkingPoints
+from tauopt.models.devices import limit_devices
 from tauopt.ntuples.event_trees import EventTree
 from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.friend_formats import FORMATS
 from tauopt.ntuples.source import STEP
 from tauopt.prepare.dataset_expressions import make_plan
 from tauopt.prepare.inference_features import FileStep, branches_for, steps
-from tauopt.training.device_setup import limit_devices
 
 
 @dataclass(frozen=True, eq=False)

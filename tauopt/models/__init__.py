@@ -21,6 +21,6 @@ model is needed to use it.
     output_scores         scores computed from the class probabilities, saved with the model
     model_file            saves models; loads them without running code from the file
     keras_archive         checks the members of a `.keras` archive, and its weights
-    visible_gpus          the GPUs that TensorFlow sees
+    devices               threads and GPUs of a process
     hypermodel            the user's own KerasTuner HyperModels
 """

@@ -22,6 +22,7 @@ from ray import tune
 
 from tauopt.durable import locked
 from tauopt.errors import Interrupted, LockedError, TrialFailed
+from tauopt.models.devices import limit_process
 from tauopt.search.out_of_memory import ADVICE, is_out_of_memory
 from tauopt.study.provenance import code_version
 from tauopt.training.trial_plan import read_plan
@@ -38,7 +39,6 @@ REFUSED = "refused"
 INTERRUPTED = "interrupted"
 """Key of a result without a report: the search stops, and its next driver has the trial."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LOCK_WAIT_S, _COPY_WAIT_S = 60.0, 600.0
 _POLL_S = 0.2
 
@@ -198,15 +198,3 @@ def held(folder: Path, *, wait_s: float) -> Iterator[None]:
                     raise
             time.sleep(_POLL_S)
         yield
-
-
-def limit_process(cpus: float, gpus: float) -> None:
-    """Give this process as many threads as the trial has CPUs, and no GPU that it has not.
-
-    Must come before the libraries are imported. TensorFlow's own threads and its GPU memory are
-    limited by the trial.
-    """
-    threads = str(max(1, round(cpus)))
-    os.environ.update(dict.fromkeys(_THREADS, threads))
-    if not gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -46,7 +46,7 @@ def check_in_driver(file: ExperimentFile) -> None:
     Raises as `settled`.
     """
     if is_own(file):
-        from tauopt.models.visible_gpus import hide_gpus
+        from tauopt.models.devices import hide_gpus
 
         hide_gpus()
         settled(file)

@@ -10,9 +10,9 @@ import keras
 
 from tauopt.config.settings.experiment import Training
 from tauopt.errors import TrialFailed
+from tauopt.models.devices import gpus
 from tauopt.models.preprocessing import Preprocess
 from tauopt.models.recurrent import Lstm
-from tauopt.models.visible_gpus import gpus
 
 logger = logging.getLogger(__name__)
 

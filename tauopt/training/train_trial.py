@@ -18,10 +18,10 @@ from tauopt.errors import Interrupted, TrialFailed
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
+from tauopt.models.devices import limit_devices
 from tauopt.prepare.direct_streaming import open_dataset
 from tauopt.training import trial_results
 from tauopt.training.checkpoints import Checkpoint, WeightArrays, load_checkpoint, save_checkpoint
-from tauopt.training.device_setup import limit_devices
 from tauopt.training.early_stopping import is_lower, on_plateau, stops
 from tauopt.training.fit_segment import fit
 from tauopt.training.latency import latencies

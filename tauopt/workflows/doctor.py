@@ -232,7 +232,7 @@ def _mlflow(output: Path) -> str:
 
 
 def _tensorflow() -> str:
-    from tauopt.models.visible_gpus import gpus
+    from tauopt.models.devices import gpus
 
     seen, there = gpus(), _gpus_there()
     if there and not seen:

@@ -83,8 +83,8 @@ def _compared(
     """Run the ONNX file and the Keras model over the test split of the trial's dataset."""
     from tauopt.export.export_check import compare
     from tauopt.export.onnx_file import OnnxModel
+    from tauopt.models.devices import limit_devices
     from tauopt.models.model_file import load_model
-    from tauopt.training.device_setup import limit_devices
     from tauopt.training.prediction import AllOutputs
 
     limit_devices(cpus=1)

@@ -102,8 +102,8 @@ def reproduce(
 
 def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
     """Train anew, or go on with what was interrupted."""
+    from tauopt.models.devices import limit_devices
     from tauopt.tracking.spool import SpoolTracker
-    from tauopt.training.device_setup import limit_devices
     from tauopt.training.interrupts import interrupts
     from tauopt.training.train_trial import run_trial
     from tauopt.training.trial_results import read_result

@@ -118,7 +118,7 @@ def _settled_to_train(file: ExperimentFile, dataset: PreparedDataset | None = No
         return file.base
     from tauopt.config.settings.networks import group_lengths
     from tauopt.dataset.network_inputs import input_spec
-    from tauopt.training.device_setup import limit_devices
+    from tauopt.models.devices import limit_devices
 
     limit_devices()
     if dataset is None:
@@ -261,8 +261,8 @@ class _Training:
         )
 
     def _train(self, *, stop: Callable[[], bool]) -> None:
+        from tauopt.models.devices import limit_devices
         from tauopt.tracking.spool import SpoolTracker
-        from tauopt.training.device_setup import limit_devices
         from tauopt.training.train_trial import run_trial
 
         limit_devices()

@@ -139,7 +139,7 @@ def tree_entry(folder: Path, dataset: PreparedDataset, *, points: int) -> Entry:
 
 def network_entry(name: str, trial: Path, dataset: PreparedDataset, folder: Path) -> Entry:
     """Judge a trial's network, and measure how fast it is."""
-    from tauopt.training.device_setup import limit_devices
+    from tauopt.models.devices import limit_devices
 
     limit_devices(cpus=1)
     result = json.loads((trial / "result.json").read_text())

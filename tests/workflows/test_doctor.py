@@ -111,7 +111,7 @@ def test_study_storage_is_tried_without_a_trace(tmp_path, monkeypatch):
 def test_gpus_that_tensorflow_does_not_see_are_told(monkeypatch):
     assert finding("_tensorflow").status == "ok"
     monkeypatch.setattr(doctor, "_gpus_there", lambda: 2)
-    monkeypatch.setattr("tauopt.models.visible_gpus.gpus", list)
+    monkeypatch.setattr("tauopt.models.devices.gpus", list)
     told = finding("_tensorflow")
     assert told.status == "failed"
     assert "CUDA_VISIBLE_DEVICES" in told.detail
