@@ -1,11 +1,15 @@
 """The layers of the code and the doors of the heavy libraries, as contracts."""
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import grimp
 import pytest
+
+import tauopt
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,3 +105,34 @@ def test_top_level_holds_only_what_was_agreed():
         "tauopt", "search_spaces", "tests", "docker", "docker-compose.yml",
         "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md",
     }  # fmt: skip
+
+
+def walks():
+    """The walks of README's contributing section: what each is of, and its modules in order."""
+    text = (ROOT / "README.md").read_text().partition("Three walks")[2].partition("`.ci/run`")[0]
+    items = re.findall(r"^- ([^:]+): (.*?)(?=^- |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    return {name: re.findall(r"`([\w.]+)`", listed) for name, listed in items}
+
+
+@pytest.mark.parametrize("name", walks())
+def test_a_walk_is_twenty_modules_at_most_each_beside_one_that_was_open(graph, name):
+    modules = [f"tauopt.{module}" for module in walks()[name]]
+    assert 2 < len(modules) <= 20
+    assert len(set(modules)) == len(modules)
+    for number, module in enumerate(modules):
+        importlib.import_module(module)
+        imports = graph.find_modules_directly_imported_by(module)
+        importers = graph.find_modules_that_directly_import(module)
+        assert not number or (imports | importers) & set(modules[:number]), module
+
+
+def test_there_are_three_walks():
+    assert len(walks()) == 3
+
+
+def test_where_is_what_names_files_that_are_there():
+    text = tauopt.__doc__.partition("Where is what::")[2]
+    places = re.findall(r"  ([a-z_]+(?:/[a-z_*]+)+|(?<=, )[a-z_]+/[a-z_/*]+)", text)
+    assert len(places) > 15
+    for place in places:
+        assert list((ROOT / "tauopt").glob(f"{place}*" if "*" not in place else place)), place
