@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 CAUGHT_BY = {
     "tensors laid out (candidate, variable, object), or a value used as mask": [
         "models/test_contract.py::test_layers_act_on_variables_not_on_object_slots",
-        "models/test_contract.py::test_what_lies_in_masked_slots_never_matters",
+        "models/test_contract.py::test_values_in_masked_slots_do_not_change_the_output",
         "models/test_preprocessing.py::"
         "test_masked_slots_become_zero_though_the_transform_of_zero_is_not",
     ],

@@ -1,8 +1,7 @@
 """What was recorded with a run is read back from a real store."""
 
-from tauopt.tracking.artifacts import log_files
-
 from tauopt.tracking.read_run import artifact_names, metric_history, read_artifact, run_of_uid
+from tauopt.tracking.run_artifacts import log_files
 
 
 def test_artifacts_are_listed_by_folder_and_read_by_path(client, parent, tmp_path):
