@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class TauoptError(Exception):
@@ -41,13 +41,15 @@ class UsageError(TauoptError):
 class Problem:
     """One mistake in a file: where it is, what is wrong, and what to do.
 
-    `line` and `column` count from 1; 0 means unknown.
+    `line` and `column` count from 1; 0 means unknown. `setting` is the dotted path of the setting
+    that it is about; empty where that is not known.
     """
 
     message: str
     file: str = ""
     line: int = 0
     column: int = 0
+    setting: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         where = self.file
@@ -115,8 +117,8 @@ class Interrupted(TauoptError):  # noqa: N818
         super().__init__(message)
 
 
-_NOTE = "tauopt: "
-"""Begins the note on an error of the user's own code."""
+_PROBLEM = "tauopt_problem"
+"""Attribute of an error of the user's own code: the line of a file that led to it."""
 
 
 def add_place_note(error: Exception, problem: Problem) -> None:
@@ -124,12 +126,13 @@ def add_place_note(error: Exception, problem: Problem) -> None:
 
     The error itself stays as it is.
     """
-    error.add_note(f"{_NOTE}{problem}")
+    error.add_note(f"tauopt: {problem}")
+    setattr(error, _PROBLEM, problem)
 
 
 def is_users_own(error: Exception) -> bool:
-    """Return whether the user's own code raised an error, by the note of `add_place_note`."""
-    return any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ()))
+    """Return whether the user's own code raised an error, marked so by `add_place_note`."""
+    return hasattr(error, _PROBLEM)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from tauopt.config.source.compose import (
     with_sample_classes,
     with_task_classes,
 )
+from tauopt.config.source.tree import without
 from tauopt.config.source.yaml_source import Node, Place
 from tauopt.config.source.yaml_text import to_text
 from tauopt.config.space.any_architecture import is_any, problem_with_type, split_architectures
@@ -102,7 +102,7 @@ def read_experiment(path: Path | str, *, overrides: Sequence[str] = ()) -> Exper
     file, file_problems = (_check_architectures if several else _check_single)(root, Path(path))
     if dataset_problems:
         # `data` is still the path of the unread file, which is no second problem.
-        file_problems = [p for p in file_problems if not p.message.startswith("data: ")]
+        file_problems = [p for p in file_problems if p.setting != "data"]
     problems += [*override_problems, *dataset_problems, *file_problems]
     if problems or file is None:
         raise ConfigError(_in_order(problems))
@@ -145,8 +145,8 @@ def _check_architectures(root: Node, path: Path) -> tuple[ExperimentFile | None,
     """
     trees, problems = split_architectures(root)
     if not trees:
-        file_problems = _check_single(root, path)[1]
-        others = [p for p in file_problems if not re.search(r"^model|model\.", p.message)]
+        file_problems = _check_single(without(root, "model"), path)[1]
+        others = [p for p in file_problems if p.setting.partition(".")[0] != "model"]
         return None, [*problems, *others]
     branches = {}
     for type_, tree_ in trees.items():

@@ -39,7 +39,8 @@ def check(
     except ValidationError as error:
         details = error.errors(include_url=False)[:MAX_PROBLEMS]
         return None, [
-            _problem(detail, _locate(settings, root, detail["loc"]), above) for detail in details
+            _with_setting(detail, _locate(settings, root, detail["loc"]), above)
+            for detail in details
         ]
 
 
@@ -95,6 +96,10 @@ def _step(node: Node | None, part: int | str) -> tuple[Place | None, Node | None
         items = node.value if isinstance(node.value, tuple) else ()
         return None, items[part] if part < len(items) else None
     return node.keys.get(part), node.entries.get(part)
+
+
+def _with_setting(error: ErrorDetails, location: _Location, above: settings_schema.Path) -> Problem:
+    return replace(_problem(error, location, above), setting=".".join((*above, *location.path)))
 
 
 def _problem(error: ErrorDetails, location: _Location, above: settings_schema.Path) -> Problem:

@@ -50,9 +50,9 @@ class Place:
     line: int = 0
     column: int = 0
 
-    def problem(self, message: str) -> Problem:
-        """Return a problem with `message` at this place."""
-        return Problem(message, self.file, self.line, self.column)
+    def problem(self, message: str, *, setting: str = "") -> Problem:
+        """Return a problem at this place, about the setting of a dotted path where it is known."""
+        return Problem(message, self.file, self.line, self.column, setting)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _condition_problems(
         elif path not in fixed.paths:
             known = [*fixed.paths, *extracted.drafts]
             message = f"there is no setting {path!r} in model or training{nearest(path, known)}"
-            problems.append(place.problem(f"{draft.name}: when: {message}"))
+            problems.append(place.problem(f"{draft.name}: when: {message}", setting=path))
         else:
             for value in values:
                 if len(problems) >= MAX_PROBLEMS:
