@@ -1,5 +1,6 @@
 """The layers of the code and the doors of the heavy libraries, as contracts."""
 
+import ast
 import importlib
 import re
 import subprocess
@@ -40,6 +41,8 @@ DOORS = {
     "rich": {"cli"},
 }
 """Library -> the packages of tauopt that may import it."""
+PRIVATE_ATTRIBUTES = {"_storage", "_study_id", "_trial_id", "_flatten_layers", "_fields"}
+"""Of objects of libraries; tauopt's own classes use some of these names of themselves."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,24 @@ def test_a_heavy_library_is_imported_only_behind_its_door(graph, library):
         pytest.fail(f"nothing imports {library}: is the table out of date?")
     importers = {name.split(".")[1] for name in graph.find_modules_that_directly_import(library)}
     assert importers <= DOORS[library]
+
+
+def test_private_parts_of_libraries_are_used_in_files_of_internals_only():
+    """Each has a contract test, which says what an upgrade must check."""
+    libraries = set(DOORS) | {"awkward", "numpy", "sqlalchemy", "alembic"}
+    for path in (ROOT / "tauopt").rglob("*.py"):
+        if path.stem.endswith("_internals"):
+            library = path.stem.removeprefix("_").removesuffix("_internals")
+            tests = list((ROOT / "tests" / path.parent.name).glob(f"test_{library}_internals.py"))
+            assert tests, f"{path} has no contract test"
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in libraries:
+                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+                private = [n for n in names if n.startswith("_") and not n.startswith("__")]
+                assert not private, f"{path}:{node.lineno}"
+            if isinstance(node, ast.Attribute) and node.attr in PRIVATE_ATTRIBUTES:
+                assert getattr(node.value, "id", "") == "self", f"{path}:{node.lineno}"
 
 
 def test_help_imports_no_heavy_library():

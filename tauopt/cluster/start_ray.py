@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tauopt.cluster._internals import loopback_only, nodes_not_printed
+from tauopt.cluster._ray_internals import loopback_only, nodes_not_printed
 from tauopt.errors import ServiceError
 
 ADDRESS = "RAY_ADDRESS"

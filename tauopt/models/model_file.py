@@ -25,6 +25,7 @@ from tauopt.models import (
     preprocessing,
     recurrent,
 )
+from tauopt.models._keras_internals import FUNCTIONAL_MODULE, is_keras_layer, is_keras_model
 from tauopt.models.keras_archive import MAX_BYTES, read_config
 
 OUR_LAYERS = tuple(
@@ -74,7 +75,7 @@ KERAS_MODULES = {
 OTHER_KERAS_NAMES: dict[str | None, tuple[str, ...]] = {
     None: ("__keras_tensor__", "__tensor__", "__numpy__", "__tuple__"),
     "keras": ("DTypePolicy", "Sequential"),
-    "keras.src.models.functional": ("Functional",),
+    FUNCTIONAL_MODULE: ("Functional",),
 }
 """Module -> other names that a model may hold."""
 _REFUSED = (
@@ -168,8 +169,8 @@ def is_known_layer(layer: keras.layers.Layer) -> bool:
     """Return whether saved models may hold this layer: it is Keras's own, or ours."""
     kind = type(layer)
     if isinstance(layer, (keras.Sequential, keras.Model)):
-        return kind.__module__.startswith("keras.src.models.")
-    module = "keras.layers" if kind.__module__.startswith("keras.src.layers.") else None
+        return is_keras_model(kind)
+    module = "keras.layers" if is_keras_layer(kind) else None
     return _is_allowed(kind.__name__, module, keras.saving.get_registered_name(kind))
 
 

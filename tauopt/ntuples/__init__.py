@@ -11,7 +11,7 @@
       root_files       opening and inspecting ROOT files with uproot
       baskets          the numbers of TTree baskets, decoded without uproot
       basket_headers   the keys of TTree baskets
-      rntuple          what differs in RNTuples, and rntuple_internals
+      rntuple          what differs in RNTuples, and _uproot_internals
     friends          several trees, joined entry by entry
     event_trees      trees with one event an entry, by
       event_branches   the branches that a candidate's variables need

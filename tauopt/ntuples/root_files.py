@@ -9,7 +9,7 @@ from typing import Any
 
 from tauopt.errors import DataError, nearest
 from tauopt.ntuples import rntuple
-from tauopt.ntuples.rntuple_internals import find_children
+from tauopt.ntuples._uproot_internals import find_children
 from tauopt.ntuples.source import BadFileError, Column, TableInfo, check, reading
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", rntuple.CLASS)

@@ -17,6 +17,11 @@ from urllib.parse import urlsplit
 
 from tauopt.durable import holders, locked
 from tauopt.errors import ServiceError, UsageError
+from tauopt.tracking._mlflow_internals import (
+    is_known_revision,
+    latest_revision,
+    schema_revision,
+)
 from tauopt.tracking.sqlite_store import ROOT, follow_artifacts, is_current
 
 if TYPE_CHECKING:
@@ -37,6 +42,7 @@ _ENVIRONMENT = {
     # Else MLflow prints the address of each run that ends, between our own results.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 
 
@@ -167,17 +173,15 @@ def check_schema(address: str) -> None:
     file = sqlite_file(address)
     if file is not None and (not file.exists() or file.stat().st_size == 0 or is_current(file)):
         return
-    from mlflow.store.db.utils import _get_latest_schema_revision  # no public name for it
-
     revision, tables = _revision_and_tables(address)
-    expected = _get_latest_schema_revision()
+    expected = latest_revision()
     if revision == expected or not tables:
         return
     where = shown(address)
     backup = f"cp {file} {file}.bak" if file else "pg_dump or similar"
     remedy = (
         f"back it up ({backup}), then run: mlflow db upgrade {where}"
-        if revision and _is_known_revision(revision)
+        if revision and is_known_revision(revision)
         else "it belongs to a newer MLflow or to another program: upgrade MLflow, "
         "or choose another database or output folder"
     )
@@ -189,14 +193,13 @@ def check_schema(address: str) -> None:
 def _revision_and_tables(address: str) -> tuple[str | None, list[str]]:
     """Read the revision of a database's schema and the names of its tables."""
     import sqlalchemy
-    from mlflow.store.db.utils import _get_schema_version
 
     timeout = {"timeout": 5} if address.startswith("sqlite") else {"connect_timeout": 5}
     engine = sqlalchemy.create_engine(address, connect_args=timeout)
     try:
-        return _get_schema_version(engine), sqlalchemy.inspect(engine).get_table_names()
+        return schema_revision(engine), sqlalchemy.inspect(engine).get_table_names()
     except sqlalchemy.exc.DatabaseError as error:
-        if "not a database" in str(error) or "malformed" in str(error):
+        if getattr(error.orig, "sqlite_errorcode", None) in _DAMAGED:
             raise ServiceError(
                 f"{shown(address)} is no intact SQLite database ({error.orig}); "
                 "restore its backup or choose another output folder with -o"
@@ -204,15 +207,6 @@ def _revision_and_tables(address: str) -> tuple[str | None, list[str]]:
         raise
     finally:
         engine.dispose()
-
-
-def _is_known_revision(revision: str) -> bool:
-    """Return whether the installed MLflow knows a revision, and so can migrate from it."""
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config
-
-    script = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
-    return any(revision == known.revision for known in script.walk_revisions())
 
 
 def _connect(address: str, wait_s: float) -> MlflowClient:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import tauopt
+from tauopt.tracking._mlflow_internals import save_example
 
 MODEL_FILE = "data/model.keras"
 """Path of the `.keras` file inside the folder."""
@@ -44,7 +45,6 @@ def pack_model(
     """
     from mlflow import pyfunc
     from mlflow.models import Model
-    from mlflow.models.utils import _save_example  # public functions would save the model again
 
     (folder / "data").mkdir(parents=True)
     shutil.copyfile(model, folder / MODEL_FILE)
@@ -54,7 +54,7 @@ def pack_model(
     (folder / "requirements.txt").write_text("\n".join(requirements) + "\n")
     packed = Model(metadata=dict(metadata))
     packed.signature = signature(example, output)
-    _save_example(packed, dict(example), str(folder))
+    save_example(packed, dict(example), folder)
     packed.add_flavor(
         "tensorflow",
         code=None,

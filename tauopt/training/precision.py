@@ -10,6 +10,7 @@ import keras
 
 from tauopt.config.settings.experiment import Training
 from tauopt.errors import TrialFailed
+from tauopt.models._keras_internals import all_layers
 from tauopt.models.devices import gpus
 from tauopt.models.preprocessing import Preprocess
 from tauopt.models.recurrent import Lstm
@@ -54,7 +55,7 @@ def twin(
         network = build()
     finally:
         keras.config.set_dtype_policy(before)
-    for layer in network._flatten_layers():  # those within layers too, as Keras looks at them
+    for layer in all_layers(network):
         if precision == "mixed" and isinstance(layer, Preprocess):
             layer.largest = LARGEST_HALF
         if training.jit_compile:

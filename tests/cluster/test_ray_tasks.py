@@ -100,7 +100,7 @@ def test_data_error_of_a_file_arrives_as_from_one_process(tmp_path):
 JOINED = """
 import sys
 from pathlib import Path
-from tauopt.cluster._internals import loopback_only
+from tauopt.cluster._ray_internals import loopback_only
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.workflows.prepare import readers
 from tests.ntuples_factory import dataset

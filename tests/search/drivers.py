@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 
-from tauopt.cluster._internals import loopback_only
+from tauopt.cluster._ray_internals import loopback_only
 from tauopt.search.driver import run_search
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_order

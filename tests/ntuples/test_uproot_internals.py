@@ -7,7 +7,7 @@ import awkward as ak
 import pytest
 import uproot
 
-from tauopt.ntuples.rntuple_internals import find_children
+from tauopt.ntuples._uproot_internals import find_children
 
 REAL = os.environ.get("TAUOPT_REAL_DATA", "")
 NESTED = ("stl_containers", "class_inheritance", "emptystruct_invalidvar", "nested_structs")
