@@ -34,23 +34,15 @@ def check_dataset(dataset: Node, *, above: str = "") -> Iterator[Problem]:
     reweight = dataset.entries.get("reweight")
     if reweight is not None:
         yield from _known_classes(_texts(reweight, "to"), classes, f"{above}reweight.to")
-    groups = [name for name, _ in _entries(dataset, "groups")]
-    for name in groups:
-        if name == CANDIDATE or name in map(mask_name, groups):
-            place = dataset.entries["groups"].keys[name]
-            yield place.problem(f"{above}groups.{name}: this name is reserved; choose another")
-    for name, _ in _entries(dataset, "proportions"):
-        known = list(classes.entries) if classes is not None else [name]
-        if name not in known:
-            place = dataset.entries["proportions"].keys[name]
-            yield place.problem(
-                f"{above}proportions: unknown class {name!r}{nearest(name, known)}; "
-                f"the dataset has {', '.join(known)}"
-            )
-    for name, _ in _entries(dataset, "spectators"):
-        if name in _COLUMNS:
-            place = dataset.entries["spectators"].keys[name]
-            yield place.problem(f"{above}spectators.{name}: this name is reserved; choose another")
+    if (proportions := dataset.entries.get("proportions")) is not None:
+        keys = [Node(name, proportions.keys[name]) for name in proportions.entries]
+        yield from _known_classes(keys, classes, f"{above}proportions")
+    masks = [mask_name(name) for name, _ in _entries(dataset, "groups")]
+    for part, reserved in (("groups", [CANDIDATE, *masks]), ("spectators", _COLUMNS)):
+        for name, _ in _entries(dataset, part):
+            if name in reserved:
+                place = dataset.entries[part].keys[name]
+                yield place.problem(f"{above}{part}.{name}: this name is reserved; choose another")
     yield from _splits(dataset, above)
 
 
