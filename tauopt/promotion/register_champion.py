@@ -32,7 +32,7 @@ from tauopt.promotion.model_card import model_card
 from tauopt.promotion.promotion_gate import costs_of
 from tauopt.promotion.verdict import RefusedByVerdict, Verdict
 from tauopt.tracking import registry
-from tauopt.tracking.retries import again
+from tauopt.tracking.retries import retry
 from tauopt.tracking.run_artifacts import log_files
 from tauopt.tracking.runs import log_json, log_points
 
@@ -131,10 +131,10 @@ def _record(
     files = write_figures(judged.test, folder, sample=sample)
     files = [*files, *write_points(points, folder, sample=sample)]
     log_files(client, run_id, files, folder=FOLDER)
-    again(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
+    retry(partial(log_json, client, run_id, verdict.as_json(), f"{FOLDER}/verdict.json"))
     values = {f"test_{name.replace('/', '_')}": v for name, (v, _, _) in verdict.test.items()}
     # With the time of the run's end, MLflow keeps one point however often it is recorded.
-    again(partial(log_points, client, run_id, values, at_ms=judged.trial.ended_ms))
+    retry(partial(log_points, client, run_id, values, at_ms=judged.trial.ended_ms))
 
 
 def _register(

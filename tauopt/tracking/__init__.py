@@ -10,7 +10,8 @@
     server           MLflow's server and web UI as a child process
     mlflow_pages     saved view and addresses of pages of the web UI
     runs             MLflow runs: create, end, find, log
-    run_artifacts    replace or remove files of a run
+    read_run         artifacts, metric histories and uids of runs
+    run_artifacts    add, replace or remove files of a run
     dataset_input    the prepared dataset as an input of a run
     environment      versions, machine and git commit of a run
     markdown_notes   descriptions and tables of runs

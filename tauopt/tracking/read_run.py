@@ -1,4 +1,4 @@
-"""Read what MLflow holds of a run: artifacts, the history of a metric, the run of a uid."""
+"""Read a run from MLflow: its artifacts, the history of a metric, the run with a uid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.tracking.mlflow_limits import clean
-from tauopt.tracking.retries import again
+from tauopt.tracking.retries import retry
 from tauopt.tracking.runs import UID
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ def artifact_names(client: MlflowClient, run_id: str, *, folder: str = "") -> li
 
     Args:
         client: from `connect`.
-        run_id: of the run.
-        folder: inside the run's artifacts; empty lists the root.
+        run_id: MLflow id of the run.
+        folder: path inside the run's artifacts; empty means the root.
     Raises:
         ServiceError: MLflow does not answer.
     """
-    files = again(partial(client.list_artifacts, run_id, folder or None))
+    files = retry(partial(client.list_artifacts, run_id, folder or None))
     return [file.path for file in files]
 
 
@@ -36,29 +36,29 @@ def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
         ServiceError: MLflow does not answer.
     """
     with tempfile.TemporaryDirectory(prefix="tauopt-artifact-") as folder:
-        path = again(partial(client.download_artifacts, run_id, name, folder))
+        path = retry(partial(client.download_artifacts, run_id, name, folder))
         return Path(path).read_bytes()
 
 
 def metric_history(client: MlflowClient, run_id: str, name: str) -> dict[int, float]:
-    """Return a metric of a run as step -> value; empty where the run has none of that name.
+    """Return a metric of a run as step -> value; empty if the run has no such metric.
 
     Raises:
         ServiceError: MLflow does not answer.
     """
-    points = again(partial(client.get_metric_history, run_id, clean(name)))
+    points = retry(partial(client.get_metric_history, run_id, clean(name)))
     return {point.step: float(point.value) for point in points}
 
 
 def run_of_uid(client: MlflowClient, uid: str) -> Any | None:
-    """Return the run (`mlflow.entities.Run`) that carries a uid; None if there is none.
+    """Return the run (`mlflow.entities.Run`) with a uid; None if there is none.
 
     Raises:
         ServiceError: MLflow does not answer.
     """
-    experiments = [found.experiment_id for found in again(client.search_experiments)]
-    if not experiments or "'" in uid:  # a quote would end the text in the query
+    ids = [experiment.experiment_id for experiment in retry(client.search_experiments)]
+    if not ids or "'" in uid:  # a quote would end the text in the query
         return None
     query = f"tags.`{UID}` = '{uid}'"
-    runs = again(partial(client.search_runs, experiments, query))
+    runs = retry(partial(client.search_runs, ids, query))
     return runs[0] if runs else None

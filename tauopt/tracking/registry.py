@@ -24,7 +24,7 @@ from tauopt.tracking.client import is_rejected, set_environment, sqlite_file
 from tauopt.tracking.model_packing import MODEL_FILE, pack_model
 from tauopt.tracking.registry_turns import turn
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
-from tauopt.tracking.retries import again, or_none
+from tauopt.tracking.retries import or_none, retry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,9 +84,9 @@ def register(client: MlflowClient, name: str, entry: VersionEntry) -> Any:
     check_name(name, what="registered model")
     if (digest := sha256_file(entry.model)) != entry.sha256:
         raise CorruptError(f"{entry.model}: expected sha256 {entry.sha256}, got {digest}")
-    again(lambda: _make_model(client, name))
-    again(lambda: _make_version(client, name, entry))
-    return again(lambda: _only_version(client, name, entry.sha256))
+    retry(lambda: _make_model(client, name))
+    retry(lambda: _make_version(client, name, entry))
+    return retry(lambda: _only_version(client, name, entry.sha256))
 
 
 def move_alias(
@@ -112,7 +112,7 @@ def move_alias(
         if _version_at(client, name, alias) != expected:
             return False
         if version != expected:
-            again(lambda: client.set_registered_model_alias(name, alias, version))
+            retry(lambda: client.set_registered_model_alias(name, alias, version))
         # Read again: a program other than tauopt may have moved the alias at the same time.
         return _version_at(client, name, alias) == version
 
@@ -140,7 +140,7 @@ def champion(client: MlflowClient, name: str, *, alias: str = CHAMPION) -> Any |
     Raises:
         ServiceError: the registry does not answer.
     """
-    return again(lambda: or_none(lambda: client.get_model_version_by_alias(name, alias)))
+    return retry(lambda: or_none(lambda: client.get_model_version_by_alias(name, alias)))
 
 
 def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
@@ -149,7 +149,7 @@ def version_of(client: MlflowClient, name: str, version: str) -> Any | None:
     Raises:
         ServiceError: the registry does not answer.
     """
-    return again(lambda: or_none(lambda: client.get_model_version(name, version)))
+    return retry(lambda: or_none(lambda: client.get_model_version(name, version)))
 
 
 def run_or_none(client: MlflowClient, run_id: str) -> Any | None:
@@ -158,7 +158,7 @@ def run_or_none(client: MlflowClient, run_id: str) -> Any | None:
     Raises:
         ServiceError: MLflow does not answer.
     """
-    return again(lambda: or_none(lambda: client.get_run(run_id)))
+    return retry(lambda: or_none(lambda: client.get_run(run_id)))
 
 
 def fetch_model(client: MlflowClient, source: Any, *, folder: Path) -> tuple[Path, str]:
@@ -323,7 +323,7 @@ def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) 
         ServiceError: the registry does not answer.
     """
     sha256 = version.tags.get(MODEL_SHA256, "")
-    logged = again(lambda: _logged_model(client, version.run_id, sha256))
+    logged = retry(lambda: _logged_model(client, version.run_id, sha256))
     if logged is None:
         raise DataError(
             f"{version.name} version {version.version} was not registered by tauopt, so its files "
@@ -331,7 +331,7 @@ def renew_beside(client: MlflowClient, version: Any, beside: Mapping[str, str]) 
         )
     with tempfile.TemporaryDirectory() as temporary:
         _write_beside(Path(temporary), beside)
-        again(lambda: client.log_model_artifacts(logged.model_id, temporary))
+        retry(lambda: client.log_model_artifacts(logged.model_id, temporary))
 
 
 def describe_version(
@@ -342,12 +342,12 @@ def describe_version(
     Args:
         client: from `connect`.
         name: registered model.
-        version: of it.
-        card: markdown, the new description.
-        tags: to be set.
+        version: number of the version.
+        card: model card, markdown; the new description.
+        tags: tags to set.
     Raises:
         ServiceError: the registry does not answer.
     """
     for key, text in tags.items():
-        again(partial(client.set_model_version_tag, name, version, key, text))
-    again(partial(client.update_model_version, name, version, card))
+        retry(partial(client.set_model_version_tag, name, version, key, text))
+    retry(partial(client.update_model_version, name, version, card))

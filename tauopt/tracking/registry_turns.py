@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tauopt.tracking.retries import again, or_none
+from tauopt.tracking.retries import or_none, retry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,10 +40,10 @@ def turn(client: MlflowClient, name: str) -> Iterator[None]:
     """
     key = PREFIX + uuid.uuid4().hex
     try:
-        again(partial(client.set_registered_model_tag, name, key, _DRAWING))
+        retry(partial(client.set_registered_model_tag, name, key, _DRAWING))
         numbers = [int(text) for text in _tickets(client, name).values() if text != _DRAWING]
         number = 1 + max(numbers, default=0)
-        again(partial(client.set_registered_model_tag, name, key, str(number)))
+        retry(partial(client.set_registered_model_tag, name, key, str(number)))
         _wait(client, name, (number, key))
         yield
     finally:
@@ -70,9 +70,9 @@ def _before(tickets: dict[str, str], ticket: tuple[int, str]) -> list[str]:
 
 
 def _tickets(client: MlflowClient, name: str) -> dict[str, str]:
-    tags = again(partial(client.get_registered_model, name)).tags
+    tags = retry(partial(client.get_registered_model, name)).tags
     return {key: text for key, text in tags.items() if key.startswith(PREFIX)}
 
 
 def _remove(client: MlflowClient, name: str, key: str) -> None:
-    again(lambda: or_none(partial(client.delete_registered_model_tag, name, key)))
+    retry(lambda: or_none(partial(client.delete_registered_model_tag, name, key)))

@@ -14,7 +14,7 @@ _ATTEMPTS = 8
 T = TypeVar("T")
 
 
-def again(call: Callable[[], T]) -> T:
+def retry(call: Callable[[], T]) -> T:
     """Retry `call` with exponential back-off and jitter, and return its result.
 
     Raises:

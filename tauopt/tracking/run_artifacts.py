@@ -1,4 +1,4 @@
-"""Replace or remove files among a run's artifacts: a folder of results, or the model."""
+"""Add, replace or remove files among a run's artifacts: a folder of results, or the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.tracking.replay import MODEL_PATH, MODEL_SHA256
-from tauopt.tracking.retries import again
+from tauopt.tracking.retries import retry
 from tauopt.tracking.runs import log_file
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def log_files(client: MlflowClient, run_id: str, files: Iterable[Path], *, folde
         ServiceError: MLflow does not answer.
     """
     for path in files:
-        again(partial(log_file, client, run_id, path, folder=folder))
+        retry(partial(log_file, client, run_id, path, folder=folder))
 
 
 def replace_folder(
@@ -42,8 +42,8 @@ def replace_folder(
     Raises:
         ServiceError: MLflow does not answer.
     """
-    if again(lambda: client.list_artifacts(run_id, folder)):
-        _delete(client, again(lambda: client.get_run(run_id)), folder)
+    if retry(lambda: client.list_artifacts(run_id, folder)):
+        _delete(client, retry(lambda: client.get_run(run_id)), folder)
     log_files(client, run_id, files, folder=folder)
 
 
@@ -52,7 +52,7 @@ def _delete(client: MlflowClient, run: Run, folder: str) -> None:
 
     uri = run.info.artifact_uri
     repository = get_artifact_repository(uri, tracking_uri=client.tracking_uri)
-    again(partial(repository.delete_artifacts, folder))
+    retry(partial(repository.delete_artifacts, folder))
 
 
 def registered_as(client: MlflowClient, run_id: str) -> str:
@@ -62,7 +62,7 @@ def registered_as(client: MlflowClient, run_id: str) -> str:
         ServiceError: the registry does not answer.
     """
     query = f"run_id='{run_id}'"
-    versions = again(lambda: client.search_model_versions(query, max_results=1))
+    versions = retry(lambda: client.search_model_versions(query, max_results=1))
     return f"registered as {versions[0].name} version {versions[0].version}" if versions else ""
 
 
@@ -72,7 +72,7 @@ def has_model(client: MlflowClient, run_id: str) -> bool:
     Raises:
         ServiceError: MLflow does not answer.
     """
-    return MODEL_SHA256 in again(lambda: client.get_run(run_id)).data.tags
+    return MODEL_SHA256 in retry(lambda: client.get_run(run_id)).data.tags
 
 
 def remove_model(client: MlflowClient, run_id: str, *, why: str) -> None:
@@ -85,15 +85,15 @@ def remove_model(client: MlflowClient, run_id: str, *, why: str) -> None:
     Raises:
         ServiceError: MLflow does not answer.
     """
-    run = again(lambda: client.get_run(run_id))
+    run = retry(lambda: client.get_run(run_id))
     path = run.data.tags.get(MODEL_PATH, "")
-    again(partial(client.set_tag, run_id, COLLECTED, why))
+    retry(partial(client.set_tag, run_id, COLLECTED, why))
     if path:
-        names = again(lambda: [file.path for file in client.list_artifacts(run_id)])
+        names = retry(lambda: [file.path for file in client.list_artifacts(run_id)])
         top = path.partition("/")[0]  # the model's own folder
         if top in names:
             _delete(client, run, top)
     # The tags go last: as long as they are there, another call begins again.
     for tag in (MODEL_PATH, MODEL_SHA256):
         if tag in run.data.tags:
-            again(partial(client.delete_tag, run_id, tag))
+            retry(partial(client.delete_tag, run_id, tag))

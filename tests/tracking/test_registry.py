@@ -16,7 +16,7 @@ from tauopt.errors import CorruptError, DataError, InvalidNameError, ServiceErro
 from tauopt.tracking import registry, runs
 from tauopt.tracking.model_packing import pack_model
 from tauopt.tracking.replay import ChildRun
-from tauopt.tracking.retries import again
+from tauopt.tracking.retries import retry
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
@@ -167,7 +167,7 @@ def test_registry_that_always_fails_is_a_service_error(monkeypatch):
         raise MlflowException("500")
 
     with pytest.raises(ServiceError, match="500"):
-        again(fail)
+        retry(fail)
 
 
 def test_concurrent_registrations_end_with_unique_versions(client, parent, tmp_path, name):
