@@ -1,4 +1,4 @@
-"""An MLflow store and a prepared dataset for each file of tests, and nothing from outside."""
+"""An MLflow store and a prepared dataset for each test file, isolated from the environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Figures are rendered within `rendered` only; latencies are of few repetitions."""
+    """Render figures within `rendered` only, and repeat few calls for latencies."""
     with unrendered(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "BUDGET_S", 0.02)
         yield

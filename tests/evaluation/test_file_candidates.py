@@ -33,7 +33,7 @@ from tests.evaluation.trials import train
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Two files, of which the dataset is made, and a third one; some weights are negative."""
+    """Two files for the dataset and two others, some with negative weights."""
     home = tmp_path_factory.mktemp("home")
     for number, name in enumerate(("taus_0", "jets_0", "taus_1", "jets_1")):
         content = ntuples_factory.columns(
@@ -117,7 +117,7 @@ def test_a_branch_is_a_reference(home, trial, tmp_path):
     assert points["ratio"]["to"] == "2 * stored - 1"
 
 
-def test_files_are_judged_without_the_dataset_but_no_test_split_is(home, trial, tmp_path):
+def test_without_the_dataset_files_are_judged_but_no_test_split(home, trial, tmp_path):
     orphan = shutil.copytree(trial, tmp_path / "t000")
     result = json.loads((orphan / "result.json").read_text())
     result["dataset_folder"], result["dataset_digest"] = "/nowhere/toy", "0" * 64
@@ -167,7 +167,7 @@ def streaming(home, **more):
     return replace(streamed, **more)
 
 
-def test_no_more_than_a_step_is_held_and_steps_change_nothing(home):
+def test_a_file_is_read_step_by_step_and_the_step_changes_nothing(home):
     blocks = list(streaming(home, step=128).blocks(Counter(), progress=Silent()))
     assert max(map(len, blocks)) <= 128
     whole = list(streaming(home).blocks(Counter(), progress=Silent()))
@@ -248,9 +248,7 @@ def test_signal_efficiencies_are_read_checked_and_put_in_order():
             check_efficiencies(efficiencies_of(texts))
 
 
-def test_where_no_truth_is_read_files_of_no_sample_are_read_as_any_with_the_same_trees(
-    home, tmp_path
-):
+def test_files_without_truth_may_be_read_as_any_sample_with_the_same_trees(home, tmp_path):
     data = tmp_path / "run2024C.root"
     data.touch()
     two = dataset(home)

@@ -96,7 +96,7 @@ def test_points_are_found_by_run_version_and_alias(client, run_id, reference, tm
 def test_points_of_a_trial_that_was_not_promoted_are_derived_anew(
     client, folder, dataset, tmp_path
 ):
-    """The trial's own predictions give the same ones: nothing but the model is needed."""
+    """The predictions that the trial stored give the same points: the model is all it takes."""
     to = changed(folder, tmp_path / "t001")
     trial = find_trial(client, str(to), folder=tmp_path)
     points = working_points_of(client, trial, open_dataset=lambda: open_dataset(dataset))

@@ -26,7 +26,7 @@ from tests.evaluation.trials import DECAY_MODES, MODES, experiment, shipped, tra
 from tests.undrawn import rendered
 
 FEW = {"importance": 0, "bins": ["mu"]}
-"""Draws little, to be quick."""
+"""Options of an evaluation that draws few figures, to be quick."""
 
 
 @pytest.fixture(scope="module")

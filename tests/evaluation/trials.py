@@ -48,7 +48,7 @@ def experiment(name="tau-id", *, task=TAUS, objective="rejection@0.6", **trainin
 
 
 def train(folder: Path, dataset: Path, settings: Experiment) -> Path:
-    """Run the whole trial into `folder`, but for its figures."""
+    """Run a whole trial into `folder`, without its figures."""
     plan = TrialPlan(settings, dataset=dataset, folder=folder, name="t000-dense", seed=1)
     with without_figures():
         for _ in run_trial(plan, tracker=SpoolTracker(folder)):
@@ -57,7 +57,7 @@ def train(folder: Path, dataset: Path, settings: Experiment) -> Path:
 
 
 def changed(folder: Path, to: Path, *, model: bytes | None = None, **result) -> Path:
-    """Copy a trial with other values in its result, or with another model, and say so in full."""
+    """Copy a trial with other values in its result or another model, and record them anew."""
     shutil.copytree(folder, to)
     content = json.loads((to / "result.json").read_text()) | result
     content = {name: value for name, value in content.items() if value is not None}
@@ -73,7 +73,7 @@ def changed(folder: Path, to: Path, *, model: bytes | None = None, **result) -> 
 
 
 def shipped(client, output: Path, folder: Path, *, state="COMPLETE") -> str:
-    """Bring a trial's records to MLflow with the state that its run shall have."""
+    """Send a trial's records to MLflow and give its run a state."""
     run_id = runs.open_parent(
         client,
         experiment="tau-id",

@@ -70,7 +70,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def points_are_derived_once():
-    """The working points of a trial that was not promoted take longer than its scores."""
+    """Keep working points between tests: deriving them takes longer than scoring."""
     really, made = model_working_points.working_points_of, {}
 
     def points_of(client, trial, **more):

@@ -94,7 +94,7 @@ def test_costs_are_limited_by_their_median():
         ({"same_data": "any"}, []),
     ],
 )
-def test_the_dataset_is_the_stated_one_and_the_champions(gate, passed):
+def test_the_dataset_must_be_the_stated_one_and_that_of_the_champion(gate, passed):
     comparison = SimpleNamespace(version="3", data={"name": "mc23", "digest": "9" * 64})
     here = {"name": "mc23", "digest": "abcdef01" * 8}
     checks = [*stated_data(Gate(**gate), **here, comparison=comparison)]
@@ -106,7 +106,7 @@ def test_without_a_champion_there_is_no_dataset_to_share():
     assert not [*stated_data(Gate(same_data="digest"), name="x", digest="0", comparison=comparison)]
 
 
-def test_a_champion_that_nothing_is_known_of_shares_no_dataset():
+def test_a_champion_without_a_record_fails_the_check_of_the_same_dataset():
     comparison = SimpleNamespace(version="1", data={})
     (check,) = stated_data(Gate(same_data="name"), name="x", digest="0" * 64, comparison=comparison)
     assert not check.passed
@@ -153,7 +153,7 @@ def test_the_reason_of_a_refusal_gives_the_least_p_value_as_an_upper_bound():
 
 
 def test_many_bins_of_equal_networks_are_not_refused_by_chance():
-    """Noise of the same size on both: a loss in some bin at p < 0.05 is likely, and no loss."""
+    """With equal noise on both, p < 0.05 in some bin is likely by chance."""
     theirs = spoiled(tau_sample(), np.ones(6000), sigma=0.5)
     refused = 0
     for seed in range(5):
@@ -177,7 +177,7 @@ def test_a_bin_with_too_few_candidates_refuses_nothing_and_says_so():
     assert "too few candidates to tell" in checks["auc in pt 0 to 10"].found
 
 
-def test_a_variable_that_the_split_lacks_is_not_passed_over():
+def test_a_variable_that_the_split_lacks_fails_its_check():
     same = tau_sample()
     checks = compared(Gate(bins={"eta": {"regressions": {"auc": 0.0}}}), same, same)
     assert not checks["auc in eta"].passed

@@ -33,7 +33,7 @@ WRITE_FIGURES = register_champion.write_figures
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
-    """Figures, which are half of what a promotion costs, are of two tests only."""
+    """Draw figures in two tests only: they take half the time of a promotion."""
 
     def leave_out(predictions, folder, **_):
         folder.mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def bring(client, output, tmp_path_factory):
-    """Bring a trial to MLflow as one of a registered model."""
+    """Send a trial to MLflow under the name of a registered model."""
 
     def brought(folder, name, *, state="COMPLETE", model=None, **result):
         settings = json.loads((folder / "result.json").read_text())["experiment"]
@@ -78,7 +78,7 @@ def bring(client, output, tmp_path_factory):
 
 @pytest.fixture
 def run(bring, name):
-    """Bring a trial to MLflow as one of this test's registered model."""
+    """Send a trial to MLflow under the name of this test's registered model."""
     return lambda folder, **more: bring(folder, name, **more)
 
 
@@ -303,7 +303,7 @@ def test_a_decay_mode_trial_is_promoted_and_compared_without_background(
         promote(run(good), output=output)
 
 
-def test_a_champion_that_can_not_be_judged_stands_in_the_way_until_forced(
+def test_a_champion_that_can_not_be_judged_is_replaced_only_by_force(
     client, output, run, good, bad, name
 ):
     promote(run(good), output=output)
@@ -340,7 +340,7 @@ ANY_VERDICT = Verdict(
 
 
 def test_a_trial_refused_in_a_second_comparison_has_a_version_with_that_verdict(monkeypatch):
-    """Two promotions at once: the other one's trial is the champion when ours is to be it."""
+    """Two promotions at once: the trial of the other one becomes the champion first."""
     verdicts = iter([ANY_VERDICT, replace(ANY_VERDICT, promoted=False, outcome="worse")])
     met, described = iter(["", "2"]), []
 
