@@ -83,7 +83,7 @@ def test_a_point_sets_every_hyperparameter(tmp_path):
     values = {f"{at}units": 32, f"{at}conv/kernel.size": 3, f"{at}new": "x"}
     model = file.resolve({**file.defaults(), **values}).model
     assert model.hyperparameters == {"units": 32, "conv/kernel.size": 3, "new": "x"}
-    with pytest.raises(UsageError, match=r"'model\.units' is no range"):
+    with pytest.raises(UsageError, match=r"'model\.units' is not a range"):
         file.resolve({**file.defaults(), "model.units": 3})
 
 
