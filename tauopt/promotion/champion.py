@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,34 +15,17 @@ import tauopt
 from tauopt.config.settings.gate import Gate
 from tauopt.errors import DataError
 from tauopt.evaluation.predict import READING, LoadedModel, parse_model_inputs, predict
-from tauopt.metrics.bootstrap import Difference, paired_bootstrap
+from tauopt.metrics.bootstrap import paired_bootstrap
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
 from tauopt.models.model_file import load_model
 from tauopt.promotion.judge import JudgedTrial, tolerance
 from tauopt.promotion.promotion_gate import floors, limits, regressions, stated_data
-from tauopt.promotion.verdict import REFUSED, GateCheck, Outcome, Verdict, compare
+from tauopt.promotion.verdict import REFUSED, ChampionComparison, GateCheck, Verdict, compare
 from tauopt.tracking.registry import VERDICT, champion, fetch_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-@dataclass(frozen=True)
-class ChampionComparison:
-    """A trial compared with the champion; fields as in `Verdict`."""
-
-    outcome: Outcome
-    reason: str
-    version: str = ""
-    """Version of the champion; empty if there is none."""
-    run_id: str = ""
-    test: Mapping[str, list[float]] = field(default_factory=dict)
-    difference: Difference | None = None
-    pair: tuple[Predictions, Predictions] | None = None
-    """Predictions of the trial and of the champion on the candidates that both tasks keep."""
-    data: Mapping[str, str] = field(default_factory=dict)
-    """`name` and `digest` of the dataset that the champion was judged on; empty if unknown."""
 
 
 def compare_with_champion(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +14,7 @@ from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.variable_axes import VariableAxis, axis_with, choose_axis
-from tauopt.promotion.verdict import WORSE_BELOW, GateCheck
-
-if TYPE_CHECKING:
-    from tauopt.promotion.champion import ChampionComparison
+from tauopt.promotion.verdict import WORSE_BELOW, ChampionComparison, GateCheck
 
 LETTERS = 8
 """First characters of a digest that a gate has to state, at least."""

@@ -17,6 +17,8 @@ from tauopt.tracking.replay import MODEL_SHA256
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from tauopt.metrics.predictions import Predictions
+
 WORSE_BELOW = 0.05
 """p-value of "not worse" below which a trial is clearly worse than the champion."""
 MAX_TAG = 90_000
@@ -152,6 +154,23 @@ class Verdict:
         checks = tuple(GateCheck.from_json(check) for check in content.get("checks", ()))
         fields = {name: value for name, value in content.items() if name in known}
         return cls(**{**fields, "checks": checks})
+
+
+@dataclass(frozen=True)
+class ChampionComparison:
+    """A trial compared with the champion; fields as in `Verdict`."""
+
+    outcome: Outcome
+    reason: str
+    version: str = ""
+    """Version of the champion; empty if there is none."""
+    run_id: str = ""
+    test: Mapping[str, list[float]] = field(default_factory=dict)
+    difference: Difference | None = None
+    pair: tuple[Predictions, Predictions] | None = None
+    """Predictions of the trial and of the champion on the candidates that both tasks keep."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """`name` and `digest` of the dataset that the champion was judged on; empty if unknown."""
 
 
 class RefusedByVerdict(PromotionRefused):

@@ -144,13 +144,13 @@ def test_extreme_features_give_finite_output(built):
 
 def seen_features(network, spec) -> dict[str, list[int]]:
     """Return the positions of the features that a network uses, by input."""
-    out = dropped_features(network.drop)
+    dropped = dropped_features(network.drop)
     groups = [spec.candidate, *(spec.group(name) for name in spec.lengths)]
     return {
         group.name: [
             position
             for position, feature in enumerate(group.features)
-            if feature.name not in out.get(group.name, ())
+            if feature.name not in dropped.get(group.name, ())
         ]
         for group in groups
         if group.name in network.seen()
