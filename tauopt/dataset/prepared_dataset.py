@@ -18,6 +18,7 @@ from tauopt.config.settings.inputs import FittedGroup
 from tauopt.dataset.chunk_writer import offsets_fault
 from tauopt.dataset.manifest import SPLITS, ChunkInfo, Manifest, SplitName, read_manifest
 from tauopt.errors import CorruptError, DataError, nearest
+from tauopt.physics.jagged import Jagged
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ class Features(NamedTuple):
 
     candidate: npt.NDArray[np.float32]
     """(candidate, feature)."""
-    groups: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
-    """Name -> values (object, feature) and offsets (candidate + 1); the offsets are checked."""
+    groups: dict[str, Jagged]
+    """Name -> features of its objects, content (object, feature); the offsets are checked."""
 
 
 class ReadFeatures(Protocol):
@@ -120,8 +121,8 @@ class Chunk:
                 raise CorruptError(f"{self.folder / self.info.name}: {name}: {fault}; {_REMEDY}")
         return features
 
-    def group(self, name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return a group's values (object, feature) and offsets (candidate + 1).
+    def group(self, name: str) -> Jagged:
+        """Return the features of a group's objects, content (object, feature).
 
         The offsets are checked, so that compiled code may use them without bounds checks.
         """
@@ -130,7 +131,7 @@ class Chunk:
         fault = offsets_fault(offsets, self.candidates, len(values))
         if fault:
             raise CorruptError(f"{self._path(f'{name}.offsets')}: {fault}; {_REMEDY}")
-        return values, offsets
+        return Jagged(values, offsets)
 
     def _path(self, key: str) -> Path:
         return self.folder / self.info.name / f"{key}.npy"

@@ -196,4 +196,5 @@ def _is_allowed(name: Any, module: Any, registered_name: Any) -> bool:
         return False
     if module in OTHER_KERAS_NAMES:
         return name in OTHER_KERAS_NAMES[module]
-    return isinstance(getattr(KERAS_MODULES.get(module or ""), name, None), type)
+    known = KERAS_MODULES.get(module or "")
+    return known is not None and isinstance(vars(known).get(name), type)

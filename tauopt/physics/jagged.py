@@ -1,7 +1,8 @@
-"""Jagged columns as flat content and offsets, the form in which expressions are evaluated."""
+"""Jagged columns as flat content and offsets: the form of lists of objects from file to batch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ Array = NDArray[Any]
 class Jagged(NamedTuple):
     """Values of the objects of many candidates, one after the other.
 
-    Candidate `i` has `content[offsets[i]:offsets[i + 1]]`; `offsets` (candidate + 1) int64
-    begins with 0 and ends with `len(content)`.
+    Candidate `i` has `content[offsets[i]:offsets[i + 1]]`; `content` is (object,) or (object,
+    feature), `offsets` (candidate + 1) int64 begins with 0 and ends with `len(content)`.
     """
 
     content: Array
@@ -34,6 +35,19 @@ class Jagged(NamedTuple):
         """Return the candidates `rows`, in that order."""
         index, offsets = take_index(self.offsets, rows)
         return Jagged(self.content[index], offsets)
+
+    def slice(self, start: int, stop: int) -> Jagged:
+        """Return the candidates from `start` to `stop`; the content is not copied."""
+        part = self.offsets[start : stop + 1]
+        return Jagged(self.content[part[0] : part[-1]], part - part[0])
+
+
+def concatenate(parts: Sequence[Jagged]) -> Jagged:
+    """Join the candidates of one or more parts."""
+    counts = np.concatenate([part.counts for part in parts])
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return Jagged(np.concatenate([part.content for part in parts]), offsets)
 
 
 def take_index(

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.physics.jagged import take_index
-
-ObjectColumns = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Values (object, feature) and offsets (candidate + 1) of one group."""
+from tauopt.physics import jagged
+from tauopt.physics.jagged import Jagged
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class Block:
     """(candidate, feature)."""
     spectators: NDArray[np.float32]
     """(candidate, spectator)."""
-    groups: Mapping[str, ObjectColumns]
+    groups: Mapping[str, Jagged]
+    """Name of a group -> features of its objects, content (object, feature)."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -51,19 +50,13 @@ class Block:
             if rows.all():
                 return self
             rows = np.flatnonzero(rows)
-        groups = {}
-        for name, (values, offsets) in self.groups.items():
-            index, new_offsets = take_index(offsets, rows)
-            groups[name] = (values[index], new_offsets)
+        groups = {name: objects.take(rows) for name, objects in self.groups.items()}
         columns = {name: array[rows] for name, array in self.columns().items()}
         return Block(**columns, groups=groups)
 
     def slice(self, start: int, stop: int) -> Block:
         """Return the candidates from `start` to `stop` without copying."""
-        groups = {}
-        for name, (values, offsets) in self.groups.items():
-            part = offsets[start : stop + 1]
-            groups[name] = (values[part[0] : part[-1]], part - part[0])
+        groups = {name: objects.slice(start, stop) for name, objects in self.groups.items()}
         columns = {name: array[start:stop] for name, array in self.columns().items()}
         return Block(**columns, groups=groups)
 
@@ -84,12 +77,10 @@ def concatenate(blocks: Sequence[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     columns = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in COLUMNS}
-    groups = {}
-    for name in blocks[0].groups:
-        counts = np.concatenate([np.diff(block.groups[name][1]) for block in blocks])
-        offsets = np.zeros(len(counts) + 1, dtype=np.int64)
-        np.cumsum(counts, out=offsets[1:])
-        groups[name] = (np.concatenate([block.groups[name][0] for block in blocks]), offsets)
+    groups = {
+        name: jagged.concatenate([block.groups[name] for block in blocks])
+        for name in blocks[0].groups
+    }
     return Block(**columns, groups=groups)
 
 

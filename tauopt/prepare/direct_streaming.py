@@ -17,6 +17,7 @@ from tauopt.dataset.prepared_dataset import Features, PreparedDataset
 from tauopt.errors import DataError
 from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.source import Reader, Seekable, Source
+from tauopt.physics import jagged
 from tauopt.physics.expressions import branches_of
 from tauopt.prepare.dataset_expressions import DatasetExpressions, GroupPlan, make_plan
 from tauopt.prepare.label_candidates import evaluate_features
@@ -132,10 +133,7 @@ def _check_size(path: Path, expected: int) -> None:
 
 
 def _join(parts: Sequence[Features]) -> Features:
-    groups = {}
-    for name in parts[0].groups:
-        counts = np.concatenate([np.diff(part.groups[name][1]) for part in parts])
-        offsets = np.zeros(len(counts) + 1, np.int64)
-        np.cumsum(counts, out=offsets[1:])
-        groups[name] = np.concatenate([part.groups[name][0] for part in parts]), offsets
+    groups = {
+        name: jagged.concatenate([part.groups[name] for part in parts]) for name in parts[0].groups
+    }
     return Features(np.concatenate([part.candidate for part in parts]), groups)

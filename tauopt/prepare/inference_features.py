@@ -12,7 +12,7 @@ from tauopt.dataset.prepared_dataset import Features
 from tauopt.errors import DataError
 from tauopt.ntuples.source import STEP, Source
 from tauopt.physics.expressions import branches_of
-from tauopt.physics.jagged import Jagged, take_index
+from tauopt.physics.jagged import Jagged
 from tauopt.prepare.dataset_expressions import DatasetExpressions
 from tauopt.prepare.label_candidates import evaluate_features
 from tauopt.prepare.missing import is_missing
@@ -98,7 +98,7 @@ def _spectator(
 def _lacking(
     plan: DatasetExpressions,
     candidate: NDArray[np.float32],
-    groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]],
+    groups: Mapping[str, Jagged],
 ) -> NDArray[np.bool_]:
     """Return which candidates lack a feature, (candidate,)."""
     lacking = np.zeros(len(candidate), np.bool_)
@@ -116,8 +116,5 @@ def _take(features: Features, rows: NDArray[np.int64]) -> Features:
     """Return the features of the candidates `rows`."""
     if len(rows) == len(features.candidate):
         return features
-    groups = {}
-    for name, (values, offsets) in features.groups.items():
-        index, chosen = take_index(offsets, rows)
-        groups[name] = (values[index], chosen)
+    groups = {name: objects.take(rows) for name, objects in features.groups.items()}
     return Features(features.candidate[rows], groups)

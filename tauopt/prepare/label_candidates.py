@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
 from tauopt.physics.jagged import Jagged, descending, take_index
-from tauopt.prepare.candidate_blocks import Block, ObjectColumns
+from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.dataset_expressions import EVENT_NUMBER, DatasetExpressions, GroupPlan
 from tauopt.prepare.left_out import MISSING, NO_SPLIT, NOT_SELECTED, OTHER_CLASS, Causes, by_class
 from tauopt.prepare.missing import Policy, mark_missing, refuse
@@ -252,7 +252,7 @@ def evaluate_features(
     rows: NDArray[np.int64],
     *,
     groups: Sequence[GroupPlan],
-) -> tuple[NDArray[np.float32], dict[str, ObjectColumns]]:
+) -> tuple[NDArray[np.float32], dict[str, Jagged]]:
     """Compute the features of candidates.
 
     Args:
@@ -334,7 +334,7 @@ def _stack(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.float32]:
     return result
 
 
-def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64]) -> ObjectColumns:
+def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64]) -> Jagged:
     """Evaluate a group's features, select its objects and sort them in each candidate."""
     parts = {f.label: _evaluate(f.expression, columns) for f in group.features}
     select = _evaluate(group.select, columns) if group.select else None
@@ -364,7 +364,7 @@ def _objects(group: GroupPlan, columns: CandidateColumns, rows: NDArray[np.int64
         order_in_candidate = descending(key, owners)
         index, owners = index[order_in_candidate], owners[order_in_candidate]
     values = [_spread(part, rows, owners, index) for part in parts.values()]
-    return _stack(values, len(index)), offsets
+    return Jagged(_stack(values, len(index)), offsets)
 
 
 def _evaluate(expression: Expression, columns: CandidateColumns) -> NDArray[Any] | Jagged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.inputs import CANDIDATE, Transform
 from tauopt.errors import DataError
+from tauopt.physics.jagged import Jagged
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import before_log, transformed
 from tauopt.prepare.dataset_expressions import DatasetExpressions, FeaturePlan
@@ -120,9 +121,9 @@ class TrainingMeans:
 
     def fill(self, block: Block) -> Block:
         """Return the block with NaN replaced by the means."""
-        groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]] = {
-            name: (self._filled(name, values), offsets)
-            for name, (values, offsets) in block.groups.items()
+        groups = {
+            name: Jagged(self._filled(name, objects.content), objects.offsets)
+            for name, objects in block.groups.items()
         }
         columns = block.columns() | {"candidate": self._filled(CANDIDATE, block.candidate)}
         return Block(**columns, groups=groups)

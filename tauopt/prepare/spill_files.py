@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from tauopt.dataset.manifest import SPLITS, SplitName
 from tauopt.errors import DataError
-from tauopt.prepare.candidate_blocks import Block, ObjectColumns, concatenate
+from tauopt.physics.jagged import Jagged
+from tauopt.prepare.candidate_blocks import Block, concatenate
 
 SMALLEST = 20_000
 """Candidates of a part at least, except the last of a file: smaller parts would be too many."""
@@ -219,24 +220,25 @@ def read_pieces(pieces: Sequence[SpillPiece], split: SplitName, *, features: boo
 
 def _read_groups(
     pieces: Sequence[SpillPiece], offsets: Mapping[str, Sequence[NDArray[np.int64]]]
-) -> dict[str, ObjectColumns]:
+) -> dict[str, Jagged]:
     """Read the objects of each piece: those between its first and its last offset.
 
     Args:
         pieces: pieces of parts.
         offsets: group -> (piece) offsets (candidate + 1) as they are in the part.
     """
-    groups: dict[str, ObjectColumns] = {}
+    groups: dict[str, Jagged] = {}
     for name, piece_offsets in offsets.items():
         joined = np.zeros(1 + sum(len(part) - 1 for part in piece_offsets), np.int64)
         np.cumsum(np.concatenate([np.diff(part) for part in piece_offsets]), out=joined[1:])
-        groups[name] = pieces[0].part.stored[f"{name}.values"].empty(int(joined[-1])), joined
+        stored = pieces[0].part.stored[f"{name}.values"]
+        groups[name] = Jagged(stored.empty(int(joined[-1])), joined)
     filled = dict.fromkeys(groups, 0)
     for number, piece in enumerate(pieces):
         with _Reader(piece.part.path) as reader:
             for name, piece_offsets in offsets.items():
                 low, high = int(piece_offsets[number][0]), int(piece_offsets[number][-1])
-                rows = groups[name][0][filled[name] : filled[name] + high - low]
+                rows = groups[name].content[filled[name] : filled[name] + high - low]
                 reader.fill(rows, piece.part.stored[f"{name}.values"], low)
                 filled[name] += high - low
     return groups

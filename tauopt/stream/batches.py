@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from tauopt.config.settings.inputs import CANDIDATE, InputSpec, mask_name
 from tauopt.dataset.prepared_dataset import Chunk, SplitReader
 from tauopt.errors import CorruptError
+from tauopt.physics.jagged import Jagged
 from tauopt.stream.epoch_order import BLOCK as NEIGHBOURS
 from tauopt.stream.epoch_order import chunk_generator, chunk_order, shuffle_rows
 from tauopt.stream.padding import pad_into, take_into
@@ -58,7 +59,7 @@ class _ChunkArrays:
     labels: Labels
     weights: npt.NDArray[np.float32]
     candidate: npt.NDArray[np.float32]
-    groups: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
+    groups: Mapping[str, Jagged]
 
 
 _Piece = tuple[_ChunkArrays, npt.NDArray[np.int64]]

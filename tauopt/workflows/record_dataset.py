@@ -180,7 +180,6 @@ def _read(split: SplitReader, *, most: int) -> DrawnCandidates:
     import numpy as np
 
     from tauopt.figures.dataset.dataset_figures import DrawnCandidates
-    from tauopt.physics.jagged import take_index
 
     share = min(1.0, most / split.candidates)
     labels, weights, own = [], [], []
@@ -192,9 +191,9 @@ def _read(split: SplitReader, *, most: int) -> DrawnCandidates:
         weights.append(chunk.weights[rows].astype(np.float64))
         features = chunk.features(tuple(groups))
         own.append(features.candidate[rows])
-        for name, (values, offsets) in features.groups.items():
-            index, chosen = take_index(offsets, rows)
-            groups[name].append((values[index], np.diff(chosen)))
+        for name, objects in features.groups.items():
+            taken = objects.take(rows)
+            groups[name].append((taken.content, taken.counts))
     count = sum(map(len, labels))
     return DrawnCandidates(
         classes=split.classes,

@@ -22,7 +22,7 @@ import pytest
 from tauopt.errors import CorruptError
 from tauopt.models.build_model import build_model
 from tauopt.models.keras_archive import MEMBERS, WEIGHTS
-from tauopt.models.model_file import load_model, save_model
+from tauopt.models.model_file import foreign_classes, load_model, save_model
 from tests.models.specs import SMALL, spec_for
 
 
@@ -439,3 +439,9 @@ def test_damage_with_correct_checksums_is_refused_or_harmless(good, tmp_path, ca
     assert not canary.exists()
     assert not os.path.exists("canary")
     assert zlib.crc32(good)  # the good archive was not changed
+
+
+@pytest.mark.parametrize("module", ["os", "builtins", "keras.layers", None, 3])
+@pytest.mark.parametrize("name", ["__class__", "__loader__", "system"])
+def test_attributes_that_every_module_has_are_no_classes_of_keras(module, name):
+    assert foreign_classes({"class_name": name, "module": module}) == [(name, module)]

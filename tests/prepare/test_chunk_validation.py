@@ -16,6 +16,7 @@ from tauopt.cli import validate_data as command
 from tauopt.dataset.manifest import ChunkFile, read_manifest, write_manifest
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import CorruptError, DataError
+from tauopt.physics.jagged import Jagged
 from tauopt.prepare import first_pass as module
 from tauopt.prepare.chunk_histograms import MOST_OBJECTS, ChunkHistograms, ColumnNames
 from tauopt.prepare.chunk_validation import LEVEL, compare
@@ -156,7 +157,7 @@ def test_samples_are_a_category_where_they_are_known():
 def test_many_objects_are_one_category():
     offsets = np.arange(0, 1001 * 1000, 1000)
     block = replace(
-        make_block(1000), groups={"tracks": (np.zeros((offsets[-1], 1), np.float32), offsets)}
+        make_block(1000), groups={"tracks": Jagged(np.zeros((offsets[-1], 1), np.float32), offsets)}
     )
     tally = ChunkHistograms("train", ColumnNames(("a", "b"), {"tracks": ("x",)}, ()), chunks=4)
     tally.add("0", block)

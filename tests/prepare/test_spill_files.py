@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tauopt.dataset.manifest import SPLITS
 from tauopt.errors import DataError
+from tauopt.physics.jagged import Jagged
 from tauopt.prepare.candidate_blocks import Block, chunk_sizes, concatenate, rechunk
 from tauopt.prepare.out_of_core_shuffle import Shuffled, keys_at
 from tauopt.prepare.spill_files import SpillFile, SpillPiece, SpillWriter, read_pieces, sorted_block
@@ -28,7 +29,7 @@ def make_block(candidates, seed=1, first=0):
         spectrum=rng.random((candidates, 1)),
         candidate=(numbers[:, None] * [1, 2]).astype(np.float32),
         spectators=np.empty((candidates, 0), dtype=np.float32),
-        groups={"tracks": (np.repeat(numbers, counts)[:, None].astype(np.float32), offsets)},
+        groups={"tracks": Jagged(np.repeat(numbers, counts)[:, None].astype(np.float32), offsets)},
     )
 
 
