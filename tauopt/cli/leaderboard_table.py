@@ -112,7 +112,7 @@ def _columns(board: Sequence[LeaderboardRow], names: Sequence[str]) -> list[_Col
         _Column(_INTERVAL, [_interval(row) for row in board]),
         *(_Column(name, [_other(row, name) for row in board], folds=True) for name in others),
         *([_Column(_SEEDS, [_seeds(row) for row in board])] if any(r.seeds for r in board) else []),
-        _Column("state", [row.standing for row in board], justify="left"),
+        _Column("state", [row.state_in_words for row in board], justify="left"),
         _Column("run id", [row.run_id[:8] for row in board], justify="left"),
     ]
 

@@ -190,7 +190,7 @@ def _interval(row: LeaderboardRow) -> str:
 
 
 def _state_text(row: LeaderboardRow) -> str:
-    return row.standing if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
+    return row.state_in_words if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
 
 
 def _minutes(row: LeaderboardRow) -> str:

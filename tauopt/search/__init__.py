@@ -1,14 +1,13 @@
-"""The search: Optuna proposes and prunes, Ray Tune executes, and the study is the truth.
+"""Search: Optuna proposes and prunes, Ray Tune executes, and the study holds the whole state.
 
-After any crash the study alone says what is done, what was cut short and what comes next::
+::
 
-    study      open or create the study, what it was made from, refusal of changes
-    suggest    search space -> parameters of an Optuna trial, in file order
-    samplers   how trials are proposed          pruners   how trials are stopped
-    trials     the bookkeeping between Ray's trials and the study's (no Ray in it)
-    searcher, scheduler    Ray Tune's two thin adapters over `trials`
-    trainable  one warm worker that trains trial after trial
-    cluster    Ray started in-process, or joined
-    runs       MLflow follows the study, in a thread of its own
-    driver     all of them together
+    driver         one search from lock to leaderboard: study, Ray and MLflow together
+    execution      one Tuner of Ray Tune, over the trials of the study
+    tune_adapters  Ray Tune's searcher, scheduler and stopper, over `study.trial_queue`
+    trainable      the worker: a process that trains trial after trial
+    out_of_memory  lack of memory, by types of errors and the kernel's counter
+    ray_resources  Ray's settings, and how many trials run at a time
+    node_checks    the nodes of a cluster: same code, shared folder, dataset
+    self_test      Ray, cluster and study storage, checked for `tauopt doctor`
 """

@@ -1,4 +1,4 @@
-"""The driver of a search: study, Ray and MLflow together, from the lock to the last word."""
+"""Driver of a search: study, Ray and MLflow together, from the lock to the leaderboard."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from tauopt.study.budget import BudgetClock
 from tauopt.study.control_requests import ControlRequests
 from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
-from tauopt.study.reseeded_points import OF
+from tauopt.study.reseeded_points import RESEEDED_SEARCH
 from tauopt.study.samplers import check_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
-from tauopt.study.search_setup import LOCK, SearchSetup, own_space, study_of
+from tauopt.study.search_setup import LOCK, SearchSetup, hypermodel_space, open_search_study
 from tauopt.study.study_storage import DATABASE_ERRORS
 from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, TrialQueue
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, RunNames, TrialRuns
-from tauopt.study.warm_trials import OF as WARM_OF
-from tauopt.study.warm_trials import frozen, read_warm
+from tauopt.study.warm_trials import WARM_START_TAG, frozen_history, read_warm
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
 from tauopt.tracking.mlflow_pages import save_view
@@ -47,8 +46,9 @@ from tauopt.training.trial_plan import (
 
 _SCRATCH = ".ray"
 _DELIVERY_S = 10.0
+"""How long to wait in the end for MLflow to take undelivered records."""
 _ROOM_BYTES = 100e6
-"""Least that a search is begun with: the files of a few small trials."""
+"""Free disk space that a search needs to begin: the files of a few small trials."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ class SearchOutcome:
     """`complete`, `exhausted` or `budget`."""
     trials: tuple[FrozenTrial, ...] = field(repr=False)
     undelivered: str = ""
-    """What has not reached MLflow yet, in words; empty if all has."""
+    """Records that have not reached MLflow yet, in words; empty if all have."""
 
 
 DrawSearch = Callable[
     [optuna.Study, SearchSetup, Sequence[LeaderboardRow], OnEvent], Iterable[tuple[Path, str]]
 ]
-"""Draws a search that ends; gives files, each with its folder in the search's run."""
+"""Draws the figures and the report of a search; gives files, each with its folder in the run."""
 
 
 def run_search(
-    order: SearchSetup,
+    setup: SearchSetup,
     *,
     draw: DrawSearch | None = None,
     on_event: OnEvent = ignore,
@@ -78,93 +78,90 @@ def run_search(
     """Run a search, or go on with it, until no trial is left.
 
     Args:
-        order: what to search.
-        draw: is asked for the figures and the report in the end; None makes none.
-        on_event: is told every event, in this thread.
-        worker: trainable class that trains a trial; None is the one of `search.trainable`.
+        setup: what to search.
+        draw: called in the end for the figures and the report; None makes none.
+        on_event: called with every event, in this thread.
+        worker: Ray trainable class that trains a trial; None is `search.trainable.TrialWorker`.
     Raises:
         UsageError: the name exists, something changed, or a sampler's package is missing.
         ServiceError: the study's database, MLflow or Ray can't be used.
         LockedError: another driver runs this search.
         SearchError: all trials failed, or too many in a row.
-        Interrupted: Ctrl-C or SIGTERM; carries the command that goes on.
+        Interrupted: Ctrl-C or SIGTERM; has the command that resumes the search.
     """
-    check_sampler(order.file.base.search.sampler)
-    order.folder.mkdir(parents=True, exist_ok=True)
-    check_space(order.folder, _ROOM_BYTES, what="a search's trials", remedy="choose another -o")
-    with locked(order.folder / LOCK, what=f"search {order.name!r}"):
+    check_sampler(setup.file.base.search.sampler)
+    setup.folder.mkdir(parents=True, exist_ok=True)
+    check_space(setup.folder, _ROOM_BYTES, what="a search's trials", remedy="choose another -o")
+    with locked(setup.folder / LOCK, what=f"search {setup.name!r}"):
         try:
-            return _Drive(order, draw, on_event).run(worker)
+            return _Driver(setup, draw, on_event).run(worker)
         except DATABASE_ERRORS as error:
             raise ServiceError(f"the study storage failed: {error}") from error
 
 
-class _Drive:
-    """One driver's life, inside the lock."""
+class _Driver:
+    """One run of a search, by the holder of its lock."""
 
-    def __init__(self, order: SearchSetup, draw: DrawSearch | None, on_event: OnEvent) -> None:
-        self._order = order
+    def __init__(self, setup: SearchSetup, draw: DrawSearch | None, on_event: OnEvent) -> None:
+        self._setup = setup
         self._draw = draw
-        self._settings: Search = order.file.base.search
+        self._settings: Search = setup.file.base.search
         self._on_event = on_event
-        self._own = own_space(order)
-        self._study = study_of(order, self._own)
-        if order.repeats is not None:
+        self._hypermodel = hypermodel_space(setup)
+        self._study = open_search_study(setup, self._hypermodel)
+        if setup.repeats is not None:  # each point to be repeated waits in the study already
             every = len(self._study.get_trials(deepcopy=False))
             self._settings = self._settings.model_copy(update={"trials": every})
-        warm = read_warm(order.folder)
-        self._history = frozen(warm, order.file.space) if warm else []
-        self._warm_of = warm.of if warm else ""
-        self._wishes = ControlRequests(self._study, self._settings)
-        self._noted: set[int] = set()
+        self._warm = read_warm(setup.folder)
+        self._requests = ControlRequests(self._study, self._settings)
+        self._with_run_id: set[int] = set()
         self._stopping = False
         self._clock = BudgetClock(self._study)
-        self._trials = TrialQueue(
+        self._queue = TrialQueue(
             self._study,
-            self._wishes.settings,
-            space=self._order.file.space,
-            own=self._own,
-            repeats=self._order.repeats is not None,
-            history=self._history,
-            on_event=self._tell,
+            self._requests.settings,
+            space=setup.file.space,
+            hypermodel=self._hypermodel,
+            repeats=setup.repeats is not None,
+            history=frozen_history(self._warm, setup.file.space) if self._warm else [],
+            on_event=self._on_trial_event,
         )
-        self._allow()
+        self._apply_limits()
 
-    def _allow(self) -> None:
-        """Go by the limits that the search has by now."""
-        self._settings = self._wishes.settings
-        self._trials.allow(self._settings)
+    def _apply_limits(self) -> None:
+        """Take over the limits that the search has now, after `tauopt extend`."""
+        self._settings = self._requests.settings
+        self._queue.set_limits(self._settings)
         if self._study.user_attrs.get(TRIALS) != self._settings.trials:
             self._study.set_user_attr(TRIALS, self._settings.trials)
 
-    def _tell(self, event: SearchEvent) -> None:
-        if event.kind == "report" and event.number not in self._noted:
-            self._note_run(event.number)
+    def _on_trial_event(self, event: SearchEvent) -> None:
+        number = event.number
+        if (
+            event.kind == "report"
+            and number not in self._with_run_id
+            # Empty until MLflow has created the run, which can be several reports later.
+            and (run_id := self._runs.run_id(number))
+        ):
+            self._queue.trial(number).set_user_attr(RUN_ID, run_id)
+            self._with_run_id.add(number)
         self._on_event(event)
-
-    def _note_run(self, number: int) -> None:
-        """Write a trial's run id to the study as soon as MLflow gave it."""
-        run_id = self._runs.run_id(number)
-        if run_id:
-            trial = self._trials.trial(number)
-            trial.set_user_attr(RUN_ID, run_id)
-            self._noted.add(number)
 
     def run(self, worker: Any) -> SearchOutcome:
         with interrupts() as signals:
-            outcome, reason, left = self._train_and_record(signals, worker)
+            outcome, reason, undelivered = self._train_and_record(signals, worker)
         if signals.number:
             raise Interrupted(
-                f"search {self._order.name!r} stopped by {signals.why}",
-                resume=self._order.resume_command,
+                f"search {self._setup.name!r} stopped by {signals.why}",
+                resume=self._setup.resume_command,
                 exit_code=signals.exit_code,
             )
         if outcome == "FAIL":
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
-        return SearchOutcome(reason, tuple(self._study.get_trials(deepcopy=False)), left)
+        return SearchOutcome(reason, tuple(self._study.get_trials(deepcopy=False)), undelivered)
 
     def _train_and_record(self, signals: Interrupts, worker: Any) -> tuple[RunState, str, str]:
-        """Train to the end; returns state, reason and what MLflow has not got yet."""
+        """Train to the end; return run state, reason, and records that MLflow has not got yet."""
         self._runs = self._open_runs()
         outcome: RunState = "KILLED"
         reason = "the driver failed"
@@ -176,121 +173,122 @@ class _Drive:
             outcome, reason = "STOPPED", "stopped by a signal"
         finally:
             self._clock.note(now=True)
-            left = self._close_runs(outcome, reason)
-        return outcome, reason, left
+            undelivered = self._close_runs(outcome, reason)
+        return outcome, reason, undelivered
 
     def _open_runs(self) -> TrialRuns:
-        order, study = self._order, self._study
-        client = connect(None, output=order.output)
+        setup, study = self._setup, self._study
+        client = connect(None, output=setup.output)
         tags = {
-            "tauopt.study": order.name,
-            "tauopt.dataset_digest": order.origin.dataset,
-            "tauopt.code": order.origin.code,
-            "mlflow.source.git.commit": order.origin.commit,
+            "tauopt.study": setup.name,
+            "tauopt.dataset_digest": setup.origin.dataset,
+            "tauopt.code": setup.origin.code,
+            "mlflow.source.git.commit": setup.origin.commit,
         }
-        if order.repeats is not None:
-            tags[OF] = order.repeats.of
-        if self._warm_of:
-            tags[WARM_OF] = self._warm_of
-        experiment = order.file.base
-        kind = short_type(experiment.model.type)
-        names = RunNames(order.name, study.user_attrs[UID], kind, tags)
+        if setup.repeats is not None:
+            tags[RESEEDED_SEARCH] = setup.repeats.search
+        if self._warm:
+            tags[WARM_START_TAG] = self._warm.earlier
+        experiment = setup.file.base
+        model = short_type(experiment.model.type)
+        names = RunNames(setup.name, study.user_attrs[UID], model, tags)
         parent = open_parent(
             client,
             experiment=experiment.tracking.experiment,
-            name=order.name,
+            name=setup.name,
             uid=names.uid,
             tags=tags,
-            artifacts=artifact_folder(store_uri(None, output=order.output)),
+            artifacts=artifact_folder(store_uri(None, output=setup.output)),
         )
         goals = experiment.objective.goals
-        save_view(client, parent, [goal.name for goal in goals], params=list(order.file.space))
+        save_view(client, parent, [goal.name for goal in goals], params=list(setup.file.space))
         if study.user_attrs.get(PARENT_RUN) != parent:
             study.set_user_attr(PARENT_RUN, parent)
-        runs = TrialRuns(client, order.folder, names, parent_id=parent, dataset=order.shown)
+        runs = TrialRuns(client, setup.folder, names, parent_id=parent, dataset=setup.dataset_input)
         runs.catch_up(study.get_trials(deepcopy=False))
-        write_json(order.folder / ENVIRONMENT, environment())
+        write_json(setup.folder / ENVIRONMENT, environment())
         runs.describe(
-            mlflow_notes.params_of(order.file),
-            note=mlflow_notes.note_of_search(order.name, order.file, resume=order.resume_command),
-            files=[order.folder / EXPERIMENT, order.folder / ENVIRONMENT],
+            mlflow_notes.params_of(setup.file),
+            note=mlflow_notes.note_of_search(setup.name, setup.file, resume=setup.resume_command),
+            files=[setup.folder / EXPERIMENT, setup.folder / ENVIRONMENT],
         )
         return runs
 
     def _close_runs(self, state: RunState, reason: str) -> str:
-        order = self._order
-        goals = order.file.base.objective.goals
+        setup = self._setup
+        goals = setup.file.base.objective.goals
         trials = self._study.get_trials(deepcopy=False)
-        board = rows(trials, order.folder, goals=goals, is_alive=False)
-        write_json(order.folder / LEADERBOARD, [row.as_json() for row in board])
-        table = mlflow_notes.write_table(order.folder, board, goals)
-        resume = order.resume_command if state in ("KILLED", "STOPPED") else ""
+        board = rows(trials, setup.folder, goals=goals, is_alive=False)
+        write_json(setup.folder / LEADERBOARD, [row.as_json() for row in board])
+        table = mlflow_notes.write_table(setup.folder, board, goals)
+        resume = setup.resume_command if state in ("KILLED", "STOPPED") else ""
         return self._runs.close(
             state,
             reason=reason,
-            note=mlflow_notes.note_of_search(order.name, order.file, board, resume=resume),
-            files={order.folder / LEADERBOARD: False, table: True},
-            drawn=self._draw(self._study, order, board, self._on_event) if self._draw else (),
+            note=mlflow_notes.note_of_search(setup.name, setup.file, board, resume=resume),
+            files={setup.folder / LEADERBOARD: False, table: True},
+            drawn=self._draw(self._study, setup, board, self._on_event) if self._draw else (),
             timeout_s=_DELIVERY_S,
         )
 
     def _train_all(self, signals: Interrupts, worker: Any) -> str:
-        """Train until nothing is left, also of what the search is given meanwhile."""
+        """Train until no trial is left, or there is a reason to stop; return the reason."""
+        # Again where `tauopt extend` came after the last trial had ended.
         while True:
             why = self._train(signals, worker)
-            self._wishes.look()
-            self._allow()
-            if why or self._trials.gives_up() or not self._trials.is_left():
+            self._requests.refresh()
+            self._apply_limits()
+            if why or self._queue.gives_up() or not self._queue.is_left():
                 return why
 
     def _train(self, signals: Interrupts, worker: Any) -> str:
-        """Let Ray train until nothing is left or there is a reason to stop; returns it."""
+        """Have Ray train until no trial is left or there is a reason to stop; return the reason."""
         from tauopt.search.execution import execute
 
-        why = self._halt(signals)
-        if why or not self._trials.is_left():
+        why = self._stop_reason(signals)
+        if why or not self._queue.is_left():
             return why
         with (
             ray_resources.environment(),
             ray_resources.running_ray(self._settings.resources) as concurrent,
         ):
-            signals.listen()  # Ray takes SIGTERM for itself when it starts
+            signals.listen()  # again, since Ray replaces the handler of SIGTERM when it starts
             nodes = self._nodes() if os.environ.get(ADDRESS) else None
             why = execute(
-                self._trials,
+                self._queue,
                 resources=self._settings.resources,
                 concurrent=concurrent,
-                scratch=self._order.folder / _SCRATCH,
+                scratch=self._setup.folder / _SCRATCH,
                 begin=self._begin,
                 end=self._end,
-                halt=lambda: self._halt(signals) or (nodes.watch() if nodes else ""),
+                halt=lambda: self._stop_reason(signals) or (nodes.watch() if nodes else ""),
                 worker=worker,
             )
         if nodes and nodes.fault and not signals.number:
-            raise ServiceError(f"{nodes.fault}; then: {self._order.resume_command}")
+            raise ServiceError(f"{nodes.fault}; then: {self._setup.resume_command}")
         return why
 
     def _nodes(self) -> NodeWatch:
-        """Check the nodes of the cluster that we joined; returns what watches for more."""
+        """Check the nodes of the joined cluster; return the watch for nodes that join later."""
         nodes = NodeWatch(
-            shared=self._order.folder,
-            dataset=self._order.dataset,
-            say=lambda message: self._on_event(SearchEvent("note", message=message)),
+            shared=self._setup.folder,
+            dataset=self._setup.dataset,
+            on_message=lambda message: self._on_event(SearchEvent("note", message=message)),
         )
         nodes.check()
         return nodes
 
     def _begin(self, proposal: Proposal) -> Path:
-        """Make a proposal ready to be trained: its plan in its folder, and its run."""
-        order, number = self._order, proposal.number
-        folder = trial_folder(order.folder, number)
+        """Write the plan of a proposal and open its MLflow run; return the trial's folder."""
+        setup, number = self._setup, proposal.number
+        folder = trial_folder(setup.folder, number)
         if not (folder / PLAN).exists():
-            experiment = order.file.resolve(proposal.params)
-            if self._own is not None:
-                experiment = self._own.sealed(experiment)
+            experiment = setup.file.resolve(proposal.params)
+            if self._hypermodel is not None:
+                experiment = self._hypermodel.with_digest(experiment)
             plan = TrialPlan(
                 experiment=experiment,
-                dataset=order.dataset,
+                dataset=setup.dataset,
                 folder=folder,
                 name=self._runs.names.trial(number, proposal.params),
                 seed=trial_seed(self._settings.sampler.seed, number),
@@ -299,50 +297,50 @@ class _Drive:
                 number=number,
             )
             write_plan(plan)
-        note = mlflow_notes.note_of_trial(number, proposal.params, search=order.name)
+        note = mlflow_notes.note_of_trial(number, proposal.params, search=setup.name)
         self._runs.begin(number, proposal.params, note=note)
         return folder
 
     def _end(self, number: int) -> None:
-        trial = self._trials.frozen(number)
+        trial = self._queue.frozen(number)
         self._runs.end(trial)
         if trial.state is TrialState.COMPLETE:
             complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             best = max(t.values[0] for t in complete)
-            objective = self._order.file.base.objective.first
+            objective = self._setup.file.base.objective.first
             self._runs.measure({f"best_{objective}": best}, trials=number + 1)
 
-    def _halt(self, signals: Interrupts) -> str:
-        """Say why the search is to stop now; empty to go on."""
-        self._clock.note(gpus=len(self._trials.live) * self._settings.resources.gpus)
-        if self._wishes.now() == "stop":
-            signals.ask("tauopt stop")
-        if self._wishes.settings != self._settings:
-            self._allow()
+    def _stop_reason(self, signals: Interrupts) -> str:
+        """Return why the search must stop now; empty to go on."""
+        self._clock.note(gpus=len(self._queue.live) * self._settings.resources.gpus)
+        if self._requests.current() == "stop":
+            signals.request_stop("tauopt stop")
+        if self._requests.settings != self._settings:
+            self._apply_limits()
         if signals.number:
             if not self._stopping:
                 self._stopping = True
                 message = f"{signals.why}: trials write their checkpoints and stop"
                 self._on_event(SearchEvent("note", message=message))
             return f"stopped by {signals.why}"
-        if self._trials.gives_up():
-            return f"{self._trials.failures_in_a_row} trials in a row failed"
+        if self._queue.gives_up():
+            return f"{self._queue.failures_in_a_row} trials in a row failed"
         return self._clock.beyond(self._settings.budget)
 
     def _verdict(self, signals: Interrupts, why: str) -> tuple[RunState, str]:
-        """Return the state of the search's run, and why it has it."""
+        """Return the state of the search's own run, and its reason."""
         if signals.number:
             return "STOPPED", f"stopped by {signals.why}"
-        if self._trials.gives_up():
+        if self._queue.gives_up():
             return "FAIL", why
         ended = [t for t in self._study.get_trials(deepcopy=False) if t.state.is_finished()]
         if ended and all(t.state is TrialState.FAIL for t in ended):
             return "FAIL", f"every trial failed ({len(ended)})"
-        return "COMPLETE", why or ("all points tried" if self._trials.exhausted else "complete")
+        return "COMPLETE", why or ("all points tried" if self._queue.exhausted else "complete")
 
     def _first_failure(self) -> str:
-        if self._trials.first_failure:
-            return self._trials.first_failure
+        if self._queue.first_failure:
+            return self._queue.first_failure
         trials = self._study.get_trials(deepcopy=False)
         failed = [t.user_attrs for t in trials if t.state is TrialState.FAIL]
         return str(failed[0].get(TRACEBACK) or failed[0].get(REASON, "unknown"))

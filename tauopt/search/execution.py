@@ -1,4 +1,4 @@
-"""Ray Tune executes what the study asks for."""
+"""Execution of a study's trials by Ray Tune."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tauopt.search.tune_adapters import EndTrial, StopSearch, StudyScheduler, St
 from tauopt.study.provenance import code_version
 from tauopt.study.trial_queue import Proposal, TrialQueue
 
-_MOST = 100_000
+_UNLIMITED = 100_000
 
 
 def execute(
-    trials: TrialQueue,
+    queue: TrialQueue,
     *,
     resources: Resources,
     concurrent: Callable[[], int],
@@ -31,33 +31,34 @@ def execute(
     halt: Callable[[], str],
     worker: type[tune.Trainable] | None = None,
 ) -> str:
-    """Train the study's trials until none is left, or `halt` says why to stop.
+    """Train the study's trials until none is left, or `halt` returns a reason to stop.
 
-    Each call is a new Tuner: what was there before a crash is in the study, not in Ray's files.
+    Each call is a new Tuner: the state from before a crash is in the study, not in Ray's files.
 
     Args:
-        trials: the study's bookkeeping.
-        resources: what a trial takes.
-        concurrent: says how many trials may run now; nodes come and go.
-        scratch: folder for Ray's own files, which nobody reads; removed in the end.
-        begin: makes a proposal ready and returns its trial's folder.
-        end: is told of each trial that ended.
-        halt: asked many times a second; a reason stops all trials, which stay RUNNING in the
-            study.
-        worker: trainable class; None is `TrialWorker`.
+        queue: trials of the study.
+        resources: CPUs and GPUs of a trial.
+        concurrent: returns how many trials may run now; it changes as nodes join and leave.
+        scratch: folder for Ray's own files, which are never read; removed in the end.
+        begin: prepares a proposal for training and returns its trial's folder.
+        end: called with the number of each trial that ended.
+        halt: called many times a second; returns a reason to stop all trials, which stay RUNNING in
+            the study, or an empty text.
+        worker: Ray trainable class; None is `TrialWorker`.
     Returns:
-        The reason, empty if none was left.
+        the reason to stop; empty if no trial was left.
     Raises:
-        Exception: what went wrong in the bookkeeping, `begin` or `end`.
+        Exception: raised by the queue, `begin` or `end`.
     """
     stop = scratch / STOP
-    # On this machine alone, somebody who edits the code does not stop the search that runs.
+    # Workers compare code versions only on a cluster. On one machine, editing the source while a
+    # search runs must not stop it.
     code = code_version() if os.environ.get(ADDRESS) else ""
 
     def configured(proposal: Proposal) -> dict[str, Any]:
         return {
             FOLDER: str(begin(proposal)),
-            AFTER: trials.last_report(proposal.number),
+            AFTER: queue.last_report(proposal.number),
             STOP: str(stop),
             CPUS: resources.cpus,
             GPUS: resources.gpus,
@@ -70,7 +71,7 @@ def execute(
             stop.touch()
         return why
 
-    searcher = StudySearcher(trials, begin=configured, end=end, concurrent=concurrent)
+    searcher = StudySearcher(queue, begin=configured, end=end, concurrent=concurrent)
     halting = StopSearch(reason)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -78,7 +79,7 @@ def execute(
         _tuner(searcher, halting, resources, scratch, worker or TrialWorker).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        trials.settle()
+        queue.settle()
     if searcher.error is not None:
         raise searcher.error
     return halting.why or halt()
@@ -96,9 +97,9 @@ def _tuner(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=StudyScheduler(searcher),
-            # The searcher says when one more may begin. Without it Ray holds one pending trial:
-            # the search would run one after another.
-            max_concurrent_trials=_MOST,
+            # The searcher limits the concurrency. Without a number here, Ray keeps only one pending
+            # trial, and trials would run one after another.
+            max_concurrent_trials=_UNLIMITED,
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.trial_id),

@@ -1,4 +1,4 @@
-"""Can every node of a cluster train this search's trials? Asked before, and of each that joins."""
+"""Checks that each node of a cluster can train trials, before the search and when a node joins."""
 
 from __future__ import annotations
 
@@ -22,145 +22,146 @@ from tauopt.cluster.node_functions import (
 from tauopt.errors import ServiceError
 from tauopt.study.provenance import code_version
 
-_LOOK_S = 5.0
-"""How often nodes are counted."""
+_COUNT_EVERY_S = 5.0
+"""How often the cluster's list of nodes is read."""
 
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """What a node has and sees."""
+    """Code, Python and missing folders of a node."""
 
     code: str
     """tauopt's version with a digest of its source."""
     python: str
     missing: tuple[str, ...]
-    """Of the folders that it was asked for."""
+    """Those folders that the node does not see."""
 
 
-def look(folders: Sequence[str]) -> NodeInfo:
-    """Say what this node has, and which folders it does not see."""
+def node_info(folders: Sequence[str]) -> NodeInfo:
+    """Return code and Python versions of this node, and which folders it does not see."""
     missing = tuple(folder for folder in folders if not Path(folder).is_dir())
     return NodeInfo(code_version(), platform.python_version(), missing)
 
 
 def check_nodes(folders: Sequence[Path]) -> dict[str, NodeInfo]:
-    """Check that each node of the Ray that is running has our code and sees some folders.
+    """Check that each node of the running Ray has the driver's code and sees some folders.
 
     Args:
-        folders: that trials read and write.
+        folders: folders that trials read and write.
     Returns:
-        node -> what it has.
+        node's name -> its code, Python and missing folders.
     Raises:
-        ServiceError: one has not; names it and says what to do.
+        ServiceError: a node can't train; names it and says what to do.
     """
-    found = on_every_node(look, [str(folder) for folder in folders])
-    sights = {node.name: sight for node, sight in found.items()}
-    check_sights(sights, look([]))
-    return sights
+    answers = on_every_node(node_info, [str(folder) for folder in folders])
+    infos = {node.name: info for node, info in answers.items()}
+    check_node_infos(infos, node_info([]))
+    return infos
 
 
-def check_sights(found: Mapping[str, NodeInfo], here: NodeInfo) -> None:
+def check_node_infos(infos: Mapping[str, NodeInfo], here: NodeInfo) -> None:
     """Raise a ServiceError for the first node that differs from `here` or misses a folder."""
-    for name, sight in found.items():
-        if sight.code != here.code:
+    for name, info in infos.items():
+        if info.code != here.code:
             raise ServiceError(
-                f"Ray's node {name} has tauopt {sight.code}, this driver {here.code}: install the "
+                f"Ray's node {name} has tauopt {info.code}, this driver {here.code}: install the "
                 "same on every node"
             )
-        if sight.python.rpartition(".")[0] != here.python.rpartition(".")[0]:
+        if info.python.rpartition(".")[0] != here.python.rpartition(".")[0]:
             raise ServiceError(
-                f"Ray's node {name} has Python {sight.python}, this driver {here.python}: Ray "
+                f"Ray's node {name} has Python {info.python}, this driver {here.python}: Ray "
                 "needs the same on every node"
             )
-        if sight.missing:
+        if info.missing:
             raise ServiceError(
-                f"Ray's node {name} does not see {', '.join(sight.missing)}: the output folder "
+                f"Ray's node {name} does not see {', '.join(info.missing)}: the output folder "
                 "(-o) must lie where all nodes share it under one path"
             )
 
 
 class NodeWatch:
-    """The nodes of a cluster while a search runs: each is checked, and given the dataset."""
+    """Nodes of a cluster while a search runs: each is checked, and gets a copy of the dataset."""
 
-    def __init__(self, *, shared: Path, dataset: Path, say: Callable[[str], None]) -> None:
-        """Take what trials need.
+    def __init__(self, *, shared: Path, dataset: Path, on_message: Callable[[str], None]) -> None:
+        """Take the folders that trials need.
 
         Args:
             shared: folder of the search, which all nodes must see.
-            dataset: finished folder, named by its content; a node that does not see it gets a
-                copy at the same path, once.
-            say: is told of copies and of nodes that join, in the thread that asks.
+            dataset: folder of the prepared dataset, named by its digest; a node that does not see
+                it gets a copy at the same path, once.
+            on_message: called with messages about copies and nodes that join, in the calling
+                thread.
         """
         self._shared, self._dataset = shared, dataset
-        self._say = say
-        self._here = look([])
+        self._on_message = on_message
+        self._driver_info = node_info([])
         self._known: set[str] = set()
-        self._asked: dict[RayNode, Any] = {}
+        self._pending: dict[RayNode, Any] = {}
         self._copying: threading.Thread | None = None
-        self._looked = 0.0
+        self._counted_at = 0.0
         self.fault: ServiceError | None = None
-        """What is wrong with a node that joined."""
+        """The error of a node that joined and can't train; None if there is none."""
 
     def check(self) -> None:
-        """Check all that are there now, and wait until each has the dataset.
+        """Check all present nodes, and wait until each has the dataset.
 
         Raises:
-            ServiceError: one can't train; names it and says what to do.
+            ServiceError: a node can't train; names it and says what to do.
         """
-        for node, sight in on_every_node(look, self._folders()).items():
+        for node, info in on_every_node(node_info, self._folders()).items():
             self._known.add(node.id)
-            if self._lacks_data(node, sight):
-                self._say(f"copying {self._dataset.name} to node {node.name}")
+            if self._lacks_data(node, info):
+                self._on_message(f"copying {self._dataset.name} to node {node.name}")
                 copy_to_node(self._dataset, node.id)
 
     def watch(self) -> str:
-        """Look for nodes that have joined; returns what is wrong with one, else nothing.
+        """Check nodes that have joined; return the fault of one that can't train, else empty.
 
-        Waits for nobody: a node answers in its time, and a copy is made beside.
+        Never blocks: answers are collected when they have come, and a thread copies the dataset.
         """
         now = time.monotonic()
-        if self.fault is None and now >= self._looked + _LOOK_S:
-            self._looked = now
-            self._see_new()
+        if self.fault is None and now >= self._counted_at + _COUNT_EVERY_S:
+            self._counted_at = now
+            self._check_new_nodes()
         return str(self.fault or "")
 
     def _folders(self) -> list[str]:
         return [str(self._shared), str(self._dataset)]
 
-    def _see_new(self) -> None:
+    def _check_new_nodes(self) -> None:
         for node in training_nodes():
             if node.id not in self._known:
                 self._known.add(node.id)
-                self._asked[node] = start_on_node(node, look, self._folders())
-        for node, task in list(self._asked.items()):
+                self._pending[node] = start_on_node(node, node_info, self._folders())
+        for node, task in list(self._pending.items()):
             if self._copying and self._copying.is_alive():
                 return  # one copy after another
-            self._try(node, partial(self._hear, node, task))
+            self._try(node, partial(self._take_answer, node, task))
 
-    def _hear(self, node: RayNode, task: Any) -> None:
-        sight = results_within(0, {node: task}).get(node)
-        if sight is None:
+    def _take_answer(self, node: RayNode, task: Any) -> None:
+        info = results_within(0, {node: task}).get(node)
+        if info is None:
             return
-        del self._asked[node]
-        self._say(f"node {node.name} has joined")
-        if self._lacks_data(node, sight):
-            self._say(f"copying {self._dataset.name} to it")
+        del self._pending[node]
+        self._on_message(f"node {node.name} has joined")
+        if self._lacks_data(node, info):
+            self._on_message(f"copying {self._dataset.name} to it")
             copy = partial(self._try, node, partial(copy_to_node, self._dataset, node.id))
             self._copying = threading.Thread(target=copy, daemon=True)
             self._copying.start()
 
     def _try(self, node: RayNode, step: Callable[[], None]) -> None:
-        """Take a step; that a node is gone again is no fault."""
+        """Run a step and keep its error as the fault, unless the node has left the cluster."""
         try:
             step()
         except ServiceError as error:
-            self._asked.pop(node, None)
+            self._pending.pop(node, None)
             if node in training_nodes():
                 self.fault = error
 
-    def _lacks_data(self, node: RayNode, sight: NodeInfo) -> bool:
-        """Say whether a node that else can train does not see the dataset."""
+    def _lacks_data(self, node: RayNode, info: NodeInfo) -> bool:
+        """Return whether a node lacks the dataset; raise if it can't train for another reason."""
         data = str(self._dataset)
-        others = tuple(folder for folder in sight.missing if folder != data)
-        check_sights({node.name: replace(sight, missing=others)}, self._here)
-        return data in sight.missing
+        others = tuple(folder for folder in info.missing if folder != data)
+        check_node_infos({node.name: replace(info, missing=others)}, self._driver_info)
+        return data in info.missing

@@ -1,7 +1,7 @@
-"""Trials that lack memory: told apart by types and by the kernel's own counter, never by words.
+"""Lack of memory: recognised by types of errors and by the kernel's counter, never by messages.
 
-Such a trial fails, and says what to change. Trained with smaller batches than it was proposed with,
-it would give the sampler the value of a point that nobody trained.
+Such a trial fails, with advice on what to change. It is not trained again with smaller batches,
+because the sampler would get a value for a point that was not trained.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _KILLS = "oom_kill"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is Python's or TensorFlow's lack of memory."""
+    """Return whether an error is Python's or TensorFlow's lack of memory."""
     if isinstance(error, MemoryError):
         return True
-    tensorflow = sys.modules.get("tensorflow")  # its errors come only from where it is loaded
+    tensorflow = sys.modules.get("tensorflow")  # not imported: then the error can't be its own
     return tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
 
 
 def out_of_memory_kills(*, process: Path = _PROCESS, mount: Path = _MOUNT) -> int:
-    """Return how many processes of this one's cgroup the kernel has killed for lack of memory.
+    """Return how many processes of this process's cgroup the kernel has killed for lack of memory.
 
     Workers on this machine are in the same cgroup. Zero where there is no such counter.
 
     Args:
-        process: list of a process's cgroups, as in `/proc`.
-        mount: where cgroups are mounted.
+        process: file with a process's cgroups, as `/proc/self/cgroup`.
+        mount: folder where cgroups are mounted.
     """
     for file in _counters(process, mount):
         try:
@@ -45,15 +45,15 @@ def out_of_memory_kills(*, process: Path = _PROCESS, mount: Path = _MOUNT) -> in
 
 
 def _counters(process: Path, mount: Path) -> Iterator[Path]:
-    """Yield files that may count, of cgroups version 2 and 1; a container sees its own as root."""
+    """Yield files that may have the counter, of cgroups version 2 and 1."""
     try:
         lines = process.read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        for place in (path.lstrip("/"), ""):
+        for group in (path.lstrip("/"), ""):  # in a container its own cgroup is the root
             if not controllers:
-                yield mount / place / "memory.events"
+                yield mount / group / "memory.events"
             elif "memory" in controllers.split(","):
-                yield mount / "memory" / place / "memory.oom_control"
+                yield mount / "memory" / group / "memory.oom_control"

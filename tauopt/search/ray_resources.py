@@ -1,4 +1,4 @@
-"""Ray as a search needs it: how many trials run at a time, and quiet."""
+"""Ray's settings for a search, and how many trials run at a time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tauopt.errors import ServiceError, UsageError
 _DRIVER = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TQDM": "0",
-    # Its CSV, JSON and TensorBoard loggers cost time, and MLflow has it all.
+    # Its CSV, JSON and TensorBoard loggers cost time, and MLflow has their content.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Signals are ours: see `driver`.
+    # The driver handles signals itself: see `driver`.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "10",
-    # The study is the state: Ray's own snapshots would be read by nobody.
+    # The study holds the state: Ray's own snapshots would never be read.
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
 }
 _WORKER = {
@@ -33,22 +33,23 @@ _WORKER = {
 }
 
 _SLOTS_S = 2.0
+"""How often Ray's resources are read."""
 
 
 def environment() -> contextlib.AbstractContextManager[None]:
-    """Set what Ray reads from the environment for the length of the block."""
+    """Set Ray's environment variables for the length of the block."""
     return start_ray.environment({**_DRIVER, **_WORKER})
 
 
 @contextlib.contextmanager
 def running_ray(resources: Resources) -> Iterator[Callable[[], int]]:
-    """Give Ray for the length of the block, and a function that says how many trials may run now.
+    """Run Ray for the length of the block; yield a function that returns how many trials may run.
 
     A Ray that runs in this process already is used and left running.
 
     Raises:
         ServiceError: the cluster at `RAY_ADDRESS` can't be joined, or is too small for a trial.
-        UsageError: GPUs are asked for and there are none.
+        UsageError: the file requests GPUs and Ray has none.
     """
     with start_ray.running(cpus=cpus_offered(resources), variables=_WORKER) as offered:
         check_fits(resources, offered)
@@ -56,38 +57,38 @@ def running_ray(resources: Resources) -> Iterator[Callable[[], int]]:
 
 
 class Slots:
-    """How many trials Ray can run now: nodes come and go."""
+    """Number of trials that Ray can run now, which changes as nodes join and leave."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._asked = float("-inf")
+        self._read_at = float("-inf")
         self._number = 0
 
     def __call__(self) -> int:
-        """Return the number, of a few seconds ago at most."""
+        """Return the number as of `_SLOTS_S` ago at most."""
         import ray
 
         now = time.monotonic()
-        if now >= self._asked + _SLOTS_S:
-            self._asked = now
+        if now >= self._read_at + _SLOTS_S:
+            self._read_at = now
             self._number = fitting(self._resources, ray.cluster_resources())
         return self._number
 
 
 def cpus_offered(resources: Resources) -> int:
-    """Return the CPUs that Ray is told of: the machine's, or as many as are asked for.
+    """Return the CPUs that Ray may use: the machine's, or more if the concurrency needs more.
 
-    A concurrency that was asked for is given, at the price of sharing cores.
+    So a requested concurrency is always reached, with trials that share cores.
     """
     return max(machine_cpus(), math.ceil(max(resources.concurrent, 1) * resources.cpus))
 
 
 def check_fits(resources: Resources, offered: Mapping[str, Any]) -> None:
-    """Check that a trial fits; arguments as of `fitting`.
+    """Check that a trial fits; arguments as for `fitting`.
 
     Raises:
         ServiceError: not even one trial fits.
-        UsageError: GPUs are asked for and there are none.
+        UsageError: the file requests GPUs and Ray has none.
     """
     cpus, gpus = float(offered.get("CPU", 0)), float(offered.get("GPU", 0))
     if resources.gpus and not gpus:
@@ -103,17 +104,16 @@ def check_fits(resources: Resources, offered: Mapping[str, Any]) -> None:
 
 
 def fitting(resources: Resources, offered: Mapping[str, Any]) -> int:
-    """Return how many trials fit, and not more than were asked for.
+    """Return how many trials fit at a time, at most the requested concurrency.
 
     Args:
-        resources: what a trial takes, and the concurrency asked for.
-        offered: what Ray has: `CPU`, `GPU`.
+        resources: CPUs and GPUs of a trial, and the requested concurrency (0: as many as fit).
+        offered: Ray's resources: `CPU`, `GPU`.
     """
     cpus, gpus = float(offered.get("CPU", 0)), float(offered.get("GPU", 0))
-    fits = math.floor(cpus / resources.cpus + 1e-9)
-    if resources.gpus:
-        whole = resources.gpus >= 1
-        a_gpu = 1 / resources.gpus if not whole else 0.0
-        on_gpus = gpus // resources.gpus if whole else gpus * math.floor(a_gpu + 1e-9)
-        fits = min(fits, int(on_gpus))
+    fits = math.floor(cpus / resources.cpus + 1e-9)  # 0.3 / 0.1 is 2.999... in floating point
+    if resources.gpus >= 1:
+        fits = min(fits, int(gpus // resources.gpus))
+    elif resources.gpus:  # fractions of one GPU: a trial is never spread over two
+        fits = min(fits, int(gpus * math.floor(1 / resources.gpus + 1e-9)))
     return min(resources.concurrent, fits) if resources.concurrent else fits

@@ -1,4 +1,4 @@
-"""Do Ray and the study storage take what a search would give them?"""
+"""Self-tests of Ray, a cluster and the study storage, as a search would use them."""
 
 from __future__ import annotations
 
@@ -27,37 +27,38 @@ def check_ray() -> tuple[float, float]:
     import ray
 
     with ray_resources.environment(), ray_resources.running_ray(Resources()):
-        seen = ray.cluster_resources()
-    return float(seen.get("CPU", 0)), float(seen.get("GPU", 0))
+        resources = ray.cluster_resources()
+    return float(resources.get("CPU", 0)), float(resources.get("GPU", 0))
 
 
 def check_cluster(folders: Sequence[Path]) -> dict[str, NodeInfo]:
-    """Join the cluster at `RAY_ADDRESS` and check every node of it.
+    """Join the cluster at `RAY_ADDRESS` and check each of its nodes.
 
     Args:
-        folders: that all nodes must share.
+        folders: folders that all nodes must share.
     Returns:
-        node -> what it has; at least one.
+        node's name -> its code, Python and missing folders; at least one node.
     Raises:
-        ServiceError: it can't be joined, no node trains, or one has other code or misses a folder.
+        ServiceError: the cluster can't be joined, has no node with a CPU, or a node has other code
+            or misses a folder.
     """
     with ray_resources.environment(), ray_resources.running_ray(Resources()):
-        found = check_nodes(folders)
-    if not found:
+        infos = check_nodes(folders)
+    if not infos:
         raise ServiceError("the Ray cluster has no node with a CPU: start a worker")
-    return found
+    return infos
 
 
 def check_storage(*, output: Path) -> str:
-    """Make a study in the study storage, and delete it.
+    """Create a study in the study storage, and delete it again.
 
-    An SQLite storage that does not exist yet is tried in a temporary folder.
+    An SQLite storage that does not exist yet is tested in a temporary folder.
 
     Returns:
-        Its address, fit to be shown.
+        the storage's URL without password.
     Raises:
-        ServiceError: it can't be reached or written, or is another Optuna's.
-        UsageError: `TAUOPT_STORAGE` is no address.
+        ServiceError: it can't be reached or written, or its tables are of another Optuna version.
+        UsageError: `TAUOPT_STORAGE` is no URL.
     """
     if is_shared() or (output / "studies.db").exists():
         _write(output)

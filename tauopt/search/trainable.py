@@ -1,8 +1,8 @@
-"""One warm worker: a Ray Tune class trainable that trains trial after trial.
+"""Worker: a Ray Tune class trainable whose process trains trial after trial.
 
-A step trains to the next report. What goes wrong inside a trial comes back as a result, so
-that only what is worth it is tried again: a worker that died. The retry, like a resumed search,
-finds the checkpoint in the trial's own folder; Ray keeps none.
+A step trains to the next report. Errors of a trial are returned as results, because a retry would
+repeat them: only a trial whose worker died is tried again. The retry, like a resumed search, finds
+the checkpoint in the trial's own folder; Ray keeps none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gc
 import os
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
     from tauopt.training.trial_report import TrialReport
 
 FOLDER, AFTER, STOP, CPUS, GPUS, CODE = "folder", "after", "stop", "cpus", "gpus", "code"
-"""Keys of the configuration that Ray hands to a worker."""
+"""Keys of the configuration that a worker gets from Ray."""
 FAILED, TRACEBACK = "failed", "traceback"
 """Keys of a result that ends a failed trial."""
 REFUSED = "refused"
-"""Key of a result that ends the search: a full disk or a strange node is not the trial's fault."""
+"""Key of a result that ends the search: a full disk or an unfit node is not the trial's fault."""
 INTERRUPTED = "interrupted"
-"""Key of a result without a report: the search stops, and its next driver has the trial."""
+"""Key of a result without a report: the search stops, and its next driver resumes the trial."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _LOCK_WAIT_S, _COPY_WAIT_S = 60.0, 600.0
 _POLL_S = 0.2
 
 
 class TrialWorker(tune.Trainable):
-    """Trains the trial whose folder it is told, and then the next one."""
+    """Trains the trial in the configured folder, then the next one in the same process."""
 
     _reports: Iterator[TrialReport] | None
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Begin the life of a worker with its first trial."""
+        """Limit the process to its CPUs and GPUs, and take the first trial."""
         limit_process(config[CPUS], config[GPUS])
         self._open(config)
 
@@ -60,12 +60,12 @@ class TrialWorker(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Leave the present trial; its lock is free then."""
-        self._held.close()
+        """Leave the present trial and release its lock."""
+        self._locks.close()
 
-    def _leave(self) -> None:
-        """Drop the training that there is; the next step begins from the folder."""
-        self._held.close()
+    def _drop_training(self) -> None:
+        """Drop the training and free its memory; a next step would begin from the checkpoint."""
+        self._locks.close()
         self._reports = None
         gc.collect()
 
@@ -74,80 +74,79 @@ class TrialWorker(tune.Trainable):
         self.after: int = config[AFTER]
         self._stop = Path(config[STOP])
         self._code: str = config[CODE]
-        self._looked = 0.0
+        self._checked_at = 0.0
         self._interrupted = ""
-        self._held = contextlib.ExitStack()
+        self._locks = contextlib.ExitStack()
         self._reports = None
 
     def step(self) -> dict[str, Any]:
         """Train to the next report."""
-        if self._interrupted:  # to begin the training anew would only hold up the stop
-            return self._stopped()
+        if self._interrupted:  # beginning the training again would delay the stop
+            return self._interrupted_result()
         try:
-            if reason := self._unfit():
+            if reason := self._node_fault():
                 return {REFUSED: reason, "done": True}
-            report = next(self._begun())
+            report = next(self._report_iterator())
         except TrialFailed as error:
-            return self._failed(str(error))
+            return self._failure_result(str(error))
         except Interrupted as error:
             self._interrupted = f"{error}" or "the search stops"
-            return self._stopped()
+            return self._interrupted_result()
         except StopIteration:
-            return self._failed("training ended without its last report")
+            return self._failure_result("training ended without its last report")
         except Exception as error:  # noqa: BLE001 - a trial's bug ends that trial, not the worker
             traced = traceback.format_exc()
             if is_out_of_memory(error):
-                self._leave()
+                self._drop_training()
                 size = read_plan(self._folder).experiment.training.batch_size
-                what = str(error).partition("\n")[0][:300] or type(error).__name__
-                reason = f"out of memory with batches of {size}: {what}; {ADVICE}"
-                return self._failed(reason, traced)
+                message = str(error).partition("\n")[0][:300] or type(error).__name__
+                reason = f"out of memory with batches of {size}: {message}; {ADVICE}"
+                return self._failure_result(reason, traced)
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                self._leave()
-                where = error.filename or self._folder
-                return {REFUSED: f"{where}: {error.strerror}: make room", "done": True}
-            return self._failed(f"{type(error).__name__}: {error}", traced)
+                self._drop_training()
+                path = error.filename or self._folder
+                return {REFUSED: f"{path}: {error.strerror}: make room", "done": True}
+            return self._failure_result(f"{type(error).__name__}: {error}", traced)
         return {
             "number": report.number,
             "value": report.value,
             "best": report.best,
             "others": list(report.others),
-            # No mapping: Ray flattens those of results into keys of their own.
+            # No mapping: Ray flattens mappings in results into separate keys.
             "intervals": [(name, *ends) for name, ends in report.intervals.items()],
             "candidates_seen": report.candidates_seen,
             "done": report.done,
         }
 
-    def _stopped(self) -> dict[str, Any]:
+    def _interrupted_result(self) -> dict[str, Any]:
         return {INTERRUPTED: self._interrupted, "done": False}
 
-    def _failed(self, reason: str, traced: str = "") -> dict[str, Any]:
+    def _failure_result(self, reason: str, traced: str = "") -> dict[str, Any]:
         return {FAILED: reason, TRACEBACK: traced, "done": True}
 
-    def _unfit(self) -> str:
-        """Say why this node can't train the trial; empty if it can.
-
-        Ray gives trials to a node as soon as it joins: it may be getting its copy of the dataset.
-        """
+    def _node_fault(self) -> str:
+        """Return why this node can't train the trial; empty if it can."""
         if self._reports is not None:
             return ""
-        if self._code and (ours := _own_code()) != self._code:
-            return f"node {os.uname().nodename} has tauopt {ours}, the search {self._code}"
+        if self._code and (here := _process_code()) != self._code:
+            return f"node {os.uname().nodename} has tauopt {here}, the search {self._code}"
         dataset = read_plan(self._folder).dataset
+        # Ray gives trials to a node as soon as it joins: its copy of the dataset may be on its way.
         give_up = time.monotonic() + _COPY_WAIT_S
         while not dataset.is_dir():
-            if self.stops():
+            if self.should_stop():
                 raise Interrupted("the search stops")
             if time.monotonic() > give_up:
                 return f"node {os.uname().nodename} does not see {dataset}"
             time.sleep(_POLL_S)
         return ""
 
-    def _begun(self) -> Iterator[TrialReport]:
+    def _report_iterator(self) -> Iterator[TrialReport]:
         if self._reports is None:
-            self._held.enter_context(held(self._folder, wait_s=_LOCK_WAIT_S))
+            self._locks.enter_context(locked_trial(self._folder, wait_s=_LOCK_WAIT_S))
             reports = self.train_trial(self._folder)
-            self._held.callback(_close, reports)
+            if isinstance(reports, Generator):
+                self._locks.callback(reports.close)
             self._reports = reports
         return self._reports
 
@@ -156,36 +155,30 @@ class TrialWorker(tune.Trainable):
         from tauopt.tracking.spool import SpoolTracker
         from tauopt.training.train_trial import run_trial
 
-        tracker = SpoolTracker(folder)
-        return run_trial(read_plan(folder), tracker=tracker, stop=self.stops, after=self.after)
+        plan, tracker = read_plan(folder), SpoolTracker(folder)
+        return run_trial(plan, tracker=tracker, stop=self.should_stop, after=self.after)
 
-    def stops(self) -> bool:
-        """Say whether the driver wants all trials to stop; asked after each batch."""
+    def should_stop(self) -> bool:
+        """Return whether the driver stops all trials; called after each batch."""
         now = time.monotonic()
-        if now < self._looked + _POLL_S:
+        if now < self._checked_at + _POLL_S:
             return False
-        self._looked = now
+        self._checked_at = now
         return self._stop.exists()
 
 
 @functools.cache
-def _own_code() -> str:
-    """Return the code version that this process began with: a worker reads its source once."""
+def _process_code() -> str:
+    """Return the code version that this process began with, although the source may change."""
     return code_version()
 
 
-def _close(reports: Iterator[TrialReport]) -> None:
-    close = getattr(reports, "close", None)
-    if close is not None:
-        close()
-
-
 @contextlib.contextmanager
-def held(folder: Path, *, wait_s: float) -> Iterator[None]:
-    """Hold a trial's folder, waiting for a worker of a dead driver to be gone.
+def locked_trial(folder: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold the lock of a trial's folder; wait for a worker of a killed driver to release it.
 
     Raises:
-        LockedError: it is still held after `wait_s`.
+        LockedError: another process still holds the lock after `wait_s` seconds.
     """
     give_up = time.monotonic() + wait_s
     with contextlib.ExitStack() as stack:

@@ -1,8 +1,8 @@
-"""Ray Tune's searcher, scheduler and stopper: thin adapters over the one study.
+"""Ray Tune's searcher, scheduler and stopper: thin adapters over the study's trial queue.
 
-The searcher hands out the study's trials and ends them, the scheduler gives every report to the
-study and stops what its pruner stops. Rungs and history live in the study, so that nothing is
-lost with the driver.
+The searcher gives out the study's trials and ends them. The scheduler passes every report to the
+study and stops the trials that its pruner stops. Rungs and history are in the study, so nothing is
+lost if the driver is killed.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ logger = logging.getLogger(__name__)
 
 FINISHED = str(Searcher.FINISHED)
 RETRIES = 2
-"""How often a trial whose worker dies, at no new report, is taken up again from its checkpoint.
+"""How often a trial is retried from its checkpoint when its worker dies without a new report.
 
-Deaths before its last report do not count: on nodes that come and go a long trial dies often.
+Deaths before its last report do not count: on preemptible nodes a long trial's workers die often.
 """
 BeginTrial = Callable[[Proposal], dict[str, Any]]
-"""Makes a proposal ready to be trained and returns the configuration for the worker."""
+"""Prepares a proposal for training and returns the configuration for the worker."""
 EndTrial = Callable[[int], None]
-"""Is told the number of a trial that has ended in the study."""
+"""Called with the number of a trial that has ended in the study."""
 
 
 class StudySearcher(Searcher):
-    """Knows which of the study's trials each of Ray's trials is."""
+    """Ray Tune searcher over the trial queue; maps Ray's trial ids to the study's numbers."""
 
     def __init__(
-        self, trials: TrialQueue, *, begin: BeginTrial, end: EndTrial, concurrent: Callable[[], int]
+        self, queue: TrialQueue, *, begin: BeginTrial, end: EndTrial, concurrent: Callable[[], int]
     ) -> None:
         super().__init__()
-        self.trials = trials
+        self.queue = queue
         self.numbers: dict[str, int] = {}
         self.stopped: set[str] = set()
         self.error: Exception | None = None
@@ -51,75 +51,70 @@ class StudySearcher(Searcher):
         self._end = end
         self._concurrent = concurrent
         self._deaths: dict[int, tuple[int, int]] = {}
-        self._last_words: dict[str, str] = {}
+        self._death_reasons: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the configuration of the next trial, FINISHED, or None if it has no place yet."""
-        if self.error is not None or self.trials.gives_up():
+        """Return the next trial's configuration, FINISHED, or None while no trial may begin."""
+        if self.error is not None or self.queue.gives_up():
             return FINISHED
         if len(self.numbers) >= self._concurrent():
             return None
         try:
-            proposal = self.trials.next_trial()
-            if proposal is None:  # one of those that run may come back
+            proposal = self.queue.next_trial()
+            if proposal is None:  # a running trial may be retried
                 return None if self.numbers else FINISHED
             config = self._begin(proposal)
-        except Exception as error:  # noqa: BLE001 - told by the driver, after Ray has wound up
+        except Exception as error:  # noqa: BLE001 - the driver raises it when Ray has shut down
             self.error = error
             return FINISHED
         self.numbers[trial_id] = proposal.number
         return config
 
     def died(self, trial_id: str, reason: str) -> bool:
-        """Take note that a trial's worker died; True if the trial is taken up again.
+        """Record that a trial's worker died; return whether the trial is retried.
 
-        Ray's own retries would not do: it gives up a trial at once whose worker, kept warm from
-        the trial before, dies before it begins.
+        Ray's own retries can't be used: if a worker that is reused from an earlier trial dies
+        before its next trial begins, Ray gives that trial up at once.
         """
         number = self.numbers.get(trial_id)
         if number is None:
             return False
-        self._last_words[trial_id] = reason
-        report = self.trials.last_report(number)
+        self._death_reasons[trial_id] = reason
+        report = self.queue.last_report(number)
         before, deaths = self._deaths.get(number, (report, 0))
         deaths = deaths + 1 if report == before else 1
         self._deaths[number] = (report, deaths)
         if deaths > RETRIES:
             return False
         del self.numbers[trial_id]
-        self.trials.retry(number, reason)
+        self.queue.retry(number, reason)
         return True
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """End a trial: the last report comes here only, the scheduler never sees it.
-
-        An interrupted trial has not ended: it stays RUNNING in the study, for the next driver.
-
-        Ray only logs what is raised here, so errors are kept for the driver.
-        """
+        """End a trial in the study; Ray passes its last report only here, not to the scheduler."""
         number = self.numbers.pop(trial_id, None)
         if number is None:
             return
         try:
-            told = {} if error else (result or {})
-            if INTERRUPTED in told:
+            result = {} if error else (result or {})
+            if INTERRUPTED in result:  # not ended: stays RUNNING, for the next driver
                 return
-            if REFUSED in told:  # stays RUNNING in the study: a resume takes it up again
-                raise ServiceError(f"{told[REFUSED]}; then resume")
-            self._tell(trial_id, number, told)
+            if REFUSED in result:  # stays RUNNING in the study: a resume takes it up again
+                raise ServiceError(f"{result[REFUSED]}; then resume")
+            self._end_trial(trial_id, number, result)
             self._end(number)
-        except Exception as failure:  # noqa: BLE001 - as above
+        except Exception as failure:  # noqa: BLE001 - Ray would only log it
             self.error = self.error or failure
 
-    def _tell(self, trial_id: str, number: int, result: dict[str, Any]) -> None:
+    def _end_trial(self, trial_id: str, number: int, result: dict[str, Any]) -> None:
         if trial_id in self.stopped:
-            self.trials.prune(number)
+            self.queue.prune(number)
         elif FAILED in result:
-            self.trials.fail(number, result[FAILED], traceback=result.get(TRACEBACK, ""))
+            self.queue.fail(number, result[FAILED], traceback=result.get(TRACEBACK, ""))
         elif "value" in result:
-            self.trials.complete(
+            self.queue.complete(
                 number,
                 result["number"],
                 result["value"],
@@ -129,10 +124,10 @@ class StudySearcher(Searcher):
                 candidates_seen=result["candidates_seen"],
             )
         else:
-            self.trials.fail(number, self._last_words.get(trial_id, "its worker died"))
+            self.queue.fail(number, self._death_reasons.get(trial_id, "its worker died"))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Ray nothing to pickle: it writes a Tuner to a file, which nobody reads."""
+        """Return no state: Ray pickles a Tuner to a file, which is never read."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
@@ -146,7 +141,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class StudyScheduler(FIFOScheduler):
-    """Gives every report to the study and stops the trials that it prunes."""
+    """Ray Tune scheduler that passes every report to the study and stops pruned trials."""
 
     def __init__(self, searcher: StudySearcher) -> None:
         super().__init__()
@@ -154,26 +149,24 @@ class StudyScheduler(FIFOScheduler):
         self._kills = out_of_memory_kills()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Ray nothing to pickle."""
+        """Return no state: Ray's pickle is never read."""
         return {}
 
     def on_trial_result(self, controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
-        """Report to the study; STOP where it prunes.
-
-        Ray acts on a stopped search before it looks at results that came since, in 2.60. Of an
-        interrupted trial there is nothing to report, in whichever order.
-        """
+        """Report to the study; return STOP if the pruner stops the trial."""
+        # Ray 2.60 acts on a stopped search before it reads results that came since, so some are of
+        # trials that the searcher has dropped; a result of an interrupted trial has no value.
         number = self._searcher.numbers.get(trial.trial_id)
         if number is None or self._searcher.error is not None or INTERRUPTED in result:
             return str(TrialScheduler.CONTINUE)
         try:
-            stopped = self._searcher.trials.report(
+            stopped = self._searcher.queue.report(
                 number,
                 result["number"],
                 result["value"],
                 candidates_seen=result["candidates_seen"],
             )
-        except Exception as error:  # noqa: BLE001 - told by the driver, after Ray has wound up
+        except Exception as error:  # noqa: BLE001 - the driver raises it when Ray has shut down
             self._searcher.error = error
             return str(TrialScheduler.CONTINUE)
         if not stopped:
@@ -182,23 +175,21 @@ class StudyScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP)
 
     def on_trial_error(self, controller: Any, trial: RayTrial) -> None:
-        """Give a trial whose worker died back to the study; say so if the kernel killed for memory.
-
-        Which worker it killed is not known, so that the trial is tried again like any other.
-        """
+        """Retry a trial whose worker died, with the reason, such as a kill for lack of memory."""
         reason = _last_error(trial)
         kills = out_of_memory_kills()
+        # It is unknown which worker the kernel killed, so the trial is retried like any other.
         if kills > self._kills:
             reason += f"; the kernel has killed for lack of memory here meanwhile: {ADVICE}"
             self._kills = kills
         try:
             self._searcher.died(trial.trial_id, reason)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - the driver raises it when Ray has shut down
             self._searcher.error = self._searcher.error or error
 
 
 def _last_error(trial: RayTrial) -> str:
-    """Return what Ray wrote of a worker's death, without its tables and hints."""
+    """Return Ray's message about a worker's death, without headings and colours."""
     try:
         with open(trial.error_file) as stream:
             lines = [line.strip() for line in stream if not line.startswith("Failure #")]
@@ -208,14 +199,14 @@ def _last_error(trial: RayTrial) -> str:
 
 
 class StopSearch(Stopper):
-    """Ends the search as soon as `reason` says why."""
+    """Ray Tune stopper that ends the search as soon as `reason` returns one."""
 
     def __init__(self, reason: Callable[[], str]) -> None:
         self._reason = reason
         self.why = ""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Ray nothing to pickle."""
+        """Return no state: Ray's pickle is never read."""
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -223,6 +214,6 @@ class StopSearch(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Stop all trials once there is a reason; the first one is kept."""
+        """Return whether all trials must stop; the first reason is kept in `why`."""
         self.why = self.why or self._reason()
         return bool(self.why)

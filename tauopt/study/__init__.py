@@ -1,0 +1,27 @@
+"""The Optuna study of a search: it alone says what is done, what was cut short and what is next.
+
+::
+
+    search_setup         what is searched and where; the first points; open the search's study
+    open_study           create or open a study, refuse to continue it with something else
+    provenance           what a study was made from, and what changed since
+    study_storage        the studies' database: URL, connection, retries
+    cached_storage       the driver's copy of its study in memory, written behind
+    storage_views        the study as pruners and samplers see it
+    decision_records     pruning decisions that outlive a killed driver
+    trial_queue          proposals given out, reports taken, trials ended
+    suggest              search space -> parameters of a trial
+    samplers, pruners    how trials are proposed and how they are stopped early
+    hypermodel_space     define-by-run hyperparameters of a user's HyperModel
+    hypermodel_check     a user's HyperModel checked before a search begins
+    warm_trials          warm start from an earlier search
+    reseeded_points      the best points trained again with other seeds
+    budget               wall time and GPU time over all resumes
+    control_requests     stop and extend a running search from another shell
+    search_events        what a search reports while it runs
+    leaderboard_rows     trials as rows, best first
+    trial_runs           MLflow runs of a search
+    mlflow_notes         notes, parameters and tables of these runs
+
+_optuna_internals holds the private parts of Optuna that are needed.
+"""

@@ -1,7 +1,7 @@
-"""Private parts of Optuna 5 that the study needs; an upgrade checks them by their contract test.
+"""Private parts of Optuna 5 that the study needs; a contract test checks them at each upgrade.
 
-Optuna names trials and studies by number and name in public, and by database ids where a storage
-is called. Storages of our own are called by ids.
+Optuna's public functions name trials by number and studies by name; its storages name both by
+database ids, and so tauopt's storages need these ids.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:
-    """Return the storage that a study is kept in."""
+    """Return the storage that holds a study."""
     return study._storage
 
 
@@ -33,7 +33,7 @@ def study_id_of(study: optuna.Study) -> int:
 
 
 def study_id_of_summary(summary: StudySummary) -> int:
-    """Return the id of a summarised study in its storage; later studies have larger ones."""
+    """Return the id of a summarised study in its storage; later studies have larger ids."""
     return int(summary._study_id)
 
 
@@ -43,5 +43,5 @@ def trial_id_of(trial: Trial | FrozenTrial) -> int:
 
 
 def set_trial_id(trial: FrozenTrial, number: int) -> None:
-    """Give a trial that is in no storage a number and an id."""
+    """Set the number and the id of a trial that is in no storage."""
     trial.number = trial._trial_id = number

@@ -1,11 +1,10 @@
-"""A study as its driver holds it in memory: it alone writes to it.
+"""Write-behind cache of a study: the driver, its only writer, holds the trials in memory.
 
-Of all that a report cost a trial, the database was the most: a read of the trial, of every trial
-at a rung, and a write. Here the answer comes from memory, and a thread writes reports and
-attributes behind it, in their order. Parameters and states are written before they count, and
-after all that came before; so is what was decided by comparing a report with other trials.
-Other reports that a killed driver had not written come again: workers repeat those that the study
-has not.
+Database access was the largest cost of a report: a read of the trial, a read of every trial at a
+rung, and a write. Here reads come from memory, and a thread writes reports and attributes to the
+database, in their order. Parameters, states and pruning decisions that compared trials are written
+before they take effect, and after all earlier writes. Workers repeat those reports that a killed
+driver had not written.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.study._optuna_internals import storage_of, study_id_of, trial_id_of
-from tauopt.study.decision_records import RECORD, decided, record
+from tauopt.study.decision_records import RECORD, record, recorded_stop
 from tauopt.study.storage_views import ForwardingStorage
-from tauopt.study.study_storage import patient
+from tauopt.study.study_storage import with_retries
 
 
 class CachedStorage(ForwardingStorage):
-    """A storage that knows the trials of one study; only for who holds the search's lock.
+    """A storage that caches the trials of one study; only for the holder of the search's lock.
 
-    Other studies of the database are reached through it as they are.
+    Calls for other studies of the database go through to it unchanged.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -39,72 +38,72 @@ class CachedStorage(ForwardingStorage):
         self._study_id = study_id_of(study)
         self._name = study.study_name
         self._directions = list(study.directions)
-        self._known: dict[int, FrozenTrial] = {}
-        self._changed: set[int] = set()
+        self._trials_by_id: dict[int, FrozenTrial] = {}
+        self._stale: set[int] = set()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="tauopt-reports")
-        self._writing: deque[Future[None]] = deque()
-        self._held: list[tuple[str, tuple[Any, ...]]] | None = None
-        self._looked = False
+        self._pending: deque[Future[None]] = deque()
+        self._deferred: list[tuple[str, tuple[Any, ...]]] | None = None
+        self._compared = False
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            self._known[trial_id_of(trial)] = trial
+            self._trials_by_id[trial_id_of(trial)] = trial
         self.study = optuna.load_study(
             study_name=study.study_name, storage=self, sampler=study.sampler, pruner=study.pruner
         )
-        """The study, through this storage."""
+        """The study on top of this storage."""
 
     def settle(self) -> None:
-        """Wait until all is written.
+        """Wait until the database has every write.
 
         Raises:
-            ServiceError: the database was away for too long.
+            ServiceError: the database could not be reached for too long.
         """
-        self._check_writing(all_of_it=True)
+        self._raise_write_errors(wait=True)
 
     def decide(self, trial_id: int, step: int, value: float, judge: Callable[[], bool]) -> bool:
-        """Take a trial's report and say whether `judge` stops the trial for it.
+        """Store a trial's report and return whether `judge` stops the trial.
 
-        The database gets the report and all that was decided on it, or nothing. Where `judge`
-        compared the trial with others, it has them when this returns: another driver, which may
-        hear the reports in another order, decides the same.
+        The database gets the report with the decision on it, or nothing. Where `judge` compared
+        the trial with others, the database has both when this returns: so another driver, which
+        may receive the reports in another order, repeats the decision.
 
         Args:
-            trial_id: of the trial.
-            step: of the report; one that is known already is not taken twice.
-            value: the report's.
-            judge: reads this storage, and writes attributes of the trial.
+            trial_id: id of the trial in the database.
+            step: number of the report; a report that is stored already is not stored again.
+            value: the report's value.
+            judge: pruner's decision; reads this storage and may write attributes of the trial.
         Raises:
-            ServiceError: the database was away for too long.
+            ServiceError: the database could not be reached for too long.
         """
-        before = self._trials()[trial_id]
-        if (known := decided(before, step)) is not None:
-            return known
-        self._held, self._looked = [], False
+        before = self._current_trials()[trial_id]
+        if (recorded := recorded_stop(before, step)) is not None:
+            return recorded
+        self._deferred, self._compared = [], False
         try:
             if step not in before.intermediate_values:
                 self.set_trial_intermediate_value(trial_id, step, value)
             stop = judge()
         except BaseException:
-            self._known[trial_id], self._held = before, None
+            self._trials_by_id[trial_id], self._deferred = before, None
             raise
-        held, self._held = self._held, None
-        rungs = {args[1]: args[2] for method, args in held if method == "set_trial_system_attr"}
+        deferred, self._deferred = self._deferred, None
+        rungs = {args[1]: args[2] for method, args in deferred if method == "set_trial_system_attr"}
         if rungs or stop:
             self.set_trial_system_attr(
                 trial_id, RECORD, record(step, value, rungs=rungs, stop=stop)
             )
-        for method, args in held:
+        for method, args in deferred:
             self._write_behind(method, *args)
-        if self._looked or rungs or stop:
+        if self._compared or rungs or stop:
             self.settle()
         return stop
 
-    # What Optuna's storages do, by the same names: each method's meaning is in `BaseStorage`.
+    # The methods of Optuna's storages; `BaseStorage` documents each.
 
     def delete_study(self, study_id: int) -> None:  # noqa: D102
         self.settle()
         super().delete_study(study_id)
         if study_id == self._study_id:
-            self._study_id, self._known = -1, {}
+            self._study_id, self._trials_by_id = -1, {}
 
     def get_study_id_from_name(self, study_name: str) -> int:  # noqa: D102
         ours = study_name == self._name and self._study_id >= 0
@@ -117,7 +116,7 @@ class CachedStorage(ForwardingStorage):
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:  # noqa: D102
         trial_id = super().create_new_trial(study_id, template_trial)
         if study_id == self._study_id:
-            self._changed.add(trial_id)
+            self._stale.add(trial_id)
         return trial_id
 
     def set_trial_param(  # noqa: D102
@@ -151,7 +150,11 @@ class CachedStorage(ForwardingStorage):
         self._write_behind("set_trial_system_attr", trial_id, key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:  # noqa: D102
-        return self._trials()[trial_id] if self._is_ours(trial_id) else super().get_trial(trial_id)
+        return (
+            self._current_trials()[trial_id]
+            if self._is_ours(trial_id)
+            else super().get_trial(trial_id)
+        )
 
     def get_all_trials(  # noqa: D102
         self,
@@ -161,50 +164,52 @@ class CachedStorage(ForwardingStorage):
     ) -> list[FrozenTrial]:
         if study_id != self._study_id:
             return super().get_all_trials(study_id, deepcopy, states)
-        self._looked = True
-        chosen = [t for t in self._trials().values() if states is None or t.state in states]
+        self._compared = True
+        chosen = [t for t in self._current_trials().values() if states is None or t.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
     def _is_ours(self, trial_id: int) -> bool:
-        return trial_id in self._known or trial_id in self._changed
+        return trial_id in self._trials_by_id or trial_id in self._stale
 
     def _add(self, trial_id: int, part: str, key: Any, value: Any) -> None:
-        """Add to a part of a trial; who has asked for the trial before keeps it as it was."""
+        """Add an entry to a mapping of a trial."""
         if not self._is_ours(trial_id):
             return
-        trial = copy.copy(self._trials()[trial_id])
+        # A copy: callers that have read the trial before keep it as it was, as from a database.
+        trial = copy.copy(self._current_trials()[trial_id])
         self.check_trial_is_updatable(trial_id, trial.state)
         setattr(trial, part, {**getattr(trial, part), key: value})
-        self._known[trial_id] = trial
+        self._trials_by_id[trial_id] = trial
 
     def _write_behind(self, method: str, trial_id: int, *args: Any) -> None:
         if not self._is_ours(trial_id):
             getattr(self._storage, method)(trial_id, *args)
-        elif self._held is not None:
-            self._held.append((method, (trial_id, *args)))
+        elif self._deferred is not None:
+            self._deferred.append((method, (trial_id, *args)))
         else:
-            self._check_writing()
+            self._raise_write_errors()
             write = partial(getattr(self._storage, method), trial_id, *args)
-            self._writing.append(self._writer.submit(patient, write))
+            self._pending.append(self._writer.submit(with_retries, write))
 
     def _before_change(self, trial_id: int) -> None:
         self.settle()
         if self._is_ours(trial_id):
-            self._changed.add(trial_id)  # also if it fails: the answer alone may have been lost
+            # Before the write: if it raises, the database may have it and only the reply was lost.
+            self._stale.add(trial_id)
 
-    def _trials(self) -> dict[int, FrozenTrial]:
-        """Return all trials by id, in the order of their numbers, each as it is now."""
-        for trial_id in sorted(self._changed):
-            self._known[trial_id] = self._storage.get_trial(trial_id)
-            self._changed.discard(trial_id)
-        return self._known
+    def _current_trials(self) -> dict[int, FrozenTrial]:
+        """Return all trials by id, in the order of their numbers; stale ones are read again."""
+        for trial_id in sorted(self._stale):
+            self._trials_by_id[trial_id] = self._storage.get_trial(trial_id)
+            self._stale.discard(trial_id)
+        return self._trials_by_id
 
-    def _check_writing(self, *, all_of_it: bool = False) -> None:
-        """Raise what went wrong in writing; waits for what is not written yet only if asked."""
+    def _raise_write_errors(self, *, wait: bool = False) -> None:
+        """Raise the first error of the writing thread; with `wait`, wait for all writes."""
         try:
-            while self._writing and (all_of_it or self._writing[0].done()):
-                self._writing.popleft().result()
+            while self._pending and (wait or self._pending[0].done()):
+                self._pending.popleft().result()
         except Exception:
-            self._writing.clear()
+            self._pending.clear()
             self._writer.shutdown(wait=False, cancel_futures=True)
             raise

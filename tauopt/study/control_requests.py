@@ -1,7 +1,7 @@
-"""What somebody asks of a running search from another shell, or another machine.
+"""Stop or extend a running search from another shell or another machine.
 
-A wish is an attribute of the study, which the driver reads every second: so it reaches a driver
-wherever it runs, and needs no port.
+A request is an attribute of the study, which the driver reads every second: so it reaches the
+driver on any machine, without a network port.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from typing import Any, Literal
 import optuna
 
 from tauopt.config.settings.experiment import Search
-from tauopt.study.study_storage import patient
+from tauopt.study.study_storage import with_retries
 
 ControlRequest = Literal["", "stop"]
 
-_WISH = "tauopt.wish"
-_EXTENDED = "tauopt.extended"
+_REQUEST = "tauopt.wish"
+_EXTENDED = "tauopt.with_extensions"
 _EVERY_S = 1.0
 
 
-def ask(study: optuna.Study, wish: ControlRequest) -> None:
-    """Ask the driver of a study to stop; nothing lets it go on."""
-    study.set_user_attr(_WISH, wish)
+def send_request(study: optuna.Study, request: ControlRequest) -> None:
+    """Request that the driver of a study stops; an empty request withdraws that."""
+    study.set_user_attr(_REQUEST, request)
 
 
 def extend(study: optuna.Study, **limits: float) -> None:
-    """Give a search more `trials`, `hours` or `gpu_hours` in all, also after its next resume."""
+    """Raise a search's total `trials`, `hours` or `gpu_hours`, now and after a resume."""
     study.set_user_attr(_EXTENDED, {**study.user_attrs.get(_EXTENDED, {}), **limits})
 
 
-def wish_of(study: optuna.Study) -> ControlRequest:
-    """Return what is asked of a study's driver."""
-    found: ControlRequest = study.user_attrs.get(_WISH, "")
-    return found
+def current_request(study: optuna.Study) -> ControlRequest:
+    """Return the pending request to a study's driver; empty if there is none."""
+    request: ControlRequest = study.user_attrs.get(_REQUEST, "")
+    return request
 
 
-def extended(settings: Search, study: optuna.Study) -> Search:
-    """Return a search's settings with the limits that it was given since; never less of them."""
-    return _laid(settings, study.user_attrs.get(_EXTENDED, {}))
+def with_extensions(settings: Search, study: optuna.Study) -> Search:
+    """Return a search's settings with limits as raised by `extend`; none becomes smaller."""
+    return _with_limits(settings, study.user_attrs.get(_EXTENDED, {}))
 
 
-def _laid(settings: Search, limits: Mapping[str, Any]) -> Search:
+def _with_limits(settings: Search, limits: Mapping[str, Any]) -> Search:
     budget = {
         name: max(limit, limits[name])
         for name in ("hours", "gpu_hours")
@@ -58,30 +58,30 @@ def _laid(settings: Search, limits: Mapping[str, Any]) -> Search:
 
 
 class ControlRequests:
-    """Listens to a study for its driver; the study is asked once a second at most."""
+    """Requests to the driver of a study; read from the database once a second at most."""
 
     def __init__(self, study: optuna.Study, settings: Search) -> None:
-        """Forget what was asked of an earlier driver, but not what the search was given."""
+        """Drop requests to an earlier driver, but keep raised limits."""
         self._study = study
-        self._given = settings
-        if wish_of(study):
-            ask(study, "")
-        self.look()
+        self._file_settings = settings
+        if current_request(study):
+            send_request(study, "")
+        self.refresh()
 
-    def look(self) -> None:
-        """Ask the study now."""
-        attributes = patient(lambda: self._study.user_attrs)
-        self._wish: ControlRequest = attributes.get(_WISH, "")
-        self._settings = _laid(self._given, attributes.get(_EXTENDED, {}))
-        self._looked = time.monotonic()
+    def refresh(self) -> None:
+        """Read the study's attributes now."""
+        attributes = with_retries(lambda: self._study.user_attrs)
+        self._request: ControlRequest = attributes.get(_REQUEST, "")
+        self._settings = _with_limits(self._file_settings, attributes.get(_EXTENDED, {}))
+        self._read_at = time.monotonic()
 
-    def now(self) -> ControlRequest:
-        """Return what is asked for."""
-        if time.monotonic() - self._looked > _EVERY_S:
-            self.look()
-        return self._wish
+    def current(self) -> ControlRequest:
+        """Return the pending request, read a second ago at most; empty if there is none."""
+        if time.monotonic() - self._read_at > _EVERY_S:
+            self.refresh()
+        return self._request
 
     @property
     def settings(self) -> Search:
-        """The search's settings with the limits that it has been given, as last read."""
+        """The search's settings with raised limits, as last read."""
         return self._settings

@@ -1,9 +1,9 @@
-"""What was decided on a trial's report stands in the database whole, or not at all.
+"""Write-ahead records of pruning decisions: a decision is in the database whole, or not at all.
 
-A pruner writes a rung for a report, and its answer stops the trial or lets it go on: several
+For one report the pruner writes a rung, and its decision stops the trial or lets it go on: several
 writes, and a driver may be killed between any two. So one record of all of it is written first,
-and its parts after it. A new driver writes the parts that are missing; it asks nobody anew, for
-by then other trials may have come further.
+and its parts after it. A new driver writes the parts that are missing. It does not ask the pruner
+again, because other trials may have come further by then.
 """
 
 from __future__ import annotations
@@ -25,44 +25,38 @@ def record(step: int, value: float, *, rungs: Mapping[str, Any], stop: bool) -> 
     """Return the record of a decision.
 
     Args:
-        step: of the report that it was made on.
-        value: that the report had.
-        rungs: the attributes that the pruner wrote for it.
-        stop: the trial ends with this report.
+        step: number of the report that was decided on.
+        value: the report's value.
+        rungs: attributes that the pruner wrote for the report.
+        stop: whether the trial ends with this report.
     """
     return {_STEP: step, _VALUE: value, _RUNGS: dict(rungs), _STOP: stop}
 
 
-def decided(trial: FrozenTrial, step: int) -> bool | None:
-    """Return whether a trial was stopped at a report; None if nothing is on record for it."""
-    made = trial.system_attrs.get(RECORD)
-    return bool(made[_STOP]) if made and made[_STEP] == step else None
+def recorded_stop(trial: FrozenTrial, step: int) -> bool | None:
+    """Return whether a trial was stopped at a report; None if there is no record of the report."""
+    decision = trial.system_attrs.get(RECORD)
+    return bool(decision[_STOP]) if decision and decision[_STEP] == step else None
 
 
 def complete_decisions(study: optuna.Study) -> list[FrozenTrial]:
-    """Write what an earlier driver decided and did not come to write.
+    """Carry out the recorded decisions that a killed driver did not finish writing.
 
     Returns:
         the trials that it had stopped, ended now.
     """
-    stopped = []
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for trial in running:
-        made = trial.system_attrs.get(RECORD)
-        if made is None:
+    storage, stopped = storage_of(study), []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        decision = trial.system_attrs.get(RECORD)
+        if decision is None:
             continue
-        _write_parts(storage_of(study), trial, made)
-        if made[_STOP]:
+        trial_id = trial_id_of(trial)
+        if decision[_STEP] not in trial.intermediate_values:
+            storage.set_trial_intermediate_value(trial_id, decision[_STEP], decision[_VALUE])
+        for name, value in decision[_RUNGS].items():
+            if name not in trial.system_attrs:
+                storage.set_trial_system_attr(trial_id, name, value)
+        if decision[_STOP]:
             study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
-            stopped.append(storage_of(study).get_trial(trial_id_of(trial)))
+            stopped.append(storage.get_trial(trial_id))
     return stopped
-
-
-def _write_parts(
-    storage: optuna.storages.BaseStorage, trial: FrozenTrial, made: Mapping[str, Any]
-) -> None:
-    if made[_STEP] not in trial.intermediate_values:
-        storage.set_trial_intermediate_value(trial_id_of(trial), made[_STEP], made[_VALUE])
-    for name, value in made[_RUNGS].items():
-        if name not in trial.system_attrs:
-            storage.set_trial_system_attr(trial_id_of(trial), name, value)

@@ -1,4 +1,4 @@
-"""Models of the user's own, checked before a search or a training begins."""
+"""Check a user's HyperModel before a search or a training begins."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from tauopt.study.hypermodel_space import HyperModelSpace
 
 
-def is_own(file: ExperimentFile) -> bool:
-    """Say whether an experiment's model is of the user's own."""
+def has_hypermodel(file: ExperimentFile) -> bool:
+    """Return whether an experiment's model is a user's HyperModel."""
     return isinstance(file.without_ranges.model, OwnModel)
 
 
 def settled(file: ExperimentFile, spec: InputSpec | None = None) -> Experiment:
-    """Return the experiment at its defaults, with every hyperparameter of its model a value.
+    """Return the experiment at its defaults, with a value for every hyperparameter of its model.
 
-    A model of the user's own is built for that, and checked from all sides.
+    A user's HyperModel is built for that, and its whole contract is checked.
 
     Args:
         file: the experiment.
-        spec: what the network sees; None before any constant is fitted.
+        spec: input of the network; None before any constant is fitted.
     Raises:
-        ConfigError: the model, or what the file says of it, is wrong.
-        Exception: the user's own code raised it; untouched, with the place noted beside it.
+        ConfigError: the model, or its settings in the file, are wrong.
+        Exception: the user's code raised it; unchanged, with a note that names the place.
     """
     experiment = file.base
     if not isinstance(experiment.model, OwnModel):
@@ -41,20 +41,21 @@ def settled(file: ExperimentFile, spec: InputSpec | None = None) -> Experiment:
 
 
 def check_in_driver(file: ExperimentFile) -> None:
-    """Check a model of the user's own in a process that trains nothing, and needs no GPU.
+    """Check a user's HyperModel in a driver, which trains nothing and needs no GPU.
 
-    Raises as `settled`.
+    Raises:
+        As `settled`.
     """
-    if is_own(file):
+    if has_hypermodel(file):
         from tauopt.models.devices import hide_gpus
 
         hide_gpus()
         settled(file)
 
 
-def own_space(file: ExperimentFile) -> HyperModelSpace | None:
-    """Return what asks for the hyperparameters of a model of the user's own; None for ours."""
-    if not is_own(file):
+def hypermodel_space(file: ExperimentFile) -> HyperModelSpace | None:
+    """Return the space of a user's HyperModel, before constants; None for tauopt's networks."""
+    if not has_hypermodel(file):
         return None
     from tauopt.study.hypermodel_space import HyperModelSpace
 
@@ -62,21 +63,22 @@ def own_space(file: ExperimentFile) -> HyperModelSpace | None:
 
 
 def hyperparameters(file: ExperimentFile) -> dict[str, str]:
-    """Return the hyperparameters that a model of the user's own asks for, in words, by path.
+    """Return the hyperparameters of a user's HyperModel, described in words, by path.
 
-    Those at its defaults and around them: which there are is known only by building it.
+    Only those found at its defaults and near them: a define-by-run space is known only by building
+    the model.
     """
-    own = file.base.model
-    if not isinstance(own, OwnModel):
+    model = file.base.model
+    if not isinstance(model, OwnModel):
         return {}
     from tauopt.models.hypermodel.explore_hyperparameters import described
 
-    return described(own, without_constants(file.base))
+    return described(model, without_constants(file.base))
 
 
-def source_of(file: ExperimentFile) -> str:
-    """Return the digest of the source of a model of the user's own; empty for ours."""
-    if not is_own(file):
+def hypermodel_digest(file: ExperimentFile) -> str:
+    """Return the digest of the source of a user's HyperModel; empty for tauopt's networks."""
+    if not has_hypermodel(file):
         return ""
     from tauopt.models.hypermodel.load_hypermodel import source_digest
 
@@ -84,7 +86,7 @@ def source_of(file: ExperimentFile) -> str:
 
 
 def without_constants(experiment: Experiment) -> InputSpec:
-    """Return what the network would see, before any constant is fitted."""
+    """Return the input spec of the network before any preprocessing constant is fitted."""
     from tauopt.config.settings.inputs import CANDIDATE, InputSpec
     from tauopt.config.settings.networks import group_lengths
 

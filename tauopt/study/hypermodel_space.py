@@ -1,7 +1,7 @@
-"""The space of a model of the user's own: what its `build` asks for, trial by trial.
+"""Define-by-run search space of a user's HyperModel: its `build` defines each trial's parameters.
 
-Its hyperparameters live in the study under their paths; beside them, each trial keeps their real
-values, since some are coded (`reverse_log`, and steps that multiply).
+Its hyperparameters are in the study under their paths. Beside them, each trial keeps their real
+values, since the study has some encoded (`reverse_log`, and steps that multiply).
 """
 
 from __future__ import annotations
@@ -47,137 +47,128 @@ from tauopt.study.suggest import (
 )
 
 _LONGEST_NAME = 400
-"""Of a parameter in the study's database, with room for what makes it unique."""
+"""Characters of a parameter's name that fit into the study's database."""
 
 
 class HyperModelSpace:
-    """Asks for the hyperparameters of one HyperModel."""
+    """The hyperparameters of one HyperModel, as `build` requests them."""
 
     def __init__(self, file: ExperimentFile, spec_of: Callable[[Experiment], InputSpec]) -> None:
-        """Take the experiment file, and what says what a network sees."""
+        """Take the experiment file, and a function from an experiment to its network's input."""
         self._file = file
         self._spec_of = spec_of
-        self._kinds: dict[str, BaseDistribution] = {}
+        self._distributions: dict[str, BaseDistribution] = {}
 
-    def learn(self, study: optuna.Study) -> None:
-        """Keep to the names that an earlier part of the search gave its parameters."""
+    def learn_names(self, study: optuna.Study) -> None:
+        """Read which distribution each parameter name has in the trials of a resumed study."""
         for trial in study.get_trials(deepcopy=False):
-            for name, kind in trial.distributions.items():
-                self._kinds.setdefault(name, kind)
+            for name, known in trial.distributions.items():
+                self._distributions.setdefault(name, known)
 
     def suggest(self, trial: SuggestingTrial, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """Build the model, and have `trial` suggest each hyperparameter that it asks for.
+        """Build the model, and have `trial` suggest each hyperparameter that `build` requests.
 
         Args:
-            trial: of the study, or what draws at random.
-            values: of the file's ranges.
+            trial: of the study, or one that draws at random.
+            values: values of the file's ranges, by path.
         Returns:
-            path -> real value, those that the file or the model fixes too.
+            path -> real value, including those that the file or the model fixes.
         Raises:
             ConfigError: the file and the model do not fit.
-            Exception: the user's own code raised it.
+            Exception: the user's code raised it.
         """
 
-        def ask(question: HyperparameterRequest) -> Scalar:
-            return _ask(trial, self._name(question), question.options)
+        def answer(request: HyperparameterRequest) -> Scalar:
+            return _suggest(trial, self._name(request), request.options)
 
-        return _by_path(self._build(values, ask).values)
+        values_by_name = self._build(values, answer).values
+        return {HYPERPARAMETERS + name: value for name, value in values_by_name.items()}
 
-    def first(self) -> dict[str, Scalar]:
-        """Return the point that is tried first, as the study has it: the model's defaults."""
+    def default_point(self) -> dict[str, Scalar]:
+        """Return the model's defaults, encoded as in the study."""
         point: dict[str, Scalar] = {}
 
-        def answer(question: HyperparameterRequest) -> Scalar:
-            value = answer_default(question)
-            point[_base_name(question)] = _coded(question.options, value)
+        def answer(request: HyperparameterRequest) -> Scalar:
+            value = answer_default(request)
+            point[_base_name(request)] = _encoded(request.options, value)
             return value
 
         self._build(self._file.defaults(), answer)
         return point
 
-    def drawn(self, rng: np.random.Generator) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
-        """Draw a point at random; return its real values, and the study's."""
+    def draw_point(self, rng: np.random.Generator) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
+        """Draw a random point; return its real values, and its values as encoded in the study."""
         values = random_point(self._file.space, rng)
-        draw = DrawnTrial(rng)
-        real = self.suggest(draw, values)
-        return {**values, **real}, {**values, **draw.values}
+        drawn = DrawnTrial(rng)
+        real = self.suggest(drawn, values)
+        return {**values, **real}, {**values, **drawn.values}
 
-    def sealed(self, experiment: Experiment) -> Experiment:
-        """Return the experiment of a trial with the digest of its network.
+    def with_digest(self, experiment: Experiment) -> Experiment:
+        """Return the experiment of a trial with the digest of its network's architecture.
 
         Args:
-            experiment: its model with a value for each hyperparameter.
+            experiment: its model has a value for each hyperparameter.
         Raises:
-            ConfigError: the model, built once more, asks for other hyperparameters.
+            ConfigError: the model, built once more, requests other hyperparameters.
         """
-        own = _own(experiment)
+        model = _model_settings(experiment)
         with errors_located_in(self._file):
-            built = build_recorded(own, self._spec_of(experiment), seed=1)
-        return experiment.model_copy(update={"model": settle(own, built)})
+            built = build_recorded(model, self._spec_of(experiment), seed=1)
+        return experiment.model_copy(update={"model": settle(model, built)})
 
     def _build(self, values: Mapping[str, Scalar], answer: AnswerRequest) -> BuiltHyperModel:
         experiment = self._file.resolve(values)
-        own = _own(experiment)
+        model = _model_settings(experiment)
         with errors_located_in(self._file):
-            restricted = answer_within(own.hyperparameters, answer)
-            built = build(own, self._spec_of(experiment), restricted, seed=0)
+            restricted = answer_within(model.hyperparameters, answer)
+            built = build(model, self._spec_of(experiment), restricted, seed=0)
         check_training(self._file, built)
         return built
 
-    def _name(self, question: HyperparameterRequest) -> str:
+    def _name(self, request: HyperparameterRequest) -> str:
         """Return the parameter's name in the study.
 
-        A model may declare one name in two ways; the study holds one kind of parameter a name, so
-        the second one also tells its kind.
+        A model may declare one name with two kinds of ranges, but Optuna allows one distribution a
+        name: so the name of the second kind has its description behind it.
         """
-        name, kind = _base_name(question), distribution(_inner(question.options))
-        if not _compatible(self._kinds.setdefault(name, kind), kind):
-            name = f"{name} ({describe_options(question.options)})"[:_LONGEST_NAME]
-            self._kinds.setdefault(name, kind)
+        name, wanted = _base_name(request), distribution(_searched_range(request.options))
+        try:
+            check_distribution_compatibility(self._distributions.setdefault(name, wanted), wanted)
+        except ValueError:
+            name = f"{name} ({describe_options(request.options)})"[:_LONGEST_NAME]
+            self._distributions.setdefault(name, wanted)
         return name
 
 
-def _own(experiment: Experiment) -> OwnModel:
+def _model_settings(experiment: Experiment) -> OwnModel:
     if not isinstance(experiment.model, OwnModel):
-        raise TypeError(f"expected a model of the user's own, got {experiment.model.type}")
+        raise TypeError(f"expected a user's HyperModel (module:Class), got {experiment.model.type}")
     return experiment.model
 
 
-def _by_path(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {HYPERPARAMETERS + name: value for name, value in values.items()}
-
-
-def _base_name(question: HyperparameterRequest) -> str:
-    """Return path and conditional scopes: the same name in two scopes is two parameters."""
-    scopes = [f"{name}={'|'.join(map(str, values))}" for name, values in question.scope]
+def _base_name(request: HyperparameterRequest) -> str:
+    """Return path and conditional scopes: one name in two scopes is two parameters."""
+    scopes = [f"{name}={'|'.join(map(str, values))}" for name, values in request.scope]
     under = f" under {', '.join(scopes)}" if scopes else ""
-    return (HYPERPARAMETERS + question.name + under)[:_LONGEST_NAME]
+    return (HYPERPARAMETERS + request.name + under)[:_LONGEST_NAME]
 
 
-def _compatible(one: BaseDistribution, other: BaseDistribution) -> bool:
-    try:
-        check_distribution_compatibility(one, other)
-    except ValueError:
-        return False
-    return True
-
-
-def _inner(options: Options) -> Range:
-    """Return the range that the study searches."""
+def _searched_range(options: Options) -> Range:
+    """Return the encoded range that the study searches."""
     if isinstance(options, ExplicitSteps):
         return IntRange(0, len(options.values) - 1)
     return options.inner if isinstance(options, MirroredLog) else options
 
 
-def _ask(trial: SuggestingTrial, name: str, options: Options) -> Scalar:
-    suggested = suggest_one(trial, name, _inner(options))
+def _suggest(trial: SuggestingTrial, name: str, options: Options) -> Scalar:
+    suggested = suggest_one(trial, name, _searched_range(options))
     if isinstance(options, ExplicitSteps):
         return options.values[int(suggested)]
     return options.mirror(float(suggested)) if isinstance(options, MirroredLog) else suggested
 
 
-def _coded(options: Options, value: Scalar) -> Scalar:
-    """Return what stands for a value in the study."""
+def _encoded(options: Options, value: Scalar) -> Scalar:
+    """Return a real value as the study has it; the inverse of `_suggest`'s decoding."""
     if isinstance(options, ExplicitSteps):
         return options.values.index(float(value))
     return options.mirror(float(value)) if isinstance(options, MirroredLog) else value

@@ -1,4 +1,4 @@
-"""The trials of a study as rows, best first."""
+"""Leaderboard: the trials of a study as rows, best first."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from tauopt.metrics.pareto import fronts
 from tauopt.study.reseeded_points import SeedSpread
 from tauopt.study.trial_queue import DUPLICATE_OF, INTERVALS, REASON, values_of
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
-from tauopt.training.trial_plan import trial_folder
+from tauopt.training.trial_plan import RESULT, trial_folder
 
 LEADERBOARD = "leaderboard.json"
-"""Name of the rows' file in the search's folder."""
-RESULT = "result.json"
+"""Name of the file of all rows, in the search's folder."""
 INTERRUPTED = "INTERRUPTED"
-"""State of a trial that goes on when its search does."""
+"""State of a trial that goes on when its search is resumed."""
 _UNKNOWN = (None, None)
 _ORDER = (
     TrialState.COMPLETE,
@@ -37,23 +36,23 @@ _ORDER = (
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One trial."""
+    """A trial of a search."""
 
     rank: int
-    """1 is best; 0 for a trial that did not complete. By front, then by the first objective."""
+    """1 is best: by Pareto front, then by the first objective; 0 for one that did not complete."""
     front: int
-    """1: no trial is as good in all objectives and better in one, 2: only trials of front 1 are,
-    and so on; 0 for a trial that did not complete."""
+    """Number of the Pareto front: 1 for trials that no other trial dominates, 2 for those that
+    only trials of front 1 dominate, and so on; 0 for a trial that did not complete."""
     number: int
     state: str
     """COMPLETE, PRUNED, FAIL, RUNNING, INTERRUPTED or WAITING."""
     value: float | None
-    """The first objective at its best report; of a trial that did not complete: so far."""
+    """The first objective at its best report; the best so far of a trial that did not complete."""
     best_report: int
-    """Number of that report; 0 if there is none."""
+    """Number of the report with `value`; 0 if there is none."""
     low: float | None
     high: float | None
-    """Ends of the 68 % interval of `value`; only of a complete trial."""
+    """Ends of the 68 % interval of `value`; None unless the trial is complete."""
     others: Mapping[str, tuple[float, float | None, float | None]]
     """The other objectives of a complete trial's best network: name -> value, low, high."""
     params: Mapping[str, Scalar]
@@ -64,16 +63,16 @@ class LeaderboardRow:
     duplicate_of: int | None
     reason: str
     seeds: SeedSpread | None = None
-    """What came of its point on other seeds, if it was trained on some."""
+    """Spread of the first objective over other seeds, if the point was trained on some."""
 
     @property
     def shown(self) -> dict[str, Scalar]:
-        """The parameters as tables name them: one column for all architectures that have it."""
+        """The parameters by column: one column for all architectures with the same setting."""
         return without_type(self.params)
 
     @property
-    def standing(self) -> str:
-        """The state in words; of a trial that did not complete with its best and last report."""
+    def state_in_words(self) -> str:
+        """The state in words, with best and last report of a trial that did not complete."""
         state = self.state.lower()
         if self.state == "COMPLETE" or not self.best_report:
             return state
@@ -87,22 +86,22 @@ class LeaderboardRow:
 def rows(
     trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal], is_alive: bool = True
 ) -> list[LeaderboardRow]:
-    """Return a row a trial: complete ones by front and value, then the others by their best value.
+    """Return one row a trial: complete trials by front and value, then the others by best value.
 
     Args:
-        trials: of the study.
-        folder: of the search, where the trials' results and run ids lie.
+        trials: all trials of the study.
+        folder: of the search, with the trials' results and run ids.
         goals: the study's objectives.
-        is_alive: whether a trial that has not ended runs; else it is interrupted.
+        is_alive: whether a driver runs; without one, trials that have not ended are interrupted.
     """
-    known = list(trials)
-    found = fronts_of(known, goals)
-    ordered = sorted(known, key=lambda trial: _place(trial, found))
+    every = list(trials)
+    front_of_number = fronts_of(every, goals)
+    ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number))
     return [
         _row(
             trial, rank, folder,
             state=state_of(trial, is_alive=is_alive),
-            front=found.get(trial.number, 0),
+            front=front_of_number.get(trial.number, 0),
             goals=goals,
         )
         for rank, trial in enumerate(ordered, start=1)
@@ -110,43 +109,44 @@ def rows(
 
 
 def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:
-    """Return the name of a trial's state; the study holds one that was interrupted as running."""
+    """Return the name of a trial's state; in the study, interrupted trials stay RUNNING."""
     is_interrupted = trial.state is TrialState.RUNNING and not is_alive
     return INTERRUPTED if is_interrupted else str(trial.state.name)
 
 
 def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int, int]:
-    """Return the front of each complete trial that is no duplicate, by its number."""
-    own = [t for t in trials if t.state is TrialState.COMPLETE and not _is_duplicate(t)]
-    found = fronts([t.values for t in own], larger=[goal.larger for goal in goals])
-    return {trial.number: int(front) for trial, front in zip(own, found, strict=True)}
+    """Return trial number -> Pareto front of the complete trials that are no duplicates."""
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and not _is_duplicate(t)]
+    numbers = fronts([t.values for t in complete], larger=[goal.larger for goal in goals])
+    return {trial.number: int(front) for trial, front in zip(complete, numbers, strict=True)}
 
 
 def varying(board: Iterable[LeaderboardRow]) -> list[str]:
-    """Return the parameters that differ between rows, those of most rows first.
+    """Return the parameters that differ between rows.
 
-    Otherwise in the order of the first row.
+    Those that most rows have come first, otherwise in the order of the first row.
     """
     values: dict[str, list[str]] = {}
-    shown = list(board)
-    for row in shown:
+    every = list(board)
+    for row in every:
         for path, value in row.shown.items():
             values.setdefault(path, []).append(repr(value))
-    found = [path for path, seen in values.items() if len(shown) == 1 or len(set(seen)) > 1]
-    return sorted(found, key=lambda path: -len(values[path]))
+    paths = [path for path, texts in values.items() if len(every) == 1 or len(set(texts)) > 1]
+    return sorted(paths, key=lambda path: -len(values[path]))
 
 
 def _is_duplicate(trial: FrozenTrial) -> bool:
     return DUPLICATE_OF in trial.user_attrs
 
 
-def _place(trial: FrozenTrial, found: Mapping[int, int]) -> tuple[int, bool, int, float, int]:
+def _sort_key(
+    trial: FrozenTrial, front_of_number: Mapping[int, int]
+) -> tuple[int, bool, int, float, int]:
     value, _ = best_so_far(trial)
-    front = found.get(trial.number, 0)
     return (
         _ORDER.index(trial.state),
         _is_duplicate(trial),
-        front,
+        front_of_number.get(trial.number, 0),
         math.inf if value is None else -value,
         trial.number,
     )
@@ -165,9 +165,9 @@ def _row(
     trial: FrozenTrial, rank: int, folder: Path, *, state: str, front: int, goals: Sequence[Goal]
 ) -> LeaderboardRow:
     complete = trial.state is TrialState.COMPLETE
-    first = trial.user_attrs.get(DUPLICATE_OF)
-    here = trial_folder(folder, trial.number if first is None else first)
-    intervals = _intervals(trial, here) if complete else {}
+    original = trial.user_attrs.get(DUPLICATE_OF)
+    its_folder = trial_folder(folder, trial.number if original is None else original)
+    intervals = _intervals(trial, its_folder) if complete else {}
     names = [goal.name for goal in goals]
     value, best_report = best_so_far(trial)
     low, high = intervals.get(names[0], _UNKNOWN)
@@ -186,17 +186,17 @@ def _row(
         params=values_of(trial),
         reports=trial.last_step or 0,
         seconds=(ended - begun).total_seconds() if begun and ended else None,
-        run_id=str(trial.user_attrs.get(RUN_ID, "")) or delivered_run_id(here),
-        duplicate_of=first,
+        run_id=str(trial.user_attrs.get(RUN_ID, "")) or delivered_run_id(its_folder),
+        duplicate_of=original,
         reason=str(trial.user_attrs.get(REASON, "")),
     )
 
 
 def _intervals(trial: FrozenTrial, folder: Path) -> Mapping[str, Sequence[float]]:
     """Return the ends of the 68 % intervals of a complete trial, by the objective's name."""
-    if (known := trial.user_attrs.get(INTERVALS)) is not None:
-        return dict(known)
-    try:  # a study of before: its intervals are in the trials' results alone
+    if (intervals := trial.user_attrs.get(INTERVALS)) is not None:
+        return dict(intervals)
+    try:  # an older study: its intervals are in the trials' results only
         result = json.loads((folder / RESULT).read_text())
         triples = {**result["metrics"], **result.get("latencies", {})}
         return {name: (float(low), float(high)) for name, (_, low, high) in triples.items()}

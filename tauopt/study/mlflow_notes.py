@@ -1,4 +1,4 @@
-"""What the runs of a search say of themselves in MLflow: notes, data, leaderboard."""
+"""Content of a search's MLflow runs: parameters, dataset, notes in markdown, leaderboard table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.dataset.manifest import Manifest
 from tauopt.dataset.prepared_dataset import PreparedDataset
 from tauopt.durable import write_bytes
 from tauopt.study.leaderboard_rows import LeaderboardRow, varying
@@ -21,7 +20,7 @@ TABLE = "leaderboard_table.json"
 
 
 def params_of(file: ExperimentFile) -> dict[str, Scalar]:
-    """Return what the search's own run shows as parameters."""
+    """Return the parameters of the search's own MLflow run."""
     experiment = file.base
     search = experiment.search
     return {
@@ -36,27 +35,23 @@ def params_of(file: ExperimentFile) -> dict[str, Scalar]:
 
 
 def dataset_input(dataset: PreparedDataset) -> DatasetInput:
-    """Return what MLflow shows of a prepared dataset."""
+    """Return a prepared dataset as a dataset of MLflow, with the candidates of each class."""
     manifest = dataset.manifest
     return DatasetInput(
         name=manifest.name,
         digest=manifest.digest,
         folder=str(dataset.folder),
-        profile=_counts(manifest),
+        profile={
+            f"{split} {name}": count
+            for split, info in manifest.splits.items()
+            for name, count in info.counts.items()
+        },
         features=[
             f"{group.name}.{feature.name}"
             for group in (manifest.candidate, *manifest.groups)
             for feature in group.features
         ],
     )
-
-
-def _counts(manifest: Manifest) -> dict[str, int | float]:
-    return {
-        f"{split} {name}": count
-        for split, info in manifest.splits.items()
-        for name, count in info.counts.items()
-    }
 
 
 def note_of_trial(number: int, params: Mapping[str, Scalar], *, search: str) -> str:
@@ -85,7 +80,7 @@ def note_of_search(
 
 
 def table(board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> list[dict[str, Any]]:
-    """Return the leaderboard's rows for people: the best first, and what varies between them."""
+    """Return the leaderboard as readable rows, best first, with the parameters that vary."""
     paths, (first, *others) = varying(board), [goal.name for goal in goals]
     return [
         {
@@ -98,7 +93,7 @@ def table(board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> list[dict[s
                 name: _rounded(row.others[name][0] if name in row.others else None)
                 for name in others
             },
-            "state": row.standing,
+            "state": row.state_in_words,
             **{path: row.shown.get(path, "") for path in paths},
         }
         for row in board
@@ -116,7 +111,7 @@ def _interval(row: LeaderboardRow) -> str:
 
 
 def write_table(folder: Path, board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> Path:
-    """Write the leaderboard as a table of MLflow's UI into `folder`; returns the file."""
+    """Write the leaderboard as a table of MLflow's UI into `folder`; return the file's path."""
     path = folder / TABLE
     write_bytes(path, table_json(table(board, goals)).encode())
     return path

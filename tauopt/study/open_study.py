@@ -1,4 +1,4 @@
-"""Open or create the study of a search, and refuse to continue it with something else."""
+"""Open or create the study of a search; refuse to resume it with other file, data or code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_study(storage: BaseStorage, name: str) -> optuna.Study:
     """Open an existing study.
 
     Raises:
-        UsageError: there is none of that name; lists those that are.
+        UsageError: there is no study of that name; lists the existing ones.
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:
@@ -47,12 +47,12 @@ def open_study(storage: BaseStorage, name: str) -> optuna.Study:
 
 
 def has_study(storage: BaseStorage, name: str) -> bool:
-    """Say whether there is a study of that name."""
+    """Return whether there is a study of that name."""
     return name in optuna.get_all_study_names(storage)
 
 
 def latest_study(storage: BaseStorage) -> str | None:
-    """Return the name of the study whose trials began last; None if there are no studies."""
+    """Return the name of the study whose first trial began last; None if there is no study."""
     summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
     dated = [
         (s.datetime_start or datetime.min, study_id_of_summary(s), s.study_name) for s in summaries
@@ -61,11 +61,11 @@ def latest_study(storage: BaseStorage) -> str | None:
 
 
 def check_name_is_free(storage: BaseStorage, name: str) -> None:
-    """Refuse a name that a search has already, if a trial of it has begun.
+    """Check that no search of that name has begun a trial.
 
     Raises:
-        UsageError: it exists; says how to go on with it.
-        InvalidNameError: the name may not become a file.
+        UsageError: a search has that name; the message says how to go on with it.
+        InvalidNameError: the name can't be a file name.
     """
     check_name(name, what="search name")
     if name in optuna.get_all_study_names(storage) and _has_begun(storage, name):
@@ -96,17 +96,18 @@ def start_study(
 
     Args:
         storage: the database.
-        name: of the search.
-        origin: what the search is made from now.
+        name: name of the search.
+        origin: provenance of the search as it is now.
         folder: the search's folder.
-        objective: what is to be large, and what small.
+        objective: metrics to maximise and costs to minimise.
         starts: points of the space that are tried first: the literature's values.
-        space: the search space now.
+        space: the search space as it is now.
         resume: go on with a study of this name if there is one.
         accept_changes: go on although the file, the code or the data changed.
     Raises:
-        UsageError: the name exists already, or (resuming) something changed; says what to do.
-        InvalidNameError: the name may not become a file.
+        UsageError: the name exists already, or (with `resume`) something changed; the message
+            says what to do.
+        InvalidNameError: the name can't be a file name.
     """
     if not resume:
         check_name_is_free(storage, name)
@@ -140,16 +141,17 @@ def goals_of(study: optuna.Study) -> list[Goal]:
 def _write_attributes(
     study: optuna.Study, origin: Provenance, folder: Path, objective: Objective
 ) -> None:
-    """Write what the study is made from; only what is not there yet, or was accepted."""
-    known = study.user_attrs
-    wanted: dict[str, object] = {
+    """Write provenance, folder, objectives and unique id where they are missing or changed."""
+    present = study.user_attrs
+    attributes: dict[str, object] = {
         **origin.attributes(),
         FOLDER: str(folder),
         OBJECTIVES: [goal.name for goal in objective.goals],
+        # Last: a study with this id has its other attributes, even if the driver was killed here.
+        UID: present.get(UID) or uuid.uuid4().hex[:16],
     }
-    wanted[UID] = known.get(UID) or uuid.uuid4().hex[:16]
-    for name, value in wanted.items():
-        if known.get(name) != value:
+    for name, value in attributes.items():
+        if present.get(name) != value:
             study.set_user_attr(name, value)
 
 
@@ -172,11 +174,11 @@ def _check_unchanged(
 
 
 def _check_objectives(study: optuna.Study, objective: Objective) -> None:
-    """Check that values there are and values to come are of the same objectives."""
+    """Check that the study's values and those of new trials are of the same objectives."""
     before, now = goals_of(study), list(objective.goals)
-    same_ways = [goal.direction for goal in before] == [goal.direction for goal in now]
+    same_directions = [goal.direction for goal in before] == [goal.direction for goal in now]
     is_named = UID in study.user_attrs  # else its driver died before it wrote the names
-    if not same_ways or (is_named and before != now):
+    if not same_directions or (is_named and before != now):
         raise UsageError(
             f"search {study.study_name!r} is to {_in_words(before)}, now the file says "
             f"{_in_words(now)}, which one study can't hold: give the search another --name"
@@ -188,7 +190,7 @@ def _in_words(goals: Sequence[Goal]) -> str:
 
 
 def _check_space(study: optuna.Study, space: Space) -> None:
-    """Check that trials there are and ranges now can live in one study."""
+    """Check that the study's trials and the present ranges fit into one study."""
     for trial in study.get_trials(deepcopy=False):
         for path in trial.distributions.keys() & space.keys():
             try:

@@ -1,4 +1,4 @@
-"""What a study was made from, so that it is not continued with something else."""
+"""Provenance of a study: file, dataset, code and method, which must stay the same on resume."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ import tauopt
 
 @dataclass(frozen=True)
 class Provenance:
-    """What went into a study; all but `commit` must stay the same for it to be continued."""
+    """What a study was made from; all but `commit` must stay the same for it to be continued."""
 
     experiment: str
     """Digest of the experiment file's settings and space."""
     text: str
-    """All that defines the experiment, a line a setting, for the difference."""
+    """All settings and ranges of the experiment, one a line, to show what changed."""
     dataset: str
     """Digest of the prepared dataset."""
     code: str
     """tauopt's version, and a digest of its source."""
     commit: str
-    """Git commit of the working directory, empty if there is none; told, not compared."""
+    """Git commit of the working directory, empty if there is none; shown, not compared."""
     model: str = ""
-    """Digest of the source of a model of the user's own; empty for ours."""
+    """Digest of the source of a user's HyperModel; empty for tauopt's networks."""
     method: str = ""
-    """Of training, by its number; empty before there were several."""
+    """Number of the training method; empty in studies from before there were several."""
 
     def attributes(self) -> dict[str, str]:
-        """Return what is written to the study, by attribute name."""
+        """Return the study's attributes by name."""
         return {f"tauopt.{name}": value for name, value in asdict(self).items()}
 
 
 def from_attributes(attributes: Mapping[str, object]) -> Provenance:
-    """Return the origin that a study's attributes tell; unknown parts are empty."""
+    """Return the provenance in a study's attributes; unknown parts are empty."""
     names = Provenance.__dataclass_fields__
     return Provenance(**{name: str(attributes.get(f"tauopt.{name}", "")) for name in names})
 
 
 def differences(before: Provenance, now: Provenance) -> list[str]:
-    """Say in lines what changed between two origins; empty if nothing did."""
+    """Return what changed between two provenances, in lines; empty if nothing did."""
     lines: list[str] = []
     if before.experiment != now.experiment:
         lines += ["the experiment file changed:", *_text_difference(before.text, now.text)]
@@ -58,7 +58,7 @@ def differences(before: Provenance, now: Provenance) -> list[str]:
     if before.method != now.method:
         lines += [
             f"tauopt trains in another way: method {before.method or '1'} -> {now.method or '1'}; "
-            "values of the trials before can't be compared with those to come"
+            "values of earlier trials can't be compared with those of new ones"
         ]
     return lines
 

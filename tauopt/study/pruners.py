@@ -1,4 +1,4 @@
-"""How the study stops trials that fall behind: decided on reports, which are numbered from 1."""
+"""Pruners: asynchronous successive halving, Hyperband and the median rule on numbered reports."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from tauopt.config.settings.experiment import Pruner
 def make_pruner(settings: Pruner, *, reports: int) -> BasePruner:
     """Return the pruner of a study.
 
-    A rung is a report's number, which stands for the same candidates seen in every trial. What
-    the rungs hold is kept in the study, so that a resumed search goes on with them.
+    A rung is a report's number, from 1, which stands for the same number of candidates seen in
+    every trial. The values at the rungs are kept in the study, so a resumed search goes on with
+    them.
 
     Args:
-        settings: kind, reduction factor, and reports that every trial may make.
-        reports: reports of a trial that is never stopped; `hyperband` spreads its brackets over
-            them.
+        settings: kind, reduction factor, and number of reports before a trial can be stopped.
+        reports: number of reports of a trial that is never stopped; `hyperband` spreads its
+            brackets over them.
     """
     if settings.type == "asha":
         return SuccessiveHalvingPruner(

@@ -1,14 +1,14 @@
-"""The best points of a search trained again on other seeds: how good a setting is on average.
+"""Spread over seeds: the best points of a search trained again, to average a setting over seeds.
 
-The best of many trials is the luckiest of them too. So only the new trainings count here; they
-are a search of their own, called after the first, whose trials are its points again and again.
+The best of many trials is biased upwards, as the maximum of random values. So only the new
+trainings count here. They are trials of a search of their own, named after the first one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import optuna
@@ -20,34 +20,37 @@ from tauopt.study.open_study import has_study, open_study
 from tauopt.study.suggest import key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
 
-OF = "tauopt.seeds_of"
+RESEEDED_SEARCH = "tauopt.seeds_of"
 """Attribute of a study, and tag of its runs: the search whose points it trains again."""
 
 
 @dataclass(frozen=True)
 class RepeatedPoints:
-    """Points of a search to be trained again, one named as often as it is to be trained."""
+    """Points of a search to be trained again."""
 
-    of: str
+    search: str
+    """Name of the search."""
     points: tuple[Mapping[str, Scalar], ...]
+    """Each point as often as it is to be trained."""
 
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """The first objective of one point over several seeds, the first training left out."""
+    """The first objective of one point over several seeds, without the first training."""
 
     number: int
-    """Of the search's trial that the point is of."""
+    """Number of the search's trial with this point."""
     values: tuple[float, ...]
     mean: float
     deviation: float
-    """Standard deviation between seeds; 0 of a single one."""
+    """Sample standard deviation over seeds; 0 if there is one value."""
     is_tied: bool
-    """Whether the mean is that of the best point within both errors; of that itself too."""
+    """Whether the mean is compatible with that of the best point: within the errors of both means,
+    added in quadrature. True for the best point itself."""
 
     @property
     def error(self) -> float:
-        """Of the mean."""
+        """Standard error of the mean."""
         return float(self.deviation / len(self.values) ** 0.5)
 
     def __str__(self) -> str:
@@ -56,13 +59,13 @@ class SeedSpread:
         return f"{text} ({len(self.values)})"
 
 
-def name_of(search: str) -> str:
-    """Return the name of the search that trains the points of another again."""
+def reseeded_name(search: str) -> str:
+    """Return the name of the search that trains the points of `search` again."""
     return f"{search}-seeds"
 
 
 def best_trials(trials: Iterable[FrozenTrial], *, top: int) -> list[FrozenTrial]:
-    """Return the complete trials of the largest first objective, each point once."""
+    """Return the `top` complete trials of the largest first objective, each point once."""
     complete = [
         trial
         for trial in trials
@@ -72,42 +75,44 @@ def best_trials(trials: Iterable[FrozenTrial], *, top: int) -> list[FrozenTrial]
 
 
 def enqueue_missing(study: optuna.Study, points: Sequence[Mapping[str, Scalar]]) -> None:
-    """Have points proposed that a study does not hold as often as they are named; once each turn.
+    """Enqueue points, each as often as it is in `points` but not yet in the study.
 
-    All points come once before any comes twice, so that a search that is stopped can be compared.
+    Args:
+        study: of the search that trains points again.
+        points: each point as often as it is to be trained.
     """
-    held = Counter(key(_point_of(trial)) for trial in study.get_trials(deepcopy=False))
+    present = Counter(key(_point_of(trial)) for trial in study.get_trials(deepcopy=False))
     for point in _in_turns(points):
-        name = key(point)
-        if held[name]:
-            held[name] -= 1
+        if present[key(point)]:
+            present[key(point)] -= 1
         else:
             study.enqueue_trial(dict(point))
 
 
 def _point_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
-    """Return a trial's point as the study has it, also while it waits."""
+    """Return a trial's point as encoded in the study, also if the trial has not begun."""
     fixed: Mapping[str, Scalar] = trial.system_attrs.get("fixed_params", {})
     return {**fixed, **trial.params}
 
 
 def _in_turns(points: Sequence[Mapping[str, Scalar]]) -> list[Mapping[str, Scalar]]:
-    seen: Counter[str] = Counter()
+    """Return all points once before any comes twice: so a stopped search can be compared too."""
+    occurrences: Counter[str] = Counter()
     turns = []
-    for place, point in enumerate(points):
-        seen[key(point)] += 1
-        turns.append((seen[key(point)], place))
-    return [points[place] for _, place in sorted(turns)]
+    for index, point in enumerate(points):
+        occurrences[key(point)] += 1
+        turns.append((occurrences[key(point)], index))
+    return [points[index] for _, index in sorted(turns)]
 
 
 def reseeded_study(study: optuna.Study) -> optuna.Study | None:
-    """Return the study of a search's points on other seeds; None if none was trained again."""
-    storage, name = storage_of(study), name_of(study.study_name)
+    """Return the study that trains a search's points again; None if there is none."""
+    storage, name = storage_of(study), reseeded_name(study.study_name)
     return open_study(storage, name) if has_study(storage, name) else None
 
 
 def spreads_of(study: optuna.Study) -> list[SeedSpread]:
-    """Return what came of a search's points on other seeds; nothing if none was tried."""
+    """Return the spread over seeds of a search's points; empty if none was trained again."""
     again = reseeded_study(study)
     if again is None:
         return []
@@ -115,21 +120,22 @@ def spreads_of(study: optuna.Study) -> list[SeedSpread]:
 
 
 def spreads(first: Iterable[FrozenTrial], again: Iterable[FrozenTrial]) -> list[SeedSpread]:
-    """Return what came of a search's points on other seeds, the largest mean first.
+    """Return the spread over seeds of a search's points, the largest mean first.
 
     Args:
         first: trials of the search.
-        again: trials of the search that trained them again.
+        again: trials of the search that trained its points again.
     """
+    # Reversed, so that of several trials of one point the first gives the number.
     numbers = {key(values_of(trial)): trial.number for trial in reversed([*first])}
     values: dict[int, list[float]] = {}
     for trial in again:
         number = numbers.get(key(values_of(trial)))
         if trial.state is TrialState.COMPLETE and number is not None:
             values.setdefault(number, []).append(float(trial.values[0]))
-    found = [_spread(number, tuple(known)) for number, known in values.items()]
-    found.sort(key=lambda spread: (-spread.mean, spread.number))
-    return [_judged(spread, found[0]) for spread in found]
+    by_mean = [_spread(number, tuple(known)) for number, known in values.items()]
+    by_mean.sort(key=lambda spread: (-spread.mean, spread.number))
+    return [replace(spread, is_tied=_is_tied(spread, by_mean[0])) for spread in by_mean]
 
 
 def _spread(number: int, values: tuple[float, ...]) -> SeedSpread:
@@ -137,7 +143,6 @@ def _spread(number: int, values: tuple[float, ...]) -> SeedSpread:
     return SeedSpread(number, values, fmean(values), deviation, is_tied=False)
 
 
-def _judged(spread: SeedSpread, best: SeedSpread) -> SeedSpread:
+def _is_tied(spread: SeedSpread, best: SeedSpread) -> bool:
     allowed = (spread.error**2 + best.error**2) ** 0.5
-    is_tied = spread is best or best.mean - spread.mean <= allowed
-    return SeedSpread(spread.number, spread.values, spread.mean, spread.deviation, is_tied=is_tied)
+    return spread is best or best.mean - spread.mean <= allowed

@@ -1,8 +1,8 @@
-"""How the study proposes trials.
+"""Samplers: TPE, random, CMA-ES, Gaussian process and quasi-Monte Carlo proposals of trials.
 
-A sampler is made anew for each proposal, with a seed from the search's seed and the trial's
-number. Its state is the study itself, so a search that was killed and resumed proposes what it
-would have proposed anyway, and never repeats a random stream.
+Each proposal has a new sampler, with a seed from the search's seed and the trial's number. The
+study is its only state, so a search that was killed and resumed proposes what it would have
+proposed anyway, and never repeats a random stream.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_sampler(settings: Sampler) -> None:
     """Check that the library behind a sampler is installed.
 
     Raises:
-        UsageError: it isn't; says which line installs it.
+        UsageError: it is not; the message has the line that installs it.
     """
     module, install = _NEEDS.get(settings.type, ("", ""))
     if module and importlib.util.find_spec(module) is None:
@@ -46,8 +46,8 @@ def make_sampler(settings: Sampler, *, pruner: str, number: int) -> BaseSampler:
     """Return the sampler that proposes one trial.
 
     Args:
-        settings: kind, seed and random trials before the model begins.
-        pruner: kind of pruner; stopped trials count for `cmaes` where most trials are stopped.
+        settings: kind, seed, and number of random trials before the sampler's model begins.
+        pruner: kind of pruner; `cmaes` learns from stopped trials where most trials are stopped.
         number: number of the trial to propose.
     """
     seed = int(np.random.SeedSequence((settings.seed, number)).generate_state(1)[0])
@@ -92,7 +92,7 @@ def _gp(settings: Sampler, pruner: str, seed: int) -> BaseSampler:
 
 
 def _qmc(settings: Sampler, pruner: str, seed: int) -> BaseSampler:
-    # The sequence is one for the whole search; Optuna keeps the place in it in the study.
+    # One sequence for the whole search, so not the trial's seed; the study keeps the place in it.
     return QMCSampler(
         scramble=True,
         seed=settings.seed,

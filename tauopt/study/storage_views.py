@@ -1,9 +1,8 @@
-"""Studies as pruners and samplers see them: storages over a storage.
+"""Views of a study for pruners and samplers: storages on top of the study's storage.
 
-Optuna's pruners know one objective, and its TPE fails on stopped trials where there are several.
-A sampler may also learn from trials of an earlier study. Each gets to see the study through a
-storage that shows other directions or other trials; what they write goes to the study itself, so
-that rungs survive the driver.
+Optuna's pruners support one objective, and its TPE fails on stopped trials where there are several.
+A sampler may also learn from trials of an earlier study. So each gets a storage that shows other
+directions or other trials. Their writes go to the study itself, so that rungs outlive the driver.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from tauopt.study._optuna_internals import FrozenStudy, storage_of, study_id_of
 
 
 class ForwardingStorage(BaseStorage):
-    """Hands every call on; each method's meaning is in `BaseStorage`.
+    """A storage that forwards every call; `BaseStorage` documents each method.
 
-    What `BaseStorage` itself answers from `get_trial`, `get_all_trials` and the directions, such
-    as the best trial, is answered from those of the subclass.
+    `BaseStorage` derives some answers, such as the best trial, from `get_trial`, `get_all_trials`
+    and the directions: these follow what the subclass returns there.
     """
 
     def __init__(self, storage: BaseStorage) -> None:
@@ -110,15 +109,14 @@ ShowTrials = Callable[[list[FrozenTrial]], list[FrozenTrial]]
 
 
 def for_pruners(study: optuna.Study) -> optuna.Study:
-    """Return a study as if its first objective were the only one."""
-    return _seen(study, study.directions[:1], first_objective)
+    """Return a view of a study with its first objective alone."""
+    return _view(study, study.directions[:1], first_objective)
 
 
 def for_samplers(study: optuna.Study, history: Sequence[FrozenTrial] = ()) -> optuna.Study:
-    """Return a study with the trials of an earlier one before its own.
+    """Return a view of a study with the trials of an earlier one before its own.
 
-    Where there are several objectives, stopped trials look complete, and worse than those that
-    are.
+    Where there are several objectives, stopped trials look complete, and worse than complete ones.
     """
 
     def show(trials: list[FrozenTrial]) -> list[FrozenTrial]:
@@ -126,18 +124,18 @@ def for_samplers(study: optuna.Study, history: Sequence[FrozenTrial] = ()) -> op
         several = len(study.directions) > 1
         return stopped_as_worst(every, directions=study.directions) if several else every
 
-    return _seen(study, study.directions, show, other=bool(history))
+    return _view(study, study.directions, show, has_history=bool(history))
 
 
-def _seen(
+def _view(
     study: optuna.Study,
     directions: Sequence[StudyDirection],
     show: ShowTrials,
     *,
-    other: bool = False,
+    has_history: bool = False,
 ) -> optuna.Study:
-    if len(study.directions) == 1 and not other:
-        return study
+    if len(study.directions) == 1 and not has_history:
+        return study  # a view would show the study as it is
     storage = StorageView(storage_of(study), study_id_of(study), directions=directions, show=show)
     return optuna.load_study(
         study_name=study.study_name, storage=storage, sampler=study.sampler, pruner=study.pruner
@@ -145,7 +143,7 @@ def _seen(
 
 
 class StorageView(ForwardingStorage):
-    """A storage that shows a study with other directions and trials; all writing goes through."""
+    """A storage that shows a study with other directions and trials; writes go to the study."""
 
     def __init__(
         self,
@@ -165,7 +163,7 @@ class StorageView(ForwardingStorage):
         return list(self._directions) if ours else super().get_study_directions(study_id)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:  # noqa: D102
-        # Not by its place among the trials shown: others may stand before it.
+        # Optuna's default is the position among the shown trials, but earlier trials may precede.
         by_number = self._storage.get_trial_id_from_study_id_trial_number
         return int(by_number(study_id, trial_number))
 
@@ -183,25 +181,26 @@ class StorageView(ForwardingStorage):
 
 
 def first_objective(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Return trials that have the first of their values only."""
+    """Return trials with the first of their values only."""
     return [_with_values(t, t.values[:1]) if t.values else t for t in trials]
 
 
 def stopped_as_worst(
     trials: list[FrozenTrial], *, directions: Sequence[StudyDirection]
 ) -> list[FrozenTrial]:
-    """Return trials of which stopped ones count as complete, and as worse than all that are.
+    """Return trials where stopped ones look complete, with values worse than any complete one's.
 
-    They keep the order that Optuna gives them where there is one objective: who came further is
-    better, and among equals who had the larger value. In the objectives behind the first, which
-    is maximized, all stopped trials are alike.
+    Stopped trials keep the order that Optuna's TPE gives them in a study of one objective: a later
+    last report is better and, among equals, a larger value. This order is in the first objective,
+    which is maximised; in the others all stopped trials have the worst value.
     """
-    first, *others = _worst(trials, directions)
+    first, *others = _worst_values(trials, directions)
     stopped = [t for t in trials if t.state is TrialState.PRUNED]
-    order = sorted(stopped, key=_how_far, reverse=True)
+    best_first = sorted(stopped, key=_last_report, reverse=True)
     values = {
-        trial.number: [first - place * (1.0 + abs(first)), *others]
-        for place, trial in enumerate(order, start=1)
+        # Steps of at least 1 and of the order of the value itself, so that rounding can't tie them.
+        trial.number: [first - rank * (1.0 + abs(first)), *others]
+        for rank, trial in enumerate(best_first, start=1)
     }
     complete = TrialState.COMPLETE
     return [
@@ -210,8 +209,8 @@ def stopped_as_worst(
     ]
 
 
-def _worst(trials: list[FrozenTrial], directions: Sequence[StudyDirection]) -> list[float]:
-    """Return the worst value of each objective among complete trials; zeros if there are none."""
+def _worst_values(trials: list[FrozenTrial], directions: Sequence[StudyDirection]) -> list[float]:
+    """Return each objective's worst value among complete trials; zeros if there are none."""
     complete = [t.values for t in trials if t.state is TrialState.COMPLETE]
     if not complete:
         return [0.0] * len(directions)
@@ -221,7 +220,8 @@ def _worst(trials: list[FrozenTrial], directions: Sequence[StudyDirection]) -> l
     ]
 
 
-def _how_far(trial: FrozenTrial) -> tuple[int, float]:
+def _last_report(trial: FrozenTrial) -> tuple[int, float]:
+    """Return number and value of a trial's last report; zeros if it made none."""
     last = trial.last_step
     return (0, 0.0) if last is None else (last, trial.intermediate_values[last])
 
@@ -229,7 +229,7 @@ def _how_far(trial: FrozenTrial) -> tuple[int, float]:
 def _with_values(
     trial: FrozenTrial, values: list[float], *, state: TrialState | None = None
 ) -> FrozenTrial:
-    other = copy.copy(trial)
-    other.state = state or trial.state
-    other.values = values
-    return other
+    changed = copy.copy(trial)
+    changed.state = state or trial.state
+    changed.values = values
+    return changed

@@ -1,4 +1,4 @@
-"""Where studies are kept: `TAUOPT_STORAGE`, or SQLite under the output folder."""
+"""The studies' database: `TAUOPT_STORAGE`, or SQLite under the output folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from tauopt.errors import ServiceError, UsageError
 
 VARIABLE = "TAUOPT_STORAGE"
+"""Environment variable with the URL of a shared database."""
 _LOCK_TIMEOUT_S = 30.0
 PATIENCE_S = 60.0
+"""How long a running search waits for a database that went away."""
 _PAUSE_S = 1.0
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError)
 T = TypeVar("T")
@@ -33,12 +35,12 @@ def storage_url(output: Path) -> str:
 
 
 def is_shared() -> bool:
-    """Say whether studies lie in a database of their own, apart from the output folder."""
+    """Return whether studies are in a shared database, apart from the output folder."""
     return bool(os.environ.get(VARIABLE))
 
 
 def without_password(url: str) -> str:
-    """Return a storage URL that may be shown."""
+    """Return a storage URL without its password, for messages."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -49,12 +51,13 @@ def open_storage(output: Path, *, wait_s: float = 10.0, create: bool = True) -> 
     """Open the database that holds the studies.
 
     Args:
-        output: output folder, for the default.
-        wait_s: how long to wait for a database that can't be reached.
+        output: output folder, for the default URL.
+        wait_s: seconds to wait for a database server that can't be reached.
         create: make an SQLite file that is missing.
     Raises:
-        UsageError: the URL is not one, or there is nothing to open yet.
-        ServiceError: can't be reached, or its tables are of another Optuna.
+        UsageError: `TAUOPT_STORAGE` is no URL, its driver is not installed, or (without `create`)
+            the SQLite file does not exist.
+        ServiceError: the database can't be reached, or its tables are of another Optuna version.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = storage_url(output)
@@ -66,14 +69,15 @@ def open_storage(output: Path, *, wait_s: float = 10.0, create: bool = True) -> 
     return _connect(url, give_up=time.monotonic() + wait_s)
 
 
-def patient(call: Callable[[], T], *, wait_s: float = PATIENCE_S) -> T:
-    """Call the database, and again while it is away: a server that restarts comes back.
+def with_retries(call: Callable[[], T], *, wait_s: float = PATIENCE_S) -> T:
+    """Call the database, and retry while it can't be reached: a server may be restarting.
 
     Args:
-        call: that does no harm when done twice.
-        wait_s: how long.
+        call: function that uses the database; idempotent, since a call may have succeeded although
+            its reply was lost.
+        wait_s: seconds to retry for.
     Raises:
-        ServiceError: it is away for longer.
+        ServiceError: the database can't be reached for longer.
     """
     give_up = time.monotonic() + wait_s
     while True:
@@ -120,7 +124,7 @@ def _connect(url: str, *, give_up: float) -> BaseStorage:
 def _engine_options(url: str) -> dict[str, Any]:
     if _sqlite_file(url) is not None:
         return {"connect_args": {"timeout": _LOCK_TIMEOUT_S}}
-    # A server that restarted has closed our connections: try each before using it.
+    # A server that restarted has closed the pool's connections: test each before it is used.
     return {"pool_pre_ping": True}
 
 
@@ -140,6 +144,6 @@ def _unreachable(url: str, error: Exception) -> ServiceError:
 
 
 def _cause(error: Exception) -> str:
-    """Return the first line of what the database itself said."""
+    """Return the first line of the database's own message, without SQLAlchemy's and Optuna's."""
     inner = error.__cause__ or error
     return str(getattr(inner, "orig", None) or inner).strip().splitlines()[0]

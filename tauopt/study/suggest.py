@@ -1,4 +1,4 @@
-"""From a search space to the parameters of an Optuna trial, and over all points of a finite one."""
+"""Suggest an Optuna trial's parameters from a search space; random points and full grids of it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tauopt.config.settings.ranges import (
 from tauopt.config.source.yaml_source import Scalar
 
 Space = Mapping[str, Range]
-"""Path of a setting -> its range, each after the ranges that its `when` names."""
+"""Path of a setting -> its range; a range comes after those that its `when` names."""
 
 
 class SuggestingTrial(Protocol):
-    """What is needed of an Optuna trial."""
+    """The methods of an Optuna trial that suggest values."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
         """Suggest a whole number."""
@@ -45,7 +45,7 @@ class SuggestingTrial(Protocol):
 
 
 def distribution(range_: Range) -> BaseDistribution:
-    """Return the Optuna distribution that a range stands for."""
+    """Return the Optuna distribution of a range."""
     if isinstance(range_, ChoiceRange):
         return CategoricalDistribution(range_.values)
     if isinstance(range_, IntRange):
@@ -54,9 +54,9 @@ def distribution(range_: Range) -> BaseDistribution:
 
 
 def suggest(trial: SuggestingTrial, space: Space) -> dict[str, Scalar]:
-    """Ask `trial` for a value of each active range, in the space's order.
+    """Have `trial` suggest a value for each active range, in the space's order.
 
-    A trial that was cut short keeps the values it has; only what is missing is chosen.
+    A trial that a killed driver left incomplete keeps its values; only missing ones are suggested.
     """
     values: dict[str, Scalar] = {}
     for path, range_ in space.items():
@@ -66,7 +66,7 @@ def suggest(trial: SuggestingTrial, space: Space) -> dict[str, Scalar]:
 
 
 def suggest_one(trial: SuggestingTrial, path: str, range_: Range) -> Scalar:
-    """Ask `trial` for a value of one range."""
+    """Have `trial` suggest a value for one range."""
     if isinstance(range_, ChoiceRange):
         choice: Scalar = trial.suggest_categorical(path, range_.values)
         return choice
@@ -76,32 +76,33 @@ def suggest_one(trial: SuggestingTrial, path: str, range_: Range) -> Scalar:
 
 
 def key(values: Mapping[str, Scalar]) -> str:
-    """Return a text that is equal for equal parameters and differs for different ones."""
+    """Return a canonical text of parameters: equal exactly if the parameters are equal."""
     return json.dumps(dict(values), sort_keys=True)
 
 
 def is_finite(space: Space) -> bool:
-    """Say whether a space has a countable number of points."""
+    """Return whether a space has a finite number of points."""
     return all(math.isfinite(points(range_)) for range_ in space.values())
 
 
 def all_points(space: Space) -> Iterator[dict[str, Scalar]]:
-    """Go through every point of a finite space, active ranges only, in a fixed order."""
-    return _continue({}, list(space.items()))
+    """Yield every point of a finite space, active ranges only, in a fixed order."""
+    return _extensions({}, list(space.items()))
 
 
-def _continue(
+def _extensions(
     values: dict[str, Scalar], rest: list[tuple[str, Range]]
 ) -> Iterator[dict[str, Scalar]]:
+    """Yield all points that have these values and any values of the remaining ranges."""
     if not rest:
         yield values
         return
     (path, range_), *later = rest
     if not is_active(range_, values):
-        yield from _continue(values, later)
+        yield from _extensions(values, later)
         return
     for value in _values(range_):
-        yield from _continue({**values, path: value}, later)
+        yield from _extensions({**values, path: value}, later)
 
 
 def _values(range_: Range) -> Iterator[Scalar]:
@@ -114,7 +115,7 @@ def _values(range_: Range) -> Iterator[Scalar]:
 
 
 def random_point(space: Space, rng: np.random.Generator) -> dict[str, Scalar]:
-    """Draw a point, each active range by itself and uniformly (in the logarithm where asked)."""
+    """Draw a point: active ranges independently, uniform or, if set in the range, log-uniform."""
     values: dict[str, Scalar] = {}
     for path, range_ in space.items():
         if is_active(range_, values):
@@ -127,7 +128,7 @@ def _draw(range_: Range, rng: np.random.Generator) -> Scalar:
         return range_.values[int(rng.integers(len(range_.values)))]
     if range_.log:
         drawn = math.exp(rng.uniform(math.log(range_.low), math.log(range_.high)))
-        inside = min(max(drawn, range_.low), range_.high)
+        inside = min(max(drawn, range_.low), range_.high)  # exp(log(x)) may round beyond x
         return round(inside) if isinstance(range_, IntRange) else inside
     if range_.step is None:
         return float(rng.uniform(range_.low, range_.high))
@@ -135,10 +136,10 @@ def _draw(range_: Range, rng: np.random.Generator) -> Scalar:
 
 
 class DrawnTrial:
-    """Stands for a trial, and draws each value by itself; keeps what it drew."""
+    """A stand-in for a trial that draws each value at random, and keeps it in `values`."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        """Take the random numbers."""
+        """Take the generator of random numbers."""
         self.values: dict[str, Scalar] = {}
         self._rng = rng
 

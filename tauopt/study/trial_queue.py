@@ -1,9 +1,9 @@
-"""The bookkeeping between whoever executes trials and the study, which is the truth.
+"""Queue of trials between an executor and the study: propose, take reports, end.
 
-No Ray in here: `next_trial`, `report` and the ends of a trial are all that an executor needs.
-Trials that an earlier driver left RUNNING are given out first, with their numbers and
-parameters. They stay RUNNING in the study until they end, whether the driver was stopped by a
-signal or killed; who really runs is told by the lock on the search's folder.
+Nothing here depends on Ray: `next_trial`, `report`, and the methods that end a trial are all that
+an executor needs. Trials that an earlier driver left RUNNING are given out first, with their
+numbers and parameters. They stay RUNNING in the study until they end, whether the driver was
+stopped by a signal or killed: the lock on the search's folder shows whether a driver runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tauopt.study.decision_records import complete_decisions
 from tauopt.study.samplers import make_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
 from tauopt.study.storage_views import for_pruners, for_samplers
-from tauopt.study.study_storage import DATABASE_ERRORS, patient
+from tauopt.study.study_storage import DATABASE_ERRORS, with_retries
 from tauopt.study.suggest import Space, all_points, is_finite, key, random_point, suggest
 
 if TYPE_CHECKING:
@@ -40,25 +40,29 @@ TRACEBACK = "traceback"
 INTERVALS = "tauopt.intervals"
 """Attribute of a complete trial: ends of the 68 % interval of each objective that has one."""
 VALUES = "tauopt.values"
-"""Attribute of a trial of a model of the user's own: real values by path."""
+"""Attribute of a trial of a user's HyperModel: real values by path."""
 _DUPLICATES_IN_A_ROW = 10
+"""After so many duplicates of a sampler that repeats itself, an untried point is enqueued."""
 _DRAWS = 1000
-_OWN_DRAWS = 50
-"""Each of them builds the model."""
+"""Random points drawn to find an untried one."""
+_HYPERMODEL_DRAWS = 50
+"""The same for a HyperModel: fewer, since each draw builds the model."""
 _TEXT_LIMIT = 8000
+"""Characters kept of a reason or a traceback."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to train: its number, its parameters, and whether it was begun before."""
+    """A trial to train."""
 
     number: int
     params: Mapping[str, Scalar]
     resumed: bool
+    """Whether it was begun before."""
 
 
 class TrialQueue:
-    """Gives out trials and takes their reports, by number."""
+    """Trials to be trained: gives them out and takes their reports, by number."""
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class TrialQueue:
         settings: Search,
         *,
         space: Space,
-        own: HyperModelSpace | None = None,
+        hypermodel: HyperModelSpace | None = None,
         repeats: bool = False,
         history: Sequence[FrozenTrial] = (),
         on_event: OnEvent = ignore,
@@ -74,30 +78,31 @@ class TrialQueue:
         """Take the study and its settings.
 
         Args:
-            study: with what was tried before.
-            settings: how many trials, and how they are proposed.
+            study: the study, with the trials so far.
+            settings: number of trials, sampler, pruner and limits.
             space: the file's ranges.
-            own: asks for the hyperparameters of a model of the user's own.
+            hypermodel: space of a user's HyperModel; None for tauopt's networks.
             repeats: train equal points again, each with its own seed.
             history: trials of an earlier search that the sampler learns from.
-            on_event: is told of everything.
+            on_event: called with each event of the search.
         """
-        self._mirror = CachedStorage(study)
-        self.study = study = self._mirror.study
-        self._proposing = for_samplers(study, history)
-        self._judging = for_pruners(study)
+        self._cached = CachedStorage(study)
+        self.study = study = self._cached.study
+        self._sampler_view = for_samplers(study, history)
+        self._pruner_view = for_pruners(study)
         self._settings = settings
         self._space = space
-        self._own = own
+        self._hypermodel = hypermodel
         self._repeats = repeats
         self._on_event = on_event
         for stopped in complete_decisions(study):
-            self._tell_pruned(stopped)
+            self._emit_pruned(stopped)
         frozen = study.get_trials(deepcopy=False)
         self._orphans = {t.number: trial_id_of(t) for t in frozen if t.state is TrialState.RUNNING}
-        self._known = _first_of_each(frozen, self._is_whole)
-        self._asked = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
-        self._asked -= sum(t.state is TrialState.WAITING for t in frozen)
+        self._number_of_point = _trial_of_each_point(frozen, self._has_all_params)
+        # Trials that count towards `settings.trials`.
+        self._proposed_count = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
+        self._proposed_count -= sum(t.state is TrialState.WAITING for t in frozen)
         self._live: dict[int, Trial] = {}
         self._followers: dict[int, list[Trial]] = {}
         self._duplicates_in_a_row = 0
@@ -107,24 +112,24 @@ class TrialQueue:
 
     @property
     def live(self) -> tuple[int, ...]:
-        """Numbers of the trials given out and not ended."""
+        """Numbers of the trials that were given out and have not ended."""
         return tuple(self._live)
 
     def is_left(self) -> bool:
-        """Say whether there may be trials to train."""
-        more = self._asked < self._settings.trials and not self.exhausted
+        """Return whether there may be trials to train."""
+        more = self._proposed_count < self._settings.trials and not self.exhausted
         return bool(self._orphans) or more
 
-    def allow(self, settings: Search) -> None:
-        """Go on with other limits."""
+    def set_limits(self, settings: Search) -> None:
+        """Replace the settings, for instance by ones with more trials."""
         self._settings = settings
 
     def settle(self) -> None:
-        """Wait until the database has all that was reported."""
-        self._mirror.settle()
+        """Wait until the database has all reports."""
+        self._cached.settle()
 
     def trial(self, number: int) -> Trial:
-        """Return the study's trial of one that was given out and has not ended."""
+        """Return the study's trial of a number that was given out and has not ended."""
         return self._live[number]
 
     def last_report(self, number: int) -> int:
@@ -132,50 +137,50 @@ class TrialQueue:
         return max(self._reports(self._live[number]), default=0)
 
     def _reports(self, trial: Trial) -> Mapping[int, float]:
-        known = patient(lambda: trial.storage.get_trial(trial_id_of(trial)))
-        reports: Mapping[int, float] = known.intermediate_values
+        frozen = with_retries(lambda: trial.storage.get_trial(trial_id_of(trial)))
+        reports: Mapping[int, float] = frozen.intermediate_values
         return reports
 
-    def _write(self, trial: Trial, step: int, value: float) -> None:
-        """Report as Optuna's `report` does, which refuses several objectives; each step once."""
+    def _write_report(self, trial: Trial, step: int, value: float) -> None:
+        """Store a report once, as Optuna's `report` does, which refuses several objectives."""
         if step not in self._reports(trial):
             set_value = trial.storage.set_trial_intermediate_value
-            patient(lambda: set_value(trial_id_of(trial), step, float(value)))
+            with_retries(lambda: set_value(trial_id_of(trial), step, float(value)))
 
     def next_trial(self) -> Proposal | None:
         """Return the next trial to train, or None when none is left.
 
-        A proposal equal to an earlier trial is not given out: it takes that trial's outcome, is
-        marked `duplicate_of`, does not count as asked for, and another is proposed instead. Not so
-        where points are to be repeated.
+        Unless points are to be repeated, a proposal equal to an earlier trial is not given out: it
+        takes that trial's outcome, is marked `duplicate_of`, does not count towards the number of
+        trials, and another is proposed instead.
         """
         while True:
-            orphan = self._orphan()
-            trial = orphan or self._ask()
+            orphan = self._next_orphan()
+            trial = orphan or self._propose()
             if trial is None:
                 return None
             self._live[trial.number] = trial
-            params = self._chosen(trial)
+            params = self._suggest_params(trial)
             if params is None:
                 if self.gives_up():
                     return None
                 continue
-            first = self._known.setdefault(key(params), trial.number)
+            first = self._number_of_point.setdefault(key(params), trial.number)
             if first == trial.number or self._repeats:
                 self._duplicates_in_a_row = 0
                 self._on_event(
                     SearchEvent("resumed" if orphan else "started", trial.number, params)
                 )
                 return Proposal(trial.number, params, resumed=orphan is not None)
-            self._follow(trial, first)
+            self._mark_duplicate(trial, first)
 
-    def _chosen(self, trial: Trial) -> dict[str, Scalar] | None:
-        """Have all values of a trial suggested; None if the user's own model failed over it."""
+    def _suggest_params(self, trial: Trial) -> dict[str, Scalar] | None:
+        """Return suggested values of all parameters of a trial; None if the user's model raised."""
         params = suggest(trial, self._space)
-        if self._own is None:
+        if self._hypermodel is None:
             return params
         try:
-            params |= self._own.suggest(trial, params)
+            params |= self._hypermodel.suggest(trial, params)
         except DATABASE_ERRORS:
             raise
         except Exception as error:  # noqa: BLE001 - the user's bug ends the trial that meets it
@@ -186,9 +191,9 @@ class TrialQueue:
             trial.set_user_attr(VALUES, params)
         return params
 
-    def _is_whole(self, trial: FrozenTrial) -> bool:
-        """Say whether all parameters of a trial are chosen."""
-        if self._own is not None:
+    def _has_all_params(self, trial: FrozenTrial) -> bool:
+        """Return whether all parameters of a trial have values."""
+        if self._hypermodel is not None:
             return VALUES in trial.user_attrs
         return all(
             path in trial.params
@@ -196,63 +201,70 @@ class TrialQueue:
             if is_active(range_, trial.params)
         )
 
-    def _orphan(self) -> Trial | None:
+    def _next_orphan(self) -> Trial | None:
         if not self._orphans:
             return None
-        return Trial(self._proposing, self._orphans.pop(min(self._orphans)))
+        return Trial(self._sampler_view, self._orphans.pop(min(self._orphans)))
 
-    def _ask(self) -> Trial | None:
-        if self._asked >= self._settings.trials or self._is_exhausted():
+    def _propose(self) -> Trial | None:
+        if self._proposed_count >= self._settings.trials or self._is_exhausted():
             return None
         if self._duplicates_in_a_row >= _DUPLICATES_IN_A_ROW:
             self._enqueue_untried()
             if self.exhausted:
                 return None
         number = len(self.study.get_trials(deepcopy=False))
-        self._proposing.sampler = make_sampler(
+        self._sampler_view.sampler = make_sampler(
             self._settings.sampler, pruner=self._settings.pruner.type, number=number
         )
-        self._asked += 1
-        return self._proposing.ask()
+        self._proposed_count += 1
+        return self._sampler_view.ask()
 
     def _is_exhausted(self) -> bool:
         if self._repeats:
             return False
-        if not self.exhausted and is_finite(self._space) and self._untried() is None:
+        if not self.exhausted and is_finite(self._space) and self._untried_point() is None:
             self.exhausted = True
-            message = f"all {len(self._known)} points of the space are tried: nothing is left"
+            points = len(self._number_of_point)
+            message = f"all {points} points of the space are tried: nothing is left"
             self._on_event(SearchEvent("note", message=message))
         return self.exhausted
 
-    def _untried(self) -> dict[str, Scalar] | None:
-        return next((p for p in all_points(self._space) if key(p) not in self._known), None)
+    def _untried_point(self) -> dict[str, Scalar] | None:
+        return next(
+            (p for p in all_points(self._space) if key(p) not in self._number_of_point), None
+        )
 
     def _enqueue_untried(self) -> None:
-        """Have a point proposed that was never tried, when the sampler repeats itself."""
-        rng = np.random.default_rng((self._settings.sampler.seed, len(self._known)))
-        if self._own is not None:
-            self._enqueue_own(self._own, rng)
+        """Enqueue a point that was never tried, for a sampler that repeats itself."""
+        rng = np.random.default_rng((self._settings.sampler.seed, len(self._number_of_point)))
+        if self._hypermodel is not None:
+            self._enqueue_hypermodel_point(self._hypermodel, rng)
             return
         drawn = (random_point(self._space, rng) for _ in range(_DRAWS))
-        point = next((p for p in drawn if key(p) not in self._known), None) or self._untried()
+        untried = (point for point in drawn if key(point) not in self._number_of_point)
+        point = next(untried, None) or self._untried_point()
         if point is not None:
             self.study.enqueue_trial(point)
 
-    def _enqueue_own(self, own: HyperModelSpace, rng: np.random.Generator) -> None:
-        drawn = (own.drawn(rng) for _ in range(_OWN_DRAWS))
-        point = next((study for real, study in drawn if key(real) not in self._known), None)
-        if point is not None:
-            self.study.enqueue_trial(point)
-        else:
-            self.exhausted = True
-            message = f"the last {_OWN_DRAWS} random points were tried before: nothing is left"
-            self._on_event(SearchEvent("note", message=message))
+    def _enqueue_hypermodel_point(
+        self, hypermodel: HyperModelSpace, rng: np.random.Generator
+    ) -> None:
+        for _ in range(_HYPERMODEL_DRAWS):
+            real, encoded = hypermodel.draw_point(rng)
+            if key(real) not in self._number_of_point:
+                self.study.enqueue_trial(encoded)
+                return
+        # The size of a define-by-run space is unknown: it is taken to be exhausted.
+        self.exhausted = True
+        message = f"the last {_HYPERMODEL_DRAWS} random points were tried before: nothing is left"
+        self._on_event(SearchEvent("note", message=message))
 
-    def _follow(self, trial: Trial, first: int) -> None:
-        """Let `trial` end as the equal trial `first` ended, or will."""
+    def _mark_duplicate(self, trial: Trial, first: int) -> None:
+        """Mark `trial` as a duplicate of `first`; it ends as `first` has ended, or will."""
         if DUPLICATE_OF not in trial.user_attrs:
             trial.set_user_attr(DUPLICATE_OF, first)
-            self._asked -= 1
+            self._proposed_count -= 1
         self._duplicates_in_a_row += 1
         self._on_event(SearchEvent("duplicate", trial.number, message=f"equal to t{first:03d}"))
         if first in self._live or first in self._orphans:
@@ -261,23 +273,27 @@ class TrialQueue:
             self._end_like(trial, self.frozen(first))
 
     def frozen(self, number: int) -> FrozenTrial:
-        """Return what the study knows of a trial."""
+        """Return a trial of the study, of any state, by number."""
         return next(t for t in self.study.get_trials(deepcopy=False) if t.number == number)
 
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
-            self._write(trial, step, value)
+            self._write_report(trial, step, value)
         if INTERVALS in first.user_attrs:
             trial.set_user_attr(INTERVALS, first.user_attrs[INTERVALS])
-        self._tell(trial, first.state, first.values if first.state is TrialState.COMPLETE else None)
+        self._finish(
+            trial, first.state, first.values if first.state is TrialState.COMPLETE else None
+        )
 
-    def _tell(self, trial: Trial, state: TrialState, values: Sequence[float] | None = None) -> None:
-        # Told twice is told once: the answer to the first may have been lost.
-        patient(lambda: self.study.tell(trial, values, state=state, skip_if_finished=True))
+    def _finish(
+        self, trial: Trial, state: TrialState, values: Sequence[float] | None = None
+    ) -> None:
+        # A repeated call does no harm: the reply to the first one may have been lost.
+        with_retries(lambda: self.study.tell(trial, values, state=state, skip_if_finished=True))
         self._live.pop(trial.number, None)
 
     def _end(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
-        self._tell(self._live[number], state, values)
+        self._finish(self._live[number], state, values)
         followers = self._followers.pop(number, [])
         if followers:
             first = self.frozen(number)
@@ -285,26 +301,27 @@ class TrialQueue:
                 self._end_like(follower, first)
 
     def report(self, number: int, step: int, value: float, *, candidates_seen: int = 0) -> bool:
-        """Take a trial's report and say whether it is to be stopped.
+        """Take a trial's report and return whether the pruner stops the trial.
 
         Args:
-            number: of the trial.
-            step: of the report, from 1; one that is known already is not taken twice.
+            number: number of the trial.
+            step: number of the report, from 1; a report that is known already is not taken twice.
             value: the first objective, finite.
-            candidates_seen: how far the trial has come.
+            candidates_seen: candidates that the trial has trained on so far.
         """
         trial = self._live[number]
+        trial_id = trial_id_of(trial)
         judge = partial(self._falls_behind, trial)
-        stop = patient(lambda: self._mirror.decide(trial_id_of(trial), step, float(value), judge))
-        self._tell_report(number, step, value, candidates_seen)
+        stop = with_retries(lambda: self._cached.decide(trial_id, step, float(value), judge))
+        self._emit_report(number, step, value, candidates_seen)
         return stop
 
     def _falls_behind(self, trial: Trial) -> bool:
-        """Ask the pruner as Optuna's `should_prune` does, which refuses several objectives."""
+        """Call the pruner as Optuna's `should_prune` does, which refuses several objectives."""
         frozen = trial.storage.get_trial(trial_id_of(trial))
-        return bool(self._judging.pruner.prune(self._judging, frozen))
+        return bool(self._pruner_view.pruner.prune(self._pruner_view, frozen))
 
-    def _tell_report(self, number: int, step: int, value: float, candidates_seen: int) -> None:
+    def _emit_report(self, number: int, step: int, value: float, candidates_seen: int) -> None:
         event = SearchEvent(
             "report", number, value=value, report=step, candidates_seen=candidates_seen
         )
@@ -324,20 +341,20 @@ class TrialQueue:
         """End a trial that trained to its end.
 
         Args:
-            number: of the trial.
-            step: of its last report.
-            value: the first objective at its last report.
-            best: the first objective at its best.
+            number: number of the trial.
+            step: number of its last report.
+            value: the first objective at the last report.
+            best: the first objective at the best report.
             others: the other objectives of its best network, in the study's order.
             intervals: ends of the 68 % interval of each objective that has one, by its name.
-            candidates_seen: how far it came.
+            candidates_seen: candidates that the trial has trained on.
         """
         if not all(map(math.isfinite, (value, best, *others))):
-            also = "".join(f", {other}" for other in others)
-            self.fail(number, f"an objective is not finite: {value} (best {best}{also})")
+            other_values = "".join(f", {other}" for other in others)
+            self.fail(number, f"an objective is not finite: {value} (best {best}{other_values})")
             return
-        self._write(self._live[number], step, value)
-        self._tell_report(number, step, value, candidates_seen)
+        self._write_report(self._live[number], step, value)
+        self._emit_report(number, step, value, candidates_seen)
         if intervals is not None:
             ends = {name: list(interval) for name, interval in intervals.items()}
             self._live[number].set_user_attr(INTERVALS, ends)
@@ -351,9 +368,9 @@ class TrialQueue:
         """End a trial that was stopped because it fell behind."""
         self._end(number, TrialState.PRUNED)
         self.failures_in_a_row = 0
-        self._tell_pruned(self.frozen(number))
+        self._emit_pruned(self.frozen(number))
 
-    def _tell_pruned(self, trial: FrozenTrial) -> None:
+    def _emit_pruned(self, trial: FrozenTrial) -> None:
         reports = trial.intermediate_values
         value, last = max(reports.values()), max(reports)
         self._on_event(SearchEvent("pruned", trial.number, value=value, report=last))
@@ -370,12 +387,12 @@ class TrialQueue:
         self._on_event(SearchEvent("failed", number, message=reason))
 
     def retry(self, number: int, reason: str) -> None:
-        """Take a trial back whose worker died; it is the next to be given out."""
+        """Take back a trial whose worker died; it is among the first to be given out again."""
         self._orphans[number] = trial_id_of(self._live.pop(number))
         self._on_event(SearchEvent("retried", number, message=reason))
 
     def gives_up(self) -> bool:
-        """Say whether so many trials failed in a row that the search ends."""
+        """Return whether so many trials failed in a row that the search ends."""
         return self.failures_in_a_row >= self._settings.max_failures
 
 
@@ -385,19 +402,19 @@ def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
     return values
 
 
-def _first_of_each(
-    frozen: list[FrozenTrial], is_whole: Callable[[FrozenTrial], bool]
+def _trial_of_each_point(
+    frozen: list[FrozenTrial], has_all_params: Callable[[FrozenTrial], bool]
 ) -> dict[str, int]:
-    """Return, for each point tried so far, the number of the trial that trained it.
+    """Return, for each point tried so far, the number of the first trial with it.
 
-    Trials cut short before all their parameters were chosen do not count: they complete them
-    when they are taken up again.
+    Trials whose driver was killed before all their parameters had values do not count: the missing
+    ones are suggested when the trial is given out again.
     """
-    known: dict[str, int] = {}
+    number_of_point: dict[str, int] = {}
     for trial in sorted(frozen, key=lambda t: t.number):
         if DUPLICATE_OF in trial.user_attrs or trial.state is TrialState.WAITING:
             continue
-        if trial.state is TrialState.RUNNING and not is_whole(trial):
+        if trial.state is TrialState.RUNNING and not has_all_params(trial):
             continue
-        known.setdefault(key(values_of(trial)), trial.number)
-    return known
+        number_of_point.setdefault(key(values_of(trial)), trial.number)
+    return number_of_point

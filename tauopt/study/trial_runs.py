@@ -1,7 +1,7 @@
-"""MLflow follows the study: one run for the search, under it one for each trial number.
+"""MLflow runs of a search: one parent run, and under it one run for each trial number.
 
-Nothing here waits for MLflow: records and ends lie on disk first, and the shipper's thread
-brings them when it can. What an earlier driver left undelivered is delivered on resume.
+Nothing here waits for MLflow: records are on disk first, and the shipper's thread delivers them
+when MLflow answers. Records that an earlier driver left undelivered are delivered on resume.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PARENT = "run"
 """Folder in the search's folder for the records of the search's own run."""
 EXPERIMENT, ENVIRONMENT = "experiment.yaml", "environment.json"
-"""Files of a search's folder: what it was asked, as YAML, and where and with what it ran."""
+"""Files of a search's folder: the experiment as YAML; the machine and versions that it ran on."""
 RUN_ID = "mlflow_run_id"
 FIGURES = "figures"
 """Folder of a search's figures, in its own folder and in its run."""
@@ -45,15 +45,15 @@ _STATES: Mapping[TrialState, Any] = {
 
 @dataclass(frozen=True)
 class RunNames:
-    """How the runs of a search are called."""
+    """Names, ids and tags of a search's runs."""
 
     search: str
     uid: str
     """Unique id of the study."""
     model: str
-    """Type of the network, behind the number in a trial's name unless its parameters say one."""
+    """Type of the network, for the names of trials whose parameters have none."""
     tags: Mapping[str, str]
-    """Of every run: digests, commit, version, study."""
+    """Tags of every run: digests, commit, version, study."""
 
     def trial(self, number: int, params: Mapping[str, Any]) -> str:
         """Return a trial's name, for instance `t007-rnn`."""
@@ -65,7 +65,7 @@ class RunNames:
 
 
 def delivered_run_id(folder: Path) -> str:
-    """Return the MLflow run id that a trial's folder tells; empty if it has none yet."""
+    """Return the MLflow run id in a trial's folder; empty if it has none yet."""
     try:
         return str(json.loads((folder / SHIPPED).read_text()).get("run_id", ""))
     except (OSError, ValueError, AttributeError):
@@ -73,7 +73,7 @@ def delivered_run_id(folder: Path) -> str:
 
 
 class TrialRuns:
-    """The runs of one search."""
+    """The MLflow runs of one search."""
 
     def __init__(
         self,
@@ -94,13 +94,13 @@ class TrialRuns:
         self._running: set[int] = set()
 
     def describe(self, params: Mapping[str, Any], *, note: str, files: Iterable[Path]) -> None:
-        """Record what the search is: its settings, a note, and files such as the experiment."""
+        """Record the search itself: settings, a note, and files such as the experiment."""
         self._parent.start(params=params, tags={**self.names.tags, NOTE: note})
         for file in files:
             self._parent.artifact(file)
 
     def measure(self, values: Mapping[str, float], *, trials: int) -> None:
-        """Record how far the search has come after so many trials."""
+        """Record metrics of the search's progress after `trials` trials."""
         self._parent.metrics(values, step=trials)
 
     def begin(self, number: int, params: Mapping[str, Any], *, note: str = "") -> None:
@@ -117,18 +117,18 @@ class TrialRuns:
         self._running.add(number)
 
     def run_id(self, number: int) -> str:
-        """Return a trial's run id; empty until MLflow gave it."""
+        """Return a trial's run id; empty until MLflow has created the run."""
         return self._shipper.run_id(self.names.trial_uid(number)) or ""
 
     def end(self, trial: FrozenTrial) -> None:
-        """Give a trial's run the state that the trial has in the study."""
+        """End a trial's run in the state that the trial has in the study."""
         if trial.number in self._running:
             self._running.discard(trial.number)
             reason = str(trial.user_attrs.get(REASON, ""))
             self._shipper.finish(self.names.trial_uid(trial.number), _STATES[trial.state], reason)
 
     def catch_up(self, trials: Iterable[FrozenTrial]) -> None:
-        """Deliver what an earlier driver left, and end the runs of trials that have ended."""
+        """Deliver records that an earlier driver left, and end the runs of ended trials."""
         for trial in trials:
             folder = trial_folder(self._folder, trial.number)
             wanted = read_wanted(folder) if DUPLICATE_OF not in trial.user_attrs else None
@@ -150,22 +150,22 @@ class TrialRuns:
         drawn: Iterable[tuple[Path, str]] = (),
         timeout_s: float,
     ) -> str:
-        """End all runs that still run and wait a while for MLflow.
+        """End all runs that still run and wait for MLflow, `timeout_s` at most.
 
         Args:
-            state: COMPLETE, FAIL, KILLED or STOPPED, of the search's own run.
-            reason: why it ended.
+            state: COMPLETE, FAIL, KILLED or STOPPED: the state of the search's own run.
+            reason: why the search ended.
             note: markdown that describes the search and its result.
-            files: results of the search, recorded with it; True for a table of MLflow's UI.
-            drawn: further files, each with its folder in the run; asked for after all else that
-                is to be recorded.
-            timeout_s: how long to wait for MLflow.
+            files: result files of the search; True for a table of MLflow's UI.
+            drawn: figures and reports, each with its folder in the run; an iterator is consumed
+                after all other records.
+            timeout_s: seconds to wait for MLflow.
         Returns:
-            What could not be delivered yet, in words; empty if nothing.
+            which records could not be delivered yet, in words; empty if none.
         """
-        cut: RunState = "KILLED" if state in ("FAIL", "KILLED") else "STOPPED"
+        unfinished: RunState = "KILLED" if state in ("FAIL", "KILLED") else "STOPPED"
         for number in sorted(self._running):
-            self._shipper.finish(self.names.trial_uid(number), cut, reason)
+            self._shipper.finish(self.names.trial_uid(number), unfinished, reason)
         for file in files:
             self._parent.artifact(file)
         tables = table_tag(*(file.name for file, is_table in files.items() if is_table))
@@ -173,5 +173,5 @@ class TrialRuns:
         for file, folder in drawn:
             self._parent.artifact(file, folder=folder)
         self._shipper.finish(self.names.uid, state, reason)
-        left = self._shipper.close(timeout_s)
-        return str(left) if left else ""
+        undelivered = self._shipper.close(timeout_s)
+        return str(undelivered) if undelivered else ""

@@ -1,9 +1,9 @@
-"""A search that begins with what an earlier one found, also where its space is another.
+"""Warm start: begin a search with points and outcomes of an earlier one, even if its space differs.
 
-The best points of the earlier search are tried first. Where a trial of it could have been one of
-the new search as it is (same data, task, objectives and settings, values inside the new ranges),
+The best points of the earlier search are tried first. Where one of its trials could be a trial of
+the new search unchanged (same data, task, objectives and settings, values inside the new ranges),
 the sampler also learns from its outcome. Such trials stay in the study where they were trained:
-the sampler sees them, and nobody else does.
+only the sampler sees them.
 """
 
 from __future__ import annotations
@@ -33,66 +33,68 @@ from tauopt.study.suggest import Space, distribution, key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
 
 FILE = "warm_start.json"
-"""In the search's folder: what it began with."""
-OF = "tauopt.warm_start"
-"""Tag of the search's runs: the earlier search."""
+"""File of the warm start, in the search's folder."""
+WARM_START_TAG = "tauopt.warm_start"
+"""Tag of the search's MLflow runs: name of the earlier search."""
 POINTS = 5
-"""Of the earlier search that are tried first, at most."""
+"""Maximum number of points of the earlier search that are tried first."""
 _DEFINING = ("task", "model", "training", "objective")
+"""Sections of an experiment that decide the outcome of a training."""
 
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """A trial of the earlier search as one of the new space."""
+    """A trial of the earlier search, as a trial of the new space."""
 
     params: Mapping[str, Scalar]
     state: str
     values: Sequence[float] | None
     reports: Mapping[int, float] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
-    """Of parameters that are no ranges of the file (a model of the user's own asks for them): what
-    they may be, as Optuna writes it."""
+    """Distributions, as Optuna's JSON, of the parameters that a user's HyperModel requests: they
+    are no ranges of the file."""
     number: int = -1
-    """Of the trial in the earlier search; -1 where it was not kept."""
+    """Number of the trial in the earlier search; -1 in files from before it was kept."""
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a search begins with."""
+    """What a search takes over from an earlier one."""
 
-    of: str
+    earlier: str
+    """Name of the earlier search."""
     points: tuple[Mapping[str, Scalar], ...] = ()
-    """Tried first, the best one first."""
+    """Points that are tried first, the best one first."""
     numbers: tuple[int, ...] = ()
-    """Of the trials of these points in the earlier search."""
+    """Numbers of the trials of these points in the earlier search."""
     history: tuple[EarlierTrial, ...] = ()
-    """What the sampler learns from."""
+    """Trials that the sampler learns from."""
     notes: tuple[str, ...] = ()
     """What was changed or left out, in words."""
 
     def lines(self) -> Iterator[str]:
-        """Say what is taken over from which trials, and what was changed or left out."""
+        """Yield a summary: points, trials to learn from, and what was changed or left out."""
         counts = f"{len(self.points)} points to try first, {len(self.history)} trials to learn from"
-        yield f"from {self.of}: {counts}"
+        yield f"from {self.earlier}: {counts}"
         learned = [past.number for past in self.history if past.number >= 0]
-        for what, numbers in (("tried first", self.numbers), ("learned from", sorted(learned))):
+        for use, numbers in (("tried first", self.numbers), ("learned from", sorted(learned))):
             if numbers:
-                yield f"  {what}: {', '.join(f't{number:03d}' for number in numbers)}"
+                yield f"  {use}: {', '.join(f't{number:03d}' for number in numbers)}"
         yield from (f"  {note}" for note in self.notes)
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class _MovedTrial:
     """A trial of the earlier search, moved into the new space."""
 
     trial: FrozenTrial
     point: Mapping[str, Scalar]
     changes: tuple[str, ...]
-    """What is another than it was; nothing where the trial could be one of the new search."""
+    """Settings that differ, in words; empty where the trial could be one of the new search."""
 
 
 def warm_start(
-    of: str,
+    earlier: str,
     trials: Iterable[FrozenTrial],
     before: ExperimentFile,
     file: ExperimentFile,
@@ -100,43 +102,43 @@ def warm_start(
     same_data: bool,
     same_method: bool,
 ) -> WarmStart:
-    """Say what a search takes over from an earlier one.
+    """Return what a search takes over from an earlier one.
 
     Args:
-        of: name of the earlier search.
-        trials: of it.
-        before: its experiment.
+        earlier: name of the earlier search.
+        trials: trials of the earlier search.
+        before: experiment of the earlier search.
         file: the new experiment.
-        same_data: whether both have the same prepared dataset; else no outcome is learned from.
-        same_method: whether both are trained in the same way; likewise.
+        same_data: whether both have the same prepared dataset; if not, no outcome is learned from.
+        same_method: whether both have the same training method; likewise.
     """
-    ended, others = [], Counter[str]()
+    ended, left_out = [], Counter[str]()
     for trial in trials:
-        if why := _unfit(trial):
-            others[why] += 1
+        if reason := _why_left_out(trial):
+            left_out[reason] += 1
         else:
             ended.append(trial)
-    fitted, lost = _fit_all(ended, before, file)
+    moved, lost = _move_all(ended, before, file)
     same_goals = before.base.objective == file.base.objective
-    exact = [one for one in fitted if not one.changes]
-    reasons = list(_why_not(same_data, same_goals, same_method))
-    best = _best(fitted)
+    unchanged = [entry for entry in moved if not entry.changes]
+    reasons = list(_why_not_learned(same_data, same_goals, same_method))
+    best = _best(moved)
     return WarmStart(
-        of=of,
-        points=tuple(one.point for one in best),
-        numbers=tuple(one.trial.number for one in best),
-        history=() if reasons else tuple(_past(one) for one in exact),
+        earlier=earlier,
+        points=tuple(entry.point for entry in best),
+        numbers=tuple(entry.trial.number for entry in best),
+        history=() if reasons else tuple(_earlier_trial(entry) for entry in unchanged),
         notes=(
-            *(f"{count} trials left out: {why}" for why, count in others.items()),
+            *(f"{count} trials left out: {reason}" for reason, count in left_out.items()),
             *lost,
-            *_changes(fitted),
+            *_changes(moved),
             *reasons,
         ),
     )
 
 
-def _unfit(trial: FrozenTrial) -> str:
-    """Say why nothing can be taken from a trial, whatever its point is; empty if it can."""
+def _why_left_out(trial: FrozenTrial) -> str:
+    """Return why nothing is taken from a trial, whatever its point is; empty if it can be used."""
     if DUPLICATE_OF in trial.user_attrs:
         return "they are duplicates"
     if trial.state is TrialState.FAIL:
@@ -144,11 +146,11 @@ def _unfit(trial: FrozenTrial) -> str:
     return "" if trial.state.is_finished() else "they have not ended"
 
 
-def _fit_all(
+def _move_all(
     trials: Iterable[FrozenTrial], before: ExperimentFile, file: ExperimentFile
-) -> tuple[list[_Fitted], list[str]]:
-    """Move trials into the new space; returns also which could not be, and why."""
-    fitted, lost = [], Counter[str]()
+) -> tuple[list[_MovedTrial], list[str]]:
+    """Move trials into the new space; return also how many could not be moved, and why."""
+    moved, lost = [], Counter[str]()
     for trial in trials:
         try:
             values = values_of(trial)
@@ -160,25 +162,25 @@ def _fit_all(
         if type_ not in file.types:
             lost[f"left out: their network is {type_}, not {file.network}"] += 1
             continue
-        asked = {path: v for path, v in values.items() if path.startswith(HYPERPARAMETERS)}
-        point, changes = _moved(experiment, file.alternatives[type_], asked)
+        requested = {path: v for path, v in values.items() if path.startswith(HYPERPARAMETERS)}
+        point, changes = _nearest_point(experiment, file.alternatives[type_], requested)
         point |= {name: v for name, v in trial.params.items() if name not in before.space}
         if len(file.types) > 1:
             named = {with_type(path, type_): value for path, value in point.items()}
             point = {TYPE: type_, **named}
-        fitted.append(_Fitted(trial, point, tuple(changes)))
-    return fitted, [f"{count} trials {why}" for why, count in lost.items()]
+        moved.append(_MovedTrial(trial, point, tuple(changes)))
+    return moved, [f"{count} trials {why}" for why, count in lost.items()]
 
 
-def _moved(
-    experiment: Experiment, file: ExperimentFile, asked: Mapping[str, Scalar]
+def _nearest_point(
+    experiment: Experiment, file: ExperimentFile, requested: Mapping[str, Scalar]
 ) -> tuple[dict[str, Scalar], list[str]]:
-    """Return the point of a space that is nearest to an experiment, and what is changed by it.
+    """Return the point of a space that is nearest to an experiment, and the changes, in words.
 
     Args:
-        experiment: of a trial.
-        file: with the space.
-        asked: hyperparameters that a model of the user's own asked for, by path.
+        experiment: resolved experiment of an earlier trial.
+        file: the new experiment, with the space.
+        requested: hyperparameters that a user's HyperModel requested, by path.
     """
     point: dict[str, Scalar] = {}
     for path, range_ in file.space.items():
@@ -186,25 +188,24 @@ def _moved(
             value = _value(experiment, path)
             inside = value is not None and contains(range_, value)
             point[path] = value if inside and value is not None else moved_inside(range_, value)
-    now = file.resolve({**point, **asked})
+    now = file.resolve({**point, **requested})
     return point, [
-        f"{path} was {_short(was)}, {_becomes(path, new, file.space)}"
+        f"{path} was {_short(was)}, "
+        + (
+            f"moved to {_short(new)} ({describe_range(file.space[path])})"
+            if path in file.space
+            else f"is {_short(new)} now"
+        )
         for path, was, new in _differences(experiment, now)
     ]
 
 
 def _value(experiment: Experiment, path: str) -> Scalar | None:
     try:
-        found: Scalar | None = value_at(experiment, path)
-    except AttributeError:
+        value: Scalar | None = value_at(experiment, path)
+    except AttributeError:  # the earlier architecture has no such setting
         return None
-    return found
-
-
-def _becomes(path: str, value: Any, space: Space) -> str:
-    if path in space:
-        return f"moved to {_short(value)} ({describe_range(space[path])})"
-    return f"is {_short(value)} now"
+    return value
 
 
 def _short(value: Any) -> str:
@@ -212,7 +213,7 @@ def _short(value: Any) -> str:
 
 
 def _differences(was: Experiment, now: Experiment) -> Iterator[tuple[str, Any, Any]]:
-    """Yield path and both values of each setting that differs in what defines a training."""
+    """Yield path, old and new value of each setting that differs and decides a training."""
     for section in _DEFINING:
         before = flat(getattr(was, section).model_dump(mode="json"), section)
         after = flat(getattr(now, section).model_dump(mode="json"), section)
@@ -221,14 +222,14 @@ def _differences(was: Experiment, now: Experiment) -> Iterator[tuple[str, Any, A
                 yield path, before.get(path, "not there"), after.get(path, "not there")
 
 
-def _changes(fitted: Sequence[_Fitted]) -> list[str]:
-    """Return each change once, with the number of trials that it is of."""
-    counted = Counter(change for one in fitted for change in one.changes)
-    return [f"{change} (in {count} of {len(fitted)} trials)" for change, count in counted.items()]
+def _changes(moved: Sequence[_MovedTrial]) -> list[str]:
+    """Return each change once, with the number of trials that it concerns."""
+    counted = Counter(change for entry in moved for change in entry.changes)
+    return [f"{change} (in {count} of {len(moved)} trials)" for change, count in counted.items()]
 
 
-def _why_not(same_data: bool, same_goals: bool, same_method: bool) -> Iterator[str]:
-    """Say why the outcomes of an earlier search are not learned from."""
+def _why_not_learned(same_data: bool, same_goals: bool, same_method: bool) -> Iterator[str]:
+    """Yield the reasons for which no outcome of the earlier search is learned from."""
     same = {
         "its dataset is another": same_data,
         "its objectives are others": same_goals,
@@ -239,25 +240,25 @@ def _why_not(same_data: bool, same_goals: bool, same_method: bool) -> Iterator[s
             yield f"{reason}: its points are tried, its values not learned from"
 
 
-def _best(fitted: Sequence[_Fitted]) -> list[_Fitted]:
-    """Return the complete trials of the best different points, in the first objective."""
-    complete = [one for one in fitted if one.trial.state is TrialState.COMPLETE]
-    ordered = sorted(complete, key=lambda one: (-one.trial.values[0], one.trial.number))
-    different: dict[str, _Fitted] = {}
-    for one in ordered:
-        different.setdefault(key(one.point), one)
+def _best(moved: Sequence[_MovedTrial]) -> list[_MovedTrial]:
+    """Return the complete trials of the best different points, by the first objective."""
+    complete = [entry for entry in moved if entry.trial.state is TrialState.COMPLETE]
+    ordered = sorted(complete, key=lambda entry: (-entry.trial.values[0], entry.trial.number))
+    different: dict[str, _MovedTrial] = {}
+    for entry in ordered:
+        different.setdefault(key(entry.point), entry)
     return list(different.values())[:POINTS]
 
 
-def _past(one: _Fitted) -> EarlierTrial:
-    trial = one.trial
+def _earlier_trial(entry: _MovedTrial) -> EarlierTrial:
+    trial = entry.trial
     kinds = {
         name: distribution_to_json(trial.distributions[name])
-        for name in one.point
+        for name in entry.point
         if name.startswith(HYPERPARAMETERS)
     }
     return EarlierTrial(
-        params=one.point,
+        params=entry.point,
         state=trial.state.name,
         values=trial.values,
         reports=dict(trial.intermediate_values),
@@ -266,9 +267,12 @@ def _past(one: _Fitted) -> EarlierTrial:
     )
 
 
-def frozen(warm: WarmStart, space: Space) -> list[FrozenTrial]:
-    """Return the history as trials of the new space, with numbers below zero."""
-    found = []
+def frozen_history(warm: WarmStart, space: Space) -> list[FrozenTrial]:
+    """Return the history as trials of the new space.
+
+    Their numbers are negative, so that none is the number of a trial of the new study.
+    """
+    trials = []
     for number, past in enumerate(warm.history, start=1):
         state = TrialState[past.state]
         trial = create_trial(
@@ -284,21 +288,22 @@ def frozen(warm: WarmStart, space: Space) -> list[FrozenTrial]:
             intermediate_values=dict(past.reports),
         )
         set_trial_id(trial, -number)
-        found.append(trial)
-    return found
+        trials.append(trial)
+    return trials
 
 
 def write_warm(folder: Path, warm: WarmStart) -> None:
-    """Keep in a search's folder what it began with."""
+    """Write the warm start of a search into its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / FILE, asdict(warm))
+    content = asdict(warm)
+    write_json(folder / FILE, {"of": content.pop("earlier"), **content})
 
 
 def read_warm(folder: Path) -> WarmStart | None:
-    """Return what a search began with; None if it began afresh.
+    """Return the warm start of a search; None if it began without one.
 
     Raises:
-        CorruptError: the file is not what was written.
+        CorruptError: the file is not as `write_warm` writes it.
     """
     path = folder / FILE
     if not path.exists():
@@ -317,7 +322,7 @@ def read_warm(folder: Path) -> WarmStart | None:
             for past in content["history"]
         ]
         return WarmStart(
-            of=content["of"],
+            earlier=content["of"],
             points=tuple(content["points"]),
             numbers=tuple(content.get("numbers", ())),
             history=tuple(history),

@@ -1,23 +1,23 @@
-"""One trial: build, fit, report, checkpoint, resume, evaluate.
+"""Training of one trial: build, fit, report, checkpoint, resume, evaluate.
 
 ::
 
-    protocols    what a trial is told, what it reports, whom it tells
-    devices      threads and GPU memory, before TensorFlow's first operation
-    rungs        where in the data reports fall, and how batches grow
-    losses       the loss, for Keras and for a validation split
-    optimizers   settings -> Keras optimizer
-    pace         the learning rate as a function of the candidates seen
-    averages     the moving average of the weights
-    precision    the network in half precision, or fit to be compiled
-    trainee      the training step: Keras's, with pace and averages
-    schedules    early stopping and the learning rate on a plateau
-    checkpoints  durable, with checksum; the newest that is whole counts
-    state        where a training stands, and which one it is
-    fitting      a stretch of training: one call of `fit`
-    prediction   class probabilities of a whole split
-    material     the data and the network that a trial works with
-    results      what a finished trial leaves behind
-    files        names of what lies in its folder
-    trial        all of it together
+    train_trial       one trial from plan to results, report by report
+    trial_plan        the plan of a trial, and the names of the files in its folder
+    trial_report      reports of a trial, and the tracker that records them
+    trial_state       progress of a training, and its identity: settings, seed, data, method
+    trial_results     results of a finished trial: model, predictions, numbers, figures
+    network_and_data  the dataset as a task sees it; network, optimizer and training model
+    fit_segment       one call of Keras's `fit`
+    train_step        Keras's training step with learning-rate schedule and weight averages
+    rungs             after how many candidates a trial reports, and how batches grow
+    optimizers        settings -> Keras optimizer
+    learning_rate     learning-rate schedule as a function of the candidates seen
+    early_stopping    early stopping, and the learning rate on a plateau
+    losses            cross-entropy, focal loss and the loss in two parts
+    precision         mixed precision, and networks that XLA can compile
+    prediction        class probabilities of a whole split
+    latency           inference time a candidate on one core
+    checkpoints       durable checkpoints with checksums
+    interrupts        Ctrl-C and SIGTERM while trials run
 """

@@ -1,7 +1,7 @@
-"""Checkpoints: durable, with checksum; the newest that is whole counts.
+"""Checkpoints of a training: durable, with checksum; the newest intact one is used.
 
-A file is a line with the digest of the rest, then an .npz of the weights and the state as JSON.
-Nothing in it is executed. The two newest are kept, so that a damaged one costs a rung at most.
+A file is a line with the SHA-256 digest of the rest, then an .npz of the weights and the state as
+JSON. Nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from tauopt import durable
 from tauopt.errors import CorruptError
-from tauopt.training.trial_files import CHECKPOINTS
+from tauopt.training.trial_plan import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 
-FOLDER = CHECKPOINTS
 KEPT = 2
+"""Number of checkpoints kept: with two, a damaged one costs a rung at most."""
 WeightArrays = Sequence[npt.NDArray[Any]]
 _NAME = re.compile(r"(\d{8})\.checkpoint")
 _HEADER = "tauopt-checkpoint-1 "
@@ -35,11 +35,11 @@ _HEADER = "tauopt-checkpoint-1 "
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training at the end of a batch.
+    """State of a training at the end of a batch.
 
     Attributes:
-        state: JSON.
-        arrays: weights by purpose, each a sequence in the order of the model's or optimizer's.
+        state: JSON values.
+        arrays: purpose -> arrays, in the order of the variables of the model or the optimizer.
     """
 
     state: Mapping[str, Any]
@@ -47,8 +47,8 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint behind those of the trial's folder; the oldest are removed."""
-    folder = folder / FOLDER
+    """Write a checkpoint into the trial's folder; keep the `KEPT` newest."""
+    folder = folder / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
     earlier = _files(folder)
     path = folder / f"{_number(earlier[-1]) + 1 if earlier else 1:08d}.checkpoint"
@@ -59,14 +59,14 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the newest checkpoint of the trial's folder that is whole; None if there is none.
+    """Read the newest intact checkpoint of the trial's folder; None if there is no checkpoint.
 
-    A damaged one is named in the log and removed.
+    Newer damaged ones are named in the log and removed.
 
     Raises:
-        CorruptError: there are checkpoints, and none of them is whole.
+        CorruptError: there are checkpoints, and none of them is intact.
     """
-    files = _files(folder / FOLDER)
+    files = _files(folder / CHECKPOINTS)
     faults = []
     for path in reversed(files):
         try:
@@ -86,7 +86,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the checkpoints in order; a folder that is not there has none."""
+    """Return the checkpoints, oldest first; a missing folder has none."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))

@@ -1,4 +1,4 @@
-"""When training ends early, and when the learning rate falls. States are values, kept as JSON."""
+"""Early stopping, and reduction of the learning rate on a plateau; frozen states, kept as JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tauopt.config.settings.experiment import EarlyStopping, ReduceOnPlateau
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a series has not improved.
+    """State of waiting for an improvement of a series of values.
 
     Attributes:
-        best: what counts as its best so far; None before the first value.
-        waited: reports since then.
-        loss: where it was best; None if losses don't count.
+        best: last value that counted as an improvement; None before the first value.
+        waited: number of reports since then.
+        loss: validation loss of that report; None if losses don't count.
     """
 
     best: float | None = None
@@ -25,28 +25,29 @@ class Patience:
         """Return the state after another value; larger is better.
 
         Args:
-            value: of the new report.
-            min_delta: improvement that counts, relative to the best, of value or loss.
-            loss: on the validation split. Of equal values one with a lower loss is progress: few
-                candidates decide an objective, which then stands still while the network learns.
+            value: value of the new report.
+            min_delta: smallest improvement of value or loss that counts, relative to the best.
+            loss: loss on the validation split; None if it does not count.
         """
         if self.best is None or value > self.best + min_delta * abs(self.best):
             return Patience(value, loss=loss)
+        # At equal values a lower loss is an improvement: an objective that few candidates decide
+        # stays constant while the network learns.
         if value == self.best and is_lower(loss, self.loss, min_delta=min_delta):
             return Patience(value, loss=loss)
         return replace(self, waited=self.waited + 1)
 
 
 def is_lower(loss: float | None, before: float | None, *, min_delta: float = 0.0) -> bool:
-    """Tell whether a loss is lower than one before by more than a fraction of that.
+    """Return whether a loss is below an earlier one by more than the fraction `min_delta` of it.
 
-    It is not if either is unknown.
+    False if either is unknown.
     """
     return loss is not None and before is not None and loss < before - min_delta * abs(before)
 
 
 def stops(settings: EarlyStopping | None, objective: Patience) -> bool:
-    """Tell whether training ends, having waited for the objective for too long."""
+    """Return whether training stops early: the objective has not improved for too many reports."""
     return settings is not None and objective.waited >= settings.patience
 
 
@@ -55,9 +56,8 @@ def on_plateau(
 ) -> tuple[Patience, float]:
     """Return the state after a report, and the factor on the learning rate.
 
-    As Keras's ReduceLROnPlateau with `min_delta=0` does (by default it overlooks improvements
-    below 1e-4), but with its state in our hands, so that a resumed training goes on waiting where
-    it was.
+    Like Keras's ReduceLROnPlateau with `min_delta=0` (its default ignores improvements below 1e-4),
+    but with a state that a checkpoint keeps, so that a resumed training goes on waiting.
     """
     if settings is None:
         return plateau, 1.0

@@ -1,4 +1,4 @@
-"""A stretch of training: one call of `fit`."""
+"""One call of Keras's `fit`, on batches of one size, with checks of the loss."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ import tensorflow as tf
 
 from tauopt.errors import DataError, TrialFailed
 
-_OURS = re.compile(r"(CorruptError|DataError): .*")
-LOOK_EVERY = 50
-"""Batches between looks at the loss, each of which waits for the device."""
+# TensorFlow reports an error of a Python generator only as text: "Name: message", traceback.
+_TAUOPT_ERROR = re.compile(r"(CorruptError|DataError): .*")
+CHECK_EVERY = 50
+"""Batches between checks of the loss: each check waits for the device."""
 
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What a call of `fit` did: batches trained on, and their mean loss."""
+    """Number of batches that a call of `fit` trained on, and their mean loss."""
 
     batches: int
     loss: float
 
 
-def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) -> FitSummary:
-    """Train on a dataset until it ends or `should_stop` says so, after whole batches.
+def fit(model: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) -> FitSummary:
+    """Train on a dataset until it ends, or `should_stop` returns True after a batch.
 
     Raises:
-        TrialFailed: the loss is not finite; noticed within `LOOK_EVERY` batches. Or the network is
-            to be compiled and can't be.
+        TrialFailed: the loss is not finite, which is noticed within `CHECK_EVERY` batches; or XLA
+            can't compile the network.
         DataError: a batch can't be read.
     """
     watch = _Watch(should_stop)
     try:
-        trainee.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
-    except tf.errors.UnknownError as error:  # what TensorFlow makes of a fault in our Python
-        found = _OURS.search(error.message)
-        if found is None:
+        model.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
+    except tf.errors.UnknownError as error:
+        match = _TAUOPT_ERROR.search(error.message)
+        if match is None:
             raise
-        raise DataError(f"while training: {found[0]}") from error
+        raise DataError(f"while training: {match[0]}") from error
     except tf.errors.InvalidArgumentError as error:
-        if not trainee.jit_compile or watch.batches or "compile" not in error.message:
+        if not model.jit_compile or watch.batches or "compile" not in error.message:
             raise
         raise TrialFailed(
             f"training.jit_compile: XLA can't compile this network; {error.message.splitlines()[0]}"
@@ -52,7 +53,7 @@ def fit(trainee: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) 
 
 
 class _Watch(keras.callbacks.Callback):
-    """Counts batches, looks at the loss, and stops on request."""
+    """Counts batches, checks the loss, and stops on request."""
 
     def __init__(self, should_stop: Callable[[], bool]) -> None:
         super().__init__()
@@ -61,18 +62,18 @@ class _Watch(keras.callbacks.Callback):
         self.loss = math.nan
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look after the first batch and now and then; the mean loss never forgets a NaN."""
-        if self.batches % LOOK_EVERY == 0:
-            self._look(logs)
+        """Check the loss every `CHECK_EVERY` batches: a NaN stays in its running mean."""
+        if self.batches % CHECK_EVERY == 0:
+            self._check_loss(logs)
         self.batches = batch + 1
         if self.should_stop():
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the mean loss of all batches."""
-        self._look(logs)
+        """Check the mean loss of all batches."""
+        self._check_loss(logs)
 
-    def _look(self, logs: dict[str, Any] | None) -> None:
+    def _check_loss(self, logs: dict[str, Any] | None) -> None:
         self.loss = float((logs or {}).get("loss", math.nan))
         if not math.isfinite(self.loss):
             raise TrialFailed(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while trials run: noticed, acted on in order, and told in the end."""
+"""Handlers of Ctrl-C and SIGTERM: trials stop at a checkpoint, and the command ends in order."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Which signal came, if any; a second one acts at once, as if nobody listened."""
+    """The signal that came, if any; a second one acts at once, by the handlers from before."""
 
     def __init__(self) -> None:
         self.number = 0
-        self._asked = ""
+        self._command = ""
         self._before: dict[int, Any] = {}
 
     @property
     def why(self) -> str:
-        """Name the signal, or who asked; empty if none came."""
-        if self._asked:
-            return self._asked
+        """Name of the signal or of the command that requested the stop; empty if none came."""
+        if self._command:
+            return self._command
         if not self.number:
             return ""
         return "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
 
     @property
     def exit_code(self) -> int:
-        """The code that a process ended by the signal has: 130 or 143."""
+        """Exit code of a process that the signal ended: 130 or 143."""
         return 128 + self.number
 
-    def ask(self, who: str) -> None:
-        """Stop as if Ctrl-C had come, because of `who`."""
+    def request_stop(self, command: str) -> None:
+        """Stop as if Ctrl-C had come, because of a command such as `tauopt stop`."""
         if not self.number:
-            self.number, self._asked = int(signal.SIGINT), who
+            self.number, self._command = int(signal.SIGINT), command
 
     def listen(self) -> None:
-        """Take the signals, also from whoever took them since; in the main thread only."""
+        """Install the handlers, again if a library has replaced them; in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
@@ -49,10 +49,10 @@ class Interrupts:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
-        self.ignore()
+        self.restore()
 
-    def ignore(self) -> None:
-        """Give the signals back to whoever had them."""
+    def restore(self) -> None:
+        """Restore the handlers from before; in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             for number, before in self._before.items():
                 signal.signal(number, before)
@@ -60,10 +60,10 @@ class Interrupts:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Listen to Ctrl-C and SIGTERM for the length of the block."""
-    listening = Interrupts()
-    listening.listen()
+    """Handle Ctrl-C and SIGTERM for the length of the block."""
+    signals = Interrupts()
+    signals.listen()
     try:
-        yield listening
+        yield signals
     finally:
-        listening.ignore()
+        signals.restore()

@@ -1,9 +1,9 @@
-"""How long a call takes for a candidate, on one core and whatever else the machine does.
+"""Inference latency a candidate, on one core.
 
-What is measured is the processor's time of the whole process, while all its threads are bound to
-one core: a call that has to wait for other processes is not slower for it. It holds TensorFlow's
-overhead of a call, some 0.1 ms, the same for all networks. A process with several threads also
-pays for handing work from one to the other, so compare what had as many.
+Measured is the CPU time of the whole process while all its threads are bound to one core, so
+waiting for other processes does not count. It includes TensorFlow's overhead of a call, some
+0.1 ms, the same for all networks. Threads also cost time to pass work to each other, so compare
+only latencies that were measured with the same number of threads.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from tauopt.metrics.estimate import Estimate
 from tauopt.training.prediction import Predictor
 
 WARM_UP = 5
-"""Calls that are not counted: memory is taken, and caches are filled."""
+"""Calls before the measurement, which allocate memory and fill caches."""
 REPEATS = (7, 500)
-"""Calls that are counted: at least, and at most."""
+"""Smallest and largest number of measured calls."""
 BUDGET_S = 0.15
-"""Between the two, calls are repeated for so long."""
+"""CPU time after which calls are no longer repeated, if the smallest number is reached."""
 _ONE_SIGMA = (0.16, 0.84)
+"""Quantiles of the 68 % interval."""
 _THREADS = Path("/proc/self/task")
 
 
@@ -41,15 +42,16 @@ def latencies(
     *,
     predictor: Predictor | None = None,
 ) -> dict[str, Estimate]:
-    """Measure the latencies among some costs; the network runs on the processor, never on a GPU.
+    """Measure the latencies among some costs; the network runs on the CPU, never on a GPU.
 
     Args:
-        costs: those that are no latencies are passed over.
+        costs: names of costs; those that are no latencies are skipped.
         network: with its weights.
-        inputs: candidates, (candidate, ...) each; repeated where a batch needs more of them.
-        predictor: of the network, if it is traced already.
+        inputs: arrays by input name, (candidate, ...) each; candidates are repeated where a batch
+            needs more of them.
+        predictor: predictor of the network, if one is traced already.
     Returns:
-        microseconds a candidate by the cost's name.
+        cost's name -> latency in microseconds a candidate.
     """
     batches = {str(cost): cost.batch for cost in costs if cost.quantity == "latency_us"}
     if not batches:
@@ -64,7 +66,7 @@ def latencies(
 
 
 def copy_of(network: keras.Model) -> keras.Model:
-    """Return the network with its weights, anew: its variables lie where it is called."""
+    """Return a copy of the network with its weights, with variables on the present device."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy
@@ -75,24 +77,25 @@ def _first(inputs: Mapping[str, npt.NDArray[Any]], candidates: int) -> dict[str,
 
 
 def latency(call: Callable[[], object], *, candidates: int) -> Estimate:
-    """Return the microseconds that a call takes for each of its candidates.
+    """Return the latency of a call in microseconds a candidate.
 
     Args:
-        call: runs the network on so many candidates and waits for the result.
-        candidates: in a call.
+        call: runs the network on `candidates` candidates and waits for the result.
+        candidates: number of candidates in a call.
     Returns:
-        The median of many calls, and between which two values 68 % of them lie.
+        the median of many calls, with the central interval of 68 % of them.
     """
     with one_core():
         for _ in range(WARM_UP):
             call()
-        seconds = np.array(_repeated(call))
+        seconds = np.array(_call_times(call))
     low, value, high = np.quantile(seconds, (_ONE_SIGMA[0], 0.5, _ONE_SIGMA[1]))
     unit = 1e6 / candidates
     return Estimate(float(value * unit), float(low * unit), float(high * unit))
 
 
-def _repeated(call: Callable[[], object]) -> list[float]:
+def _call_times(call: Callable[[], object]) -> list[float]:
+    """Return the CPU times of repeated calls, in seconds."""
     least, most = REPEATS
     seconds: list[float] = []
     while len(seconds) < least or (len(seconds) < most and sum(seconds) < BUDGET_S):
@@ -106,18 +109,18 @@ def _repeated(call: Callable[[], object]) -> list[float]:
 def one_core() -> Iterator[None]:
     """Bind every thread of this process to one core for the length of the block.
 
-    Processes that measure at the same time take different cores, by their ids. On a system
-    without affinities nothing is bound.
+    Processes that measure at the same time take different cores, by their process ids. On a system
+    without CPU affinities nothing is bound.
     """
     before = {thread: _cores(thread) for thread in _threads()}
-    ours = sorted(before.get(os.getpid(), ()))
+    cores = sorted(before.get(os.getpid(), ()))
     try:
         for thread in before:
-            _bind(thread, {ours[os.getpid() % len(ours)]})
+            _bind(thread, {cores[os.getpid() % len(cores)]})
         yield
     finally:
-        for thread in _threads():  # those that began in the block too
-            _bind(thread, before.get(thread) or set(ours))
+        for thread in _threads():  # also those that were started in the block
+            _bind(thread, before.get(thread) or set(cores))
 
 
 def _threads() -> list[int]:
@@ -125,7 +128,7 @@ def _threads() -> list[int]:
 
 
 def _cores(thread: int) -> set[int]:
-    with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+    with contextlib.suppress(ProcessLookupError):  # the thread has ended meanwhile
         return set(os.sched_getaffinity(thread))
     return set()
 

@@ -1,7 +1,7 @@
-"""The learning rate as a function of the candidates seen, set inside the training step.
+"""Learning-rate schedule as a function of the candidates seen, set inside the training step.
 
-Nothing is done in Python between steps, and nothing depends on the number of steps: batches may
-grow, and a resumed training goes on at the rate where it was.
+It is part of the step's graph, without Python between steps, and does not depend on the number of
+steps: so batches may grow, and a resumed training continues at the same rate.
 """
 
 from __future__ import annotations
@@ -16,22 +16,18 @@ from tauopt.config.settings.experiment import Training
 from tauopt.training.optimizers import Sgd
 
 START = 1 / 25
-"""Where `one_cycle` begins, as a fraction of its peak; as in PyTorch and fastai."""
+"""Initial rate of `one_cycle` as a fraction of its peak, as in PyTorch and fastai."""
 
 
 class LearningRate:
-    """Sets an optimizer's learning rate, batch by batch, as a schedule says.
-
-    A batch is trained at the rate of its middle: whatever the size of batches, neither the first
-    nor the last is lost to a rate of zero, and the rates of an epoch, each times its batch's
-    candidates, add up to nearly the same.
+    """Sets an optimizer's learning rate for each batch, by a schedule.
 
     Attributes:
-        variables: what a checkpoint keeps: candidates seen, and the schedule's peak.
+        variables: variables that a checkpoint keeps: candidates seen, and the schedule's peak.
     """
 
     def __init__(self, training: Training, optimizer: Any, *, total: int) -> None:
-        """Take the candidates of all epochs, and an optimizer that is built."""
+        """Take the settings, a built optimizer, and the number of candidates of all epochs."""
         self._training, self._optimizer, self._total = training, optimizer, total
         self._seen = keras.Variable(0, dtype="int64", trainable=False, name="seen")
         self._peak = keras.Variable(training.learning_rate, trainable=False, name="peak")
@@ -40,6 +36,8 @@ class LearningRate:
     def advance(self, candidates: Any) -> None:
         """Set the rate of the next batch; part of the graph of a training step."""
         seen, batch = tf.convert_to_tensor(self._seen), tf.cast(candidates, tf.int64)
+        # The rate at the batch's middle: then neither the first nor the last batch has a rate of
+        # zero, and the sum over an epoch of rate times candidates hardly depends on batch sizes.
         middle = tf.cast(2 * seen + batch, tf.float64) / (2 * self._total)
         rate, height = relative_rate(self._training, middle, total=self._total)
         self._optimizer.learning_rate.assign(self._peak * tf.cast(rate, tf.float32))
@@ -50,25 +48,27 @@ class LearningRate:
         self._seen.assign(seen + batch)
 
     def scale(self, factor: float) -> None:
-        """Multiply the peak."""
+        """Multiply the peak, and so all later rates."""
         self._peak.assign(self._peak * factor)
 
 
-def has_pace(training: Training) -> bool:
-    """Tell whether the learning rate changes from batch to batch."""
+def rate_varies(training: Training) -> bool:
+    """Return whether the learning rate varies from batch to batch."""
     return training.schedule != "constant" or training.warm_up > 0
 
 
 def relative_rate(training: Training, progress: Any, *, total: int) -> tuple[Any, Any]:
-    """Return the learning rate as a fraction of its peak, and how far it has risen to that.
+    """Return the learning rate as a fraction of its peak, and the height of the rise to the peak.
+
+    The height, from 0 to 1, also scales the dip of the momentum in `one_cycle`.
 
     Sources: cosine, Loshchilov and Hutter, arXiv:1608.03983, without restarts; one cycle, Smith
-    and Topin, arXiv:1708.07120, in fastai's form, whose both halves are cosines.
+    and Topin, arXiv:1708.07120, in fastai's form, where both halves are cosines.
 
     Args:
         training: schedule, `warm_up`, `peak_at`, `final_rate`.
         progress: float64 tensor, 0 at the beginning of the training, 1 at its end.
-        total: candidates of all epochs.
+        total: number of candidates of all epochs.
     Raises:
         ValueError: there is no such schedule.
     """
@@ -89,7 +89,7 @@ def relative_rate(training: Training, progress: Any, *, total: int) -> tuple[Any
 
 
 def _bump(progress: Any, top: float) -> Any:
-    """Go from 0 at the beginning to 1 at `top` and back to 0 at the end, along cosines."""
+    """Rise from 0 at the beginning to 1 at `top`, and fall to 0 at the end, along cosines."""
     up = progress / top if top else tf.ones_like(progress)
     down = (1 - progress) / (1 - top)
     distance = tf.clip_by_value(tf.minimum(up, down), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What a trial works with: the data as its task sees it, and the network with its optimizer."""
+"""Data and network of a trial: the dataset as its task sees it, the network and its optimizer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tauopt.models.hypermodel.compiled_model import CompiledBy
 from tauopt.stream.batches import Batch, batches, kept
 from tauopt.stream.tf_dataset import feed
 from tauopt.training.checkpoints import WeightArrays
-from tauopt.training.learning_rate import LearningRate, has_pace
+from tauopt.training.learning_rate import LearningRate, rate_varies
 from tauopt.training.losses import keras_loss, mean_loss
 from tauopt.training.optimizers import make_optimizer
 from tauopt.training.precision import precision_of, twin
@@ -39,9 +39,9 @@ class TrialData:
     """A prepared dataset as one task sees it; the test split stays sealed.
 
     Attributes:
-        dataset: opened.
-        experiment: its task, network and training.
-        seed: of the order of candidates.
+        dataset: the opened dataset.
+        experiment: task, network and training.
+        seed: seed of the order of candidates.
     """
 
     dataset: PreparedDataset
@@ -50,18 +50,18 @@ class TrialData:
 
     @cached_property
     def spec(self) -> InputSpec:
-        """What the network sees."""
+        """Inputs and classes of the network."""
         lengths = group_lengths(self.experiment.model)
         return input_spec(self.dataset.manifest, self.experiment.task, lengths)
 
     @cached_property
     def label_map(self) -> npt.NDArray[np.int16]:
-        """Dataset class -> task class, or -1."""
+        """Index of dataset class -> index of task class, or -1 if it is left out."""
         return task_labels(self.dataset.manifest.classes, self.experiment.task)
 
     @cached_property
     def class_weights(self) -> npt.NDArray[np.float32]:
-        """Factor on the weights of each task class in the loss."""
+        """Factor on the candidate weights in the loss, (task class,)."""
         training = self.experiment.training
         return class_weights(
             self.dataset.manifest,
@@ -72,11 +72,14 @@ class TrialData:
 
     @cached_property
     def candidates(self) -> int:
-        """Candidates of an epoch."""
+        """Number of candidates in an epoch."""
         return kept(self.dataset.train, self.label_map)
 
     def train(self, segment: Segment) -> contextlib.AbstractContextManager[Any]:
-        """Give some batches as Keras wants them, each epoch in an order of its own; see `feed`."""
+        """Yield a segment's batches as Keras's `fit` takes them; each epoch has its own order.
+
+        See `feed`.
+        """
 
         def make() -> Iterator[Batch]:
             return batches(
@@ -117,7 +120,7 @@ class TrialData:
         return {name: values[chosen] for name, values in columns.items()}
 
     def predictions(self, probabilities: npt.NDArray[np.float32]) -> Predictions:
-        """Put the truth beside the probabilities of the validation split."""
+        """Return probabilities (candidate, class) of the validation split with their truth."""
         columns = dict(self._columns)
         return Predictions(
             probabilities,
@@ -128,20 +131,20 @@ class TrialData:
             columns=columns,
         )
 
-    def loss(self, predictions: Predictions, *, own: CompiledBy | None = None) -> float:
+    def loss(self, predictions: Predictions, *, compiled_by: CompiledBy | None = None) -> float:
         """Return the loss on the validation split, weighted as in training.
 
         Args:
-            predictions: of the split.
-            own: of a model that brings its own loss.
+            predictions: predictions of the split.
+            compiled_by: optimizer and loss of a user's HyperModel; None takes the settings' loss.
         Raises:
             DataError: weights do not add up to more than zero.
         """
         weights = predictions.weights * self.class_weights[predictions.labels]
         if not weights.sum() > 0:
             raise DataError("the weights of the validation split do not add up to more than zero")
-        if own is not None:
-            return own.mean_loss(predictions.probabilities, predictions.labels, weights)
+        if compiled_by is not None:
+            return compiled_by.mean_loss(predictions.probabilities, predictions.labels, weights)
         return mean_loss(
             predictions.probabilities,
             predictions.labels,
@@ -152,22 +155,23 @@ class TrialData:
 
 
 class Trainer:
-    """A network, and what trains it: its trainee, which shares its weights, and an optimizer.
+    """A network, the Keras model that trains it, and its optimizer.
 
-    What is saved is the network alone, what is fitted the trainee. Where they compute differently
-    (`precision.twin`), the trainee has weights of its own, and the network is judged with those.
+    The network is saved; `model` adds loss, schedule and weight averages for `fit`, and shares the
+    network's weights. Where it computes differently (`precision.twin`), it has its own weights, and
+    the network is evaluated with those.
     """
 
     def __init__(
         self, spec: InputSpec, experiment: Experiment, *, seed: int, candidates: int
     ) -> None:
-        """Build both, with weights that depend on the seed alone.
+        """Build network and model, with weights that depend on the seed alone.
 
         Args:
-            spec: what the network sees.
-            experiment: its model and training.
-            seed: of weights and dropout.
-            candidates: of all epochs.
+            spec: inputs and classes of the network.
+            experiment: settings of model and training.
+            seed: seed of weights and dropout.
+            candidates: number of candidates of all epochs.
         """
         forget_models()
         training: Training = experiment.training
@@ -175,66 +179,70 @@ class Trainer:
         def build() -> keras.Model:
             return build_trainable(spec, experiment.model, seed=seed)[0]
 
-        self.network, self.own = build_trainable(spec, experiment.model, seed=seed)
+        self.network, self.compiled_by = build_trainable(spec, experiment.model, seed=seed)
         self.precision = precision_of(training)
-        self._trained = twin(build, training, precision=self.precision) or self.network
-        self.optimizer = self.own.optimizer if self.own else make_optimizer(training)
+        self._trained_network = twin(build, training, precision=self.precision) or self.network
+        if self.compiled_by:
+            self.optimizer, loss = self.compiled_by.optimizer, self.compiled_by.loss
+            output = self.compiled_by.output_of(self._trained_network)
+        else:
+            self.optimizer, loss = make_optimizer(training), keras_loss(training, spec=spec)
+            output = self._trained_network.output
         if self.precision == "mixed":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
-        loss = self.own.loss if self.own else keras_loss(training, spec=spec)
-        output = self.own.output_of(self._trained) if self.own else self._trained.output
-        self.trainee = TrainStepModel(self._trained.input, output, name="trainee")
-        self.trainee.compile(optimizer=self.optimizer, loss=loss, jit_compile=training.jit_compile)
-        self.optimizer.build(self.trainee.trainable_variables)
-        if has_pace(training):
-            self.trainee.pace = LearningRate(training, self.optimizer, total=candidates)
-        judged = list(self._trained.variables)
+        self.model = TrainStepModel(self._trained_network.input, output, name="training")
+        self.model.compile(optimizer=self.optimizer, loss=loss, jit_compile=training.jit_compile)
+        self.optimizer.build(self.model.trainable_variables)
+        if rate_varies(training):
+            self.model.schedule = LearningRate(training, self.optimizer, total=candidates)
+        evaluated = list(self._trained_network.variables)
         if training.ema:
-            self.trainee.averages = Averages(judged, momentum=training.ema)
-            judged = self.trainee.averages.in_place_of(judged)
-        self._judged = judged
-        self.predictor = Predictor(self.network, weights=judged)
+            self.model.averages = Averages(evaluated, momentum=training.ema)
+            evaluated = self.model.averages.in_place_of(evaluated)
+        self._evaluated = evaluated
+        self.predictor = Predictor(self.network, weights=evaluated)
 
     def predict(self, data: TrialData, *, alive: Callable[[], None]) -> npt.NDArray[np.float32]:
-        """Return probabilities of the validation split, (candidate, class)."""
+        """Return probabilities of the validation split, (candidate, class) float32."""
         candidates = kept(data.dataset.validation, data.label_map)
         return self.predictor(data.validation(), candidates=candidates, alive=alive)
 
     @property
     def learning_rate(self) -> float:
-        """Of the optimizer, at present."""
+        """Present learning rate of the optimizer."""
         return float(self.optimizer.learning_rate)
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Multiply the optimizer's learning rate; with a schedule, all that are to come."""
-        if self.trainee.pace is not None:
-            self.trainee.pace.scale(factor)
+        """Multiply the optimizer's learning rate and, with a schedule, all later rates."""
+        if self.model.schedule is not None:
+            self.model.schedule.scale(factor)
         self.optimizer.learning_rate = self.learning_rate * factor
 
-    def judged_weights(self) -> WeightArrays:
-        """Return copies of the weights that `predict` takes, in the order of the network's."""
-        return values(self._judged)
+    def evaluated_weights(self) -> WeightArrays:
+        """Return copies of the weights that `predict` uses, in the order of the network's."""
+        return values(self._evaluated)
 
     def adopt(self, weights: WeightArrays) -> None:
-        """Make the network, as it is judged and saved, one of these weights; training is over."""
+        """Set the weights of the network for evaluation and saving, when training is over."""
         assign(self.network.variables, weights)
-        assign(self._judged, weights)
+        assign(self._evaluated, weights)
 
     def arrays(self) -> dict[str, WeightArrays]:
         """Return copies of all that training changes: weights, seeds of dropout, optimizer."""
-        return {purpose: values(variables) for purpose, variables in self._changing().items()}
+        return {purpose: values(variables) for purpose, variables in self._variables().items()}
 
     def restore(self, arrays: dict[str, WeightArrays]) -> None:
-        """Take what `arrays` returned."""
-        for purpose, variables in self._changing().items():
+        """Set all that training changes to values from `arrays`."""
+        for purpose, variables in self._variables().items():
             assign(variables, arrays.get(purpose, []))
 
-    def _changing(self) -> dict[str, Sequence[Any]]:
-        pace, averages = self.trainee.pace, self.trainee.averages
+    def _variables(self) -> dict[str, Sequence[Any]]:
+        """Return the variables that training changes, by their purpose in checkpoints."""
+        schedule, averages = self.model.schedule, self.model.averages
         return {
-            "network": self._trained.variables,
+            "network": self._trained_network.variables,
             "optimizer": self.optimizer.variables,
-            "pace": pace.variables if pace is not None else [],
+            "pace": schedule.variables if schedule is not None else [],
             "averages": averages.variables if averages is not None else [],
         }
 
@@ -245,23 +253,21 @@ def values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
 
 
 def assign(variables: Sequence[Any], arrays: WeightArrays) -> None:
-    """Set Keras variables; as many arrays, of the same shapes."""
+    """Set Keras variables to as many arrays of the same shapes."""
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 
 
 def forget_models() -> None:
-    """Drop what Keras keeps of earlier models of this process, so that trials share nothing."""
+    """Clear Keras's state of earlier models in this process, so that trials share nothing."""
     keras.backend.clear_session(free_memory=False)
     collect_garbage()
 
 
 def collect_garbage() -> None:
-    """Free earlier models now, which point at themselves.
-
-    What was imported before the first trial is set aside: walking over TensorFlow's half million
-    objects would take longer than all the rest.
-    """
+    """Free earlier models now: they hold reference cycles, so only the collector frees them."""
     gc.collect()
+    # Imported objects are excluded from later collections: visiting TensorFlow's half million would
+    # take longer than all the rest.
     if not gc.get_freeze_count():
         gc.freeze()

@@ -1,4 +1,4 @@
-"""From settings to a Keras optimizer."""
+"""Optimizers: settings -> Keras optimizer, with TensorFlow's fused kernels for Adam and SGD."""
 
 from __future__ import annotations
 
@@ -10,44 +10,46 @@ import tensorflow as tf
 from tauopt.config.settings.experiment import Training
 
 NO_DECAY = ["bias", "gamma", "beta"]
-"""Parts of the names of weights that are never decayed."""
+"""Parts of the names of weights without weight decay."""
 
 
-class _ByKernel(keras.optimizers.Optimizer):
-    """An optimizer that updates a weight by a kernel of TensorFlow's: one operation, not forty.
+class _KernelOptimizer(keras.optimizers.Optimizer):
+    """Optimizer that updates a weight by one TensorFlow kernel instead of some forty operations.
 
-    The formulas are Keras's. A training step's graph shrinks by a third, which is traced and, for
-    small batches, run in that much less time. Keras's own optimizers keep their variables under
-    private names; here is only what Keras documents for those who write their own.
+    The formulas are Keras's. A training step's graph shrinks by a third, and so does the time to
+    trace it and, for small batches, to run it. Only methods that Keras documents for custom
+    optimizers are used: its own optimizers keep their variables under private names.
 
     Attributes:
-        kept: names of the variables beside each weight.
+        slot_names: names of the variables that are kept for each weight, such as its momentum.
     """
 
-    kept: tuple[str, ...] = ()
+    slot_names: tuple[str, ...] = ()
 
     def build(self, variables: Any) -> None:
-        """Add the variables that are kept, in the order of Keras's own optimizers."""
+        """Add the slot variables, in the order of Keras's own optimizers."""
         if self.built:
             return
         super().build(variables)
-        self.added = self.add_optimizer_variables(variables, self.kept)
-        self.places = {_resource(weight).ref(): i for i, weight in enumerate(variables)}
+        self.slot_variables = self.add_optimizer_variables(variables, self.slot_names)
+        self.index_of_weight = {
+            _tensorflow_variable(weight).ref(): i for i, weight in enumerate(variables)
+        }
 
-    def beside(self, weight: Any) -> list[Any]:
-        """Return the handles of the variables that are kept for a weight."""
-        place = self.places[_resource(weight).ref()]
-        return [_resource(variables[place]).handle for variables in self.added]
+    def slots_of(self, weight: Any) -> list[Any]:
+        """Return the handles of a weight's slot variables."""
+        index = self.index_of_weight[_tensorflow_variable(weight).ref()]
+        return [_tensorflow_variable(variables[index]).handle for variables in self.slot_variables]
 
 
-class Adam(_ByKernel):
+class Adam(_KernelOptimizer):
     """Keras's Adam, with its constants."""
 
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-7
-    kept = "momentum", "velocity"
+    slot_names = "momentum", "velocity"
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Work out once what all weights share, then update them."""
+        """Compute once the arguments that all weights share, then update the weights."""
         step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
         beta1, beta2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
         self._shared = {
@@ -61,9 +63,9 @@ class Adam(_ByKernel):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a weight and its moments."""
-        momentum, velocity = self.beside(variable)
+        momentum, velocity = self.slots_of(variable)
         tf.raw_ops.ResourceApplyAdam(
-            var=_resource(variable).handle,
+            var=_tensorflow_variable(variable).handle,
             m=momentum,
             v=velocity,
             lr=tf.convert_to_tensor(learning_rate),
@@ -72,12 +74,12 @@ class Adam(_ByKernel):
         )
 
 
-class Sgd(_ByKernel):
+class Sgd(_KernelOptimizer):
     """Keras's SGD.
 
     Attributes:
         momentum, nesterov: as in Keras.
-        changing_momentum: a variable to set, if the momentum is to change; else None.
+        changing_momentum: variable with the present momentum, if it changes; else None.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Sgd(_ByKernel):
     ) -> None:
         super().__init__(**kwargs)
         self.momentum, self.nesterov = momentum, nesterov
-        self.kept = ("momentum",) if momentum else ()
+        self.slot_names = ("momentum",) if momentum else ()
         self.changing_momentum = (
             self.add_variable((), keras.initializers.Constant(momentum), name="momentum_now")
             if momentum_changes and momentum
@@ -95,11 +97,11 @@ class Sgd(_ByKernel):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a weight and its momentum."""
         rate = tf.convert_to_tensor(learning_rate)
-        weight = _resource(variable).handle
+        weight = _tensorflow_variable(variable).handle
         if not self.momentum:
             tf.raw_ops.ResourceApplyGradientDescent(var=weight, alpha=rate, delta=gradient)
             return
-        (momentum,) = self.beside(variable)
+        (momentum,) = self.slots_of(variable)
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=weight,
             accum=momentum,
@@ -114,8 +116,8 @@ class Sgd(_ByKernel):
         return self.momentum if changing is None else tf.convert_to_tensor(changing)
 
 
-def _resource(variable: Any) -> Any:
-    """Return TensorFlow's variable, be it given as such or as Keras's."""
+def _tensorflow_variable(variable: Any) -> Any:
+    """Return the TensorFlow variable of a Keras or a TensorFlow variable."""
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
@@ -123,7 +125,7 @@ def make_optimizer(training: Training) -> Any:
     """Return the optimizer of the settings.
 
     Weight decay is decoupled from the gradient for every optimizer (Loshchilov and Hutter,
-    arXiv:1711.05101), and leaves biases and normalisations alone.
+    arXiv:1711.05101), and does not apply to biases and normalisations.
 
     Raises:
         ValueError: there is no such optimizer.

@@ -1,4 +1,4 @@
-"""How a training step computes where it is to be faster: in half precision, or compiled by XLA."""
+"""Faster training steps: networks in mixed precision, or compiled by XLA."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tauopt.models.recurrent import Lstm
 logger = logging.getLogger(__name__)
 
 LARGEST_HALF = 1e3
-"""What a network sees in float16 is clipped to +-this; the largest number is 65504."""
+"""Inputs of a network in float16 are clipped to plus and minus this; float16 ends at 65504."""
 
 
 def precision_of(training: Training) -> Literal["float32", "mixed"]:
-    """Return the precision that a training has here: `mixed` needs a GPU, and says so in the log.
+    """Return the precision of a training on this machine: without a GPU always `float32`.
 
-    On a CPU float16 is slower than float32.
+    A warning in the log says that `mixed` needs a GPU.
     """
-    if training.precision == "mixed" and not gpus():
+    if training.precision == "mixed" and not gpus():  # on a CPU float16 is slower than float32
         logger.warning("precision: mixed needs a GPU, and there is none; training in float32")
         return "float32"
     return training.precision
@@ -35,16 +35,16 @@ def precision_of(training: Training) -> Literal["float32", "mixed"]:
 def twin(
     build: Callable[[], keras.Model], training: Training, *, precision: str
 ) -> keras.Model | None:
-    """Build the network that is trained in place of the one that is saved; None if that is it.
+    """Build the network that is trained in place of the saved one; None if that one is trained.
 
     Both have the same weights in the same order, in float32.
 
     Args:
         build: builds the network, each time with the same weights.
-        training: its `jit_compile`.
+        training: settings, of which `jit_compile` is used.
         precision: `float32` or `mixed`.
     Raises:
-        TrialFailed: a layer can't be compiled by XLA.
+        TrialFailed: XLA can't compile a layer.
     """
     if precision == "float32" and not training.jit_compile:
         return None
@@ -64,7 +64,7 @@ def twin(
 
 
 def _make_compilable(layer: keras.Layer) -> None:
-    """Take the kernels out of a layer that XLA has not."""
+    """Replace kernels of a layer that XLA does not support."""
     if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
         layer.use_cudnn, layer.supports_jit = False, True
     if isinstance(layer, Lstm):

@@ -1,4 +1,4 @@
-"""Class probabilities of a whole split."""
+"""Prediction: class probabilities of a whole split, and all outputs of a saved model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tauopt.models.output_scores import only_probabilities
 from tauopt.stream.batches import Batch
 
 BATCH_SIZE = 8192
-"""Candidates a batch where no gradients are needed."""
+"""Candidates a batch for prediction, where no gradients are needed."""
 
 
 class Predictor:
-    """A model as a function that is traced once, on first use, and never again."""
+    """A model as a TensorFlow function that is traced once, on first use."""
 
     def __init__(
         self, model: keras.Model, *, weights: Sequence[keras.Variable] | None = None
@@ -27,15 +27,15 @@ class Predictor:
 
         Args:
             model: a network, or a saved model with its scores.
-            weights: what stands in for the model's variables, in their order; looked at anew in
-                each call. None means its own.
+            weights: variables used in place of the model's, in their order, with their values at
+                each call; None means the model's own.
         """
         model = only_probabilities(model)
-        own = model.variables
+        variables = model.variables
         signature = _signature(model)
 
         def predict(inputs: dict[str, Any]) -> Any:
-            with keras.StatelessScope(list(zip(own, weights or own, strict=True))):
+            with keras.StatelessScope(list(zip(variables, weights or variables, strict=True))):
                 return model(inputs, training=False)
 
         self._names = tuple(signature)
@@ -48,10 +48,11 @@ class Predictor:
         """Return a function that runs the model on the same inputs at each call.
 
         Args:
-            inputs: (candidate, ...) each; other names than the model's are left out.
+            inputs: arrays by input name, (candidate, ...) each; names that are no inputs of the
+                model are ignored.
         """
-        ready = {name: tf.constant(inputs[name]) for name in self._names}
-        return lambda: np.asarray(self._predict(ready))
+        tensors = {name: tf.constant(inputs[name]) for name in self._names}
+        return lambda: np.asarray(self._predict(tensors))
 
     def __call__(
         self, batches: Iterable[Batch], *, candidates: int, alive: Callable[[], None]
@@ -59,11 +60,11 @@ class Predictor:
         """Return probabilities (candidate, class) float32 in the order of the batches.
 
         Args:
-            batches: in the order wanted.
-            candidates: in all of them.
-            alive: called before each batch; may raise to end it.
+            batches: batches of candidates.
+            candidates: number of candidates of all batches.
+            alive: called before each batch; may raise to stop the prediction.
         """
-        found = np.empty((candidates, self._classes), np.float32)
+        result = np.empty((candidates, self._classes), np.float32)
         end = 0
 
         def inputs() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
@@ -73,8 +74,8 @@ class Predictor:
 
         for probabilities in self.each(inputs()):
             begin, end = end, end + len(probabilities)
-            found[begin:end] = probabilities
-        return found
+            result[begin:end] = probabilities
+        return result
 
     def each(
         self, batches: Iterable[Mapping[str, npt.NDArray[Any]]]
@@ -82,8 +83,8 @@ class Predictor:
         """Yield the probabilities (candidate, class) float32 of each batch.
 
         Args:
-            batches: arrays by input name, (candidate, ...) each; other names than the model's are
-                left out.
+            batches: arrays by input name, (candidate, ...) each; names that are no inputs of the
+                model are ignored.
         """
         for inputs in batches:
             tensors = {name: tf.constant(inputs[name]) for name in self._names}
@@ -91,7 +92,7 @@ class Predictor:
 
 
 class AllOutputs:
-    """A saved model as a function from arrays to arrays by name, its scores among them."""
+    """A saved model as a function from input arrays to all its outputs by name, with scores."""
 
     def __init__(self, model: keras.Model) -> None:
         """Take a model whose inputs and outputs have names."""
@@ -100,7 +101,7 @@ class AllOutputs:
             name: np.ones((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
             for name, spec in signature.items()
         }
-        """One made-up candidate."""
+        """Inputs of one artificial candidate, all ones."""
         self._call: Callable[[Mapping[str, Any]], Mapping[str, Any]] = tf.function(
             lambda inputs: model(inputs, training=False),
             input_signature=[signature],
@@ -109,10 +110,10 @@ class AllOutputs:
 
     def __call__(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Return every output for some candidates, (candidate, ...) each."""
-        ready = {name: tf.constant(inputs[name]) for name in self.blank}
-        return {name: np.asarray(values) for name, values in self._call(ready).items()}
+        tensors = {name: tf.constant(inputs[name]) for name in self.blank}
+        return {name: np.asarray(values) for name, values in self._call(tensors).items()}
 
 
 def _signature(model: keras.Model) -> dict[str, tf.TensorSpec]:
-    """Return a model's inputs by name, of any number of candidates."""
+    """Return the signature of a model's inputs by name, for any number of candidates."""
     return {x.name: tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in model.inputs}

@@ -1,10 +1,10 @@
-"""Where in the data reports fall. All positions count candidates seen since the start.
+"""Rungs: after how many candidates a trial reports. All positions count candidates seen so far.
 
-Every batch is full: what an epoch leaves over is completed from the next one's first candidates,
-since a batch of two candidates would make a step as large as any other, just before a report. A
-rung ends at the first end of a batch at or behind a multiple of `every`, so that trials of
-different batch sizes report after nearly the same number of candidates, and the training at the
-first behind its last epoch.
+Every batch is full: the last batch of an epoch is completed with the first candidates of the next
+one, since a batch of two candidates would make a step as large as any other, just before a report.
+A rung ends with the first batch that ends at or after a multiple of `every`, so that trials of
+different batch sizes report after nearly the same number of candidates. The training ends with the
+first batch that ends at or after the end of the last epoch.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from tauopt.config.settings.experiment import Training
 
 
 class Segment(NamedTuple):
-    """Whole batches of one size, one behind the other: what one call of `fit` trains on."""
+    """Consecutive full batches of one size, which one call of `fit` trains on."""
 
     start: int
     stop: int
     batch_size: int
     next_size: int
-    """Candidates of the batch behind."""
+    """Candidates of the batch after the segment."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How batches grow in the course of a training, in place of a falling learning rate.
+    """Growth of the batch size during a training, in place of a falling learning rate.
 
     Source: Smith et al., arXiv:1711.00489.
 
     Attributes:
-        factor: by which a batch grows each time.
-        every: fraction of the training between times.
-        limit: candidates of the largest batch; one that begins larger stays as it is.
+        factor: factor on the batch size at each step of growth.
+        every: fraction of the training between steps of growth.
+        limit: candidates of the largest batch; a batch size that begins larger stays constant.
     """
 
     factor: float = 1.0
@@ -46,19 +46,19 @@ class Growth:
     limit: int = 1
 
     def batch_size(self, first: int, *, epoch: int, epochs: int) -> int:
-        """Return candidates a batch in an epoch.
+        """Return the number of candidates a batch in an epoch.
 
         Args:
             first: candidates a batch in the first epoch.
-            epoch: epochs before this one.
-            epochs: in all.
+            epoch: number of epochs before this one.
+            epochs: number of epochs in all.
         """
-        times = math.floor(epoch / (epochs * self.every) + 1e-9)
-        if self.factor <= 1 or self.limit <= first or not times:
+        steps = math.floor(epoch / (epochs * self.every) + 1e-9)
+        if self.factor <= 1 or self.limit <= first or not steps:
             return first
-        if times * math.log(self.factor) > math.log(self.limit / first):
+        if steps * math.log(self.factor) > math.log(self.limit / first):  # the power may overflow
             return self.limit
-        return min(round(first * self.factor**times), self.limit)
+        return min(round(first * self.factor**steps), self.limit)
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Rungs:
     """The rungs of a training.
 
     Attributes:
-        candidates: in an epoch.
-        batch_size: candidates a batch at the beginning; one of more than an epoch is that epoch.
-        epochs: in all.
+        candidates: number of candidates in an epoch.
+        batch_size: candidates a batch at the beginning; limited to an epoch.
+        epochs: number of epochs.
         report_every: candidates between rungs; 0 means an epoch.
-        growth: of batches; none by default.
+        growth: growth of batches; none by default.
     """
 
     candidates: int
@@ -80,7 +80,7 @@ class Rungs:
     growth: Growth = Growth()
 
     @classmethod
-    def of(cls, training: Training, *, candidates: int) -> Rungs:
+    def from_training(cls, training: Training, *, candidates: int) -> Rungs:
         """Return the rungs of a training with so many candidates in an epoch."""
         return cls(
             candidates=candidates,
@@ -103,21 +103,21 @@ class Rungs:
         return self.boundary(self.epochs * self.candidates)
 
     def next(self, seen: int) -> int:
-        """Return where the next rung behind `seen` ends."""
+        """Return the end of the next rung after `seen`."""
         return min(self.boundary((seen // self.every + 1) * self.every), self.total)
 
     def boundary(self, seen: int) -> int:
-        """Return the first end of a batch at or behind `seen`."""
-        return _aligned(seen, *self._sizes[self._size_at(seen)])
+        """Return the first end of a batch at or after `seen`."""
+        return _aligned(seen, *self._sizes[self._size_index(seen)])
 
     def batch_size_of(self, epoch: int) -> int:
-        """Return the candidates of batches that begin in an epoch; 0 is the first one."""
+        """Return the number of candidates of batches that begin in an epoch; the first is 0."""
         size = self.growth.batch_size(self.batch_size, epoch=epoch, epochs=self.epochs)
         return min(size, self.candidates)
 
     @cached_property
     def _sizes(self) -> list[tuple[int, int]]:
-        """Where batches of each size begin, and that size: at the first one of an epoch."""
+        """Start and size of the batches of each size; sizes change at an epoch's first batch."""
         sizes = [(0, self.batch_size_of(0))]
         for epoch in range(1, self.epochs if self.growth.factor > 1 else 1):
             size = self.batch_size_of(epoch)
@@ -125,25 +125,25 @@ class Rungs:
                 sizes.append((_aligned(epoch * self.candidates, *sizes[-1]), size))
         return sizes
 
-    def _size_at(self, seen: int) -> int:
-        """Return the place in `_sizes` of the batch that begins at or holds `seen`."""
+    def _size_index(self, seen: int) -> int:
+        """Return the index in `_sizes` of the batch that begins at or contains `seen`."""
         return bisect_right(self._sizes, seen, key=lambda size: size[0]) - 1
 
     def number(self, seen: int, previous: int) -> int:
-        """Return the number of the rung that ends at `seen`, behind rung `previous`."""
+        """Return the number of the rung that ends at `seen`, after rung `previous`."""
         return max(min(seen, self.epochs * self.candidates) // self.every, previous + 1)
 
     def segments(self, seen: int, target: int) -> Iterator[Segment]:
-        """Yield the batches between two ends of batches, those of one size together."""
+        """Yield the segments between two ends of batches, one for each batch size."""
         while seen < target:
-            place = self._size_at(seen)
-            last = place + 1 == len(self._sizes)
-            stop = target if last else min(target, self._sizes[place + 1][0])
-            size, next_size = (self._sizes[at][1] for at in (place, self._size_at(stop)))
+            index = self._size_index(seen)
+            last = index + 1 == len(self._sizes)
+            stop = target if last else min(target, self._sizes[index + 1][0])
+            size, next_size = (self._sizes[at][1] for at in (index, self._size_index(stop)))
             yield Segment(seen, stop, size, next_size)
             seen = stop
 
 
 def _aligned(seen: int, begin: int, size: int) -> int:
-    """Return the first end of a batch at or behind `seen`, where batches of a size have begun."""
+    """Return the first end of a batch at or after `seen`, for batches of a size from `begin`."""
     return begin + -(-(seen - begin) // size) * size

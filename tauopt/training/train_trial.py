@@ -1,4 +1,4 @@
-"""One trial, from its plan to its results, in reports; killed at any moment it goes on."""
+"""Training of one trial from plan to results, report by report; can be killed and resumed."""
 
 from __future__ import annotations
 
@@ -34,39 +34,35 @@ from tauopt.training.trial_state import METHOD, METHOD_KEY, TrainingState, check
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 600.0
-"""Within a rung, at most so much training is lost by a kill."""
-
-
-def _never() -> bool:
-    return False
+"""Seconds between checkpoints within a rung: a kill loses at most so much training."""
 
 
 def run_trial(
     plan: TrialPlan,
     *,
     tracker: Tracker,
-    stop: Callable[[], bool] = _never,
+    stop: Callable[[], bool] = lambda: False,
     after: int | None = None,
 ) -> Generator[TrialReport, None, None]:
     """Train and evaluate one trial, report by report.
 
     A report is yielded when its checkpoint is on disk. A trial whose folder holds a checkpoint
-    goes on from there, with the same weights as if it had never been interrupted, and yields what
-    is new; the last report of a finished trial is yielded again.
+    continues there, with the same weights as if it had never been interrupted, and yields only new
+    reports; the last report of a finished trial is yielded again.
 
     Args:
-        plan: what to do, and where.
-        tracker: told of parameters, metrics and files.
-        stop: asked after each batch; True ends the trial at a checkpoint.
-        after: number of the last report that the caller knows of; later ones that are in the
-            checkpoint already, for instance of a trial killed between checkpoint and report, are
-            yielded again. None trusts that all were received.
+        plan: settings, dataset, folder and seed of the trial.
+        tracker: records parameters, metrics and files.
+        stop: called after each batch; True ends the trial at a checkpoint.
+        after: number of the last report that the caller has received; later reports that are in
+            the checkpoint already, for instance of a trial killed between checkpoint and report,
+            are yielded again. None: all were received.
     Raises:
         TrialFailed: loss or metric is not finite.
         DataError: the dataset can't be read, or does not fit the task.
         UsageError: the folder holds the checkpoint of another trial.
-        CorruptError: no checkpoint is whole.
-        Interrupted: `stop` said so; the checkpoint is written.
+        CorruptError: no checkpoint is intact.
+        Interrupted: `stop` returned True; the checkpoint is written.
     """
     limit_devices(cpus=plan.experiment.search.resources.cpus)
     trial = _Trial(plan, tracker, stop)
@@ -75,16 +71,16 @@ def run_trial(
             yield trial.report(entry, done=False)
     while not trial.state.ended:
         trial.train_rung()
-        entry = trial.judge()
+        entry = trial.evaluate()
         trial.save()
-        trial.tell(entry)
+        trial.record(entry)
         if not trial.state.ended:
             yield trial.report(entry, done=False)
     yield trial.finish()
 
 
 class _Trial:
-    """The pieces of a running trial, and where it stands."""
+    """A running trial: data, network, rungs and state."""
 
     def __init__(self, plan: TrialPlan, tracker: Tracker, stop: Callable[[], bool]) -> None:
         self.plan, self.tracker, self.stop = plan, tracker, stop
@@ -92,14 +88,14 @@ class _Trial:
         self.objective = plan.experiment.objective
         self.name = parse_objective(self.objective.first)
         self.data = TrialData(open_dataset(plan.dataset), plan.experiment, plan.seed)
-        _ = self.data.class_weights  # data that can't be learned is refused before the network
-        self.rungs = Rungs.of(self.training, candidates=self.data.candidates)
+        _ = self.data.class_weights  # raises for a class without candidates, before any file
+        self.rungs = Rungs.from_training(self.training, candidates=self.data.candidates)
         plan.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = load_checkpoint(plan.folder)
         self.identity = identity(plan, dataset_digest=self.data.dataset.digest)
         if checkpoint is not None:
             check_same(self.identity, checkpoint.state["identity"], folder=plan.folder)
-        self.machine = Trainer(
+        self.trainer = Trainer(
             self.data.spec, plan.experiment, seed=plan.seed, candidates=self.rungs.total
         )
         self.state = TrainingState(target=self.rungs.next(0))
@@ -113,12 +109,12 @@ class _Trial:
         self.state = TrainingState.from_json(dict(checkpoint.state["training"]))
         arrays = dict(checkpoint.arrays)
         self.best_weights = arrays.pop("best", [])
-        now, then = self.machine.precision, checkpoint.state["precision"]
+        now, then = self.trainer.precision, checkpoint.state["precision"]
         check_same({"precision": now}, {"precision": then}, folder=self.plan.folder)
-        self.machine.restore(arrays)
-        logger.info("%s goes on after %d candidates", self.plan.name, self.state.seen)
+        self.trainer.restore(arrays)
+        logger.info("%s resumes after %d candidates", self.plan.name, self.state.seen)
         if self.state.history:
-            self.tell(self.state.history[-1])
+            self.record(self.state.history[-1])
 
     def train_rung(self) -> None:
         """Train to the end of the present rung."""
@@ -130,36 +126,36 @@ class _Trial:
         while state.seen < state.target:
             segment = next(self.rungs.segments(state.seen, state.target))
             begun = time.monotonic()
-            with self.data.train(segment) as fed:
-                stretch = fit(self.machine.trainee, fed, should_stop=should_stop)
-            done = stretch.batches * segment.batch_size
-            if not done:
+            with self.data.train(segment) as batches:
+                summary = fit(self.trainer.model, batches, should_stop=should_stop)
+            candidates = summary.batches * segment.batch_size
+            if not candidates:
                 raise TrialFailed(f"no training candidates in {segment}")
-            state.seen += done
-            state.loss_sum += stretch.loss * done
-            state.loss_count += done
+            state.seen += candidates
+            state.loss_sum += summary.loss * candidates
+            state.loss_count += candidates
             state.rung_seconds += time.monotonic() - begun
             if state.seen < segment.stop:
                 self.save()
                 saved = time.monotonic()
-            self._heed()
+            self._stop_if_requested()
 
-    def _heed(self) -> None:
-        """End the trial at a checkpoint if that is asked."""
+    def _stop_if_requested(self) -> None:
+        """End the trial at a checkpoint if `stop` returns True."""
         if self.stop():
             self.save()
             raise Interrupted(f"{self.plan.name} stopped after {self.state.seen} candidates")
 
-    def judge(self) -> dict[str, float]:
-        """Measure the network on the validation split, and draw the consequences."""
+    def evaluate(self) -> dict[str, float]:
+        """Measure the network on the validation split; update best weights, rate and stopping."""
         begun = time.monotonic()
-        probabilities = self.machine.predict(self.data, alive=self._heed)
+        probabilities = self.trainer.predict(self.data, alive=self._stop_if_requested)
         entry = self._measure(probabilities)
         state, value, loss = self.state, entry[str(self.name)], entry["val_loss"]
         tie = value == state.best and is_lower(loss, state.best_loss)
         if state.best is None or value > state.best or tie:
             state.best, state.best_loss, state.best_report = value, loss, int(entry["number"])
-            self.best_weights = self.machine.judged_weights()
+            self.best_weights = self.trainer.evaluated_weights()
             self.best_probabilities = probabilities
         early = self.training.early_stopping
         state.objective = state.objective.after(
@@ -167,7 +163,7 @@ class _Trial:
         )
         state.plateau, factor = on_plateau(self.training.reduce_on_plateau, state.plateau, loss)
         if factor != 1.0:
-            self.machine.scale_learning_rate(factor)
+            self.trainer.scale_learning_rate(factor)
         if state.seen >= self.rungs.total:
             state.ended = "all epochs"
         elif stops(early, state.objective):
@@ -190,8 +186,8 @@ class _Trial:
             "number": self.rungs.number(state.seen, previous),
             "candidates_seen": state.seen,
             "loss": state.loss_sum / state.loss_count,
-            "val_loss": self.data.loss(predictions, own=self.machine.own),
-            "learning_rate": self.machine.learning_rate,
+            "val_loss": self.data.loss(predictions, compiled_by=self.trainer.compiled_by),
+            "learning_rate": self.trainer.learning_rate,
             "candidates_per_s": state.loss_count / state.rung_seconds,
             str(self.name): objective.value,
             f"{self.name}_low": objective.low,
@@ -206,47 +202,47 @@ class _Trial:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        arrays = self.machine.arrays()
+        arrays = self.trainer.arrays()
         if self.best_weights:
             arrays["best"] = self.best_weights
         state = {
             "training": asdict(self.state),
             "identity": self.identity,
-            "precision": self.machine.precision,
+            "precision": self.trainer.precision,
         }
         save_checkpoint(self.plan.folder, Checkpoint(state, arrays))
 
-    def tell(self, entry: dict[str, float]) -> None:
-        """Give a report's metrics to the tracker; twice counts once."""
+    def record(self, entry: dict[str, float]) -> None:
+        """Record a report's metrics; a report that is recorded already is ignored."""
         step = int(entry["candidates_seen"])
         self.tracker.metrics(_metrics(entry), step=step)
 
     def is_last(self, entry: dict[str, float]) -> bool:
-        """Tell whether this is the report that says `done`."""
+        """Return whether this is the last report of a training that is over."""
         return bool(self.state.ended) and entry is self.state.history[-1]
 
     def report(self, entry: dict[str, float], *, done: bool) -> TrialReport:
         """Return a report from the history."""
-        known = [e[str(self.name)] for e in self.state.history if e["number"] <= entry["number"]]
+        values = [e[str(self.name)] for e in self.state.history if e["number"] <= entry["number"]]
         return TrialReport(
             number=int(entry["number"]),
             candidates_seen=int(entry["candidates_seen"]),
             metrics=_metrics(entry),
             value=entry[str(self.name)],
-            best=max(known),
+            best=max(values),
             done=done,
         )
 
     def finish(self) -> TrialReport:
-        """Write the results of the best network, unless there are any; return the last report."""
+        """Write the results of the best network, unless they exist; return the last report."""
         folder = self.plan.folder
         result = trial_results.read_result(folder)
         if result is None:
-            self.machine.adopt(self.best_weights)
+            self.trainer.adopt(self.best_weights)
             probabilities = self.best_probabilities
             if probabilities is None:
-                probabilities = self.machine.predict(self.data, alive=self._heed)
-            judged = trial_results.BestModelOutput(
+                probabilities = self.trainer.predict(self.data, alive=self._stop_if_requested)
+            output = trial_results.BestModelOutput(
                 self.data.predictions(probabilities),
                 objectives=[parse_objective(name) for name in self.objective.maximize],
                 latencies=self._latencies(),
@@ -254,7 +250,7 @@ class _Trial:
                 history=self.state.history,
             )
             result = trial_results.write_results(
-                folder, self.machine.network, judged, facts=self._facts()
+                folder, self.trainer.network, output, facts=self._facts()
             )
         trial_results.record_results(self.tracker, folder, result, step=self.state.seen)
         names = [goal.name for goal in self.objective.goals]
@@ -266,11 +262,11 @@ class _Trial:
 
     def _latencies(self) -> dict[str, Estimate]:
         """Measure the latencies that are objectives, on candidates of the validation split."""
-        machine, costs = self.machine, [parse_cost(name) for name in self.objective.minimize]
+        trainer, costs = self.trainer, [parse_cost(name) for name in self.objective.minimize]
         if all(cost.quantity != "latency_us" for cost in costs):
             return {}
         inputs = next(self.data.validation()).inputs
-        return latencies(costs, machine.network, inputs, predictor=machine.predictor)
+        return latencies(costs, trainer.network, inputs, predictor=trainer.predictor)
 
     def _facts(self) -> dict[str, Any]:
         state, dataset = self.state, self.data.dataset
@@ -288,10 +284,10 @@ class _Trial:
             "best_report": state.best_report,
             "ended": state.ended,
             "seconds": state.seconds,
-            "precision": self.machine.precision,
+            "precision": self.trainer.precision,
             METHOD_KEY: METHOD,
         }
 
 
 def _metrics(entry: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in entry.items() if name not in ("number",)}
+    return {name: value for name, value in entry.items() if name != "number"}

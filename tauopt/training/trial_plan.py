@@ -1,4 +1,4 @@
-"""What decides a trial, and the file that hands it to a worker: paths and no pickles."""
+"""Plan of a trial, which a worker reads as JSON, and the names of the files in its folder."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from tauopt.durable import write_json
 from tauopt.errors import CorruptError
 
 PLAN = "trial.json"
-"""Name of the file in the trial's folder."""
+"""File of the plan, in the trial's folder."""
+MODEL, PREDICTIONS, RESULT, FIGURES = "best.keras", "predictions.npz", "result.json", "figures"
+"""Files of a finished trial's results, and the folder of its figures, in the trial's folder."""
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints, in the trial's folder."""
 
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """All that decides what a trial does, and where; a resumed trial keeps the plan it began with.
+    """Everything that decides what a trial trains; a resumed trial keeps its first plan.
 
     Attributes:
-        experiment: with the trial's values in place of the ranges.
+        experiment: settings, with the trial's values in place of the ranges.
         dataset: folder of the prepared dataset.
-        folder: of the trial: checkpoints and results; made if missing.
-        name: for records, such as `t007-rnn`.
-        seed: of weights, dropout and the order of candidates.
-        tags, params: for the tracker.
-        number: of the trial in its study; 0 outside a search.
+        folder: folder of the trial's checkpoints and results; made if missing.
+        name: name in records, such as `t007-rnn`.
+        seed: seed of weights, dropout and the order of candidates.
+        tags, params: tags and parameters for the tracker.
+        number: number of the trial in its study; 0 outside a search.
     """
 
     experiment: Experiment
@@ -48,7 +52,7 @@ def trial_folder(search: Path, number: int) -> Path:
 
 
 def trial_seed(study_seed: int, number: int) -> int:
-    """Return the seed of trial `number` of a study: independent of other trials' and studies'."""
+    """Return the seed of a study's trial `number`; seeds of trials and studies are independent."""
     sequence = np.random.SeedSequence(study_seed, spawn_key=(number,))
     return int(sequence.generate_state(1)[0] >> 1)
 
@@ -72,7 +76,7 @@ def read_plan(folder: Path) -> TrialPlan:
     """Read the plan of the trial in `folder`.
 
     Raises:
-        CorruptError: it is missing or not what was written.
+        CorruptError: it is missing, or not as `write_plan` writes it.
     """
     try:
         content = json.loads((folder / PLAN).read_text())
@@ -87,4 +91,6 @@ def read_plan(folder: Path) -> TrialPlan:
             number=content["number"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{folder / PLAN}: expected a trial's plan: {error}") from error
+        raise CorruptError(
+            f"{folder / PLAN}: expected a trial's plan as a search writes it, got: {error}"
+        ) from error

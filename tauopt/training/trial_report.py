@@ -1,4 +1,4 @@
-"""What a trial reports, and who records it; a trial knows neither Ray nor MLflow."""
+"""Reports of a trial, and the tracker that records them; both independent of Ray and MLflow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tauopt.config.source.yaml_source import Scalar
 
 
 class Tracker(Protocol):
-    """Keeps the record of a run. Never raises because a service is away."""
+    """Records a run. Never raises because a service can't be reached."""
 
     def start(self, *, params: Mapping[str, Scalar], tags: Mapping[str, str]) -> None:
         """Record parameter values and tags, at the start or when the trial resumes."""
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Record metric values at a step; the same name and step twice counts once."""
+        """Record metric values at a step; a repeated name and step counts once."""
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         """Record a finished file, to be kept in `folder` of the run."""
@@ -25,18 +25,18 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class TrialReport:
-    """How a trial stands at a rung.
+    """Report of a trial at a rung.
 
     Attributes:
-        number: of the rung: 1, 2, ...; rises, and leaves out rungs that lie within one batch.
-        candidates_seen: in training so far, over all epochs.
+        number: number of the rung: 1, 2, ...; rises, and skips rungs within one batch.
+        candidates_seen: candidates trained on so far, over all epochs.
         metrics: `loss`, `val_loss`, `auc`, the objective by its name, `learning_rate`,
             `candidates_per_s`; all finite.
         value: the objective on the validation split.
         best: the largest value so far.
-        done: nothing is left to train, and the trial's results are written.
-        others: of a trial that is done: the other objectives of its best network, in order.
-        intervals: likewise: ends of the 68 % interval of each objective that has one, by its name.
+        done: whether training is over and the trial's results are written.
+        others: if done: the other objectives of its best network, in order.
+        intervals: if done: ends of the 68 % interval of each objective that has one, by its name.
     """
 
     number: int

@@ -1,7 +1,4 @@
-"""What a finished trial leaves in its folder: the best model, its predictions, numbers, figures.
-
-`result.json` is written last: where it stands, all the rest is whole.
-"""
+"""Results of a finished trial in its folder: the best model, its predictions, numbers, figures."""
 
 from __future__ import annotations
 
@@ -23,20 +20,20 @@ from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
 from tauopt.models.model_file import save_model
 from tauopt.models.output_scores import with_scores
-from tauopt.training.trial_files import FIGURES, MODEL, PREDICTIONS, RESULT
+from tauopt.training.trial_plan import FIGURES, MODEL, PREDICTIONS, RESULT
 from tauopt.training.trial_report import Tracker
 
 
 @dataclass(frozen=True)
 class BestModelOutput:
-    """The best model's output on the validation split, and what it is measured by.
+    """The best model's output on the validation split, and the objectives that it is measured by.
 
     Attributes:
-        predictions: of the whole split.
-        objectives: what the trial is compared by; its best weights by the first.
-        latencies: of the network, those that the trial is compared by too.
-        sample: for the figures' labels.
-        history: the metrics of each report.
+        predictions: predictions of the whole split.
+        objectives: objectives of the trial; the first one selected the best weights.
+        latencies: latencies of the network that are objectives too.
+        sample: sample and selection for the figures' labels.
+        history: metrics of each report.
     """
 
     predictions: Predictions
@@ -46,7 +43,7 @@ class BestModelOutput:
     history: Sequence[Mapping[str, float]]
 
     def numbers(self) -> dict[str, Estimate]:
-        """Return the standard numbers and the objectives."""
+        """Return the standard metrics and the objectives."""
         numbers = summary(self.predictions)
         for name in self.objectives:
             if str(name) not in numbers:
@@ -55,48 +52,49 @@ class BestModelOutput:
 
 
 def write_results(
-    folder: Path, network: keras.Model, judged: BestModelOutput, *, facts: Mapping[str, Any]
+    folder: Path, network: keras.Model, output: BestModelOutput, *, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write the best model, its predictions, figures, and last `result.json`; return its content.
 
     Args:
-        folder: of the trial.
-        network: with its best weights, not compiled.
-        judged: its output.
-        facts: what else to say in the result.
+        folder: the trial's folder.
+        network: the network with its best weights, not compiled.
+        output: the network's output on the validation split.
+        facts: further entries of `result.json`.
     """
-    found = judged.predictions
-    saved = with_scores(network, classes=found.classes, signal=found.signal)
-    digest = save_model(saved, folder / MODEL)
-    objective = str(judged.objectives[0])
-    judged.predictions.save(folder / PREDICTIONS)
+    predictions = output.predictions
+    model = with_scores(network, classes=predictions.classes, signal=predictions.signal)
+    digest = save_model(model, folder / MODEL)
+    objective = str(output.objectives[0])
+    predictions.save(folder / PREDICTIONS)
     write_figures(
-        judged.predictions,
+        predictions,
         folder / FIGURES,
-        sample=judged.sample,
-        history=judged.history,
+        sample=output.sample,
+        history=output.history,
         objective=objective,
     )
-    numbers = judged.numbers()
+    numbers = output.numbers()
     result = {
         **facts,
         "objective": objective,
         "value": numbers[objective].value,
-        "metrics": {name: measured.triple for name, measured in numbers.items()},
-        "latencies": {name: measured.triple for name, measured in judged.latencies.items()},
-        "limits": sorted(name for name, measured in numbers.items() if measured.limit),
+        "metrics": {name: estimate.triple for name, estimate in numbers.items()},
+        "latencies": {name: estimate.triple for name, estimate in output.latencies.items()},
+        "limits": sorted(name for name, estimate in numbers.items() if estimate.limit),
         "model_sha256": digest,
         "predictions_sha256": durable.sha256_file(folder / PREDICTIONS),
         "parameters": int(network.count_params()),
     }
+    # Last: a result.json means that all other files are complete.
     durable.write_json(folder / RESULT, result)
     return result
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Return the content of a trial's `result.json`; None where there is none, or a damaged one.
+    """Return the content of a trial's `result.json`.
 
-    The model is looked at too: a result whose model is gone or altered is none.
+    None if it is missing or damaged, or if the model file is missing or differs from its digest.
     """
     try:
         result: dict[str, Any] = json.loads((folder / RESULT).read_text())
@@ -107,8 +105,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def value_of(result: Mapping[str, Any], objective: str) -> float:
-    """Return what a result says of an objective, by the objective's name."""
-    if objective in result:  # the number of parameters
+    """Return the value of an objective in a result, by the objective's name."""
+    if objective in result:  # the number of parameters stands outside metrics and latencies
         return float(result[objective])
     return float((result["metrics"] | result["latencies"])[objective][0])
 
@@ -122,12 +120,10 @@ def intervals_of(
 
 
 def record_results(tracker: Tracker, folder: Path, result: Mapping[str, Any], *, step: int) -> None:
-    """Give the tracker what `write_results` wrote: metrics with their errors, and files.
-
-    `validation_<metric>` sorts behind the learning curves. MLflow's UI shows a metric with a slash
-    in a section of its own before all without one, so there is none.
-    """
+    """Record the results in the tracker: metrics with their intervals, and the files."""
     values: dict[str, float] = {"parameters": result["parameters"]}
+    # `validation_` sorts these metrics after the learning curves in MLflow's UI. Slashes are
+    # replaced, because the UI puts a metric with a slash into a section before all others.
     metrics = {
         f"validation_{name.replace('/', '_')}": triple for name, triple in result["metrics"].items()
     }

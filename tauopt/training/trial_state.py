@@ -1,4 +1,4 @@
-"""Where a training stands, and what makes it that training and no other."""
+"""State of a training, and its identity: everything that decides its weights."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from tauopt.training.early_stopping import Patience
 from tauopt.training.trial_plan import TrialPlan
 
 METHOD = 2
-"""How trials are trained; raised whenever the same settings, seed and data give other weights.
-2: LSTMs follow their right gradient, every batch is full, of equal values the lower loss counts."""
+"""Number of the training method; raised whenever the same settings, seed and data give other
+weights. 2: LSTMs have their correct gradient, every batch is full, and at equal values of the
+objective the lower loss counts as better."""
 METHOD_KEY = "training_method"
 
 
 @dataclass
 class TrainingState:
-    """Where a training stands; what a checkpoint keeps beside the weights.
+    """State of a training, which a checkpoint keeps beside the weights.
 
     Attributes:
-        seen: candidates, over all epochs.
-        target: where the present rung ends.
-        loss_sum, loss_count: of the present rung, for its mean loss.
+        seen: candidates trained on so far, over all epochs.
+        target: end of the present rung, in candidates.
+        loss_sum, loss_count: sums over the present rung's candidates, for its mean loss.
         objective, plateau: patience of early stopping and of the learning rate.
-        best, best_loss, best_report: largest value of the objective, the validation loss beside
-            it, and the report that had both; of equal values that with the lowest loss.
-        seconds: spent in training and validation, over all resumes.
-        rung_seconds: spent in training on the present rung.
+        best, best_loss, best_report: largest value of the objective, the validation loss of the
+            same report, and its number; at equal values the report with the lowest loss.
+        seconds: time spent in training and validation, over all resumes.
+        rung_seconds: time spent in training on the present rung.
         history: metrics of each report, with `number` and `candidates_seen`.
-        ended: why training is over; empty while it is not.
+        ended: why training is over; empty while it goes on.
     """
 
     seen: int = 0
@@ -64,22 +65,22 @@ class TrainingState:
 
 
 def identity(plan: TrialPlan, *, dataset_digest: str) -> dict[str, Any]:
-    """Return all that decides a training's weights, by dotted path."""
+    """Return everything that decides a training's weights, by dotted path."""
     experiment = plan.experiment.model_dump(mode="json")
     parts = {name: experiment[name] for name in ("task", "model", "training", "objective")}
     return flat({**parts, "seed": plan.seed, "dataset": dataset_digest, METHOD_KEY: METHOD})
 
 
 def method_of(record: Mapping[str, Any]) -> int:
-    """Return the method that an identity, or a trial's result, names; older ones name none."""
+    """Return the training method in an identity or a trial's result; 1 in those without one."""
     return int(record.get(METHOD_KEY, 1))
 
 
 def check_same(now: Mapping[str, Any], then: Mapping[str, Any], *, folder: Path) -> None:
-    """Refuse to go on with another training than the one in the folder.
+    """Check that a training is the one whose checkpoint is in the folder.
 
     Raises:
-        UsageError: names each difference.
+        UsageError: it is another one; names each difference.
     """
     if METHOD_KEY in now and method_of(now) != method_of(then):
         raise UsageError(
@@ -104,7 +105,7 @@ def check_folder(plan: TrialPlan, *, dataset_digest: str) -> None:
 
     Raises:
         UsageError: the folder holds the checkpoint of another trial.
-        CorruptError: it holds checkpoints, and none is whole.
+        CorruptError: it holds checkpoints, and none is intact.
     """
     checkpoint = load_checkpoint(plan.folder)
     if checkpoint is not None:

@@ -88,13 +88,13 @@ def stop(
         UsageError: no such search, or nobody runs it.
         ServiceError: it has not stopped in time, or the studies' database can't be used.
     """
-    from tauopt.study.control_requests import ask
+    from tauopt.study.control_requests import send_request
 
     found = _found(search, output)
     holder = found.holder
     if not holder and not found.is_elsewhere:
         raise UsageError(f"nobody runs {found.name}; go on with it: {found.resume}")
-    ask(found.study, "stop")
+    send_request(found.study, "stop")
     if found.is_elsewhere:
         told = "asked to stop; its folder is not on this machine, so nobody here sees when it does"
         return ControlOutcome(found.name, "", told, found.resume)
@@ -132,14 +132,14 @@ def resume(
         UsageError: no such search, it runs already, or its record is gone.
         Other errors as `tauopt.workflows.search.search`.
     """
-    from tauopt.study.reseeded_points import OF
+    from tauopt.study.reseeded_points import RESEEDED_SEARCH
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import search as run
 
     found = _found(search, output)
     if holder := found.holder:
         raise UsageError(f"{found.name} runs already: {holder}")
-    if of := found.study.user_attrs.get(OF):
+    if of := found.study.user_attrs.get(RESEEDED_SEARCH):
         raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} goes on")
     record = found.lock.parent / EXPERIMENT
     if not record.is_file():
@@ -179,14 +179,14 @@ def extend(
     """
     from tauopt.study.control_requests import extend as give
     from tauopt.study.open_study import TRIALS
-    from tauopt.study.reseeded_points import OF
+    from tauopt.study.reseeded_points import RESEEDED_SEARCH
 
     limits = {"trials": trials, "hours": hours, "gpu_hours": gpu_hours}
     wanted = {name: limit for name, limit in limits.items() if limit is not None}
     if not wanted:
         raise UsageError("expected --trials, --hours or --gpu-hours: in all, not in addition")
     found = _found(search, output)
-    if of := found.study.user_attrs.get(OF):
+    if of := found.study.user_attrs.get(RESEEDED_SEARCH):
         raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} --seeds N")
     present = int(found.study.user_attrs.get(TRIALS, 0))
     if trials is not None and trials <= present:

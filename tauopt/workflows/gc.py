@@ -112,8 +112,7 @@ def _items(
     client: MlflowClient, board: Sequence[LeaderboardRow], kept: dict[str, str], folder: Path
 ) -> Iterator[TrialWeights]:
     from tauopt.tracking.run_artifacts import has_model
-    from tauopt.training.trial_files import CHECKPOINTS, MODEL, PREDICTIONS
-    from tauopt.training.trial_plan import trial_folder
+    from tauopt.training.trial_plan import CHECKPOINTS, MODEL, PREDICTIONS, trial_folder
 
     for row in board:
         trial = f"t{row.number:03d}"

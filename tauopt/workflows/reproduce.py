@@ -128,7 +128,7 @@ def _compared(trial: Trial, plan: TrialPlan) -> Reproduction:
     from tauopt.models.model_file import load_model, weights_apart
     from tauopt.promotion.judge import tolerance
     from tauopt.study.provenance import code_version
-    from tauopt.training.trial_files import MODEL
+    from tauopt.training.trial_plan import MODEL
     from tauopt.training.trial_results import read_result
     from tauopt.training.trial_state import METHOD, method_of
 

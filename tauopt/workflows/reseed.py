@@ -66,13 +66,13 @@ def reseed(
     """
     from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
-    from tauopt.study.reseeded_points import OF, RepeatedPoints, best_trials, spreads
+    from tauopt.study.reseeded_points import RESEEDED_SEARCH, RepeatedPoints, best_trials, spreads
     from tauopt.study.search_events import ignore
     from tauopt.workflows.leaderboard import find_study
 
     place = output_folder(output).absolute()
     study = find_study(search, output=place)
-    if of := study.user_attrs.get(OF):
+    if of := study.user_attrs.get(RESEEDED_SEARCH):
         raise UsageError(f"{study.study_name} itself trains points of {of} again; name {of}")
     trials = study.get_trials(deepcopy=False)
     best = best_trials(trials, top=top)
@@ -105,16 +105,16 @@ def _order(
     from tauopt.config.load import read_experiment
     from tauopt.study.mlflow_notes import dataset_input
     from tauopt.study.provenance import from_attributes
-    from tauopt.study.reseeded_points import name_of, reseeded_study
+    from tauopt.study.reseeded_points import reseeded_name, reseeded_study
     from tauopt.study.search_setup import SearchSetup, search_folder
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import origin_of, reports_of
 
-    name = name_of(repeats.of)
+    name = reseeded_name(repeats.search)
     # A sampler's seed decides the trials' seeds: another one, so that none is that of the search.
     seed = int(hashlib.sha256(name.encode()).hexdigest()[:7], 16)
     file = read_experiment(
-        search_folder(place, repeats.of) / EXPERIMENT,
+        search_folder(place, repeats.search) / EXPERIMENT,
         overrides=[f"search.sampler={{type: random, seed: {seed}}}", "search.pruner={type: none}"],
     )
     check_in_driver(file)
@@ -122,7 +122,7 @@ def _order(
     known = from_attributes(study.user_attrs).dataset
     if dataset.manifest.digest != known:
         raise DataError(
-            f"the data of {repeats.of} are not what they were: the dataset had digest "
+            f"the data of {repeats.search} are not what they were: the dataset had digest "
             f"{known[:16]}, now it has {dataset.manifest.digest[:16]}; seeds can't be compared"
         )
     return SearchSetup(
@@ -133,7 +133,7 @@ def _order(
         origin=origin_of(file, dataset),
         reports=reports_of(file, dataset),
         resume=reseeded_study(study) is not None,
-        shown=dataset_input(dataset),
+        dataset_input=dataset_input(dataset),
         resume_command=command,
         repeats=repeats,
     )

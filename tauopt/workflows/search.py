@@ -14,7 +14,7 @@ from tauopt.dataset.experiment_check import check_fits
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.study.hypermodel_check import check_in_driver, is_own, source_of
+from tauopt.study.hypermodel_check import check_in_driver, has_hypermodel, hypermodel_digest
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 from tauopt.workflows.warm_start import taken_over
@@ -68,7 +68,7 @@ def read_search(path: Path | str, *, overrides: Sequence[str] = ()) -> Experimen
     from tauopt.config.load import read_experiment
 
     file = read_experiment(path, overrides=overrides)
-    if not file.space and not is_own(file):
+    if not file.space and not has_hypermodel(file):
         raise UsageError(
             f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
         )
@@ -149,7 +149,7 @@ def search(
         reports=reports_of(file, dataset),
         resume=resume,
         accept_changes=accept_changes,
-        shown=dataset_input(dataset),
+        dataset_input=dataset_input(dataset),
         warm=warm,
         resume_command=command
         or resume_command(path, overrides=overrides, name=name, output=output),
@@ -218,6 +218,6 @@ def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Provenance:
         dataset=dataset.manifest.digest,
         code=code_version(),
         commit=git_commit(file.path.absolute().parent),
-        model=source_of(file),
+        model=hypermodel_digest(file),
         method=str(METHOD),
     )

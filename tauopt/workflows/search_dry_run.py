@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.progress import Progress, Silent
-from tauopt.study.hypermodel_check import hyperparameters, own_space, settled, without_constants
+from tauopt.study.hypermodel_check import (
+    hypermodel_space,
+    hyperparameters,
+    settled,
+    without_constants,
+)
 from tauopt.workflows.paths import output_folder
 from tauopt.workflows.prepare import known_digest, survey
 
@@ -71,13 +76,13 @@ def dry_run(
     from tauopt.config.load import read_experiment
     from tauopt.config.settings.ranges import describe_range
     from tauopt.models.build_model import describe
-    from tauopt.study.first_trials import preview, starting_points
+    from tauopt.study.search_setup import first_trials, starting_points
 
     file = read_experiment(path, overrides=overrides)
     warm = _warm(warm_start, file, output) if warm_start else None
     experiment = settled(file)
     counted = survey(experiment.data, progress=progress or Silent())
-    own = own_space(file)
+    hypermodel = hypermodel_space(file)
     described = describe(without_constants(experiment), experiment.model)
     return DryRun(
         configuration=experiment.model_dump(mode="json"),
@@ -88,9 +93,9 @@ def dry_run(
         branches=counted.branches if counted else (),
         counts={split: dict(of) for split, of in counted.counts.items()} if counted else {},
         parameters=described.parameters,
-        trials=tuple(preview(file, count=SAMPLES, own=own, warm=warm)),
+        trials=tuple(first_trials(file, count=SAMPLES, hypermodel=hypermodel, warm=warm)),
         defaults=len(file.starts()),
-        taken=len(starting_points(file, own, warm)) - len(file.starts()) if warm else 0,
+        taken=len(starting_points(file, hypermodel, warm)) - len(file.starts()) if warm else 0,
         warm_start=tuple(warm.lines()) if warm else (),
         summary=described.summary,
     )

@@ -15,7 +15,7 @@ from tauopt.dataset.experiment_check import check_fits
 from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.study.hypermodel_check import is_own, settled
+from tauopt.study.hypermodel_check import has_hypermodel, settled
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
@@ -114,7 +114,7 @@ def _ranges(file: ExperimentFile) -> list[str]:
 
 def _settled_to_train(file: ExperimentFile, dataset: PreparedDataset | None = None) -> Experiment:
     """Return the experiment with every hyperparameter settled, in the process that trains."""
-    if not is_own(file):
+    if not has_hypermodel(file):
         return file.base
     from tauopt.config.settings.networks import group_lengths
     from tauopt.dataset.network_inputs import input_spec

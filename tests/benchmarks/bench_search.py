@@ -18,7 +18,7 @@ from tauopt.search.driver import run_search
 from tauopt.tracking.replay import Replay
 from tauopt.tracking.spool import SpoolTracker, read_records
 from tests.prepared_factory import prepared_dataset
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 
 LIMIT_S, MLFLOW_LIMIT_S = 1.0, 0.2
 
@@ -80,7 +80,7 @@ def measure(trials):
         folder = Path(name)
         dataset = prepared_dataset(folder, candidates=5000, groups=())
         times = Times()
-        order = make_order(folder, dataset=dataset, trials=trials, epochs=3, concurrent=1)
+        order = make_setup(folder, dataset=dataset, trials=trials, epochs=3, concurrent=1)
         run_search(order, on_event=times)
         total = time.monotonic() - times.begun
         spool = [spooling(order.folder / f"t{number:03d}") for number in range(trials)]

@@ -29,7 +29,7 @@ from tauopt.tracking.spool import SpoolTracker
 from tauopt.training.trial_plan import read_plan
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import Report
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 from tests.stack.searches import client, storage_url, study_of
 from tests.stack.stack import Stack, running
 
@@ -80,7 +80,7 @@ def measure(stack: Stack, *, trials: int, seconds: int) -> dict[str, float]:
     folder = stack.folder / "load"
     folder.mkdir()
     dataset = prepared_dataset(folder, candidates=200, groups=())
-    order = make_order(
+    order = make_setup(
         folder, dataset=dataset, trials=trials, epochs=seconds, concurrent=trials, pruner="asha",
         overrides=("search.resources.cpus=0.03",),
     )  # fmt: skip

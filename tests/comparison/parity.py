@@ -128,7 +128,7 @@ def by_keras(experiment: Experiment, dataset: Path, seed: int) -> Course:
 
     data = TrialData(open_dataset(dataset), experiment, seed)
     spec, name = data.spec, parse_objective(experiment.objective.first)
-    rungs = Rungs.of(experiment.training, candidates=data.candidates)
+    rungs = Rungs.from_training(experiment.training, candidates=data.candidates)
     plain = plain_network(spec, experiment.model)
     take_weights(plain, build_model(spec, experiment.model, seed=seed))
     one = plain.output.shape[-1] == 1

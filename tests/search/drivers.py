@@ -7,7 +7,7 @@ import signal
 from tauopt.cluster._ray_internals import loopback_only
 from tauopt.search.driver import run_search
 from tests.search.fake_worker import FakeWorker
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
 
 # Forked from a server that has the heavy imports already: a driver starts in no time.
@@ -32,7 +32,7 @@ def drive(folder, death, *, fake=True, ray=True, **kwargs):
     on_event = Death(*death) if death else lambda event: None
     worker = FakeWorker if fake else None
     with loopback_only() if ray else without_ray():  # the test's Ray is on the loopback
-        run_search(make_order(folder, resume=True, **kwargs), on_event=on_event, worker=worker)
+        run_search(make_setup(folder, resume=True, **kwargs), on_event=on_event, worker=worker)
 
 
 def driven(folder, death, **kwargs):

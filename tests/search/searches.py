@@ -1,4 +1,4 @@
-"""Small searches: an experiment file over the prepared factory's features, and its order."""
+"""Small searches: an experiment file over the prepared factory's features, and its setup."""
 
 import textwrap
 
@@ -51,7 +51,7 @@ def write_experiment(folder, *, trials=4, epochs=2, pruner="none", concurrent=2)
     return path
 
 
-def make_order(
+def make_setup(
     folder, *, dataset=None, resume=False, accept_changes=False, overrides=(), **settings
 ):
     file = read_experiment(write_experiment(folder, **settings), overrides=overrides)

@@ -14,17 +14,17 @@ from tauopt.config.settings.ranges import is_active
 from tauopt.config.space.any_architecture import TYPE
 from tauopt.errors import UsageError
 from tauopt.search.driver import run_search
-from tauopt.study.first_trials import preview
 from tauopt.study.leaderboard_rows import rows, varying
 from tauopt.study.mlflow_notes import table
 from tauopt.study.open_study import goals_of, open_study
 from tauopt.study.search_events import SearchEvent
+from tauopt.study.search_setup import first_trials
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_queue import TrialQueue
 from tauopt.training.trial_plan import read_plan, trial_folder
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
-from tests.search.searches import make_order, write_experiment
+from tests.search.searches import make_setup, write_experiment
 from tests.search.test_driver import runs_of
 from tests.search.without_ray import without_ray
 
@@ -75,7 +75,7 @@ def test_tpe_goes_where_the_better_architecture_is(tmp_path):
 
 def test_the_preview_begins_with_the_defaults_of_each(tmp_path):
     file = file_of(tmp_path)
-    first, second, *others = preview(file, count=3)
+    first, second, *others = first_trials(file, count=3)
     assert [first, second] == file.starts()
     assert len(others) == 3
 
@@ -95,10 +95,10 @@ def searched(services, tmp_path_factory):
     """A search of 6 trials with a worker that does not train, in two parts."""
     folder = tmp_path_factory.mktemp("any")
     for trials, resume in ((4, False), (6, True)):
-        order = make_order(folder, trials=trials, overrides=ALL, resume=resume)
+        setup = make_setup(folder, trials=trials, overrides=ALL, resume=resume)
         with without_ray():
-            ending = run_search(order, worker=FakeWorker)
-    return folder, order, ending
+            ending = run_search(setup, worker=FakeWorker)
+    return folder, setup, ending
 
 
 def test_runs_are_named_by_their_own_architecture_and_have_its_parameters(searched):
@@ -115,20 +115,20 @@ def test_runs_are_named_by_their_own_architecture_and_have_its_parameters(search
 
 
 def test_plans_are_ordinary_experiments_of_one_architecture(searched):
-    _, order, ending = searched
+    _, setup, ending = searched
     for trial in ending.trials:
-        plan = read_plan(trial_folder(order.folder, trial.number))
-        resolved = order.file.resolve(trial.params)
+        plan = read_plan(trial_folder(setup.folder, trial.number))
+        resolved = setup.file.resolve(trial.params)
         assert plan.experiment.model == resolved.model
         assert plan.experiment.training == resolved.training
         assert plan.name == f"t{trial.number:03d}-{trial.params[TYPE]}"
 
 
 def test_tables_have_one_column_for_what_several_architectures_have(searched):
-    folder, order, ending = searched
+    folder, setup, ending = searched
     study = open_study(open_storage(folder / "out"), "toy")
     goals = goals_of(study)
-    board = rows(ending.trials, order.folder, goals=goals)
+    board = rows(ending.trials, setup.folder, goals=goals)
     assert varying(board)[:2] == [TYPE, "training.learning_rate"]
     assert not any(path.startswith(("model.rnn.", "model.dense.")) for path in varying(board))
     for row, shown in zip(board, table(board, goals), strict=True):
@@ -140,18 +140,18 @@ def test_tables_have_one_column_for_what_several_architectures_have(searched):
 
     Console(file=stream, width=200).print(board_table(board, goals, title="search toy", width=200))
     assert " type " in stream.getvalue()
-    assert json.loads((order.folder / "leaderboard.json").read_text())[0]["params"][TYPE]
+    assert json.loads((setup.folder / "leaderboard.json").read_text())[0]["params"][TYPE]
 
 
 def test_a_search_is_not_continued_with_another_architecture(searched):
     folder, _, _ = searched
     changed = [*ALL, "model.any.dense.activation=swish"]
     with pytest.raises(UsageError, match="the experiment file changed"):
-        run_search(make_order(folder, trials=8, overrides=changed, resume=True), worker=FakeWorker)
+        run_search(make_setup(folder, trials=8, overrides=changed, resume=True), worker=FakeWorker)
     more = [*ALL, "model.any.decay_mode_rnn={groups: {tracks: {length: 3}}}"]
-    order = make_order(folder, trials=8, overrides=more, resume=True, accept_changes=True)
+    setup = make_setup(folder, trials=8, overrides=more, resume=True, accept_changes=True)
     with pytest.raises(UsageError, match=r"model\.type changed its kind or its choices"):
-        run_search(order, worker=FakeWorker)
+        run_search(setup, worker=FakeWorker)
 
 
 def test_the_live_table_names_settings_without_their_architecture():
@@ -162,12 +162,12 @@ def test_the_live_table_names_settings_without_their_architecture():
 
 @pytest.mark.slow
 def test_both_architectures_are_trained_and_judged_together(services, tmp_path):
-    order = make_order(
+    setup = make_setup(
         tmp_path, trials=2, epochs=1, overrides=ALL,
         dataset=prepared_dataset(tmp_path, candidates=400, groups=["tracks"]),
     )  # fmt: skip
-    ending = run_search(order)
+    ending = run_search(setup)
     assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 2
     assert [t.params[TYPE] for t in ending.trials] == ["dense", "rnn"]
     for trial in ending.trials:
-        assert (trial_folder(order.folder, trial.number) / "result.json").exists()
+        assert (trial_folder(setup.folder, trial.number) / "result.json").exists()

@@ -20,7 +20,7 @@ from tauopt.study.study_storage import open_storage
 from tauopt.study.warm_trials import EarlierTrial, WarmStart, read_warm
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
 
 
@@ -37,8 +37,8 @@ def services(tmp_path_factory, ray_here):
 
 def search(folder, *, events=None, draw=None, **kwargs):
     on_event = events.append if events is not None else lambda event: None
-    order = make_order(folder, **kwargs)
-    return run_search(order, draw=draw, on_event=on_event, worker=FakeWorker)
+    setup = make_setup(folder, **kwargs)
+    return run_search(setup, draw=draw, on_event=on_event, worker=FakeWorker)
 
 
 def search_here(folder, **kwargs):
@@ -353,12 +353,12 @@ def test_a_search_that_takes_over_from_another_says_so_and_remembers_it(tmp_path
     point = {"model.units": 5, "training.learning_rate": 0.0042}
     past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9})
     warm = WarmStart("old", points=(point,), history=(past,))
-    order = dataclasses.replace(make_order(tmp_path, trials=2), warm=warm)
+    setup = dataclasses.replace(make_setup(tmp_path, trials=2), warm=warm)
     with without_ray():
-        run_search(order, worker=FakeWorker)
+        run_search(setup, worker=FakeWorker)
     assert study_of(tmp_path).trials[1].params == point
     search_here(tmp_path, trials=3, resume=True)
-    assert read_warm(order.folder) == warm
+    assert read_warm(setup.folder) == warm
     runs = runs_of(tmp_path)
     assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old"}
     assert len(study_of(tmp_path).trials) == 3

@@ -8,11 +8,10 @@ import ray
 
 from tauopt.config.settings.experiment import Resources
 from tauopt.errors import ServiceError
-from tauopt.search import node_checks as search_nodes
-from tauopt.search import ray_resources
-from tauopt.search.node_checks import NodeWatch, check_nodes, check_sights, look
+from tauopt.search import node_checks, ray_resources
+from tauopt.search.node_checks import NodeWatch, check_node_infos, check_nodes, node_info
 
-HERE = look([])
+HERE = node_info([])
 
 
 @pytest.mark.parametrize(
@@ -25,17 +24,17 @@ HERE = look([])
 )
 def test_a_node_that_differs_is_named_with_what_to_do(change, message):
     with pytest.raises(ServiceError, match=message):
-        check_sights({"a": HERE, "b": dataclasses.replace(HERE, **change)}, HERE)
+        check_node_infos({"a": HERE, "b": dataclasses.replace(HERE, **change)}, HERE)
 
 
 def test_nodes_alike_pass_whatever_the_last_digit_of_their_python():
     other = dataclasses.replace(HERE, python=HERE.python.rpartition(".")[0] + ".99")
-    check_sights({"a": HERE, "b": other}, HERE)
+    check_node_infos({"a": HERE, "b": other}, HERE)
 
 
 def test_every_node_of_a_running_ray_is_asked(ray_here, tmp_path):
     found = check_nodes([tmp_path])
-    assert [*found.values()] == [look([str(tmp_path)])]
+    assert [*found.values()] == [node_info([str(tmp_path)])]
     assert len(found) == len(ray.nodes())
     with pytest.raises(ServiceError, match="does not see"):
         check_nodes([tmp_path / "nowhere"])
@@ -45,25 +44,25 @@ def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(
     ray_here, tmp_path, monkeypatch
 ):
     """Nobody joined really: the one node that there is was not known before."""
-    monkeypatch.setattr(search_nodes, "_LOOK_S", 0.0)
-    told = []
-    nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, say=told.append)
+    monkeypatch.setattr(node_checks, "_COUNT_EVERY_S", 0.0)
+    messages = []
+    nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, on_message=messages.append)
     give_up = time.monotonic() + 60
-    while not told and time.monotonic() < give_up:
+    while not messages and time.monotonic() < give_up:
         assert nodes.watch() == ""
         time.sleep(0.02)
     for _ in range(3):
         assert nodes.watch() == ""
-    assert len(told) == 1
-    assert told[0].endswith("has joined")
-    strange = NodeWatch(shared=tmp_path / "nowhere", dataset=tmp_path, say=told.append)
+    assert len(messages) == 1
+    assert messages[0].endswith("has joined")
+    strange = NodeWatch(shared=tmp_path / "nowhere", dataset=tmp_path, on_message=messages.append)
     while not strange.watch() and time.monotonic() < give_up:
         time.sleep(0.02)
     assert "does not see" in strange.watch()
-    nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, say=told.append)
+    nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, on_message=messages.append)
     nodes.check()
     nodes.watch()
-    assert len(told) == 2
+    assert len(messages) == 2
 
 
 def test_a_trial_has_a_place_only_while_it_fits(monkeypatch):

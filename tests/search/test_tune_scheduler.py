@@ -25,14 +25,14 @@ def test_an_interrupted_trial_is_neither_reported_nor_ended_and_the_next_driver_
         decision = scheduler.on_trial_result(None, trial, dict(interrupted))
         assert decision == TrialScheduler.CONTINUE
     searcher.on_trial_complete("ray", {**interrupted, "done": True})
-    searcher.trials.settle()
+    searcher.queue.settle()
     assert searcher.error is None
     (told,) = study.trials
     assert told.state.name == "RUNNING"
     assert len(told.intermediate_values) == reports
     again = make_searcher(study, 1)
     assert again.suggest("next") == {"number": 0}
-    assert again.trials.last_report(0) == reports
+    assert again.queue.last_report(0) == reports
 
 
 def test_any_other_result_without_a_report_ends_the_search_with_an_error():

@@ -34,7 +34,7 @@ def test_deaths_with_new_reports_between_them_cost_no_trial():
     searcher = make_searcher(study, 1)
     for n in range(4 * RETRIES):
         assert searcher.suggest(f"ray-{n}") == {"number": 0}
-        searcher.trials.report(0, n + 1, 0.5)
+        searcher.queue.report(0, n + 1, 0.5)
         assert searcher.died(f"ray-{n}", "its node went")
     searcher.suggest("last")
     last = {

@@ -48,13 +48,13 @@ def slow(tmp_path):
     study = make_study(tmp_path, make_pruner(Pruner(type="asha", reduction_factor=2), reports=8))
     counting = Counting(study._storage)
     study._storage = counting
-    mirror = CachedStorage(study)
-    trials = [mirror.study.ask() for _ in range(2)]
-    return mirror, counting, trials
+    cached = CachedStorage(study)
+    trials = [cached.study.ask() for _ in range(2)]
+    return cached, counting, trials
 
 
-def report(mirror, trial, step, value):
-    mirror.study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+def report(cached, trial, step, value):
+    cached.study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
 
 
 def in_database(tmp_path):
@@ -62,37 +62,37 @@ def in_database(tmp_path):
 
 
 def test_reports_are_seen_at_once_and_written_behind_in_their_order(slow, tmp_path):
-    mirror, counting, (first, second) = slow
+    cached, counting, (first, second) = slow
     counting.go_on.clear()
     for step in (1, 2, 3):
-        report(mirror, first, step, step / 10)
-    report(mirror, second, 1, 0.7)
-    seen = [t.intermediate_values for t in mirror.study.get_trials()]
+        report(cached, first, step, step / 10)
+    report(cached, second, 1, 0.7)
+    seen = [t.intermediate_values for t in cached.study.get_trials()]
     assert seen == [{1: 0.1, 2: 0.2, 3: 0.3}, {1: 0.7}]
     assert [t.intermediate_values for t in in_database(tmp_path)] == [{}, {}]
     counting.go_on.set()
-    mirror.settle()
+    cached.settle()
     assert [t.intermediate_values for t in in_database(tmp_path)] == seen
 
 
 def test_who_has_read_a_trial_keeps_it_as_it_was(slow):
     """As from a database: a pruner compares a trial with what it read before it wrote."""
-    mirror, _, (first, _) = slow
-    before = mirror.study.get_trials(deepcopy=False)[0]
-    report(mirror, first, 1, 0.5)
-    mirror.study._storage.set_trial_user_attr(first._trial_id, "mark", 1)
-    mirror.study._storage.set_trial_system_attr(first._trial_id, "rung", 2)
+    cached, _, (first, _) = slow
+    before = cached.study.get_trials(deepcopy=False)[0]
+    report(cached, first, 1, 0.5)
+    cached.study._storage.set_trial_user_attr(first._trial_id, "mark", 1)
+    cached.study._storage.set_trial_system_attr(first._trial_id, "rung", 2)
     assert (before.intermediate_values, before.user_attrs, before.system_attrs) == ({}, {}, {})
-    now = mirror.study.get_trials()[0]
+    now = cached.study.get_trials()[0]
     assert (now.intermediate_values, now.user_attrs) == ({1: 0.5}, {"mark": 1})
     assert now.system_attrs == {"rung": 2}
 
 
 def test_attributes_are_read_as_they_were_set_though_the_database_has_them_later(slow):
-    mirror, counting, (first, _) = slow
-    there = mirror.study._storage
+    cached, counting, (first, _) = slow
+    there = cached.study._storage
     counting.go_on.clear()
-    report(mirror, first, 1, 0.5)  # holds up what is written behind it
+    report(cached, first, 1, 0.5)  # holds up what is written behind it
     there.set_trial_user_attr(first._trial_id, "mark", 1)
     there.set_trial_system_attr(first._trial_id, "rung", 2)
     found = there.get_trial_user_attrs(first._trial_id)
@@ -135,21 +135,21 @@ def lived(study, seed):
 def test_whatever_happens_the_mirror_shows_what_optuna_s_own_storage_does(seed):
     sampler = optuna.samplers.RandomSampler
     plain = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
-    mirrored = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
-    mirror = CachedStorage(mirrored)
-    for expected, found in zip(lived(plain, seed), lived(mirror.study, seed), strict=True):
+    over_cache = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    cached = CachedStorage(over_cache)
+    for expected, found in zip(lived(plain, seed), lived(cached.study, seed), strict=True):
         assert found == expected
-    mirror.settle()
-    assert [t.user_attrs for t in mirrored.trials] == [t.user_attrs for t in plain.trials]
-    assert mirror.study.best_trial.params == plain.best_trial.params
+    cached.settle()
+    assert [t.user_attrs for t in over_cache.trials] == [t.user_attrs for t in plain.trials]
+    assert cached.study.best_trial.params == plain.best_trial.params
 
 
 def test_what_follows_a_report_is_written_after_it(slow, tmp_path):
-    mirror, counting, (first, _) = slow
+    cached, counting, (first, _) = slow
     counting.go_on.clear()
-    report(mirror, first, 1, 0.5)
+    report(cached, first, 1, 0.5)
     threading.Timer(0.3, counting.go_on.set).start()
-    mirror.study.tell(first, 0.5)
+    cached.study.tell(first, 0.5)
     (trial, _) = in_database(tmp_path)
     assert trial.state is TrialState.COMPLETE
     assert trial.intermediate_values == {1: 0.5}
@@ -158,22 +158,22 @@ def test_what_follows_a_report_is_written_after_it(slow, tmp_path):
 
 
 def test_a_report_reads_nothing_from_the_database_also_at_a_rung(slow, tmp_path):
-    mirror, counting, (first, second) = slow
-    pruner = mirror.study.pruner
+    cached, counting, (first, second) = slow
+    pruner = cached.study.pruner
 
     def judge(trial):
-        return pruner.prune(mirror.study, mirror.study._storage.get_trial(trial._trial_id))
+        return pruner.prune(cached.study, cached.study._storage.get_trial(trial._trial_id))
 
     for trial in (first, second):
-        report(mirror, trial, 1, 0.5)
+        report(cached, trial, 1, 0.5)
         assert not judge(trial)
-    mirror.settle()
+    cached.settle()
     counting.calls.clear()
     for step in (3, 5, 6, 7):  # rungs lie at 1, 2, 4 and 8, and each is passed once
         for trial in (first, second):
-            report(mirror, trial, step, 0.5)
+            report(cached, trial, step, 0.5)
             assert not judge(trial)
-    mirror.settle()
+    cached.settle()
     assert not [name for name in counting.calls if name.startswith("get_")]
     assert counting.calls.count("set_trial_system_attr") == 2 * 2
     there = [t.system_attrs for t in in_database(tmp_path)]
@@ -181,13 +181,13 @@ def test_a_report_reads_nothing_from_the_database_also_at_a_rung(slow, tmp_path)
 
 
 def test_what_others_wrote_before_is_known_and_trials_of_now_come_behind(slow, tmp_path):
-    mirror, _, (first, _) = slow
+    cached, _, (first, _) = slow
     first.suggest_float("x", 0.0, 1.0)
     first.set_user_attr("mark", 3)
     again = CachedStorage(make_study(tmp_path))
     seen = again.study.get_trials()
     assert [t.number for t in seen] == [0, 1]
-    assert seen[0].params == mirror.study.get_trials()[0].params != {}
+    assert seen[0].params == cached.study.get_trials()[0].params != {}
     assert seen[0].user_attrs == {"mark": 3}
     again.study.enqueue_trial({"x": 0.25})
     assert again.study.ask().suggest_float("x", 0.0, 1.0) == 0.25
@@ -195,24 +195,24 @@ def test_what_others_wrote_before_is_known_and_trials_of_now_come_behind(slow, t
 
 
 def test_a_database_that_goes_away_is_waited_for(slow, monkeypatch, tmp_path):
-    mirror, counting, (first, _) = slow
+    cached, counting, (first, _) = slow
     monkeypatch.setattr(study_storage, "_PAUSE_S", 0.01)
     counting.broken = True
-    report(mirror, first, 1, 0.5)
+    report(cached, first, 1, 0.5)
     threading.Timer(0.3, lambda: setattr(counting, "broken", False)).start()
-    mirror.settle()
+    cached.settle()
     assert in_database(tmp_path)[0].intermediate_values == {1: 0.5}
 
 
 def test_a_database_that_stays_away_is_an_error_of_the_next_report(slow, monkeypatch):
-    mirror, counting, (first, _) = slow
+    cached, counting, (first, _) = slow
     monkeypatch.setattr(study_storage, "_PAUSE_S", 0.01)
-    monkeypatch.setattr(study_storage.patient, "__kwdefaults__", {"wait_s": 0.2})
+    monkeypatch.setattr(study_storage.with_retries, "__kwdefaults__", {"wait_s": 0.2})
     counting.broken = True
     for step in (1, 2, 3):
-        report(mirror, first, step, 0.5)
+        report(cached, first, step, 0.5)
     with pytest.raises(ServiceError, match="the study storage went away: server closed"):
-        mirror.settle()
+        cached.settle()
     calls = counting.calls.count("set_trial_intermediate_value")
-    mirror.settle()  # nothing waits any more, and nothing is tried again
+    cached.settle()  # nothing waits any more, and nothing is tried again
     assert counting.calls.count("set_trial_intermediate_value") == calls

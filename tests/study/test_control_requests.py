@@ -4,7 +4,13 @@ import pytest
 from tauopt.config.settings.experiment import Budget, Search
 from tauopt.study import budget, control_requests
 from tauopt.study.budget import BudgetClock
-from tauopt.study.control_requests import ControlRequests, ask, extend, extended, wish_of
+from tauopt.study.control_requests import (
+    ControlRequests,
+    current_request,
+    extend,
+    send_request,
+    with_extensions,
+)
 
 
 @pytest.fixture
@@ -32,16 +38,16 @@ def test_a_wish_reaches_a_driver_within_a_second_and_the_study_is_not_asked_more
     study, clock
 ):
     heard = ControlRequests(study, Search())
-    ask(study, "stop")
-    assert heard.now() == ""
+    send_request(study, "stop")
+    assert heard.current() == ""
     clock.now += 1.5
-    assert heard.now() == "stop"
+    assert heard.current() == "stop"
 
 
 def test_a_driver_forgets_what_was_asked_of_the_one_before(study):
-    ask(study, "stop")
-    assert ControlRequests(study, Search()).now() == ""
-    assert wish_of(study) == ""
+    send_request(study, "stop")
+    assert ControlRequests(study, Search()).current() == ""
+    assert current_request(study) == ""
 
 
 def test_a_search_has_what_it_was_given_also_after_a_resume_and_never_less(study):
@@ -50,9 +56,9 @@ def test_a_search_has_what_it_was_given_also_after_a_resume_and_never_less(study
     extend(study, hours=2.0, gpu_hours=3.0)
     found = ControlRequests(study, settings).settings
     assert (found.trials, found.budget.hours, found.budget.gpu_hours) == (20, 5.0, None)
-    assert extended(settings.model_copy(update={"trials": 30}), study).trials == 30
+    assert with_extensions(settings.model_copy(update={"trials": 30}), study).trials == 30
     extend(study, hours=9.0)
-    assert extended(settings, study).budget.hours == 9.0
+    assert with_extensions(settings, study).budget.hours == 9.0
 
 
 def test_the_clock_counts_gpus_that_are_held_and_goes_on_after_a_resume(study, clock):

@@ -200,27 +200,27 @@ def test_a_stop_that_was_not_told_is_told_by_the_next_driver_with_its_event():
 def test_reports_on_which_nothing_is_decided_have_no_record_and_wait_for_nothing():
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(storage=storage, direction="maximize")
-    mirror = CachedStorage(study)
-    trial = mirror.study.ask()
-    assert not mirror.decide(trial._trial_id, 1, 0.5, lambda: False)
-    mirror.settle()
+    cached = CachedStorage(study)
+    trial = cached.study.ask()
+    assert not cached.decide(trial._trial_id, 1, 0.5, lambda: False)
+    cached.settle()
     assert RECORD not in study.trials[0].system_attrs
     assert study.trials[0].intermediate_values == {1: 0.5}
 
 
 def test_a_judge_that_fails_leaves_neither_the_report_nor_its_rung():
     study = optuna.create_study(direction="maximize")
-    mirror = CachedStorage(study)
-    trial = mirror.study.ask()
+    cached = CachedStorage(study)
+    trial = cached.study.ask()
 
     def judge():
-        mirror.set_trial_system_attr(trial._trial_id, "completed_rung_0", 0.5)
+        cached.set_trial_system_attr(trial._trial_id, "completed_rung_0", 0.5)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        mirror.decide(trial._trial_id, 1, 0.5, judge)
-    mirror.settle()
-    for shown in (study.trials[0], mirror.study.trials[0]):
+        cached.decide(trial._trial_id, 1, 0.5, judge)
+    cached.settle()
+    for shown in (study.trials[0], cached.study.trials[0]):
         assert (shown.intermediate_values, shown.system_attrs) == ({}, {})
 
 

@@ -22,7 +22,7 @@ from tauopt.study.leaderboard_rows import rows
 from tauopt.study.provenance import Provenance, differences
 from tauopt.study.search_setup import SearchSetup
 from tauopt.study.trial_queue import DUPLICATE_OF, TrialQueue, values_of
-from tauopt.study.warm_trials import frozen, warm_start
+from tauopt.study.warm_trials import frozen_history, warm_start
 from tauopt.tracking.client import connect
 from tests.hypermodels.experiments import read_own
 from tests.prepared_factory import prepared_dataset
@@ -34,14 +34,16 @@ AT = "model.hyperparameters."
 
 def begun(file, *, study=None, defaults=True, on_event=lambda event: None):
     """Trials over a study in memory, as the driver makes them."""
-    own = HyperModelSpace(file, without_constants)
+    hypermodel = HyperModelSpace(file, without_constants)
     if study is None:
         study = optuna.create_study(direction="maximize")
         if defaults:
-            study.enqueue_trial({**file.defaults(), **own.first()})
-    own.learn(study)
+            study.enqueue_trial({**file.defaults(), **hypermodel.default_point()})
+    hypermodel.learn_names(study)
     search = file.base.search
-    return TrialQueue(study, search, space=file.space, own=own, on_event=on_event), study
+    return TrialQueue(
+        study, search, space=file.space, hypermodel=hypermodel, on_event=on_event
+    ), study
 
 
 def proposed(trials):
@@ -58,7 +60,7 @@ def test_a_search_takes_over_points_and_outcomes_of_an_earlier_one(towers):
     found = warm_start("old", study.get_trials(), file, file, same_data=True, same_method=True)
     assert [note for note in found.notes if "they are duplicates" not in note] == []
     assert len(found.history) == len(points)
-    trials = frozen(found, file.space)
+    trials = frozen_history(found, file.space)
     assert all(set(trial.distributions) == set(trial.params) for trial in trials)
     again = optuna.create_study(direction="maximize")
     for point in found.points:
@@ -155,7 +157,9 @@ def test_a_trial_cut_short_keeps_its_values(tmp_path):
 
 
 def test_a_space_without_further_points_ends_the_search(tmp_path, monkeypatch):
-    monkeypatch.setattr("tauopt.study.trial_queue._OWN_DRAWS", 20)  # the model is built for each
+    monkeypatch.setattr(
+        "tauopt.study.trial_queue._HYPERMODEL_DRAWS", 20
+    )  # the model is built for each
     fixed = "  hyperparameters: {kind: wide, drop: false}\n"
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", model=fixed, trials=20)
     events = []
@@ -212,14 +216,17 @@ def test_a_model_that_always_raises_gives_up(tmp_path):
 
 def test_a_trial_is_begun_with_the_digest_of_its_network(tmp_path):
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers")
-    own, at = HyperModelSpace(file, without_constants), {f"{AT}kind": "wide", f"{AT}drop": False}
+    hypermodel, at = (
+        HyperModelSpace(file, without_constants),
+        {f"{AT}kind": "wide", f"{AT}drop": False},
+    )
     digests = [
-        own.sealed(file.resolve({**at, f"{AT}units": units})).model.architecture
+        hypermodel.with_digest(file.resolve({**at, f"{AT}units": units})).model.architecture
         for units in (8, 16, 8)
     ]
     assert digests[0] == digests[2] != digests[1]
     with pytest.raises(ConfigError, match="does not ask for 'rate'") as caught:
-        own.sealed(file.resolve({**at, f"{AT}units": 8, f"{AT}rate": 0.1}))
+        hypermodel.with_digest(file.resolve({**at, f"{AT}units": 8, f"{AT}rate": 0.1}))
     assert (caught.value.problems[0].line, caught.value.problems[0].column) == (20, 9)
 
 
@@ -257,10 +264,10 @@ def searched(request, tmp_path_factory):
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
         patch.syspath_prepend(folder)
-        patch.setattr("tauopt.study.trial_queue._OWN_DRAWS", 20)
+        patch.setattr("tauopt.study.trial_queue._HYPERMODEL_DRAWS", 20)
         file = read_own(folder, "documented:MyHyperModel", trials=10)
         settled(file)
-        order = SearchSetup(
+        setup = SearchSetup(
             name="own",
             output=folder / "out",
             file=file,
@@ -269,17 +276,17 @@ def searched(request, tmp_path_factory):
             reports=1,
         )
         with request.param(), without_figures():
-            yield order, run_search(order)
+            yield setup, run_search(setup)
 
 
 def test_the_example_of_keras_tuners_documentation_is_searched_unmodified(searched):
-    order, ending = searched
+    setup, ending = searched
     trained = [trial for trial in ending.trials if DUPLICATE_OF not in trial.user_attrs]
     assert [trial.state.name for trial in trained] == ["COMPLETE"] * 3
     assert sorted(values_of(trial)[f"{AT}units"] for trial in trained) == [8, 16, 32]
     assert max(trial.value for trial in trained) > 0.6
-    for row in rows(trained, order.folder, goals=order.file.base.objective.goals):
-        result = json.loads((order.folder / f"t{row.number:03d}" / "result.json").read_text())
+    for row in rows(trained, setup.folder, goals=setup.file.base.objective.goals):
+        result = json.loads((setup.folder / f"t{row.number:03d}" / "result.json").read_text())
         model = result["experiment"]["model"]
         assert model["hyperparameters"] == {"units": row.params[f"{AT}units"]}
         assert len(model["architecture"]) == 64
@@ -287,8 +294,8 @@ def test_the_example_of_keras_tuners_documentation_is_searched_unmodified(search
 
 
 def test_runs_are_called_by_the_class_and_hold_the_real_values(searched):
-    order, ending = searched
-    client = connect(None, output=order.output)
+    setup, ending = searched
+    client = connect(None, output=setup.output)
     places = [place.experiment_id for place in client.search_experiments()]
     runs = {run.info.run_name: run for run in client.search_runs(places)}
     trained = [trial for trial in ending.trials if DUPLICATE_OF not in trial.user_attrs]

@@ -15,17 +15,17 @@ from tauopt.errors import Interrupted
 from tauopt.search.driver import run_search
 from tauopt.study.open_study import open_study
 from tauopt.study.reseeded_points import (
-    OF,
+    RESEEDED_SEARCH,
     RepeatedPoints,
     best_trials,
     enqueue_missing,
-    name_of,
+    reseeded_name,
     spreads,
 )
 from tauopt.study.study_storage import open_storage
 from tauopt.training.trial_plan import read_plan, trial_folder
 from tests.search.fake_worker import FakeWorker
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
 
 X = {"x": FloatDistribution(0.0, 1.0)}
@@ -67,12 +67,12 @@ def test_means_deviations_and_ties_are_those_of_the_new_trainings():
     values = {0.1: 85 + rng.normal(size=5), 0.2: 85.2 + rng.normal(size=5), 0.3: [60.0, 61.0]}
     again = study_with(*((x, float(v)) for x, known in values.items() for v in known))
     found = spreads(first.trials, again.trials)
-    assert {one.number: one.mean for one in found} == pytest.approx(
+    assert {spread.number: spread.mean for spread in found} == pytest.approx(
         {n: fmean(values[x]) for n, x in enumerate(values)}
     )
-    assert found == sorted(found, key=lambda one: -one.mean)
-    assert {one.number for one in found if one.is_tied} == {0, 1}
-    (worst,) = (one for one in found if one.number == 2)
+    assert found == sorted(found, key=lambda spread: -spread.mean)
+    assert {spread.number for spread in found if spread.is_tied} == {0, 1}
+    (worst,) = (spread for spread in found if spread.number == 2)
     assert worst.deviation == pytest.approx(stdev([60.0, 61.0]))
     assert worst.error == pytest.approx(worst.deviation / 2**0.5)
 
@@ -95,46 +95,46 @@ def services(tmp_path_factory):
             yield
 
 
-def repeated(order, *, seeds):
-    """The order of training the two best points of a search again."""
-    study = open_study(open_storage(order.output), order.name)
+def repeated(setup, *, seeds):
+    """The setup of training the two best points of a search again."""
+    study = open_study(open_storage(setup.output), setup.name)
     best = best_trials(study.trials, top=2)
     points = tuple(dict(trial.params) for trial in best for _ in range(seeds))
-    name = name_of(order.name)
-    here = order.output / "searches" / name
+    name = reseeded_name(setup.name)
+    here = setup.output / "searches" / name
     return replace(
-        order, name=name, repeats=RepeatedPoints(order.name, points), resume=here.exists()
+        setup, name=name, repeats=RepeatedPoints(setup.name, points), resume=here.exists()
     )
 
 
 def test_equal_points_are_trained_each_with_its_own_seed_and_more_can_be_added(tmp_path):
-    order = make_order(tmp_path, trials=4)
-    run_search(order, worker=FakeWorker)
-    ending = run_search(repeated(order, seeds=2), worker=FakeWorker)
+    setup = make_setup(tmp_path, trials=4)
+    run_search(setup, worker=FakeWorker)
+    ending = run_search(repeated(setup, seeds=2), worker=FakeWorker)
     assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 4
-    folder = repeated(order, seeds=2).folder
+    folder = repeated(setup, seeds=2).folder
     seeds = {read_plan(trial_folder(folder, t.number)).seed for t in ending.trials}
     assert len(seeds) == 4
-    study = open_study(open_storage(order.output), name_of(order.name))
-    assert study.user_attrs[OF] == order.name
-    ending = run_search(repeated(order, seeds=3), worker=FakeWorker)
+    study = open_study(open_storage(setup.output), reseeded_name(setup.name))
+    assert study.user_attrs[RESEEDED_SEARCH] == setup.name
+    ending = run_search(repeated(setup, seeds=3), worker=FakeWorker)
     assert len(ending.trials) == 6
-    first = open_study(open_storage(order.output), order.name)
+    first = open_study(open_storage(setup.output), setup.name)
     found = spreads(first.trials, ending.trials)
-    assert [len(one.values) for one in found] == [3, 3]
+    assert [len(spread.values) for spread in found] == [3, 3]
     assert json.loads((folder / "t005" / "trial.json").read_text())["seed"] not in seeds
 
 
 @pytest.mark.slow
 def test_a_stopped_repetition_goes_on_with_what_is_missing(tmp_path):
-    order = make_order(tmp_path, trials=3)
-    run_search(order, worker=FakeWorker)
+    setup = make_setup(tmp_path, trials=3)
+    run_search(setup, worker=FakeWorker)
 
     def stop(event):
         if event.kind == "complete":
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted):
-        run_search(repeated(order, seeds=3), on_event=stop, worker=FakeWorker)
-    ending = run_search(repeated(order, seeds=3), worker=FakeWorker)
+        run_search(repeated(setup, seeds=3), on_event=stop, worker=FakeWorker)
+    ending = run_search(repeated(setup, seeds=3), worker=FakeWorker)
     assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 6

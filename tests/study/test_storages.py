@@ -54,7 +54,7 @@ def _first_parameter(method):
     return getattr(BaseStorage, method).__code__.co_varnames[1]
 
 
-def mirrored(storage, study_id):
+def over_cache(storage, study_id):
     return CachedStorage(
         optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
     )
@@ -74,7 +74,7 @@ class OverAnother(StorageTestCase):
 class TestMirror(OverAnother):
     @pytest.fixture
     def storage(self):
-        return OneEach(mirrored)
+        return OneEach(over_cache)
 
 
 class TestSeen(OverAnother):
@@ -83,7 +83,7 @@ class TestSeen(OverAnother):
         return OneEach(seen)
 
 
-@pytest.mark.parametrize("over", [mirrored, seen])
+@pytest.mark.parametrize("over", [over_cache, seen])
 def test_every_method_of_optuna_s_storages_is_there_and_the_type_is_theirs(over):
     storage = InMemoryStorage()
     made = over(storage, storage.create_new_study(BOTH))
@@ -106,9 +106,9 @@ def test_a_trial_s_number_is_the_study_s_although_others_are_shown_before_it():
 
 
 def test_a_finished_trial_is_refused_at_once_and_not_by_the_thread_that_writes():
-    mirror = mirrored(storage := InMemoryStorage(), storage.create_new_study(BOTH[:1]))
-    trial = mirror.study.ask()
-    mirror.study.tell(trial, 0.5)
+    cached = over_cache(storage := InMemoryStorage(), storage.create_new_study(BOTH[:1]))
+    trial = cached.study.ask()
+    cached.study.tell(trial, 0.5)
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
-        mirror.set_trial_user_attr(trial._trial_id, "late", 1)
-    mirror.settle()
+        cached.set_trial_user_attr(trial._trial_id, "late", 1)
+    cached.settle()

@@ -10,7 +10,7 @@ from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange
 from tauopt.errors import ServiceError
 from tauopt.study.leaderboard_rows import rows
 from tauopt.study.pruners import make_pruner
-from tauopt.study.study_storage import patient
+from tauopt.study.study_storage import with_retries
 from tauopt.study.trial_queue import TrialQueue
 
 SPACE = {"x": FloatRange(0.0, 1.0), "units": IntRange(8, 64, log=True)}
@@ -215,4 +215,4 @@ def test_a_database_that_stays_away_ends_the_search_in_words():
         raise optuna.exceptions.StorageInternalError("gone")
 
     with pytest.raises(ServiceError, match="went away: gone"):
-        patient(call, wait_s=0.0)
+        with_retries(call, wait_s=0.0)

@@ -6,12 +6,12 @@ from optuna.trial import TrialState, create_trial
 
 from tauopt.config.load import read_experiment
 from tauopt.errors import CorruptError
-from tauopt.study.first_trials import starting_points
 from tauopt.study.samplers import make_sampler
+from tauopt.study.search_setup import starting_points
 from tauopt.study.storage_views import for_samplers
 from tauopt.study.suggest import distribution
 from tauopt.study.trial_queue import TrialQueue
-from tauopt.study.warm_trials import POINTS, frozen, read_warm, warm_start, write_warm
+from tauopt.study.warm_trials import POINTS, frozen_history, read_warm, warm_start, write_warm
 from tests.search.searches import write_experiment
 
 RATE, UNITS = "training.learning_rate", "model.units"
@@ -168,7 +168,7 @@ def proposals(before, earlier, *, count=10):
 
 
 def test_the_sampler_learns_from_the_earlier_search(before):
-    earlier = frozen(history(before), before.space)
+    earlier = frozen_history(history(before), before.space)
     _, cold = proposals(before, [])
     study, taught = proposals(before, earlier)
 
@@ -183,7 +183,7 @@ def test_the_sampler_learns_from_the_earlier_search(before):
 def test_every_sampler_bears_a_history(before, sampler):
     study = optuna.create_study(direction="maximize")
     settings = before.base.search.sampler.model_copy(update={"type": sampler, "startup": 1})
-    seen = for_samplers(study, frozen(history(before), before.space))
+    seen = for_samplers(study, frozen_history(history(before), before.space))
     for number in range(4):
         seen.sampler = make_sampler(settings, pruner="none", number=number)
         trial = seen.ask()

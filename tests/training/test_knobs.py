@@ -14,7 +14,7 @@ from tauopt.training.train_step import TrainStepModel
 from tauopt.training.train_trial import run_trial
 from tests.prepared_factory import prepared_dataset
 from tests.training.test_learning_rate import slow_rate
-from tests.training.toys import Recorder, machine, plan, train_and_be_killed
+from tests.training.toys import Recorder, make_trainer, plan, train_and_be_killed
 
 CYCLE = {
     "batch_size": 64,
@@ -54,11 +54,11 @@ def trained(dataset):
 
     def train(**training):
         if str(training) not in known:
-            made, data, rungs = machine(dataset, epochs=1, learning_rate=0.05, **training)
+            trainer, data, rungs = make_trainer(dataset, epochs=1, learning_rate=0.05, **training)
             (segment,) = rungs.segments(0, rungs.total)
             with data.train(segment) as fed:
-                made.trainee.fit(fed, verbose=0, shuffle=False)
-            known[str(training)] = made.network.get_weights()
+                trainer.model.fit(fed, verbose=0, shuffle=False)
+            known[str(training)] = trainer.network.get_weights()
         return known[str(training)]
 
     return train
@@ -134,7 +134,7 @@ def test_each_batch_has_its_rate_and_larger_ones_no_graph_of_their_own(dataset, 
         return original(self, data)
 
     monkeypatch.setattr(TrainStepModel, "train_step", counted)
-    made, data, rungs = machine(dataset, **CYCLE)
+    trainer, data, rungs = make_trainer(dataset, **CYCLE)
     watch, sizes, expected = Rates(), [], []
     for segment in rungs.segments(0, rungs.total):
         with data.train(segment) as fed:
@@ -142,11 +142,11 @@ def test_each_batch_has_its_rate_and_larger_ones_no_graph_of_their_own(dataset, 
                 middle = (sum(sizes) + len(weights) / 2) / rungs.total
                 expected.append(0.05 * slow_rate(middle, data.experiment.training))
                 sizes.append(len(weights))
-            made.trainee.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
+            trainer.model.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
     assert sizes == [64] * 8 + [96] * 5 + [144] * 4
     np.testing.assert_allclose(watch.rates, expected, rtol=1e-5)
     assert len(traces) == 1
-    assert int(made.trainee.pace.variables[0]) == sum(sizes) == rungs.total
+    assert int(trainer.model.schedule.variables[0]) == sum(sizes) == rungs.total
 
 
 class Weights(keras.callbacks.Callback):
@@ -164,24 +164,26 @@ class Weights(keras.callbacks.Callback):
 
 
 def test_averaged_weights_are_judged_and_the_raw_ones_go_on(dataset):
-    made, data, rungs = machine(dataset, network="dense", ema=0.8, learning_rate=0.05, epochs=1)
+    trainer, data, rungs = make_trainer(
+        dataset, network="dense", ema=0.8, learning_rate=0.05, epochs=1
+    )
     (segment,) = rungs.segments(0, rungs.total)
     watch = Weights()
     with data.train(segment) as fed:
-        made.trainee.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
+        trainer.model.fit(fed, verbose=0, shuffle=False, callbacks=[watch])
     average = watch.kept[0]
     for steps, weights in enumerate(watch.kept[1:]):
         kept = min(0.8, (1 + steps) / (10 + steps))
         average = [kept * a + (1 - kept) * w for a, w in zip(average, weights, strict=True)]
-    for found, expected in zip(made.judged_weights(), average, strict=True):
+    for found, expected in zip(trainer.evaluated_weights(), average, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    for found, expected in zip(made.network.get_weights(), watch.kept[-1], strict=True):
+    for found, expected in zip(trainer.network.get_weights(), watch.kept[-1], strict=True):
         np.testing.assert_array_equal(found, expected)
 
-    probabilities = made.predict(data, alive=lambda: None)
-    made.network.set_weights(average)
+    probabilities = trainer.predict(data, alive=lambda: None)
+    trainer.network.set_weights(average)
     batch = next(data.validation())
-    by_hand = made.network({name: batch.inputs[name] for name in ("candidate",)}, training=False)
+    by_hand = trainer.network({name: batch.inputs[name] for name in ("candidate",)}, training=False)
     np.testing.assert_allclose(probabilities[: len(batch.labels)], by_hand, rtol=1e-3, atol=1e-5)
 
 
@@ -244,15 +246,15 @@ def test_no_knob_of_the_training_is_idle(trained, change):
 
 def test_a_nadam_that_is_resumed_keeps_all_its_state(dataset):
     """One more step, with the same gradient, leads to the same weights."""
-    made, data, rungs = machine(dataset, optimizer="nadam", epochs=1)
+    trainer, data, rungs = make_trainer(dataset, optimizer="nadam", epochs=1)
     (segment,) = rungs.segments(0, rungs.total)
     with data.train(segment) as fed:
-        made.trainee.fit(fed, verbose=0, shuffle=False)
-    resumed, _, _ = machine(dataset, optimizer="nadam", epochs=1)
-    resumed.restore(made.arrays())
-    for each in (made, resumed):
-        each.optimizer.apply([tf.ones(w.shape) for w in each.trainee.trainable_variables])
-    for purpose, arrays in made.arrays().items():
+        trainer.model.fit(fed, verbose=0, shuffle=False)
+    resumed, _, _ = make_trainer(dataset, optimizer="nadam", epochs=1)
+    resumed.restore(trainer.arrays())
+    for each in (trainer, resumed):
+        each.optimizer.apply([tf.ones(w.shape) for w in each.model.trainable_variables])
+    for purpose, arrays in trainer.arrays().items():
         for x, y in zip(arrays, resumed.arrays()[purpose], strict=True):
             np.testing.assert_array_equal(x, y, strict=True)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tauopt.config.settings.experiment import Training
-from tauopt.training.learning_rate import LearningRate, has_pace, relative_rate
+from tauopt.training.learning_rate import LearningRate, rate_varies, relative_rate
 from tauopt.training.optimizers import make_optimizer
 
 TOTAL = 10_000
@@ -89,10 +89,10 @@ def test_a_warm_up_longer_than_the_training_is_cut_short_with_it():
 
 
 def test_the_rate_changes_only_if_asked():
-    assert not has_pace(Training())
-    assert has_pace(Training(warm_up=0.1))
-    assert has_pace(Training(schedule="cosine"))
-    assert has_pace(Training(schedule="one_cycle"))
+    assert not rate_varies(Training())
+    assert rate_varies(Training(warm_up=0.1))
+    assert rate_varies(Training(schedule="cosine"))
+    assert rate_varies(Training(schedule="one_cycle"))
 
 
 def test_an_unknown_schedule_is_an_error():

@@ -39,7 +39,7 @@ from tests.training.plain_steps import (
 from tests.training.toys import DATA, NETWORKS
 
 SAME, FAR = 1e-4, 1e-2
-"""Differences, as fractions of the largest change of the weights beside: sums that are made in
+"""Differences, as fractions of the largest change of the weights beside: sums that are trainer in
 another order come to 1e-5 in ten steps; without the knob that is tested they must be far."""
 MOVED = 0.01
 """How far training must move weights at least: 1e-4 of that is ten roundings of a weight of 1."""
@@ -69,7 +69,7 @@ class Pair:
         before, found: weights by name, before and after training by tauopt; the latter as judged.
     """
 
-    machine: Trainer
+    trainer: Trainer
     data: TrialData
     start: keras.Model
     segments: list[Segment]
@@ -113,16 +113,16 @@ def trained(dataset, *, model=NORMALIZED, task=TAUS, **training) -> Pair:
     settings = {"batch_size": 48, "epochs": 1, "learning_rate": RATE, **training}
     experiment = Experiment(name="toy", data=DATA, task=task, model=model, training=settings)
     data = TrialData(open_dataset(dataset), experiment, 1)
-    rungs = Rungs.of(experiment.training, candidates=data.candidates)
-    machine = Trainer(data.spec, experiment, seed=1, candidates=rungs.total)
+    rungs = Rungs.from_training(experiment.training, candidates=data.candidates)
+    trainer = Trainer(data.spec, experiment, seed=1, candidates=rungs.total)
     segments = list(rungs.segments(0, rungs.total))
-    start = plain_network(machine.network)
-    before = named(machine.network, machine.judged_weights())
+    start = plain_network(trainer.network)
+    before = named(trainer.network, trainer.evaluated_weights())
     for segment in segments:
         with data.train(segment) as fed:
-            machine.trainee.fit(fed, verbose=0, shuffle=False)
-    found = named(machine.network, machine.judged_weights())
-    return Pair(machine, data, start, segments, plain_batches(data, segments), before, found)
+            trainer.model.fit(fed, verbose=0, shuffle=False)
+    found = named(trainer.network, trainer.evaluated_weights())
+    return Pair(trainer, data, start, segments, plain_batches(data, segments), before, found)
 
 
 def balanced(data: TrialData, balance: str = "equal", **factors: float) -> np.ndarray:
@@ -266,7 +266,7 @@ def test_averaged_weights_are_judged_while_the_others_train_on(dataset):
     pair = trained(dataset, ema=0.8)
     steps = pair.plain()
     pair.check(averaged(pair, steps), idle=steps[-1].weights)
-    raw = named(pair.machine.network, pair.machine.arrays()["network"])
+    raw = named(pair.trainer.network, pair.trainer.arrays()["network"])
     replace(pair, found=raw).check(steps[-1].weights)
 
 
@@ -382,7 +382,7 @@ def test_knobs_that_are_turned_together_end_where_plain_keras_does(dataset, knob
     factors = balanced(pair.data, meant.balance, **meant.factors)
     steps = pair.plain(meant.optimizer(), loss=meant.loss, pace=meant.pace, factors=factors)
     pair.check(averaged(pair, steps), idle=steps[-1].weights)
-    raw = named(pair.machine.network, pair.machine.arrays()["network"])
+    raw = named(pair.trainer.network, pair.trainer.arrays()["network"])
     replace(pair, found=raw).check(steps[-1].weights)
     if "growing" in knobs:
         assert [len(batch.weights) for batch in pair.batches] == [96] * 5 + [144] * 4
@@ -413,7 +413,7 @@ def plain_path(pair, rule):
 @pytest.mark.parametrize("rule", ONCE)
 def test_a_compiled_training_ends_where_one_that_is_not_does(dataset, rule):
     pair = trained(dataset, jit_compile=True, ema=0.8, **PATHS[rule][0])
-    assert pair.machine.trainee.jit_compile
+    assert pair.trainer.model.jit_compile
     pair.check(plain_path(pair, rule))
 
 
@@ -422,9 +422,9 @@ def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, 
     """Float16 has three digits. The number of steps says that none was skipped as out of range."""
     monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
     pair = trained(dataset, precision="mixed", ema=0.8, **PATHS[rule][0])
-    assert isinstance(pair.machine.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert "float16" in {layer.compute_dtype for layer in pair.machine.trainee.layers}
-    assert int(pair.machine.optimizer.iterations) == len(pair.batches)
+    assert isinstance(pair.trainer.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert "float16" in {layer.compute_dtype for layer in pair.trainer.model.layers}
+    assert int(pair.trainer.optimizer.iterations) == len(pair.batches)
     pair.check(plain_path(pair, rule), same=0.01)
 
 
@@ -436,8 +436,10 @@ def test_streamed_blocks_train_as_copies_in_memory_do(dataset, monkeypatch):
     inputs = {name: np.concatenate([b.inputs[name] for b in copies]) for name in pair.start.input}
     one_hot = np.concatenate([b.one_hot for b in copies])
     weights = np.concatenate([b.weights for b in copies]) * (one_hot @ pair.data.class_weights)
-    machine = Trainer(pair.data.spec, pair.data.experiment, seed=1, candidates=len(weights))
+    trainer = Trainer(pair.data.spec, pair.data.experiment, seed=1, candidates=len(weights))
     fed = tf.data.Dataset.from_tensor_slices((inputs, one_hot, weights)).batch(48)
-    machine.trainee.fit(fed, verbose=0, shuffle=False)
-    for found, same in zip(pair.machine.judged_weights(), machine.judged_weights(), strict=True):
+    trainer.model.fit(fed, verbose=0, shuffle=False)
+    for found, same in zip(
+        pair.trainer.evaluated_weights(), trainer.evaluated_weights(), strict=True
+    ):
         np.testing.assert_array_equal(found, same)

@@ -17,7 +17,7 @@ from tauopt.training.train_trial import run_trial
 from tests.models.specs import MODES, SMALL, batch, by_default, one_hot, spec_for
 from tests.prepared_factory import prepared_dataset
 from tests.training.test_train_trial import result
-from tests.training.toys import Recorder, machine, plan
+from tests.training.toys import Recorder, make_trainer, plan
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_compiled_trial_learns_as_one_that_is_not(dataset, tmp_path):
             jit_compile=compiled,
         )  # fmt: skip
         losses.append(next(run_trial(the_plan, tracker=Recorder())).metrics["val_loss"])
-        assert machine(dataset, jit_compile=compiled)[0].trainee.jit_compile is compiled
+        assert make_trainer(dataset, jit_compile=compiled)[0].model.jit_compile is compiled
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 

@@ -108,7 +108,7 @@ def test_a_rung_may_span_epochs():
 
 def sizes(candidates=1000, **training):
     """Return candidates a batch in each epoch of a training."""
-    r = Rungs.of(Training(**training), candidates=candidates)
+    r = Rungs.from_training(Training(**training), candidates=candidates)
     return [r.batch_size_of(epoch) for epoch in range(r.epochs)]
 
 

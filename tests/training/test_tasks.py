@@ -108,13 +108,13 @@ def test_the_validation_loss_is_the_training_loss_on_the_same_candidates(dataset
     task = Task(classes=each(*CLASSES), signal=SIGNAL, heads="two")
     the_plan = planned(dataset, tmp_path, task=task, mode_weight=2.0)
     data = TrialData(open_dataset(dataset), the_plan.experiment, 1)
-    machine = Trainer(data.spec, the_plan.experiment, seed=1, candidates=1000)
-    predictions = data.predictions(machine.predict(data, alive=lambda: None))
+    trainer = Trainer(data.spec, the_plan.experiment, seed=1, candidates=1000)
+    predictions = data.predictions(trainer.predict(data, alive=lambda: None))
     stored = list(data.validation())
     weights = predictions.weights * data.class_weights[predictions.labels]
-    loss = machine.trainee.loss.call(
+    loss = trainer.model.loss.call(
         np.eye(6, dtype=np.float32)[predictions.labels],
-        np.concatenate([machine.network(batch.inputs) for batch in stored]),
+        np.concatenate([trainer.network(batch.inputs) for batch in stored]),
     )
     expected = np.average(np.asarray(loss), weights=weights)
     assert data.loss(predictions) == pytest.approx(expected, rel=1e-5)

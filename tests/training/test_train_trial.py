@@ -108,7 +108,7 @@ def test_what_an_epoch_leaves_over_makes_no_step_of_its_own(finished, dataset):
     the_plan, _, _ = finished
     data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     assert data.candidates == 7 * 64 + 2
-    rungs = Rungs.of(the_plan.experiment.training, candidates=data.candidates)
+    rungs = Rungs.from_training(the_plan.experiment.training, candidates=data.candidates)
     sizes, seen = [], 0
     while seen < rungs.total:
         for segment in rungs.segments(seen, rungs.next(seen)):

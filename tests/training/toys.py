@@ -83,7 +83,7 @@ def plan(
     )
 
 
-def machine(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
+def make_trainer(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
     """Return what a trial trains with, and its data and rungs."""
     from tauopt.dataset.prepared_dataset import open_dataset
     from tauopt.training.network_and_data import Trainer, TrialData
@@ -91,9 +91,9 @@ def machine(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
 
     the_plan = plan(dataset, dataset.parent / "unused", **training)
     data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
-    rungs = Rungs.of(the_plan.experiment.training, candidates=data.candidates)
-    made = Trainer(data.spec, the_plan.experiment, seed=the_plan.seed, candidates=rungs.total)
-    return made, data, rungs
+    rungs = Rungs.from_training(the_plan.experiment.training, candidates=data.candidates)
+    trainer = Trainer(data.spec, the_plan.experiment, seed=the_plan.seed, candidates=rungs.total)
+    return trainer, data, rungs
 
 
 def train_and_be_killed(dataset: Path, folder: Path, *, after: int, **settings: Any) -> None:

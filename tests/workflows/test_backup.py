@@ -15,7 +15,7 @@ from tauopt.workflows.backup import MANIFEST, backup, restore
 from tauopt.workflows.leaderboard import leaderboard
 from tests.prepared_factory import prepared_dataset
 from tests.search.fake_worker import FakeWorker
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
 
 
@@ -46,7 +46,7 @@ def searched(tmp_path_factory):
         for name in ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
         with without_ray():
-            run_search(make_order(home, dataset=dataset), on_event=copy, worker=FakeWorker)
+            run_search(make_setup(home, dataset=dataset), on_event=copy, worker=FakeWorker)
     return home, dataset, made
 
 
@@ -56,7 +56,7 @@ def test_a_search_goes_on_from_a_backup_made_under_it(searched, tmp_path, which)
     restore(made[which], output=tmp_path / "out")
     before = [t.state for t in leaderboard("toy", output=tmp_path / "out").rows]
     assert "INTERRUPTED" in before  # nobody runs what was restored
-    order = make_order(home, dataset=dataset, resume=True)
+    order = make_setup(home, dataset=dataset, resume=True)
     with without_ray():
         run_search(replace(order, output=tmp_path / "out"), worker=FakeWorker)
     there = leaderboard("toy", output=tmp_path / "out").rows

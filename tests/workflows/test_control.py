@@ -14,7 +14,7 @@ from tauopt.study.study_storage import open_storage
 from tauopt.tracking.client import connect
 from tauopt.workflows.control import extend, resume, stop
 from tests.search.fake_worker import FakeWorker
-from tests.search.searches import make_order
+from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
 
 
@@ -50,7 +50,7 @@ def driven(folder, act, *, at=("report", 1), **kwargs):
                 heard(folder, acted[0])
 
         try:
-            ended = run_search(make_order(folder, **kwargs), on_event=on_event, worker=FakeWorker)
+            ended = run_search(make_setup(folder, **kwargs), on_event=on_event, worker=FakeWorker)
         except Interrupted as error:
             ended = error
         return ended, acted[0].result()
@@ -92,7 +92,7 @@ def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
     assert "RUNNING" not in states_of_runs(tmp_path).values()
     with pytest.raises(UsageError, match=r"nobody runs toy; go on with it: tauopt resume toy"):
         stop("toy", output=tmp_path / "out")
-    ending = run_search(make_order(tmp_path, trials=4, resume=True), worker=FakeWorker)
+    ending = run_search(make_setup(tmp_path, trials=4, resume=True), worker=FakeWorker)
     assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 4
 
 
@@ -115,7 +115,7 @@ def test_a_search_that_runs_is_given_more_trials(tmp_path):
         extend("toy", trials=5, output=output)
     later = extend("toy", trials=6, output=output)
     assert "taken when it goes on" in later.told
-    ending = run_search(make_order(tmp_path, trials=3, resume=True), worker=FakeWorker)
+    ending = run_search(make_setup(tmp_path, trials=3, resume=True), worker=FakeWorker)
     assert len(ending.trials) == 6
 
 
@@ -133,7 +133,7 @@ def test_nothing_is_extended_by_nothing(tmp_path):
 
 
 def test_a_search_whose_record_is_gone_says_how_to_go_on(tmp_path):
-    run_search(make_order(tmp_path, trials=1), worker=FakeWorker)
+    run_search(make_setup(tmp_path, trials=1), worker=FakeWorker)
     (tmp_path / "out/searches/toy/experiment.yaml").unlink()
     with pytest.raises(UsageError, match=r"is gone.*tauopt search FILE --resume --name toy"):
         resume("toy", output=tmp_path / "out")

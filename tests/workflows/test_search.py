@@ -16,7 +16,7 @@ from tauopt.workflows.search_dry_run import dry_run
 from tauopt.workflows.status import lock_holder, status
 from tests.ntuples_factory import columns, write
 from tests.prepared_factory import prepared_dataset
-from tests.search.searches import make_order, write_experiment
+from tests.search.searches import make_setup, write_experiment
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def embedded(monkeypatch):
 @pytest.fixture
 def studied(tmp_path):
     """A study of 4 trials, without Ray: one best, one worse, one pruned, one cut short."""
-    order = make_order(tmp_path)
+    order = make_setup(tmp_path)
     study = start_study(
         open_storage(order.output),
         "toy",
@@ -72,13 +72,13 @@ def test_the_leaderboard_ranks_complete_trials_with_their_errors(studied):
 def test_the_leaderboard_shows_stopped_trials_at_their_best_report(studied):
     pruned = leaderboard("toy", output=studied.output).rows[3]
     assert (pruned.value, pruned.best_report, pruned.reports) == (0.65, 1, 2)
-    assert pruned.standing == "pruned 1/2"
+    assert pruned.state_in_words == "pruned 1/2"
 
 
 @pytest.fixture
 def several(tmp_path):
     """A study of two objectives: three complete trials, two of them on the front."""
-    order = make_order(tmp_path, overrides=["objective.minimize=latency_us"])
+    order = make_setup(tmp_path, overrides=["objective.minimize=latency_us"])
     study = start_study(
         open_storage(order.output),
         "toy",
@@ -136,7 +136,7 @@ def test_the_latest_search_is_meant_where_none_is_named(studied):
 def test_status_tells_what_runs_and_who_runs_it(studied):
     with locked(studied.folder / LOCK, what="toy"):
         stands = status(output=studied.output)
-        assert leaderboard(output=studied.output).rows[2].standing == "running 2/2"
+        assert leaderboard(output=studied.output).rows[2].state_in_words == "running 2/2"
     assert stands.counts == {"COMPLETE": 2, "PRUNED": 1, "RUNNING": 1}
     assert (stands.asked, stands.best) == (4, 0.7)
     assert stands.holder.startswith("process")
