@@ -42,8 +42,9 @@ class CachedStorage(ForwardingStorage):
         self._stale: set[int] = set()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="tauopt-reports")
         self._pending: deque[Future[None]] = deque()
+        # Writes that wait for the decision being made; None while no decision is made.
         self._deferred: list[tuple[str, tuple[Any, ...]]] | None = None
-        self._compared = False
+        self._compared = False  # whether the trial was compared with others, so all were read
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
             self._trials_by_id[trial_id_of(trial)] = trial
         self.study = optuna.load_study(
@@ -85,6 +86,7 @@ class CachedStorage(ForwardingStorage):
         except BaseException:
             self._trials_by_id[trial_id], self._deferred = before, None
             raise
+        # The record is written before its parts: see `complete_decisions`.
         deferred, self._deferred = self._deferred, None
         rungs = {args[1]: args[2] for method, args in deferred if method == "set_trial_system_attr"}
         if rungs or stop:

@@ -98,13 +98,14 @@ class TrialQueue:
         for stopped in complete_decisions(study):
             self._emit_pruned(stopped)
         frozen = study.get_trials(deepcopy=False)
+        # Trials that an earlier driver left RUNNING: number -> id.
         self._orphans = {t.number: trial_id_of(t) for t in frozen if t.state is TrialState.RUNNING}
         self._number_of_point = _trial_of_each_point(frozen, self._has_all_params)
         # Trials that count towards `settings.trials`.
         self._proposed_count = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
         self._proposed_count -= sum(t.state is TrialState.WAITING for t in frozen)
         self._live: dict[int, Trial] = {}
-        self._followers: dict[int, list[Trial]] = {}
+        self._followers: dict[int, list[Trial]] = {}  # duplicates that wait for a live trial's end
         self._duplicates_in_a_row = 0
         self.failures_in_a_row = 0
         self.first_failure = ""

@@ -329,4 +329,7 @@ def read_warm(folder: Path) -> WarmStart | None:
             notes=tuple(content["notes"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptError(f"{path}: expected what the search began with: {error}") from error
+        raise CorruptError(
+            f"{path}: expected a warm start as the search wrote it, got: {error}; restore it, "
+            "or delete it to go on without the outcomes of the earlier search"
+        ) from error

@@ -80,7 +80,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             return checkpoint
     if faults:
         raise CorruptError(
-            f"no checkpoint is whole: {'; '.join(faults)}; delete {folder} to begin anew"
+            f"no checkpoint is whole: {'; '.join(faults)}; delete {folder} to start again"
         )
     return None
 

@@ -88,7 +88,7 @@ class _Trial:
         self.objective = plan.experiment.objective
         self.name = parse_objective(self.objective.first)
         self.data = TrialData(open_dataset(plan.dataset), plan.experiment, plan.seed)
-        _ = self.data.class_weights  # raises for a class without candidates, before any file
+        _ = self.data.class_weights  # raises for a class without candidates before files are made
         self.rungs = Rungs.from_training(self.training, candidates=self.data.candidates)
         plan.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = load_checkpoint(plan.folder)

@@ -1,4 +1,4 @@
-"""Drivers in processes of their own, which die when told to."""
+"""Drivers in processes of their own, which are killed at a chosen event."""
 
 import multiprocessing
 import os

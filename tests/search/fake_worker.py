@@ -28,7 +28,7 @@ class Report:
 
 
 class FakeWorker(TrialWorker):
-    """Reports `reports` times, then is done; `trouble.json` beside the trials tells it to fail."""
+    """Reports `reports` times, then is done; `trouble.json` beside the trials makes some fail."""
 
     reports = 3
     pause_s = 0.0
@@ -81,14 +81,14 @@ class FakeWorker(TrialWorker):
 
 
 def _others(plan, trouble):
-    """Return the objectives behind the first: costs that grow with the units."""
+    """Return the objectives after the first: costs that grow with the units."""
     costs = plan.experiment.objective.minimize
     units = float("nan") if trouble == "no cost" else float(plan.params.get("model.units", 0))
     return tuple(units * 10**n for n, _ in enumerate(costs))
 
 
 def died(folder):
-    """Say whether this is not the first time that it is asked in this trial."""
+    """Return whether it was called before in this trial."""
     mark = folder / "died"
     before = mark.exists()
     mark.touch()

@@ -1,4 +1,4 @@
-"""Several architectures in one study: a trial has the parameters of its own one only."""
+"""Several architectures in one study: a trial has only the parameters of its own."""
 
 import io
 import json
@@ -45,11 +45,11 @@ def sampled(file, sampler, trials):
     for point in file.starts():
         study.enqueue_trial(point)
     settings = Search(trials=trials, sampler=Sampler(type=sampler, seed=1, startup=4))
-    book = TrialQueue(study, settings, space=file.space)
-    while (proposal := book.next_trial()) is not None:
+    queue = TrialQueue(study, settings, space=file.space)
+    while (proposal := queue.next_trial()) is not None:
         value = proposal.params["training.learning_rate"]
         value += {"dense": 0.0, "rnn": 1.0}[proposal.params[TYPE]]
-        book.complete(proposal.number, 1, value, best=value)
+        queue.complete(proposal.number, 1, value, best=value)
     return study.trials
 
 
@@ -68,7 +68,7 @@ def test_a_trial_has_the_parameters_of_its_architecture_and_no_others(tmp_path, 
         assert file.resolve(trial.params).model.type == trial.params[TYPE]
 
 
-def test_tpe_goes_where_the_better_architecture_is(tmp_path):
+def test_tpe_prefers_the_better_architecture(tmp_path):
     chosen = [t.params[TYPE] for t in sampled(file_of(tmp_path), "tpe", 30)[10:]]
     assert chosen.count("rnn") > 2 * chosen.count("dense")
 

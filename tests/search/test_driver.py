@@ -80,7 +80,7 @@ def eventful(services, tmp_path_factory):
     return folder, events, ending
 
 
-def test_a_search_trains_the_trials_asked_for(eventful):
+def test_a_search_trains_the_requested_trials(eventful):
     folder, events, ending = eventful
     assert ending.why == "complete"
     assert states_of(folder) == ["COMPLETE"] * 4 + ["FAIL", "COMPLETE"]
@@ -232,7 +232,7 @@ def test_a_search_without_ray_s_processes_as_most_here_are_is_the_same_search(pr
         runs = {n: (r.info.status, r.data.metrics) for n, r in runs_of(folder).items()}
         return trials, runs, [(e.kind, e.number, e.value, e.report) for e in events]
 
-    with_ray, without = (outcome(*one) for one in pruned)
+    with_ray, without = (outcome(*search_) for search_ in pruned)
     assert with_ray == without
 
 
@@ -299,7 +299,7 @@ def test_the_search_s_own_run_has_its_report(several, tmp_path):
     assert "not finite" in page
 
 
-def test_a_report_that_fails_is_told_and_the_search_a_success(tmp_path, monkeypatch):
+def test_a_failing_report_is_a_note_and_the_search_a_success(tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("no facts")
 
@@ -349,7 +349,7 @@ def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
     assert "COMPLETE" not in states_of(tmp_path)
 
 
-def test_a_search_that_takes_over_from_another_says_so_and_remembers_it(tmp_path):
+def test_a_warm_start_is_tagged_in_mlflow_and_kept_for_a_resume(tmp_path):
     point = {"model.units": 5, "training.learning_rate": 0.0042}
     past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9})
     warm = WarmStart("old", points=(point,), history=(past,))

@@ -1,4 +1,4 @@
-"""What every node of a cluster must have; nodes that really differ are no test's to make."""
+"""Checks of cluster nodes; nodes that differ are simulated."""
 
 import dataclasses
 import time
@@ -27,23 +27,23 @@ def test_a_node_that_differs_is_named_with_what_to_do(change, message):
         check_node_infos({"a": HERE, "b": dataclasses.replace(HERE, **change)}, HERE)
 
 
-def test_nodes_alike_pass_whatever_the_last_digit_of_their_python():
+def test_nodes_may_differ_in_the_patch_version_of_python():
     other = dataclasses.replace(HERE, python=HERE.python.rpartition(".")[0] + ".99")
     check_node_infos({"a": HERE, "b": other}, HERE)
 
 
-def test_every_node_of_a_running_ray_is_asked(ray_here, tmp_path):
-    found = check_nodes([tmp_path])
-    assert [*found.values()] == [node_info([str(tmp_path)])]
-    assert len(found) == len(ray.nodes())
+def test_every_node_of_a_running_ray_is_checked(ray_here, tmp_path):
+    infos = check_nodes([tmp_path])
+    assert [*infos.values()] == [node_info([str(tmp_path)])]
+    assert len(infos) == len(ray.nodes())
     with pytest.raises(ServiceError, match="does not see"):
         check_nodes([tmp_path / "nowhere"])
 
 
-def test_a_node_is_welcomed_once_and_one_that_differs_stops_the_search(
+def test_a_node_that_joins_is_announced_once_and_one_that_differs_stops_the_search(
     ray_here, tmp_path, monkeypatch
 ):
-    """Nobody joined really: the one node that there is was not known before."""
+    """The only node is new to the watch, as one that has joined."""
     monkeypatch.setattr(node_checks, "_COUNT_EVERY_S", 0.0)
     messages = []
     nodes = NodeWatch(shared=tmp_path, dataset=tmp_path, on_message=messages.append)

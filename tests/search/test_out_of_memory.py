@@ -1,4 +1,4 @@
-"""Lack of memory is told by types and by the kernel's counter, whatever words are used."""
+"""Lack of memory is recognised by types and by the kernel's counter, never by messages."""
 
 from types import SimpleNamespace
 
@@ -11,10 +11,10 @@ from tests.search.test_trainable import dataset, worker  # noqa: F401
 
 
 class ResourceExhaustedError(Exception):
-    """A user's own, of TensorFlow's name."""
+    """An error of a user's code with TensorFlow's name."""
 
 
-def test_errors_are_told_by_their_types_and_not_by_names_or_words(monkeypatch):
+def test_errors_are_recognised_by_type_and_not_by_name_or_message(monkeypatch):
     class Ours(MemoryError):
         pass
 
@@ -52,8 +52,8 @@ def write(path, text):
 def test_the_kernel_s_counter_is_found(tmp_path, cgroups, file, text):
     write(tmp_path / "cgroup", cgroups)
     write(tmp_path / "mount" / file, text)
-    found = out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount")
-    assert found == 2
+    kills = out_of_memory_kills(process=tmp_path / "cgroup", mount=tmp_path / "mount")
+    assert kills == 2
 
 
 @pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "low 0\n"])
@@ -64,35 +64,37 @@ def test_where_nothing_is_counted_nothing_was_killed(tmp_path, text):
     assert out_of_memory_kills(process=tmp_path / "none", mount=tmp_path) == 0
 
 
-def test_a_dead_worker_s_words_decide_nothing_and_the_counter_is_told_once(tmp_path, monkeypatch):
-    """Its log may hold anything, also of another's memory; it is tried again as it was."""
-    kills, said = [7], []
+def test_a_dead_worker_s_message_decides_nothing_and_a_kill_is_reported_once(tmp_path, monkeypatch):
+    """Its log may contain any text; the trial is retried unchanged."""
+    kills, reasons = [7], []
     monkeypatch.setattr(tune_adapters, "out_of_memory_kills", lambda: kills[0])
-    searcher = SimpleNamespace(died=lambda trial_id, reason: said.append(reason), error=None)
-    told = StudyScheduler(searcher)
+    searcher = SimpleNamespace(died=lambda trial_id, reason: reasons.append(reason), error=None)
+    scheduler = StudyScheduler(searcher)
     (tmp_path / "error.txt").write_text("Failure # 1\nRaised OutOfMemory: it ran out of memory\n")
     died = SimpleNamespace(trial_id="a", error_file=tmp_path / "error.txt", config={})
     for now in (7, 8, 8):
         kills[0] = now
-        told.on_trial_error(None, died)
-    words = "its worker died: Raised OutOfMemory: it ran out of memory"
-    assert said[0] == said[2] == words
-    assert said[1].startswith(words + "; the kernel has killed for lack of memory here meanwhile:")
+        scheduler.on_trial_error(None, died)
+    message = "its worker died: Raised OutOfMemory: it ran out of memory"
+    assert reasons[0] == reasons[2] == message
+    assert reasons[1].startswith(
+        message + "; the kernel has killed for lack of memory here meanwhile:"
+    )
     assert searcher.error is None
 
 
 def test_a_worker_goes_on_after_a_trial_that_lacked_memory(worker, dataset, monkeypatch):  # noqa: F811
     dataset.mkdir()
-    made = worker("")
+    lacking = worker("")
 
     def lacks(folder):
         raise MemoryError
         yield
 
-    monkeypatch.setattr(made, "train_trial", lacks)
-    told = made.step()
-    assert told["done"]
-    assert told["failed"].startswith("out of memory with batches of 256: MemoryError; give ")
+    monkeypatch.setattr(lacking, "train_trial", lacks)
+    result = lacking.step()
+    assert result["done"]
+    assert result["failed"].startswith("out of memory with batches of 256: MemoryError; give ")
     monkeypatch.undo()
-    assert made.reset_config(made.config)
-    assert made.step()["number"] == 1
+    assert lacking.reset_config(lacking.config)
+    assert lacking.step()["number"] == 1

@@ -1,4 +1,4 @@
-"""Several objectives: stopped as if the first were the only one, and sampled for all of them."""
+"""Several objectives: pruned by the first one alone, and sampled for all."""
 
 import math
 
@@ -51,7 +51,7 @@ def curves(trials, seed=3):
 
 
 def outcome(study):
-    """What became of each trial, with its reports and the rungs that it went past."""
+    """Return state, reports and rungs of each trial."""
     return [
         (t.state, t.intermediate_values,
          {k: v for k, v in t.system_attrs.items() if k.startswith("completed_rung")})
@@ -92,19 +92,19 @@ def stopped_by_optuna(pruner, curves):
     return study
 
 
-def stopped_by_us(pruner, curves, *, book):
-    """The same with several objectives; `book()` gives the bookkeeping at each call."""
+def stopped_by_us(pruner, curves, *, open_queue):
+    """The same with several objectives; `open_queue()` returns the trial queue at each call."""
 
     def begin(number):
-        assert book().next_trial().number == number
+        assert open_queue().next_trial().number == number
 
     def report(number, step):
-        value, trials = curves[number][step - 1], book()
+        value, queue = curves[number][step - 1], open_queue()
         if step == REPORTS:
             best = max(curves[number])
-            trials.complete(number, step, value, best=best, others=(float(number % 5),))
-        elif trials.report(number, step, value):
-            trials.prune(number)
+            queue.complete(number, step, value, best=best, others=(float(number % 5),))
+        elif queue.report(number, step, value):
+            queue.prune(number)
             return True
         return False
 
@@ -116,31 +116,31 @@ def test_trials_are_stopped_as_if_the_first_objective_were_the_only_one(name):
     pruner, some = PRUNERS[name], curves(24)
     reference = stopped_by_optuna(pruner, some)
     study = make_study(pruner=make_pruner(pruner, reports=REPORTS))
-    trials = TrialQueue(study, settings(24), space=SPACE)
-    stopped_by_us(pruner, some, book=lambda: trials)
+    queue = TrialQueue(study, settings(24), space=SPACE)
+    stopped_by_us(pruner, some, open_queue=lambda: queue)
     assert outcome(study) == outcome(reference)
     states = {t.state for t in study.trials}
     assert states == {TrialState.COMPLETE} | ({TrialState.PRUNED} if name != "none" else set())
 
 
 def test_rungs_are_those_of_the_database_for_each_new_driver(tmp_path):
-    """A new driver, on a new connection, for every third call; `test_decisions` kills them."""
+    """A new driver on a new connection for every third call, see also `test_decision_records`."""
     pruner, some = PRUNERS["hyperband"], curves(12, seed=7)
     calls, present = [], []
 
-    def book():
+    def open_queue():
         calls.append(1)
         if len(calls) % 3 == 1:
             for before in present:
                 before.settle()
             study = make_study(tmp_path, pruner=make_pruner(pruner, reports=REPORTS))
-            trials = TrialQueue(study, settings(12), space=SPACE)
+            queue = TrialQueue(study, settings(12), space=SPACE)
             running = [t.number for t in study.trials if t.state is TrialState.RUNNING]
-            assert [trials.next_trial().number for _ in running] == running
-            present[:] = [trials]
+            assert [queue.next_trial().number for _ in running] == running
+            present[:] = [queue]
         return present[0]
 
-    stopped_by_us(pruner, some, book=book)
+    stopped_by_us(pruner, some, open_queue=open_queue)
     assert len(calls) > 30
     assert outcome(make_study(tmp_path)) == outcome(stopped_by_optuna(pruner, some))
 
@@ -158,7 +158,7 @@ def test_pruners_see_one_objective_and_write_into_the_study():
     assert study.trials[1].intermediate_values == {1: 0.25}
 
 
-def test_a_study_of_one_objective_is_seen_as_it_is():
+def test_a_study_of_one_objective_needs_no_view():
     study = make_study(directions=["maximize"])
     assert for_pruners(study) is study
     assert for_samplers(study) is study
@@ -176,15 +176,15 @@ def test_optuna_itself_still_refuses_reports_of_several_objectives():
 def mixed(sampler, *, trials, pruned=lambda number: number % 2):
     """A study of two objectives in which every other trial is stopped."""
     study = make_study()
-    book = TrialQueue(study, settings(trials, sampler), space=SPACE)
-    while (proposal := book.next_trial()) is not None:
+    queue = TrialQueue(study, settings(trials, sampler), space=SPACE)
+    while (proposal := queue.next_trial()) is not None:
         x, cost = proposal.params["x"], proposal.params["cost"]
         value = 1 - (x - 0.3) ** 2 + 0.2 * cost
         if pruned(proposal.number):
-            book.report(proposal.number, 1 + proposal.number % 3, value / 2)
-            book.prune(proposal.number)
+            queue.report(proposal.number, 1 + proposal.number % 3, value / 2)
+            queue.prune(proposal.number)
         else:
-            book.complete(proposal.number, 3, value, best=value, others=(cost,))
+            queue.complete(proposal.number, 3, value, best=value, others=(cost,))
     return study
 
 
@@ -215,11 +215,11 @@ def test_samplers_see_stopped_trials_as_worse_than_complete_ones_in_optuna_s_ord
     study = mixed("random", trials=24)
     seen = for_samplers(study).trials
     assert {t.state for t in seen} == {TrialState.COMPLETE}
-    found = slow_fronts([t.values for t in seen], larger=(True, False))
+    fronts_of_all = slow_fronts([t.values for t in seen], larger=(True, False))
     stopped = [t for t in study.trials if t.state is TrialState.PRUNED]
-    complete = [found[t.number] for t in study.trials if t.state is TrialState.COMPLETE]
+    complete = [fronts_of_all[t.number] for t in study.trials if t.state is TrialState.COMPLETE]
     further = sorted(stopped, key=lambda t: max(t.intermediate_values.items()), reverse=True)
-    fronts = [found[t.number] for t in further]
+    fronts = [fronts_of_all[t.number] for t in further]
     assert fronts == sorted(set(fronts))
     assert max(complete) < min(fronts)
 
@@ -251,8 +251,8 @@ def test_stopped_trials_alone_have_an_order_too():
 @pytest.mark.parametrize("other", [math.nan, math.inf])
 def test_another_objective_that_is_not_finite_fails_the_trial(other):
     study = make_study()
-    trials = TrialQueue(study, settings(1), space=SPACE)
-    trials.complete(trials.next_trial().number, 1, 0.5, best=0.5, others=(other,))
+    queue = TrialQueue(study, settings(1), space=SPACE)
+    queue.complete(queue.next_trial().number, 1, 0.5, best=0.5, others=(other,))
     assert study.trials[0].state is TrialState.FAIL
     assert "not finite" in study.trials[0].user_attrs["reason"]
 
@@ -260,9 +260,9 @@ def test_another_objective_that_is_not_finite_fails_the_trial(other):
 def test_a_duplicate_takes_all_values():
     space = {"x": ChoiceRange(tuple(n / 8 for n in range(8)))}
     study = make_study()
-    trials = TrialQueue(study, settings(50), space=space)
-    while (proposal := trials.next_trial()) is not None:
+    queue = TrialQueue(study, settings(50), space=space)
+    while (proposal := queue.next_trial()) is not None:
         x = proposal.params["x"]
-        trials.complete(proposal.number, 1, x, best=x, others=(1 - x,))
+        queue.complete(proposal.number, 1, x, best=x, others=(1 - x,))
     assert all(t.values == [t.params["x"], 1 - t.params["x"]] for t in study.trials)
     assert [t for t in study.trials if "duplicate_of" in t.user_attrs]

@@ -1,4 +1,4 @@
-"""A worker trains only where it is what the search began with; without Ray."""
+"""A worker trains only with the code and the dataset of the search; without Ray."""
 
 import threading
 
@@ -41,9 +41,9 @@ def worker(tmp_path, dataset, monkeypatch):
 
 def test_other_code_on_a_node_ends_the_search_not_the_trial(worker, dataset):
     dataset.mkdir()
-    told = worker("0.0.1+other").step()
-    assert told["done"]
-    assert f"has tauopt {code_version()}, the search 0.0.1+other" in told[REFUSED]
+    result = worker("0.0.1+other").step()
+    assert result["done"]
+    assert f"has tauopt {code_version()}, the search 0.0.1+other" in result[REFUSED]
     assert worker(code_version()).step()["number"] == 1
 
 
@@ -54,7 +54,7 @@ def test_a_dataset_that_is_on_its_way_is_waited_for(worker, dataset):
     assert dataset.is_dir()
 
 
-def test_a_dataset_that_does_not_come_is_said(worker, dataset, monkeypatch):
+def test_a_node_without_the_dataset_refuses_the_trial_with_the_reason(worker, dataset, monkeypatch):
     monkeypatch.setattr(trainable, "_COPY_WAIT_S", 0.0)
     assert f"does not see {dataset}" in worker("").step()[REFUSED]
 
@@ -64,7 +64,7 @@ def test_a_search_that_stops_is_not_held_up_by_a_copy(worker, tmp_path):
     assert worker("").step() == {INTERRUPTED: "the search stops", "done": False}
 
 
-def test_an_interrupted_training_says_so_however_often_it_is_asked_and_never_fails(
+def test_an_interrupted_training_returns_so_at_each_step_and_never_fails(
     worker, dataset, monkeypatch
 ):
     def interrupted(self, folder):
@@ -73,9 +73,9 @@ def test_an_interrupted_training_says_so_however_often_it_is_asked_and_never_fai
 
     dataset.mkdir()
     monkeypatch.setattr(FakeWorker, "train_trial", interrupted)
-    one = worker("")
-    assert one.step()["number"] == 1
+    interrupted_worker = worker("")
+    assert interrupted_worker.step()["number"] == 1
     for _ in range(3):
-        told = one.step()
-        assert told == {INTERRUPTED: "t000 stopped after 1500 candidates", "done": False}
-        told["done"] = True  # Ray writes into what it is given
+        result = interrupted_worker.step()
+        assert result == {INTERRUPTED: "t000 stopped after 1500 candidates", "done": False}
+        result["done"] = True  # Ray writes into what it is given

@@ -1,4 +1,4 @@
-"""What Ray gives the scheduler and the searcher, in whichever order it does."""
+"""Results that Ray passes to the scheduler and the searcher, in either order."""
 
 from types import SimpleNamespace
 
@@ -27,9 +27,9 @@ def test_an_interrupted_trial_is_neither_reported_nor_ended_and_the_next_driver_
     searcher.on_trial_complete("ray", {**interrupted, "done": True})
     searcher.queue.settle()
     assert searcher.error is None
-    (told,) = study.trials
-    assert told.state.name == "RUNNING"
-    assert len(told.intermediate_values) == reports
+    (stored,) = study.trials
+    assert stored.state.name == "RUNNING"
+    assert len(stored.intermediate_values) == reports
     again = make_searcher(study, 1)
     assert again.suggest("next") == {"number": 0}
     assert again.queue.last_report(0) == reports

@@ -51,7 +51,7 @@ def test_deaths_with_new_reports_between_them_cost_no_trial():
     assert len(trial.intermediate_values) == 4 * RETRIES + 1
 
 
-def test_ray_is_told_that_all_is_done_only_when_no_trial_can_come_back():
+def test_the_searcher_finishes_only_when_no_trial_can_be_retried():
     searcher = make_searcher(make_study(), 1)
     assert searcher.suggest("a") == {"number": 0}
     assert searcher.suggest("b") is None

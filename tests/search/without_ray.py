@@ -1,9 +1,9 @@
-"""Ray Tune's part of a search, played in this process: no worker process has to start.
+"""Ray Tune's part of a search, in this process: no worker process has to start.
 
-For claims about the driver, the study and MLflow, and for trainings of which nobody asks in which
-process they ran. The searcher, the scheduler and the workers are the real ones. What only processes
-can do - to die, to run at the same time, to be found on another node - is claimed with Ray, and so
-is that both play alike: see test_driver.
+For tests of the driver, the study and MLflow, and of trainings where the process does not matter.
+Searcher, scheduler and workers are the real ones. Only processes can be killed, run at the same
+time, or be on another node: this is tested with Ray, and so is that a search with Ray and one
+without have the same outcome; see test_driver.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A study in its driver's memory, over a database that is slow, goes away, or fails."""
+"""A study cached in its driver, over a database that is slow, goes away, or fails."""
 
 import threading
 
@@ -17,7 +17,7 @@ from tests.study.test_trial_queue import make_study
 
 
 class Counting:
-    """A storage that counts calls, and holds writes of reports up until it is told."""
+    """A storage that counts calls, and delays writes of reports until `go_on` is set."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -27,9 +27,9 @@ class Counting:
         self.broken = False
 
     def __getattr__(self, name):
-        found = getattr(self.inner, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self.inner, name)
+        if not callable(attribute):
+            return attribute
 
         def call(*args, **kwargs):
             self.calls.append(name)
@@ -37,7 +37,7 @@ class Counting:
                 self.go_on.wait(30)
                 if self.broken:
                     raise OperationalError("insert", {}, Exception("server closed the connection"))
-            return found(*args, **kwargs)
+            return attribute(*args, **kwargs)
 
         return call
 
@@ -75,7 +75,7 @@ def test_reports_are_seen_at_once_and_written_behind_in_their_order(slow, tmp_pa
     assert [t.intermediate_values for t in in_database(tmp_path)] == seen
 
 
-def test_who_has_read_a_trial_keeps_it_as_it_was(slow):
+def test_a_trial_that_was_read_before_a_write_stays_as_it_was(slow):
     """As from a database: a pruner compares a trial with what it read before it wrote."""
     cached, _, (first, _) = slow
     before = cached.study.get_trials(deepcopy=False)[0]
@@ -90,32 +90,32 @@ def test_who_has_read_a_trial_keeps_it_as_it_was(slow):
 
 def test_attributes_are_read_as_they_were_set_though_the_database_has_them_later(slow):
     cached, counting, (first, _) = slow
-    there = cached.study._storage
+    storage = cached.study._storage
     counting.go_on.clear()
     report(cached, first, 1, 0.5)  # holds up what is written behind it
-    there.set_trial_user_attr(first._trial_id, "mark", 1)
-    there.set_trial_system_attr(first._trial_id, "rung", 2)
-    found = there.get_trial_user_attrs(first._trial_id)
-    rungs = there.get_trial_system_attrs(first._trial_id)
+    storage.set_trial_user_attr(first._trial_id, "mark", 1)
+    storage.set_trial_system_attr(first._trial_id, "rung", 2)
+    marks = storage.get_trial_user_attrs(first._trial_id)
+    rungs = storage.get_trial_system_attrs(first._trial_id)
     counting.go_on.set()
-    assert (found, rungs) == ({"mark": 1}, {"rung": 2})
+    assert (marks, rungs) == ({"mark": 1}, {"rung": 2})
 
 
-def lived(study, seed):
-    """Let trials live at random in a study; yield what it shows after some of the steps."""
+def random_life(study, seed):
+    """Change trials of a study at random; yield its trials after some of the steps."""
     rng, live = np.random.default_rng(seed), []
     for _ in range(120):
-        what = rng.choice(["ask", "report", "attribute", "enqueue", "tell"])
+        action = rng.choice(["ask", "report", "attribute", "enqueue", "tell"])
         trial = live[rng.integers(len(live))] if live else None
-        if what == "ask" or trial is None:
+        if action == "ask" or trial is None:
             live.append(study.ask())
             live[-1].suggest_float("x", 0.0, 1.0)
             live[-1].suggest_categorical("kind", ["a", "b"])
-        elif what == "report":
+        elif action == "report":
             trial.report(rng.random(), int(rng.integers(1, 9)))
-        elif what == "attribute":
+        elif action == "attribute":
             trial.set_user_attr(str(rng.integers(3)), float(rng.random()))
-        elif what == "enqueue":
+        elif action == "enqueue":
             study.enqueue_trial({"x": rng.random()})
         else:
             live.remove(trial)
@@ -132,15 +132,17 @@ def lived(study, seed):
 
 @pytest.mark.filterwarnings("ignore:The reported value is ignored")
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_the_mirror_shows_what_optuna_s_own_storage_does(seed):
+def test_the_cache_always_shows_what_optuna_s_own_storage_does(seed):
     sampler = optuna.samplers.RandomSampler
     plain = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
-    over_cache = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
-    cached = CachedStorage(over_cache)
-    for expected, found in zip(lived(plain, seed), lived(cached.study, seed), strict=True):
-        assert found == expected
+    database_study = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    cached = CachedStorage(database_study)
+    for expected, shown in zip(
+        random_life(plain, seed), random_life(cached.study, seed), strict=True
+    ):
+        assert shown == expected
     cached.settle()
-    assert [t.user_attrs for t in over_cache.trials] == [t.user_attrs for t in plain.trials]
+    assert [t.user_attrs for t in database_study.trials] == [t.user_attrs for t in plain.trials]
     assert cached.study.best_trial.params == plain.best_trial.params
 
 
@@ -176,11 +178,11 @@ def test_a_report_reads_nothing_from_the_database_also_at_a_rung(slow, tmp_path)
     cached.settle()
     assert not [name for name in counting.calls if name.startswith("get_")]
     assert counting.calls.count("set_trial_system_attr") == 2 * 2
-    there = [t.system_attrs for t in in_database(tmp_path)]
-    assert there == [{f"completed_rung_{n}": 0.5 for n in range(3)}] * 2
+    stored = [t.system_attrs for t in in_database(tmp_path)]
+    assert stored == [{f"completed_rung_{n}": 0.5 for n in range(3)}] * 2
 
 
-def test_what_others_wrote_before_is_known_and_trials_of_now_come_behind(slow, tmp_path):
+def test_earlier_trials_are_known_and_new_ones_come_after_them(slow, tmp_path):
     cached, _, (first, _) = slow
     first.suggest_float("x", 0.0, 1.0)
     first.set_user_attr("mark", 3)

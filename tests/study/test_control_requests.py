@@ -20,7 +20,7 @@ def study():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still unless told."""
+    """A clock that stands still until it is moved."""
 
     class Hand:
         now = 1000.0
@@ -34,28 +34,28 @@ def clock(monkeypatch):
     return hand
 
 
-def test_a_wish_reaches_a_driver_within_a_second_and_the_study_is_not_asked_more_often(
+def test_a_request_reaches_a_driver_within_a_second_and_the_study_is_read_no_more_often(
     study, clock
 ):
-    heard = ControlRequests(study, Search())
+    requests = ControlRequests(study, Search())
     send_request(study, "stop")
-    assert heard.current() == ""
+    assert requests.current() == ""
     clock.now += 1.5
-    assert heard.current() == "stop"
+    assert requests.current() == "stop"
 
 
-def test_a_driver_forgets_what_was_asked_of_the_one_before(study):
+def test_a_new_driver_drops_a_request_to_the_one_before(study):
     send_request(study, "stop")
     assert ControlRequests(study, Search()).current() == ""
     assert current_request(study) == ""
 
 
-def test_a_search_has_what_it_was_given_also_after_a_resume_and_never_less(study):
+def test_raised_limits_outlive_a_resume_and_none_becomes_smaller(study):
     settings = Search(trials=10, budget=Budget(hours=5.0))
     extend(study, trials=20)
     extend(study, hours=2.0, gpu_hours=3.0)
-    found = ControlRequests(study, settings).settings
-    assert (found.trials, found.budget.hours, found.budget.gpu_hours) == (20, 5.0, None)
+    raised = ControlRequests(study, settings).settings
+    assert (raised.trials, raised.budget.hours, raised.budget.gpu_hours) == (20, 5.0, None)
     assert with_extensions(settings.model_copy(update={"trials": 30}), study).trials == 30
     extend(study, hours=9.0)
     assert with_extensions(settings, study).budget.hours == 9.0

@@ -1,4 +1,4 @@
-"""A driver that dies between any two of its writes: the next one decides as it would have."""
+"""A driver killed between any two of its writes: the next one makes the same decisions."""
 
 import random
 
@@ -26,7 +26,7 @@ REALLY_STOPPING = ["asha", "asha, two reports", "hyperband", "median"]
 
 
 class Killed(BaseException):
-    """What SIGKILL is in these tests: nothing catches it, and nothing is written after it."""
+    """Stands for SIGKILL: nothing catches it, and nothing is written after it."""
 
 
 class Dying(ForwardingStorage):
@@ -62,7 +62,7 @@ class Dying(ForwardingStorage):
 
 
 class Workers:
-    """Trials that report in turns, and after a restart again what the study has not."""
+    """Trials that report in turns and, after a restart, repeat reports that the study lacks."""
 
     def __init__(self, pruner, some, *, directions, shuffled=None):
         self.storage = optuna.storages.InMemoryStorage()
@@ -71,10 +71,10 @@ class Workers:
         self.round, self.filled = 0, -1
         self.begun = {}
         self.answers = {}
-        """What the driver answered to a report and so was acted on; by trial and step."""
+        """Decisions that workers have received, by trial and step."""
 
     def driver(self, writes=-1):
-        """Return the bookkeeping of a new driver, killed after so many writes."""
+        """Return the trial queue of a new driver, killed after so many writes."""
         optuna.create_study(
             study_name="s", storage=self.storage, directions=self.directions, load_if_exists=True
         )
@@ -85,47 +85,47 @@ class Workers:
         )
         return TrialQueue(study, settings(TRIALS), space=SPACE)
 
-    def run(self, trials, *, concurrent=3):
+    def run(self, queue, *, concurrent=3):
         """Train until nothing is left: in each round every live trial reports once."""
         live = []
         if self.filled == self.round:  # killed in mid-round: only those that ran go on
-            running = [t for t in trials.study.get_trials() if t.state is TrialState.RUNNING]
-            live = [trials.next_trial().number for _ in running]
+            running = [t for t in queue.study.get_trials() if t.state is TrialState.RUNNING]
+            live = [queue.next_trial().number for _ in running]
         while True:
             if self.filled < self.round:
-                while len(live) < concurrent and (proposal := trials.next_trial()) is not None:
+                while len(live) < concurrent and (proposal := queue.next_trial()) is not None:
                     live.append(proposal.number)
                     self.begun.setdefault(proposal.number, self.round)
                 self.filled = self.round
-            if not live and not trials.is_left():
-                trials.settle()
+            if not live and not queue.is_left():
+                queue.settle()
                 return
             if self.shuffled:
                 self.shuffled.shuffle(live)
-            live = [number for number in live if not self._ends(trials, number)]
+            live = [number for number in live if not self._ends(queue, number)]
             self.round += 1
 
-    def _ends(self, trials, number):
-        """Report what the study has not yet, up to this round; True if the trial ended."""
+    def _ends(self, queue, number):
+        """Make the missing reports up to this round; return whether the trial ended."""
         now = self.round - self.begun[number] + 1
-        first = min(trials.last_report(number) + 1, REPORTS)
-        return any(self._report(trials, number, step) for step in range(first, now + 1))
+        first = min(queue.last_report(number) + 1, REPORTS)
+        return any(self._report(queue, number, step) for step in range(first, now + 1))
 
-    def _report(self, trials, number, step):
+    def _report(self, queue, number, step):
         value = self.curves[number][step - 1]
         if step == REPORTS:
             others = [0.0] * (len(self.directions) - 1)
-            trials.complete(number, step, value, best=max(self.curves[number]), others=others)
+            queue.complete(number, step, value, best=max(self.curves[number]), others=others)
             return True
-        stop = trials.report(number, step, value)
+        stop = queue.report(number, step, value)
         assert self.answers.setdefault((number, step), stop) == stop
         if stop:
-            trials.prune(number)
+            queue.prune(number)
         return stop
 
 
 SELDOM = {("asha", 1), ("asha, two reports", 2), ("hyperband", 1), ("median", 2)}
-"""Each pruner often with one number of objectives only: by the others nothing is stopped."""
+"""Pruner and number of objectives of the slow cases: each pruner runs by default with the other."""
 
 
 @pytest.mark.parametrize(
@@ -156,15 +156,15 @@ def test_a_driver_killed_at_any_write_leaves_the_next_one_the_same_decisions(nam
             break
         except Killed:
             workers.run(workers.driver())
-        found = outcome(optuna.load_study(study_name="s", storage=workers.storage))
-        assert found == expected, f"killed in place of write {writes}"
+        states = outcome(optuna.load_study(study_name="s", storage=workers.storage))
+        assert states == expected, f"killed in place of write {writes}"
         writes += 1
     assert writes > 50
 
 
 @pytest.mark.parametrize("name", REALLY_STOPPING)
-def test_what_was_decided_stays_though_the_reports_come_in_another_order(name):
-    """Each answer that a worker heard is the study's at every later time, over many deaths."""
+def test_decisions_stay_although_reports_come_in_another_order(name):
+    """Each decision that a worker received holds in the study, over many kills of the driver."""
     pruner, some = PRUNERS[name], curves(TRIALS, seed=7)
     workers = Workers(pruner, some, directions=["maximize"], shuffled=random.Random(3))
     deaths = 0
@@ -182,12 +182,12 @@ def test_what_was_decided_stays_though_the_reports_come_in_another_order(name):
         assert ended_here == stop, (number, step)
 
 
-def test_a_stop_that_was_not_told_is_told_by_the_next_driver_with_its_event():
+def test_a_stop_that_a_killed_driver_decided_is_made_by_the_next_one_with_its_event():
     workers = Workers(PRUNERS["asha"], curves(TRIALS), directions=["maximize"])
-    trials = workers.driver()
-    first, second = (trials.next_trial().number for _ in range(2))
-    assert not trials.report(first, 1, 0.9)
-    assert trials.report(second, 1, 0.1)  # and the driver is gone
+    queue = workers.driver()
+    first, second = (queue.next_trial().number for _ in range(2))
+    assert not queue.report(first, 1, 0.9)
+    assert queue.report(second, 1, 0.1)  # and the driver is gone
     events = []
     study = optuna.load_study(study_name="s", storage=workers.storage)
     again = TrialQueue(study, settings(2), space=SPACE, on_event=events.append)
@@ -227,9 +227,9 @@ def test_a_judge_that_fails_leaves_neither_the_report_nor_its_rung():
 @pytest.mark.parametrize("name", REALLY_STOPPING)
 def test_no_report_reads_the_database(name, monkeypatch):
     workers = Workers(PRUNERS[name], curves(TRIALS), directions=["maximize", "minimize"])
-    trials = workers.driver()
-    numbers = [trials.next_trial().number for _ in range(3)]
-    trials.study.get_trials()
+    queue = workers.driver()
+    numbers = [queue.next_trial().number for _ in range(3)]
+    queue.study.get_trials()
     reads = [n for n in dir(ForwardingStorage) if n.startswith("get_")]
 
     def refuse(*args, **kwargs):
@@ -239,4 +239,4 @@ def test_no_report_reads_the_database(name, monkeypatch):
         monkeypatch.setattr(Dying, read, refuse)
     for step in range(1, 5):
         for number in numbers:
-            trials.report(number, step, 0.5)
+            queue.report(number, step, 0.5)

@@ -1,4 +1,4 @@
-"""Models of the user's own in the verbs."""
+"""A user's HyperModel in validate, train and search."""
 
 import signal
 import sys
@@ -29,9 +29,9 @@ TRAINED = {
 }
 
 
-def test_validate_sees_the_file_and_not_the_model(tmp_path):
-    told = validate(write_own(tmp_path, "nowhere.at.all:Model"))
-    assert told.summary.endswith(
+def test_validate_checks_the_file_without_the_model(tmp_path):
+    valid = validate(write_own(tmp_path, "nowhere.at.all:Model"))
+    assert valid.summary.endswith(
         "no ranges; what the model itself asks for: tauopt search --dry-run"
     )
 
@@ -53,16 +53,16 @@ def test_a_dry_run_lists_what_the_model_asks_for(tmp_path):
     content["c"] = content["event_number"].astype("int32") // 7 % 6
     ntuples_factory.write(tmp_path / "a.root", content)
     settings = "  hyperparameters: {units: {int: [8, 16]}, drop: true}\n"
-    told = dry_run(write_own(tmp_path, "tests.hypermodels.examples:Towers", model=settings))
+    shown = dry_run(write_own(tmp_path, "tests.hypermodels.examples:Towers", model=settings))
     at = "model.hyperparameters."
-    assert told.space[f"{at}kind"] == "choice [wide, deep]"
-    assert told.space[f"{at}units"] == (
+    assert shown.space[f"{at}kind"] == "choice [wide, deep]"
+    assert shown.space[f"{at}units"] == (
         "int [8, 16] (the model: int [8, 32] step 8 when kind is wide)"
     )
-    assert told.space[f"{at}drop"] == "True (the model: choice [False, True])"
-    assert told.trials[0] == {f"{at}kind": "wide", f"{at}units": 8, f"{at}drop": True,
+    assert shown.space[f"{at}drop"] == "True (the model: choice [False, True])"
+    assert shown.trials[0] == {f"{at}kind": "wide", f"{at}units": 8, f"{at}drop": True,
                               f"{at}rate": 0.1}  # fmt: skip
-    assert told.parameters == (7 * 8 + 8) + (8 * 2 + 2)
+    assert shown.parameters == (7 * 8 + 8) + (8 * 2 + 2)
 
 
 def test_a_training_settles_and_logs_every_hyperparameter(tmp_path, monkeypatch):

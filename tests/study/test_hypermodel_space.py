@@ -1,4 +1,4 @@
-"""A model of the user's own in a study: define by run, and in a real search."""
+"""A user's HyperModel in a study: a define-by-run space, and a real search."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ AT = "model.hyperparameters."
 
 
 def begun(file, *, study=None, defaults=True, on_event=lambda event: None):
-    """Trials over a study in memory, as the driver makes them."""
+    """Return a trial queue over a study in memory, as the driver makes it, and the study."""
     hypermodel = HyperModelSpace(file, without_constants)
     if study is None:
         study = optuna.create_study(direction="maximize")
@@ -46,24 +46,24 @@ def begun(file, *, study=None, defaults=True, on_event=lambda event: None):
     ), study
 
 
-def proposed(trials):
-    """Take all proposals and complete them; return their values by name."""
-    found = []
-    while (proposal := trials.next_trial()) is not None:
-        trials.complete(proposal.number, 1, 0.5, best=0.5)
-        found.append({path.removeprefix(AT): v for path, v in proposal.params.items()})
-    return found
+def proposed(queue):
+    """Complete all proposals; return their values by name."""
+    values = []
+    while (proposal := queue.next_trial()) is not None:
+        queue.complete(proposal.number, 1, 0.5, best=0.5)
+        values.append({path.removeprefix(AT): v for path, v in proposal.params.items()})
+    return values
 
 
 def test_a_search_takes_over_points_and_outcomes_of_an_earlier_one(towers):
     file, study, points = towers
-    found = warm_start("old", study.get_trials(), file, file, same_data=True, same_method=True)
-    assert [note for note in found.notes if "they are duplicates" not in note] == []
-    assert len(found.history) == len(points)
-    trials = frozen_history(found, file.space)
+    taken = warm_start("old", study.get_trials(), file, file, same_data=True, same_method=True)
+    assert [note for note in taken.notes if "they are duplicates" not in note] == []
+    assert len(taken.history) == len(points)
+    trials = frozen_history(taken, file.space)
     assert all(set(trial.distributions) == set(trial.params) for trial in trials)
     again = optuna.create_study(direction="maximize")
-    for point in found.points:
+    for point in taken.points:
         again.enqueue_trial(dict(point))
     first = proposed(begun(file, study=again)[0])[0]
     assert first == points[0]
@@ -74,8 +74,8 @@ def towers(tmp_path_factory):
     file = read_own(
         tmp_path_factory.mktemp("towers"), "tests.hypermodels.examples:Towers", trials=12
     )
-    trials, study = begun(file)
-    return file, study, proposed(trials)
+    queue, study = begun(file)
+    return file, study, proposed(queue)
 
 
 def test_the_models_defaults_are_tried_first(towers):
@@ -134,8 +134,8 @@ def test_ranges_of_the_file_and_hyperparameters_are_chosen_together(tmp_path):
 
 def test_one_name_declared_in_two_ways_is_two_parameters_also_after_a_resume(tmp_path):
     file = read_own(tmp_path, "tests.hypermodels.examples:plain", trials=6)
-    trials, study = begun(file)
-    first = proposed(trials)
+    queue, study = begun(file)
+    first = proposed(queue)
     again, _ = begun(read_own(tmp_path, "tests.hypermodels.examples:plain", trials=12), study=study)
     points = first + proposed(again)
     assert {type(point["size"]) for point in points if point["large"]} == {int}
@@ -147,8 +147,8 @@ def test_one_name_declared_in_two_ways_is_two_parameters_also_after_a_resume(tmp
 
 def test_a_trial_cut_short_keeps_its_values(tmp_path):
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", trials=3)
-    trials, study = begun(file)
-    before = [trials.next_trial().params for _ in range(3)]
+    queue, study = begun(file)
+    before = [queue.next_trial().params for _ in range(3)]
     after, _ = begun(file, study=study)
     resumed = [after.next_trial() for _ in range(3)]
     assert [proposal.params for proposal in resumed] == before
@@ -163,26 +163,26 @@ def test_a_space_without_further_points_ends_the_search(tmp_path, monkeypatch):
     fixed = "  hyperparameters: {kind: wide, drop: false}\n"
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", model=fixed, trials=20)
     events = []
-    trials, _ = begun(file, on_event=events.append)
-    assert sorted(point["units"] for point in proposed(trials)) == [8, 16, 24, 32]
-    assert trials.exhausted
+    queue, _ = begun(file, on_event=events.append)
+    assert sorted(point["units"] for point in proposed(queue)) == [8, 16, 24, 32]
+    assert queue.exhausted
     assert "nothing is left" in events[-1].message
 
 
-def test_a_model_of_ones_own_is_searched_for_several_objectives(tmp_path):
+def test_a_hypermodel_is_searched_for_several_objectives(tmp_path):
     """With stopped trials, a sampler that models, and a driver that dies half-way."""
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", trials=16)
     goals = [Goal("auc", "maximize"), Goal("parameters", "minimize")]
     study = optuna.create_study(directions=[goal.direction for goal in goals])
     begun(file, study=study)[0].next_trial()
-    trials, _ = begun(file, study=study)
-    while (proposal := trials.next_trial()) is not None:
-        trials.report(proposal.number, 1, 0.5)
+    queue, _ = begun(file, study=study)
+    while (proposal := queue.next_trial()) is not None:
+        queue.report(proposal.number, 1, 0.5)
         if proposal.number % 3:
             others = (float(proposal.params.get(f"{AT}units", 4)),)
-            trials.complete(proposal.number, 2, 0.5, best=0.5, others=others)
+            queue.complete(proposal.number, 2, 0.5, best=0.5, others=others)
         else:
-            trials.prune(proposal.number)
+            queue.prune(proposal.number)
     board = rows(study.trials, tmp_path, goals=goals)
     trained = [row for row in board if row.duplicate_of is None]
     assert len(trained) == 16
@@ -196,8 +196,8 @@ def test_a_model_of_ones_own_is_searched_for_several_objectives(tmp_path):
 def test_a_point_at_which_the_model_raises_fails_and_the_search_goes_on(tmp_path):
     file = read_own(tmp_path, "tests.hypermodels.examples:picky", trials=12)
     events = []
-    trials, study = begun(file, on_event=events.append)
-    points = proposed(trials)
+    queue, study = begun(file, on_event=events.append)
+    points = proposed(queue)
     assert {point["units"] for point in points} <= set(range(1, 7))
     failed = [trial for trial in study.trials if trial.state is TrialState.FAIL]
     assert failed
@@ -208,9 +208,9 @@ def test_a_point_at_which_the_model_raises_fails_and_the_search_goes_on(tmp_path
 
 def test_a_model_that_always_raises_gives_up(tmp_path):
     file = read_own(tmp_path, "tests.hypermodels.bad:raising", trials=50)
-    trials, study = begun(file, defaults=False)
-    assert trials.next_trial() is None
-    assert trials.gives_up()
+    queue, study = begun(file, defaults=False)
+    assert queue.next_trial() is None
+    assert queue.gives_up()
     assert len(study.trials) == 3
 
 
@@ -230,7 +230,7 @@ def test_a_trial_is_begun_with_the_digest_of_its_network(tmp_path):
     assert (caught.value.problems[0].line, caught.value.problems[0].column) == (20, 9)
 
 
-def test_another_source_of_the_model_is_told_on_resume():
+def test_a_changed_source_of_the_model_is_named_on_resume():
     before = Provenance("e", "t", "d", "c", "", model="a" * 64)
     now = Provenance("e", "t", "d", "c", "", model="b" * 64)
     assert differences(before, now) == [f"the model's source changed: {'a' * 16} -> {'b' * 16}"]

@@ -70,7 +70,7 @@ def test_a_search_that_stopped_before_its_first_trial_does_not_hold_its_name(tmp
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"experiment": "e2", "text": "units: 16\n"}, r"-units: 8\n\s+\+units: 16"),
         ({"dataset": "d2"}, "prepared dataset changed: d1 -> d2"),
@@ -78,10 +78,10 @@ def test_a_search_that_stopped_before_its_first_trial_does_not_hold_its_name(tmp
         ({"method": "2"}, "tauopt trains in another way: method 1 -> 2"),
     ],
 )
-def test_a_resume_with_something_changed_shows_the_difference(tmp_path, change, told):
+def test_a_resume_with_something_changed_shows_the_difference(tmp_path, change, message):
     start(tmp_path)
     changed = Provenance(**{**ORIGIN.__dict__, **change})
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         start(tmp_path, resume=True, origin=changed)
     start(tmp_path, resume=True, origin=changed, accept_changes=True)
     start(tmp_path, resume=True, origin=changed)
@@ -100,7 +100,7 @@ def test_changed_choices_need_a_new_study(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         (
             Objective(maximize="auc"),
@@ -110,13 +110,13 @@ def test_changed_choices_need_a_new_study(tmp_path):
         (Objective(maximize="accuracy", minimize="parameters"), "now the file says maximize accu"),
     ],
 )
-def test_other_objectives_need_a_new_study(tmp_path, changed, told):
+def test_other_objectives_need_a_new_study(tmp_path, changed, message):
     start(tmp_path)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         start(tmp_path, resume=True, objective=changed, accept_changes=True)
 
 
-def test_a_study_tells_its_objectives(tmp_path):
+def test_a_study_has_its_objectives_with_their_directions(tmp_path):
     goals = goals_of(start(tmp_path))
     assert [(goal.name, goal.larger) for goal in goals] == [("auc", True), ("parameters", False)]
 
@@ -138,7 +138,7 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
         start(tmp_path, "../../etc")
 
 
-def test_nothing_is_made_by_looking(tmp_path):
+def test_opening_without_create_makes_no_file(tmp_path):
     with pytest.raises(UsageError, match="no searches yet"):
         open_storage(tmp_path, create=False)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The best points of a search are trained again, each on seeds of its own."""
+"""The best points of a search are trained again, each with its own seed."""
 
 import json
 import signal
@@ -66,13 +66,13 @@ def test_means_deviations_and_ties_are_those_of_the_new_trainings():
     first = study_with((0.1, 90.0), (0.2, 99.0), (0.3, 80.0))
     values = {0.1: 85 + rng.normal(size=5), 0.2: 85.2 + rng.normal(size=5), 0.3: [60.0, 61.0]}
     again = study_with(*((x, float(v)) for x, known in values.items() for v in known))
-    found = spreads(first.trials, again.trials)
-    assert {spread.number: spread.mean for spread in found} == pytest.approx(
+    by_mean = spreads(first.trials, again.trials)
+    assert {spread.number: spread.mean for spread in by_mean} == pytest.approx(
         {n: fmean(values[x]) for n, x in enumerate(values)}
     )
-    assert found == sorted(found, key=lambda spread: -spread.mean)
-    assert {spread.number for spread in found if spread.is_tied} == {0, 1}
-    (worst,) = (spread for spread in found if spread.number == 2)
+    assert by_mean == sorted(by_mean, key=lambda spread: -spread.mean)
+    assert {spread.number for spread in by_mean if spread.is_tied} == {0, 1}
+    (worst,) = (spread for spread in by_mean if spread.number == 2)
     assert worst.deviation == pytest.approx(stdev([60.0, 61.0]))
     assert worst.error == pytest.approx(worst.deviation / 2**0.5)
 
@@ -96,7 +96,7 @@ def services(tmp_path_factory):
 
 
 def repeated(setup, *, seeds):
-    """The setup of training the two best points of a search again."""
+    """The setup that trains the two best points of a search again."""
     study = open_study(open_storage(setup.output), setup.name)
     best = best_trials(study.trials, top=2)
     points = tuple(dict(trial.params) for trial in best for _ in range(seeds))
@@ -120,8 +120,8 @@ def test_equal_points_are_trained_each_with_its_own_seed_and_more_can_be_added(t
     ending = run_search(repeated(setup, seeds=3), worker=FakeWorker)
     assert len(ending.trials) == 6
     first = open_study(open_storage(setup.output), setup.name)
-    found = spreads(first.trials, ending.trials)
-    assert [len(spread.values) for spread in found] == [3, 3]
+    by_mean = spreads(first.trials, ending.trials)
+    assert [len(spread.values) for spread in by_mean] == [3, 3]
     assert json.loads((folder / "t005" / "trial.json").read_text())["seed"] not in seeds
 
 

@@ -19,10 +19,10 @@ SPACE = {
 def searched(sampler, trials, seed=1):
     study = optuna.create_study(direction="maximize")
     settings = Search(trials=trials, sampler=Sampler(type=sampler, seed=seed, startup=4))
-    book = TrialQueue(study, settings, space=SPACE)
-    while (proposal := book.next_trial()) is not None:
+    queue = TrialQueue(study, settings, space=SPACE)
+    while (proposal := queue.next_trial()) is not None:
         value = -((proposal.params["x"] - 0.3) ** 2) - abs(proposal.params["n"] - 7) / 20
-        book.complete(proposal.number, 1, value, best=value)
+        queue.complete(proposal.number, 1, value, best=value)
     return [t.params for t in study.trials]
 
 
@@ -61,5 +61,5 @@ def test_every_trial_makes_its_first_reports(kind):
         assert not bad.should_prune()
 
 
-def test_no_pruner_stops_nothing():
+def test_the_pruner_none_stops_no_trial():
     assert isinstance(make_pruner(Pruner(type="none"), reports=5), optuna.pruners.NopPruner)

@@ -1,4 +1,4 @@
-"""The storages over a storage are storages: Optuna's own tests of them, as far as they apply."""
+"""Optuna's own tests of storages, for those that stand on top of another one."""
 
 import optuna
 import pytest
@@ -13,7 +13,7 @@ BOTH = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 
 
 class OneEach(ForwardingStorage):
-    """Optuna's tests make many studies: each gets a storage of its own over the common one."""
+    """Gives each study of Optuna's tests its own storage over the common one."""
 
     def __init__(self, over):
         super().__init__(InMemoryStorage())
@@ -32,10 +32,9 @@ class OneEach(ForwardingStorage):
         return trial_id
 
     def __getattribute__(self, name):
-        """Send what has a study's or a trial's id as its first argument to that study's storage."""
-        own = name.startswith("_") or name in ("over", "of_study", "of_trial", "create_new_study",
-                                               "create_new_trial", "get_all_studies")  # fmt: skip
-        if own:
+        """Forward calls with a study or trial id to the storage of that study."""
+        here = {"over", "of_study", "of_trial", "create_new_study", "create_new_trial"}
+        if name.startswith("_") or name in here | {"get_all_studies"}:
             return super().__getattribute__(name)
 
         def call(*args, **kwargs):
@@ -46,7 +45,7 @@ class OneEach(ForwardingStorage):
         return call
 
     def _any(self):
-        """Whoever is asked of what is not its own must know as well that it does not exist."""
+        """Return any storage: each must refuse unknown ids in the same way."""
         return next(iter(self.of_study.values()), self._storage)
 
 
@@ -54,13 +53,13 @@ def _first_parameter(method):
     return getattr(BaseStorage, method).__code__.co_varnames[1]
 
 
-def over_cache(storage, study_id):
+def cached_storage(storage, study_id):
     return CachedStorage(
         optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
     )
 
 
-def seen(storage, study_id):
+def storage_view(storage, study_id):
     directions = storage.get_study_directions(study_id)
     return StorageView(storage, study_id, directions=directions, show=list)
 
@@ -71,19 +70,19 @@ class OverAnother(StorageTestCase):
         pass
 
 
-class TestMirror(OverAnother):
+class TestCachedStorage(OverAnother):
     @pytest.fixture
     def storage(self):
-        return OneEach(over_cache)
+        return OneEach(cached_storage)
 
 
-class TestSeen(OverAnother):
+class TestStorageView(OverAnother):
     @pytest.fixture
     def storage(self):
-        return OneEach(seen)
+        return OneEach(storage_view)
 
 
-@pytest.mark.parametrize("over", [over_cache, seen])
+@pytest.mark.parametrize("over", [cached_storage, storage_view])
 def test_every_method_of_optuna_s_storages_is_there_and_the_type_is_theirs(over):
     storage = InMemoryStorage()
     made = over(storage, storage.create_new_study(BOTH))
@@ -106,7 +105,7 @@ def test_a_trial_s_number_is_the_study_s_although_others_are_shown_before_it():
 
 
 def test_a_finished_trial_is_refused_at_once_and_not_by_the_thread_that_writes():
-    cached = over_cache(storage := InMemoryStorage(), storage.create_new_study(BOTH[:1]))
+    cached = cached_storage(storage := InMemoryStorage(), storage.create_new_study(BOTH[:1]))
     trial = cached.study.ask()
     cached.study.tell(trial, 0.5)
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):

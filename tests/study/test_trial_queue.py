@@ -31,12 +31,12 @@ def settings(trials, **kwargs):
     return Search(trials=trials, sampler=Sampler(type="random", seed=5), **kwargs)
 
 
-def run_to_the_end(trials):
-    while (proposal := trials.next_trial()) is not None:
-        trials.complete(proposal.number, 1, proposal.params["x"], best=proposal.params["x"])
+def run_to_the_end(queue):
+    while (proposal := queue.next_trial()) is not None:
+        queue.complete(proposal.number, 1, proposal.params["x"], best=proposal.params["x"])
 
 
-def test_as_many_trials_as_asked_for_and_more_after_raising_the_number():
+def test_a_search_has_the_requested_trials_and_more_after_the_number_is_raised():
     study = make_study()
     run_to_the_end(TrialQueue(study, settings(4), space=SPACE))
     assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 4
@@ -65,7 +65,7 @@ def test_orphans_come_first_with_number_and_parameters(tmp_path):
     assert study.trials[0].intermediate_values == {1: 0.25, 2: 0.5}
 
 
-def test_a_resumed_search_asks_what_an_uninterrupted_one_asks():
+def test_a_resumed_search_proposes_what_an_uninterrupted_one_proposes():
     whole = make_study()
     run_to_the_end(TrialQueue(whole, settings(6), space=SPACE))
     parts = make_study()
@@ -77,10 +77,10 @@ def test_a_resumed_search_asks_what_an_uninterrupted_one_asks():
 
 def test_asha_stops_what_falls_behind_and_keeps_its_rungs_over_a_resume(tmp_path):
     pruner = make_pruner(Pruner(type="asha", reduction_factor=2), reports=8)
-    trials = TrialQueue(make_study(tmp_path, pruner), settings(4), space=SPACE)
-    numbers = [trials.next_trial().number for _ in range(2)]
-    assert not trials.report(numbers[0], 1, 0.9)
-    trials.complete(numbers[0], 2, 0.9, best=0.9)
+    queue = TrialQueue(make_study(tmp_path, pruner), settings(4), space=SPACE)
+    numbers = [queue.next_trial().number for _ in range(2)]
+    assert not queue.report(numbers[0], 1, 0.9)
+    queue.complete(numbers[0], 2, 0.9, best=0.9)
 
     resumed = TrialQueue(make_study(tmp_path, pruner), settings(4), space=SPACE)
     number = resumed.next_trial().number
@@ -91,14 +91,14 @@ def test_asha_stops_what_falls_behind_and_keeps_its_rungs_over_a_resume(tmp_path
 
 
 def test_the_leaderboard_has_its_intervals_from_the_study_alone(tmp_path):
-    """Also of a duplicate, and where there are no folders of trials."""
+    """Also of a duplicate, and where there are no folders of queue."""
     space = {"units": IntRange(8, 9)}
-    trials = TrialQueue(make_study(tmp_path), settings(2), space=space)
-    first = trials.next_trial().number
-    trials.complete(first, 1, 0.5, best=0.6, intervals={"auc": (0.55, 0.7)})
-    second = trials.next_trial().number
-    trials.complete(second, 1, 0.4, best=0.4)
-    trials.settle()
+    queue = TrialQueue(make_study(tmp_path), settings(2), space=space)
+    first = queue.next_trial().number
+    queue.complete(first, 1, 0.5, best=0.6, intervals={"auc": (0.55, 0.7)})
+    second = queue.next_trial().number
+    queue.complete(second, 1, 0.4, best=0.4)
+    queue.settle()
     board = rows(make_study(tmp_path).trials, tmp_path / "gone", goals=[Goal("auc", "maximize")])
     shown = {row.number: (row.value, row.low, row.high) for row in board}
     assert shown[first] == (0.6, 0.55, 0.7)
@@ -110,34 +110,34 @@ def test_the_leaderboard_has_its_intervals_from_the_study_alone(tmp_path):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_value_that_is_not_finite_fails_the_trial(value):
     study = make_study()
-    trials = TrialQueue(study, settings(1), space=SPACE)
-    number = trials.next_trial().number
-    trials.complete(number, 1, value, best=value)
+    queue = TrialQueue(study, settings(1), space=SPACE)
+    number = queue.next_trial().number
+    queue.complete(number, 1, value, best=value)
     assert study.trials[0].state is TrialState.FAIL
     assert "not finite" in study.trials[0].user_attrs["reason"]
 
 
 def test_the_search_gives_up_after_failures_in_a_row_and_keeps_the_first_reason():
-    trials = TrialQueue(make_study(), settings(9, max_failures=3), space=SPACE)
+    queue = TrialQueue(make_study(), settings(9, max_failures=3), space=SPACE)
     for reason in ("one", "two", "three"):
-        assert not trials.gives_up()
-        trials.fail(trials.next_trial().number, reason)
-    assert trials.gives_up()
-    assert trials.first_failure == "one"
+        assert not queue.gives_up()
+        queue.fail(queue.next_trial().number, reason)
+    assert queue.gives_up()
+    assert queue.first_failure == "one"
 
 
-def test_identical_suggestions_are_not_trained_twice_and_an_exhausted_space_ends_well():
+def test_equal_suggestions_are_not_trained_twice_and_an_exhausted_space_ends_the_search():
     space = {"x": ChoiceRange((0.25, 0.5)), "layers": IntRange(1, 3)}
     events = []
     study = make_study()
-    trials = TrialQueue(study, settings(50), space=space, on_event=events.append)
+    queue = TrialQueue(study, settings(50), space=space, on_event=events.append)
     trained = []
-    while (proposal := trials.next_trial()) is not None:
+    while (proposal := queue.next_trial()) is not None:
         trained.append(tuple(proposal.params.values()))
         value = proposal.params["x"] * proposal.params["layers"]
-        trials.complete(proposal.number, 1, value, best=value)
+        queue.complete(proposal.number, 1, value, best=value)
     assert len(trained) == len(set(trained)) == 6
-    assert trials.exhausted
+    assert queue.exhausted
     assert "nothing is left" in events[-1].message
     by_number = {t.number: t for t in study.trials}
     duplicates = [t for t in study.trials if "duplicate_of" in t.user_attrs]
@@ -146,7 +146,7 @@ def test_identical_suggestions_are_not_trained_twice_and_an_exhausted_space_ends
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_a_sampler_that_repeats_itself_still_gives_the_trials_asked_for(monkeypatch):
+def test_a_sampler_that_repeats_itself_still_gives_the_requested_trials(monkeypatch):
     space = {"x": ChoiceRange(tuple(i / 100 for i in range(100)))}
 
     def fixed(settings, *, pruner, number):
@@ -162,25 +162,25 @@ def test_a_sampler_that_repeats_itself_still_gives_the_trials_asked_for(monkeypa
 
 def test_a_duplicate_of_a_running_trial_waits_for_its_end(tmp_path):
     space = {"x": ChoiceRange((0.25, 0.5))}
-    trials = TrialQueue(make_study(tmp_path), settings(3), space=space)
-    first, second = trials.next_trial(), trials.next_trial()
-    assert trials.next_trial() is None
-    duplicates = [t for t in trials.study.trials if "duplicate_of" in t.user_attrs]
-    trials.complete(first.number, 1, 0.3, best=0.3)
-    trials.fail(second.number, "diverged")
+    queue = TrialQueue(make_study(tmp_path), settings(3), space=space)
+    first, second = queue.next_trial(), queue.next_trial()
+    assert queue.next_trial() is None
+    duplicates = [t for t in queue.study.trials if "duplicate_of" in t.user_attrs]
+    queue.complete(first.number, 1, 0.3, best=0.3)
+    queue.fail(second.number, "diverged")
     for duplicate in duplicates:
-        ended = trials.study.trials[duplicate.number]
-        first_of = trials.study.trials[ended.user_attrs["duplicate_of"]]
+        ended = queue.study.trials[duplicate.number]
+        first_of = queue.study.trials[ended.user_attrs["duplicate_of"]]
         assert (ended.state, ended.value) == (first_of.state, first_of.value)
-    assert not [t for t in trials.study.trials if t.state is TrialState.RUNNING]
+    assert not [t for t in queue.study.trials if t.state is TrialState.RUNNING]
 
 
 def test_a_driver_killed_between_proposal_and_mark_doubles_nothing(tmp_path):
     space = {"x": ChoiceRange((0.25, 0.5, 0.75))}
     study = make_study(tmp_path)
-    trials = TrialQueue(study, settings(2), space=space)
-    first = trials.next_trial()
-    trials.complete(first.number, 1, 0.3, best=0.3)
+    queue = TrialQueue(study, settings(2), space=space)
+    first = queue.next_trial()
+    queue.complete(first.number, 1, 0.3, best=0.3)
     study.ask().suggest_categorical("x", (0.25, 0.5, 0.75))
     study.ask()
     resumed = TrialQueue(make_study(tmp_path), settings(2), space=space)
@@ -192,11 +192,11 @@ def test_a_driver_killed_between_proposal_and_mark_doubles_nothing(tmp_path):
     assert len({t.params["x"] for t in trained}) == len(trained)
 
 
-def test_a_database_that_restarts_is_waited_for_and_told_once(monkeypatch):
+def test_a_database_that_restarts_is_waited_for_and_a_trial_ends_once(monkeypatch):
     monkeypatch.setattr("tauopt.study.study_storage._PAUSE_S", 0.0)
     study = make_study()
-    trials = TrialQueue(study, settings(1), space=SPACE)
-    number = trials.next_trial().number
+    queue = TrialQueue(study, settings(1), space=SPACE)
+    number = queue.next_trial().number
     tell, away = study.tell, [optuna.exceptions.StorageInternalError("restarting")] * 3
 
     def sometimes(*args, **kwargs):
@@ -206,7 +206,7 @@ def test_a_database_that_restarts_is_waited_for_and_told_once(monkeypatch):
         return tell(*args, **kwargs)
 
     monkeypatch.setattr(study, "tell", sometimes)
-    trials.complete(number, 1, 0.5, best=0.5)
+    queue.complete(number, 1, 0.5, best=0.5)
     assert [t.value for t in study.trials] == [0.5]
 
 

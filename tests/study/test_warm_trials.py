@@ -54,13 +54,13 @@ def test_the_best_points_come_first_and_every_outcome_is_learned_from(before):
     trials = [done(before, v, training__learning_rate=1e-3 + 1e-3 * v) for v in values]
     trials.append(done(before, 0.3, state=TrialState.PRUNED, training__learning_rate=9e-3))
     trials.append(done(before, 0.2, state=TrialState.FAIL, training__learning_rate=8e-3))
-    found = warm(trials, before, before)
+    taken = warm(trials, before, before)
     best = sorted(values, reverse=True)[:POINTS]
-    assert [point[RATE] for point in found.points] == [1e-3 + 1e-3 * v for v in best]
-    assert found.numbers == (5, 1, 3, 2, 4)
-    assert [past.number for past in found.history] == [*range(8)]
-    assert found.notes == ("1 trials left out: they failed",)
-    assert [*found.lines()] == [
+    assert [point[RATE] for point in taken.points] == [1e-3 + 1e-3 * v for v in best]
+    assert taken.numbers == (5, 1, 3, 2, 4)
+    assert [past.number for past in taken.history] == [*range(8)]
+    assert taken.notes == ("1 trials left out: they failed",)
+    assert [*taken.lines()] == [
         "from old: 5 points to try first, 8 trials to learn from",
         "  tried first: t005, t001, t003, t002, t004",
         "  learned from: t000, t001, t002, t003, t004, t005, t006, t007",
@@ -68,7 +68,7 @@ def test_the_best_points_come_first_and_every_outcome_is_learned_from(before):
     ]
 
 
-def test_a_point_that_was_trained_twice_stands_where_its_best_value_does(before):
+def test_a_point_that_was_trained_twice_is_ranked_by_its_best_value(before):
     trials = [done(before, v, model__units=u) for v, u in [(0.9, 8), (0.8, 9), (0.7, 8)]]
     assert [point[UNITS] for point in warm(trials, before, before).points] == [8, 9]
 
@@ -81,28 +81,28 @@ def test_a_search_begins_with_the_defaults_also_if_the_earlier_one_did(before):
 
 def test_a_point_outside_the_new_ranges_is_moved_inside_and_not_learned_from(before, tmp_path):
     file = read(tmp_path, "model.units={int: [4, 6]}")
-    found = warm(
+    taken = warm(
         [done(before, 0.9, model__units=16), done(before, 0.8, model__units=5)], before, file
     )
-    assert [point[UNITS] for point in found.points] == [6, 5]
-    assert [past.params[UNITS] for past in found.history] == [5]
-    assert found.notes == ("model.units was 16, moved to 6 (int [4, 6]) (in 1 of 2 trials)",)
+    assert [point[UNITS] for point in taken.points] == [6, 5]
+    assert [past.params[UNITS] for past in taken.history] == [5]
+    assert taken.notes == ("model.units was 16, moved to 6 (int [4, 6]) (in 1 of 2 trials)",)
 
 
 def test_a_setting_that_became_a_range_has_the_value_that_it_was_trained_with(before, tmp_path):
     file = read(tmp_path, "training.batch_size={choice: [128, 256]}")
-    found = warm([done(before, 0.9)], before, file)
-    assert found.points[0]["training.batch_size"] == 256
-    assert len(found.history) == 1
+    taken = warm([done(before, 0.9)], before, file)
+    assert taken.points[0]["training.batch_size"] == 256
+    assert len(taken.history) == 1
 
 
-def test_a_range_that_is_fixed_now_is_dropped_and_said(before, tmp_path):
+def test_a_range_that_is_fixed_now_is_dropped_with_a_note(before, tmp_path):
     file = read(tmp_path, "model.units=8")
-    found = warm([done(before, 0.9), done(before, 0.95, model__units=12)], before, file)
-    assert [*found.points[0]] == [RATE]
-    assert len(found.points) == 1  # the same point, once
-    assert len(found.history) == 1
-    assert found.notes == ("model.units was 12, is 8 now (in 1 of 2 trials)",)
+    taken = warm([done(before, 0.9), done(before, 0.95, model__units=12)], before, file)
+    assert [*taken.points[0]] == [RATE]
+    assert len(taken.points) == 1  # the same point, once
+    assert len(taken.history) == 1
+    assert taken.notes == ("model.units was 12, is 8 now (in 1 of 2 trials)",)
 
 
 def test_other_settings_data_or_objectives_give_points_and_no_values(before, tmp_path):
@@ -112,9 +112,9 @@ def test_other_settings_data_or_objectives_give_points_and_no_values(before, tmp
     other_data = warm(trials, before, before, same_data=False)
     other_method = warm(trials, before, before, same_method=False)
     goal = warm(trials, before, read(tmp_path, "objective.maximize=rejection@0.75"))
-    for found in (longer, other_data, other_method, goal):
-        assert len(found.points) == 1
-        assert not found.history
+    for taken in (longer, other_data, other_method, goal):
+        assert len(taken.points) == 1
+        assert not taken.history
     assert "its dataset is another" in other_data.notes[0]
     assert "trained in another way" in other_method.notes[0]
     assert any("its objectives are others" in note for note in goal.notes)
@@ -130,21 +130,21 @@ def test_a_search_of_several_architectures_takes_over_those_it_has(before, tmp_p
         params=point,
         distributions={path: distribution(rnn.space[path]) for path in point},
     )
-    found = warm_start("old", [trial], rnn, several, same_data=True, same_method=True)
-    assert found.points[0]["model.type"] == "rnn"
-    assert set(found.points[0]) <= set(several.space)
+    taken = warm_start("old", [trial], rnn, several, same_data=True, same_method=True)
+    assert taken.points[0]["model.type"] == "rnn"
+    assert set(taken.points[0]) <= set(several.space)
     nothing = warm([done(before, 0.9)], before, several)
     assert not nothing.points
     assert "their network is dense, not" in nothing.notes[0]
 
 
-def test_what_a_search_began_with_reads_back(before, tmp_path):
+def test_a_warm_start_reads_back(before, tmp_path):
     assert read_warm(tmp_path) is None
-    found = warm([done(before, 0.9), done(before, 0.3, state=TrialState.PRUNED)], before, before)
-    write_warm(tmp_path, found)
-    assert dataclasses.asdict(read_warm(tmp_path)) == dataclasses.asdict(found)
+    taken = warm([done(before, 0.9), done(before, 0.3, state=TrialState.PRUNED)], before, before)
+    write_warm(tmp_path, taken)
+    assert dataclasses.asdict(read_warm(tmp_path)) == dataclasses.asdict(taken)
     (tmp_path / "warm_start.json").write_text("{}")
-    with pytest.raises(CorruptError, match=r"warm_start\.json: expected what the search began"):
+    with pytest.raises(CorruptError, match=r"warm_start\.json: expected a warm start"):
         read_warm(tmp_path)
 
 
@@ -163,8 +163,8 @@ def proposals(before, earlier, *, count=10):
     study = optuna.create_study(direction="maximize")
     sampler = before.base.search.sampler.model_copy(update={"type": "tpe"})
     settings = before.base.search.model_copy(update={"trials": count, "sampler": sampler})
-    trials = TrialQueue(study, settings, space=before.space, history=earlier)
-    return study, [trials.next_trial().params for _ in range(count)]
+    queue = TrialQueue(study, settings, space=before.space, history=earlier)
+    return study, [queue.next_trial().params for _ in range(count)]
 
 
 def test_the_sampler_learns_from_the_earlier_search(before):
@@ -180,7 +180,7 @@ def test_the_sampler_learns_from_the_earlier_search(before):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "qmc", "random"])
-def test_every_sampler_bears_a_history(before, sampler):
+def test_every_sampler_accepts_a_history(before, sampler):
     study = optuna.create_study(direction="maximize")
     settings = before.base.search.sampler.model_copy(update={"type": sampler, "startup": 1})
     seen = for_samplers(study, frozen_history(history(before), before.space))

@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
 
 def plain_batches(data: Any, segments: Iterable[Any]) -> list[PlainBatch]:
-    """Return copies of the batches that a machine trains on in these segments."""
+    """Return copies of the batches that a trainer trains on in these segments."""
     every = (
         batch
         for segment in segments

@@ -28,7 +28,7 @@ def assert_same(a: Checkpoint, b: Checkpoint) -> None:
             np.testing.assert_array_equal(x, y, strict=True)
 
 
-def test_comes_back_as_it_was(tmp_path):
+def test_a_checkpoint_reads_back(tmp_path):
     save_checkpoint(tmp_path, checkpoint(1))
     assert_same(load_checkpoint(tmp_path), checkpoint(1))
 
@@ -58,13 +58,13 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, damage, caplog)
     assert_same(load_checkpoint(tmp_path), checkpoint(3))
 
 
-def test_when_none_is_whole_the_trial_does_not_begin_anew_in_silence(tmp_path):
+def test_when_no_checkpoint_is_whole_the_trial_does_not_start_again_in_silence(tmp_path):
     save_checkpoint(tmp_path, checkpoint(1)).write_bytes(b"")
     with pytest.raises(CorruptError, match="no checkpoint is whole"):
         load_checkpoint(tmp_path)
 
 
-def test_what_a_kill_left_half_written_is_not_looked_at(tmp_path):
+def test_a_half_written_checkpoint_is_ignored(tmp_path):
     path = save_checkpoint(tmp_path, checkpoint(1))
     path.with_name(".00000002.checkpoint.abc.tmp").write_bytes(b"half")
     assert_same(load_checkpoint(tmp_path), checkpoint(1))

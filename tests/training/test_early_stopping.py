@@ -29,7 +29,7 @@ def test_a_negative_best_is_improved_upwards():
     assert series([-1.0, -0.5], min_delta=0.1) == Patience(-0.5, 0)
 
 
-def test_of_equal_values_one_with_a_lower_loss_is_progress():
+def test_at_equal_values_a_lower_loss_is_progress():
     patience = Patience()
     for loss, waited in ((0.109, 0), (0.1, 0), (0.1, 1), (0.105, 2), (0.083, 0)):
         patience = patience.after(2660.0, min_delta=1e-4, loss=loss)

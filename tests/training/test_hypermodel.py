@@ -117,7 +117,7 @@ def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(squared, 
     ("name", "training", "rate"),
     [("squared", {}, 0.02), ("Towers", {"optimizer": "adamw", "learning_rate": 0.03}, 0.03)],
 )
-def test_an_own_model_is_averaged_and_trained_in_half_precision(
+def test_a_hypermodel_is_averaged_and_trained_in_half_precision(
     planned, monkeypatch, name, training, rate
 ):
     """That of no optimizer is trained by the file's settings."""

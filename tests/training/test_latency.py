@@ -100,7 +100,7 @@ def test_a_candidate_in_a_batch_takes_less_time_than_one_by_itself(network):
     assert 20 * found["latency_us@256"].value < found["latency_us"].value < 50_000
 
 
-def test_a_latency_is_found_again(network):
+def test_a_latency_is_reproducible(network):
     model, inputs = network
     predictor, cost = Predictor(model), [parse_cost("latency_us")]
     one, two, three = (
@@ -109,5 +109,5 @@ def test_a_latency_is_found_again(network):
     assert np.ptp([one, two, three]) < 0.5 * np.median([one, two, three])
 
 
-def test_what_costs_no_time_is_not_run():
+def test_costs_that_are_no_latencies_run_no_network():
     assert latencies([parse_cost("parameters")], None, {}) == {}

@@ -57,7 +57,7 @@ def test_the_rate_agrees_with_a_slow_reference(progress, training):
 
 
 @pytest.mark.parametrize("final_rate", [0.0, 0.2])
-def test_cosine_is_that_of_keras_also_behind_a_warm_up(final_rate):
+def test_cosine_is_that_of_keras_also_after_a_warm_up(final_rate):
     for warm_up in (0, 3000):
         theirs = keras.optimizers.schedules.CosineDecay(
             0.0 if warm_up else 1.0, TOTAL - warm_up, alpha=final_rate,
@@ -88,7 +88,7 @@ def test_a_warm_up_longer_than_the_training_is_cut_short_with_it():
     assert rate(0.5, warm_up=1e9, schedule="cosine") == pytest.approx(0.5)
 
 
-def test_the_rate_changes_only_if_asked():
+def test_the_rate_varies_only_with_a_schedule_or_warm_up():
     assert not rate_varies(Training())
     assert rate_varies(Training(warm_up=0.1))
     assert rate_varies(Training(schedule="cosine"))
@@ -128,7 +128,7 @@ def test_a_batch_is_trained_at_the_rate_of_its_middle_whatever_the_sizes_before(
     assert walk(*paced(**training), sizes) == pytest.approx(expected, rel=1e-6)
 
 
-def test_small_batches_and_large_ones_go_as_far():
+def test_small_and_large_batches_have_the_same_sum_of_rates():
     training = {"learning_rate": 0.5, "schedule": "one_cycle"}
     far = [
         size * sum(walk(*paced(**training), [size] * (TOTAL // size))) for size in (50, 200, 1000)
@@ -173,6 +173,6 @@ def test_a_dipped_momentum_is_the_one_that_steps_are_made_with():
 @pytest.mark.parametrize(
     "training", [{"optimizer": "adam", "momentum_dip": 0.1}, {"optimizer": "sgd"}]
 )
-def test_the_momentum_stays_where_no_dip_is_asked_for(training):
+def test_the_momentum_is_constant_without_a_dip(training):
     optimizer, _ = paced(schedule="one_cycle", **training)
     assert getattr(optimizer, "changing_momentum", None) is None

@@ -63,7 +63,7 @@ def test_focal_loss_without_gamma_is_crossentropy():
     assert focal == pytest.approx(plain)
 
 
-def test_certain_and_wrong_is_finite():
+def test_the_loss_of_a_certain_wrong_answer_is_finite():
     p = np.array([[1.0, 0.0]], np.float32)
     assert mean_loss(p, np.array([1]), np.ones(1), training=Training()) == pytest.approx(
         -np.log(1e-7)
@@ -76,7 +76,7 @@ def test_smoothed_labels_are_spread_over_all_classes():
     assert smoothed == pytest.approx(-np.dot([0.8, 0.1, 0.1], np.log([0.7, 0.2, 0.1])), rel=1e-6)
 
 
-def test_focal_loss_lessens_what_is_told_apart():
+def test_focal_loss_reduces_the_loss_of_well_classified_candidates():
     """Lin et al., equation 4, for a true class of probability 0.9."""
     p = np.array([[0.9, 0.1]], np.float32)
     focal = Training(loss="focal", focal_gamma=2.0)

@@ -83,7 +83,7 @@ def test_crossentropy_in_parts_is_that_of_all_classes(drawn):
     assert parts == pytest.approx(whole, rel=1e-6)
 
 
-def test_one_head_has_the_loss_in_parts_where_modes_are_weighted(drawn):
+def test_one_head_has_the_loss_in_parts_if_modes_are_weighted(drawn):
     p, labels, weights = drawn
     training = Training(mode_weight=0.5)
     one, two = (
@@ -95,7 +95,7 @@ def test_one_head_has_the_loss_in_parts_where_modes_are_weighted(drawn):
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_certain_and_wrong_is_finite_with_finite_gradients(settings):
+def test_a_certain_wrong_answer_has_finite_loss_and_gradient(settings):
     p = tf.constant(np.eye(5, dtype=np.float32))
     loss = keras_loss(Training(**settings), spec=spec())
     for label in range(5):
@@ -157,7 +157,7 @@ def gradients(labels, **settings) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("loss", ["crossentropy", "focal"])
-def test_the_mode_head_feels_nothing_of_fakes(loss):
+def test_the_mode_head_has_no_gradient_from_fakes(loss):
     fakes = gradients([0, 3, 0, 0, 3, 3], loss=loss)
     assert not fakes["mode"].any()
     assert fakes["identification"].any()
@@ -165,7 +165,7 @@ def test_the_mode_head_feels_nothing_of_fakes(loss):
     assert with_taus["mode"].any()
 
 
-def test_a_head_that_is_sure_and_wrong_feels_its_gradient():
+def test_a_confident_wrong_head_has_its_gradient():
     """The chain rule by hand: d loss / d logits of a head is its softmax less the truth."""
     logits = tf.Variable([[30.0, 0.0, -30.0]])
     with tf.GradientTape() as tape:
@@ -178,12 +178,12 @@ def test_a_head_that_is_sure_and_wrong_feels_its_gradient():
     np.testing.assert_allclose(found, [[1.0, 0.0, -1.0]], atol=1e-4)
 
 
-def test_without_weight_the_mode_head_feels_nothing_of_taus():
+def test_without_weight_the_mode_head_has_no_gradient_from_taus():
     found = gradients([1, 2, 4, 1, 2, 4] * 2, mode_weight=0.0)
     assert np.abs(found["mode"]).max() < 1e-4 * np.abs(found["identification"]).max()
 
 
-def test_smoothed_labels_teach_the_mode_head_nothing_of_fakes():
+def test_the_mode_head_has_no_gradient_from_fakes_with_smoothed_labels():
     found = gradients([0, 3, 0, 0, 3, 3], label_smoothing=0.2)
     assert np.abs(found["mode"]).max() < 1e-4 * np.abs(found["identification"]).max()
 

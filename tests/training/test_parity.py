@@ -1,7 +1,7 @@
 """A training ends at the weights at which plain Keras ends with the same batches and start.
 
 Forward passes that agree say nothing about gradients, optimizers and weights of candidates. So each
-knob is trained with, once by tauopt's machine and once by `plain_steps` with Keras's optimizers,
+knob is trained with, once by tauopt's trainer and once by `plain_steps` with Keras's optimizers,
 or with formulas written out from the settings' descriptions. By default several knobs are turned at
 once; the slow tests, which turn one each, say which of them it is, and that without it the weights
 would be others.

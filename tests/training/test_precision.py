@@ -69,7 +69,7 @@ def test_every_network_learns_in_half_precision(name):
 
 
 @pytest.mark.parametrize("name", ["rnn", "deepsets"])
-def test_what_float16_can_not_hold_is_no_matter(name):
+def test_inputs_out_of_range_of_float16_give_finite_outputs(name):
     _, half, spec = both(name, classes=("jet", "tau"))
     for value in (1e5, -1e30, 3.4e38):
         inputs = {
@@ -109,7 +109,7 @@ def test_a_trial_in_mixed_precision_goes_on_as_if_never_interrupted(
     assert [r.value for r in found] == [r.value for r in expected[1:]]
 
 
-def test_what_began_on_a_machine_without_gpu_does_not_go_on_in_half_precision(
+def test_a_training_begun_without_gpu_does_not_resume_in_half_precision(
     dataset, tmp_path, monkeypatch
 ):
     the_plan = plan(dataset, tmp_path, precision="mixed")

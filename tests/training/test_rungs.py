@@ -126,7 +126,7 @@ def test_growth_between_epochs_waits_for_the_next_one():
     assert sizes(batch_size=10, batch_growth=2.0, batch_growth_every=0.1, epochs=2) == [10, 320]
 
 
-def test_batches_keep_their_size_unless_told_to_grow():
+def test_batches_keep_their_size_without_growth():
     assert sizes(batch_size=100, epochs=4) == [100] * 4
 
 

@@ -29,7 +29,7 @@ def result(the_plan):
     return json.loads((the_plan.folder / "result.json").read_text())
 
 
-def test_only_the_last_report_tells_the_others_and_in_order(finished):
+def test_only_the_last_report_has_the_other_objectives_in_order(finished):
     the_plan, reports, _ = finished
     assert [r.others for r in reports[:-1]] == [()] * 2
     found = result(the_plan)

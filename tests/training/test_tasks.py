@@ -52,7 +52,7 @@ def outputs(model, dataset, the_plan):
     return model(next(data.validation()).inputs, training=False)
 
 
-def test_decay_modes_of_true_taus_are_told_apart_without_background(dataset, tmp_path):
+def test_decay_modes_of_true_taus_are_classified_without_background(dataset, tmp_path):
     task = Task(classes=each(*SIGNAL))
     assert task.signal == SIGNAL
     with with_figures():
@@ -82,7 +82,7 @@ def test_decay_modes_can_be_searched_by_their_mean_accuracy(dataset, tmp_path):
         ("two", {"mode_weight": 3.0, "loss": "focal", "label_smoothing": 0.05}),
     ],
 )
-def test_fakes_and_modes_are_told_apart_together(dataset, tmp_path, heads, training):
+def test_fakes_and_decay_modes_are_classified_together(dataset, tmp_path, heads, training):
     task = Task(classes=each(*CLASSES), signal=SIGNAL, heads=heads)
     reports, result, predictions, model = trained(
         dataset, tmp_path, task=task, objective="rejection@0.6", epochs=4, **training

@@ -144,7 +144,7 @@ def test_the_saved_model_reproduces_the_saved_predictions_and_the_value(finished
     assert found["parameters"] == model.count_params()
 
 
-def test_the_result_says_what_it_is_of(finished, dataset):
+def test_the_result_names_dataset_reports_and_metrics_with_intervals(finished, dataset):
     the_plan, reports, _ = finished
     found = result(the_plan.folder)
     assert found["dataset_digest"] == open_dataset(dataset).digest
@@ -182,7 +182,7 @@ def test_the_tracker_gets_parameters_every_report_and_the_files(finished):
     assert not any("/" in name for name, _ in tracker.points)  # MLflow would show those first
 
 
-def test_report_result_record_and_leaderboard_tell_one_interval_of_the_best_network(finished):
+def test_report_result_record_and_leaderboard_have_one_interval_of_the_best_network(finished):
     the_plan, reports, tracker = finished
     name = "rejection@0.75"
     best = next(r for r in reports if r.number == result(the_plan.folder)["best_report"])
@@ -304,7 +304,7 @@ def test_killed_between_checkpoint_and_report_it_goes_on_with_the_same_weights(
     assert_same_training(reference.folder, tmp_path)
 
 
-def test_without_a_whole_checkpoint_nothing_begins_anew(copied):
+def test_without_a_whole_checkpoint_no_training_starts_again(copied):
     for path in (copied.folder / "checkpoints").iterdir():
         path.write_bytes(b"")
     with pytest.raises(CorruptError, match="delete"):
@@ -351,7 +351,7 @@ def test_early_stopping_ends_the_trial_and_the_best_network_is_kept(dataset, tmp
     assert result(tmp_path)["ended"] == "early stopping"
 
 
-def test_of_equal_values_the_weights_with_the_lowest_loss_are_kept(dataset, tmp_path, monkeypatch):
+def test_at_equal_values_the_weights_with_the_lowest_loss_are_kept(dataset, tmp_path, monkeypatch):
     """An objective that few candidates decide stands still while the network learns."""
 
     def still(name, predictions):

@@ -1,4 +1,4 @@
-"""Small plans of trials and a tracker that remembers, for the tests of training."""
+"""Small plans of trials and a recording tracker, for the tests of training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATA = Dataset(
     split={"train": "event_number % 10 < 6", "validation": "0 > 1", "test": "0 > 1"},
     candidate={"pt": {}},
 )
-"""Names only: trials read the prepared dataset, never its description."""
+"""Only names are used: trials read the prepared dataset, never its description."""
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "dense": {"type": "dense", "layers": 1, "units": 8},
@@ -55,7 +55,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "candidate": {"layers": 1, "last_units": 6},
     },
 }
-"""Of `of_all_kinds` a resumed trial needs all there is: objects, moving statistics, random masks.
+"""`of_all_kinds` has all that a resumed trial restores: objects, moving statistics, random masks.
 It is traced in a third of the time that `deepsets` takes."""
 
 
@@ -84,7 +84,7 @@ def plan(
 
 
 def make_trainer(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
-    """Return what a trial trains with, and its data and rungs."""
+    """Return the trainer, the data and the rungs of a trial."""
     from tauopt.dataset.prepared_dataset import open_dataset
     from tauopt.training.network_and_data import Trainer, TrialData
     from tauopt.training.rungs import Rungs
@@ -97,11 +97,11 @@ def make_trainer(dataset: Path, **training: Any) -> tuple[Any, Any, Any]:
 
 
 def train_and_be_killed(dataset: Path, folder: Path, *, after: int, **settings: Any) -> None:
-    """Run a trial in a process that is killed behind the first checkpoint after some candidates.
+    """Run a trial in a process that is killed after the first checkpoint behind some candidates.
 
     Args:
         dataset, folder, settings: of the `plan`.
-        after: candidates seen; the report of that checkpoint is heard by nobody.
+        after: candidates seen; the report of that checkpoint is not received.
     """
     script = f"""
 import os, signal
@@ -128,7 +128,7 @@ list(run_trial(
 
 
 class Recorder:
-    """A tracker that keeps what it is told; the same name and step twice counts once."""
+    """A tracker that keeps its records; a repeated name and step counts once."""
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
