@@ -1,4 +1,4 @@
-"""A driver killed by SIGKILL and resumed ends with exactly the trials asked for."""
+"""A driver killed by SIGKILL and resumed ends with exactly the requested trials."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def embedded(monkeypatch):
 
 @pytest.fixture
 def ray_cluster(monkeypatch, ray_here):
-    """A Ray that outlives the drivers: their workers must be dealt with all the same."""
+    """A Ray that outlives the drivers: their workers must not disturb the next driver."""
     monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
 
 
@@ -70,7 +70,7 @@ def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(
 
 @pytest.mark.slow
 def test_rungs_of_several_objectives_outlive_a_killed_driver(tmp_path, ray_cluster):
-    """One trial at a time: a search cut short stops the very trials that an untouched one does."""
+    """One trial at a time: a search cut short stops the same trials as an uninterrupted one."""
     both = {
         "trials": 8,
         "pruner": "asha",

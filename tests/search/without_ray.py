@@ -58,7 +58,7 @@ class Tuner:
         self.running, self.idle = {}, []
 
     def fit(self):
-        """Train until the searcher has nothing left, or the search is to halt."""
+        """Train until the searcher has nothing left, or the search must stop."""
         names = (f"trial {number}" for number in count())
         try:
             while not self.halting.stop_all():

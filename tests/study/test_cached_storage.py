@@ -76,7 +76,7 @@ def test_reports_are_seen_at_once_and_written_behind_in_their_order(slow, tmp_pa
 
 
 def test_a_trial_that_was_read_before_a_write_stays_as_it_was(slow):
-    """As from a database: a pruner compares a trial with what it read before it wrote."""
+    """As with a database: a pruner compares a trial with its state before the write."""
     cached, _, (first, _) = slow
     before = cached.study.get_trials(deepcopy=False)[0]
     report(cached, first, 1, 0.5)

@@ -170,7 +170,7 @@ def test_a_space_without_further_points_ends_the_search(tmp_path, monkeypatch):
 
 
 def test_a_hypermodel_is_searched_for_several_objectives(tmp_path):
-    """With stopped trials, a sampler that models, and a driver that dies half-way."""
+    """With stopped trials, a model-based sampler, and a driver that dies half-way."""
     file = read_own(tmp_path, "tests.hypermodels.examples:Towers", trials=16)
     goals = [Goal("auc", "maximize"), Goal("parameters", "minimize")]
     study = optuna.create_study(directions=[goal.direction for goal in goals])

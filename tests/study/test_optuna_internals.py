@@ -1,4 +1,4 @@
-"""What an upgrade of Optuna must leave as it is, or `_optuna_internals` must follow."""
+"""Contract of Optuna's private parts: if an upgrade breaks it, change `_optuna_internals`."""
 
 import optuna
 from optuna.trial import TrialState, create_trial

@@ -91,7 +91,7 @@ def test_asha_stops_what_falls_behind_and_keeps_its_rungs_over_a_resume(tmp_path
 
 
 def test_the_leaderboard_has_its_intervals_from_the_study_alone(tmp_path):
-    """Also of a duplicate, and where there are no folders of queue."""
+    """Also for a duplicate, and without folders of trials."""
     space = {"units": IntRange(8, 9)}
     queue = TrialQueue(make_study(tmp_path), settings(2), space=space)
     first = queue.next_trial().number

@@ -149,7 +149,7 @@ def test_a_warm_start_reads_back(before, tmp_path):
 
 
 def history(before):
-    """Thirty trials that say: the learning rate is best at 0.003, the units at 16."""
+    """Thirty trials with the best values at a learning rate of 0.003 and 16 units."""
     trials = []
     for n in range(30):
         rate, units = 1e-3 * 10 ** (n / 30), 4 + (7 * n) % 13

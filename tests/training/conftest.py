@@ -1,4 +1,4 @@
-"""Trials of these tests draw no figures, but within `with_figures`."""
+"""Trials of these tests draw no figures, except within `with_figures`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain Keras training, one eager step at a time: the reference of what tauopt trains with.
+"""Plain Keras training, one eager step at a time: the reference for tauopt's training.
 
 Nothing here is tauopt's training code. The batches are those of the stream before weights of
 classes come on top; layers with kernels or gradients of tauopt's own are Keras's instead.
@@ -27,7 +27,7 @@ class PlainBatch(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step came to: all weights by name, and the norm of the gradient."""
+    """Result of a step: all weights by name, and the norm of the gradient."""
 
     weights: dict[str, np.ndarray]
     gradient_norm: float
@@ -61,7 +61,7 @@ def plain_batches(data: Any, segments: Iterable[Any]) -> list[PlainBatch]:
 
 
 class PlainNormalization(keras.layers.BatchNormalization):
-    """Keras's, of real rows by its mask; moving statistics are plain means over the few batches."""
+    """Keras's layer with its mask for real rows; moving statistics are means over the batches."""
 
     seen = 0
 
@@ -118,21 +118,21 @@ def plain_training(
     *,
     optimizer: keras.optimizers.Optimizer,
     loss: Callable[[Any, Any, Any], Any],
-    pace: Callable[[Any, float], None] | None = None,
+    schedule: Callable[[Any, float], None] | None = None,
 ) -> list[Step]:
     """Train a network in place and return each step.
 
     Args:
         batches: with the weights that candidates have in the loss.
         loss: of one-hot labels, probabilities, weights.
-        pace: sets an optimizer's learning rate and momentum, given how much of the training is
+        schedule: sets an optimizer's learning rate and momentum, given how much of the training is
             over in the middle of the batch, 0 to 1.
     """
     weights, steps = network.trainable_variables, []
     total, seen = sum(len(batch.weights) for batch in batches), 0
     for batch in batches:
-        if pace is not None:
-            pace(optimizer, (seen + len(batch.weights) / 2) / total)
+        if schedule is not None:
+            schedule(optimizer, (seen + len(batch.weights) / 2) / total)
         seen += len(batch.weights)
         with tf.GradientTape() as tape:
             value = loss(batch.one_hot, network(batch.inputs, training=True), batch.weights)
@@ -170,12 +170,12 @@ def _part(true, p, *, gamma, smoothing):
 
 
 def whole(true, p, weights, *, gamma=0.0, smoothing=0.0):
-    """Return the loss of all classes beside each other, focal and smoothed."""
+    """Return the loss in one part, over all classes, focal and smoothed."""
     return tf.reduce_mean(weights * _part(true, p, gamma=gamma, smoothing=smoothing))
 
 
 def in_parts(true, p, weights, *, mode_weight, **shape):
-    """Return the loss of jet or tau, jets being the first class, and of which tau if it is one."""
+    """Return the loss in two parts: jet (the first class) or tau, and the mode of true taus."""
     shape = {"gamma": 0.0, "smoothing": 0.0, **shape}
     tau, p_tau = (tf.reduce_sum(y[:, 1:], axis=1, keepdims=True) for y in (true, p))
     identification = _part(

@@ -1,4 +1,4 @@
-"""A compiled model of the user's own is trained by its own optimizer and loss."""
+"""A user's compiled HyperModel is trained with its own optimizer and loss."""
 
 import json
 from dataclasses import replace
@@ -56,7 +56,7 @@ def train(the_plan):
 
 @pytest.fixture(scope="module")
 def squared(planned):
-    """A trial that is over, and its reports."""
+    """A finished trial and its reports."""
     the_plan = planned("squared", "squared", epochs=4)
     return the_plan, train(the_plan)[0]
 
@@ -120,7 +120,7 @@ def test_the_saved_model_loads_in_safe_mode_and_says_what_was_recorded(squared, 
 def test_a_hypermodel_is_averaged_and_trained_in_half_precision(
     planned, monkeypatch, name, training, rate
 ):
-    """That of no optimizer is trained by the file's settings."""
+    """A model without optimizer is trained with the file's settings."""
     monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
     the_plan = planned(name, f"half {name}", epochs=3, ema=0.9, precision="mixed", **training)
     reports, _ = train(the_plan)

@@ -1,4 +1,4 @@
-"""Each knob of the training does what it says in a whole trial, and a resumed one does it too."""
+"""Each setting of the training has its effect in a whole trial, also in a resumed one."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_killed_a_cycle_with_growth_and_averages_goes_on_the_same(finished, data
 
 
 def test_the_reported_learning_rate_is_the_schedules_at_the_last_batch(dataset, tmp_path):
-    pace = {"schedule": "cosine", "warm_up": 0.2, "final_rate": 0.1}
-    the_plan = plan(dataset, tmp_path, epochs=1, report_every=150, **pace)
+    settings = {"schedule": "cosine", "warm_up": 0.2, "final_rate": 0.1}
+    the_plan = plan(dataset, tmp_path, epochs=1, report_every=150, **settings)
     training = the_plan.experiment.training
     for report in run_trial(the_plan, tracker=Recorder()):
         middle = (report.candidates_seen - 64 / 2) / 512  # 8 batches of 64, for an epoch of 480
@@ -213,7 +213,7 @@ def test_results_made_again_are_of_the_averaged_network(finished):
 
 
 def _slow(change):
-    """Most knobs are turned in `test_parity.py` as well, where all of a training is known."""
+    """A slow case: `test_parity.py` tests most knobs as well, against a known training."""
     return pytest.param(change, marks=pytest.mark.slow)
 
 

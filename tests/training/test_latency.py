@@ -1,4 +1,4 @@
-"""Latencies: of one core, the same again, and in proportion to the work."""
+"""Latencies: on one core, reproducible, and in proportion to the work."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""The learning rate over a training, against slow references and values known beforehand."""
+"""The learning rate over a training, against slow references and known values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rate(progress: float, **training) -> float:
 
 
 def slow_rate(p: float, training: Training) -> float:
-    """Return what the settings' descriptions say."""
+    """Return the relative rate by the settings' descriptions, in plain Python."""
     if training.schedule == "one_cycle":
         top, final = training.peak_at, training.final_rate
         if p < top:
@@ -103,16 +103,16 @@ def test_an_unknown_schedule_is_an_error():
         relative_rate(wrong, tf.constant(0.5, tf.float64), total=TOTAL)
 
 
-def paced(**training):
+def optimizer_with_schedule(**training):
     settings_ = Training(**training)
     optimizer = make_optimizer(settings_)
     optimizer.build([keras.Variable(np.ones(2, np.float32))])
     return optimizer, LearningRate(settings_, optimizer, total=TOTAL)
 
 
-def walk(optimizer, pace, sizes) -> list[float]:
+def walk(optimizer, schedule, sizes) -> list[float]:
     """Return the learning rate of each of some batches."""
-    step, rates = tf.function(pace.advance, reduce_retracing=True), []
+    step, rates = tf.function(schedule.advance, reduce_retracing=True), []
     for size in sizes:
         step(tf.constant(size))
         rates.append(float(optimizer.learning_rate))
@@ -125,39 +125,40 @@ def test_a_batch_is_trained_at_the_rate_of_its_middle_whatever_the_sizes_before(
     begins = np.cumsum([0, *sizes[:-1]])
     middles = (begins + np.array(sizes) / 2) / TOTAL
     expected = [0.5 * slow_rate(p, Training(**training)) for p in middles]
-    assert walk(*paced(**training), sizes) == pytest.approx(expected, rel=1e-6)
+    assert walk(*optimizer_with_schedule(**training), sizes) == pytest.approx(expected, rel=1e-6)
 
 
 def test_small_and_large_batches_have_the_same_sum_of_rates():
     training = {"learning_rate": 0.5, "schedule": "one_cycle"}
-    far = [
-        size * sum(walk(*paced(**training), [size] * (TOTAL // size))) for size in (50, 200, 1000)
+    sums = [
+        size * sum(walk(*optimizer_with_schedule(**training), [size] * (TOTAL // size)))
+        for size in (50, 200, 1000)
     ]
-    assert far == pytest.approx([far[0]] * 3, rel=1e-2)
+    assert sums == pytest.approx([sums[0]] * 3, rel=1e-2)
 
 
 def test_a_plateau_lowers_the_rest_of_a_schedule():
     training = {"learning_rate": 0.5, "schedule": "cosine"}
-    optimizer, pace = paced(**training)
-    walk(optimizer, pace, [5000])
-    pace.scale(0.1)
-    (after,) = walk(optimizer, pace, [1000])
+    optimizer, schedule = optimizer_with_schedule(**training)
+    walk(optimizer, schedule, [5000])
+    schedule.scale(0.1)
+    (after,) = walk(optimizer, schedule, [1000])
     assert after == pytest.approx(0.05 * slow_rate(0.55, Training(**training)), rel=1e-6)
 
 
 def test_the_momentum_dips_where_the_learning_rate_peaks():
-    optimizer, pace = paced(
+    optimizer, schedule = optimizer_with_schedule(
         optimizer="sgd", momentum=0.95, schedule="one_cycle", peak_at=0.4, momentum_dip=0.1
     )
     found = []
     for size in (1, 3998, 2, 5998, 1):
-        walk(optimizer, pace, [size])
+        walk(optimizer, schedule, [size])
         found.append(float(optimizer.changing_momentum))
     assert found == pytest.approx([0.95, 0.9, 0.85, 0.9, 0.95], abs=1e-3)
 
 
 def test_a_dipped_momentum_is_the_one_that_steps_are_made_with():
-    optimizer, _ = paced(
+    optimizer, _ = optimizer_with_schedule(
         optimizer="sgd", momentum=0.9, schedule="one_cycle", momentum_dip=0.5, nesterov=False
     )
     (weight,) = optimizer._trainable_variables
@@ -174,5 +175,5 @@ def test_a_dipped_momentum_is_the_one_that_steps_are_made_with():
     "training", [{"optimizer": "adam", "momentum_dip": 0.1}, {"optimizer": "sgd"}]
 )
 def test_the_momentum_is_constant_without_a_dip(training):
-    optimizer, _ = paced(schedule="one_cycle", **training)
+    optimizer, _ = optimizer_with_schedule(schedule="one_cycle", **training)
     assert getattr(optimizer, "changing_momentum", None) is None

@@ -1,4 +1,4 @@
-"""The loss in two parts against slow references, and what each head feels of it."""
+"""The loss in two parts against slow references, and the gradient of each head."""
 
 from __future__ import annotations
 

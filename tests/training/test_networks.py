@@ -1,4 +1,4 @@
-"""Each network trains in a trial, from a prepared dataset to a model that tells jets from taus."""
+"""Each network trains in a trial, from a dataset to a model that separates jets from taus."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dataset(tmp_path_factory):
 
 @pytest.mark.parametrize("network", by_default({"transformer"}, SMALL))
 def test_a_trial_of_a_network_learns(network, dataset, tmp_path, monkeypatch):
-    """That each can be trained at all is claimed in `models/test_contract.py` too."""
+    """`models/test_contract.py` tests for every network that it can be trained at all."""
     monkeypatch.setitem(toys.NETWORKS, network, {"type": network, **SMALL[network]})
     plan = toys.plan(
         dataset, tmp_path, network=network, objective="auc", epochs=3, learning_rate=0.005

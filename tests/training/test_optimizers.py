@@ -62,7 +62,7 @@ def test_our_kernels_do_what_keras_does(ours, kerass):
 
 
 def test_our_optimizers_stand_on_public_names_of_keras_alone():
-    """Private ones are where Keras's own optimizers differ between minor versions."""
+    """Private names of Keras's optimizers change between minor versions."""
     source = ast.parse(Path(optimizers.__file__).read_text())
     used = {node.attr for node in ast.walk(source) if isinstance(node, ast.Attribute)}
     defined = {node.name for node in ast.walk(source) if isinstance(node, ast.FunctionDef)}

@@ -39,16 +39,16 @@ from tests.training.plain_steps import (
 from tests.training.toys import DATA, NETWORKS
 
 SAME, FAR = 1e-4, 1e-2
-"""Differences, as fractions of the largest change of the weights beside: sums that are trainer in
-another order come to 1e-5 in ten steps; without the knob that is tested they must be far."""
+"""Differences, as fractions of the largest change of the weights beside: sums in
+another order come to 1e-5 in ten steps; without the tested knob the differences are large."""
 MOVED = 0.01
-"""How far training must move weights at least: 1e-4 of that is ten roundings of a weight of 1."""
+"""Smallest change of weights in training: 1e-4 of it is ten rounding errors of a weight of 1."""
 RATE, CLIP, DECAY = 0.05, 0.05, 0.5
 FEW = 120
-"""Candidates of a batch where four steps say enough."""
+"""Candidates a batch where four steps are enough."""
 SMOOTH = {"activation": "swish", "dropout": 0.0}
-"""No random masks, and no kinks: where one rounding makes a unit's ReLU give and the other doesn't,
-weights differ by what a candidate does to them."""
+"""No random masks, and no kinks: where rounding decides whether a unit's ReLU is active, weights
+differ by the gradient of a candidate."""
 NORMALIZED = {**NETWORKS["dense"], **SMOOTH, "batch_normalization": True}
 OBJECTS = {"groups": {"tracks": {"length": 4}}}
 TAUS = {"classes": {"jet": ("jet",), "tau": SIGNAL}, "signal": ("tau",)}
@@ -61,12 +61,12 @@ CYCLE = {"optimizer": "sgd", "schedule": "one_cycle", "momentum_dip": 0.3, "fina
 
 @dataclass(frozen=True)
 class Pair:
-    """A training by tauopt that is over, and what plain Keras needs to do the same.
+    """A finished training by tauopt, and the inputs for the same training by plain Keras.
 
     Attributes:
         start: network of Keras's layers with the weights before training.
         segments, batches: trained on; with physics weights.
-        before, found: weights by name, before and after training by tauopt; the latter as judged.
+        before, found: weights by name, before training by tauopt and, as evaluated, after it.
     """
 
     trainer: Trainer
@@ -77,13 +77,15 @@ class Pair:
     before: dict[str, np.ndarray]
     found: dict[str, np.ndarray]
 
-    def plain(self, optimizer: Any = None, *, loss=crossentropy, pace=None, factors=None) -> list:
+    def plain(
+        self, optimizer: Any = None, *, loss=crossentropy, schedule=None, factors=None
+    ) -> list:
         """Return the steps of plain Keras, by default Adam's with classes of equal weight."""
         factors = balanced(self.data) if factors is None else factors
         weighted = [b._replace(weights=b.weights * (b.one_hot @ factors)) for b in self.batches]
         network = plain_network(self.start)
         optimizer = optimizer or keras.optimizers.Adam(RATE)
-        return plain_training(network, weighted, optimizer=optimizer, loss=loss, pace=pace)
+        return plain_training(network, weighted, optimizer=optimizer, loss=loss, schedule=schedule)
 
     def difference(self, expected: dict[str, np.ndarray]) -> float:
         """Return the largest difference from what was found, in units of a weight's change."""
@@ -95,7 +97,7 @@ class Pair:
         return float(np.max(each))
 
     def check(self, expected, *, idle=None, same=SAME) -> None:
-        """Found is what is expected, all weights moved, and without the knob it is otherwise."""
+        """Check that weights are as expected, have all changed, and depend on the knob."""
         moved = {name: abs(x - self.before[name]).max() for name, x in expected.items()}
         assert min(moved.values()) > MOVED, moved
         assert self.difference(expected) < same
@@ -171,12 +173,12 @@ RULES = {
     ),
     "decayed sgd": ({"optimizer": "sgd", "weight_decay": DECAY}, decayed_sgd),
 }
-"""Settings, and the optimizer of Keras that they mean."""
+"""Settings, and the corresponding optimizer of Keras."""
 NOT_MEANT = {
     "adamw of all weights": lambda: keras.optimizers.AdamW(RATE, weight_decay=DECAY),
     "sgd with all weights decayed": lambda: sgd(weight_decay=DECAY),
 }
-"""Biases and normalisation are to be left alone."""
+"""Optimizers that must not be meant: weight decay excludes biases and normalisations."""
 
 
 @pytest.fixture(scope="module")
@@ -228,8 +230,8 @@ def one_cycle(optimizer, progress, *, dip=0.3):
 )
 def test_cosine_with_warm_up_is_the_rate_of_a_batchs_middle(dataset, settings, warm_up, final):
     pair = trained(dataset, schedule="cosine", **settings)
-    expected = pair.plain(pace=lambda o, p: cosine(o, p, warm_up=warm_up, final=final))
-    late = pair.plain(pace=lambda o, p: cosine(o, p + 1 / 20, warm_up=warm_up, final=final))
+    expected = pair.plain(schedule=lambda o, p: cosine(o, p, warm_up=warm_up, final=final))
+    late = pair.plain(schedule=lambda o, p: cosine(o, p + 1 / 20, warm_up=warm_up, final=final))
     pair.check(expected[-1].weights, idle=late[-1].weights)
 
 
@@ -237,8 +239,8 @@ def test_cosine_with_warm_up_is_the_rate_of_a_batchs_middle(dataset, settings, w
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_momentum_falls_while_the_rate_of_a_cycle_rises(dataset, nesterov):
     pair = trained(dataset, nesterov=nesterov, **CYCLE)
-    expected = pair.plain(sgd(nesterov=nesterov), pace=one_cycle)
-    constant = pair.plain(sgd(nesterov=nesterov), pace=lambda o, p: one_cycle(o, p, dip=0.0))
+    expected = pair.plain(sgd(nesterov=nesterov), schedule=one_cycle)
+    constant = pair.plain(sgd(nesterov=nesterov), schedule=lambda o, p: one_cycle(o, p, dip=0.0))
     pair.check(expected[-1].weights, idle=constant[-1].weights)
 
 
@@ -248,8 +250,8 @@ def test_a_cycle_over_growing_batches_goes_by_candidates(dataset):
     pair = trained(dataset, **growth, **CYCLE)
     assert [len(b.weights) for b in pair.batches] == [64] * 8 + [96] * 5 + [144] * 4
     batches_seen = iter(np.arange(0.5, 17) / 17)
-    by_steps = pair.plain(sgd(), pace=lambda o, _: one_cycle(o, next(batches_seen)))
-    pair.check(pair.plain(sgd(), pace=one_cycle)[-1].weights, idle=by_steps[-1].weights)
+    by_steps = pair.plain(sgd(), schedule=lambda o, _: one_cycle(o, next(batches_seen)))
+    pair.check(pair.plain(sgd(), schedule=one_cycle)[-1].weights, idle=by_steps[-1].weights)
 
 
 def averaged(pair: Pair, steps: list) -> dict[str, np.ndarray]:
@@ -276,7 +278,7 @@ def test_averaged_weights_are_judged_while_the_others_train_on(dataset):
     [("equal", {}), ("signal", {}), ("none", {}), ("signal", {"1p": 3.0, "jet": 0.5})],
 )
 def test_classes_have_the_weights_that_the_settings_say(dataset, balance, factors):
-    """By SGD: a common factor on all weights is nothing to Adam."""
+    """By SGD: Adam does not depend on a common factor on all weights."""
     knobs = {"class_balance": balance, "class_weights": factors}
     pair = trained(dataset, task=MODES, optimizer="sgd", **knobs)
 
@@ -316,19 +318,19 @@ def test_each_loss_is_followed_down_the_gradient_of_its_formula(
 
 @dataclass(frozen=True)
 class Together:
-    """Some knobs of a training, and what they mean to plain Keras.
+    """Some knobs of a training, and the corresponding parts of plain Keras.
 
     Attributes:
         training, heads: settings.
         optimizer: makes the one that is meant.
-        loss, pace: as `plain_training` takes them.
+        loss, schedule: as `plain_training` takes them.
         balance, factors: of the classes' weights.
     """
 
     training: dict[str, Any]
     optimizer: Callable[[], keras.optimizers.Optimizer]
     loss: Callable[[Any, Any, Any], Any] = crossentropy
-    pace: Callable[[Any, float], None] | None = None
+    schedule: Callable[[Any, float], None] | None = None
     heads: str = "one"
     balance: str = "equal"
     factors: dict[str, float] = field(default_factory=dict)
@@ -338,7 +340,7 @@ TOGETHER = {
     "adam clipped, cosine": Together(
         {"clip_norm": CLIP, "schedule": "cosine", "warm_up": 0.3, **FOCAL, "label_smoothing": 0.2},
         lambda: keras.optimizers.Adam(RATE, global_clipnorm=CLIP),
-        pace=lambda o, p: cosine(o, p, warm_up=0.3),
+        schedule=lambda o, p: cosine(o, p, warm_up=0.3),
         loss=lambda *batch: whole(*batch, gamma=1.5, smoothing=0.2),
     ),
     "adamw, two heads": Together(
@@ -354,18 +356,18 @@ TOGETHER = {
     "nadam, slow": Together(
         {"optimizer": "nadam", "schedule": "cosine", "warm_up": 200, "final_rate": 0.2},
         lambda: keras.optimizers.Nadam(RATE),
-        pace=lambda o, p: cosine(o, p, warm_up=200 / 480, final=0.2),
+        schedule=lambda o, p: cosine(o, p, warm_up=200 / 480, final=0.2),
     ),
     "sgd, a cycle of growing batches": Together(
         {**CYCLE, "batch_size": 96, "epochs": 2, "batch_growth": 1.5, "batch_growth_every": 0.5},
         sgd,
-        pace=one_cycle,
+        schedule=one_cycle,
     ),
     "sgd decayed, a cycle without nesterov": Together(
         {**CYCLE, "nesterov": False, "weight_decay": DECAY, "class_balance": "none"}
         | {"mode_weight": 0.3},
         lambda: decayed_sgd(nesterov=False),
-        pace=one_cycle,
+        schedule=one_cycle,
         loss=lambda *batch: in_parts(*batch, mode_weight=0.3),
         balance="none",
     ),
@@ -375,12 +377,12 @@ TOGETHER = {
 
 @pytest.mark.parametrize("knobs", TOGETHER)
 def test_knobs_that_are_turned_together_end_where_plain_keras_does(dataset, knobs):
-    """Averaged weights are judged too, while the others train on."""
+    """Averaged weights are compared too, while the others train on."""
     meant = TOGETHER[knobs]
     settings = {"batch_size": FEW, "ema": 0.8, **meant.training}
     pair = trained(dataset, task={**MODES, "heads": meant.heads}, **settings)
     factors = balanced(pair.data, meant.balance, **meant.factors)
-    steps = pair.plain(meant.optimizer(), loss=meant.loss, pace=meant.pace, factors=factors)
+    steps = pair.plain(meant.optimizer(), loss=meant.loss, schedule=meant.schedule, factors=factors)
     pair.check(averaged(pair, steps), idle=steps[-1].weights)
     raw = named(pair.trainer.network, pair.trainer.arrays()["network"])
     replace(pair, found=raw).check(steps[-1].weights)
@@ -398,9 +400,9 @@ def test_networks_of_objects_follow_the_gradients_of_keras_layers(dataset, netwo
 
 PATHS = {
     "adam": ({}, {}),
-    "cycle": (CYCLE, {"pace": one_cycle}),
+    "cycle": (CYCLE, {"schedule": one_cycle}),
 }
-"""Settings, and how plain Keras does them."""
+"""Settings, and the corresponding arguments of `Pair.plain`."""
 ONCE = ["cycle", pytest.param("adam", marks=pytest.mark.slow)]
 """A cycle changes both rate and momentum of an optimizer while it trains."""
 
@@ -419,7 +421,7 @@ def test_a_compiled_training_ends_where_one_that_is_not_does(dataset, rule):
 
 @pytest.mark.parametrize("rule", ONCE)
 def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, rule):
-    """Float16 has three digits. The number of steps says that none was skipped as out of range."""
+    """Float16 has three digits. The number of steps shows that none was skipped as out of range."""
     monkeypatch.setattr(precision, "gpus", lambda: ["of a test"])
     pair = trained(dataset, precision="mixed", ema=0.8, **PATHS[rule][0])
     assert isinstance(pair.trainer.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -429,7 +431,7 @@ def test_half_precision_trains_the_same_within_its_digits(dataset, monkeypatch, 
 
 
 def test_streamed_blocks_train_as_copies_in_memory_do(dataset, monkeypatch):
-    """TensorFlow looks at the blocks' own memory while later ones are filled."""
+    """TensorFlow reads the blocks' own memory while later blocks are filled."""
     monkeypatch.setattr(stream, "BLOCK", 48)
     pair = trained(dataset, model={**NORMALIZED, **OBJECTS}, epochs=3)
     copies = pair.batches

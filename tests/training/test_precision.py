@@ -54,7 +54,7 @@ def test_every_network_computes_in_half_precision_about_the_same(name):
 
 @pytest.mark.parametrize("name", by_default({"gru", "particlenet"}))
 def test_every_network_learns_in_half_precision(name):
-    """The others' gradients in half precision are looked at in `models/test_gradients.py`."""
+    """Gradients of the others in half precision are tested in `models/test_gradients.py`."""
     _, half, spec = both(name)
     half.compile(
         keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), initial_scale=16.0),

@@ -1,4 +1,4 @@
-"""A trial of several objectives: the first decides, the others are told of its best network."""
+"""A trial of several objectives: the first selects the best network, the others measure it."""
 
 import json
 

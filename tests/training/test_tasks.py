@@ -1,4 +1,4 @@
-"""Every kind of task trains, is judged by what makes sense for it, and saves its scores."""
+"""Every kind of task trains, has the metrics that apply to it, and saves its scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.training.toys import Recorder, plan
 from tests.undrawn import with_figures
 
 LEPTONS = ("jet", "e", "mu", "1p0n", "1p1n", "3p0n")
-"""Names of six kinds of candidates, for the task of telling leptons too."""
+"""Names of six kinds of candidates, for a task with leptons too."""
 
 
 @pytest.fixture(scope="module")

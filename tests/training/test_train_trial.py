@@ -104,7 +104,7 @@ def test_reports_come_by_candidates_seen_and_the_last_is_done(finished):
 
 
 def test_what_an_epoch_leaves_over_makes_no_step_of_its_own(finished, dataset):
-    """Two candidates over, and no batch but of 64: none has more than its share in a step."""
+    """Two candidates are left over, but each batch has 64: no candidate weighs more in a step."""
     the_plan, _, _ = finished
     data = TrialData(open_dataset(dataset), the_plan.experiment, the_plan.seed)
     assert data.candidates == 7 * 64 + 2
@@ -270,7 +270,7 @@ class Dies(BaseException):
 
 
 class Dying(Recorder):
-    """Dies behind the first checkpoint after some candidates, of whose report nobody hears."""
+    """Raises after the first checkpoint behind some candidates: its report is not received."""
 
     def __init__(self, *, after: int) -> None:
         super().__init__()
@@ -295,7 +295,7 @@ def be_killed(the_plan, *, after):
 def test_killed_between_checkpoint_and_report_it_goes_on_with_the_same_weights(
     finished, dataset, tmp_path, end
 ):
-    """By default in this process; whole workers are killed in `search/test_kill.py` too."""
+    """By default in this process; `search/test_kill.py` kills whole workers."""
     reference, expected, _ = finished
     the_plan, tracker = plan(dataset, tmp_path, network="of_all_kinds", **RESUMABLE), Recorder()
     end(the_plan, after=400)
@@ -319,7 +319,7 @@ def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(copied):
 
 
 def test_a_checkpoint_of_another_training_method_is_refused(copied, monkeypatch):
-    """Such as those from before LSTMs had their right gradient."""
+    """Such as checkpoints from before LSTMs had their correct gradient."""
     monkeypatch.setattr(trial_state, "METHOD", 3)
     with pytest.raises(UsageError, match=r"training method 2, this version has method 3"):
         next(run_trial(copied, tracker=Recorder()))
@@ -352,7 +352,7 @@ def test_early_stopping_ends_the_trial_and_the_best_network_is_kept(dataset, tmp
 
 
 def test_at_equal_values_the_weights_with_the_lowest_loss_are_kept(dataset, tmp_path, monkeypatch):
-    """An objective that few candidates decide stands still while the network learns."""
+    """An objective that few candidates decide stays constant while the network learns."""
 
     def still(name, predictions):
         found = measure(name, predictions)
@@ -453,7 +453,7 @@ def test_one_class_only_is_refused_before_training(dataset, tmp_path):
 
 
 def test_validation_is_not_training(dataset):
-    """Two splits with one seed were once the same list."""
+    """A regression: two splits with one seed had the same candidates."""
     opened = open_dataset(dataset)
     train, validation, test = (
         set(split.columns(["event_numbers"])["event_numbers"])
