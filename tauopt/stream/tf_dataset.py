@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tauopt.config.settings.inputs import CANDIDATE, InputSpec, mask_name
+from tauopt.errors import TauoptError
 from tauopt.stream.batches import Batch
 
 BatchArrays = tuple[npt.NDArray[Any], ...]
@@ -35,8 +36,8 @@ def feed(
 ) -> Iterator[tf.data.Dataset]:
     """Provide batches as a `tf.data.Dataset` within a `with` block, the same in each iteration.
 
-    The dataset allows one iteration at a time, and none after the block. Exceptions while reading
-    become `tf.errors.OpError` with their name and message.
+    The dataset allows one iteration at a time, and none after the block. TensorFlow hands on an
+    exception of Python as text only: where reading fails, the block ends with the exception itself.
 
     Args:
         make_blocks: called at the start of each iteration. A block holds whole batches, except the
@@ -45,6 +46,8 @@ def feed(
         batch_size: candidates a batch.
         steps: batches in an iteration; fewer are an error, further ones are ignored.
         class_weights: (task class) float32, factors on the weights of candidates; None means 1.
+    Raises:
+        DataError: a batch can't be read.
     Yields:
         A dataset; its elements are (inputs by name, one-hot labels (N, class) float32, weights (N,)
         float32).
@@ -69,6 +72,10 @@ def feed(
     options.autotune.enabled = False  # it stalls at the end of each iterator (TF 2.21)
     try:
         yield dataset.prefetch(PREFETCH).with_options(options)
+    except tf.errors.OpError as error:
+        if blocks.fault is None:
+            raise
+        raise blocks.fault from error
     finally:
         # TensorFlow keeps every function given to `numpy_function` until the process ends; without
         # this it would keep the chunks and batches too
@@ -97,6 +104,8 @@ class _Blocks:
         self.columns = columns
         self.blocks: Iterator[Batch] = iter(())
         self.expected = 0
+        self.fault: TauoptError | None = None
+        """What went wrong while reading."""
         self.lock = threading.Lock()
         """Keeps two simultaneous iterations, which are an error, from reading at the same time."""
 
@@ -116,7 +125,11 @@ class _Blocks:
                     "the dataset of `feed` allows one iteration at a time; make another one"
                 )
             self.expected += 1
-            block = next(self.blocks, None)
+            try:
+                block = next(self.blocks, None)
+            except TauoptError as error:
+                self.fault = error
+                raise
         if block is None:
             raise ValueError("fewer batches were made than `steps`")
         return self.columns(block)

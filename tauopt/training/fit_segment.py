@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tauopt.errors import DataError, TrialFailed
+from tauopt.errors import TrialFailed
 
-# TensorFlow reports an error of a Python generator only as text: "Name: message", traceback.
-_TAUOPT_ERROR = re.compile(r"(CorruptError|DataError): .*")
 CHECK_EVERY = 50
 """Batches between checks of the loss: each check waits for the device."""
 
@@ -33,16 +30,10 @@ def fit(model: keras.Model, dataset: Any, *, should_stop: Callable[[], bool]) ->
     Raises:
         TrialFailed: the loss is not finite, which is noticed within `CHECK_EVERY` batches; or XLA
             can't compile the network.
-        DataError: a batch can't be read.
     """
     watch = _Watch(should_stop)
     try:
         model.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
-    except tf.errors.UnknownError as error:
-        match = _TAUOPT_ERROR.search(error.message)
-        if match is None:
-            raise
-        raise DataError(f"while training: {match[0]}") from error
     except tf.errors.InvalidArgumentError as error:
         if not model.jit_compile or watch.batches or "compile" not in error.message:
             raise
