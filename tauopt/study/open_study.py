@@ -68,16 +68,14 @@ def check_name_is_free(storage: BaseStorage, name: str) -> None:
         InvalidNameError: the name can't be a file name.
     """
     check_name(name, what="search name")
-    if name in optuna.get_all_study_names(storage) and _has_begun(storage, name):
+    if name not in optuna.get_all_study_names(storage):
+        return
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    if any(trial.state is not TrialState.WAITING for trial in trials):
         raise UsageError(
             f"a search {name!r} exists already: go on with it (--resume), or give this one "
             "another name (--name)"
         )
-
-
-def _has_begun(storage: BaseStorage, name: str) -> bool:
-    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    return any(trial.state is not TrialState.WAITING for trial in trials)
 
 
 def start_study(

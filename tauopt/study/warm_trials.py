@@ -121,6 +121,7 @@ def warm_start(
     moved, lost = _move_all(ended, before, file)
     same_goals = before.base.objective == file.base.objective
     unchanged = [entry for entry in moved if not entry.changes]
+    changes = Counter(change for entry in moved for change in entry.changes)
     reasons = list(_why_not_learned(same_data, same_goals, same_method))
     best = _best(moved)
     return WarmStart(
@@ -131,7 +132,7 @@ def warm_start(
         notes=(
             *(f"{count} trials left out: {reason}" for reason, count in left_out.items()),
             *lost,
-            *_changes(moved),
+            *(f"{change} (in {count} of {len(moved)} trials)" for change, count in changes.items()),
             *reasons,
         ),
     )
@@ -220,12 +221,6 @@ def _differences(was: Experiment, now: Experiment) -> Iterator[tuple[str, Any, A
         for path in {**before, **after}:
             if before.get(path) != after.get(path):
                 yield path, before.get(path, "not there"), after.get(path, "not there")
-
-
-def _changes(moved: Sequence[_MovedTrial]) -> list[str]:
-    """Return each change once, with the number of trials that it concerns."""
-    counted = Counter(change for entry in moved for change in entry.changes)
-    return [f"{change} (in {count} of {len(moved)} trials)" for change, count in counted.items()]
 
 
 def _why_not_learned(same_data: bool, same_goals: bool, same_method: bool) -> Iterator[str]:

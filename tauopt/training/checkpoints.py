@@ -51,7 +51,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     folder = folder / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
     earlier = _files(folder)
-    path = folder / f"{_number(earlier[-1]) + 1 if earlier else 1:08d}.checkpoint"
+    number = int(earlier[-1].stem) + 1 if earlier else 1
+    path = folder / f"{number:08d}.checkpoint"
     durable.write_bytes(path, _encode(checkpoint))
     for old in earlier[: -(KEPT - 1)]:
         old.unlink(missing_ok=True)
@@ -90,10 +91,6 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-
-
-def _number(path: Path) -> int:
-    return int(path.name.partition(".")[0])
 
 
 def _encode(checkpoint: Checkpoint) -> bytes:

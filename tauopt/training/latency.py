@@ -60,7 +60,10 @@ def latencies(
         if predictor is None or tf.config.list_logical_devices("GPU"):
             predictor = Predictor(copy_of(network))
         return {
-            name: latency(predictor.calling(_first(inputs, batch)), candidates=batch)
+            name: latency(
+                predictor.calling({k: x[np.arange(batch) % len(x)] for k, x in inputs.items()}),
+                candidates=batch,
+            )
             for name, batch in batches.items()
         }
 
@@ -70,10 +73,6 @@ def copy_of(network: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy
-
-
-def _first(inputs: Mapping[str, npt.NDArray[Any]], candidates: int) -> dict[str, Any]:
-    return {name: x[np.arange(candidates) % len(x)] for name, x in inputs.items()}
 
 
 def latency(call: Callable[[], object], *, candidates: int) -> Estimate:

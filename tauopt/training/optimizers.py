@@ -101,19 +101,16 @@ class Sgd(_KernelOptimizer):
         if not self.momentum:
             tf.raw_ops.ResourceApplyGradientDescent(var=weight, alpha=rate, delta=gradient)
             return
-        (momentum,) = self.slots_of(variable)
+        (accumulated,) = self.slots_of(variable)
+        momentum = self.momentum if self.changing_momentum is None else self.changing_momentum
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=weight,
-            accum=momentum,
+            accum=accumulated,
             lr=rate,
             grad=gradient,
-            momentum=self._momentum_now(),
+            momentum=tf.convert_to_tensor(momentum),
             use_nesterov=self.nesterov,
         )
-
-    def _momentum_now(self) -> Any:
-        changing = self.changing_momentum
-        return self.momentum if changing is None else tf.convert_to_tensor(changing)
 
 
 def _tensorflow_variable(variable: Any) -> Any:
