@@ -36,7 +36,7 @@ Where is what::
     the message about a wrong file            config/settings/problems, config/checks/*
     a network's layers                        models/rnn, deepsets, ... and models/*_layers
     transforms and constants of features      models/preprocessing, fitted in prepare/constants
-    train, validation and test split          prepare/dataset_expressions, physics/folds
+    train, validation and test split          prepare/event_split, physics/folds
     shuffling and chunks                      prepare/out_of_core_shuffle, prepare/second_pass
     weights, reweighting, resampling          prepare/reweight, prepare/resample
     padding and masks                         stream/padding
@@ -46,9 +46,9 @@ Where is what::
     the leaderboard                           study/leaderboard_rows
     Ray's workers, searcher and scheduler     search/trainable, search/tune_adapters
     what MLflow is given, and when            tracking/spool -> shipper -> replay
-    ROC curves and rejections, with errors    metrics/roc, metrics/named_metrics, metrics/bootstrap
+    ROC curves and rejections, with errors    metrics/roc, metrics/background_rejection
     working points                            metrics/working_points/*
-    the promotion gate, the champion          promotion/promotion_gate, promotion/champion
+    the promotion gate, the champion          promotion/promotion_gate, champion_comparison
     ONNX export, friend trees of scores       export/onnx_file, export/score_files
     threads and GPUs                          models/devices
 """

@@ -4,7 +4,8 @@
 
     predictions             class probabilities of a split, with truth and weights
     estimate                a number with its 68 % interval; Wilson's interval
-    roc                     the weighted ROC curve, its area and background rejections
+    roc                     the weighted ROC curve and its area
+    background_rejection    background rejection at fixed signal efficiency
     named_metrics           the metric that an objective names; accuracies, confusion matrix
     standard_metrics        the standard set of metrics that every trial reports
     bootstrap               paired bootstrap of one metric of two networks

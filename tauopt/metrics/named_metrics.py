@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
+from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.roc import auc, roc
 
 
 def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:

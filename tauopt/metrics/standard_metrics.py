@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import accuracy, balanced_accuracy
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.roc import auc, roc
 
 EFFICIENCIES = (0.6, 0.75, 0.85, 0.95)
 """Signal efficiencies of the standard rejections: ATLAS's 1-prong working points."""

@@ -3,6 +3,7 @@
 ::
 
     source           the interface: what every kind of input file can do
+    bad_files        errors of truncated, damaged and missing files
     file_formats     choose the source that reads a file
     input_globs      path patterns -> files
     input_digests    SHA-256 of files, remembered until a file changes

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tauopt.errors import DataError
-from tauopt.ntuples.source import STEP, TREE, BadFileError, Column, TableInfo, check, reading
+from tauopt.ntuples.bad_files import BadFileError, reading
+from tauopt.ntuples.source import STEP, TREE, Column, TableInfo, check
 from tauopt.physics.jagged import Array, Jagged, from_array
 
 _BUFFER_BYTES = 2**20

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tauopt.config.settings.layout import EventLayout
 from tauopt.errors import DataError
 from tauopt.ntuples import nested_columns, rntuple
+from tauopt.ntuples.bad_files import BadFileError, reading
 from tauopt.ntuples.basket_headers import check_headers
 from tauopt.ntuples.event_branches import (
     INDEX,
@@ -29,7 +30,7 @@ from tauopt.ntuples.event_branches import (
 from tauopt.ntuples.event_columns import EventCandidates, at_most_one
 from tauopt.ntuples.nested_columns import Nested
 from tauopt.ntuples.root_files import available_branches, open_tree, read_steps, typename
-from tauopt.ntuples.source import STEP, BadFileError, Column, TableInfo, reading
+from tauopt.ntuples.source import STEP, Column, TableInfo
 from tauopt.ntuples.xaod import find_keys, link_keys
 from tauopt.physics.jagged import Array, Jagged
 

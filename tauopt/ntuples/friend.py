@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tauopt.durable import write_with
 from tauopt.errors import DataError
-from tauopt.ntuples.source import BadFileError
+from tauopt.ntuples.bad_files import BadFileError
 
 TREE = "tauopt"
 """Name of the tree, and prefix of its branches."""

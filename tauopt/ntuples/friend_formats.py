@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from tauopt.durable import write_with
 from tauopt.errors import DataError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.friend import RECORD, TREE, Array, by_event, read_record, write_friend
-from tauopt.ntuples.source import BadFileError
 
 COUNTS = "counts"
 """Dataset with the number of candidates of each event, (event,) int64."""

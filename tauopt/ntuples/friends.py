@@ -10,17 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.ntuples.source import (
-    STEP,
-    BadFileError,
-    Column,
-    Columns,
-    Reader,
-    Seekable,
-    Source,
-    TableInfo,
-    check,
-)
+from tauopt.ntuples.bad_files import BadFileError
+from tauopt.ntuples.source import STEP, Column, Columns, Reader, Seekable, Source, TableInfo, check
 
 
 @dataclass(frozen=True)

@@ -27,19 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.errors import DataError, nearest
+from tauopt.ntuples.bad_files import BadFileError, check_range, reading
 from tauopt.ntuples.hdf5_pandas import pandas_part
 from tauopt.ntuples.hdf5_parts import ColumnPart, CompoundPart, GroupPart
-from tauopt.ntuples.source import (
-    STEP,
-    TREE,
-    BadFileError,
-    Column,
-    Columns,
-    TableInfo,
-    check,
-    check_range,
-    reading,
-)
+from tauopt.ntuples.source import STEP, TREE, Column, Columns, TableInfo, check
 from tauopt.physics.jagged import Jagged
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.errors import DataError
-from tauopt.ntuples.source import BadFileError, Column
+from tauopt.ntuples.bad_files import BadFileError
+from tauopt.ntuples.source import Column
 from tauopt.physics.jagged import Array, Jagged, from_array
 
 VALID = "valid"

@@ -21,18 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.ntuples import rntuple
+from tauopt.ntuples.bad_files import BadFileError, check_range, reading
 from tauopt.ntuples.basket_headers import check_headers
 from tauopt.ntuples.baskets import Baskets, BranchReader, baskets_of, stores_offsets
 from tauopt.ntuples.root_files import column_or_problem, inspect_tree, open_tree, read_steps
-from tauopt.ntuples.source import (
-    STEP,
-    BadFileError,
-    Column,
-    Columns,
-    TableInfo,
-    check_range,
-    reading,
-)
+from tauopt.ntuples.source import STEP, Column, Columns, TableInfo
 from tauopt.physics.jagged import Jagged, from_array
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from tauopt.errors import DataError, nearest
 from tauopt.ntuples import rntuple
 from tauopt.ntuples._uproot_internals import find_children
-from tauopt.ntuples.source import BadFileError, Column, TableInfo, check, reading
+from tauopt.ntuples.bad_files import BadFileError, reading
+from tauopt.ntuples.source import Column, TableInfo, check
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", rntuple.CLASS)
 _MOST_LISTED = 5

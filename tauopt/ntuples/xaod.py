@@ -11,7 +11,7 @@ import numpy as np
 
 from tauopt.config.settings.layout import AssociatedObjects
 from tauopt.errors import nearest
-from tauopt.ntuples.source import BadFileError
+from tauopt.ntuples.bad_files import BadFileError
 
 _VECTOR_HEADER = 6
 """Bytes before a vector's length: its size and its version."""

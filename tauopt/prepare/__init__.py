@@ -10,7 +10,8 @@ What is called from outside::
 
 First pass, file by file::
 
-    dataset_expressions  expressions and split rules of a dataset file, parsed once
+    dataset_expressions  expressions of a dataset file, parsed once
+    event_split          train, validation and test split, by event number or fold
     input_files          the input files: digests, headers, entries, problems
     dataset_digests      the digests that name a prepared dataset and an extract
     collect_extracts     all extracts of a dataset; reads files without one, here or in parallel

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from tauopt import durable
 from tauopt.config.settings.dataset import Dataset
 from tauopt.dataset.manifest import SPLITS
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.input_digests import check_unchanged
 from tauopt.ntuples.input_globs import Signature, signature
-from tauopt.ntuples.source import BadFileError, Source
+from tauopt.ntuples.source import Source
 from tauopt.prepare.candidate_blocks import Block
 from tauopt.prepare.constants import empty_constants, fit
 from tauopt.prepare.dataset_expressions import DatasetExpressions, make_plan, parse_expression

@@ -12,9 +12,10 @@ from pathlib import Path
 from tauopt.config.settings.dataset import Dataset
 from tauopt.errors import DataError
 from tauopt.ntuples import input_digests
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.input_globs import Signature, expand
-from tauopt.ntuples.source import BadFileError, Source, TableInfo
+from tauopt.ntuples.source import Source, TableInfo
 from tauopt.physics.expressions import Expression
 from tauopt.prepare.dataset_expressions import DatasetExpressions, parse_expression
 from tauopt.progress import Progress

@@ -14,7 +14,8 @@ from tauopt.errors import DataError
 from tauopt.physics.expressions import Expression
 from tauopt.physics.jagged import Jagged, descending, take_index
 from tauopt.prepare.candidate_blocks import Block
-from tauopt.prepare.dataset_expressions import EVENT_NUMBER, DatasetExpressions, GroupPlan
+from tauopt.prepare.dataset_expressions import DatasetExpressions, GroupPlan
+from tauopt.prepare.event_split import EVENT_NUMBER
 from tauopt.prepare.left_out import MISSING, NO_SPLIT, NOT_SELECTED, OTHER_CLASS, Causes, by_class
 from tauopt.prepare.missing import Policy, mark_missing, refuse
 

@@ -26,10 +26,10 @@ from tauopt.figures.figure_style import SampleLabel
 from tauopt.figures.performance.trial_figure_set import write_figures
 from tauopt.metrics.working_points.working_point_set import FILE
 from tauopt.progress import Progress
-from tauopt.promotion.champion import compare_with_champion, decide
-from tauopt.promotion.judge import JudgedTrial, judge
+from tauopt.promotion.champion_comparison import compare_with_champion, decide
 from tauopt.promotion.model_card import model_card
 from tauopt.promotion.promotion_gate import costs_of
+from tauopt.promotion.run_on_test_split import JudgedTrial, judge
 from tauopt.promotion.verdict import RefusedByVerdict, Verdict
 from tauopt.tracking import registry
 from tauopt.tracking.retries import retry

@@ -5,7 +5,7 @@
     train_trial       one trial from plan to results, report by report
     trial_plan        the plan of a trial, and the names of the files in its folder
     trial_report      reports of a trial, and the tracker that records them
-    trial_state       progress of a training, and its identity: settings, seed, data, method
+    trial_identity    identity of a training: settings, seed, data, method
     trial_results     results of a finished trial: model, predictions, numbers, figures
     network_and_data  the dataset as a task sees it; network, optimizer and training model
     fit_segment       one call of Keras's `fit`
@@ -18,6 +18,6 @@
     precision         mixed precision, and networks that XLA can compile
     prediction        class probabilities of a whole split
     latency           inference time a candidate on one core
-    checkpoints       durable checkpoints with checksums
+    checkpoints       durable checkpoints with checksums, and the state that they hold
     interrupts        Ctrl-C and SIGTERM while trials run
 """

@@ -21,15 +21,21 @@ from tauopt.metrics.named_metrics import measure
 from tauopt.models.devices import limit_devices
 from tauopt.prepare.direct_streaming import open_dataset
 from tauopt.training import trial_results
-from tauopt.training.checkpoints import Checkpoint, WeightArrays, load_checkpoint, save_checkpoint
+from tauopt.training.checkpoints import (
+    Checkpoint,
+    TrainingState,
+    WeightArrays,
+    load_checkpoint,
+    save_checkpoint,
+)
 from tauopt.training.early_stopping import is_lower, on_plateau, stops
 from tauopt.training.fit_segment import fit
 from tauopt.training.latency import latencies
 from tauopt.training.network_and_data import Trainer, TrialData
 from tauopt.training.rungs import Rungs
+from tauopt.training.trial_identity import METHOD, METHOD_KEY, check_same, identity
 from tauopt.training.trial_plan import TrialPlan
 from tauopt.training.trial_report import Tracker, TrialReport
-from tauopt.training.trial_state import METHOD, METHOD_KEY, TrainingState, check_same, identity
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tauopt.errors import DataError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.file_formats import open_source, tables
-from tauopt.ntuples.source import BadFileError, Column, Columns, Source
+from tauopt.ntuples.source import Column, Columns, Source
 from tauopt.physics.branch_names import quote
 from tauopt.physics.jagged import Array, Jagged
 

@@ -71,7 +71,7 @@ def reproduce(
     """
     from tauopt.evaluation.find_trial import find_trial
     from tauopt.tracking.client import connect
-    from tauopt.training.trial_state import METHOD, method_of
+    from tauopt.training.trial_identity import METHOD, method_of
     from tauopt.workflows.evaluation_sources import its_dataset
 
     progress = progress or Silent()
@@ -126,11 +126,11 @@ def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
 def _compared(trial: Trial, plan: TrialPlan) -> Reproduction:
     from tauopt.metrics.estimate import Estimate
     from tauopt.models.model_file import load_model, weights_apart
-    from tauopt.promotion.judge import tolerance
+    from tauopt.promotion.run_on_test_split import tolerance
     from tauopt.study.provenance import code_version
+    from tauopt.training.trial_identity import METHOD, method_of
     from tauopt.training.trial_plan import MODEL
     from tauopt.training.trial_results import read_result
-    from tauopt.training.trial_state import METHOD, method_of
 
     result = read_result(plan.folder)
     if result is None:

@@ -210,7 +210,7 @@ def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Provenance:
     """Return what a study is made from."""
     from tauopt.study.provenance import Provenance, code_version
     from tauopt.tracking.environment import git_commit
-    from tauopt.training.trial_state import METHOD
+    from tauopt.training.trial_identity import METHOD
 
     return Provenance(
         experiment=file.digest,

@@ -77,7 +77,7 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM; says how to go on.
     """
     from tauopt.config.load import read_experiment
-    from tauopt.training.trial_state import check_folder
+    from tauopt.training.trial_identity import check_folder
 
     file = read_experiment(path, overrides=overrides)
     if (ranges := _ranges(file)) and not defaults:

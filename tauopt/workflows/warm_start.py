@@ -37,7 +37,7 @@ def taken_over(earlier: str, file: ExperimentFile, *, output: Path, dataset: str
     from tauopt.study.provenance import from_attributes
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.study.warm_trials import warm_start
-    from tauopt.training.trial_state import METHOD
+    from tauopt.training.trial_identity import METHOD
 
     study = find_study(earlier, output=output)
     record = Path(str(study.user_attrs.get(FOLDER, ""))) / EXPERIMENT

@@ -8,7 +8,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from tauopt.errors import DataError
-from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.background_rejection import rejections
+from tauopt.metrics.roc import auc, roc
 from tests.metrics.toys import slow_auc, slow_background_at, slow_efficiencies
 
 AT = np.array([0.05, 0.3, 0.6, 0.75, 0.95, 1.0])

@@ -9,7 +9,7 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.ntuples.arrow import Feather, Parquet
-from tauopt.ntuples.source import BadFileError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.physics.jagged import Jagged, to_awkward
 
 WRITERS = {

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.file_formats import open_source
-from tauopt.ntuples.source import BadFileError, Seekable
+from tauopt.ntuples.source import Seekable
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests import ntuples_factory as factory
 from tests.ntuples.damage import little_memory, mutate

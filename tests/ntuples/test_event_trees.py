@@ -9,10 +9,10 @@ import pytest
 from tauopt.config.settings.layout import EventLayout
 from tauopt.errors import DataError
 from tauopt.ntuples import event_trees as module
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.event_trees import EventTree
 from tauopt.ntuples.file_formats import open_source
 from tauopt.ntuples.root_files import open_tree
-from tauopt.ntuples.source import BadFileError
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests.events_factory import LAYOUT, TRACKS, TRUTH, events, write_events
 from tests.ntuples.damage import little_memory, mutate

@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from tauopt.errors import DataError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.file_formats import open_source
-from tauopt.ntuples.source import BadFileError
 from tests.ntuples.test_contract import join
 from tests.ntuples_factory import columns, write_trees
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tauopt.errors import DataError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.hdf5 import Hdf5
-from tauopt.ntuples.source import BadFileError
 
 TRACK = [("pt", "f2"), ("d0", ">f4"), ("valid", "?")]
 

@@ -9,8 +9,8 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.ntuples import rntuple, root_files
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.root import RootTree
-from tauopt.ntuples.source import BadFileError
 from tests.ntuples.test_contract import join
 from tests.ntuples_factory import columns, write_rntuple
 

@@ -10,8 +10,8 @@ import pytest
 
 from tauopt.errors import DataError
 from tauopt.ntuples import root_files
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.root import RootTree
-from tauopt.ntuples.source import BadFileError
 from tauopt.physics.jagged import Jagged, to_awkward
 from tests.ntuples.damage import little_memory, mutate
 from tests.ntuples_factory import columns, write

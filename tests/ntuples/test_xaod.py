@@ -9,8 +9,8 @@ import uproot
 
 from tauopt.config.settings.layout import EventLayout
 from tauopt.errors import DataError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.ntuples.event_trees import EventTree
-from tauopt.ntuples.source import BadFileError
 from tauopt.ntuples.xaod import _parse_event_format, container_of, link_keys
 from tauopt.physics.jagged import to_awkward
 from tests.events_factory import events, write_events

@@ -9,7 +9,7 @@ from tauopt.config.settings.dataset import Split
 from tauopt.dataset.manifest import SPLITS
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.physics.folds import fold_of
-from tauopt.prepare.dataset_expressions import fold_rules
+from tauopt.prepare.event_split import fold_rules
 from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_prepare_dataset import splits_of

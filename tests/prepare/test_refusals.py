@@ -5,7 +5,7 @@ import pytest
 
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import DataError
-from tauopt.ntuples.source import BadFileError
+from tauopt.ntuples.bad_files import BadFileError
 from tauopt.prepare.prepare_dataset import prepare
 from tests.ntuples_factory import columns, dataset, write
 

@@ -20,7 +20,7 @@ from tauopt.models.model_file import load_model
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.stream.batches import batches
 from tauopt.study import leaderboard_rows
-from tauopt.training import train_trial, trial_state
+from tauopt.training import train_trial, trial_identity
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.network_and_data import TrialData
 from tauopt.training.rungs import Rungs
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(copied):
 
 def test_a_checkpoint_of_another_training_method_is_refused(copied, monkeypatch):
     """Such as checkpoints from before LSTMs had their correct gradient."""
-    monkeypatch.setattr(trial_state, "METHOD", 3)
+    monkeypatch.setattr(trial_identity, "METHOD", 3)
     with pytest.raises(UsageError, match=r"training method 2, this version has method 3"):
         next(run_trial(copied, tracker=Recorder()))
 

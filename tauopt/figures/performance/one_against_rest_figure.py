@@ -25,10 +25,11 @@ from tauopt.figures.panels import (
     triples,
 )
 from tauopt.figures.performance.trial_figures import ROC_GRID
+from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.binned_counts import estimate_columns
 from tauopt.metrics.paired_curves import paired_curves
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.roc import auc, roc
 from tauopt.metrics.scored_trial import ScoredTrial
 
 _FEW = 6

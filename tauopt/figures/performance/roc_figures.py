@@ -31,6 +31,7 @@ from tauopt.figures.panels import (
     triples,
 )
 from tauopt.figures.performance.trial_figures import ROC_GRID
+from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.binned_counts import (
     binned_efficiencies,
     binned_rejections,
@@ -39,7 +40,7 @@ from tauopt.metrics.binned_counts import (
 )
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.paired_curves import paired_curves
-from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.roc import auc, roc
 from tauopt.metrics.scored_trial import ScoredTrial
 
 _NAMED = 12

@@ -24,10 +24,11 @@ from tauopt.figures.figure_style import (
     styled,
 )
 from tauopt.figures.panels import largest_shown, legend_share, plain_ticks, seen_unit
+from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import confusion
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, rejections, roc
+from tauopt.metrics.roc import auc, roc
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
 
 ROC_GRID = np.linspace(0.2, 1.0, 161)

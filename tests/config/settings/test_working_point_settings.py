@@ -2,8 +2,8 @@ from pathlib import Path
 
 from tauopt.config.load import read_experiment
 from tauopt.config.settings.experiment import Experiment
+from tauopt.training.trial_identity import identity
 from tauopt.training.trial_plan import TrialPlan
-from tauopt.training.trial_state import identity
 
 GOOD = Path(__file__).parents[2] / "data" / "good_experiment.yaml"
 OTHER = ["working_points.points.tight.efficiency=0.45", "working_points.bins=4"]

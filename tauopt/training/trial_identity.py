@@ -1,16 +1,16 @@
-"""State of a training, and its identity: everything that decides its weights."""
+"""Identity of a training: everything that decides its weights, so that no other one goes on in its
+folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from tauopt.config.settings.dotted_paths import flat
 from tauopt.errors import UsageError
 from tauopt.training.checkpoints import load_checkpoint
-from tauopt.training.early_stopping import Patience
 from tauopt.training.trial_plan import TrialPlan
 
 METHOD = 2
@@ -18,50 +18,6 @@ METHOD = 2
 weights. 2: LSTMs have their correct gradient, every batch is full, and at equal values of the
 objective the lower loss counts as better."""
 METHOD_KEY = "training_method"
-
-
-@dataclass
-class TrainingState:
-    """State of a training, which a checkpoint keeps beside the weights.
-
-    Attributes:
-        seen: candidates trained on so far, over all epochs.
-        target: end of the present rung, in candidates.
-        loss_sum, loss_count: sums over the present rung's candidates, for its mean loss.
-        objective, plateau: patience of early stopping and of the learning rate.
-        best, best_loss, best_report: largest value of the objective, the validation loss of the
-            same report, and its number; at equal values the report with the lowest loss.
-        seconds: time spent in training and validation, over all resumes.
-        rung_seconds: time spent in training on the present rung.
-        history: metrics of each report, with `number` and `candidates_seen`.
-        ended: why training is over; empty while it goes on.
-    """
-
-    seen: int = 0
-    target: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    objective: Patience = field(default_factory=Patience)
-    plateau: Patience = field(default_factory=Patience)
-    best: float | None = None
-    best_loss: float | None = None
-    best_report: int = 0
-    seconds: float = 0.0
-    rung_seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    ended: str = ""
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> TrainingState:
-        """Return the state that `asdict` wrote."""
-        content = {f.name: content[f.name] for f in fields(cls)}
-        return cls(
-            **{
-                **content,
-                "objective": Patience(**content["objective"]),
-                "plateau": Patience(**content["plateau"]),
-            }
-        )
 
 
 def identity(plan: TrialPlan, *, dataset_digest: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from tauopt.metrics.bootstrap import paired_bootstrap
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
 from tauopt.models.model_file import load_model
-from tauopt.promotion.judge import JudgedTrial, tolerance
 from tauopt.promotion.promotion_gate import floors, limits, regressions, stated_data
+from tauopt.promotion.run_on_test_split import JudgedTrial, tolerance
 from tauopt.promotion.verdict import REFUSED, ChampionComparison, GateCheck, Verdict, compare
 from tauopt.tracking.registry import VERDICT, champion, fetch_model
 
