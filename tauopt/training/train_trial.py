@@ -67,7 +67,7 @@ def run_trial(
         TrialFailed: loss or metric is not finite.
         DataError: the dataset can't be read, or does not fit the task.
         UsageError: the folder holds the checkpoint of another trial.
-        CorruptError: no checkpoint is intact.
+        CorruptError: no checkpoint is intact, or a chunk of the dataset is damaged.
         Interrupted: `stop` returned True; the checkpoint is written.
     """
     limit_devices(cpus=plan.experiment.search.resources.cpus)
