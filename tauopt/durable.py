@@ -166,6 +166,20 @@ def locked(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
         yield
 
 
+def lock_holder(path: Path) -> str:
+    """Return the holder of the kernel lock on `path`, without taking it; empty if there is none."""
+    try:
+        stream = path.open("r")
+    except FileNotFoundError:
+        return ""
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return stream.read().strip() or "unknown process"
+    return ""
+
+
 def holders(path: Path) -> list[str]:
     """Return the other processes of this machine that have a file open.
 

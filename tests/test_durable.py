@@ -95,6 +95,23 @@ def test_a_held_lock_names_its_holder_and_a_dead_holders_lock_is_free(tmp_path):
         assert f"process {os.getpid()}" in path.read_text()
 
 
+def test_the_holder_of_a_lock_is_found_without_taking_the_lock(tmp_path):
+    path = tmp_path / "lock"
+    assert durable.lock_holder(path) == ""
+    hold = (
+        "import sys, pathlib; from tauopt.durable import locked\n"
+        f"with locked(pathlib.Path({str(path)!r}), what='x'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        assert durable.lock_holder(path).startswith(f"process {process.pid}")
+        process.stdin.close()
+    assert durable.lock_holder(path) == ""
+
+
 def test_json_keeps_the_order_of_keys(tmp_path):
     durable.write_json(tmp_path / "x.json", {"jet": 0, "1p0n": 1})
     assert list(json.loads((tmp_path / "x.json").read_text())) == ["jet", "1p0n"]

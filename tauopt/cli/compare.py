@@ -28,8 +28,8 @@ def compare(
 ) -> None:
     """Compare trials with the first: settings, numbers with errors, curves, significances."""
     from tauopt.cli.console import print_json, progress
+    from tauopt.evaluation.evaluation_sources import efficiencies_of
     from tauopt.workflows.compare import compare as run
-    from tauopt.workflows.evaluation_sources import efficiencies_of
 
     with progress() as display:
         report = run(

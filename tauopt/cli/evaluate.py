@@ -67,8 +67,8 @@ def evaluate(
 ) -> None:
     """Evaluate a trial on the sealed test split or other ntuples, also against a reference."""
     from tauopt.cli.console import print_json, progress
+    from tauopt.evaluation.evaluation_sources import efficiencies_of
     from tauopt.workflows.evaluate import evaluate as run
-    from tauopt.workflows.evaluation_sources import efficiencies_of
 
     with progress() as display:
         evaluation = run(

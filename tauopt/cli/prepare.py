@@ -57,16 +57,15 @@ def prepare(
     """Prepare a dataset (select, label, split, shuffle, fit constants), or find an earlier one."""
     del ray_address
     from tauopt.cli.console import print_json, progress
-    from tauopt.workflows.convert_dataset import check_format, convert
-    from tauopt.workflows.prepare import kept
+    from tauopt.workflows.prepare import check_format, convert, kept
     from tauopt.workflows.prepare import prepare as make
-    from tauopt.workflows.record_dataset import present
+    from tauopt.workflows.record_dataset import draw_and_log
 
     with progress() as display, resumable("files that were read completely are kept"):
         if to:
             check_format(to)
         prepared = make(file, progress=display, workers=workers)
-        shown = present(
+        shown = draw_and_log(
             prepared, file=file, figures=figures, log=log, output=output, progress=display
         )
         if to:

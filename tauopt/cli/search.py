@@ -11,8 +11,7 @@ import typer
 from tauopt.cli.options import Json, Output, Overrides, RayAddress
 
 if TYPE_CHECKING:
-    from tauopt.workflows.search import SearchResult
-    from tauopt.workflows.search_dry_run import DryRun
+    from tauopt.workflows.search import DryRun, SearchResult
 
 
 def search(
@@ -85,7 +84,7 @@ def _preview(
     import os
 
     from tauopt.cli.console import print_json, progress
-    from tauopt.workflows.search_dry_run import dry_run
+    from tauopt.workflows.search import dry_run
 
     # The network is built only to count its parameters: leave the GPUs to running trainings.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

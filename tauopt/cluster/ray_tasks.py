@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -17,6 +19,9 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 """Environment of a task's process: numeric libraries use the one core that the task has."""
+PAYS_FROM = 2 * 10**9
+"""Bytes of files from which Ray is started unasked: it takes 10 s until its workers read, in which
+one process reads about 0.8 GB."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +46,34 @@ def workers(most: int | None = None) -> Iterator[MapOnRay]:
     cpus = most or start_ray.machine_cpus()
     with start_ray.environment(ONE_THREAD), start_ray.running(cpus=cpus, variables=ONE_THREAD):
         yield partial(run_tasks, most=most)
+
+
+def readers(
+    most: int | None = None,
+) -> Callable[[Sequence[int]], AbstractContextManager[MapOnRay | None]]:
+    """Return the function that chooses who reads files, by their sizes in bytes.
+
+    It returns a context manager, of a parallel map over Ray's processes or of None: this process
+    reads.
+
+    Args:
+        most: processes that read; 1 means this one. None means as many of Ray's as there are CPUs
+            where `RAY_ADDRESS` names a cluster or the files are large, and else this one.
+    """
+
+    def choose(sizes: Sequence[int]) -> AbstractContextManager[MapOnRay | None]:
+        return workers(most) if is_worth_it(most, sizes) else nullcontext()
+
+    return choose
+
+
+def is_worth_it(most: int | None, sizes: Sequence[int]) -> bool:
+    """Return whether Ray reads files of these sizes in bytes; `most` as in `readers`."""
+    if len(sizes) < 2 or most == 1:
+        return False
+    has_cluster = bool(os.environ.get(start_ray.ADDRESS))
+    is_large = sum(sizes) >= PAYS_FROM and len(os.sched_getaffinity(0)) > 1
+    return most is not None or has_cluster or is_large
 
 
 def run_tasks(

@@ -14,7 +14,8 @@
     samplers, pruners    how trials are proposed and how they are stopped early
     hypermodel_space     define-by-run hyperparameters of a user's HyperModel
     hypermodel_check     a user's HyperModel checked before a search begins
-    warm_trials          warm start from an earlier search
+    warm_trials          warm start: trials of an earlier search in the new space
+    earlier_search       warm start from the records of an earlier search
     reseeded_points      the best points trained again with other seeds
     budget               wall time and GPU time over all resumes
     control_requests     stop and extend a running search from another shell

@@ -1,4 +1,4 @@
-"""Compare trials: what differs in their settings, in their numbers, and whether it is real."""
+"""Compare trials: differences in settings and metrics, and their statistical significance."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from tauopt.evaluation.comparison_report import (
     names_of,
     report,
 )
+from tauopt.evaluation.evaluation_sources import check_efficiencies, check_has_background
 from tauopt.progress import Progress, Silent
-from tauopt.workflows.evaluation_sources import (
-    check_efficiencies,
-    check_has_background,
-    its_dataset,
-)
 from tauopt.workflows.paths import make_folder, output_folder
+from tauopt.workflows.trial_dataset import needed_dataset
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
 
 RESULT, TABLE, REPORT = "compare.json", "compare.csv", "report.md"
 MOST = 6
-"""Trials that a figure can show."""
+"""Largest number of trials that a figure can show."""
 
 
 def compare(
@@ -47,16 +44,18 @@ def compare(
     Args:
         trials: two to six: ids of runs or their first letters, `models:/NAME@champion`,
             `models:/NAME/3`, or folders of trials. Differences are to the first.
-        efficiencies: of the signal, at which rejections are measured, and drawn in bins; none are
-            0.6, 0.75, 0.85 and 0.95, and 0.75 in bins.
-        to: folder of the results; None is `comparisons/<names>` in the output folder.
-        output: folder of searches and runs; None is `tauopt-output`.
-        cache: folder of prepared datasets; None is the user's.
-        progress: told of every step.
+        efficiencies: signal efficiencies at which the background rejection is measured and drawn
+            in bins; empty means 0.6, 0.75, 0.85 and 0.95, and 0.75 in bins.
+        to: folder of the results; None means `comparisons/<names>` in the output folder.
+        output: folder of searches and runs; None means `tauopt-output`.
+        cache: folder of prepared datasets; None means the user's cache.
+        progress: receives a message for each step.
+    Returns:
+        the comparison, with its folder and the files that were written.
     Raises:
         UsageError: too few, too many or the same trial twice, there is no such trial, or an
             efficiency is out of range.
-        DataError: they have different datasets or mean different things by signal, or the dataset
+        DataError: the trials have different datasets or different classes as signal, or the dataset
             is gone.
         ServiceError: MLflow does not answer.
     """
@@ -66,33 +65,36 @@ def compare(
     progress = progress or Silent()
     if not 2 <= len(trials) <= MOST:
         raise UsageError(f"expected 2 to {MOST} trials to compare, got {len(trials)}")
-    wanted = check_efficiencies(efficiencies)
+    efficiencies = check_efficiencies(efficiencies)
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-compare-") as temporary:
-        found = [
+        recorded = [
             find_trial(client, trial, folder=Path(temporary) / str(number))
             for number, trial in enumerate(trials)
         ]
-        _check_different(found)
-        check_has_background(found, wanted)
-
-        named = names_of(found)
-        place = to or output_folder(output) / "comparisons" / "-".join(t.name for t in found)
-        folder = make_folder(place, option="--to")
-        return _compared(
-            client, named, efficiencies=wanted, folder=folder, cache=cache, progress=progress
+        _check_different(recorded)
+        check_has_background(recorded, efficiencies)
+        folder = to or output_folder(output) / "comparisons" / "-".join(t.name for t in recorded)
+        return _compare(
+            client,
+            names_of(recorded),
+            efficiencies=efficiencies,
+            folder=make_folder(folder, option="--to"),
+            cache=cache,
+            progress=progress,
         )
 
 
 def _check_different(trials: Sequence[Trial]) -> None:
-    seen: dict[str, str] = {}
+    """Raise UsageError where two references lead to the same model."""
+    models: set[str] = set()
     for trial in trials:
-        if trial.sha256 in seen:
-            raise UsageError(f"{trial.name} is named twice: its model is that of the same training")
-        seen[trial.sha256] = trial.name
+        if trial.sha256 in models:
+            raise UsageError(f"{trial.name} is named twice: another reference has the same model")
+        models.add(trial.sha256)
 
 
-def _compared(
+def _compare(
     client: MlflowClient,
     trials: dict[str, Trial],
     *,
@@ -101,9 +103,10 @@ def _compared(
     cache: Path | None,
     progress: Progress,
 ) -> ComparisonReport:
+    """Run the trials on the test split, measure, draw and write."""
     import numpy as np
 
-    from tauopt.errors import DataError
+    from tauopt.durable import write_bytes, write_json
     from tauopt.evaluation.recorded_trial import history
     from tauopt.evaluation.run_trial import contenders_of
     from tauopt.evaluation.split_candidates import SplitCandidates
@@ -112,22 +115,21 @@ def _compared(
     from tauopt.figures.save_figure import save_book
     from tauopt.metrics.bootstrap import SEED
     from tauopt.metrics.standard_metrics import EFFICIENCIES
-    from tauopt.metrics.trial_comparison import compare as measured
+    from tauopt.metrics.trial_comparison import as_csv
+    from tauopt.metrics.trial_comparison import compare as compare_numbers
 
     check_same_data(trials)
     first = next(iter(trials.values()))
-    dataset = its_dataset(first, needed=True, cache=cache, progress=progress)
-    if dataset is None:
-        raise DataError(f"the dataset of {first.name} is gone")
+    dataset = needed_dataset(first, cache=cache, progress=progress)
     opener = f"compare {', '.join(trial.run_id or trial.name for trial in trials.values())}"
     candidates = SplitCandidates(dataset, dataset.sealed_test(opened_by=opener))
     contenders = contenders_of(trials, candidates, progress=progress)
     rng = np.random.default_rng(SEED)
     progress.say("measuring")
-    numbers = measured(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
+    numbers = compare_numbers(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
     sample = SampleLabel.from_dataset(first.experiment.data, candidates.description)
     progress.say("drawing")
-    drawn = pages(
+    figures = pages(
         contenders,
         {name: history(client, trial) for name, trial in trials.items()},
         objective=first.experiment.objective.first,
@@ -135,25 +137,18 @@ def _compared(
         rng=rng,
         efficiencies=efficiencies or (EFFICIENCY,),
     )
-    files = save_book(drawn, folder, name="figures")
-    judged = contenders[0].predictions
-    signal = int(judged.is_signal.sum())
+    files = save_book(figures, folder, name="figures")
+    predictions = contenders[0].predictions
+    signal = int(predictions.is_signal.sum())
     result = ComparisonReport(
         comparison=numbers,
         differences=differences(trials),
         run_ids={name: trial.run_id for name, trial in trials.items()},
         sample=f"{sample.name}, {sample.selection}",
-        candidates={"signal": signal, "background": len(judged) - signal},
+        candidates={"signal": signal, "background": len(predictions) - signal},
         folder=folder,
         files=(*files, folder / TABLE, folder / REPORT),
     )
-    return _written(result)
-
-
-def _written(result: ComparisonReport) -> ComparisonReport:
-    from tauopt.durable import write_bytes, write_json
-    from tauopt.metrics.trial_comparison import as_csv
-
     write_bytes(result.folder / TABLE, as_csv(result.comparison).encode())
     write_bytes(result.folder / REPORT, report(result).encode())
     write_json(result.folder / RESULT, result.as_json())

@@ -1,4 +1,4 @@
-"""Stop, resume or extend a search from another shell, or another machine."""
+"""Stop, resume or extend a search from another shell or another machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tauopt.durable import lock_holder
 from tauopt.errors import ServiceError, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.paths import output_folder
-from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
     import optuna
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from tauopt.workflows.search import SearchResult
 
 PATIENCE_S = 60.0
-"""How long a driver may take to do what is asked: its trials write checkpoints first."""
-_LOOK_S = 0.2
+"""Largest time for a driver to stop: its trials write checkpoints first."""
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class ControlOutcome:
-    """What became of a search that was asked for something."""
+    """Outcome of a request to stop or extend a search."""
 
     name: str
     holder: str
-    """Who runs it, or ran it until now; empty if nobody did."""
+    """Process that runs it, or ran it until now; empty if there is none."""
     told: str
-    """What happened, in a sentence."""
+    """Message on what happened."""
     resume: str
-    """The command that goes on with it."""
+    """Command that resumes it."""
 
 
 @dataclass(frozen=True)
 class _Search:
-    """A search as it stands."""
+    """A search: its study, lock and command that resumes it."""
 
     study: optuna.Study
     lock: Path
@@ -57,17 +57,17 @@ class _Search:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether its folder can't be seen from here, and so who runs it neither."""
+        """Whether its folder is not on this machine, so that the lock's holder is unknown."""
         return not self.lock.parent.is_dir()
 
 
-def _found(search: str | None, output: Path | None) -> _Search:
+def _find(search: str | None, output: Path | None) -> _Search:
     from tauopt.study.search_setup import LOCK, search_folder
 
-    place = output_folder(output).absolute()
-    study = find_study(search, output=place)
+    output_path = output_folder(output).absolute()
+    study = find_study(search, output=output_path)
     words = ["tauopt", "resume", study.study_name, *(["-o", str(output)] if output else [])]
-    return _Search(study, search_folder(place, study.study_name) / LOCK, shlex.join(words))
+    return _Search(study, search_folder(output_path, study.study_name) / LOCK, shlex.join(words))
 
 
 def stop(
@@ -77,37 +77,37 @@ def stop(
     wait_s: float = PATIENCE_S,
     progress: Progress | None = None,
 ) -> ControlOutcome:
-    """Stop a search as Ctrl-C in its own shell does: trials write checkpoints, runs are ended.
+    """Stop a search as Ctrl-C in its own shell does: trials write checkpoints, runs end.
 
     Args:
         search: its name; None means the latest one.
         output: output folder; None means `tauopt-output`.
-        wait_s: how long to wait until it has stopped.
-        progress: is told what is waited for.
+        wait_s: largest time in s to wait until it has stopped.
+        progress: receives a message on the wait.
     Raises:
-        UsageError: no such search, or nobody runs it.
+        UsageError: no such search, or no process runs it.
         ServiceError: it has not stopped in time, or the studies' database can't be used.
     """
     from tauopt.study.control_requests import send_request
 
-    found = _found(search, output)
-    holder = found.holder
-    if not holder and not found.is_elsewhere:
-        raise UsageError(f"nobody runs {found.name}; go on with it: {found.resume}")
-    send_request(found.study, "stop")
-    if found.is_elsewhere:
-        told = "asked to stop; its folder is not on this machine, so nobody here sees when it does"
-        return ControlOutcome(found.name, "", told, found.resume)
+    running = _find(search, output)
+    holder = running.holder
+    if not holder and not running.is_elsewhere:
+        raise UsageError(f"no process runs {running.name}; resume it: {running.resume}")
+    send_request(running.study, "stop")
+    if running.is_elsewhere:
+        message = "stop requested; its folder is not on this machine, so nothing here waits for it"
+        return ControlOutcome(running.name, "", message, running.resume)
     (progress or Silent()).say(f"waiting for {holder} to stop")
-    give_up = time.monotonic() + wait_s
-    while found.holder:
-        if time.monotonic() > give_up:
+    deadline = time.monotonic() + wait_s
+    while running.holder:
+        if time.monotonic() > deadline:
             raise ServiceError(
-                f"{holder} was asked to stop and has not within {wait_s:g} s; it may still do "
-                "it. If it hangs, kill it: nothing is lost"
+                f"{holder} has not stopped within {wait_s:g} s of the request; it may still do so. "
+                "If it hangs, kill it: nothing is lost"
             )
-        time.sleep(_LOOK_S)
-    return ControlOutcome(found.name, holder, f"{holder} has stopped", found.resume)
+        time.sleep(_POLL_S)
+    return ControlOutcome(running.name, holder, f"{holder} has stopped", running.resume)
 
 
 def resume(
@@ -117,42 +117,44 @@ def resume(
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
 ) -> SearchResult:
-    """Go on with a search that nobody runs: drive it here.
+    """Resume a search that no process runs: drive it from this process.
 
-    It goes on with the experiment that it recorded, its data and its overrides.
+    The experiment, its data and its overrides are those that the search recorded.
 
     Args:
         search: its name; None means the latest one.
         output: output folder; None means `tauopt-output`.
-        progress: is told of preparation.
-        on_event: is told of every trial's start, reports and end.
+        progress: receives the progress of preparation.
+        on_event: called with each event of a trial: start, report, end.
     Returns:
-        what came of it.
+        the result of the search.
     Raises:
-        UsageError: no such search, it runs already, or its record is gone.
+        UsageError: no such search, it runs already, or its record is missing.
         Other errors as `tauopt.workflows.search.search`.
     """
     from tauopt.study.reseeded_points import RESEEDED_SEARCH
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import search as run
 
-    found = _found(search, output)
-    if holder := found.holder:
-        raise UsageError(f"{found.name} runs already: {holder}")
-    if of := found.study.user_attrs.get(RESEEDED_SEARCH):
-        raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} goes on")
-    record = found.lock.parent / EXPERIMENT
+    stopped = _find(search, output)
+    if holder := stopped.holder:
+        raise UsageError(f"{stopped.name} runs already: {holder}")
+    if original := stopped.study.user_attrs.get(RESEEDED_SEARCH):
+        raise UsageError(
+            f"{stopped.name} trains points of {original} again; resume it: tauopt reseed {original}"
+        )
+    record = stopped.lock.parent / EXPERIMENT
     if not record.is_file():
         raise UsageError(
-            f"{record} is gone, which said what to search: tauopt search FILE --resume "
-            f"--name {found.name}"
+            f"{record} is missing, the record of what was searched; resume with the experiment "
+            f"file: tauopt search FILE --resume --name {stopped.name}"
         )
     return run(
         record,
-        name=found.name,
+        name=stopped.name,
         output=output,
         resume=True,
-        command=found.resume,
+        command=stopped.resume,
         progress=progress,
         on_event=on_event,
     )
@@ -166,15 +168,15 @@ def extend(
     gpu_hours: float | None = None,
     output: Path | None = None,
 ) -> ControlOutcome:
-    """Give a search more trials or a larger budget; one that runs takes it at once.
+    """Give a search more trials or a larger budget; a running search takes it within seconds.
 
     Args:
         search: its name; None means the latest one.
-        trials: in all.
-        hours, gpu_hours: of its budget in all, if it has one.
+        trials: total number, not the number to add.
+        hours, gpu_hours: total of its budget, if it has one.
         output: output folder; None means `tauopt-output`.
     Raises:
-        UsageError: no such search, or it has as much already.
+        UsageError: no such search, no limit is given, or it has as many trials already.
         ServiceError: the studies' database can't be used.
     """
     from tauopt.study.control_requests import extend as give
@@ -182,21 +184,24 @@ def extend(
     from tauopt.study.reseeded_points import RESEEDED_SEARCH
 
     limits = {"trials": trials, "hours": hours, "gpu_hours": gpu_hours}
-    wanted = {name: limit for name, limit in limits.items() if limit is not None}
-    if not wanted:
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if not given:
         raise UsageError("expected --trials, --hours or --gpu-hours: in all, not in addition")
-    found = _found(search, output)
-    if of := found.study.user_attrs.get(RESEEDED_SEARCH):
-        raise UsageError(f"{found.name} trains points of {of} again: tauopt reseed {of} --seeds N")
-    present = int(found.study.user_attrs.get(TRIALS, 0))
+    extended = _find(search, output)
+    if original := extended.study.user_attrs.get(RESEEDED_SEARCH):
+        raise UsageError(
+            f"{extended.name} trains points of {original} again; extend it: "
+            f"tauopt reseed {original} --seeds N"
+        )
+    present = int(extended.study.user_attrs.get(TRIALS, 0))
     if trials is not None and trials <= present:
         raise UsageError(
-            f"{found.name} has {present} trials already, expected more with --trials, got {trials}"
+            f"{extended.name} has {present} trials already, expected more with --trials, got "
+            f"{trials}"
         )
-    give(found.study, **wanted)
-    words = ", ".join(f"{limit:g} {name.replace('_', ' ')}" for name, limit in wanted.items())
-    holder = found.holder
-    told = f"{words} in all; " + (
-        f"{holder} takes it within seconds" if holder else "taken when it goes on"
-    )
-    return ControlOutcome(found.name, holder, told, "" if holder else found.resume)
+    give(extended.study, **given)
+    totals = ", ".join(f"{limit:g} {name.replace('_', ' ')}" for name, limit in given.items())
+    holder = extended.holder
+    when = f"{holder} takes it within seconds" if holder else "taken when it is resumed"
+    resume_command = "" if holder else extended.resume
+    return ControlOutcome(extended.name, holder, f"{totals} in all; {when}", resume_command)

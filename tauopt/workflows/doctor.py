@@ -1,4 +1,4 @@
-"""Is this machine ready for a search, and what to do where it is not?"""
+"""Check whether this machine, or a group's service, is ready for searches; name the remedies."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _EXTRAS = {
     "postgres": ("psycopg",),
 }
 _SLOW = ("Ray", "Ray nodes", "TensorFlow", "MLflow")
-"""Checks of two to six seconds of imports each, the longest first: Ray waits for daemons too. The
-study storage has one second, beside them."""
+"""Checks that import for two to six seconds each, the longest first: Ray waits for daemons too.
+That of the study storage takes one second, while these run."""
 _REINSTALL = "reinstall: pip install --force-reinstall tauopt"
 _LITTLE_GB, _TOO_LITTLE_GB = 10.0, 1.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """Result of one check."""
 
     name: str
     status: CheckStatus
     detail: str
     service: bool = False
-    """A service failed, rather than this machine."""
+    """Whether a service failed, rather than this machine."""
 
 
-class _Note(Exception):  # noqa: N818 - not an error: said, and the checks go on
-    """Something worth telling that stops nothing."""
+class _Note(Exception):  # noqa: N818 - not an error: the checks go on
+    """A remark that needs no action before a search."""
 
 
 _Checks = list[tuple[str, Callable[[], str]]]
@@ -59,22 +59,22 @@ def diagnose(
     service: bool = False,
     on_wait: Callable[[str], None] = lambda name: None,
 ) -> Iterator[Finding]:
-    """Check everything; a finding as soon as it and those before it are there.
+    """Run all checks, and yield their findings in a fixed order, each as soon as it is there.
 
-    What imports for seconds is checked at the same time, each in a process of its own.
+    The slow checks run at the same time, each in its own process.
 
     Args:
         output: output folder; None means `tauopt-output`.
         service: check a group's service from a client's side instead of this machine.
-        on_wait: is told the name of a check that is waited for.
+        on_wait: called with the name of a check before a wait for it.
     Yields:
         Findings, the quick ones first.
     """
-    place = output_folder(output)
-    checks = _of_service(place) if service else _of_machine(place)
-    with contextlib.ExitStack() as begun:
+    folder = output_folder(output)
+    checks = _service_checks(folder) if service else _machine_checks(folder)
+    with contextlib.ExitStack() as stack:
         slow = {
-            name: begun.enter_context(_begun(name, place, service=service))
+            name: stack.enter_context(_started(name, folder, service=service))
             for name in _SLOW
             if name in dict(checks)
         }
@@ -87,41 +87,42 @@ def diagnose(
             yield _finding(name, slow[name])
 
 
-def _of_machine(place: Path) -> _Checks:
+def _machine_checks(output: Path) -> _Checks:
     return [
         ("versions", _versions),
         ("extras", _extras),
         ("bytecode", _bytecode),
-        ("output folder", lambda: _disk(place)),
+        ("output folder", lambda: _disk(output)),
         ("cache folder", lambda: _disk(cache_folder())),
-        ("study storage", lambda: _storage(place)),
-        ("MLflow", lambda: _mlflow(place)),
+        ("study storage", lambda: _storage(output)),
+        ("MLflow", lambda: _mlflow(output)),
         ("TensorFlow", _tensorflow),
         ("Ray", _ray),
     ]
 
 
-def _of_service(place: Path) -> _Checks:
+def _service_checks(output: Path) -> _Checks:
     return [
         ("addresses", _addresses),
-        ("study storage", lambda: _storage(place)),
-        ("MLflow", lambda: _mlflow(place)),
+        ("study storage", lambda: _storage(output)),
+        ("MLflow", lambda: _mlflow(output)),
         ("passwords", _passwords),
-        ("Ray nodes", lambda: _nodes(place)),
+        ("Ray nodes", lambda: _nodes(output)),
     ]
 
 
 @contextlib.contextmanager
-def _begun(name: str, place: Path, *, service: bool) -> Iterator[subprocess.Popen[str]]:
-    """Begin a check in a process of its own, which writes its finding to stdout as JSON."""
-    command = [sys.executable, "-m", "tauopt.workflows.doctor", name, str(place), str(int(service))]
+def _started(name: str, output: Path, *, service: bool) -> Iterator[subprocess.Popen[str]]:
+    """Start a check in its own process, which writes its finding to stdout as JSON."""
+    arguments = [name, str(output), str(int(service))]
+    command = [sys.executable, "-m", "tauopt.workflows.doctor", *arguments]
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # Ctrl-C is ours to handle; what it has started ends with it
+        start_new_session=True,  # Ctrl-C reaches this process only, which then ends that one
     ) as process:
         try:
             yield process
@@ -130,19 +131,20 @@ def _begun(name: str, place: Path, *, service: bool) -> Iterator[subprocess.Pope
 
 
 def _finding(name: str, process: subprocess.Popen[str]) -> Finding:
-    """Wait for the finding of another process; that it died is one."""
+    """Wait for the finding of another process; its death is a finding too."""
     answer, _ = process.communicate()
     if answer:
         return Finding(**json.loads(answer))
     return Finding(name, "failed", f"it ended with exit code {process.returncode}; {_REINSTALL}")
 
 
-def _answer(name: str, place: str, service: str) -> None:
-    """Do one check for another process; what libraries print must not get into the finding."""
+def _write_finding(name: str, output: str, service: str) -> None:
+    """Run one check for another process, and write its finding to stdout."""
+    # Exit instead of dying by the signal, so that what the check has started is cleaned up.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with os.fdopen(os.dup(1), "w") as answer:
-        os.dup2(2, 1)
-        checks = _of_service(Path(place)) if int(service) else _of_machine(Path(place))
+        os.dup2(2, 1)  # what libraries print goes to stderr, not into the finding
+        checks = (_service_checks if int(service) else _machine_checks)(Path(output))
         json.dump(asdict(_run(name, dict(checks)[name])), answer)
 
 
@@ -153,7 +155,7 @@ def _run(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, "note", str(note))
     except TauoptError as error:
         return Finding(name, "failed", str(error), isinstance(error, ServiceError))
-    except Exception as error:  # noqa: BLE001 - a broken part is what a doctor is asked about
+    except Exception as error:  # noqa: BLE001 - any broken part is a finding
         return Finding(name, "failed", f"{type(error).__name__}: {error}; {_REINSTALL}")
 
 
@@ -163,11 +165,11 @@ def _versions() -> str:
     from tauopt.tracking.environment import installed, requirements
 
     wrong = []
-    wanted = [Requirement(text) for text in requirements()]
-    for requirement in (r for r in wanted if not r.marker):
-        found = installed(requirement.name)
-        if not found or not requirement.specifier.contains(found, prereleases=True):
-            wrong.append(f"{requirement.name} {found or 'missing'} (expected {requirement})")
+    required = [Requirement(text) for text in requirements()]
+    for requirement in (r for r in required if not r.marker):  # those of extras have a marker
+        version = installed(requirement.name)
+        if not version or not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version or 'missing'} (expected {requirement})")
     if wrong:
         raise TauoptError("; ".join([*wrong, "remedy: pip install --upgrade tauopt"]))
     parts = ("tensorflow", "keras", "optuna", "ray", "mlflow", "uproot", "numpy")
@@ -177,15 +179,17 @@ def _versions() -> str:
 def _extras() -> str:
     from tauopt.tracking.environment import installed
 
-    lacking = [extra for extra, names in _EXTRAS.items() if not all(map(installed, names))]
-    if lacking:
-        raise _Note(f"not there: {', '.join(lacking)}; pip install 'tauopt[{','.join(lacking)}]'")
+    missing = [extra for extra, names in _EXTRAS.items() if not all(map(installed, names))]
+    if missing:
+        raise _Note(
+            f"not installed: {', '.join(missing)}; pip install 'tauopt[{','.join(missing)}]'"
+        )
     return ", ".join(_EXTRAS)
 
 
 def _bytecode() -> str:
     if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        return "Python keeps what it compiles"
+        return "Python keeps its bytecode"
     spec = importlib.util.find_spec("tensorflow")
     if spec and spec.origin and Path(importlib.util.cache_from_source(spec.origin)).exists():
         return "PYTHONDONTWRITEBYTECODE is set, but TensorFlow is compiled already"
@@ -197,26 +201,26 @@ def _bytecode() -> str:
 
 
 def _disk(folder: Path) -> str:
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
+    existing = folder.absolute()
+    while not existing.exists():  # the check makes no folder
+        existing = existing.parent
     try:
-        with tempfile.TemporaryFile(dir=there) as probe:
+        with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(b"tauopt")
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
         raise TauoptError(
-            f"{there} can't be written ({error.strerror}); make it writable, or name another one "
-            "(-o for the output folder, TAUOPT_CACHE for the cache)"
+            f"{existing} can't be written ({error.strerror}); make it writable, or choose "
+            "another (-o for the output folder, TAUOPT_CACHE for the cache)"
         ) from error
-    free_gb = shutil.disk_usage(there).free / 1e9
-    told = f"{folder}: {free_gb:.1f} GB free"
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    detail = f"{folder}: {free_gb:.1f} GB free"
     if free_gb < _TOO_LITTLE_GB:
-        raise TauoptError(f"{told}, expected at least {_TOO_LITTLE_GB:g}; make room")
+        raise TauoptError(f"{detail}, expected at least {_TOO_LITTLE_GB:g}; make room")
     if free_gb < _LITTLE_GB:
-        raise _Note(f"{told}: enough for the demo, little for large ntuples")
-    return told
+        raise _Note(f"{detail}: enough for the demo, little for large ntuples")
+    return detail
 
 
 def _storage(output: Path) -> str:
@@ -234,63 +238,63 @@ def _mlflow(output: Path) -> str:
 def _tensorflow() -> str:
     from tauopt.models.devices import gpus
 
-    seen, there = gpus(), _gpus_there()
-    if there and not seen:
+    visible, present = gpus(), _count_gpus()
+    if present and not visible:
         raise TauoptError(
-            f"TensorFlow sees none of {there} GPUs; check CUDA_VISIBLE_DEVICES and the driver, "
+            f"TensorFlow sees none of {present} GPUs; check CUDA_VISIBLE_DEVICES and the driver, "
             "then: pip install 'tensorflow[and-cuda]'"
         )
-    return f"{len(seen)} GPUs: {', '.join(seen)}" if seen else "no GPU: trials run on the CPU"
+    if not visible:
+        return "no GPU: trials run on the CPU"
+    return f"{len(visible)} GPUs: {', '.join(visible)}"
 
 
-def _gpus_there() -> int:
-    """Count the machine's NVIDIA GPUs as their driver sees them."""
+def _count_gpus() -> int:
+    """Return the number of NVIDIA GPUs that their driver lists."""
     try:
-        done = subprocess.run(
+        listing = subprocess.run(
             ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return 0
-    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
 
 
 def _ray() -> str:
     from tauopt.search.self_test import check_ray
 
     cpus, gpus = check_ray()
-    where = os.environ.get("RAY_ADDRESS") or "this machine"
-    told = f"{where}: {cpus:g} CPUs, {gpus:g} GPUs; {_niceness(where)}"
-    if where == "this machine" and _gpus_there() and not gpus:
-        raise TauoptError(f"{told}, but the machine has GPUs; check CUDA_VISIBLE_DEVICES")
-    return told
-
-
-def _niceness(where: str) -> str:
-    """Say how much trials give way to other work: at Ray's own niceness they starve beside it."""
-    if where != "this machine":
-        return f"trials give way to other work unless its nodes were started with {NICENESS}=0"
-    nice = os.environ.get(NICENESS, "0")
-    if nice == "0":
-        return "trials run at the niceness of their search"
-    return f"trials give way to other work by {NICENESS}={nice}"
+    cluster = os.environ.get("RAY_ADDRESS")
+    niceness = os.environ.get(NICENESS, "0")
+    # At Ray's own default niceness trials starve beside other work.
+    if cluster:
+        priority = f"trials give way to other work unless its nodes were started with {NICENESS}=0"
+    elif niceness == "0":
+        priority = "trials run at the niceness of their search"
+    else:
+        priority = f"trials give way to other work by {NICENESS}={niceness}"
+    detail = f"{cluster or 'this machine'}: {cpus:g} CPUs, {gpus:g} GPUs; {priority}"
+    if not cluster and _count_gpus() and not gpus:
+        raise TauoptError(f"{detail}, but the machine has GPUs; check CUDA_VISIBLE_DEVICES")
+    return detail
 
 
 def _addresses() -> str:
-    """Check that nothing of a search would be embedded without anybody noticing."""
+    """Check that the service's addresses are set, so that no search runs embedded unnoticed."""
     from tauopt.tracking.client import shown as without_secrets
 
-    wanted = {
+    beginnings = {
         "MLFLOW_TRACKING_URI": ("http://", "https://"),
         "TAUOPT_STORAGE": ("postgresql", "mysql"),
         "RAY_ADDRESS": ("",),
     }
-    for name, begins in wanted.items():
+    for name, allowed in beginnings.items():
         value = os.environ.get(name, "")
-        if not value or not value.startswith(begins):
-            expected = " or ".join(f"{begin}..." for begin in begins if begin) or "host:port"
-            found = without_secrets(value) if value else "nothing"
-            raise ServiceError(f"{name}: expected {expected}, got {found}")
-    return ", ".join(wanted)
+        if not value or not value.startswith(allowed):
+            expected = " or ".join(f"{start}..." for start in allowed if start) or "host:port"
+            got = without_secrets(value) if value else "nothing"
+            raise ServiceError(f"{name}: expected {expected}, got {got}")
+    return ", ".join(beginnings)
 
 
 def _passwords() -> str:
@@ -302,9 +306,9 @@ def _passwords() -> str:
 def _nodes(output: Path) -> str:
     from tauopt.search.self_test import check_cluster
 
-    sights = check_cluster([output.absolute()])
-    return f"{len(sights)}, all with tauopt {next(iter(sights.values())).code}: {', '.join(sights)}"
+    nodes = check_cluster([output.absolute()])
+    return f"{len(nodes)}, all with tauopt {next(iter(nodes.values())).code}: {', '.join(nodes)}"
 
 
 if __name__ == "__main__":
-    _answer(*sys.argv[1:])
+    _write_finding(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Evaluate a trial on data that no search has seen: figures, their points, tables."""
+"""Evaluate a trial on data that no search has seen: metrics, figures with their points, tables."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tauopt.durable import write_bytes, write_json
-from tauopt.progress import Progress, Silent
-from tauopt.workflows.evaluation_sources import (
-    against,
+from tauopt.evaluation.evaluation_sources import (
     candidates_of,
     check_bins,
     check_efficiencies,
     check_has_background,
-    its_dataset,
+    comparison_target,
     own_splits,
-    spectators_of,
 )
+from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import cache_folder, make_folder, output_folder
+from tauopt.workflows.trial_dataset import dataset_if_available, needed_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,33 +32,33 @@ if TYPE_CHECKING:
     from tauopt.metrics.metrics_table import MetricRow
 
 FOLDER = "evaluation"
-"""Folder of the run's artifacts; a rerun replaces what is in it."""
+"""Folder of the run's artifacts; another evaluation replaces its content."""
 RESULT = "evaluation.json"
-"""All numbers, and the names of all files."""
+"""File of all numbers and of the names of all files."""
 IMPORTANCE = 10_000
-"""Candidates that features are permuted among."""
+"""Number of candidates that features are permuted among."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found, and where it lies."""
+    """Result of an evaluation, and its files."""
 
     name: str
     run_id: str
-    """Of the run that it was logged to; empty if there is none."""
+    """MLflow run that it was logged to; empty if there is none."""
     reference: str
-    """What it was compared with; empty if nothing."""
+    """Name of what the trial was compared with; empty if nothing."""
     sample: str
     candidates: dict[str, int]
-    """`signal` and `background` candidates."""
+    """Numbers of candidates: `signal` and `background`."""
     efficiencies: tuple[float, ...]
-    """Of the signal, at which rejections are measured."""
+    """Signal efficiencies at which the background rejection is measured."""
     rows: tuple[MetricRow, ...]
     folder: Path
     files: tuple[Path, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return all as JSON values."""
+        """Return the result as JSON values."""
         from tauopt.metrics.metrics_table import as_json
 
         return {
@@ -89,25 +88,28 @@ def evaluate(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge a trial's model on the sealed test split of its dataset, or on other ntuples.
+    """Evaluate a trial's model on the sealed test split of its dataset, or on other ntuples.
 
     Args:
         trial: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
             folder of a trial.
-        files: ntuples that fit its dataset file, paths or globs, `SAMPLE=PATH` where it is not
-            clear of which sample one is; none are the test split. Of files that the dataset was
-            made of, only candidates of the test split are taken.
+        files: ntuples that fit its dataset file, paths or globs, `SAMPLE=PATH` where the sample of
+            a file is ambiguous; empty means the test split. Of files that the dataset was made of,
+            only candidates of the test split are taken.
         select: expression on spectators that keeps a candidate; empty keeps all.
-        bins: spectators that efficiencies are drawn against; none are the usual ones.
-        efficiencies: of the signal, in place of 0.6, 0.75, 0.85 and 0.95: at these rejections are
-            measured and working points set, with the model's cuts flat in momentum if it has some.
-        reference: what it is compared with: another trial, a spectator that holds a score, a CSV
-            file (see `evaluation.score_table`), or with `files` an expression on their branches.
-        importance: candidates that features are permuted among; 0 leaves importances out.
-        to: folder of the results; None is `evaluations/<name>` in the output folder.
-        output: folder of searches and runs; None is `tauopt-output`.
-        cache: folder of prepared datasets; None is the user's.
-        progress: told of every step.
+        bins: spectators that efficiencies are drawn against; empty means the usual ones.
+        efficiencies: signal efficiencies, in place of 0.6, 0.75, 0.85 and 0.95, at which the
+            background rejection is measured and working points are set, with the model's cuts
+            flat in momentum if it has such cuts.
+        reference: what the trial is compared with: another trial, a spectator that holds a score,
+            a CSV file (see `evaluation.score_table`), or with `files` an expression on their
+            branches; empty means nothing.
+        importance: number of candidates that features are permuted among, for the permutation
+            importance; 0 leaves importances out.
+        to: folder of the results; None means `evaluations/<name>` in the output folder.
+        output: folder of searches and runs; None means `tauopt-output`.
+        cache: folder of prepared datasets; None means the user's cache.
+        progress: receives a message for each step.
     Returns:
         the numbers, and the files that were written and logged to the run.
     Raises:
@@ -121,63 +123,74 @@ def evaluate(
     from tauopt.tracking.client import connect
 
     progress = progress or Silent()
-    wanted = check_efficiencies(efficiencies)
+    efficiencies = check_efficiencies(efficiencies)
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-evaluate-") as temporary:
-        found = find_trial(client, trial, folder=Path(temporary) / "trial")
-        check_has_background([found], wanted)
-        by_sample(found.experiment.data, files)
-        place = to or output_folder(output) / "evaluations" / found.name
-        folder = make_folder(place, option="--to")
-        dataset = its_dataset(found, needed=not files, cache=cache, progress=progress)
-        spectators = spectators_of(found, dataset, files=bool(files))
+        recorded = find_trial(client, trial, folder=Path(temporary) / "trial")
+        check_has_background([recorded], efficiencies)
+        by_sample(recorded.experiment.data, files)  # raises where the sample of a file is unclear
+        folder = to or output_folder(output) / "evaluations" / recorded.name
+        folder = make_folder(folder, option="--to")
+        find_dataset = dataset_if_available if files else needed_dataset
+        dataset = find_dataset(recorded, cache=cache, progress=progress)
+        spectators = (
+            tuple(recorded.experiment.data.spectators)
+            if files or dataset is None
+            else dataset.manifest.spectators
+        )
         check_bins(bins, spectators)
         find = partial(find_trial, client, folder=Path(temporary) / "reference")
-        compared = against(reference, spectators, of_files=bool(files), find=find)
+        target = comparison_target(reference, spectators, has_files=bool(files), find=find)
+        # This imports TensorFlow, which takes seconds: wrong options are refused above.
         from tauopt.evaluation.evaluation_inputs import EvaluationOptions, subject_of
 
-        place = cache or cache_folder()
         candidates = candidates_of(
-            found, files, dataset, branch=compared.branch, cache=place, progress=progress
+            recorded,
+            files,
+            dataset,
+            branch=target.branch,
+            cache=cache or cache_folder(),
+            progress=progress,
         )
         options = EvaluationOptions(
             select=select,
             bins=bins,
-            efficiencies=wanted,
-            other=compared.trial,
-            stored=compared.spectator,
-            stored_name=compared.branch or compared.spectator,
-            scores=compared.scores,
+            efficiencies=efficiencies,
+            other=target.trial,
+            stored=target.spectator,
+            stored_name=target.branch or target.spectator,
+            scores=target.scores,
             importance=importance,
         )
         subject = subject_of(
             client,
-            found,
+            recorded,
             candidates,
             options=options,
             splits=own_splits(dataset),
             progress=progress,
         )
-    return _written(client, found, subject, folder=folder, progress=progress)
+    return _write(client, recorded, subject, folder=folder, progress=progress)
 
 
-def _written(
+def _write(
     client: MlflowClient, trial: Trial, subject: Subject, *, folder: Path, progress: Progress
 ) -> Evaluation:
-    """Measure, draw, write and log."""
+    """Measure, draw, write the files and log them to the trial's run."""
     import numpy as np
 
     from tauopt.figures.performance.evaluation_figures import pages
     from tauopt.figures.save_figure import save_figure
     from tauopt.metrics.bootstrap import SEED
     from tauopt.metrics.metrics_table import as_csv, as_markdown, rows
+    from tauopt.tracking.run_artifacts import replace_folder
 
     rng = np.random.default_rng(SEED)
-    name, *others = (one.name for one in subject.contenders)
+    name, *others = (contender.name for contender in subject.contenders)
     reference = others[0] if others else ""
     progress.say("measuring")
     table = rows(subject.contenders, rng=rng, efficiencies=subject.efficiencies)
-    _clear(folder)
+    _remove_earlier(folder)
     files: list[Path] = []
     for page, figure, points in pages(subject, rng=rng):
         progress.say(f"drawing {page}")
@@ -187,7 +200,7 @@ def _written(
         write_bytes(folder / file, content.encode())
         files.append(folder / file)
     signal = int(subject.first.is_signal.sum())
-    found = Evaluation(
+    evaluation = Evaluation(
         name=name,
         run_id=trial.run_id,
         reference=reference,
@@ -198,21 +211,14 @@ def _written(
         folder=folder,
         files=(*files, folder / RESULT),
     )
-    write_json(folder / RESULT, found.as_json())
-    _log(client, found, progress=progress)
-    return found
+    write_json(folder / RESULT, evaluation.as_json())
+    if trial.run_id:
+        progress.say(f"logging to run {trial.run_id}")
+        replace_folder(client, trial.run_id, evaluation.files, folder=FOLDER)
+    return evaluation
 
 
-def _log(client: MlflowClient, found: Evaluation, *, progress: Progress) -> None:
-    """Put the files into the run, in place of those of an earlier evaluation."""
-    from tauopt.tracking.run_artifacts import replace_folder
-
-    if found.run_id:
-        progress.say(f"logging to run {found.run_id}")
-        replace_folder(client, found.run_id, found.files, folder=FOLDER)
-
-
-def _clear(folder: Path) -> None:
+def _remove_earlier(folder: Path) -> None:
     """Remove the files that an earlier evaluation wrote into the folder, and no others."""
     try:
         names = json.loads((folder / RESULT).read_text())["files"]

@@ -1,4 +1,4 @@
-"""Remove the weights of trials that nobody will ask for; numbers and figures stay."""
+"""Remove the weights of trials outside the best ones; their metrics and figures stay."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tauopt.durable import lock_holder
 from tauopt.errors import LockedError
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import output_folder
-from tauopt.workflows.status import lock_holder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tauopt.study.leaderboard_rows import LeaderboardRow
 
 KEEP = 5
-"""Trials of a search whose weights stay, the best ones."""
+"""Number of best trials of a search whose weights stay."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,25 @@ class TrialWeights:
     trial: str
     run_id: str
     files: tuple[Path, ...]
-    """Of the trial's folder."""
+    """Files of the trial's folder."""
     bytes: int
     in_mlflow: bool
-    """Whether its run holds a model."""
+    """Whether its MLflow run holds a model."""
 
 
 @dataclass(frozen=True)
 class RemovedWeights:
-    """What was, or would be, removed."""
+    """Weights that were removed, or would be."""
 
     search: str
     kept: dict[str, str]
-    """Trial -> why its weights stay."""
+    """Trial -> reason why its weights stay."""
     items: tuple[TrialWeights, ...]
     removed: bool
 
     @property
     def bytes(self) -> int:
-        """Of the trials' folders; those in MLflow come to it."""
+        """Size of the files in the trials' folders; that of models in MLflow is not counted."""
         return sum(item.bytes for item in self.items)
 
 
@@ -59,19 +59,20 @@ def gc(
     output: Path | None = None,
     progress: Progress | None = None,
 ) -> RemovedWeights:
-    """Find, and if asked remove, the weights of a search's trials outside the best ones.
+    """Find, and on request remove, the weights of a search's trials outside the best ones.
 
-    What stays: the best `keep`, the Pareto front, what is registered, and what has not ended.
+    The weights of the best `keep` trials, of the Pareto front, of registered models, and of trials
+    that have not ended stay.
 
     Args:
         search: its name; None means the latest one.
-        keep: trials whose weights stay, the best ones.
-        remove: do it; else it is only told.
+        keep: number of best trials whose weights stay.
+        remove: remove the weights; else only list them.
         output: output folder; None means `tauopt-output`.
-        progress: is told of every trial.
+        progress: receives a message for each trial.
     Raises:
         UsageError: no such search.
-        LockedError: somebody runs it.
+        LockedError: a process runs it.
         ServiceError: MLflow does not answer.
     """
     from tauopt.study.search_setup import LOCK, search_folder
@@ -79,16 +80,18 @@ def gc(
     from tauopt.workflows.leaderboard import find_study, leaderboard
 
     progress = progress or Silent()
-    place = output_folder(output).absolute()
-    name = find_study(search, output=place).study_name
-    folder = search_folder(place, name)
+    output_path = output_folder(output).absolute()
+    name = find_study(search, output=output_path).study_name
+    folder = search_folder(output_path, name)
     if holder := lock_holder(folder / LOCK):
         raise LockedError(f"search {name!r} is held by {holder}: stop it first, or wait for it")
-    client = connect(None, output=place)
-    rows = leaderboard(name, output=place).rows
-    board = [row for row in rows if row.duplicate_of is None]  # others have no weights of their own
-    kept = {f"t{row.number:03d}": why for row in board if (why := _why_kept(client, row, keep))}
-    items = tuple(_items(client, board, kept, folder))
+    client = connect(None, output=output_path)
+    rows = leaderboard(name, output=output_path).rows
+    board = [row for row in rows if row.duplicate_of is None]  # a duplicate has no weights
+    kept = {
+        f"t{row.number:03d}": reason for row in board if (reason := _why_kept(client, row, keep))
+    }
+    items = tuple(_removable(client, board, kept, folder))
     for item in items if remove else ():
         progress.say(f"removing the weights of {item.trial}")
         _remove(client, item)
@@ -96,7 +99,7 @@ def gc(
 
 
 def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
-    """Say why a trial's weights stay; empty if they need not."""
+    """Return the reason why a trial's weights stay; empty if they can be removed."""
     if row.state not in ("COMPLETE", "PRUNED", "FAIL"):
         return "has not ended"
     if 0 < row.rank <= keep:
@@ -108,9 +111,10 @@ def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
     return registered_as(client, row.run_id) if row.run_id else ""
 
 
-def _items(
+def _removable(
     client: MlflowClient, board: Sequence[LeaderboardRow], kept: dict[str, str], folder: Path
 ) -> Iterator[TrialWeights]:
+    """Yield the weights of the trials of a leaderboard that are not kept."""
     from tauopt.tracking.run_artifacts import has_model
     from tauopt.training.trial_plan import CHECKPOINTS, MODEL, PREDICTIONS, trial_folder
 
@@ -118,23 +122,24 @@ def _items(
         trial = f"t{row.number:03d}"
         if trial in kept:
             continue
-        place = trial_folder(folder, row.number)
-        files = [place / name for name in (MODEL, PREDICTIONS, CHECKPOINTS)]
-        there = tuple(path for path in files if path.exists())
+        names = (MODEL, PREDICTIONS, CHECKPOINTS)
+        paths = [trial_folder(folder, row.number) / name for name in names]
+        files = tuple(path for path in paths if path.exists())
         in_mlflow = bool(row.run_id) and has_model(client, row.run_id)
-        if there or in_mlflow:
-            yield TrialWeights(trial, row.run_id, there, sum(map(_size, there)), in_mlflow)
+        if files or in_mlflow:
+            yield TrialWeights(trial, row.run_id, files, sum(map(_size, files)), in_mlflow)
 
 
 def _size(path: Path) -> int:
-    every = path.rglob("*") if path.is_dir() else [path]
-    return sum(one.stat().st_size for one in every if one.is_file())
+    """Return the size in bytes of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _remove(client: Any, item: TrialWeights) -> None:
-    """Remove from MLflow first: what is cut short is completed by the next call."""
     from tauopt.tracking.run_artifacts import remove_model
 
+    # MLflow first: as long as the files are there, another call completes an interrupted one.
     if item.in_mlflow:
         remove_model(client, item.run_id, why="weights removed by tauopt gc")
     for path in item.files:

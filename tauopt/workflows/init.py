@@ -1,4 +1,4 @@
-"""Write a first search space for a network and a dataset file."""
+"""Write a first search space for a network on a dataset file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tauopt.durable import check_name, write_bytes
 from tauopt.errors import UsageError
 
 _SCHEMAS = ("schema/experiment.schema.json", "experiment.schema.json")
-"""Where a JSON Schema may lie, relative to the file that names it."""
+"""Possible places of the JSON Schema, relative to the file that names it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class NewSpace:
     path: Path
     network: str
     next: tuple[str, ...]
-    """Commands to go on with."""
+    """Command lines of the next steps."""
 
 
 def init(model: str, data: Path | str, *, output: Path | str | None = None) -> NewSpace:
@@ -31,11 +31,11 @@ def init(model: str, data: Path | str, *, output: Path | str | None = None) -> N
 
     Args:
         model: the network's type.
-        data: the dataset file; nothing that it names is opened.
-        output: the file to write, which must not be there yet; by default the network's name in
-            the working folder.
+        data: the dataset file; the files that it names are not opened.
+        output: the file to write, which must not exist; None means `<model>.yaml` in the working
+            folder.
     Raises:
-        ConfigError: the dataset file is wrong; every problem with its place.
+        ConfigError: the dataset file is wrong; lists every problem with its place.
         UsageError: there is no such network, it can't be trained on this dataset, or the file
             can't be written.
     """
@@ -51,11 +51,11 @@ def init(model: str, data: Path | str, *, output: Path | str | None = None) -> N
 
 
 def _check_free(path: Path) -> None:
-    """Refuse to write over anything, or where there is no folder."""
+    """Raise UsageError if the file exists or its folder does not."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it: -o {path / 'space.yaml'}")
     check_name(path.name, what="the file's name, by which the search is called,")
     if os.path.lexists(path):
-        raise UsageError(f"{path} is there already; remove it, or name another file with -o")
+        raise UsageError(f"{path} exists already; remove it, or name another file with -o")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}; make it, or name another file with -o")

@@ -1,8 +1,8 @@
-"""Tell what an input file holds: tables, branches, types, ranges and the first rows."""
+"""Inspect input files: their tables, branches, types, ranges of values and first rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,96 +17,102 @@ from tauopt.physics.branch_names import quote
 from tauopt.physics.jagged import Array, Jagged
 
 SAMPLE = 1000
-"""Entries looked at, unless told otherwise."""
+"""Default number of entries whose values are read."""
 _FIRST_ROWS = 3
 _FIRST_OBJECTS = 4
+_MOST_FAILURES = 16
+"""Unreadable branches after which a table without a readable one is given up."""
 
 
 @dataclass(frozen=True)
 class InspectedBranch:
-    """One branch, and its values in the entries that were looked at."""
+    """One branch, and a summary of its values in the sampled entries."""
 
     name: str
     type: str
     jagged: bool | None
-    """Whether it holds a list a candidate, or one number; None if neither."""
+    """True for a list per entry, False for one number per entry, None for other types."""
     values: int = 0
-    """Numbers seen."""
+    """Number of values read."""
     nans: int = 0
-    """Of these, NaN or infinite."""
+    """Number of values that are NaN or infinite."""
     minimum: float | None = None
-    """Of the finite ones; None if there is none."""
+    """Smallest finite value; None if there is none."""
     maximum: float | None = None
+    """Largest finite value; None if there is none."""
     integer: bool = False
+    """Whether its type is an integer."""
     objects: tuple[int, ...] = ()
-    """Of a list, the numbers of objects in the entries seen."""
+    """For lists: number of objects in each sampled entry."""
     first: tuple[Any, ...] = ()
-    """Values of the first entries; of a list, its first objects."""
+    """Values of the first entries; for lists, of their first objects."""
     short: str = ""
-    """As `Column.short`."""
+    """Short name, see `Column.short`."""
     problem: str = ""
-    """Why there are no values; empty if there are, or if the table has no entries."""
+    """Reason why there are no values; empty if there are, or if the table has no entries."""
 
     @property
     def expression(self) -> str:
-        """How an expression calls it."""
+        """The branch as an expression writes it."""
         return quote(self.short or self.name)
 
     @property
     def constant(self) -> bool:
-        """Whether no two of its values differ; of a single value that can't be said."""
+        """Whether it has no two different finite values; False for a single value."""
         return self.minimum is None or (self.values > 1 and self.minimum == self.maximum)
 
 
 @dataclass(frozen=True)
 class InspectedTable:
-    """A tree, or all that an HDF5, Parquet or Feather file holds."""
+    """A TTree or RNTuple, or the content of an HDF5, Parquet or Feather file."""
 
     path: Path
     name: str
     entries: int
     sampled: int
-    """Entries whose values were looked at."""
+    """Number of entries whose values were read."""
     branches: tuple[InspectedBranch, ...]
     problem: str = ""
-    """Why no value at all could be read; empty if some could."""
+    """Reason why no value at all could be read; empty if some could."""
 
 
 def inspect_file(path: Path, *, tree: str = "", sample: int = SAMPLE) -> list[InspectedTable]:
-    """Look at a file of any known format.
+    """Inspect a file of any known format.
 
     Args:
         path: of the file.
-        tree: table to look at; empty means all.
-        sample: entries, from the first on, whose values are looked at.
+        tree: name of the table to inspect; empty means all.
+        sample: number of entries, from the first on, whose values are read.
+    Returns:
+        the tables, in the order of the file.
     Raises:
         DataError: there is no such table. BadFileError: the file can't be read.
     """
     names = (tree,) if tree else tables(path)
-    return [_table(open_source(path, tree=name), name, sample) for name in names]
+    return [_inspect_table(open_source(path, tree=name), name, sample) for name in names]
 
 
-def _table(source: Source, name: str, sample: int) -> InspectedTable:
+def _inspect_table(source: Source, name: str, sample: int) -> InspectedTable:
     columns = source.columns()
-    entries = _common_length(columns)
+    # An HDF5 file may hold datasets of other lengths too: take the length that most columns have.
+    lengths = [column.entries for column in columns.values()]
+    entries = max(lengths, key=lengths.count, default=0)
     branches = [_branch(n, column, entries) for n, column in columns.items()]
     table = InspectedTable(source.path, name, entries, 0, tuple(branches))
     readable = [branch.name for branch in branches if not branch.problem]
     if not readable or not entries:
         return table
-    sampled = min(sample, entries)
-    taken = _Sample(source, sampled)
-    taken.read(readable)
-    problem = "" if taken.values else next(iter(taken.problems.values()))
-    described = tuple(
-        _describe(b, taken.values[b.name])
-        if b.name in taken.values
-        else replace(b, problem=b.problem or taken.problems[b.name])
+    first = _FirstEntries(source, min(sample, entries))
+    first.read(readable)
+    summaries = tuple(
+        _with_values(b, first.values[b.name])
+        if b.name in first.values
+        else replace(b, problem=b.problem or first.problems[b.name])
         for b in branches
     )
-    return replace(
-        table, sampled=sampled if taken.values else 0, branches=described, problem=problem
-    )
+    if not first.values:
+        return replace(table, branches=summaries, problem=next(iter(first.problems.values())))
+    return replace(table, branches=summaries, sampled=first.entries)
 
 
 def _branch(name: str, column: Column, entries: int) -> InspectedBranch:
@@ -118,41 +124,32 @@ def _branch(name: str, column: Column, entries: int) -> InspectedBranch:
     return InspectedBranch(name, column.type, column.jagged, short=column.short, problem=problem)
 
 
-_HOPELESS = 16
-"""Branches that are tried one by one while none can be read."""
-
-
 @dataclass
-class _Sample:
-    """The first entries of a table: what can be read of them, and why the rest can't."""
+class _FirstEntries:
+    """Values of the first entries of a table, and the reasons why branches can't be read."""
 
     source: Source
     entries: int
     values: Columns = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
-    """Branch -> why it can't be read."""
+    """Branch -> reason why it can't be read."""
 
     def read(self, names: Sequence[str]) -> None:
-        """Read branches together, and in halves where one of them fails."""
+        """Read branches together; where that fails, each half of them by itself."""
         try:
             self.values |= next(self.source.iterate(names, step=self.entries))
         except DataError as error:
-            if len(names) == 1 or (not self.values and len(self.problems) >= _HOPELESS):
-                told = str(error).removeprefix(f"{self.source.path}: ")
-                self.problems |= dict.fromkeys(names, told)
+            if len(names) == 1 or (not self.values and len(self.problems) >= _MOST_FAILURES):
+                reason = str(error).removeprefix(f"{self.source.path}: ")
+                self.problems |= dict.fromkeys(names, reason)
                 return
             middle = len(names) // 2
             self.read(names[:middle])
             self.read(names[middle:])
 
 
-def _common_length(columns: Mapping[str, Column]) -> int:
-    """Return the length that most branches have: an HDF5 file may hold other things besides."""
-    lengths = [column.entries for column in columns.values()]
-    return max(lengths, key=lengths.count, default=0)
-
-
-def _describe(branch: InspectedBranch, values: Array | Jagged) -> InspectedBranch:
+def _with_values(branch: InspectedBranch, values: Array | Jagged) -> InspectedBranch:
+    """Return the branch with a summary of its values."""
     content = values.content if isinstance(values, Jagged) else values
     finite = content[np.isfinite(content)]
     if isinstance(values, Jagged):
@@ -176,19 +173,19 @@ def _describe(branch: InspectedBranch, values: Array | Jagged) -> InspectedBranc
 def inspect_files(
     paths: Sequence[Path], *, tree: str = "", sample: int = SAMPLE
 ) -> tuple[list[InspectedTable], list[DataError]]:
-    """Look at several files; returns what they hold, and the errors of those that can't be read."""
-    found: list[InspectedTable] = []
+    """Inspect several files; return their tables, and the errors of files that can't be read."""
+    inspected: list[InspectedTable] = []
     problems: list[DataError] = []
     for path in paths:
         try:
-            found += inspect_file(path, tree=tree, sample=sample)
+            inspected += inspect_file(path, tree=tree, sample=sample)
         except DataError as error:
             problems.append(error)
-    return found, problems
+    return inspected, problems
 
 
 def raise_all(problems: Sequence[DataError]) -> None:
-    """Raise one error that tells all problems, if there are any."""
+    """Raise one error with the messages of all problems, if there are any."""
     if problems:
         kind = BadFileError if all(isinstance(p, BadFileError) for p in problems) else DataError
         raise kind("\n".join(map(str, problems)))

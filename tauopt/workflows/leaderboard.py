@@ -1,4 +1,4 @@
-"""The trials of a search, best first."""
+"""The leaderboard: trials of a search, best first."""
 
 from __future__ import annotations
 
@@ -44,18 +44,17 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     from tauopt.study.search_setup import search_folder
     from tauopt.workflows.status import is_at_rest
 
-    place = output_folder(output).absolute()
-    study = find_study(search, output=place)
+    output_path = output_folder(output).absolute()
+    study = find_study(search, output=output_path)
     goals = goals_of(study)
-    folder = search_folder(place, study.study_name)
+    folder = search_folder(output_path, study.study_name)
     trials = study.get_trials(deepcopy=False)
-    spread = {one.number: one for one in spreads_of(study)}
-    is_alive = not is_at_rest(folder)
-    board = rows(trials, folder, goals=goals, is_alive=is_alive)
+    spreads = {spread.number: spread for spread in spreads_of(study)}
+    board = rows(trials, folder, goals=goals, is_alive=not is_at_rest(folder))
     return Leaderboard(
         name=study.study_name,
         goals=tuple(goals),
-        rows=tuple(replace(row, seeds=spread.get(row.number)) for row in board),
+        rows=tuple(replace(row, seeds=spreads.get(row.number)) for row in board),
         varying=tuple(varying(board)),
     )
 
@@ -64,7 +63,7 @@ def find_study(search: str | None, *, output: Path) -> optuna.Study:
     """Open the study of a search, or of the latest one.
 
     Raises:
-        UsageError: no such search, or none at all.
+        UsageError: no such search, or none at all; names the batch job that was written for it.
     """
     from tauopt.study.open_study import latest_study, open_study
     from tauopt.study.study_storage import open_storage
@@ -76,13 +75,13 @@ def find_study(search: str | None, *, output: Path) -> optuna.Study:
             raise UsageError(f"no searches yet in {output}; begin one: tauopt search FILE")
         return open_study(storage, name)
     except UsageError as error:
-        if job := _job(search, output=output):
-            raise UsageError(f"{error}; {job}") from None
+        if hint := _job_hint(search, output=output):
+            raise UsageError(f"{error}; {hint}") from None
         raise
 
 
-def _job(search: str | None, *, output: Path) -> str:
-    """Say which job was written for a search that is not there; empty if none was."""
+def _job_hint(search: str | None, *, output: Path) -> str:
+    """Return a hint to the batch job of a search without a study; empty if there is no job."""
     scripts = (output / BATCH).glob("*/job.sh")
     jobs = [path for path in scripts if search in (None, path.parent.name)]
     if not jobs:

@@ -6,10 +6,14 @@ from tauopt.config.settings.network_catalogue import CatalogueEntry, Knob, catal
 
 
 def list_models() -> list[CatalogueEntry]:
-    """Return all built-in networks: what each is, sees and comes from."""
+    """Return all built-in networks, each with its description, inputs and paper."""
     return catalogue()
 
 
 def list_settings(name: str) -> list[Knob]:
-    """Return all settings of a network; UsageError if there is none of this name."""
+    """Return all settings of a network.
+
+    Raises:
+        UsageError: there is no network of this name.
+    """
     return knobs(name)

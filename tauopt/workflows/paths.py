@@ -1,4 +1,4 @@
-"""Where things lie when nobody says otherwise."""
+"""Default folders: output, cache, batch jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tauopt.errors import UsageError
 
 BATCH = "batch"
-"""Folder in the output folder with the job of each search that was submitted."""
+"""Subfolder of the output folder: one folder for the batch job of each search."""
 
 
 def cache_folder() -> Path:
@@ -20,11 +20,11 @@ def cache_folder() -> Path:
 
 
 def make_folder(path: Path, *, option: str) -> Path:
-    """Make a folder for results, if it is not there, and return it.
+    """Make a folder for results, if it does not exist, and return it.
 
     Args:
         path: of the folder.
-        option: of the command line, or variable, that chooses another.
+        option: command-line option or environment variable that chooses another.
     Raises:
         UsageError: it can't be made, or nothing can be written into it.
     """

@@ -1,24 +1,29 @@
-"""Prepare a dataset, simulating its sample first where the dataset file says so."""
+"""Prepare a dataset; simulate its sample or copy its remote files first; convert it to ntuples."""
 
 from __future__ import annotations
 
 import glob
-import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tauopt.cluster.ray_tasks import readers
+from tauopt.errors import UsageError, nearest
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import cache_folder, make_folder
+from tauopt.workflows.simulate import simulated_folder
 
 if TYPE_CHECKING:
-    from tauopt.cluster.ray_tasks import MapOnRay
+    from numpy.typing import NDArray
+
     from tauopt.config.settings.dataset import Dataset
-    from tauopt.dataset.prepared_dataset import PreparedDataset
-    from tauopt.prepare.collect_extracts import Parallel
+    from tauopt.dataset.prepared_dataset import Chunk, PreparedDataset
     from tauopt.prepare.count_candidates import Survey
+
+FORMATS = ("root", "hdf5", "parquet")
+"""Formats of ntuples that a prepared dataset can be converted to."""
+TABLE = "candidates"
+"""Name of the TTree or of the HDF5 dataset of the candidates."""
 
 
 def prepare(
@@ -32,30 +37,34 @@ def prepare(
 
     Args:
         dataset: a dataset file, an experiment file (its `data`), or settings with absolute globs.
-        cache: folder of prepared datasets and simulated samples [default: the user's cache].
-        progress: who is told.
-        workers: processes that read the files [default: see `readers`].
+        cache: folder of prepared datasets and simulated samples; None means the user's cache.
+        progress: receives the progress of every stage.
+        workers: processes that read the files; see `cluster.ray_tasks.readers`.
     Returns:
         the prepared dataset, its files present and of the right size.
     Raises:
         ConfigError: the file is wrong.
         DataError: the ntuples are wrong, or the prepared dataset is damaged.
-        ServiceError: the disk is too small, the sample is being simulated elsewhere, or a server
-            of remote files or the cluster does not answer.
+        ServiceError: the disk is too small, another process simulates the sample, or a server of
+            remote files or the cluster does not answer.
     """
     from tauopt.prepare.direct_streaming import open_dataset
     from tauopt.prepare.prepare_dataset import prepare as make
+    from tauopt.workflows.simulate import simulate
 
     progress = progress or Silent()
     cache = make_folder(cache or cache_folder(), option="TAUOPT_CACHE")
-    settings = _with_sample(_read(dataset), cache=cache, progress=progress)
+    settings = _read(dataset)
+    if settings.simulate is not None:
+        folder = simulated_folder(settings.simulate, cache=cache)
+        sample = simulate(settings.simulate, folder=folder, progress=progress)
+        settings = with_folder(settings, sample)
     settings = _with_copies(settings, cache=cache, progress=progress)
-    parallel = readers(workers)
-    return open_dataset(make(settings, cache=cache, progress=progress, parallel=parallel))
+    return open_dataset(make(settings, cache=cache, progress=progress, parallel=readers(workers)))
 
 
 class KeptExtracts(NamedTuple):
-    """What is kept of the files of a dataset, so that they are read once."""
+    """What the cache keeps of the files of a dataset, so that each is read only once."""
 
     folder: Path
     files: int
@@ -63,11 +72,11 @@ class KeptExtracts(NamedTuple):
 
 
 def kept(prepared: PreparedDataset, *, discard: bool = False) -> KeptExtracts:
-    """Say what the cache keeps of the files of a prepared dataset, beside its chunks.
+    """Return what the cache keeps of the files of a prepared dataset, beside its chunks.
 
     Args:
         prepared: the dataset, in the cache.
-        discard: remove it; adding a file then reads all files again.
+        discard: remove the extracts; after a file is added, all files are then read again.
     """
     from tauopt.prepare.extract import FOLDER, kept_extracts
     from tauopt.prepare.extract import discard as remove
@@ -87,16 +96,16 @@ def survey(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Survey | None:
-    """Count what a dataset holds, by split and class; writes nothing.
+    """Count the candidates of a dataset by split and class; writes nothing.
 
     Args and errors as `prepare`.
 
     Returns:
-        the counts, or None if the sample is still to be simulated, or is on a server.
+        the counts, or None if the sample is not simulated yet, or files are on a server.
     """
     from tauopt.prepare.count_candidates import survey as count
 
-    settings = _present(_read(dataset), cache=cache or cache_folder())
+    settings = _local_files(_read(dataset), cache=cache or cache_folder())
     return None if settings is None else count(settings, progress=progress)
 
 
@@ -106,51 +115,35 @@ def known_digest(dataset: Dataset, *, cache: Path | None = None) -> str:
     Args and errors as `prepare`.
 
     Returns:
-        the digest; empty where it is known only after preparation.
+        the digest; empty where only preparation can give it.
     """
     from tauopt.prepare.prepare_dataset import known_digest as digest
 
     cache = cache or cache_folder()
-    settings = _present(dataset, cache=cache)
+    settings = _local_files(dataset, cache=cache)
     return "" if settings is None else digest(settings, cache=cache)
 
 
-def _present(settings: Dataset, *, cache: Path) -> Dataset | None:
-    """Return a dataset whose files are here; None if they are to be simulated, or on a server."""
+def _local_files(settings: Dataset, *, cache: Path) -> Dataset | None:
+    """Return a dataset whose files are on this machine; None if they are not (yet)."""
     from tauopt.ntuples.remote import is_remote
 
     if any(is_remote(file) for sample in settings.samples.values() for file in sample.files):
         return None
     if settings.simulate is None:
         return settings
-    folder = simulated_folder(settings, cache=cache)
+    folder = simulated_folder(settings.simulate, cache=cache)
     return with_folder(settings, folder) if folder.is_dir() else None
-
-
-def simulated_folder(settings: Dataset, *, cache: Path) -> Path:
-    """Return where the simulated sample of a dataset lies, or will."""
-    from tauopt.durable import sha256_json
-    from tauopt.simulate.simulated_sample import identity
-
-    if settings.simulate is None:
-        raise ValueError(f"dataset {settings.name!r} is not simulated")
-    return cache / "simulated" / sha256_json(identity(settings.simulate))[:16]
 
 
 def with_folder(settings: Dataset, folder: Path) -> Dataset:
     """Return the dataset with its globs inside `folder`."""
     inside = glob.escape(str(folder))
-    samples = {
-        name: sample.model_copy(
-            update={"files": tuple(f"{inside}/{pattern}" for pattern in sample.files)}
-        )
-        for name, sample in settings.samples.items()
-    }
-    return settings.model_copy(update={"samples": samples})
+    return _with_globs(settings, lambda pattern: f"{inside}/{pattern}")
 
 
 def _with_copies(settings: Dataset, *, cache: Path, progress: Progress) -> Dataset:
-    """Copy what is on servers into the cache, and look for it there."""
+    """Copy remote files into the cache, and return the dataset with the copies in their place."""
     from tauopt.ntuples.remote import fetch, is_remote
 
     files = [file for sample in settings.samples.values() for file in sample.files]
@@ -162,10 +155,12 @@ def _with_copies(settings: Dataset, *, cache: Path, progress: Progress) -> Datas
     for address in remote:
         copies[address] = glob.escape(str(fetch(address, cache=cache / "remote")))
         progress.advance()
+    return _with_globs(settings, lambda pattern: copies.get(pattern, pattern))
+
+
+def _with_globs(settings: Dataset, replaced: Callable[[str], str]) -> Dataset:
     samples = {
-        name: sample.model_copy(
-            update={"files": tuple(copies.get(file, file) for file in sample.files)}
-        )
+        name: sample.model_copy(update={"files": tuple(map(replaced, sample.files))})
         for name, sample in settings.samples.items()
     }
     return settings.model_copy(update={"samples": samples})
@@ -182,43 +177,78 @@ def _read(dataset: Path | str | Dataset) -> Dataset:
     return read_dataset(dataset)
 
 
-def _with_sample(settings: Dataset, *, cache: Path, progress: Progress) -> Dataset:
-    """Make the simulated sample, if it is one, and look for files there."""
-    if settings.simulate is None:
-        return settings
-    from tauopt.workflows.simulate import simulate
+def convert(
+    dataset: PreparedDataset, *, to: str, folder: Path, progress: Progress | None = None
+) -> list[Path]:
+    """Write every chunk of a prepared dataset as an ntuple, for other tools.
 
-    folder = simulated_folder(settings, cache=cache)
-    return with_folder(settings, simulate(settings.simulate, folder=folder, progress=progress))
-
-
-PAYS_FROM = 2 * 10**9
-"""Bytes of files from which Ray is started by itself. It takes 10 s until its workers read, in
-which one process reads about 0.8 GB."""
-
-
-def readers(workers: int | None = None) -> Parallel:
-    """Return who reads the files.
+    Candidates hold `label` (index of the class), `weight`, `event_number`, the spectators and
+    the features, physical values without transforms. A spectator that has the name of another
+    column gets the prefix `spectator_`. Objects are branches such as `tracks_pt`.
 
     Args:
-        workers: processes that read; 1 is this one. By default Ray's, as many as there are CPUs,
-            where `RAY_ADDRESS` names a cluster or the files are large, and else this one.
+        dataset: opened; its test split is written too, and its log of openings records that.
+        to: format.
+        folder: made if missing; files are called `train-00000.root` and so on.
+        progress: receives the number of files written.
+    Returns:
+        the files.
+    Raises:
+        UsageError: there is no such format, or the folder can't be written.
     """
-    return partial(_choose, workers)
+    from tauopt.ntuples.write_ntuples import WRITERS
+
+    check_format(to)
+    progress = progress or Silent()
+    make_folder(folder, option="--to-folder")
+    splits = (dataset.train, dataset.validation, dataset.sealed_test(opened_by=f"convert to {to}"))
+    chunks = [(split, chunk) for split in splits for chunk in split.chunks]
+    progress.begin(f"writing {dataset.manifest.name} as {to}", len(chunks), "files")
+    files = []
+    for split, chunk in chunks:
+        files.append(folder / f"{chunk.info.name}.{to}")
+        scalars, groups = _columns(dataset, chunk, split.spectators)
+        WRITERS[to](files[-1], TABLE, scalars, groups)
+        progress.advance()
+    return files
 
 
-def _choose(workers: int | None, sizes: Sequence[int]) -> AbstractContextManager[MapOnRay | None]:
-    if not is_worth_it(workers, sizes):
-        return nullcontext()
-    from tauopt.cluster import ray_tasks
+def check_format(name: str) -> None:
+    """Check that a format can be written.
 
-    return ray_tasks.workers(workers)
+    Raises:
+        UsageError: it can't; names the formats that can, and the nearest.
+    """
+    if name not in FORMATS:
+        raise UsageError(
+            f"no format {name!r}{nearest(name, FORMATS)}; there are {', '.join(FORMATS)}"
+        )
 
 
-def is_worth_it(workers: int | None, sizes: Sequence[int]) -> bool:
-    """Say whether Ray reads files of some sizes, in bytes."""
-    if len(sizes) < 2 or workers == 1:
-        return False
-    cluster = bool(os.environ.get("RAY_ADDRESS"))
-    large = sum(sizes) >= PAYS_FROM and len(os.sched_getaffinity(0)) > 1
-    return workers is not None or cluster or large
+def _columns(
+    dataset: PreparedDataset, chunk: Chunk, spectators: tuple[str, ...]
+) -> tuple[dict[str, NDArray[Any]], dict[str, tuple[NDArray[Any], dict[str, NDArray[Any]]]]]:
+    """Return the columns of candidates, and group -> number of objects and columns of objects."""
+    import numpy as np
+
+    manifest = dataset.manifest
+    features = chunk.features([group.name for group in manifest.groups])
+    scalars: dict[str, NDArray[Any]] = {
+        "label": np.asarray(chunk.labels),
+        "weight": np.asarray(chunk.weights),
+        "event_number": np.asarray(chunk.event_numbers),
+    }
+    for index, feature in enumerate(manifest.candidate.features):
+        scalars[feature.name] = np.ascontiguousarray(features.candidate[:, index])
+    for index, name in enumerate(spectators):
+        name = name if name not in scalars else f"spectator_{name}"
+        scalars[name] = np.ascontiguousarray(chunk.spectators[:, index])
+    groups = {}
+    for group in manifest.groups:
+        objects = features.groups[group.name]
+        columns = {
+            feature.name: np.ascontiguousarray(objects.content[:, index])
+            for index, feature in enumerate(group.features)
+        }
+        groups[group.name] = objects.counts, columns
+    return scalars, groups

@@ -1,4 +1,4 @@
-"""Propose a dataset file for ntuples that were looked at: a start to be edited."""
+"""Propose a dataset file for inspected ntuples, as a draft to be edited."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from tauopt.errors import DataError
 from tauopt.workflows.inspect import InspectedBranch, InspectedTable
 
 FILL_IN = "FILL IN"
-"""Stands where a human has to decide; it is no expression, so `tauopt validate` asks for it."""
+"""Placeholder of what the user decides; it is no expression, so `tauopt validate` rejects it."""
 
+# Names of branches in lower case without underscores, the likeliest first.
 _EVENT_NUMBERS = ("eventnumber", "mceventnumber", "event", "evt", "evtnumber", "eventid")
 _WEIGHTS = ("weight", "eventweight", "mceventweight", "genweight", "mcweight")
 _TRUTH = re.compile(r"truth|label|^is_?[a-z]|class|flavou?r|match|^gen|pdgid", re.IGNORECASE)
-_TOLD = 5
-"""Tables and branches that a message names."""
+_MOST_NAMED = 5
+"""Largest number of tables or branches that a message names."""
 _NOT_RECONSTRUCTED = re.compile(r"truth|gen|hlt|trig", re.IGNORECASE)
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
@@ -27,37 +28,37 @@ _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 def choose(tables: Sequence[InspectedTable]) -> list[InspectedTable]:
     """Choose the table of the candidates in each file.
 
-    That is the one with most entries among those that hold numbers. Where all files have a table
-    of one name, with more than one entry as metadata have, it is the same in all.
+    It is the table with most entries among those with numbers that vary. If a table of one name is
+    in all files, it is taken in all, unless it has one entry only, as tables of metadata do.
     """
     files = list(dict.fromkeys(table.path for table in tables))
     names = {name: [t for t in tables if t.name == name] for name in (t.name for t in tables)}
     best = [max((t for t in tables if t.path == path), key=_rank) for path in files]
-    shared = [found for found in names.values() if len(found) == len(files)]
+    shared = [same for same in names.values() if len(same) == len(files)]
     if shared:
-        same = max(shared, key=lambda found: tuple(map(sum, zip(*map(_rank, found), strict=True))))
-        if max(t.entries for t in same) > 1 or max(t.entries for t in best) < 2:
-            return same
+        common = max(shared, key=lambda same: tuple(map(sum, zip(*map(_rank, same), strict=True))))
+        if max(t.entries for t in common) > 1 or max(t.entries for t in best) < 2:
+            return common
     return best
 
 
 def _rank(table: InspectedTable) -> tuple[int, int, int]:
-    """Return what tells candidates from metadata: numbers that vary, entries, branches."""
+    """Return a key that ranks candidates above metadata: varying numbers, entries, branches."""
     numbers = [b for b in table.branches if b.values]
     varying = any(not b.constant for b in numbers)
     return int(varying), table.entries, len(numbers)
 
 
 def propose(tables: Sequence[InspectedTable], *, others: Sequence[InspectedTable] = ()) -> str:
-    """Write a commented dataset file, complete but for the classes' selections.
+    """Return a commented dataset file, complete except for the selections of the classes.
 
     Args:
-        tables: one of each file, with the same branches; what only some have is left out.
-        others: tables of the files that were not chosen.
+        tables: one of each file; branches that not all of them have are left out.
+        others: the other tables of the files.
     Returns:
-        YAML text; `FILL IN` marks what has to be decided.
+        YAML text; `FILL IN` marks what the user has to decide.
     Raises:
-        DataError: there is no branch that could be a feature; says why not.
+        DataError: no branch can be a feature; says why.
     """
     left_out = _left_out(tables)
     branches = [b for b in tables[0].branches if b.name not in left_out]
@@ -68,17 +69,18 @@ def propose(tables: Sequence[InspectedTable], *, others: Sequence[InspectedTable
     scalars = [b for b in features if not b.jagged]
     lists = [b for b in features if b.jagged]
     if all(b.constant for b in scalars):
-        raise DataError(_nothing(tables[0], scalars, lists, left_out, others))
+        raise DataError(_no_feature(tables[0], scalars, lists, left_out, others))
+    listed = _printable(_listed(others))
     lines = [
         "# Proposed by `tauopt inspect --init` from the first entries of each file. Fill in what",
         f"# is marked with {FILL_IN}, delete what no network should see, look at the transforms;",
         "# then: tauopt validate <this file>",
-        *_other_tables(others),
-        f"name: {_quoted(_name(tables[0].path.stem))}",
+        *([f"# Other trees, of which --tree chooses one: {listed}"] if others else []),
+        f"name: {_quoted(_file_name(tables[0].path.stem))}",
         *_layout(lists),
         *_samples(tables, weight.expression if weight else "1"),
         *_classes([b.expression for b in truth]),
-        *_event_number(event.expression if event else ""),
+        *_event_number_and_splits(event.expression if event else ""),
         "candidate:",
         *_features(scalars, indent=2, prefix=_shared_prefix(scalars)),
         *_groups(lists),
@@ -86,12 +88,12 @@ def propose(tables: Sequence[InspectedTable], *, others: Sequence[InspectedTable
     ]
     if left_out:
         lines += ["", "# Left out:"]
-        lines += [f"#   {_printable(f'{name}: {why}')}" for name, why in left_out.items()]
+        lines += [f"#   {_printable(f'{name}: {reason}')}" for name, reason in left_out.items()]
     return "\n".join(lines) + "\n"
 
 
 def _left_out(tables: Sequence[InspectedTable]) -> dict[str, str]:
-    """Return branch -> why it can be no feature, of the branches of the first table."""
+    """Return branch of the first table -> reason why it can't be a feature."""
     first, left_out = tables[0], {}
     for branch in first.branches:
         lacking = [t.path.name for t in tables if branch.name not in {b.name for b in t.branches}]
@@ -104,64 +106,59 @@ def _left_out(tables: Sequence[InspectedTable]) -> dict[str, str]:
     return left_out
 
 
-def _nothing(
+def _no_feature(
     table: InspectedTable,
     scalars: Sequence[InspectedBranch],
     lists: Sequence[InspectedBranch],
     left_out: Mapping[str, str],
     others: Sequence[InspectedTable],
 ) -> str:
-    """Say why nothing of a table can be a feature of candidates, and what may help."""
-    told = f"{table.path}: "
+    """Return the message why no branch of a table can be a feature, and what may help."""
+    message = f"{table.path}: "
     if table.problem:
-        told += table.problem
+        message += table.problem
     elif not table.entries:
-        told += f"{table.name!r} holds no entries"
+        message += f"{table.name!r} holds no entries"
     elif scalars:
-        told += (
-            f"no branch of {table.name!r} holds one number a candidate that is not the same in "
+        message += (
+            f"no branch of {table.name!r} holds one number per candidate that is not the same in "
             f"the first {table.sampled} entries"
         )
     else:
-        told += f"no branch of {table.name!r} holds one number a candidate"
-    reasons = [f"{name!r}: {why}" for name, why in left_out.items()][:_TOLD]
+        message += f"no branch of {table.name!r} holds one number per candidate"
+    reasons = [f"{name!r}: {reason}" for name, reason in left_out.items()][:_MOST_NAMED]
     if reasons and not table.problem and table.entries:
-        more = f", and {len(left_out) - _TOLD} more" if len(left_out) > _TOLD else ""
-        told += f"; left out are {'; '.join(reasons)}{more}"
+        more = f", and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+        message += f"; left out are {'; '.join(reasons)}{more}"
     if lists:
-        told += (
+        message += (
             f"; its lists look like events: write a dataset file with `layout: {{type: events, "
             f"candidates: {_collection(lists)}}}` (see search_spaces/data/nanoaod.yaml)"
         )
     if others:
-        told += f"; the file also has {_listed(others)}: choose one with --tree"
-    return told
+        message += f"; the file also has {_listed(others)}: choose one with --tree"
+    return message
 
 
 def _listed(tables: Sequence[InspectedTable]) -> str:
-    told = dict.fromkeys(f"{t.name!r} ({t.entries} entries)" for t in tables)
-    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return ", ".join([*told][:_TOLD]) + more
-
-
-def _other_tables(others: Sequence[InspectedTable]) -> list[str]:
-    if not others:
-        return []
-    return [f"# Other trees, of which --tree chooses one: {_printable(_listed(others))}"]
+    names = dict.fromkeys(f"{t.name!r} ({t.entries} entries)" for t in tables)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join([*names][:_MOST_NAMED]) + more
 
 
 def _leaf(name: str) -> str:
+    """Return the last part of a branch's name: `pt` of `TauJetsAux.pt`."""
     return re.split(r"[./:#]", name)[-1]
 
 
-def _guess(wanted: Sequence[str], branches: Iterable[InspectedBranch]) -> InspectedBranch | None:
-    """Return the branch whose name is nearest to the head of `wanted`; None if there is none."""
-    found = {_leaf(b.name).replace("_", "").lower(): b for b in reversed([*branches])}
-    return next((found[name] for name in wanted if name in found), None)
+def _guess(likely: Sequence[str], branches: Iterable[InspectedBranch]) -> InspectedBranch | None:
+    """Return the branch with the first name in `likely` that a branch has; None if none has one."""
+    by_name = {_leaf(b.name).replace("_", "").lower(): b for b in reversed([*branches])}
+    return next((by_name[name] for name in likely if name in by_name), None)
 
 
 def _layout(lists: Sequence[InspectedBranch]) -> list[str]:
-    """Say how events are read: lists may be the objects of a candidate, or the candidates."""
+    """Return a hint for ntuples of events, where lists may be candidates instead of objects."""
     heads = {_head(branch) for branch in lists}
     if len(heads) < 2 and not any("tau" in head.lower() for head in heads):
         return []
@@ -177,7 +174,7 @@ def _layout(lists: Sequence[InspectedBranch]) -> list[str]:
 
 
 def _collection(lists: Sequence[InspectedBranch]) -> str:
-    """Return how the branches of the likeliest list of candidates begin."""
+    """Return the prefix of the branches that most likely hold the candidates."""
     heads = Counter(_head(b) for b in lists)
     taus = [head for head in heads if "tau" in head.lower()]
     reconstructed = [head for head in taus if not _NOT_RECONSTRUCTED.search(head)]
@@ -185,10 +182,10 @@ def _collection(lists: Sequence[InspectedBranch]) -> str:
 
 
 def _head(branch: InspectedBranch) -> str:
-    """Return what stands before a branch's variable, with its separator: `Tau_`, `Taus.`"""
+    """Return a branch's name up to its variable, with the separator: `Tau_`, `Taus.`"""
     name = branch.short or branch.name
-    found = re.match(r".*\.|[^_]*_", name)
-    return found[0] if found else name
+    head = re.match(r".*\.|[^_]*_", name)
+    return head[0] if head else name
 
 
 def _samples(tables: Sequence[InspectedTable], weight: str) -> list[str]:
@@ -197,7 +194,7 @@ def _samples(tables: Sequence[InspectedTable], weight: str) -> list[str]:
     for table in tables:
         path = json.dumps(glob.escape(str(table.path.absolute())), ensure_ascii=False)
         lines += [
-            f"  {_quoted(_fresh(_name(table.path.stem), taken))}:",
+            f"  {_quoted(_unused(_file_name(table.path.stem), taken))}:",
             f"    files: [{path}]  # globs: *, ?, %d",
             f"    tree: {_quoted(table.name)}",
             f"    weight: {_quoted(weight)}  # with cross-section and luminosity, if known",
@@ -212,14 +209,14 @@ def _classes(truth: Sequence[str]) -> list[str]:
         "",
         "# Every candidate must be of exactly one class, for instance `is_tau == 1`:",
         f"# {hint}",
-        "# Which of them a sample may hold, `classes: [signal]` in each sample says; without, all.",
+        "# `classes: [signal]` in a sample names the classes that it may hold; the default is all.",
         "classes:",
         f"  background: {FILL_IN}",
         f"  signal: {FILL_IN}",
     ]
 
 
-def _event_number(event: str) -> list[str]:
+def _event_number_and_splits(event: str) -> list[str]:
     return [
         "",
         "# The same event always falls into the same split, on every machine.",
@@ -234,36 +231,38 @@ def _event_number(event: str) -> list[str]:
 
 
 def _features(branches: Sequence[InspectedBranch], *, indent: int, prefix: str = "") -> list[str]:
+    """Return a line for each feature, whose name is the branch's without `prefix`."""
     taken: set[str] = set()
     lines = []
     for branch in branches:
         full = branch.short or branch.name
         short = full.removeprefix(prefix).lstrip("._") or full
-        name = _fresh(_variable(short), taken)
-        own = "" if name == branch.expression else f"expression: {_quoted(branch.expression)}, "
+        name = _unused(_identifier(short), taken)
+        is_name = name == branch.expression
+        expression = "" if is_name else f"expression: {_quoted(branch.expression)}, "
         comment = f"{branch.minimum:g} to {branch.maximum:g}" if branch.minimum is not None else ""
         comment += f", {branch.nans} of {branch.values} NaN" if branch.nans else ""
-        start = f"{' ' * indent}{'# ' if branch.constant else ''}"  # a constant teaches nothing
         comment += ", constant: left out" if branch.constant else ""
-        lines.append(f"{start}{_quoted(name)}: {{{own}scale: standard}}  # {comment}")
+        start = f"{' ' * indent}{'# ' if branch.constant else ''}"
+        lines.append(f"{start}{_quoted(name)}: {{{expression}scale: standard}}  # {comment}")
     return lines
 
 
 def _shared_prefix(branches: Sequence[InspectedBranch]) -> str:
-    """Return what stands before the dot in the names of all branches, if it is the same."""
+    """Return the part up to the last dot that the names of all branches share; else empty."""
     prefixes = {(branch.short or branch.name).rpartition(".")[0] for branch in branches}
     return f"{prefixes.pop()}." if len(prefixes) == 1 else ""
 
 
 def _groups(branches: Sequence[InspectedBranch]) -> list[str]:
-    """Group lists by prefix; within one prefix, only what counts the same objects goes together."""
+    """Return the groups of objects: lists of one prefix with the same numbers of objects."""
     groups: dict[tuple[str, tuple[int, ...]], list[InspectedBranch]] = {}
     for branch in (b for b in branches if not b.constant):
         groups.setdefault((_prefix(branch), branch.objects), []).append(branch)
     lines = ["", "groups:"] if groups else []
     taken = {CANDIDATE}
     for (prefix, counts), members in groups.items():
-        name = _fresh(_variable(prefix) or "objects", taken)
+        name = _unused(_identifier(prefix) or "objects", taken)
         taken.add(mask_name(name))
         pts = [b for b in members if _leaf(b.name).lower().endswith(("pt", "et"))]
         lines.append(f"  {_quoted(name)}:  # {min(counts)} to {max(counts)} a candidate")
@@ -274,6 +273,7 @@ def _groups(branches: Sequence[InspectedBranch]) -> list[str]:
 
 
 def _prefix(branch: InspectedBranch) -> str:
+    """Return the first part of a branch's name; empty if it has one part only."""
     parts = re.split(r"[._:/]", branch.short or branch.name)
     return parts[0] if len(parts) > 1 else ""
 
@@ -281,41 +281,38 @@ def _prefix(branch: InspectedBranch) -> str:
 def _spectators(scalars: Sequence[InspectedBranch]) -> list[str]:
     names = {_leaf(b.name).lower(): b.expression for b in reversed(scalars)}
     known = {"pt": "pt", "eta": "eta", "mu": "mu", "prongs": "n_tracks"}
-    found = {n: names.get(n) or names.get(other) for n, other in known.items()}
-    lines = [f"  {name}: {_quoted(branch)}" for name, branch in found.items() if branch]
-    return (
-        ["", "# Kept for evaluation, never seen by networks.", "spectators:", *lines]
-        if lines
-        else []
-    )
+    present = {name: names.get(name) or names.get(other) for name, other in known.items()}
+    lines = [f"  {name}: {_quoted(branch)}" for name, branch in present.items() if branch]
+    comment = "# Kept for evaluation, never seen by networks."
+    return ["", comment, "spectators:", *lines] if lines else []
 
 
-def _name(text: str) -> str:
-    """Make a name of a sample or a dataset."""
+def _file_name(text: str) -> str:
+    """Return text as a valid name of a sample or a dataset."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("._-")[:64] or "ntuples"
 
 
-def _variable(text: str) -> str:
-    """Make a name of a feature or a group; empty stays empty."""
+def _identifier(text: str) -> str:
+    """Return text as a valid name of a feature or a group; empty stays empty."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text)
     return (f"_{name}" if name[:1].isdigit() else name)[:60]
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    """Return `name`, or with a number behind it if it is taken; takes it."""
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name[:60]}_{number}", number + 1
-    taken.add(found)
-    return found
+def _unused(name: str, taken: set[str]) -> str:
+    """Return `name`, with a number appended if it is taken, and add the result to `taken`."""
+    unused, number = name, 2
+    while unused in taken:
+        unused, number = f"{name[:60]}_{number}", number + 1
+    taken.add(unused)
+    return unused
 
 
 def _quoted(text: str) -> str:
-    """Write text as a YAML scalar."""
+    """Return text as a YAML scalar."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", text) and text.lower() not in _YAML_WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _printable(text: str) -> str:
-    """Return text that stays within one comment."""
+    """Return text without line breaks and control characters, for one line of comment."""
     return "".join(c if c.isprintable() else "?" for c in text)

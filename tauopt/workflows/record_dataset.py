@@ -1,4 +1,4 @@
-"""What `tauopt prepare` shows of a dataset: figures in a folder, a run in MLflow."""
+"""Draw the figures of a prepared dataset, and log it to MLflow, for `tauopt prepare`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from tauopt.figures.figure_style import SampleLabel
 
 
-def present(
+MOST = 100_000
+"""Largest number of candidates in figures."""
+BOOK = "data"
+"""Name of the PDF of all figures."""
+Item = TypeVar("Item")
+
+
+def draw_and_log(
     prepared: PreparedDataset,
     *,
     file: Path,
@@ -30,36 +37,35 @@ def present(
     output: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, str]:
-    """Draw a prepared dataset, and log it to MLflow, as far as asked.
+    """Draw a prepared dataset and log it to MLflow, each on request.
 
     Args:
         prepared: the dataset.
-        file: its dataset file, or an experiment file, whose model says how many objects it
-            keeps and whose `tracking` says where runs are recorded.
-        figures: folder of figures; None with `log` draws them into a temporary one.
-        log: make a run in MLflow with figures, constants and the dataset.
-        output: output folder, where MLflow's records are unless it has a server.
-        progress: who is told.
+        file: its dataset file, or an experiment file, whose model gives the numbers of objects
+            kept and whose `tracking` names MLflow's experiment.
+        figures: folder of figures; None with `log` draws them into a temporary folder.
+        log: create a run in MLflow with figures, constants and the dataset.
+        output: output folder, which holds MLflow's records unless there is a server.
+        progress: receives the number of figures drawn.
     Returns:
-        where things are: `figures` the PDF, `run` the id of MLflow's run.
+        `figures`: path of the PDF; `run`: id of the MLflow run; each only on request.
     Raises:
         ServiceError: MLflow can't be used.
     """
-
     if figures is None and not log:
         return {}
-    lengths, experiment = _of_experiment(file)
+    lengths, experiment = _lengths_and_experiment(file)
     with tempfile.TemporaryDirectory() as temporary:
         folder = figures or Path(temporary)
         files = draw(prepared, folder, lengths=lengths, progress=progress)
-        where = {"figures": str(files[0])} if figures else {}
+        results = {"figures": str(files[0])} if figures else {}
         if log:
-            where["run"] = _log(prepared, files, experiment=experiment, output=output)
-    return where
+            results["run"] = _log(prepared, files, experiment=experiment, output=output)
+    return results
 
 
-def _of_experiment(file: Path) -> tuple[dict[str, int], str]:
-    """Return the lengths of a model's groups and the name of MLflow's experiment."""
+def _lengths_and_experiment(file: Path) -> tuple[dict[str, int], str]:
+    """Return group -> objects that the model keeps, and the name of MLflow's experiment."""
     from tauopt.config.load import kind_of, read_experiment
     from tauopt.config.settings.experiment import Tracking
     from tauopt.config.settings.networks import group_lengths
@@ -73,6 +79,7 @@ def _of_experiment(file: Path) -> tuple[dict[str, int], str]:
 def _log(
     prepared: PreparedDataset, files: list[Path], *, experiment: str, output: Path | None
 ) -> str:
+    """Log dataset, reports and figures to an MLflow run of the dataset; return the run's id."""
     from tauopt.study.mlflow_notes import dataset_input
     from tauopt.tracking import runs
     from tauopt.tracking.client import artifact_folder, connect, store_uri
@@ -102,13 +109,6 @@ def _log(
     return run
 
 
-MOST = 100_000
-"""Candidates that are drawn."""
-BOOK = "data"
-"""Name of the PDF of all figures."""
-Item = TypeVar("Item")
-
-
 def draw(
     prepared: PreparedDataset,
     folder: Path,
@@ -121,12 +121,12 @@ def draw(
 
     Args:
         prepared: the dataset.
-        folder: where figures go, made if missing.
-        lengths: group -> objects that a model keeps, to draw them against.
-        most: candidates that are drawn at most, from all chunks; each figure says N.
-        progress: who is told.
+        folder: of the figures, made if missing.
+        lengths: group -> number of objects that a model keeps, shown in the multiplicities.
+        most: largest number of candidates drawn, from all chunks; each figure states N.
+        progress: receives the number of figures drawn.
     Returns:
-        `data.pdf`, and of each figure a PNG and the JSON of its points.
+        `data.pdf`, and for each figure a PNG and the JSON of its points.
     Raises:
         CorruptError: a chunk is damaged.
     """
@@ -137,60 +137,62 @@ def draw(
     progress = progress or Silent()
     candidates = _read(prepared.train, most=most)
     balanced = _report(prepared, spectra.REPORT) or []
-    validated = _report(prepared, chunk_validation.REPORT)
-    validated = validated if validated and validated["tests"] else None
-    sample = _sample(prepared.manifest, drawn=len(candidates.labels))
+    validation = _report(prepared, chunk_validation.REPORT)
+    if validation and not validation["tests"]:  # there is no p-value to draw
+        validation = None
     figures = pages(
         candidates,
         lengths=lengths or {},
         spectra=balanced,
-        validation=validated,
-        sample=sample,
+        validation=validation,
+        sample=_sample_label(prepared.manifest, drawn=len(candidates.labels)),
     )
-    total = number_of_pages(candidates, balanced=len(balanced), validated=validated is not None)
+    total = number_of_pages(candidates, balanced=len(balanced), validated=validation is not None)
     progress.begin(f"drawing {prepared.manifest.name}", total, "figures")
-    return save_book(_told(figures, progress), folder, name=BOOK)
+    return save_book(_counted(figures, progress), folder, name=BOOK)
 
 
 def _report(prepared: PreparedDataset, name: str) -> Any:
+    """Return a report of the preparation; None if there is none of that name."""
     return prepared.report(name) if name in prepared.manifest.reports else None
 
 
-def _told(figures: Iterable[Item], progress: Progress) -> Iterator[Item]:
+def _counted(figures: Iterable[Item], progress: Progress) -> Iterator[Item]:
+    """Yield the figures, and advance the progress after each."""
     for figure in figures:
         yield figure
         progress.advance(1)
 
 
-def _sample(manifest: Manifest, *, drawn: int) -> SampleLabel:
+def _sample_label(manifest: Manifest, *, drawn: int) -> SampleLabel:
     from tauopt.config.settings.dataset import Dataset
     from tauopt.figures.figure_style import SampleLabel
 
     total = manifest.splits["train"].candidates
-    part = "training split"
+    selection = "training split"
     if drawn < total:
-        part = f"{drawn:,} of {total:,} in training split"
+        selection = f"{drawn:,} of {total:,} in training split"
     if not manifest.settings:
-        return SampleLabel(manifest.name, part)
-    return SampleLabel.from_dataset(Dataset.model_validate(manifest.settings), part)
+        return SampleLabel(manifest.name, selection)
+    return SampleLabel.from_dataset(Dataset.model_validate(manifest.settings), selection)
 
 
 def _read(split: SplitReader, *, most: int) -> DrawnCandidates:
-    """Read candidates of all chunks of a split, evenly spread where they are too many."""
+    """Read about `most` candidates of a split, evenly spaced in each chunk."""
     import numpy as np
 
     from tauopt.figures.dataset.dataset_figures import DrawnCandidates
 
-    share = min(1.0, most / split.candidates)
-    labels, weights, own = [], [], []
+    fraction = min(1.0, most / split.candidates)
+    labels, weights, candidate = [], [], []
     groups: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = {g.name: [] for g in split.groups}
     for chunk in split.chunks:
-        kept = max(1, int(chunk.candidates * share))
+        kept = max(1, int(chunk.candidates * fraction))
         rows = np.arange(kept) * chunk.candidates // kept
         labels.append(chunk.labels[rows])
         weights.append(chunk.weights[rows].astype(np.float64))
         features = chunk.features(tuple(groups))
-        own.append(features.candidate[rows])
+        candidate.append(features.candidate[rows])
         for name, objects in features.groups.items():
             taken = objects.take(rows)
             groups[name].append((taken.content, taken.counts))
@@ -199,7 +201,7 @@ def _read(split: SplitReader, *, most: int) -> DrawnCandidates:
         classes=split.classes,
         labels=np.concatenate(labels),
         weights=np.concatenate(weights),
-        own=_objects(split.candidate, np.concatenate(own), np.arange(count)),
+        own=_objects(split.candidate, np.concatenate(candidate), np.arange(count)),
         groups=[
             _objects(
                 fitted,
@@ -212,6 +214,13 @@ def _read(split: SplitReader, *, most: int) -> DrawnCandidates:
 
 
 def _objects(fitted: FittedGroup, physical: NDArray[Any], owner: NDArray[np.int64]) -> DrawnObjects:
+    """Return objects with their features as stored and as the networks see them.
+
+    Args:
+        fitted: features of the group, with transforms and constants.
+        physical: (object, feature) values.
+        owner: (object,) index of the candidate of each object.
+    """
     import numpy as np
 
     from tauopt.figures.dataset.dataset_figures import DrawnObjects

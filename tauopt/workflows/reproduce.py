@@ -1,4 +1,4 @@
-"""Train a trial again from its record alone, and say whether it comes out the same."""
+"""Reproduce a trial: train it again from its record alone, and compare value and weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tauopt.durable import locked
 from tauopt.errors import SearchError, TrialFailed
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import make_folder, output_folder
+from tauopt.workflows.trial_dataset import needed_dataset
 
 if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A training and its repetition."""
+    """A trial and its repetition."""
 
     name: str
     run_id: str
@@ -28,13 +29,13 @@ class Reproduction:
     recorded: float
     found: float
     tolerance: float
-    """How far they may be apart: other processors round differently."""
+    """Largest difference of the two values that counts as equal: processors round differently."""
     weights_apart: float
     """Largest difference of a weight; infinite where the networks differ in shape."""
     code: dict[str, str]
     """`then` and `now`: tauopt's version and digest of its source."""
     method: dict[str, int]
-    """`then` and `now`: number of the way in which tauopt trains; weights differ where it does."""
+    """`then` and `now`: number of tauopt's training method; weights differ where it does."""
     folder: Path
 
     @property
@@ -42,8 +43,8 @@ class Reproduction:
         """`exactly`, `within tolerance` or `differs`."""
         if self.weights_apart == 0:
             return "exactly"
-        near = abs(self.found - self.recorded) <= self.tolerance
-        return "within tolerance" if near else "differs"
+        is_near = abs(self.found - self.recorded) <= self.tolerance
+        return "within tolerance" if is_near else "differs"
 
 
 def reproduce(
@@ -53,15 +54,15 @@ def reproduce(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Reproduction:
-    """Train a trial again: its settings, seed and data as its run has them.
+    """Train a trial again with the settings, seed and data of its record.
 
-    Nothing is recorded in MLflow. An interrupted repetition is gone on with.
+    Nothing is recorded in MLflow. An interrupted repetition is resumed.
 
     Args:
         run: id of a run or its first letters, `models:/NAME@champion`, or a trial's folder.
-        output: folder of searches and runs; None is `tauopt-output`.
-        cache: folder of prepared datasets; None is the user's.
-        progress: told of every step.
+        output: folder of searches and runs; None means `tauopt-output`.
+        cache: folder of prepared datasets; None means the user's cache.
+        progress: receives a message for each step.
     Raises:
         UsageError: there is no such trial.
         DataError: it has not completed, or its data are gone and can't be prepared again.
@@ -72,36 +73,34 @@ def reproduce(
     from tauopt.evaluation.find_trial import find_trial
     from tauopt.tracking.client import connect
     from tauopt.training.trial_identity import METHOD, method_of
-    from tauopt.workflows.evaluation_sources import its_dataset
+    from tauopt.training.trial_plan import TrialPlan
 
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-reproduce-") as temporary:
         trial = find_trial(client, run, folder=Path(temporary))
-        if (then := method_of(trial.result)) != METHOD:
+        if (method := method_of(trial.result)) != METHOD:
             progress.say(
-                f"{trial.name} was trained by tauopt's training method {then}; this version has "
+                f"{trial.name} was trained by tauopt's training method {method}; this version has "
                 f"method {METHOD}, which gives other weights from the same settings"
             )
-        dataset = its_dataset(trial, needed=True, cache=cache, progress=progress)
-        place = output_folder(output).absolute() / "reproductions" / trial.sha256[:16]
-        folder = make_folder(place, option="-o")
+        dataset = needed_dataset(trial, cache=cache, progress=progress)
+        folder = output_folder(output).absolute() / "reproductions" / trial.sha256[:16]
+        make_folder(folder, option="-o")
         with locked(folder / "lock", what=f"reproduction of {trial.name}"):
-            from tauopt.training.trial_plan import TrialPlan
-
             plan = TrialPlan(
                 trial.experiment,
-                dataset=dataset.folder.absolute() if dataset else trial.dataset,
+                dataset=dataset.folder.absolute(),
                 folder=folder / "trial",
                 name=trial.name,
                 seed=int(trial.result["seed"]),
             )
             _train(plan, trial, progress=progress)
-            return _compared(trial, plan)
+            return _compare(trial, plan)
 
 
 def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
-    """Train anew, or go on with what was interrupted."""
+    """Train from the start, or resume an interrupted repetition."""
     from tauopt.models.devices import limit_devices
     from tauopt.tracking.spool import SpoolTracker
     from tauopt.training.interrupts import interrupts
@@ -109,7 +108,7 @@ def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
     from tauopt.training.trial_results import read_result
 
     limit_devices()
-    if read_result(plan.folder) is not None:
+    if read_result(plan.folder) is not None:  # a complete repetition is not shown again
         shutil.rmtree(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
     objective = trial.experiment.objective.first
@@ -123,7 +122,8 @@ def _train(plan: TrialPlan, trial: Trial, *, progress: Progress) -> None:
             raise SearchError(f"{trial.name} fails this time: {error}") from error
 
 
-def _compared(trial: Trial, plan: TrialPlan) -> Reproduction:
+def _compare(trial: Trial, plan: TrialPlan) -> Reproduction:
+    """Compare value and weights of a trial with those of its repetition."""
     from tauopt.metrics.estimate import Estimate
     from tauopt.models.model_file import load_model, weights_apart
     from tauopt.promotion.run_on_test_split import tolerance
@@ -134,7 +134,7 @@ def _compared(trial: Trial, plan: TrialPlan) -> Reproduction:
 
     result = read_result(plan.folder)
     if result is None:
-        raise SearchError(f"{plan.folder} holds no whole result; run the command again")
+        raise SearchError(f"{plan.folder} holds no complete result; run the command again")
     objective = trial.experiment.objective.first
     value, low, high = result["metrics"][objective]
     return Reproduction(

@@ -1,4 +1,4 @@
-"""Train the best points of a search again on other seeds."""
+"""Train the best points of a search again with other seeds: their seed-to-seed spread."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReseedResult:
-    """What came of some points of a search on other seeds."""
+    """Spread of the objective over seeds, for some points of a search."""
 
     search: str
     name: str
-    """Of the search that the trainings are."""
+    """Name of the search whose trials the trainings are."""
     objective: str
     spreads: tuple[SeedSpread, ...]
-    """The largest mean first."""
+    """One for each point, the largest mean first."""
     best_run_id: str
-    """Of the best training of the best point; empty if there is none."""
+    """MLflow run of the best training of the best point; empty if there is none."""
 
 
 def reseed(
@@ -47,21 +47,21 @@ def reseed(
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
 ) -> ReseedResult:
-    """Train the best points of a search again, or go on with that.
+    """Train the best points of a search again, or resume that.
 
-    The trainings are ordinary trials of a search `<search>-seeds`: none is stopped early by
-    others. The same call goes on with it; more `seeds` or a larger `top` add to it.
+    The trainings are ordinary trials of a search `<search>-seeds`, in which no trial is pruned.
+    The same call resumes it; more `seeds` or a larger `top` add to it.
 
     Args:
         search: its name; None means the latest one.
-        top: how many points, the best first.
-        seeds: how often each is trained.
+        top: number of points, the best first.
+        seeds: number of trainings of each point.
         output: output folder; None means `tauopt-output`.
-        progress: is told of preparation.
-        on_event: is told of every training's start, reports and end.
+        progress: receives the progress of preparation.
+        on_event: called with each event of a training: start, report, end.
     Raises:
-        UsageError: no such search, or nothing of it completed.
-        DataError: its data are not what they were.
+        UsageError: no such search, or no trial of it completed.
+        DataError: its data have changed.
         Other errors as `tauopt.workflows.search.search`.
     """
     from tauopt.report.write_report import draw_search
@@ -70,8 +70,8 @@ def reseed(
     from tauopt.study.search_events import ignore
     from tauopt.workflows.leaderboard import find_study
 
-    place = output_folder(output).absolute()
-    study = find_study(search, output=place)
+    output_path = output_folder(output).absolute()
+    study = find_study(search, output=output_path)
     if of := study.user_attrs.get(RESEEDED_SEARCH):
         raise UsageError(f"{study.study_name} itself trains points of {of} again; name {of}")
     trials = study.get_trials(deepcopy=False)
@@ -80,28 +80,28 @@ def reseed(
         raise UsageError(f"no trial of {study.study_name} has completed, so none can be repeated")
     points = tuple(dict(trial.params) for trial in best for _ in range(seeds))
     words = ["tauopt", "reseed", study.study_name, "--top", str(top), "--seeds", str(seeds)]
-    order = _order(
+    setup = _setup(
         study,
         RepeatedPoints(study.study_name, points),
-        place=place,
+        output=output_path,
         command=shlex.join([*words, *(["-o", str(output)] if output else [])]),
         progress=progress or Silent(),
     )
-    ending = run_search(order, draw=draw_search, on_event=on_event or ignore)
-    found = tuple(spreads(trials, ending.trials))
+    outcome = run_search(setup, draw=draw_search, on_event=on_event or ignore)
+    seed_spreads = tuple(spreads(trials, outcome.trials))
     return ReseedResult(
         search=study.study_name,
-        name=order.name,
-        objective=order.file.base.objective.first,
-        spreads=found,
-        best_run_id=_run_of_best(found, ending.trials, order.folder),
+        name=setup.name,
+        objective=setup.file.base.objective.first,
+        spreads=seed_spreads,
+        best_run_id=_best_run_id(seed_spreads, outcome.trials, setup.folder),
     )
 
 
-def _order(
-    study: optuna.Study, repeats: RepeatedPoints, *, place: Path, command: str, progress: Progress
+def _setup(
+    study: optuna.Study, repeats: RepeatedPoints, *, output: Path, command: str, progress: Progress
 ) -> SearchSetup:
-    """Return the order of a search that trains points of another again."""
+    """Set up a search that trains points of another search again, on the same data."""
     from tauopt.config.load import read_experiment
     from tauopt.study.mlflow_notes import dataset_input
     from tauopt.study.provenance import from_attributes
@@ -111,23 +111,24 @@ def _order(
     from tauopt.workflows.search import origin_of, reports_of
 
     name = reseeded_name(repeats.search)
-    # A sampler's seed decides the trials' seeds: another one, so that none is that of the search.
+    # The sampler's seed determines the trials' seeds. This one differs from the search's, so that
+    # no training repeats a seed.
     seed = int(hashlib.sha256(name.encode()).hexdigest()[:7], 16)
     file = read_experiment(
-        search_folder(place, repeats.search) / EXPERIMENT,
+        search_folder(output, repeats.search) / EXPERIMENT,
         overrides=[f"search.sampler={{type: random, seed: {seed}}}", "search.pruner={type: none}"],
     )
     check_in_driver(file)
     dataset = prepare(file.base.data, progress=progress)
-    known = from_attributes(study.user_attrs).dataset
-    if dataset.manifest.digest != known:
+    recorded = from_attributes(study.user_attrs).dataset
+    if dataset.manifest.digest != recorded:
         raise DataError(
-            f"the data of {repeats.search} are not what they were: the dataset had digest "
-            f"{known[:16]}, now it has {dataset.manifest.digest[:16]}; seeds can't be compared"
+            f"the data of {repeats.search} have changed: the dataset had digest {recorded[:16]}, "
+            f"now it has {dataset.manifest.digest[:16]}; seeds can't be compared"
         )
     return SearchSetup(
         name=name,
-        output=place,
+        output=output,
         file=file,
         dataset=dataset.folder.absolute(),
         origin=origin_of(file, dataset),
@@ -139,13 +140,16 @@ def _order(
     )
 
 
-def _run_of_best(found: Sequence[SeedSpread], again: Sequence[FrozenTrial], folder: Path) -> str:
-    """Return the MLflow run of the best training of the best point."""
+def _best_run_id(
+    seed_spreads: Sequence[SeedSpread], trials: Sequence[FrozenTrial], folder: Path
+) -> str:
+    """Return the MLflow run of the best training of the best point; empty if there is none."""
     from tauopt.study.trial_runs import RUN_ID, delivered_run_id
     from tauopt.training.trial_plan import trial_folder
 
-    if not found:
+    if not seed_spreads:
         return ""
-    best = next(t for t in again if t.values and t.values[0] == max(found[0].values))
-    known = str(best.user_attrs.get(RUN_ID, ""))
-    return known or delivered_run_id(trial_folder(folder, best.number))
+    best = next(t for t in trials if t.values and t.values[0] == max(seed_spreads[0].values))
+    return str(best.user_attrs.get(RUN_ID, "")) or delivered_run_id(
+        trial_folder(folder, best.number)
+    )

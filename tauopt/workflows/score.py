@@ -1,4 +1,4 @@
-"""Write a model's scores for ntuples, as friend trees of theirs or their likes."""
+"""Write a model's scores for ntuples as friend trees, or as files of other formats."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tauopt.durable import sha256_json
 from tauopt.errors import DataError, PromotionRefused, UsageError, nearest
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import cache_folder, make_folder, output_folder
+from tauopt.workflows.trial_dataset import dataset_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tauopt.metrics.working_points.working_point_set import WorkingPoints
 
 NOT_SCORED = -1.0
+"""Default score of candidates that the model can't be applied to."""
 
 
 def score(
@@ -40,27 +42,29 @@ def score(
 ) -> list[ScoredFile]:
     """Write the scores of a model for every entry of some files.
 
-    What is there already, of the same file, model and working points, is not written again.
+    Scores that exist already, of the same file, model and working points, are not written again.
 
     Args:
         model: id of a run or its first letters, `models:/NAME@champion`, `models:/NAME/3`, or the
             folder of a trial.
-        files: ntuples that fit its dataset file, paths or globs; `SAMPLE=PATH` where samples have
-            different trees and it is not clear which one is that of the file, which may be real
-            data, of no sample. No class, weight or event number is read.
-        to: folder of the friend trees, `<name>.tauopt.root` each, or of their likes.
+        files: ntuples that fit its dataset file, paths or globs; `SAMPLE=PATH` where the samples
+            have different trees and that of the file is ambiguous. Files may be real data, of no
+            sample: no class, weight or event number is read.
+        to: folder of the friend trees, `<name>.tauopt.root` each, or of the other format's files.
         default: score of candidates that are not selected or lack a feature.
-        leave_out: names of the dataset file's `cuts` that candidates need not pass: those on truth,
-            which data have not.
-        format: `root` friend trees, `hdf5` (a dataset a column, a value a candidate) or `parquet`
-            (a row an entry).
-        workers: files that are scored at a time, each in a process of its own.
-        output: folder of searches and runs; None is `tauopt-output`.
-        cache: folder of prepared datasets; None is the user's.
-        progress: told of files.
+        leave_out: names of the dataset file's `cuts` that are not applied, such as those on truth,
+            which real data lack.
+        format: `root` (friend trees), `hdf5` (one dataset for each column, one value for each
+            candidate) or `parquet` (one row for each entry).
+        workers: number of files scored at a time, each in its own process.
+        output: folder of searches and runs; None means `tauopt-output`.
+        cache: folder of prepared datasets; None means the user's cache.
+        progress: receives the number of files scored.
+    Returns:
+        a record of each file, in the order of `files`.
     Raises:
-        UsageError: there is no such model, or two files would get one name.
-        DataError: a file is not what the dataset file says.
+        UsageError: there is no such model, format or cut, or two files would get one name.
+        DataError: a file does not fit the dataset file.
         ServiceError: MLflow does not answer.
     """
     from tauopt.evaluation.find_trial import find_trial
@@ -75,29 +79,29 @@ def score(
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-score-") as temporary:
         trial = find_trial(client, model, folder=Path(temporary))
-        check_cuts(leave_out, trial)
+        _check_cuts(leave_out, trial)
         inputs = [*_inputs(files, trial, to=to, format=format)]
         make_folder(to, option="--to")
-        # This imports TensorFlow, which takes seconds: what can be refused was, by here.
+        # This imports TensorFlow, which takes seconds: wrong options are refused above.
         from tauopt.export.score_files import FileScorer, ScoredFile
 
         points = points_of(client, trial, cache, progress)
-        applied = FileScorer(trial, points, default, tuple(leave_out))
-        jobs = [*_jobs(inputs, applied, format, cache=cache or cache_folder())]
-        whole = [job for job in jobs if FORMATS[format].record(job.to) == job.record]
-        left = [job for job in jobs if job not in whole]
+        scorer = FileScorer(trial, points, default, tuple(leave_out))
+        jobs = [*_jobs(inputs, scorer, format, cache=cache or cache_folder())]
+        complete = [job for job in jobs if FORMATS[format].record(job.to) == job.record]
+        remaining = [job for job in jobs if job not in complete]
         progress.begin(f"scoring {len(jobs)} files", len(jobs), "files")
-        progress.advance(len(whole))
-        done = [ScoredFile(job.path, job.to, skipped=True) for job in whole]
-        for scored in _scored(left, applied, workers=workers):
-            done.append(scored)
+        progress.advance(len(complete))
+        scored = [ScoredFile(job.path, job.to, skipped=True) for job in complete]
+        for file in _score_files(remaining, scorer, workers=workers):
+            scored.append(file)
             progress.advance()
     order = [job.to for job in jobs]
-    return sorted(done, key=lambda one: order.index(one.to))
+    return sorted(scored, key=lambda file: order.index(file.to))
 
 
-def check_cuts(names: Sequence[str], trial: Trial) -> None:
-    """Check that cuts to be left out are those of a trial's dataset file."""
+def _check_cuts(names: Sequence[str], trial: Trial) -> None:
+    """Raise UsageError where a cut to be left out is none of the trial's dataset file."""
     known = trial.experiment.data.cuts
     for name in names:
         if name not in known:
@@ -110,9 +114,11 @@ def check_cuts(names: Sequence[str], trial: Trial) -> None:
 def points_of(
     client: MlflowClient, trial: Trial, cache: Path | None, progress: Progress
 ) -> WorkingPoints | None:
-    """Return a model's working points; without any, say why."""
+    """Return a model's working points, or None with a message of the reason.
+
+    A task without background has none, without a message.
+    """
     from tauopt.evaluation.model_working_points import working_points_of
-    from tauopt.workflows.promote import dataset_of
 
     if not trial.experiment.task.background:
         return None
@@ -120,7 +126,7 @@ def points_of(
         return working_points_of(
             client, trial, open_dataset=lambda: dataset_of(trial, cache=cache, progress=progress)
         )
-    except (DataError, PromotionRefused) as error:  # the latter: its dataset is gone
+    except (DataError, PromotionRefused) as error:  # the latter: the dataset is gone
         progress.say(f"no working points: {error}")
         return None
 
@@ -128,30 +134,31 @@ def points_of(
 def _inputs(
     files: Sequence[str], trial: Trial, *, to: Path, format: str
 ) -> Iterator[tuple[str, Path, Path]]:
-    """Yield sample, file, and where its scores go; nothing is opened."""
+    """Yield sample, file, and file of its scores; opens none."""
     from tauopt.ntuples.friend_formats import FORMATS
     from tauopt.ntuples.input_globs import expand
     from tauopt.prepare.stream_files import by_sample
 
-    taken: dict[Path, Path] = {}
+    inputs: dict[Path, Path] = {}  # file of scores -> file
     for sample, paths in by_sample(trial.experiment.data, files, truth=False).items():
         for path in expand(paths):
-            place = to / f"{path.stem}{FORMATS[format].suffix}"
-            if (other := taken.setdefault(place, path)) != path:
-                raise UsageError(f"{other} and {path} would both be scored into {place}")
-            yield sample, path, place
+            target = to / f"{path.stem}{FORMATS[format].suffix}"
+            if (other := inputs.setdefault(target, path)) != path:
+                raise UsageError(f"{other} and {path} would both be scored into {target}")
+            yield sample, path, target
 
 
 def _jobs(
-    inputs: Sequence[tuple[str, Path, Path]], applied: FileScorer, format: str, *, cache: Path
+    inputs: Sequence[tuple[str, Path, Path]], scorer: FileScorer, format: str, *, cache: Path
 ) -> Iterator[ScoreJob]:
+    """Yield a job for each file, with the record by which a later call recognises its scores."""
     import tauopt
     from tauopt.export.score_files import ScoreJob
     from tauopt.ntuples import input_digests
 
-    trial = applied.trial
-    points = applied.points.as_json() if applied.points else None
-    for sample, path, place in inputs:
+    trial = scorer.trial
+    points = scorer.points.as_json() if scorer.points else None
+    for sample, path, target in inputs:
         record: dict[str, Any] = {
             "tauopt": tauopt.__version__,
             "input": path.name,
@@ -159,24 +166,28 @@ def _jobs(
             "model_sha256": trial.sha256,
             "run_id": trial.run_id,
             "working_points": sha256_json(points) if points else "",
-            "default": applied.default,
-            "left_out": sorted(applied.leave_out),
+            "default": scorer.default,
+            "left_out": sorted(scorer.leave_out),
         }
-        yield ScoreJob(path, sample, place, json.loads(json.dumps(record)), format=format)
+        # As JSON gives it back, to compare equal to the record in a file of scores.
+        yield ScoreJob(path, sample, target, json.loads(json.dumps(record)), format=format)
 
 
-def _scored(jobs: Sequence[ScoreJob], applied: FileScorer, *, workers: int) -> Iterator[ScoredFile]:
+def _score_files(
+    jobs: Sequence[ScoreJob], scorer: FileScorer, *, workers: int
+) -> Iterator[ScoredFile]:
+    """Score files in this process or in several, and yield their records as they finish."""
     from tauopt.export.score_files import score_file
 
     workers = min(workers, len(jobs))
     if workers < 2:
         for job in jobs:
-            yield score_file(job, applied)
+            yield score_file(job, scorer)
         return
     # A forked process would share TensorFlow's threads, which do not survive it.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting = [pool.submit(score_file, job, applied, threads=1) for job in jobs]
+        waiting = [pool.submit(score_file, job, scorer, threads=1) for job in jobs]
         try:
             for future in as_completed(waiting):
                 yield future.result()

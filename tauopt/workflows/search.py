@@ -1,23 +1,23 @@
-"""Search: find good values of an experiment's ranges, or go on where a search stopped."""
+"""Search the ranges of an experiment, or resume a search; a dry run says what it would do."""
 
 from __future__ import annotations
 
 import json
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tauopt.dataset.experiment_check import check_fits
 from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
-from tauopt.study.hypermodel_check import check_in_driver, has_hypermodel, hypermodel_digest
+from tauopt.study import hypermodel_check
+from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.paths import make_folder, output_folder
-from tauopt.workflows.prepare import prepare
-from tauopt.workflows.warm_start import taken_over
+from tauopt.workflows.prepare import known_digest, prepare, survey
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from tauopt.study.provenance import Provenance
     from tauopt.study.search_events import SearchEvent
 
+SAMPLES = 3
+"""Sampled trials that a dry run shows."""
+
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What came out of a search."""
+    """Result of a search."""
 
     name: str
     why: str
@@ -41,7 +44,7 @@ class SearchResult:
     """Trials, best first."""
     folder: Path
     undelivered: str = ""
-    """What has not reached MLflow yet, in words; empty if all has."""
+    """Message about records that have not reached MLflow yet; empty if all have."""
 
     @property
     def best(self) -> LeaderboardRow | None:
@@ -50,7 +53,7 @@ class SearchResult:
 
     @property
     def report(self) -> Path | None:
-        """The page with all that is known of the search; None if none was ever written."""
+        """The HTML page of the search's report; None if none was written."""
         from tauopt.report.write_report import PAGE
         from tauopt.study.trial_runs import REPORT
 
@@ -59,16 +62,16 @@ class SearchResult:
 
 
 def read_search(path: Path | str, *, overrides: Sequence[str] = ()) -> ExperimentFile:
-    """Read an experiment file that has something to search.
+    """Read an experiment file that has ranges, or a model with hyperparameters of its own.
 
     Raises:
         ConfigError: the file is wrong.
-        UsageError: it has no ranges.
+        UsageError: there is nothing to search.
     """
     from tauopt.config.load import read_experiment
 
     file = read_experiment(path, overrides=overrides)
-    if not file.space and not has_hypermodel(file):
+    if not file.space and not hypermodel_check.has_hypermodel(file):
         raise UsageError(
             f"{path} has no ranges, so there is nothing to search: tauopt train {path}"
         )
@@ -92,29 +95,31 @@ def search(
 
     Args:
         path: experiment file with ranges.
-        overrides: `path=value` each, laid on the file in order.
+        overrides: `path=value` each, applied to the file in order.
         name: of the search; None means the experiment's name.
         output: output folder; None means `tauopt-output`.
-        resume: go on with the search of that name, whatever stopped it.
+        resume: resume the search of that name, whatever stopped it.
         accept_changes: resume although the file, the data or the code changed.
-        warm_start: name of an earlier search whose best points are tried first and, where its
-            trials could be of this one, whose outcomes the sampler learns from.
-        command: that goes on with it, to be told; empty means this one with `--resume`.
-        progress: is told of simulation and preparation.
-        on_event: is told of every trial's start, reports and end.
+        warm_start: name of an earlier search: its best points are tried first, and the sampler
+            learns from those of its trials that could be trials of this search.
+        command: command line that resumes the search, for messages; empty means this one with
+            `--resume`.
+        progress: receives the progress of simulation and preparation.
+        on_event: called with each event of a trial: start, report, end.
     Raises:
         ConfigError: the file is wrong.
         UsageError: nothing to search, the name exists already, or something changed.
         DataError: the ntuples or the prepared dataset are wrong.
         ServiceError: a database, MLflow or Ray can't be used, or another driver runs this search.
         SearchError: every trial failed.
-        Interrupted: by Ctrl-C or SIGTERM; says how to go on.
+        Interrupted: by Ctrl-C or SIGTERM; names the command that resumes the search.
     """
     file = read_search(path, overrides=overrides)
     name = name or file.name
-    place = make_folder(output_folder(output), option="-o").absolute()
+    output_path = make_folder(output_folder(output), option="-o").absolute()
     from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
+    from tauopt.study.earlier_search import warm_start_from
     from tauopt.study.leaderboard_rows import rows
     from tauopt.study.mlflow_notes import dataset_input
     from tauopt.study.open_study import check_name_is_free, open_study
@@ -122,27 +127,31 @@ def search(
     from tauopt.study.search_setup import SearchSetup, search_folder
     from tauopt.study.study_storage import open_storage
 
-    storage = open_storage(place)
+    progress = progress or Silent()
+    storage = open_storage(output_path)
     if not resume:
         check_name_is_free(storage, name)
-    elif not search_folder(place, check_name(name, what="search name")).is_dir():
-        open_study(storage, name)  # tells which searches there are
+    elif not search_folder(output_path, check_name(name, what="search name")).is_dir():
+        open_study(storage, name)  # where there is no such study, raises and lists those there are
     elif warm_start:
         raise UsageError(
-            "a search takes over from another one when it begins (--warm-start), not when it goes "
-            "on (--resume)"
+            "a search takes over from an earlier one when it begins (--warm-start), not when it is "
+            "resumed (--resume)"
         )
-    check_in_driver(file)
-    dataset = prepare(file.base.data, progress=progress or Silent())
+    hypermodel_check.check_in_driver(file)
+    dataset = prepare(file.base.data, progress=progress)
     check_fits(file, dataset)
     warm = None
     if warm_start:
-        warm = taken_over(warm_start, file, output=place, dataset=dataset.manifest.digest)
+        earlier = find_study(warm_start, output=output_path)
+        warm = warm_start_from(earlier, file, dataset=dataset.manifest.digest)
         for line in warm.lines():
-            (progress or Silent()).say(line)
-    order = SearchSetup(
+            progress.say(line)
+    if not command:
+        command = resume_command(path, overrides=overrides, name=name, output=output)
+    setup = SearchSetup(
         name=name,
-        output=place,
+        output=output_path,
         file=file,
         dataset=dataset.folder.absolute(),
         origin=origin_of(file, dataset),
@@ -151,63 +160,49 @@ def search(
         accept_changes=accept_changes,
         dataset_input=dataset_input(dataset),
         warm=warm,
-        resume_command=command
-        or resume_command(path, overrides=overrides, name=name, output=output),
+        resume_command=command,
     )
-    ending = run_search(order, draw=draw_search, on_event=on_event or ignore)
-    folder = search_folder(place, name)
+    outcome = run_search(setup, draw=draw_search, on_event=on_event or ignore)
+    goals = file.base.objective.goals
     return SearchResult(
         name=name,
-        why=ending.why,
-        goals=file.base.objective.goals,
-        board=tuple(rows(ending.trials, folder, goals=file.base.objective.goals, is_alive=False)),
-        folder=folder,
-        undelivered=ending.undelivered,
+        why=outcome.why,
+        goals=goals,
+        board=tuple(rows(outcome.trials, setup.folder, goals=goals, is_alive=False)),
+        folder=setup.folder,
+        undelivered=outcome.undelivered,
     )
 
 
 def resume_command(
     path: Path | str, *, overrides: Sequence[str], name: str, output: Path | None
 ) -> str:
-    """Return the command line that goes on with a search."""
+    """Return the command line that resumes a search."""
     words = ["tauopt", "search", str(path), "--resume", "--name", name]
-    for override in overrides:
-        words += ["--set", override]
-    if output is not None:
-        words += ["-o", str(output)]
-    return shlex.join(words)
+    words += [word for override in overrides for word in ("--set", override)]
+    return shlex.join([*words, *(["-o", str(output)] if output is not None else [])])
 
 
 def reports_of(file: ExperimentFile, dataset: PreparedDataset) -> int:
     """Return how many reports the longest possible trial makes."""
+    from tauopt.config.settings.ranges import ChoiceRange
     from tauopt.dataset.network_inputs import LEFT_OUT, task_labels
 
     training = file.base.training
-    epochs = _largest(file, "training.epochs", training.epochs)
+    epochs = training.epochs
+    if (range_ := file.space.get("training.epochs")) is not None:
+        epochs = int(max(range_.values) if isinstance(range_, ChoiceRange) else range_.high)
     if not training.report_every:
         return epochs
     manifest = dataset.manifest
-    labels = task_labels(manifest.classes, file.base.task)
+    labels = zip(manifest.classes, task_labels(manifest.classes, file.base.task), strict=True)
     counts = manifest.splits["train"].counts
-    kept = sum(
-        counts[name]
-        for name, label in zip(manifest.classes, labels, strict=True)
-        if label != LEFT_OUT
-    )
+    kept = sum(counts[name] for name, label in labels if label != LEFT_OUT)
     return max(1, math.ceil(epochs * kept / training.report_every))
 
 
-def _largest(file: ExperimentFile, path: str, value: int) -> int:
-    from tauopt.config.settings.ranges import ChoiceRange
-
-    range_ = file.space.get(path)
-    if range_ is None:
-        return value
-    return int(max(range_.values) if isinstance(range_, ChoiceRange) else range_.high)
-
-
 def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Provenance:
-    """Return what a study is made from."""
+    """Return the provenance of a study: experiment, data, code and model."""
     from tauopt.study.provenance import Provenance, code_version
     from tauopt.tracking.environment import git_commit
     from tauopt.training.trial_identity import METHOD
@@ -218,6 +213,86 @@ def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Provenance:
         dataset=dataset.manifest.digest,
         code=code_version(),
         commit=git_commit(file.path.absolute().parent),
-        model=hypermodel_digest(file),
+        model=hypermodel_check.hypermodel_digest(file),
         method=str(METHOD),
+    )
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """Preview of a search."""
+
+    configuration: Mapping[str, Any]
+    """The experiment with every range at its default, resolved, as nested JSON values."""
+    space: Mapping[str, str]
+    """Path -> description of the range; for a user's own model also of its hyperparameters."""
+    branches: tuple[str, ...]
+    """Branches that preparation reads; empty if the sample is not simulated yet."""
+    counts: Mapping[str, Mapping[str, int]]
+    """Split -> class -> candidates; empty if the sample is not simulated yet."""
+    parameters: int
+    """Number of parameters of the first trial's network."""
+    trials: tuple[Mapping[str, Any], ...]
+    """Parameters of the first trials: the defaults, points of an earlier search, sampled ones."""
+    defaults: int
+    """How many of the trials take the defaults: one for each architecture."""
+    taken: int
+    """How many trials after those take points of an earlier search."""
+    warm_start: tuple[str, ...]
+    """Lines on what is taken over from an earlier search, and what is not."""
+    summary: str
+    """Keras's table of the first trial's layers."""
+
+
+def dry_run(
+    path: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    output: Path | None = None,
+    warm_start: str | None = None,
+    progress: Progress | None = None,
+) -> DryRun:
+    """Preview a search; writes nothing, and opens a database only for a warm start.
+
+    Args:
+        path: experiment file.
+        overrides: `path=value` each, applied to the file in order.
+        output: output folder of the earlier search; None means `tauopt-output`.
+        warm_start: name of an earlier search to take over from.
+        progress: receives the progress of counting candidates.
+    Raises:
+        ConfigError: the file is wrong.
+        DataError: the ntuples are wrong.
+        UsageError: there is no such earlier search, or nothing of it can be taken over.
+        ServiceError: the studies' database can't be used.
+    """
+    from tauopt.config.load import read_experiment
+    from tauopt.config.settings.ranges import describe_range
+    from tauopt.models.build_model import describe
+    from tauopt.study.earlier_search import warm_start_from
+    from tauopt.study.search_setup import first_trials, starting_points
+
+    file = read_experiment(path, overrides=overrides)
+    warm = None
+    if warm_start:
+        earlier = find_study(warm_start, output=output_folder(output).absolute())
+        warm = warm_start_from(earlier, file, dataset=known_digest(file.base.data))
+    experiment = hypermodel_check.settled(file)
+    counted = survey(experiment.data, progress=progress or Silent())
+    hypermodel = hypermodel_check.hypermodel_space(file)
+    network = describe(hypermodel_check.without_constants(experiment), experiment.model)
+    return DryRun(
+        configuration=experiment.model_dump(mode="json"),
+        space={
+            **{path: describe_range(range_) for path, range_ in file.space.items()},
+            **hypermodel_check.hyperparameters(file),
+        },
+        branches=counted.branches if counted else (),
+        counts={split: dict(n) for split, n in counted.counts.items()} if counted else {},
+        parameters=network.parameters,
+        trials=tuple(first_trials(file, count=SAMPLES, hypermodel=hypermodel, warm=warm)),
+        defaults=len(file.starts()),
+        taken=len(starting_points(file, hypermodel, warm)) - len(file.starts()) if warm else 0,
+        warm_start=tuple(warm.lines()) if warm else (),
+        summary=network.summary,
     )

@@ -22,19 +22,19 @@ def simulate(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Make the sample of `settings`, or take up where an interrupted call stopped.
+    """Simulate a sample, or complete what an interrupted call left; return its folder.
 
     Args:
-        settings: numbers, seed, pile-up and tau decays.
-        folder: where the ROOT files go [default: `simulated/<digest>` in the user's cache].
-        processes: worker processes [default: the cores that this process may use].
-        progress: told of candidates as they come.
+        settings: numbers of candidates, seed, pile-up and tau decays.
+        folder: of the ROOT files; None means `simulated/<digest>` in the user's cache.
+        processes: worker processes; None means as many as the cores that this process may use.
+        progress: receives the number of candidates simulated.
     Returns:
-        the folder; a finished sample is found there at once.
+        the folder; a complete sample is returned at once.
     Raises:
         UsageError: Pythia or FastJet is not installed, or `folder` holds another sample.
         LockedError: another process is simulating into the folder.
-        CorruptError: a file there is not what was written.
+        CorruptError: a file of the folder is not what was written.
     """
     folder, _ = simulate_files(settings, folder=folder, processes=processes, progress=progress)
     return folder
@@ -47,13 +47,19 @@ def simulate_files(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, tuple[FileRecord, ...]]:
-    """Do as `simulate`, and return the record of each file too."""
-    from tauopt.simulate.simulated_sample import identity, make_sample
+    """Simulate a sample as `simulate` does; return its folder and the record of each file."""
+    from tauopt.simulate.simulated_sample import make_sample
 
-    if folder is None:
-        folder = cache_folder() / "simulated" / sha256_json(identity(settings))[:16]
+    folder = folder or simulated_folder(settings, cache=cache_folder())
     cores = len(os.sched_getaffinity(0))
     records = make_sample(
         settings, folder, processes=processes or cores, progress=progress or Silent()
     )
     return folder, records
+
+
+def simulated_folder(settings: Simulation, *, cache: Path) -> Path:
+    """Return the folder in a cache of the sample with these settings, made or not."""
+    from tauopt.simulate.simulated_sample import identity
+
+    return cache / "simulated" / sha256_json(identity(settings))[:16]

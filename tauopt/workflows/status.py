@@ -1,4 +1,4 @@
-"""How a search stands."""
+"""The status of a search: counts of trials, best value, time left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tauopt.durable import lock_holder
 from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.paths import output_folder
 
@@ -17,47 +18,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that has begun and not ended."""
+    """A trial that has started and not ended."""
 
     number: int
     report: int
+    """Number of its last report."""
     value: float | None
-    """The first objective, at that report."""
+    """Value of the first objective at that report."""
     seconds: float
+    """Wall time since its start."""
 
 
 @dataclass(frozen=True)
 class SearchStatus:
-    """How a search stands."""
+    """Status of a search."""
 
     name: str
     holder: str
-    """Who runs it, for instance `process 4711 on host`; empty if nobody does."""
+    """Process that runs it, for instance `process 4711 on host`; empty if there is none."""
     is_elsewhere: bool
-    """Whether its folder is not on this machine, and so who runs it is not seen."""
+    """Whether its folder is not on this machine, so that the holder is unknown."""
     asked: int
-    """Trials asked for when it last ran."""
+    """Requested number of trials when it last ran."""
     counts: dict[str, int]
-    """State -> trials; duplicates by themselves as `duplicate`."""
+    """State -> number of trials; duplicates are counted as `duplicate` only."""
     running: tuple[RunningTrial, ...]
     interrupted: tuple[RunningTrial, ...]
-    """Trials that go on when the search does."""
+    """Trials that continue when the search is resumed."""
     objectives: tuple[str, ...]
-    """Their names, the first one first."""
+    """Names of the objectives, the first one first."""
     best: float | None
     """The largest value of the first objective."""
     front: int
-    """Complete trials that no other one surpasses."""
+    """Number of complete trials on the Pareto front."""
     seconds: float
     """Wall time so far, over all resumes."""
     gpu_seconds: float
-    """GPUs held times seconds so far, likewise."""
+    """GPU seconds (GPUs held times wall time) so far, over all resumes."""
     seconds_left: float | None
-    """Expected wall time to the end; None while nothing is known."""
+    """Expected wall time to the end; None until a trial has ended."""
 
 
 def status(search: str | None = None, *, output: Path | None = None) -> SearchStatus:
-    """Say how a search stands.
+    """Return the status of a search.
 
     Args:
         search: its name; None means the latest one.
@@ -71,21 +74,21 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
     from tauopt.study.search_setup import LOCK, search_folder
     from tauopt.study.trial_queue import DUPLICATE_OF
 
-    place = output_folder(output).absolute()
-    study = find_study(search, output=place)
-    folder = search_folder(place, study.study_name)
+    output_path = output_folder(output).absolute()
+    study = find_study(search, output=output_path)
+    folder = search_folder(output_path, study.study_name)
     is_alive = not is_at_rest(folder)
     trials = study.get_trials(deepcopy=False)
-    own = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
-    counts = Counter(state_of(t, is_alive=is_alive) for t in own)
-    if len(own) < len(trials):
-        counts["duplicate"] = len(trials) - len(own)
+    different = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
+    counts = Counter(state_of(t, is_alive=is_alive) for t in different)
+    if len(different) < len(trials):
+        counts["duplicate"] = len(trials) - len(different)
     goals = goals_of(study)
-    fronts = fronts_of(own, goals)
-    values = [t.values[0] for t in own if t.number in fronts]
-    asked = int(study.user_attrs.get(TRIALS, len(own)))
-    ended = sum(t.state.is_finished() for t in own)
-    begun = tuple(_running(t) for t in own if t.state.name == "RUNNING")
+    fronts = fronts_of(different, goals)
+    values = [t.values[0] for t in different if t.number in fronts]
+    asked = int(study.user_attrs.get(TRIALS, len(different)))
+    ended = sum(t.state.is_finished() for t in different)
+    started = tuple(_running(t) for t in different if t.state.name == "RUNNING")
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
     return SearchStatus(
         name=study.study_name,
@@ -93,8 +96,8 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         is_elsewhere=not folder.is_dir(),
         asked=asked,
         counts=dict(counts),
-        running=begun if is_alive else (),
-        interrupted=() if is_alive else begun,
+        running=started if is_alive else (),
+        interrupted=() if is_alive else started,
         objectives=tuple(goal.name for goal in goals),
         best=max(values, default=None),
         front=list(fronts.values()).count(1),
@@ -105,7 +108,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
 
 
 def is_at_rest(folder: Path) -> bool:
-    """Say whether no trial of a search can be running; False where that is not seen from here."""
+    """Return whether no trial of a search can be running; False if its folder is not here."""
     from tauopt.study.search_setup import LOCK
 
     return folder.is_dir() and not lock_holder(folder / LOCK)
@@ -113,26 +116,10 @@ def is_at_rest(folder: Path) -> bool:
 
 def _running(trial: FrozenTrial) -> RunningTrial:
     report = trial.last_step or 0
-    begun = trial.datetime_start
+    start = trial.datetime_start
     return RunningTrial(
         number=trial.number,
         report=report,
         value=trial.intermediate_values.get(report),
-        seconds=(datetime.now() - begun).total_seconds() if begun else 0.0,
+        seconds=(datetime.now() - start).total_seconds() if start else 0.0,
     )
-
-
-def lock_holder(path: Path) -> str:
-    """Say who holds a kernel lock; empty if nobody does. Leaves the lock as it is."""
-    import fcntl
-
-    try:
-        stream = path.open("r")
-    except FileNotFoundError:
-        return ""
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return stream.read().strip() or "unknown process"
-    return ""

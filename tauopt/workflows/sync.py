@@ -1,4 +1,4 @@
-"""Bring what waits on disk to MLflow, and end the runs of drivers that are gone."""
+"""Deliver records on disk to MLflow, and end the runs whose driver died."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tauopt.durable import lock_holder
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import output_folder
-from tauopt.workflows.status import lock_holder
 
 WAIT_S = 300.0
-"""How long MLflow may take for all of it."""
+"""Default time in s for MLflow to receive all records."""
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What was brought."""
+    """What was delivered."""
 
     records: int
     runs: int
-    """That had something to bring."""
+    """Number of runs with undelivered records."""
     ended: tuple[str, ...]
-    """Names of runs that were said to run, and nobody runs: killed now."""
+    """Names of runs in state RUNNING without a process; their state is KILLED now."""
     busy: tuple[str, ...]
-    """Searches and trainings left alone, for somebody runs them."""
+    """Searches and trainings that were skipped, because a process runs them."""
     undelivered: str = ""
-    """What has not reached MLflow yet, in words; empty if all has."""
+    """Message about records that have not reached MLflow yet; empty if all have."""
 
 
 def sync(
@@ -35,9 +35,9 @@ def sync(
     """Deliver the records that searches and trainings have left on disk, each once.
 
     Args:
-        output: folder of searches and runs; None is `tauopt-output`.
-        wait_s: how long to wait for MLflow.
-        progress: is told of every run that has something to bring.
+        output: folder of searches and runs; None means `tauopt-output`.
+        wait_s: largest time in s to wait for MLflow.
+        progress: receives a message for each run with undelivered records.
     Raises:
         ServiceError: MLflow does not answer at all.
     """
@@ -46,11 +46,11 @@ def sync(
     from tauopt.tracking.shipper import Shipper
 
     progress = progress or Silent()
-    place = output_folder(output).absolute()
-    client = connect(None, output=place)
+    output_path = output_folder(output).absolute()
+    client = connect(None, output=output_path)
     busy, ended, counts = [], [], []
     shipper = Shipper(client)
-    for top, folders in _spools(place):
+    for top, folders in _spools(output_path):
         if lock_holder(top / "lock"):
             busy.append(top.name)
             continue
@@ -58,14 +58,14 @@ def sync(
             wanted = read_wanted(folder)
             if wanted is None:
                 continue
-            left = Replay(folder, wanted).left()
+            remaining = Replay(folder, wanted).left()
             shipper.deliver(folder)
             if wanted.state == "RUNNING":
                 shipper.finish(wanted.uid, "KILLED", "its driver is gone; resume it")
                 ended.append(wanted.child.name if wanted.child else top.name)
-            if left:
-                progress.say(f"{top.name}/{folder.name}: {left} records")
-                counts.append(left)
+            if remaining:
+                progress.say(f"{top.name}/{folder.name}: {remaining} records")
+                counts.append(remaining)
     undelivered = shipper.close(wait_s)
     return SyncResult(
         records=sum(counts),
@@ -77,7 +77,7 @@ def sync(
 
 
 def _spools(output: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield the folder of each search or training, whose lock tells who runs it, and its spools."""
+    """Yield the folder of each search or training, which holds its lock, and its spools."""
     for search in sorted((output / "searches").glob("*/")):
         yield search, [search / "run", *sorted(search.glob("t*/"))]
     for run in sorted((output / "runs").glob("*/")):

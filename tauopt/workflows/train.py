@@ -1,4 +1,4 @@
-"""Train: one trial without Ray, recorded like any other; the same command goes on."""
+"""Train one trial without Ray, recorded like any other; the same command resumes it."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ EXPERIMENT = "experiment.yaml"
 _UID = "uid"
 _DELIVERY_S = 10.0
 _NUMBER = 0
-"""Of the trial in its study: the seed is that of a search's first trial, so is the network."""
+"""Number of the trial for its seed: network and seed are those of a search's first trial."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What came out of a training."""
+    """Result of a training."""
 
     name: str
     folder: Path
     run_id: str
-    """Of MLflow."""
+    """Id of the MLflow run."""
     result: dict[str, Any] = field(repr=False)
-    """What `result.json` holds: value, metrics with errors, digests, parameters."""
+    """Content of `result.json`: value, metrics with errors, digests, parameters."""
     undelivered: str = ""
-    """What has not reached MLflow yet, in words; empty if all has."""
+    """Message about records that have not reached MLflow yet; empty if all have."""
 
 
 def train(
@@ -58,23 +58,23 @@ def train(
     progress: Progress | None = None,
     on_report: Callable[[TrialReport], None] | None = None,
 ) -> TrainResult:
-    """Train one experiment, or go on with it.
+    """Train one experiment, or resume it.
 
     Args:
         path: experiment file without ranges.
-        overrides: `path=value` each, laid on the file in order.
-        defaults: put every range at its default, as a search's first trial does.
+        overrides: `path=value` each, applied to the file in order.
+        defaults: fix every range at its default, as a search's first trial does.
         name: of the run; None means the experiment's name.
         output: output folder; None means `tauopt-output`.
-        progress: is told of simulation, preparation and training.
-        on_report: is told every new report.
+        progress: receives the progress of simulation, preparation and training.
+        on_report: called with each new report.
     Raises:
         ConfigError: the file is wrong.
-        UsageError: the file has ranges, or the run of that name is of other settings.
+        UsageError: the file has ranges, or the run of that name has other settings.
         DataError: the ntuples or the prepared dataset are wrong.
         ServiceError: MLflow can't be used, or another process trains this run.
         SearchError: the training failed.
-        Interrupted: by Ctrl-C or SIGTERM; says how to go on.
+        Interrupted: by Ctrl-C or SIGTERM; names the command that resumes the training.
     """
     from tauopt.config.load import read_experiment
     from tauopt.training.trial_identity import check_folder
@@ -90,7 +90,7 @@ def train(
     folder = make_folder(output_folder(output), option="-o").absolute() / "runs" / name
     progress = progress or Silent()
     try:
-        _settled_to_train(file)
+        _settle(file)  # refuses a wrong model before preparation, which takes long
         dataset = prepare(file.base.data, progress=progress)
         check_fits(file, dataset)
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,21 +106,26 @@ def train(
 
 
 def _ranges(file: ExperimentFile) -> list[str]:
-    """Return the paths of all ranges, those of a model's own hyperparameters too."""
+    """Return the paths of all ranges, including those of a user's own model."""
     model = file.without_ranges.model
     narrowed = model.narrowed if isinstance(model, OwnModel) else {}
     return [*file.space, *(HYPERPARAMETERS + name for name in narrowed)]
 
 
-def _settled_to_train(file: ExperimentFile, dataset: PreparedDataset | None = None) -> Experiment:
-    """Return the experiment with every hyperparameter settled, in the process that trains."""
+def _settle(file: ExperimentFile, dataset: PreparedDataset | None = None) -> Experiment:
+    """Return the experiment with a value of every hyperparameter, also of a user's own model.
+
+    Args:
+        file: the experiment file.
+        dataset: gives the user's model its inputs; None means inputs without fitted constants.
+    """
     if not has_hypermodel(file):
         return file.base
     from tauopt.config.settings.networks import group_lengths
     from tauopt.dataset.network_inputs import input_spec
     from tauopt.models.devices import limit_devices
 
-    limit_devices()
+    limit_devices()  # before the user's code starts TensorFlow in the process that will train
     if dataset is None:
         return settled(file)
     lengths = group_lengths(file.base.model)
@@ -135,14 +140,11 @@ def _command(
     name: str,
     output: Path | None,
 ) -> str:
+    """Return the command line that resumes a training."""
     words = ["tauopt", "train", str(path), "--name", name]
-    for override in overrides:
-        words += ["--set", override]
-    if defaults:
-        words.append("--defaults")
-    if output is not None:
-        words += ["-o", str(output)]
-    return shlex.join(words)
+    words += [word for override in overrides for word in ("--set", override)]
+    words += ["--defaults"] if defaults else []
+    return shlex.join([*words, *(["-o", str(output)] if output is not None else [])])
 
 
 def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name: str) -> TrialPlan:
@@ -150,7 +152,7 @@ def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name:
     from tauopt.tracking.environment import git_commit
     from tauopt.training.trial_plan import TrialPlan, trial_seed
 
-    experiment = _settled_to_train(file, dataset)
+    experiment = _settle(file, dataset)
     return TrialPlan(
         experiment=experiment,
         dataset=dataset.folder.absolute(),
@@ -167,18 +169,18 @@ def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name:
 
 
 def params_of(experiment: Experiment) -> dict[str, bool | int | float | str]:
-    """Return every setting of the network and its training by path; unset ones are left out."""
+    """Return every setting of the network and its training by path, without unset ones."""
     from tauopt.config.settings.dotted_paths import flat
 
-    found: dict[str, bool | int | float | str] = {}
+    params: dict[str, bool | int | float | str] = {}
     for section in ("model", "training"):
         values = flat(getattr(experiment, section).model_dump(mode="json"), section)
-        found |= {path: value for path, value in values.items() if value is not None}
-    return found
+        params |= {path: value for path, value in values.items() if value is not None}
+    return params
 
 
 class _Training:
-    """One process's part of a run, inside its lock."""
+    """A training in this process, which holds the run's lock, and its MLflow run."""
 
     def __init__(
         self,
@@ -200,13 +202,14 @@ class _Training:
         self._shipper.watch(self._uid, plan.folder, self._run_id)
 
     def _unique_id(self) -> str:
-        """Return the id of the run, the same after every resume."""
+        """Return the uid of the run, the same after every resume."""
         file = self._plan.folder / _UID
         if not file.exists():
             write_bytes(file, uuid.uuid4().hex.encode())
         return file.read_text()
 
     def _open_run(self, output: Path) -> str:
+        """Create or reopen the MLflow run, log its dataset, and return its id."""
         from tauopt.prepare.direct_streaming import open_dataset
         from tauopt.study.mlflow_notes import dataset_input
         from tauopt.tracking.client import artifact_folder, store_uri
@@ -227,13 +230,13 @@ class _Training:
         return run_id
 
     def run(self) -> TrainResult:
-        """Train to the end, and give the run the state that this end has."""
+        """Train, and end the MLflow run in the state of the training's end."""
         from tauopt.training import trial_results
         from tauopt.training.interrupts import interrupts
 
         state: RunState = "KILLED"
         reason = "the process failed"
-        left: Any = None
+        undelivered: Any = None
         with interrupts() as signals:
             try:
                 self._train(stop=lambda: bool(signals.number))
@@ -248,16 +251,16 @@ class _Training:
                 ) from None
             finally:
                 self._shipper.finish(self._uid, state, reason)
-                left = self._shipper.close(_DELIVERY_S)
+                undelivered = self._shipper.close(_DELIVERY_S)
         result = trial_results.read_result(self._plan.folder)
         if result is None:
-            raise SearchError(f"{self._plan.folder} lost its results; run the command again")
+            raise SearchError(f"{self._plan.folder}: results are missing; run the command again")
         return TrainResult(
             self._plan.name,
             folder=self._plan.folder,
             run_id=self._run_id,
             result=result,
-            undelivered=str(left) if left else "",
+            undelivered=str(undelivered) if undelivered else "",
         )
 
     def _train(self, *, stop: Callable[[], bool]) -> None:
@@ -271,12 +274,12 @@ class _Training:
         self._progress.say(f"training {self._plan.name}")
         for report in run_trial(self._plan, tracker=tracker, stop=stop):
             self._shipper.wake()
-            self._progress.say(_line(report, self._plan.experiment.objective.first))
+            self._progress.say(_report_line(report, self._plan.experiment.objective.first))
             if self._on_report is not None:
                 self._on_report(report)
 
 
-def _line(report: TrialReport, objective: str) -> str:
+def _report_line(report: TrialReport, objective: str) -> str:
     metrics = report.metrics
     return (
         f"report {report.number}: {report.candidates_seen:,} candidates, "

@@ -1,4 +1,4 @@
-"""The MLflow web UI on the runs of an output folder."""
+"""Serve the MLflow web UI of the runs of an output folder."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from tauopt.workflows.paths import output_folder
 
 
 class ServedUi(NamedTuple):
-    """Where the UI is."""
+    """Addresses of the UI."""
 
     address: str
-    """Of the newest search's run, if the UI is served here."""
+    """URL of the newest search's run; of the list of experiments if there is no run, or the UI is
+    that of a tracking server."""
     trials: str
-    """Of the trials of that search's experiment side by side; empty if there is no such page."""
+    """URL of the comparison of that search's trials; empty if there is no such page."""
     is_here: bool
-    """Whether it is served here: a tracking server at `MLFLOW_TRACKING_URI` has a UI of its own,
-    and nothing is started then."""
+    """Whether this process serves it. A tracking server at `MLFLOW_TRACKING_URI` has its own UI,
+    and nothing is started."""
 
 
 @contextlib.contextmanager
 def serve(
     *, output: Path | None = None, host: str = "127.0.0.1", port: int = 5000
 ) -> Iterator[ServedUi]:
-    """Serve the UI for the length of the block.
+    """Serve MLflow's UI for the length of the block.
 
     Args:
         output: output folder; None means `tauopt-output`.
         host: address to listen on.
         port: to listen on.
     Yields:
-        Where the UI is.
+        addresses of the UI.
     Raises:
         UsageError: there are no runs yet.
-        ServiceError: the port is taken, the server does not start, or the store is another
-            MLflow's.
+        ServiceError: the port is taken, the server does not start, or another version of MLflow
+            made the store.
     """
     from tauopt.tracking.client import check_schema, set_environment, shown, store_uri
     from tauopt.tracking.mlflow_pages import experiments_page, pages

@@ -1,4 +1,4 @@
-"""Check experiment and dataset files without touching data."""
+"""Validate experiment and dataset files without opening data."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from tauopt.errors import ConfigError, Problem
 
 @dataclass(frozen=True)
 class ValidFile:
-    """What a file without problems holds."""
+    """Summary of a valid file."""
 
     path: Path
     kind: FileKind
     name: str
     summary: str
-    """One line on its contents."""
+    """One line on its content."""
     ranges: Mapping[str, str] = field(default_factory=dict)
-    """Path of a setting -> its range in words; of an experiment only."""
+    """Path of a setting -> description of its range; of an experiment only."""
     inactive: Mapping[str, str] = field(default_factory=dict)
-    """Path of a range that is never active -> why."""
+    """Path of a range that is never active -> reason."""
     defaults: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     """The literature's value of each range that the first trials take: trial 0, or with several
     architectures the first one of each."""
 
 
 def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> ValidFile:
-    """Check one file and tell what it holds.
+    """Validate one file and summarise it.
 
     Args:
-        path: an experiment or a dataset file; told apart by its keys.
-        overrides: `path=value` each, laid on the file in order.
+        path: an experiment or a dataset file; its keys decide which.
+        overrides: `path=value` each, applied to the file in order.
     Raises:
-        ConfigError: the file is wrong; every problem with its place.
+        ConfigError: the file is wrong; lists every problem with its place.
     """
     if kind_of(path) == "experiment":
         return _experiment(read_experiment(path, overrides=overrides))
@@ -54,15 +54,15 @@ def validate(path: Path | str, *, overrides: Sequence[str] = ()) -> ValidFile:
 def validate_all(
     paths: Sequence[Path | str], *, overrides: Sequence[str] = ()
 ) -> tuple[list[ValidFile], list[Problem]]:
-    """Check several files; return what the good ones hold and every problem of the others."""
-    good: list[ValidFile] = []
+    """Validate several files; return the summaries of valid ones and all problems of others."""
+    valid: list[ValidFile] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            good.append(validate(path, overrides=overrides))
+            valid.append(validate(path, overrides=overrides))
         except ConfigError as error:
             problems.extend(error.problems)
-    return good, problems
+    return valid, problems
 
 
 def _experiment(experiment: ExperimentFile) -> ValidFile:
@@ -73,7 +73,7 @@ def _experiment(experiment: ExperimentFile) -> ValidFile:
         _size(ranges, experiment.points, continuous) if ranges else "no ranges"
     )
     if isinstance(experiment.base.model, OwnModel):
-        summary += "; what the model itself asks for: tauopt search --dry-run"
+        summary += "; hyperparameters of the model itself: tauopt search --dry-run"
     return ValidFile(
         experiment.path,
         "experiment",

@@ -1,4 +1,4 @@
-"""Check a prepared dataset: digests first, then every chunk against the rest of its split."""
+"""Validate a prepared dataset: digests, and each chunk's homogeneity with its split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tauopt.dataset.prepared_dataset import Chunk, PreparedDataset, SplitReader
+    from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
     from tauopt.prepare.chunk_histograms import ChunkHistograms, ColumnNames
     from tauopt.prepare.chunk_validation import ChunkValidation
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 def validate_data(
     source: Path | str, *, cache: Path | None = None, progress: Progress | None = None
 ) -> tuple[PreparedDataset, ChunkValidation]:
-    """Check a prepared dataset; writes nothing into it.
+    """Validate a prepared dataset; writes nothing into it.
 
     Args:
         source: its folder, or a dataset or experiment file, which is prepared if it is not yet.
-        cache: folder of prepared datasets [default: the user's cache].
-        progress: who is told.
+        cache: folder of prepared datasets; None means the user's cache.
+        progress: receives the number of candidates read.
     Returns:
-        the dataset, and all comparisons of its chunks; the caller decides on failures. None of a
-        directly streamed dataset, whose chunks are slices of files and no random samples.
+        the dataset, and the comparisons of its chunks; the caller decides on failures. There are
+        no comparisons for a directly streamed dataset, whose chunks are slices of files and no
+        random samples.
     Raises:
         CorruptError: a file's content differs from its digest.
         DataError: there is no prepared dataset; or errors of `prepare`.
@@ -46,45 +47,43 @@ def validate_data(
     prepared.verify()
     if prepared.is_direct:
         return prepared, compare(())
-    by = f"validate-data {prepared.folder.name}"
-    splits = (prepared.train, prepared.validation, prepared.sealed_test(opened_by=by))
+    opener = f"validate-data {prepared.folder.name}"
+    splits = (prepared.train, prepared.validation, prepared.sealed_test(opened_by=opener))
     total = sum(split.candidates for split in splits)
     progress.begin(f"validating {prepared.manifest.name}", total, "candidates")
-    names = _names(prepared)
-    return prepared, compare([_tally(split, names, progress=progress) for split in splits])
+    names = _column_names(prepared)
+    return prepared, compare([_histograms(split, names, progress=progress) for split in splits])
 
 
-def draw_validation(prepared: PreparedDataset, found: ChunkValidation, folder: Path) -> list[Path]:
-    """Draw the p-values of all comparisons; returns a PNG and the JSON of its points.
+def draw_validation(
+    prepared: PreparedDataset, validation: ChunkValidation, folder: Path
+) -> list[Path]:
+    """Draw the p-values of all comparisons; return a PNG and the JSON of its points.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no comparisons.
     """
     from tauopt.figures.dataset.validation_figure import validation_figure
     from tauopt.figures.figure_style import SampleLabel
     from tauopt.figures.save_figure import save_figure
 
-    figure, points = validation_figure(found.plain(), sample=SampleLabel(prepared.manifest.name))
+    sample = SampleLabel(prepared.manifest.name)
+    figure, points = validation_figure(validation.plain(), sample=sample)
     return save_figure(figure, points, folder, name="validation")
 
 
-def _names(prepared: PreparedDataset) -> ColumnNames:
+def _column_names(prepared: PreparedDataset) -> ColumnNames:
     from tauopt.prepare.chunk_histograms import ColumnNames
 
     manifest = prepared.manifest
-    return ColumnNames(
-        tuple(feature.name for feature in manifest.candidate.features),
-        {
-            group.name: tuple(feature.name for feature in group.features)
-            for group in manifest.groups
-        },
-        manifest.spectators,
-    )
+    groups = {group.name: tuple(f.name for f in group.features) for group in manifest.groups}
+    candidate = tuple(feature.name for feature in manifest.candidate.features)
+    return ColumnNames(candidate, groups, manifest.spectators)
 
 
 @dataclass(frozen=True)
 class _Content:
-    """A chunk's candidates, mapped once."""
+    """Arrays of a chunk's candidates, each mapped into memory once."""
 
     labels: NDArray[np.int16]
     weights: NDArray[Any]
@@ -94,22 +93,20 @@ class _Content:
     groups: Mapping[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 
-def _tally(split: SplitReader, names: ColumnNames, *, progress: Progress) -> ChunkHistograms:
+def _histograms(split: SplitReader, names: ColumnNames, *, progress: Progress) -> ChunkHistograms:
+    """Fill the histograms of all columns, for each chunk of a split."""
     from tauopt.prepare.chunk_histograms import ChunkHistograms
 
-    tally = ChunkHistograms(split.name, names, chunks=len(split.chunks))
+    histograms = ChunkHistograms(split.name, names, chunks=len(split.chunks))
     for chunk in split.chunks:
-        tally.add(chunk.info.name, _content(chunk, names))
+        content = _Content(
+            labels=chunk.labels,
+            weights=chunk.weights,
+            event_numbers=chunk.event_numbers,
+            candidate=chunk.candidate,
+            spectators=chunk.spectators,
+            groups={group: chunk.group(group) for group in names.groups},
+        )
+        histograms.add(chunk.info.name, content)
         progress.advance(chunk.candidates)
-    return tally
-
-
-def _content(chunk: Chunk, names: ColumnNames) -> _Content:
-    return _Content(
-        labels=chunk.labels,
-        weights=chunk.weights,
-        event_numbers=chunk.event_numbers,
-        candidate=chunk.candidate,
-        spectators=chunk.spectators,
-        groups={group: chunk.group(group) for group in names.groups},
-    )
+    return histograms

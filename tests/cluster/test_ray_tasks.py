@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from tauopt.cluster.ray_tasks import ONE_THREAD, run_tasks, workers
+from tauopt.cluster.ray_tasks import ONE_THREAD, readers, run_tasks, workers
 from tauopt.errors import DataError, ServiceError
 from tauopt.prepare.prepare_dataset import prepare
-from tauopt.workflows.prepare import readers
 from tests.ntuples_factory import columns, dataset, write
 from tests.prepare.test_extracts import content
 
@@ -101,8 +100,8 @@ JOINED = """
 import sys
 from pathlib import Path
 from tauopt.cluster._ray_internals import loopback_only
+from tauopt.cluster.ray_tasks import readers
 from tauopt.prepare.prepare_dataset import prepare
-from tauopt.workflows.prepare import readers
 from tests.ntuples_factory import dataset
 
 with loopback_only():  # the Ray of the test listens there

@@ -12,6 +12,12 @@ from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.experiment import Experiment, Objective, Task, Training
 from tauopt.config.settings.networks import DeepSets
 from tauopt.errors import DataError, UsageError
+from tauopt.evaluation.evaluation_sources import (
+    ComparisonTarget,
+    check_efficiencies,
+    comparison_target,
+    efficiencies_of,
+)
 from tauopt.evaluation.file_candidates import FileCandidates
 from tauopt.evaluation.find_trial import find_trial
 from tauopt.evaluation.run_trial import run_on
@@ -21,12 +27,6 @@ from tauopt.prepare.candidate_blocks import concatenate
 from tauopt.prepare.prepare_dataset import prepare
 from tauopt.progress import Silent
 from tauopt.workflows.evaluate import evaluate
-from tauopt.workflows.evaluation_sources import (
-    ComparisonTarget,
-    against,
-    check_efficiencies,
-    efficiencies_of,
-)
 from tests import ntuples_factory
 from tests.evaluation.trials import train
 
@@ -137,12 +137,12 @@ def test_without_the_dataset_files_are_judged_but_no_test_split(home, trial, tmp
     alike = {key: triple for key, triple in values(whole).items() if " of " not in key[1]}
     assert alike.items() <= values(evaluation).items()
     assert ("all", "efficiency of 60 %") in values(evaluation)  # of plain cuts
-    assert any("can't be told" in line for line in messages)
+    assert any("it is unknown whether" in line for line in messages)
     assert not (evaluation.folder / "scores.png").exists()  # of the training split
 
 
 @pytest.mark.parametrize(
-    ("text", "of_files", "expected"),
+    ("text", "has_files", "expected"),
     [
         ("", False, ComparisonTarget()),
         ("stored", True, ComparisonTarget(spectator="stored")),
@@ -156,8 +156,10 @@ def test_without_the_dataset_files_are_judged_but_no_test_split(home, trial, tmp
         ("t018", False, ComparisonTarget(trial="trial t018")),
     ],
 )
-def test_a_reference_is_recognised_by_its_form(text, of_files, expected):
-    target = against(text, ("pt", "stored"), of_files=of_files, find=lambda name: f"trial {name}")
+def test_a_reference_is_recognised_by_its_form(text, has_files, expected):
+    target = comparison_target(
+        text, ("pt", "stored"), has_files=has_files, find=lambda name: f"trial {name}"
+    )
     assert target == expected
 
 

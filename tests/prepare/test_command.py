@@ -9,11 +9,11 @@ import yaml
 from typer.testing import CliRunner
 
 from tauopt.cli import prepare as command
+from tauopt.cluster.ray_tasks import is_worth_it
 from tauopt.config.settings.dataset import Simulation
 from tauopt.errors import ConfigError, DataError, Interrupted
 from tauopt.ntuples.input_globs import expand
 from tauopt.workflows import prepare as workflow
-from tauopt.workflows.prepare import is_worth_it
 from tests.ntuples_factory import columns, dataset, dataset_settings, write
 
 

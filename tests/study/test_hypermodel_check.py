@@ -9,7 +9,7 @@ import yaml
 from tauopt.cli import app
 from tauopt.errors import UsageError
 from tauopt.tracking.client import connect
-from tauopt.workflows.search_dry_run import dry_run
+from tauopt.workflows.search import dry_run
 from tauopt.workflows.train import train
 from tauopt.workflows.validate import validate
 from tests import ntuples_factory
@@ -32,7 +32,7 @@ TRAINED = {
 def test_validate_checks_the_file_without_the_model(tmp_path):
     valid = validate(write_own(tmp_path, "nowhere.at.all:Model"))
     assert valid.summary.endswith(
-        "no ranges; what the model itself asks for: tauopt search --dry-run"
+        "no ranges; hyperparameters of the model itself: tauopt search --dry-run"
     )
 
 

@@ -1,4 +1,4 @@
-"""A backup made in mid-search is one from which the search goes on, at another place."""
+"""A search can be resumed from a backup made while it ran, also in another folder."""
 
 import json
 import shutil
@@ -27,8 +27,8 @@ def embedded(monkeypatch):
 
 def runs_of(output):
     client = connect(None, output=output)
-    places = [experiment.experiment_id for experiment in client.search_experiments()]
-    return client, {run.info.run_name: run for run in client.search_runs(places)}
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client, {run.info.run_name: run for run in client.search_runs(experiments)}
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +51,18 @@ def searched(tmp_path_factory):
 
 
 @pytest.mark.parametrize("which", [0, pytest.param(-1, marks=pytest.mark.slow)])
-def test_a_search_goes_on_from_a_backup_made_under_it(searched, tmp_path, which):
+def test_a_search_is_resumed_from_a_backup_made_while_it_ran(searched, tmp_path, which):
     home, dataset, made = searched
     restore(made[which], output=tmp_path / "out")
     before = [t.state for t in leaderboard("toy", output=tmp_path / "out").rows]
-    assert "INTERRUPTED" in before  # nobody runs what was restored
+    assert "INTERRUPTED" in before  # no process runs what was restored
     order = make_setup(home, dataset=dataset, resume=True)
     with without_ray():
         run_search(replace(order, output=tmp_path / "out"), worker=FakeWorker)
-    there = leaderboard("toy", output=tmp_path / "out").rows
-    here = leaderboard("toy", output=home / "out").rows
-    assert [(r.number, r.value, r.params) for r in there] == [
-        (r.number, r.value, r.params) for r in here
+    resumed = leaderboard("toy", output=tmp_path / "out").rows
+    original = leaderboard("toy", output=home / "out").rows
+    assert [(r.number, r.value, r.params) for r in resumed] == [
+        (r.number, r.value, r.params) for r in original
     ]
     client, runs = runs_of(tmp_path / "out")
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
@@ -73,7 +73,7 @@ def test_a_search_goes_on_from_a_backup_made_under_it(searched, tmp_path, which)
             assert sorted(steps) == [1, 2, 3]
 
 
-def test_artifacts_are_found_at_the_new_place(searched, tmp_path):
+def test_artifacts_are_found_in_the_new_folder(searched, tmp_path):
     home = searched[0]
     saved = backup(tmp_path / "backups", output=home / "out")
     restore(saved.folder, output=tmp_path / "other" / "out")
@@ -84,16 +84,16 @@ def test_artifacts_are_found_at_the_new_place(searched, tmp_path):
     assert "leaderboard.json" in names
 
 
-def told(*words):
+def invoke(*words):
     return CliRunner().invoke(build_app(), [str(word) for word in words])
 
 
-def test_both_verbs_tell_what_they_did(searched, tmp_path):
+def test_the_commands_back_up_and_restore(searched, tmp_path):
     home = searched[0]
-    ran = told("backup", tmp_path / "b", "-o", home / "out", "--json")
+    ran = invoke("backup", tmp_path / "b", "-o", home / "out", "--json")
     assert ran.exit_code == 0, ran.output
     folder = json.loads(ran.stdout)["folder"]
-    ran = told("restore", folder, "-o", tmp_path / "back")
+    ran = invoke("restore", folder, "-o", tmp_path / "back")
     assert ran.exit_code == 0, ran.output
     assert (tmp_path / "back" / "studies.db").exists()
 
@@ -125,9 +125,9 @@ def test_a_manifest_that_leads_out_of_the_backup_is_refused(searched, tmp_path):
         restore(copy, output=tmp_path / "out")
 
 
-def test_what_is_there_is_not_overwritten(searched, tmp_path):
+def test_folders_that_are_not_empty_are_not_overwritten(searched, tmp_path):
     home, _, made = searched
-    with pytest.raises(UsageError, match="holds something"):
+    with pytest.raises(UsageError, match="is not empty"):
         restore(made[0], output=home / "out")
     with pytest.raises(UsageError, match="there are"):
         restore(made[0].parent, output=tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Searches with a worker without TensorFlow, controlled from another thread as from a shell."""
+"""Control of searches, whose worker has no TensorFlow, from another thread as from a shell."""
 
 import contextlib
 import time
@@ -40,14 +40,14 @@ def services(request, tmp_path_factory):
 
 
 def driven(folder, act, *, at=("report", 1), **kwargs):
-    """Run a search and, at a kind of event of a trial, do something elsewhere; return both ends."""
+    """Run a search, call `act` in another thread at an event of a trial, return both results."""
     with ThreadPoolExecutor(1) as elsewhere:
         acted = []
 
         def on_event(event):
             if (event.kind, event.number) == at and not acted:
                 acted.append(elsewhere.submit(act))
-                heard(folder, acted[0])
+                wait_for_request(folder, acted[0])
 
         try:
             ended = run_search(make_setup(folder, **kwargs), on_event=on_event, worker=FakeWorker)
@@ -56,16 +56,16 @@ def driven(folder, act, *, at=("report", 1), **kwargs):
         return ended, acted[0].result()
 
 
-def heard(folder, acted):
-    """Hold the driver until the study tells it what is asked, so that it can't end before."""
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
-        over = acted.done()
+def wait_for_request(folder, acted):
+    """Hold the driver until the request is in the study, so that the search can't end before."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        is_over = acted.done()
         attributes = study_of(folder).user_attrs
         if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
-            time.sleep(2 * control_requests._EVERY_S)  # when the driver goes on, it looks first
+            time.sleep(2 * control_requests._EVERY_S)  # the driver then looks for requests first
             return
-        if over:
+        if is_over:
             return
         time.sleep(0.05)
 
@@ -77,63 +77,63 @@ def study_of(folder):
 def states_of_runs(folder):
     client = connect(None, output=folder / "out")
     uid = study_of(folder).user_attrs["tauopt.uid"]
-    places = [e.experiment_id for e in client.search_experiments()]
-    runs = [r for r in client.search_runs(places) if r.data.tags["tauopt.uid"].startswith(uid)]
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs = [r for r in client.search_runs(experiments) if r.data.tags["tauopt.uid"].startswith(uid)]
     return {run.info.run_name: run.info.status for run in runs}
 
 
 def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
-    ended, told = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=4)
+    ended, outcome = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=4)
     assert isinstance(ended, Interrupted)
     assert (ended.exit_code, str(ended)) == (130, "search 'toy' stopped by tauopt stop")
-    assert "has stopped" in told.told
-    assert told.resume == f"tauopt resume toy -o {tmp_path}/out"
+    assert "has stopped" in outcome.told
+    assert outcome.resume == f"tauopt resume toy -o {tmp_path}/out"
     assert states_of_runs(tmp_path)["toy"] == "SCHEDULED"
     assert "RUNNING" not in states_of_runs(tmp_path).values()
-    with pytest.raises(UsageError, match=r"nobody runs toy; go on with it: tauopt resume toy"):
+    with pytest.raises(UsageError, match=r"no process runs toy; resume it: tauopt resume toy"):
         stop("toy", output=tmp_path / "out")
     ending = run_search(make_setup(tmp_path, trials=4, resume=True), worker=FakeWorker)
     assert [t.state.name for t in ending.trials] == ["COMPLETE"] * 4
 
 
-def test_who_does_not_wait_for_a_stop_is_told_that_it_was_asked_for(tmp_path):
-    def ask_only():
-        with pytest.raises(ServiceError, match="was asked to stop and has not within 0 s"):
+def test_a_stop_that_is_not_waited_for_is_requested_all_the_same(tmp_path):
+    def stop_without_wait():
+        with pytest.raises(ServiceError, match="has not stopped within 0 s of the request"):
             stop("toy", output=tmp_path / "out", wait_s=0)
 
-    ended, _ = driven(tmp_path, ask_only, trials=4)
+    ended, _ = driven(tmp_path, stop_without_wait, trials=4)
     assert isinstance(ended, Interrupted)
 
 
 def test_a_search_that_runs_is_given_more_trials(tmp_path):
     output = tmp_path / "out"
     act = lambda: extend("toy", trials=5, output=output)  # noqa: E731
-    ended, told = driven(tmp_path, act, trials=3)
-    assert "takes it within seconds" in told.told
+    ended, outcome = driven(tmp_path, act, trials=3)
+    assert "takes it within seconds" in outcome.told
     assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 5
     with pytest.raises(UsageError, match="has 5 trials already"):
         extend("toy", trials=5, output=output)
     later = extend("toy", trials=6, output=output)
-    assert "taken when it goes on" in later.told
+    assert "taken when it is resumed" in later.told
     ending = run_search(make_setup(tmp_path, trials=3, resume=True), worker=FakeWorker)
     assert len(ending.trials) == 6
 
 
 def test_a_search_that_runs_is_not_resumed(tmp_path):
-    def try_it():
+    def try_to_resume():
         with pytest.raises(UsageError, match=r"toy runs already: process \d+"):
             resume("toy", output=tmp_path / "out")
 
-    driven(tmp_path, try_it, trials=2)
+    driven(tmp_path, try_to_resume, trials=2)
 
 
-def test_nothing_is_extended_by_nothing(tmp_path):
+def test_an_extension_without_a_limit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="expected --trials, --hours or --gpu-hours"):
         extend("toy", output=tmp_path)
 
 
-def test_a_search_whose_record_is_gone_says_how_to_go_on(tmp_path):
+def test_a_search_without_its_record_is_refused_with_the_command_that_resumes_it(tmp_path):
     run_search(make_setup(tmp_path, trials=1), worker=FakeWorker)
     (tmp_path / "out/searches/toy/experiment.yaml").unlink()
-    with pytest.raises(UsageError, match=r"is gone.*tauopt search FILE --resume --name toy"):
+    with pytest.raises(UsageError, match=r"is missing.*tauopt search FILE --resume --name toy"):
         resume("toy", output=tmp_path / "out")

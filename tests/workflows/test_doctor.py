@@ -28,7 +28,7 @@ def finding(name, **arguments):
     return doctor._run(name, lambda: getattr(doctor, name)(**arguments))
 
 
-def test_versions_are_held_against_the_bounds_of_the_package(monkeypatch):
+def test_versions_are_compared_with_the_requirements_of_the_package(monkeypatch):
     assert finding("_versions").status == "ok"
     monkeypatch.setattr(
         "tauopt.tracking.environment.requirements", lambda: ["numpy<1", "nowhere>=2"]
@@ -59,7 +59,7 @@ def test_bytecode_trap_is_noted_only_where_it_costs(monkeypatch, tmp_path):
     assert finding("_bytecode").status == "ok"
 
 
-def test_disk_that_is_full_or_can_not_be_written_is_told(monkeypatch, tmp_path):
+def test_disk_that_is_full_or_can_not_be_written_is_reported(monkeypatch, tmp_path):
     assert finding("_disk", folder=tmp_path / "a" / "b").detail.startswith(str(tmp_path))
     assert not (tmp_path / "a").exists()
     for free, status in ((0.5e9, "failed"), (5e9, "note"), (50e9, "ok")):
@@ -70,13 +70,13 @@ def test_disk_that_is_full_or_can_not_be_written_is_told(monkeypatch, tmp_path):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
-    told = finding("_disk", folder=tmp_path)
-    assert told.status == "failed"
-    assert "Read-only file system" in told.detail
-    assert "TAUOPT_CACHE" in told.detail
+    result = finding("_disk", folder=tmp_path)
+    assert result.status == "failed"
+    assert "Read-only file system" in result.detail
+    assert "TAUOPT_CACHE" in result.detail
 
 
-def test_mlflow_is_tried_without_a_trace(tmp_path):
+def test_the_check_of_mlflow_leaves_no_trace(tmp_path):
     output = tmp_path / "output"
     assert finding("_mlflow", output=output).status == "ok"
     assert list(tmp_path.iterdir()) == []
@@ -90,16 +90,16 @@ def test_existing_mlflow_store_is_written_and_left_tidy(tmp_path):
     assert [e.name for e in client.search_experiments()] == ["Default"]
 
 
-def test_mlflow_that_is_away_is_a_failed_service_with_its_address(tmp_path, monkeypatch):
+def test_mlflow_that_does_not_answer_is_a_failed_service_with_its_address(tmp_path, monkeypatch):
     monkeypatch.setattr("tauopt.tracking.client.WAIT_S", 0.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://u:secret@127.0.0.1:1")
-    told = finding("_mlflow", output=tmp_path)
-    assert (told.status, told.service) == ("failed", True)
-    assert "127.0.0.1:1" in told.detail
-    assert "secret" not in told.detail
+    result = finding("_mlflow", output=tmp_path)
+    assert (result.status, result.service) == ("failed", True)
+    assert "127.0.0.1:1" in result.detail
+    assert "secret" not in result.detail
 
 
-def test_study_storage_is_tried_without_a_trace(tmp_path, monkeypatch):
+def test_the_check_of_the_study_storage_leaves_no_trace(tmp_path, monkeypatch):
     assert finding("_storage", output=tmp_path / "output").status == "ok"
     assert not (tmp_path / "output").exists()
     monkeypatch.setenv("TAUOPT_STORAGE", f"sqlite:///{tmp_path}/shared.db")
@@ -108,34 +108,34 @@ def test_study_storage_is_tried_without_a_trace(tmp_path, monkeypatch):
     assert finding("_storage", output=tmp_path).status == "failed"
 
 
-def test_gpus_that_tensorflow_does_not_see_are_told(monkeypatch):
+def test_gpus_that_tensorflow_does_not_see_are_reported(monkeypatch):
     assert finding("_tensorflow").status == "ok"
-    monkeypatch.setattr(doctor, "_gpus_there", lambda: 2)
+    monkeypatch.setattr(doctor, "_count_gpus", lambda: 2)
     monkeypatch.setattr("tauopt.models.devices.gpus", list)
-    told = finding("_tensorflow")
-    assert told.status == "failed"
-    assert "CUDA_VISIBLE_DEVICES" in told.detail
+    result = finding("_tensorflow")
+    assert result.status == "failed"
+    assert "CUDA_VISIBLE_DEVICES" in result.detail
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_ray_cluster_that_is_away_is_told_within_seconds(monkeypatch, no_ray_here, address):
+def test_ray_cluster_without_an_answer_is_reported_in_seconds(monkeypatch, no_ray_here, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
-    told = finding("_ray")
-    assert (told.status, told.service) == ("failed", True)
-    assert "unset RAY_ADDRESS" in told.detail
+    result = finding("_ray")
+    assert (result.status, result.service) == ("failed", True)
+    assert "unset RAY_ADDRESS" in result.detail
 
 
 def test_broken_part_is_a_finding_rather_than_a_traceback():
     def broken():
         raise ImportError("libcuda.so.1: cannot open shared object file")
 
-    told = doctor._run("TensorFlow", broken)
-    assert told.status == "failed"
-    assert "libcuda" in told.detail
+    result = doctor._run("TensorFlow", broken)
+    assert result.status == "failed"
+    assert "libcuda" in result.detail
 
 
 def slow_checks(monkeypatch, checks):
-    """Let doctor begin each of these sources of a Python program in place of its slow checks."""
+    """Replace the slow checks by Python programs: name -> source."""
     begin = subprocess.Popen
 
     def stand_in(command, **arguments):
@@ -143,7 +143,7 @@ def slow_checks(monkeypatch, checks):
         return begin([sys.executable, "-c", program] if program else command, **arguments)
 
     monkeypatch.setattr(doctor, "_SLOW", tuple(checks))
-    monkeypatch.setattr(doctor, "_of_machine", lambda _: [(n, str) for n in ("quick", *checks)])
+    monkeypatch.setattr(doctor, "_machine_checks", lambda _: [(n, str) for n in ("quick", *checks)])
     monkeypatch.setattr(doctor.subprocess, "Popen", stand_in)
 
 
@@ -159,19 +159,19 @@ print('{{"name": "x", "status": "ok", "detail": "met"}}')
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     slow_checks(monkeypatch, {"A": meet.format(a, b), "B": meet.format(b, a)})
     waited = []
-    told = list(doctor.diagnose(output=tmp_path, on_wait=waited.append))
-    assert [finding.detail for finding in told] == ["", "met", "met"]
+    findings = list(doctor.diagnose(output=tmp_path, on_wait=waited.append))
+    assert [finding.detail for finding in findings] == ["", "met", "met"]
     assert waited[:1] == ["A"]
 
 
-def test_a_check_that_takes_its_process_with_it_is_a_finding(monkeypatch, tmp_path):
+def test_a_check_whose_process_dies_is_a_finding(monkeypatch, tmp_path):
     slow_checks(monkeypatch, {"A": "import os; os.abort()"})
-    told = list(doctor.diagnose(output=tmp_path))[-1]
-    assert (told.name, told.status) == ("A", "failed")
-    assert "exit code -6; reinstall" in told.detail
+    result = list(doctor.diagnose(output=tmp_path))[-1]
+    assert (result.name, result.status) == ("A", "failed")
+    assert "exit code -6; reinstall" in result.detail
 
 
-def test_checks_end_with_whoever_does_not_wait_for_them(monkeypatch, tmp_path):
+def test_checks_that_are_not_waited_for_are_ended(monkeypatch, tmp_path):
     begun = []
     slow_checks(monkeypatch, {"A": "import time; time.sleep(600)"})
     begin = doctor.subprocess.Popen
@@ -184,25 +184,25 @@ def test_checks_end_with_whoever_does_not_wait_for_them(monkeypatch, tmp_path):
     assert begun[0].poll() == -15
 
 
-def test_a_check_in_a_process_of_its_own_tells_its_finding_and_nothing_else(tmp_path, monkeypatch):
+def test_a_check_in_its_own_process_writes_its_finding_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_SLOW", ("output folder",))
-    monkeypatch.setattr(doctor, "_of_machine", lambda _: [("output folder", str)])
-    (told,) = doctor.diagnose(output=tmp_path)
-    assert told.name == "output folder"
-    assert told.detail.startswith(str(tmp_path))
+    monkeypatch.setattr(doctor, "_machine_checks", lambda _: [("output folder", str)])
+    (result,) = doctor.diagnose(output=tmp_path)
+    assert result.name == "output folder"
+    assert result.detail.startswith(str(tmp_path))
 
 
-@pytest.mark.parametrize(("nice", "said"), [("0", "at the niceness of"), ("15", "niceness=15")])
-def test_how_trials_give_way_to_other_work_is_said(monkeypatch, nice, said):
+@pytest.mark.parametrize(("nice", "detail"), [("0", "at the niceness of"), ("15", "niceness=15")])
+def test_the_niceness_of_trials_is_reported(monkeypatch, nice, detail):
     monkeypatch.setenv("RAY_worker_niceness", nice)
     monkeypatch.setattr("tauopt.search.self_test.check_ray", lambda: (2.0, 0.0))
-    assert said in finding("_ray").detail
+    assert detail in finding("_ray").detail
 
 
 @pytest.mark.parametrize(
     ("error", "code"), [(None, 0), (ServiceError("away"), 4), (ImportError("broken"), 1)]
 )
-def test_exit_code_says_what_failed(monkeypatch, error, code):
+def test_exit_code_tells_a_failed_service_from_a_broken_part(monkeypatch, error, code):
     def check():
         if error:
             raise error
@@ -231,9 +231,9 @@ def test_a_service_is_checked_only_with_all_its_addresses(monkeypatch):
     assert finding("_addresses").status == "ok"
     for name, wrong in (("TAUOPT_STORAGE", "sqlite:///x.db"), ("MLFLOW_TRACKING_URI", "")):
         monkeypatch.setenv(name, wrong)
-        told = finding("_addresses")
-        assert (told.status, told.service) == ("failed", True)
-        assert told.detail.startswith(f"{name}: expected")
+        result = finding("_addresses")
+        assert (result.status, result.service) == ("failed", True)
+        assert result.detail.startswith(f"{name}: expected")
         monkeypatch.setenv(name, right[name])
 
 
@@ -260,7 +260,7 @@ def answering():
         server.shutdown()
 
 
-def test_a_server_that_lets_anybody_in_is_told(answering):
+def test_a_server_without_a_password_is_reported(answering):
     assert "refuses access without a password" in check_closed(answering(401))
     with pytest.raises(ServiceError, match="lets in anybody"):
         check_closed(answering(200))

@@ -1,4 +1,4 @@
-"""From HDF5 files to a leaderboard, by the two commands that a user types."""
+"""From HDF5 files to a leaderboard by two commands."""
 
 import json
 import os
@@ -27,9 +27,9 @@ SEARCH = {
 
 @pytest.fixture
 def tauopt(tmp_path):
-    """Run the command line in an environment of its own."""
-    own = ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS")
-    environment = {name: value for name, value in os.environ.items() if name not in own}
+    """Run the command line in a separate process, without the variables of services."""
+    services = ("TAUOPT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+    environment = {name: value for name, value in os.environ.items() if name not in services}
     environment["TAUOPT_CACHE"] = str(tmp_path / "cache")
 
     def run(*words):
@@ -58,12 +58,12 @@ def test_a_search_runs_on_hdf5_that_one_command_prepared(tauopt, tmp_path):
     }  # fmt: skip
 
     output = ["--output", str(tmp_path / "out")]
-    found = tauopt("search", str(tmp_path / "search.yaml"), *output)
+    result = tauopt("search", str(tmp_path / "search.yaml"), *output)
     assert [folder.name for folder in (tmp_path / "cache" / "prepared").iterdir()] == [
         prepared["folder"].rpartition("/")[2]
     ]
-    assert found["why"] == "complete"
-    assert {trial["state"] for trial in found["trials"]} == {"COMPLETE"}
-    assert {trial["params"]["model.groups.tracks.units"] for trial in found["trials"]} == {4, 8}
-    assert all(trial["low"] < trial["value"] < trial["high"] for trial in found["trials"])
-    assert found["promote"].startswith(f"tauopt promote {found['best_run_id']}")
+    assert result["why"] == "complete"
+    assert {trial["state"] for trial in result["trials"]} == {"COMPLETE"}
+    assert {trial["params"]["model.groups.tracks.units"] for trial in result["trials"]} == {4, 8}
+    assert all(trial["low"] < trial["value"] < trial["high"] for trial in result["trials"])
+    assert result["promote"].startswith(f"tauopt promote {result['best_run_id']}")

@@ -1,4 +1,4 @@
-"""A first search space is written whole, beside the user's data, and can be searched."""
+"""`tauopt init` writes a valid search space for the user's dataset, and it can be searched."""
 
 import json
 import os
@@ -29,10 +29,10 @@ DATA = ("demo", "nanoaod", "physlite")
 
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("type_", TYPES)
-def test_what_is_written_is_valid(type_, data, tmp_path):
-    begun = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
-    assert validate(begun.path).ranges
-    experiment = read_experiment(begun.path).base
+def test_the_written_space_is_valid(type_, data, tmp_path):
+    space = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
+    assert validate(space.path).ranges
+    experiment = read_experiment(space.path).base
     assert experiment.model.type == type_
     assert experiment.data.name == data
 
@@ -47,33 +47,33 @@ SELDOM = [(type_, data) for type_ in TYPES for data in DATA if (type_, data) not
 def test_the_default_point_is_a_network_of_its_data(type_, data, tmp_path):
     from tauopt.models.build_model import build_model
 
-    begun = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
-    experiment = read_experiment(begun.path).base
+    space = init(type_, DEMO.with_stem(data), output=tmp_path / "space.yaml")
+    experiment = read_experiment(space.path).base
     model = build_model(spec_of_data(experiment), experiment.model, seed=1)
     assert model.output_shape == (None, len(experiment.task.classes))
 
 
-def test_the_default_place_is_the_working_folder_and_the_network_s_name(tmp_path, monkeypatch):
+def test_the_default_path_is_the_network_s_name_in_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    begun = init("dense", DEMO)
-    assert begun.path == Path("dense.yaml")
-    assert begun.next == ("tauopt validate dense.yaml", "tauopt search dense.yaml")
-    assert read_experiment(begun.path).name == "dense"
+    space = init("dense", DEMO)
+    assert space.path == Path("dense.yaml")
+    assert space.next == ("tauopt validate dense.yaml", "tauopt search dense.yaml")
+    assert read_experiment(space.path).name == "dense"
 
 
-def test_data_is_found_from_the_file_wherever_it_is_written(tmp_path, monkeypatch):
+def test_the_dataset_file_is_found_wherever_the_space_is_written(tmp_path, monkeypatch):
     """Also through a link to a folder, whose `..` is not the folder that the link is in."""
     real, link = tmp_path / "deep" / "folder", tmp_path / "link"
     real.mkdir(parents=True)
     link.symlink_to(real)
     (tmp_path / "own.yaml").write_text(DEMO.read_text())
     monkeypatch.chdir(tmp_path)
-    begun = init("dense", "own.yaml", output="link/space.yaml")
-    assert "\ndata: ../../own.yaml " in begun.path.read_text()
-    assert read_experiment(begun.path).base.data.name == "demo"
+    space = init("dense", "own.yaml", output="link/space.yaml")
+    assert "\ndata: ../../own.yaml " in space.path.read_text()
+    assert read_experiment(space.path).base.data.name == "demo"
 
 
-def test_the_schema_is_named_if_there_is_one_beside_the_file(tmp_path):
+def test_the_schema_is_named_if_it_lies_beside_the_file(tmp_path):
     (tmp_path / "schema").mkdir()
     without = init("dense", DEMO, output=tmp_path / "a.yaml").path.read_text()
     assert without.startswith("# Dense layers")
@@ -82,32 +82,32 @@ def test_the_schema_is_named_if_there_is_one_beside_the_file(tmp_path):
     assert first == "# yaml-language-server: $schema=schema/experiment.schema.json"
 
 
-def test_nothing_is_written_over(tmp_path):
+def test_existing_files_are_not_overwritten(tmp_path):
     path, dangling = tmp_path / "space.yaml", tmp_path / "dangling.yaml"
     path.write_text("mine")
     dangling.symlink_to(tmp_path / "nothing")
-    for there in (path, dangling):
-        with pytest.raises(UsageError, match="is there already; remove it, or name another file"):
-            init("rnn", DEMO, output=there)
+    for existing in (path, dangling):
+        with pytest.raises(UsageError, match="exists already; remove it, or name another file"):
+            init("rnn", DEMO, output=existing)
     assert path.read_text() == "mine"
     assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize(
-    ("output", "error", "told"),
+    ("output", "error", "message"),
     [
         ("", UsageError, "is a folder; name a file in it"),
         ("nowhere/space.yaml", UsageError, "there is no folder .*nowhere; make it"),
         ("my space.yaml", InvalidNameError, "the file's name, by which the search is called"),
     ],
 )
-def test_a_file_that_can_not_be_is_refused_with_the_remedy(output, error, told, tmp_path):
-    with pytest.raises(error, match=told):
+def test_a_file_that_can_not_be_is_refused_with_the_remedy(output, error, message, tmp_path):
+    with pytest.raises(error, match=message):
         init("rnn", DEMO, output=tmp_path / output)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_dataset_file_is_told_before_all_else(tmp_path):
+def test_a_wrong_dataset_file_is_reported_first(tmp_path):
     bad = ROOT / "tests" / "data" / "bad_dataset_feature.yaml"
     with pytest.raises(ConfigError) as caught:
         init("nonsense", bad, output=tmp_path / "space.yaml")
@@ -115,12 +115,12 @@ def test_a_wrong_dataset_file_is_told_before_all_else(tmp_path):
     assert "did you mean" in str(caught.value)
 
 
-def test_an_unknown_network_is_told_with_the_nearest(tmp_path):
+def test_an_unknown_network_is_refused_with_the_nearest_name(tmp_path):
     with pytest.raises(UsageError, match=r"no network 'transfomer' \(did you mean 'transformer'"):
         init("transfomer", DEMO, output=tmp_path / "space.yaml")
 
 
-def test_the_proposal_of_inspect_is_what_init_goes_on_with(tmp_path):
+def test_init_takes_the_dataset_file_that_inspect_proposes(tmp_path):
     ntuple, data = factory.write(tmp_path / "a.root", factory.columns(50)), tmp_path / "own.yaml"
     text = propose(inspect_files([ntuple])[0])
     data.write_text(text)
@@ -134,7 +134,7 @@ def test_the_proposal_of_inspect_is_what_init_goes_on_with(tmp_path):
     assert list(experiment.model.groups) == ["track"]
 
 
-def test_the_verb_tells_what_comes_next_as_text_and_as_json(tmp_path):
+def test_the_command_prints_the_next_steps_as_text_and_as_json(tmp_path):
     done = command("init", "--data", DEMO, "-o", tmp_path / "a.yaml")
     assert done.returncode == 0
     assert "LOADED []" in done.stderr
@@ -144,21 +144,21 @@ def test_the_verb_tells_what_comes_next_as_text_and_as_json(tmp_path):
         verb, file = line.removeprefix("next: tauopt ").split()
         assert (verb in ("validate", "search"), file) == (True, str(tmp_path / "a.yaml"))
     words = ["init", "--data", str(DEMO), "-o"]
-    told = CliRunner().invoke(
+    ran = CliRunner().invoke(
         build_app(), [*words, str(tmp_path / "b.yaml"), "--model", "dense", "--json"]
     )
-    assert json.loads(told.stdout)["path"] == str(tmp_path / "b.yaml")
-    told = CliRunner().invoke(build_app(), [*words, str(tmp_path / "a.yaml")])
-    assert isinstance(told.exception, UsageError)
-    assert told.stdout == ""
+    assert json.loads(ran.stdout)["path"] == str(tmp_path / "b.yaml")
+    ran = CliRunner().invoke(build_app(), [*words, str(tmp_path / "a.yaml")])
+    assert isinstance(ran.exception, UsageError)
+    assert ran.stdout == ""
 
 
-def test_what_was_written_for_the_rnn_can_be_searched(tmp_path, monkeypatch):
+def test_the_space_of_the_rnn_can_be_searched(tmp_path, monkeypatch):
     monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path))
     path = init("rnn", DEMO, output=tmp_path / "rnn.yaml").path
-    told = CliRunner().invoke(build_app(), ["search", str(path), "--dry-run", "--json"])
-    assert told.exit_code == 0, told.output
-    planned = json.loads(told.stdout)
+    ran = CliRunner().invoke(build_app(), ["search", str(path), "--dry-run", "--json"])
+    assert ran.exit_code == 0, ran.output
+    planned = json.loads(ran.stdout)
     assert planned["parameters"] > 10_000
     assert set(planned["space"]) == set(read_experiment(path).space)
 
@@ -175,14 +175,14 @@ def tauopt(*words, cache):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("type_", TYPES)
-def test_what_was_written_is_searched_on_a_small_sample(type_, tmp_path_factory, tmp_path):
+def test_each_space_is_searched_on_a_small_sample(type_, tmp_path_factory, tmp_path):
     path = init(type_, DEMO, output=tmp_path / "space.yaml").path
     small = (
         "--set", "data.simulate.taus=1500", "--set", "data.simulate.jets=1500",
         "--set", "training.epochs=1", "--trials", "2",
     )  # fmt: skip
     words = ("search", path, *small, "--output", tmp_path / "out", "--json")
-    told = tauopt(*words, cache=tmp_path_factory.getbasetemp())
-    trials = json.loads(told)["trials"]
+    printed = tauopt(*words, cache=tmp_path_factory.getbasetemp())
+    trials = json.loads(printed)["trials"]
     assert len(trials) == 2
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}

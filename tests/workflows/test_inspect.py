@@ -1,4 +1,4 @@
-"""What inspecting a file tells, and that what it proposes can be used."""
+"""Inspection of files of all formats, and the dataset file that it proposes."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tauopt.config.load import read_dataset
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import ConfigError, DataError
 from tauopt.ntuples.input_globs import expand
-from tauopt.workflows.inspect import InspectedBranch, InspectedTable, _Sample, inspect_file
+from tauopt.workflows.inspect import InspectedBranch, InspectedTable, _FirstEntries, inspect_file
 from tauopt.workflows.prepare import prepare
 from tauopt.workflows.propose_dataset import FILL_IN, choose, propose
 from tauopt.workflows.validate import validate
@@ -44,7 +44,7 @@ def by_leaf(table):
     return {branch.name.rpartition(".")[2]: branch for branch in table.branches}
 
 
-def test_ranges_and_first_rows_are_those_of_the_entries_looked_at(path, content):
+def test_ranges_and_first_rows_are_those_of_the_sampled_entries(path, content):
     (table,) = inspect_file(path, sample=100)
     assert (table.entries, table.sampled, table.problem) == (300, 100, "")
     branches = by_leaf(table)
@@ -57,7 +57,7 @@ def test_ranges_and_first_rows_are_those_of_the_entries_looked_at(path, content)
     assert [len(row) for row in tracks.first] == [min(4, n) for n in tracks.objects[:3]]
 
 
-def test_nans_are_counted_and_keep_out_of_the_range(tmp_path):
+def test_nans_are_counted_and_do_not_enter_the_range(tmp_path):
     values = factory.columns(10)
     values["pt"][:4] = [np.nan, np.inf, 5, 1e6]
     (table,) = inspect_file(factory.write(tmp_path / "a.root", values))
@@ -65,7 +65,7 @@ def test_nans_are_counted_and_keep_out_of_the_range(tmp_path):
     assert (pt.nans, pt.minimum, pt.maximum) == (2, 5, 1e6)
 
 
-def test_every_tree_is_told_unless_one_is_asked_for(tmp_path, content):
+def test_every_tree_is_inspected_unless_one_is_named(tmp_path, content):
     path = factory.write_trees(tmp_path / "a.root", one=content, two={"x": np.zeros(3)})
     assert [table.name for table in inspect_file(path)] == ["one", "two"]
     assert [table.entries for table in inspect_file(path, tree="two")] == [3]
@@ -73,7 +73,7 @@ def test_every_tree_is_told_unless_one_is_asked_for(tmp_path, content):
         inspect_file(path, tree="tow")
 
 
-def test_what_can_not_be_read_is_told_all_the_same(tmp_path, content):
+def test_an_unreadable_branch_is_listed_with_the_reason(tmp_path, content):
     whole = factory.write(tmp_path / "a.root", content, baskets=1)
     from tauopt.ntuples.root_files import open_tree
 
@@ -109,9 +109,9 @@ def test_a_proposal_is_valid_and_can_be_prepared_once_the_classes_are_filled_in(
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         validate(file)
-    told = [str(problem) for problem in caught.value.problems]
-    assert len(told) == 2
-    assert all("classes." in problem for problem in told)
+    problems = [str(problem) for problem in caught.value.problems]
+    assert len(problems) == 2
+    assert all("classes." in problem for problem in problems)
     file.write_text(filled_in(text))
     assert validate(file).name == path.stem
     manifest = open_dataset(prepare(file).folder).manifest
@@ -174,10 +174,10 @@ def test_a_branch_that_can_not_be_read_does_not_hide_the_others(tmp_path):
     )
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     (table,) = inspect_file(tmp_path / "a.parquet")
-    found = {branch.name: branch for branch in table.branches}
-    assert (found["pt"].maximum, found["event"].first) == (3, (1, 2, 3))
+    branches = {branch.name: branch for branch in table.branches}
+    assert (branches["pt"].maximum, branches["event"].first) == (3, (1, 2, 3))
     for name in ("mode", "flag", "hits"):
-        assert "holds 1 missing values" in found[name].problem
+        assert "holds 1 missing values" in branches[name].problem
     assert (table.sampled, table.problem) == (3, "")
     text = propose([table])
     assert "  pt: {scale: standard}" in text
@@ -185,17 +185,17 @@ def test_a_branch_that_can_not_be_read_does_not_hide_the_others(tmp_path):
     assert "#   name: string, is no number and no list of numbers" in text
 
 
-def test_a_table_of_which_nothing_can_be_read_is_tried_a_few_times(tmp_path):
+def test_a_table_without_a_readable_branch_is_given_up_after_a_few_reads(tmp_path):
     source = Unreadable(tmp_path / "a.root", 200)
-    taken = _Sample(source, 5)
-    taken.read([f"b{i}" for i in range(200)])
-    assert set(taken.problems.values()) == {"the disk is gone"}
-    assert len(taken.problems) == 200
+    first = _FirstEntries(source, 5)
+    first.read([f"b{i}" for i in range(200)])
+    assert set(first.problems.values()) == {"the disk is gone"}
+    assert len(first.problems) == 200
     assert source.calls < 60
 
 
 class Unreadable:
-    """A source of which no branch can be read."""
+    """A source without a readable branch."""
 
     def __init__(self, path, branches):
         self.path, self.branches, self.calls = path, branches, 0
@@ -207,7 +207,7 @@ class Unreadable:
 
 
 def table_of(name="candidates", *, entries=5, path="/data/a.root", **branches):
-    """Make a table of numbers: one a candidate, or lists where a branch is a pair."""
+    """Make a table of branches: one number per candidate, or a list where the value is a tuple."""
     made = tuple(
         InspectedBranch(
             name=branch.replace("__", "/"),
@@ -276,12 +276,12 @@ def test_several_files_take_the_table_that_all_have():
         ),
     ],
 )
-def test_where_nothing_can_be_a_feature_the_true_reason_is_told(table, message):
+def test_a_table_without_a_feature_is_refused_with_the_reason(table, message):
     with pytest.raises(DataError, match=message):
         propose([table], others=[table_of("other", x=1)])
 
 
-def test_a_file_of_events_is_told_of_the_layout():
+def test_the_layout_of_events_is_proposed_for_a_file_of_events():
     text = propose([table_of(met=1, Jet_pt=(1,), Jet_eta=(1,), Tau_pt=(1,))])
     assert "# layout: {type: events, candidates: Tau_}" in text
     truth = {"TruthTausAux.pt": (1,), "TruthTausAux.m": (1,), "AnalysisTauJetsAux.pt": (1,)}
@@ -295,7 +295,7 @@ def test_one_entry_does_not_make_its_values_constant(tmp_path):
     assert "constant" not in text
 
 
-def test_a_file_without_a_table_says_what_it_has(tmp_path):
+def test_a_file_without_a_table_is_refused_with_its_content(tmp_path):
     import uproot
 
     path = tmp_path / "h.root"
@@ -315,7 +315,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_verb_prints_a_table_json_or_a_proposal(tmp_path):
+def test_the_command_prints_a_table_json_or_a_proposal(tmp_path):
     values = factory.columns(20)
     values["pt"][0] = np.nan
     path = factory.write(tmp_path / "a.root", values)
@@ -330,7 +330,7 @@ def test_the_verb_prints_a_table_json_or_a_proposal(tmp_path):
 def test_a_bad_file_is_named_and_the_others_are_shown(tmp_path):
     good, bad = factory.write(tmp_path / "a.root", factory.columns(5)), tmp_path / "bad.root"
     bad.write_bytes(b"nothing")
-    told = run(bad, good)
-    assert told.returncode == 3
-    assert "bad.root" in told.stderr
-    assert "track_pt" in told.stdout
+    ended = run(bad, good)
+    assert ended.returncode == 3
+    assert "bad.root" in ended.stderr
+    assert "track_pt" in ended.stdout

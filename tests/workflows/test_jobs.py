@@ -1,4 +1,4 @@
-"""A search whose job waits in a batch system's queue is not one that nobody has heard of."""
+"""The status of a search whose job waits in a batch system's queue names the job."""
 
 import os
 
@@ -21,15 +21,15 @@ def output(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("began", [False, True], ids=["no search yet", "other searches"])
-def test_status_of_a_submitted_job_names_the_job(output, began):
-    if began:
+@pytest.mark.parametrize("has_other", [False, True], ids=["no search yet", "other searches"])
+def test_status_of_a_submitted_job_names_the_job(output, has_other):
+    if has_other:
         optuna.create_study(study_name="other", storage=f"sqlite:///{output}/studies.db")
-    with pytest.raises(UsageError, match=r"there is a job for tau-rnn in .*tau-rnn: ") as told:
+    with pytest.raises(UsageError, match=r"there is a job for tau-rnn in .*tau-rnn: ") as error:
         status("tau-rnn", output=output)
-    assert "squeue" in str(told.value)
-    if began:
-        assert "no search 'tau-rnn'" in str(told.value)
+    assert "squeue" in str(error.value)
+    if has_other:
+        assert "no search 'tau-rnn'" in str(error.value)
         assert find_study(None, output=output).study_name == "other"
         with pytest.raises(UsageError) as other:
             status("tau-rn", output=output)

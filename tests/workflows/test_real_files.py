@@ -1,6 +1,6 @@
 """Every real file is inspected, proposed and prepared: no traceback, no hang, no wrong value.
 
-What the readers give is compared with uproot, h5py and pyarrow, used here on their own. As a
+Values of our readers are compared with those that uproot, h5py and pyarrow read here. As a
 script, `python -m tests.workflows.test_real_files FOLDER...` prints the counts over other files.
 """
 
@@ -29,20 +29,20 @@ from tauopt.workflows.propose_dataset import FILL_IN, choose, propose
 
 REAL = os.environ.get("TAUOPT_REAL_DATA", "")
 LIMIT_S = 10
-"""Processor time that a file may take, without what is done here to check its values."""
+"""Processor time allowed for a file, without the checks of its values."""
 SUFFIXES = (".root", ".h5", ".hdf5", ".parquet", ".feather")
 ENTRIES = 5000
-"""First entries of which all values are compared."""
+"""Number of first entries whose values are compared."""
 
 
 def files_below(*folders):
     paths = (path for folder in folders for path in Path(folder).rglob("*"))
-    found = (path for path in paths if path.suffix in SUFFIXES)
-    return sorted(found, key=lambda path: (path.stat().st_size, path.name))
+    ntuples = (path for path in paths if path.suffix in SUFFIXES)
+    return sorted(ntuples, key=lambda path: (path.stat().st_size, path.name))
 
 
 class Independent:
-    """The same values by the library of the format; None where it gives no plain numbers."""
+    """Reader of the same values by the library of the format alone."""
 
     def __init__(self, path, table):
         self.path, self.table = path, table
@@ -80,7 +80,7 @@ class Independent:
 
 
 def differs(ours, theirs):
-    """Say how what a reader gives differs from an independent reading; empty if it does not."""
+    """Return how our values differ from an independent reading; empty if they are equal."""
     if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "biuf" and theirs.ndim == 1:
         theirs = ak.Array(theirs.astype(theirs.dtype.newbyteorder("=")))
     counts, content = None, theirs
@@ -97,7 +97,7 @@ def differs(ours, theirs):
 
 
 def check_values(path, table, outcome):
-    """Compare all branches that `inspect` shows values of, and the extremes that it tells."""
+    """Compare the values of all branches that `inspect` can read, and their extremes."""
     names = [branch.name for branch in table.branches if branch.values]
     if not names:
         return
@@ -117,7 +117,7 @@ def check_values(path, table, outcome):
 
 
 def filled_in(text, table):
-    """Fill a proposal in: two classes by the median of what varies most, splits by folds of it."""
+    """Complete a proposal: classes by the median of the most varying branch, splits by folds."""
     scalars = [b for b in table.branches if b.values and not b.jagged and not b.constant]
     source = open_source(table.path, tree=table.name)
     values = next(source.iterate([b.name for b in scalars], step=min(ENTRIES, table.entries)))
@@ -155,13 +155,13 @@ def check_prepared(path, table, folder, outcome):
         for column, feature in enumerate(manifest.candidate.features):
             expression = settings[feature.name]["expression"] or feature.name
             expected = ak.to_numpy(other.read(by_expression[expression], table.entries))
-            found = np.concatenate([np.asarray(c.candidate[:, column]) for c in chunks])
-            np.testing.assert_array_equal(np.sort(found), np.sort(expected.astype(np.float32)))
+            prepared = np.concatenate([np.asarray(c.candidate[:, column]) for c in chunks])
+            np.testing.assert_array_equal(np.sort(prepared), np.sort(expected.astype(np.float32)))
             outcome["features compared after prepare"] += 1
 
 
 def examine(path, cache):
-    """Do with a file what a newcomer does; returns what came of each step."""
+    """Inspect, propose and prepare a file as a new user does; return counts, and the error."""
     outcome = Counter()
     try:
         with stopwatch(outcome):
@@ -205,7 +205,7 @@ def too_long(*_):
 
 
 def timed(path, cache):
-    """Examine a file; what takes four times the limit of processor time is ended."""
+    """Examine a file, and stop after four times the limit of processor time."""
     os.environ["TAUOPT_CACHE"] = str(cache / "cache")
     os.environ["TAUOPT_OUTPUT"] = str(cache / "out")
     signal.signal(signal.SIGPROF, too_long)
@@ -219,7 +219,7 @@ def timed(path, cache):
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="TAUOPT_REAL_DATA names no folder with real ntuples")
 @pytest.mark.parametrize("path", files_below(REAL) if REAL else [], ids=lambda path: path.name)
-def test_a_real_file_is_read_right_or_told_why_not(path, tmp_path, monkeypatch):
+def test_a_real_file_is_read_correctly_or_refused_with_the_reason(path, tmp_path, monkeypatch):
     for name in ("TAUOPT_CACHE", "TAUOPT_OUTPUT"):
         monkeypatch.setenv(name, "")  # put back afterwards
     outcome, reason = timed(path, tmp_path)
@@ -233,7 +233,7 @@ def main(folders):
         with tempfile.TemporaryDirectory() as cache:
             try:
                 outcome, reason = timed(path, Path(cache))
-            except Exception as error:  # noqa: BLE001 - what the sweep looks for
+            except Exception as error:  # noqa: BLE001 - the sweep looks for these
                 outcome, reason = Counter({"FAILED": 1}), f"{type(error)}: {error}"
         total += outcome + Counter({"files": 1})
         slow += [path.name] * (outcome["seconds"] > LIMIT_S)

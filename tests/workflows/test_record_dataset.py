@@ -1,4 +1,4 @@
-"""Figures of a prepared dataset, from the command and the API; what networks see is the model's."""
+"""Figures of a prepared dataset and its run in MLflow, from the command and the API."""
 
 import json
 
@@ -17,7 +17,7 @@ from tests.ntuples_factory import columns, dataset, dataset_settings, write
 from tests.undrawn import unrendered
 
 FEW = {"tracks": {"features": {"d0": {"expression": "track_d0", "abs": True}}}}
-"""Few features: each is a figure."""
+"""Few features, because each is a figure."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def unrendered_here():
 
 
 @pytest.mark.usefixtures("unrendered_here")
-def test_the_training_split_alone_is_drawn_and_the_limit_is_told(tmp_path):
+def test_only_the_training_split_is_drawn_and_figures_state_the_limit(tmp_path):
     write(tmp_path / "in" / "0.root", columns(600))
     prepared = prepare(dataset(tmp_path / "in", groups=FEW), cache=tmp_path)
     draw(prepared, tmp_path / "all", lengths={"tracks": 3})
@@ -46,18 +46,18 @@ def test_the_training_split_alone_is_drawn_and_the_limit_is_told(tmp_path):
 
 
 @pytest.mark.usefixtures("unrendered_here")
-def test_candidates_that_stay_in_their_files_are_drawn_the_same(tmp_path):
+def test_a_directly_streamed_dataset_has_the_same_figures(tmp_path):
     write(tmp_path / "in" / "0.root", columns(300))
     fractions = []
     for stream in ("prepared", "direct"):
         settings = dataset(tmp_path / "in", stream=stream, groups={}, spectators={})
         draw(prepare(settings, cache=tmp_path), tmp_path / stream)
-        told = json.loads((tmp_path / stream / "feature-candidate-eta.json").read_text())
-        fractions.append(told["physical"]["classes"]["jet"]["fraction"])
+        points = json.loads((tmp_path / stream / "feature-candidate-eta.json").read_text())
+        fractions.append(points["physical"]["classes"]["jet"]["fraction"])
     np.testing.assert_allclose(*fractions, rtol=1e-4)
 
 
-def test_what_is_drawn_is_what_the_models_layer_computes():
+def test_figures_show_the_values_that_the_model_s_preprocessing_layer_gives():
     from tauopt.models.preprocessing import Preprocess
 
     feature = FittedFeature(
@@ -100,8 +100,8 @@ def test_the_command_draws_into_a_folder_and_logs_figures_constants_and_dataset_
     output, folder = tmp_path / "output", tmp_path / "figures"
     result = run(file, "--figures", folder, "--log", "-o", output, "--json")
     assert result.exit_code == 0, result.exception
-    told = json.loads(result.stdout)
-    assert told["figures"] == str(folder / "data.pdf")
+    shown = json.loads(result.stdout)
+    assert shown["figures"] == str(folder / "data.pdf")
     names = {path.name for path in folder.iterdir()}
     assert {
         "data.pdf",
@@ -110,13 +110,13 @@ def test_the_command_draws_into_a_folder_and_logs_figures_constants_and_dataset_
         "multiplicity-tracks.json",
     } <= names
     client = connect(None, output=output)
-    logged = client.get_run(told["run"])
+    logged = client.get_run(shown["run"])
     assert logged.info.status == "FINISHED"
-    assert logged.data.tags["tauopt.dataset_digest"] == told["digest"]
+    assert logged.data.tags["tauopt.dataset_digest"] == shown["digest"]
     (used,) = logged.inputs.dataset_inputs
-    assert used.dataset.digest == told["digest"][:16]
-    figures = {info.path for info in client.list_artifacts(told["run"], "figures")}
+    assert used.dataset.digest == shown["digest"][:16]
+    figures = {info.path for info in client.list_artifacts(shown["run"], "figures")}
     assert {"figures/data.pdf", "figures/spectrum.png"} <= figures
-    data = {info.path for info in client.list_artifacts(told["run"], "data")}
+    data = {info.path for info in client.list_artifacts(shown["run"], "data")}
     assert {"data/constants.yaml", "data/constants.csv", "data/spectra.json"} <= data
     assert run(file, "--log", "-o", output, "--json").exit_code == 0

@@ -1,4 +1,4 @@
-"""Records that can be trusted: a real search of a tiny network, reproduced, synced, collected."""
+"""Records of a real search of a tiny network: reproduced, synchronised, weights removed."""
 
 import json
 
@@ -38,12 +38,12 @@ def best(home):
     return leaderboard("toy", output=home / "out").rows[0]
 
 
-def told(*words, home):
+def invoke(*words, home):
     return CliRunner().invoke(build_app(), [*words, "-o", str(home / "out"), "--json"])
 
 
-def test_a_trial_comes_out_the_same_from_its_record_alone(home):
-    ran = told("reproduce", best(home).run_id, home=home)
+def test_a_trial_is_reproduced_exactly_from_its_record_alone(home):
+    ran = invoke("reproduce", best(home).run_id, home=home)
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout)
     assert found["outcome"] == "exactly"
@@ -52,10 +52,8 @@ def test_a_trial_comes_out_the_same_from_its_record_alone(home):
     assert found["code"]["then"] == found["code"]["now"]
 
 
-def test_a_record_that_does_not_hold_is_told(home):
-    """The seed on record is not the one that was trained with; and it names no training method, as
-    those from before LSTMs had their right gradient.
-    """
+def test_a_record_with_a_wrong_seed_is_not_reproduced(home):
+    """It lacks the training method too, like records from before LSTMs had the right gradient."""
     folder = home / "out" / "searches" / "toy" / f"t{best(home).number:03d}"
     path = folder / "result.json"
     text = path.read_text()
@@ -73,11 +71,11 @@ def test_a_record_that_does_not_hold_is_told(home):
 
 def runs_of(home):
     client = connect(None, output=home / "out")
-    places = [e.experiment_id for e in client.search_experiments()]
-    return {run.info.run_name: run for run in client.search_runs(places)}
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return {run.info.run_name: run for run in client.search_runs(experiments)}
 
 
-def test_records_that_wait_on_disk_are_brought_once(home):
+def test_records_on_disk_are_delivered_once(home):
     folder = home / "out" / "searches" / "toy" / "t001"
     shipped = json.loads((folder / SHIPPED).read_text())
     before = runs_of(home)
@@ -94,19 +92,19 @@ def test_records_that_wait_on_disk_are_brought_once(home):
     assert sync(output=home / "out").records == 0
 
 
-def test_a_run_that_nobody_runs_does_not_say_so_for_ever(home):
+def test_a_running_run_without_a_process_is_killed_by_sync(home):
     folder = home / "out" / "searches" / "toy" / "run"
     wanted = json.loads((folder / RUN).read_text())
     (folder / RUN).write_text(json.dumps(wanted | {"state": "RUNNING"}))
     with locked(home / "out/searches/toy/lock", what="x"):
         assert sync(output=home / "out").busy == ("toy",)
-    ran = told("sync", home=home)
+    ran = invoke("sync", home=home)
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout)["ended"] == ["toy"]
     assert runs_of(home)["toy"].info.status == "KILLED"
 
 
-def test_weights_outside_the_best_are_removed_only_when_asked(home):
+def test_weights_outside_the_best_are_removed_only_on_request(home):
     promoted = leaderboard("toy", output=home / "out").rows[2]
     promote(promoted.run_id, output=home / "out", force=True)
     first = gc("toy", keep=1, output=home / "out")
@@ -119,7 +117,7 @@ def test_weights_outside_the_best_are_removed_only_when_asked(home):
     assert all(path.exists() for item in first.items for path in item.files)
     with locked(home / "out/searches/toy/lock", what="x"), pytest.raises(LockedError):
         gc("toy", keep=1, output=home / "out")
-    ran = told("gc", "toy", "--keep", "1", "--remove", home=home)
+    ran = invoke("gc", "toy", "--keep", "1", "--remove", home=home)
     assert ran.exit_code == 0, ran.output
     gone = json.loads(ran.stdout)
     assert gone["bytes"] == first.bytes > 10_000

@@ -1,4 +1,4 @@
-"""`tauopt report`: for any search, without loading what trains it."""
+"""`tauopt report` works for any search, and loads no heavy library."""
 
 import json
 import subprocess
@@ -21,12 +21,12 @@ def own_storage(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def one_figure(monkeypatch):
-    """Draw one figure only: each takes a fifth of a second, and no claim here is about them."""
+    """Draw one figure only: each takes a fifth of a second, and no test here is about them."""
     whole = report_figures.plan
     monkeypatch.setattr(report_figures, "plan", lambda record: whole(record)[:1])
 
 
-def test_it_writes_into_the_search_s_folder_or_into_the_one_given(tmp_path):
+def test_it_writes_into_the_search_s_folder_or_into_another(tmp_path):
     search = eventful(tmp_path)
     assert report("toy", output=tmp_path).page == search.folder / "report" / "report.html"
     elsewhere = report(output=tmp_path, to=tmp_path / "a" / "b")
@@ -34,7 +34,7 @@ def test_it_writes_into_the_search_s_folder_or_into_the_one_given(tmp_path):
     assert {path.parent for path in elsewhere.files} == {tmp_path / "a" / "b"}
 
 
-def test_it_says_that_a_search_still_runs(tmp_path):
+def test_it_states_that_a_search_still_runs(tmp_path):
     search = eventful(tmp_path)
     assert "still running" not in report(output=tmp_path).page.read_text()
     search.driver(500)

@@ -1,4 +1,4 @@
-"""A real search of a tiny network, and its best trials trained again on other seeds."""
+"""A real search of a tiny network: its best trials with other seeds, resuming, warm starts."""
 
 import json
 
@@ -10,8 +10,7 @@ from tauopt.cli.app import build_app
 from tauopt.errors import DataError, UsageError
 from tauopt.workflows.leaderboard import leaderboard
 from tauopt.workflows.reseed import reseed
-from tauopt.workflows.search import search
-from tauopt.workflows.search_dry_run import dry_run
+from tauopt.workflows.search import dry_run, search
 from tests.workflows.tiny_search import EXPERIMENT, searched
 
 
@@ -23,7 +22,7 @@ def home(tmp_path_factory):
         yield home
 
 
-def test_the_leaderboard_shows_what_the_best_trials_do_on_other_seeds(home):
+def test_the_leaderboard_shows_the_best_trials_spread_over_seeds(home):
     assert all(row.seeds is None for row in leaderboard("toy", output=home / "out").rows)
     ran = CliRunner().invoke(
         build_app(),
@@ -47,7 +46,7 @@ def test_the_leaderboard_shows_what_the_best_trials_do_on_other_seeds(home):
         reseed("toy-seeds", output=home / "out")
 
 
-def test_a_search_is_extended_and_resumed_by_its_name_alone(home):
+def test_a_search_is_extended_and_resumed_by_its_name(home):
     output = ["-o", str(home / "out")]
     extended = CliRunner().invoke(build_app(), ["extend", "toy", "--trials", "3", *output])
     assert extended.exit_code == 0, extended.output
@@ -61,7 +60,7 @@ def test_a_search_is_extended_and_resumed_by_its_name_alone(home):
 
 
 @pytest.mark.slow
-def test_a_new_search_begins_with_the_best_of_an_earlier_one(home):
+def test_a_warm_start_tries_the_best_points_of_an_earlier_search_first(home):
     ran = CliRunner().invoke(
         build_app(),
         ["search", str(home / "toy.yaml"), "--name", "again", "--warm-start", "toy",
@@ -79,14 +78,14 @@ def test_a_new_search_begins_with_the_best_of_an_earlier_one(home):
         search(home / "toy.yaml", name="third", output=home / "out", warm_start="toi")
 
 
-def test_a_dry_run_says_what_a_warm_start_would_bring(home):
+def test_a_dry_run_shows_what_a_warm_start_takes_over(home):
     wider = ["model.units={choice: [2, 8, 16]}", "search.trials=5"]
-    told = dry_run(home / "toy.yaml", overrides=wider, output=home / "out", warm_start="toy")
-    assert told.warm_start[0] == "from toy: 2 points to try first, 2 trials to learn from"
-    assert told.warm_start[2] == "  learned from: t000, t001"
-    assert (told.defaults, told.taken) == (1, 2)
+    preview = dry_run(home / "toy.yaml", overrides=wider, output=home / "out", warm_start="toy")
+    assert preview.warm_start[0] == "from toy: 2 points to try first, 2 trials to learn from"
+    assert preview.warm_start[2] == "  learned from: t000, t001"
+    assert (preview.defaults, preview.taken) == (1, 2)
     best = [row.shown["model.units"] for row in leaderboard("toy", output=home / "out").rows]
-    assert [trial["model.units"] for trial in told.trials[:3]] == [16, *best]
+    assert [trial["model.units"] for trial in preview.trials[:3]] == [16, *best]
     shown = CliRunner().invoke(
         build_app(),
         ["search", str(home / "toy.yaml"), "--set", "training.epochs=1", "--dry-run",
@@ -97,15 +96,15 @@ def test_a_dry_run_says_what_a_warm_start_would_bring(home):
     assert "# trial 1 (from toy)" in shown.stdout
 
 
-def test_a_dry_run_tells_that_the_earlier_search_is_not_there(home):
+def test_a_dry_run_refuses_an_unknown_earlier_search(home):
     with pytest.raises(UsageError, match="no search 'toi' \\(did you mean 'toy'"):
         dry_run(home / "toy.yaml", output=home / "out", warm_start="toi")
 
 
-def test_a_dry_run_says_that_other_data_may_make_a_difference(home, tmp_path, monkeypatch):
-    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path))  # where nothing is known of the files
-    told = dry_run(home / "toy.yaml", output=home / "out", warm_start="toy")
-    assert told.warm_start[-1].endswith("points are tried and nothing is learned from")
+def test_a_dry_run_warns_where_the_dataset_is_not_prepared_yet(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path))  # where no digest of the files is known
+    preview = dry_run(home / "toy.yaml", output=home / "out", warm_start="toy")
+    assert preview.warm_start[-1].endswith("points are tried and nothing is learned from")
     assert not [*tmp_path.iterdir()]
 
 
@@ -116,7 +115,7 @@ def test_seeds_of_other_data_are_not_compared(home):
         settings = yaml.safe_load(text)
         settings["data"]["selection"] = "event_number % 7 != 0"
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
-        with pytest.raises(DataError, match="the data of toy are not what they were"):
+        with pytest.raises(DataError, match="the data of toy have changed"):
             reseed("toy", output=home / "out")
     finally:
         path.write_text(text)

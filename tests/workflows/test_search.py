@@ -11,9 +11,8 @@ from tauopt.study.search_setup import LOCK
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_queue import TrialQueue
 from tauopt.workflows.leaderboard import leaderboard
-from tauopt.workflows.search import reports_of, resume_command, search
-from tauopt.workflows.search_dry_run import dry_run
-from tauopt.workflows.status import lock_holder, status
+from tauopt.workflows.search import dry_run, reports_of, resume_command, search
+from tauopt.workflows.status import status
 from tests.ntuples_factory import columns, write
 from tests.prepared_factory import prepared_dataset
 from tests.search.searches import make_setup, write_experiment
@@ -106,7 +105,7 @@ def several(tmp_path):
     return order
 
 
-def test_the_leaderboard_of_several_objectives_goes_by_front_and_then_by_the_first(several):
+def test_several_objectives_are_ranked_by_front_and_then_by_the_first(several):
     board = leaderboard(output=several.output)
     assert [(r.rank, r.front, r.number) for r in board.rows] == [
         (1, 1, 2), (2, 1, 1), (3, 2, 0), (0, 0, 3),
@@ -121,62 +120,42 @@ def test_the_leaderboard_of_several_objectives_goes_by_front_and_then_by_the_fir
     ]
 
 
-def test_status_of_several_objectives_tells_the_best_of_the_first_and_the_front(several):
-    stands = status(output=several.output)
-    assert (stands.objectives, stands.best, stands.front) == (("auc", "latency_us"), 0.7, 2)
-    assert [(t.number, t.value) for t in stands.interrupted] == [(3, 0.9)]
+def test_status_of_several_objectives_has_the_best_of_the_first_and_the_front(several):
+    current = status(output=several.output)
+    assert (current.objectives, current.best, current.front) == (("auc", "latency_us"), 0.7, 2)
+    assert [(t.number, t.value) for t in current.interrupted] == [(3, 0.9)]
 
 
-def test_the_latest_search_is_meant_where_none_is_named(studied):
+def test_the_latest_search_is_the_default(studied):
     assert leaderboard(output=studied.output).name == "toy"
     with pytest.raises(UsageError, match="did you mean 'toy'"):
         leaderboard("toyy", output=studied.output)
 
 
-def test_status_tells_what_runs_and_who_runs_it(studied):
+def test_status_has_the_running_trials_and_the_holder(studied):
     with locked(studied.folder / LOCK, what="toy"):
-        stands = status(output=studied.output)
+        current = status(output=studied.output)
         assert leaderboard(output=studied.output).rows[2].state_in_words == "running 2/2"
-    assert stands.counts == {"COMPLETE": 2, "PRUNED": 1, "RUNNING": 1}
-    assert (stands.asked, stands.best) == (4, 0.7)
-    assert stands.holder.startswith("process")
-    assert [(t.number, t.report, t.value) for t in stands.running] == [(3, 2, 0.5)]
-    assert not stands.interrupted
+    assert current.counts == {"COMPLETE": 2, "PRUNED": 1, "RUNNING": 1}
+    assert (current.asked, current.best) == (4, 0.7)
+    assert current.holder.startswith("process")
+    assert [(t.number, t.report, t.value) for t in current.running] == [(3, 2, 0.5)]
+    assert not current.interrupted
 
 
-def test_what_nobody_runs_is_interrupted(studied):
-    stands = status(output=studied.output)
-    assert stands.counts == {"COMPLETE": 2, "PRUNED": 1, "INTERRUPTED": 1}
-    assert not stands.holder
-    assert not stands.running
-    assert [(t.number, t.report, t.value) for t in stands.interrupted] == [(3, 2, 0.5)]
+def test_running_trials_without_a_process_are_interrupted(studied):
+    current = status(output=studied.output)
+    assert current.counts == {"COMPLETE": 2, "PRUNED": 1, "INTERRUPTED": 1}
+    assert not current.holder
+    assert not current.running
+    assert [(t.number, t.report, t.value) for t in current.interrupted] == [(3, 2, 0.5)]
 
 
-def test_of_a_search_whose_folder_is_elsewhere_nobody_says_that_it_is_interrupted(studied):
+def test_a_search_whose_folder_is_elsewhere_is_not_called_interrupted(studied):
     studied.folder.rename(studied.output / "elsewhere")
-    stands = status(output=studied.output)
-    assert stands.is_elsewhere
-    assert stands.counts["RUNNING"] == 1
-
-
-def test_the_holder_of_a_lock_is_told_without_taking_it(tmp_path):
-    import subprocess
-    import sys
-
-    path = tmp_path / "lock"
-    assert lock_holder(path) == ""
-    hold = (
-        "import sys, pathlib; from tauopt.durable import locked\n"
-        f"with locked(pathlib.Path({str(path)!r}), what='x'):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        process.stdout.readline()
-        assert lock_holder(path).startswith(f"process {process.pid}")
-        process.stdin.close()
-    assert lock_holder(path) == ""
+    current = status(output=studied.output)
+    assert current.is_elsewhere
+    assert current.counts["RUNNING"] == 1
 
 
 def test_an_existing_name_is_refused_before_any_work(studied, tmp_path):
@@ -184,12 +163,12 @@ def test_an_existing_name_is_refused_before_any_work(studied, tmp_path):
         search(write_experiment(tmp_path), output=studied.output)
 
 
-def test_a_search_that_is_not_there_is_not_resumed_but_named(studied, tmp_path):
+def test_an_unknown_search_is_not_resumed_and_the_nearest_is_named(studied, tmp_path):
     with pytest.raises(UsageError, match=r"no search 'tooy'.*toy"):
         search(write_experiment(tmp_path), output=studied.output, name="tooy", resume=True)
 
 
-def test_an_experiment_without_ranges_is_sent_to_train(tmp_path):
+def test_an_experiment_without_ranges_is_refused_with_the_train_command(tmp_path):
     fixed = ["model.units=8", "training.learning_rate=0.001"]
     with pytest.raises(UsageError, match="tauopt train"):
         search(write_experiment(tmp_path), overrides=fixed, output=tmp_path)
@@ -202,7 +181,7 @@ def test_a_wrong_file_writes_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_longest_trial_is_known_in_reports(tmp_path):
+def test_the_number_of_reports_is_that_of_the_longest_trial(tmp_path):
     dataset = open_dataset(prepared_dataset(tmp_path, candidates=1000))
     path = write_experiment(tmp_path, epochs=4)
     assert reports_of(read_experiment(path), dataset) == 4
@@ -213,7 +192,7 @@ def test_the_longest_trial_is_known_in_reports(tmp_path):
     assert reports_of(often, dataset) == 12
 
 
-def test_the_resume_command_says_all_that_was_said(tmp_path):
+def test_the_resume_command_has_all_options(tmp_path):
     command = resume_command(
         "my file.yaml", overrides=["search.trials=9"], name="toy", output=tmp_path
     )
@@ -223,7 +202,7 @@ def test_the_resume_command_says_all_that_was_said(tmp_path):
     assert command == expected
 
 
-def test_a_dry_run_tells_all_and_writes_nothing(tmp_path):
+def test_a_dry_run_previews_the_search_and_writes_nothing(tmp_path):
     content = {**columns(900), "c": columns(900)["is_tau"]}
     path = write_experiment(tmp_path)
     for name in ("cent_frac", "et_over_pt_lead_trk", "dr_max", "sum_pt_trk_frac", "pt_jet_seed",
@@ -232,14 +211,14 @@ def test_a_dry_run_tells_all_and_writes_nothing(tmp_path):
     content["c"] = content["event_number"].astype("int32") // 7 % 6
     write(tmp_path / "a.root", content)
     before = sorted(tmp_path.rglob("*"))
-    told = dry_run(path)
+    preview = dry_run(path)
     assert sorted(tmp_path.rglob("*")) == before
-    assert "event_number" in told.branches
-    assert sum(sum(counts.values()) for counts in told.counts.values()) == 900
-    assert told.trials[0] == {"model.units": 16, "training.learning_rate": 0.001}
-    assert len({json.dumps(trial) for trial in told.trials}) == 4
-    assert told.parameters == (7 * 16 + 16) + (16 + 1)
-    assert "Total params" in told.summary
+    assert "event_number" in preview.branches
+    assert sum(sum(counts.values()) for counts in preview.counts.values()) == 900
+    assert preview.trials[0] == {"model.units": 16, "training.learning_rate": 0.001}
+    assert len({json.dumps(trial) for trial in preview.trials}) == 4
+    assert preview.parameters == (7 * 16 + 16) + (16 + 1)
+    assert "Total params" in preview.summary
 
 
 def test_a_model_group_that_the_dataset_lacks_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""The shipped search spaces: each point resolves, is a network of its data, can be searched."""
+"""The shipped search spaces: their points are valid networks on their data, and can be searched."""
 
 import json
 import os

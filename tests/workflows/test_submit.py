@@ -1,4 +1,4 @@
-"""Jobs of batch systems: what is written, and that it runs, stops and goes on."""
+"""Jobs of batch systems: their scripts, and that a job runs, stops and is resumed."""
 
 import contextlib
 import json
@@ -46,12 +46,12 @@ def placeholders(folder):
     return re.findall(r"@[A-Z]+@", "\n".join(texts))
 
 
-def test_a_slurm_job_asks_for_its_nodes_and_comes_back_when_its_time_is_up(home):
+def test_a_slurm_job_requests_its_nodes_and_is_requeued_when_its_time_is_up(home):
     options = ["partition=gpu", "--account=tau"]
-    found = submit(home / "toy.yaml", "slurm", machines=LARGE, overrides=GPU,
+    job = submit(home / "toy.yaml", "slurm", machines=LARGE, overrides=GPU,
                    output=home / "out", options=options)  # fmt: skip
-    assert found.concurrent == 12  # four on the two GPUs of each node
-    lines = (found.folder / "slurm.sh").read_text().splitlines()
+    assert job.concurrent == 12  # four on the two GPUs of each node
+    lines = (job.folder / "slurm.sh").read_text().splitlines()
     asked = dict(
         line.removeprefix("#SBATCH --").split("=", 1) if "=" in line else (line[10:], "")
         for line in lines
@@ -62,35 +62,35 @@ def test_a_slurm_job_asks_for_its_nodes_and_comes_back_when_its_time_is_up(home)
         "partition": "gpu", "account": "tau", "signal": "B:TERM@120", "requeue": "",
     }  # fmt: skip
     assert asked.items() >= wanted.items()
-    assert not placeholders(found.folder)
+    assert not placeholders(job.folder)
     for script in ("slurm.sh", "job.sh"):
-        subprocess.run(["bash", "-n", str(found.folder / script)], check=True)
-    assert found.command == f"sbatch '{found.folder}/slurm.sh'"
+        subprocess.run(["bash", "-n", str(job.folder / script)], check=True)
+    assert job.command == f"sbatch '{job.folder}/slurm.sh'"
 
 
 def test_an_htcondor_job_drives_with_one_process_and_trains_with_all(home):
-    found = submit(home / "toy.yaml", "htcondor", machines=LARGE, overrides=GPU,
+    job = submit(home / "toy.yaml", "htcondor", machines=LARGE, overrides=GPU,
                    output=home / "out", options=['+JobFlavour="tomorrow"'])  # fmt: skip
-    lines = (found.folder / "htcondor.sub").read_text().splitlines()
+    lines = (job.folder / "htcondor.sub").read_text().splitlines()
     pairs = [line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")]
     asked = {key.strip(): value.strip() for key, value in pairs}
     wanted = {
         "request_cpus": "8", "request_gpus": "2", "request_memory": "64 GB", "+MaxRuntime": "5400",
-        "+JobFlavour": '"tomorrow"', "executable": f"{found.folder}/job.sh",
+        "+JobFlavour": '"tomorrow"', "executable": f"{job.folder}/job.sh",
         "arguments": '"$(Process) $(Cluster)"', "kill_sig": "SIGTERM",
     }  # fmt: skip
     assert asked.items() >= wanted.items()
     assert lines[-1] == "queue 3"
-    assert os.access(found.folder / "job.sh", os.X_OK)
-    assert not placeholders(found.folder)
+    assert os.access(job.folder / "job.sh", os.X_OK)
+    assert not placeholders(job.folder)
 
 
 def test_an_image_gets_the_folders_and_the_gpus(home):
     image = home / "tauopt.sif"
     image.touch()
-    found = submit(home / "toy.yaml", "slurm", machines=LARGE, overrides=GPU,
+    job = submit(home / "toy.yaml", "slurm", machines=LARGE, overrides=GPU,
                    output=home / "out", image=image)  # fmt: skip
-    (line,) = re.findall(r"^inside=.*$", (found.folder / "job.sh").read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^inside=.*$", (job.folder / "job.sh").read_text(), re.MULTILINE)
     assert line.startswith("inside=(apptainer exec --nv --bind ")
     assert str(home / "out") in line
     assert str(home / "cache") in line
@@ -102,21 +102,21 @@ def test_an_image_gets_the_folders_and_the_gpus(home):
 def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
     monkeypatch.setenv("TAUOPT_STORAGE", "postgresql+psycopg://me:hush'it@db/optuna")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush it")
-    found = submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out")
-    private = [found.folder / "environment", found.folder / "ray_token"]
+    job = submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out")
+    private = [job.folder / "environment", job.folder / "ray_token"]
     token = private[1].read_text()
-    for path in found.folder.iterdir():
+    for path in job.folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == (0o600 if path in private else 0o755)
         if path not in private:
             assert "hush" not in path.read_text()
             assert token not in path.read_text()
-    told = subprocess.run(
+    printed = subprocess.run(
         ["bash", "-c", '. "$0"; printf "%s\\n" "$TAUOPT_STORAGE" "$MLFLOW_TRACKING_PASSWORD"',
          str(private[0])], capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert told.splitlines() == ["postgresql+psycopg://me:hush'it@db/optuna", "hush it"]
+    assert printed.splitlines() == ["postgresql+psycopg://me:hush'it@db/optuna", "hush it"]
     submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out")
-    assert private[1].read_text() == token, "a job that runs has this one"
+    assert private[1].read_text() == token, "a running job uses this one"
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_secrets_are_for_their_owner_alone_and_in_no_script(home, monkeypatch):
         (BatchRequest(cpus=1), ("search.resources.cpus=2",), (), "a node has 1 and 0"),
         (BatchRequest(gpus=1), (), (), "no trial would use one"),
         (BatchRequest(), GPU, (), "a node has 8 and 0"),
-        (BatchRequest(nodes=3), (), (), "nodes would lie idle"),
+        (BatchRequest(nodes=3), (), (), "nodes would be idle"),
         (BatchRequest(), ("model.units=8",), (), "nothing to search"),
         (BatchRequest(), (), ("partition",), "KEY=VALUE"),
         (BatchRequest(), (), ("partition=gpu\nrm -rf x",), "KEY=VALUE"),
     ],
 )
-def test_what_can_not_run_is_said_before_anything_is_written(
+def test_a_job_that_can_not_run_is_refused_before_anything_is_written(
     home, machines, overrides, options, message
 ):
     with pytest.raises(UsageError, match=message):
@@ -140,7 +140,7 @@ def test_what_can_not_run_is_said_before_anything_is_written(
     assert not list(home.glob("out/batch/*/*.sh"))
 
 
-def test_a_search_that_was_begun_with_another_file_is_not_gone_on_with(home):
+def test_a_search_that_was_started_with_another_file_is_not_resumed(home):
     record = home / "out" / "searches" / "toy" / "experiment.yaml"
     record.parent.mkdir(parents=True)
     record.write_text(read_experiment(home / "toy.yaml").text)
@@ -156,33 +156,33 @@ def program(folder, name, text):
     (folder / name).chmod(0o755)
 
 
-def test_the_batch_system_is_asked_and_its_answer_told(home, monkeypatch):
+def test_the_job_is_submitted_and_the_answer_returned(home, monkeypatch):
     program(home / "bin", "sbatch", 'echo "Submitted batch job 7"; echo "$1" > asked')
     monkeypatch.setenv("PATH", f"{home / 'bin'}:{os.environ['PATH']}")
     words = ["submit", str(home / "toy.yaml"), "--slurm", "--now", "-o", str(home / "out")]
-    told = CliRunner().invoke(build_app(), [*words, "--json"])
-    assert told.exit_code == 0, told.output
-    found = json.loads(told.stdout)
+    ran = CliRunner().invoke(build_app(), [*words, "--json"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
     assert found["told"] == "Submitted batch job 7"
     folder = Path(found["folder"])
     assert (folder / "asked").read_text().strip() == str(folder / "slurm.sh")
     program(home / "bin", "sbatch", "echo 'no such partition' >&2; exit 1")
     with pytest.raises(ServiceError, match=r"refuses .*no such partition"):
         submit(home / "toy.yaml", "slurm", machines=BatchRequest(), output=home / "out", now=True)
-    told = CliRunner().invoke(build_app(), [*words, "--htcondor"])
-    assert isinstance(told.exception, UsageError)
+    ran = CliRunner().invoke(build_app(), [*words, "--htcondor"])
+    assert isinstance(ran.exception, UsageError)
 
 
 @pytest.mark.slow
-def test_a_slurm_job_of_two_nodes_is_stopped_goes_to_the_queue_and_goes_on(home):
-    """Slurm's own programs stand in: srun starts the command once a node, on this machine."""
+def test_a_slurm_job_of_two_nodes_is_stopped_requeued_and_resumed(home):
+    """Scripts replace Slurm's programs: srun starts the command once per node, on this machine."""
     longer = (
         "training.epochs=40",
         "training.early_stopping.patience=40",
         "search.trials=8",
         "model.units={int: [2, 64]}",
     )
-    found = submit(home / "toy.yaml", "slurm", machines=BatchRequest(nodes=2, cpus=1, memory_gb=1),
+    batch = submit(home / "toy.yaml", "slurm", machines=BatchRequest(nodes=2, cpus=1, memory_gb=1),
                    overrides=longer, output=home / "out")  # fmt: skip
     program(home / "bin", "srun", 'while [[ $1 == --* ]]; do shift; done; SLURM_PROCID=0 exec "$@"')
     program(home / "bin", "scontrol", f'echo "$@" >> "{home}/requeued"')
@@ -194,40 +194,40 @@ def test_a_slurm_job_of_two_nodes_is_stopped_goes_to_the_queue_and_goes_on(home)
     def started():
         with (home / "log").open("ab") as log:
             return subprocess.Popen(
-                ["bash", str(found.folder / "slurm.sh")], env=environment, stdout=log, stderr=log,
+                ["bash", str(batch.folder / "slurm.sh")], env=environment, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
 
     def ended(job):
-        with contextlib.suppress(ProcessLookupError):  # Slurm leaves nothing of a job
+        with contextlib.suppress(ProcessLookupError):  # Slurm kills all processes of a job
             os.killpg(job.pid, signal.SIGKILL)
 
     job = started()
     try:
-        give_up = time.monotonic() + 180
+        deadline = time.monotonic() + 180
         while not any(row.reports for row in _rows(home)):
             assert job.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < give_up, (home / "log").read_text()
+            assert time.monotonic() < deadline, (home / "log").read_text()
             time.sleep(1)
         os.kill(job.pid, signal.SIGTERM)
         assert job.wait(timeout=120) == 143, (home / "log").read_text()
         assert (home / "requeued").read_text().split() == ["requeue", "7"]
         ended(job)
-        left = [row for row in _rows(home) if row.state == "RUNNING"]
-        assert left, "it was over before it was stopped"
+        interrupted = [row for row in _rows(home) if row.state == "INTERRUPTED"]
+        assert interrupted, "it ended before it was stopped"
         job = started()
         assert job.wait(timeout=300) == 0, (home / "log").read_text()
-        give_up = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         nodes = ["pgrep", "--pgroup", str(job.pid), "--full", "job.sh"]
         while subprocess.run(nodes, capture_output=True, check=False).returncode == 0:
-            assert time.monotonic() < give_up, "the other node does not end by itself"
+            assert time.monotonic() < deadline, "the other node does not end by itself"
             time.sleep(0.5)
     finally:
         ended(job)
     rows = leaderboard("toy", output=home / "out").rows
     assert len(rows) == 8
     assert {row.state for row in rows} == {"COMPLETE"}
-    assert (found.folder / "ray.7.1.log").exists()
+    assert (batch.folder / "ray.7.1.log").exists()
 
 
 def _rows(home):

@@ -87,7 +87,7 @@ SHORT = ["training.epochs=1"]
 
 @pytest.fixture(scope="module")
 def commanded(home, surroundings, tmp_path_factory):
-    """What the command with a single epoch prints, its words, and its output folder."""
+    """Result of the command with one epoch, its arguments, and its output folder."""
     output = tmp_path_factory.mktemp("commanded")
     arguments = ["train", str(home / "toy.yaml"), "-o", str(output), "--set", *SHORT]
     with without_figures():
@@ -113,7 +113,7 @@ def test_the_same_name_with_other_settings_is_refused(home, commanded):
     with pytest.raises(UsageError, match=r"model\.units: was 8, is 6"):
         train(home / "toy.yaml", output=output, overrides=[*SHORT, "model.units=6"])
     (run,) = runs(output)[1]
-    assert run.info.status == "FINISHED"  # what was refused left the finished run alone
+    assert run.info.status == "FINISHED"  # the refused call left the finished run alone
 
 
 def test_an_output_that_is_no_folder_is_a_usage_error(home, tmp_path):
@@ -122,13 +122,13 @@ def test_an_output_that_is_no_folder_is_a_usage_error(home, tmp_path):
         train(home / "toy.yaml", output=tmp_path / "file")
 
 
-def test_ranges_are_refused_unless_their_defaults_are_asked_for(home, commanded, tmp_path):
+def test_ranges_are_refused_without_the_option_defaults(home, commanded, tmp_path):
     with pytest.raises(UsageError, match=r"model\.units.*--defaults"):
         train(home / "ranged.yaml", output=tmp_path)
     _, _, output = commanded
     trained = train(home / "ranged.yaml", output=output, defaults=True, overrides=SHORT)
     assert trained.result["experiment"]["model"]["units"] == 8
-    assert len(runs(output)[1]) == 1  # it is the training that the command made: nothing differs
+    assert len(runs(output)[1]) == 1  # the same settings as the command's training, so the same run
 
 
 def test_two_processes_do_not_train_one_run(home, tmp_path):

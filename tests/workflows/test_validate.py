@@ -13,11 +13,11 @@ HEAVY = ("tensorflow", "keras", "awkward", "ray", "mlflow", "optuna", "uproot", 
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("search_spaces/**/*.yaml")), ids=str)
-def test_every_shipped_file_is_good(path):
+def test_every_shipped_file_is_valid(path):
     assert validate(path).name
 
 
-def test_the_summary_tells_the_size_of_the_space():
+def test_the_summary_has_the_size_of_the_space():
     validated = validate(DATA / "good_experiment.yaml")
     assert validated.summary == "rnn, 2 task classes, 7 ranges, 2 of them continuous"
     assert validated.ranges["training.batch_size"] == "choice [256, 1024]"
@@ -27,14 +27,14 @@ def test_the_summary_tells_the_size_of_the_space():
     )
 
 
-def test_good_files_are_told_beside_bad_ones():
+def test_valid_files_are_returned_beside_problems_of_others():
     good, problems = validate_all([DATA / "good_dataset.yaml", DATA / "bad_name.yaml", "none.yaml"])
     assert [file.name for file in good] == ["small"]
     assert [problem.file for problem in problems] == [str(DATA / "bad_name.yaml"), "none.yaml"]
 
 
 def command(*arguments):
-    """Run the command; return what came of it, and on stderr what it loaded."""
+    """Run the command; its stderr ends with the heavy libraries that it loaded."""
     code = (
         "import sys; from tauopt.cli.app import main\n"
         "try: main()\n"
@@ -53,7 +53,7 @@ def test_a_bad_configuration_is_refused_without_heavy_libraries():
     assert done.stdout == ""
 
 
-def test_results_can_be_had_as_json():
+def test_results_are_printed_as_json():
     done = command("validate", "--json", DATA / "good_experiment.yaml", DATA / "bad_name.yaml")
     assert done.returncode == 2
     result = json.loads(done.stdout)

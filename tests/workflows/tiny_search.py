@@ -1,4 +1,4 @@
-"""A real search of a tiny network over ntuples of its own, trained in this process or by Ray."""
+"""A real search of a tiny network on its own ntuples, trained in this process or by Ray."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXPERIMENT = {
 def searched(
     home: Path, *, candidates: int, experiment: dict[str, Any], with_ray: bool = False
 ) -> Iterator[Path]:
-    """Give a folder with a finished search in `out`, embedded, with a cache of its own."""
+    """Yield a folder with a finished search in `out`, without services, and its own cache."""
     ntuples_factory.write(home / "ntuples" / "a.root", ntuples_factory.columns(candidates))
     settings = ntuples_factory.dataset_settings("ntuples")
     (home / "data.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))

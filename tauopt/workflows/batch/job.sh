@@ -1,7 +1,7 @@
 #!/bin/bash
 # One node of the search @NAME@, written by `tauopt submit`:
-#   job.sh NODE JOB     node 0 drives and trains, others train; JOB names what belongs together
-# Stopped by SIGTERM, node 0 keeps all and exits with 143; run again, it goes on.
+#   job.sh NODE JOB     node 0 drives and trains, others train; JOB is the same on all nodes of a job
+# On SIGTERM, node 0 stops the search without losses and exits with 143; run again, it resumes.
 set -eu
 node=$1 job=$2
 here=@FOLDER@
@@ -12,7 +12,7 @@ offered=(--num-cpus @CPUS@ --num-gpus @GPUS@)
 inside=(@INSIDE@)
 ray=
 
-start_ray() { # in the background, its process in $ray
+start_ray() { # in the background; its process id is in $ray
     "${inside[@]}" ray start --block --disable-usage-stats --node-ip-address "$ip" "${offered[@]}" "$@" \
         > "$here/ray.$job.$node.log" 2>&1 &
     ray=$!
@@ -27,7 +27,7 @@ clean() {
 if [ "$node" != 0 ]; then
     trap 'clean; exit 0' TERM
     trap clean EXIT
-    # The driver may be moved to another node, with another address.
+    # The driver may move to another node, which has another address.
     until [ -e "$done_file" ]; do
         if [ -e "$address_file" ]; then
             start_ray --address "$(cat "$address_file")"
@@ -37,13 +37,13 @@ if [ "$node" != 0 ]; then
             done
         fi
         sleep 5 &
-        wait $! # so that a signal is heard at once
+        wait $! # a trap runs at once during wait, but not during sleep
     done
     exit 0
 fi
 
 rm -f "$done_file"
-scratch=$(mktemp -d /tmp/tauopt.XXXXXX) # Ray's sockets bear no long path
+scratch=$(mktemp -d /tmp/tauopt.XXXXXX) # Ray's sockets need a short path
 port=$((20000 + RANDOM % 20000))
 start_ray --head --port "$port" --include-dashboard=false --temp-dir "$scratch"
 trap clean EXIT
@@ -63,7 +63,7 @@ driver=$!
 trap 'kill -TERM "$driver" 2> /dev/null || true' TERM
 code=0
 wait "$driver" || code=$?
-while kill -0 "$driver" 2> /dev/null; do # the signal came between: hear it out
+while kill -0 "$driver" 2> /dev/null; do # a signal has interrupted wait: wait again
     code=0
     wait "$driver" || code=$?
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The search @NAME@ on @NODES@ nodes, written by `tauopt submit`; submit it with: sbatch slurm.sh
-# Two minutes before its time is up it is stopped, keeps all, and goes to the queue again.
+# Two minutes before its time limit it is stopped without losses, and requeued.
 #SBATCH --job-name=@NAME@
 #SBATCH --nodes=@NODES@
 #SBATCH --ntasks-per-node=1

@@ -7,8 +7,7 @@ from tauopt.cli.app import build_app
 from tauopt.errors import UsageError
 from tauopt.ntuples.file_formats import open_source
 from tauopt.physics.jagged import Jagged
-from tauopt.workflows.convert_dataset import FORMATS, TABLE, convert
-from tauopt.workflows.prepare import prepare
+from tauopt.workflows.prepare import FORMATS, TABLE, convert, prepare
 from tests import ntuples_factory
 
 
@@ -20,14 +19,14 @@ def prepared(tmp_path_factory):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_what_is_written_is_read_again_by_the_sources(prepared, tmp_path, to):
+def test_converted_files_hold_the_chunks_of_the_dataset(prepared, tmp_path, to):
     files = convert(prepared, to=to, folder=tmp_path / "out")
     assert [path.name for path in files[:2]] == [f"train-00000.{to}", f"train-00001.{to}"]
     objects = "tracks." if to == "hdf5" else "tracks_"
-    wanted = ["label", "weight", "event_number", "log_pt", "eta", "pt", "prongs"]
-    wanted += [f"{objects}{name}" for name in ("pt", "d0", "pt_jet")]
+    names = ["label", "weight", "event_number", "log_pt", "eta", "pt", "prongs"]
+    names += [f"{objects}{name}" for name in ("pt", "d0", "pt_jet")]
     for path, chunk in zip(files, prepared.train.chunks, strict=False):
-        (read,) = open_source(path, tree=TABLE).iterate(wanted)
+        (read,) = open_source(path, tree=TABLE).iterate(names)
         np.testing.assert_array_equal(read["label"], chunk.labels)
         np.testing.assert_array_equal(read["weight"], chunk.weights)
         np.testing.assert_array_equal(read["event_number"], chunk.event_numbers)
@@ -42,7 +41,7 @@ def test_what_is_written_is_read_again_by_the_sources(prepared, tmp_path, to):
             np.testing.assert_array_equal(column.content, values[:, i])
 
 
-def test_a_format_that_there_is_not_is_refused_before_any_work(tmp_path):
+def test_an_unknown_format_is_refused_before_any_work(tmp_path):
     settings = ntuples_factory.dataset_settings(tmp_path / "in")
     (tmp_path / "data.yaml").write_text(yaml.safe_dump(settings))
     ended = CliRunner().invoke(build_app(), ["prepare", str(tmp_path / "data.yaml"), "--to", "hdf"])

@@ -1,4 +1,4 @@
-"""What an evaluation is of, and against: candidates, and another trial or stored scores."""
+"""What a trial is evaluated on and compared with, as the options of `tauopt evaluate` name it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from tauopt.errors import DataError, PromotionRefused, UsageError, nearest
+from tauopt.errors import UsageError, nearest
 from tauopt.progress import Progress
-from tauopt.workflows.promote import dataset_of
 
 if TYPE_CHECKING:
     from tauopt.config.settings.dataset import Dataset
@@ -20,50 +19,44 @@ if TYPE_CHECKING:
     from tauopt.evaluation.recorded_trial import Trial
 
 LEARNED = 200_000
-"""Training candidates whose scores are drawn, about."""
+"""Approximate number of training candidates whose scores are drawn."""
 MOST_EFFICIENCIES = 7
-"""Working points that a figure can tell apart."""
+"""Largest number of working points that can be told apart in a figure."""
 LEAST_EFFICIENCY, LARGEST_EFFICIENCY = 0.01, 0.999
-"""Signal efficiencies that figures show."""
+"""Range of signal efficiencies in figures."""
 _RANGE = f"expected signal efficiencies from {LEAST_EFFICIENCY:g} to {LARGEST_EFFICIENCY:g}"
 STORED = "reference"
-"""Spectator that a branch of the files becomes."""
+"""Spectator that holds the values of a branch of the files."""
 _RUN = re.compile(r"[0-9a-f]{4,32}")
-
-
-class FindTrial(Protocol):
-    """Finds the trial that a user names."""
-
-    def __call__(self, reference: str, *, folder: Path) -> Trial:
-        """Return it, with its files in `folder`."""
 
 
 @dataclass(frozen=True)
 class ComparisonTarget:
-    """What a trial is compared with; nothing, or one of these."""
+    """What a trial is compared with: at most one of these; nothing where all are empty."""
 
     trial: Trial | None = None
     spectator: str = ""
-    """A spectator that holds a score."""
+    """Spectator that holds a score."""
     branch: str = ""
-    """An expression on the files' branches that gives a score."""
+    """Expression on the files' branches that gives a score."""
     scores: Path | None = None
-    """A file of scores."""
+    """CSV file of scores."""
 
 
-def against(
-    text: str, spectators: Sequence[str], *, of_files: bool, find: Callable[[str], Trial]
+def comparison_target(
+    text: str, spectators: Sequence[str], *, has_files: bool, find: Callable[[str], Trial]
 ) -> ComparisonTarget:
-    """Understand what a trial is to be compared with.
+    """Interpret the option `--reference`.
 
-    In this order: a spectator's name, a file that ends in `.csv`, an expression on branches where
-    files are read and it does not look like a run, a folder or `models:/`, or else a trial.
+    The text is, in this order: the name of a spectator; a file, if it ends in `.csv`; a trial, if
+    it looks like the id of a run, begins with `models:/` or is a folder; where files are read, an
+    expression on their branches; else a trial.
 
     Args:
-        text: as the user says it; empty is nothing.
-        spectators: that the candidates have.
-        of_files: whether files are read.
-        find: finds a trial.
+        text: value of the option; empty means no comparison.
+        spectators: names of the candidates' spectators.
+        has_files: whether candidates come from files.
+        find: returns the trial of a reference, or raises UsageError.
     Raises:
         UsageError: there is no such trial or file.
     """
@@ -76,7 +69,7 @@ def against(
             raise UsageError(f"--reference {text}: there is no such file")
         return ComparisonTarget(scores=Path(text))
     is_trial = _RUN.fullmatch(text) or text.startswith("models:/") or Path(text).is_dir()
-    if of_files and not is_trial:
+    if has_files and not is_trial:
         return ComparisonTarget(spectator=STORED, branch=text)
     try:
         return ComparisonTarget(trial=find(text))
@@ -89,10 +82,10 @@ def against(
 
 
 def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
-    """Check that efficiencies can be drawn against some variables.
+    """Check that the variables of the efficiency profiles are spectators.
 
     Raises:
-        UsageError: one is no spectator; names the nearest.
+        UsageError: a variable is no spectator; names the nearest.
     """
     for name in bins:
         if name not in spectators:
@@ -103,77 +96,51 @@ def check_bins(bins: Sequence[str], spectators: Sequence[str]) -> None:
 
 
 def efficiencies_of(texts: Sequence[str]) -> list[float]:
-    """Read signal efficiencies, several in a text with commas between them.
+    """Parse signal efficiencies; one text may hold several, separated by commas.
 
     Raises:
-        UsageError: one is no number.
+        UsageError: a part of a text is no number.
     """
-    found = []
-    for text in [one.strip() for given in texts for one in given.split(",")]:
+    efficiencies = []
+    for number in [part.strip() for text in texts for part in text.split(",")]:
         try:
-            found.append(float(text))
+            efficiencies.append(float(number))
         except ValueError:
-            raise UsageError(f"--efficiency {text!r}: {_RANGE}") from None
-    return found
+            raise UsageError(f"--efficiency {number!r}: {_RANGE}") from None
+    return efficiencies
 
 
 def check_efficiencies(efficiencies: Sequence[float]) -> tuple[float, ...]:
-    """Return signal efficiencies in rising order, each once.
+    """Return signal efficiencies in rising order, without duplicates.
 
     Raises:
-        UsageError: one is not in the range, or there are more than figures can show.
+        UsageError: an efficiency is out of range, or there are more than a figure can show.
     """
-    for at in efficiencies:
-        if not LEAST_EFFICIENCY <= at <= LARGEST_EFFICIENCY:
-            percent = f"; {at:g} % is {at / 100:g}" if 1.0 < at < 100.0 else ""
-            raise UsageError(f"--efficiency {at:g}: {_RANGE}{percent}")
-    found = tuple(sorted(set(efficiencies)))
-    if len(found) > MOST_EFFICIENCIES:
+    for efficiency in efficiencies:
+        if not LEAST_EFFICIENCY <= efficiency <= LARGEST_EFFICIENCY:
+            is_percent = 1.0 < efficiency < 100.0
+            hint = f"; {efficiency:g} % is {efficiency / 100:g}" if is_percent else ""
+            raise UsageError(f"--efficiency {efficiency:g}: {_RANGE}{hint}")
+    different = tuple(sorted(set(efficiencies)))
+    if len(different) > MOST_EFFICIENCIES:
         raise UsageError(
             f"--efficiency: expected at most {MOST_EFFICIENCIES}, which a figure can show, got "
-            f"{len(found)}"
+            f"{len(different)}"
         )
-    return found
+    return different
 
 
 def check_has_background(trials: Iterable[Trial], efficiencies: Sequence[float]) -> None:
-    """Check that signal efficiencies mean something for the tasks of trials.
+    """Check that the tasks of trials have a background where signal efficiencies are given.
 
     Raises:
-        UsageError: efficiencies are given, and a task has no background.
+        UsageError: efficiencies are given, and a task has no background to reject.
     """
     for trial in trials if efficiencies else ():
         if not trial.experiment.task.background:
             raise UsageError(
                 f"--efficiency: the task of {trial.name} has no background, and so no rejections"
             )
-
-
-def spectators_of(trial: Trial, dataset: PreparedDataset | None, *, files: bool) -> tuple[str, ...]:
-    """Return the spectators of a dataset, or where files are read of the dataset file."""
-    if dataset is not None and not files:
-        return dataset.manifest.spectators
-    return tuple(trial.experiment.data.spectators)
-
-
-def its_dataset(
-    trial: Trial, *, needed: bool, cache: Path | None, progress: Progress
-) -> PreparedDataset | None:
-    """Return the prepared dataset of a trial, or None if it is gone and not needed.
-
-    Raises:
-        DataError: it is needed, and gone for good.
-    """
-    try:
-        return dataset_of(trial, cache=cache, progress=progress)
-    except PromotionRefused as refused:
-        if needed:
-            raise DataError(str(refused)) from refused
-        progress.say(
-            f"the dataset of {trial.name} is gone: whether the files hold candidates that it was "
-            "trained on can't be told"
-        )
-        return None
 
 
 def candidates_of(
@@ -185,15 +152,15 @@ def candidates_of(
     cache: Path,
     progress: Progress,
 ) -> EvaluationCandidates:
-    """Return what a trial is judged on: files, or without any its sealed test split.
+    """Return the candidates to evaluate a trial on: of files, or else of its sealed test split.
 
     Args:
-        trial: that is judged.
-        files, branch, cache, progress: see `of_files`.
+        trial: to be evaluated.
+        files, branch, cache, progress: see `file_candidates`.
         dataset: of the trial; needed where there are no files.
     """
     if files or dataset is None:
-        return of_files(trial, files, dataset, branch=branch, cache=cache, progress=progress)
+        return file_candidates(trial, files, dataset, branch=branch, cache=cache, progress=progress)
     from tauopt.evaluation.split_candidates import SplitCandidates
 
     opener = f"evaluate {trial.run_id or trial.name}"
@@ -201,7 +168,10 @@ def candidates_of(
 
 
 def own_splits(dataset: PreparedDataset | None) -> TrialSplits | None:
-    """Return some of what a trial was trained on, and what it was chosen by, if it is there."""
+    """Return about `LEARNED` candidates of the training split, and the validation split.
+
+    None where the dataset is gone.
+    """
     if dataset is None:
         return None
     from tauopt.evaluation.evaluation_inputs import TrialSplits
@@ -211,7 +181,7 @@ def own_splits(dataset: PreparedDataset | None) -> TrialSplits | None:
     return TrialSplits(train, SplitCandidates(dataset, dataset.validation))
 
 
-def of_files(
+def file_candidates(
     trial: Trial,
     files: Sequence[str],
     dataset: PreparedDataset | None,
@@ -220,15 +190,15 @@ def of_files(
     cache: Path,
     progress: Progress,
 ) -> EvaluationCandidates:
-    """Find files that fit a trial's dataset file.
+    """Return the candidates of files that fit a trial's dataset file.
 
     Args:
-        trial: whose dataset file it is.
+        trial: to be evaluated; its experiment holds the dataset file.
         files: paths or globs; see `prepare.stream_files`.
         dataset: that it was trained on; None where it is gone.
         branch: expression that is kept as the spectator `reference`; empty keeps none.
-        cache: folder of digests.
-        progress: told of what is read.
+        cache: folder of prepared datasets, in which digests of files are kept.
+        progress: receives the progress of reading.
     Raises:
         UsageError, DataError: see `prepare.stream_files.stream`.
     """
@@ -237,22 +207,23 @@ def of_files(
 
     manifest = dataset.manifest if dataset else None
     learned = frozenset(source.sha256 for source in manifest.sources) if manifest else frozenset()
-    found = stream(
+    streamed = stream(
         _with_branch(trial.experiment.data, branch),
         files,
         learned=learned - {""},
         cache=cache / "digests",
         progress=progress,
     )
-    if found.learned_files:
+    if streamed.learned_files:
         progress.say(
-            f"{found.learned_files} of {len(found.files)} files are those of the dataset: of them "
-            "only the test split is taken"
+            f"{streamed.learned_files} of {len(streamed.files)} files are those of the dataset: of "
+            "them only the test split is taken"
         )
-    return FileCandidates(found, manifest, progress)
+    return FileCandidates(streamed, manifest, progress)
 
 
 def _with_branch(data: Dataset, branch: str) -> Dataset:
+    """Return the dataset settings with an expression as the spectator `reference`."""
     if not branch:
         return data
     from tauopt.physics.expressions import ExpressionError, parse
