@@ -16,7 +16,7 @@ from tauopt.config.settings.networks import OwnModel, group_lengths
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.dataset.network_inputs import input_spec
 from tauopt.dataset.prepared_dataset import open_dataset
-from tauopt.durable import write_bytes
+from tauopt.durable import lock_holder, write_bytes
 from tauopt.study.open_study import start_study
 from tauopt.study.provenance import Provenance
 from tauopt.study.pruners import make_pruner
@@ -68,6 +68,11 @@ class SearchSetup:
 def search_folder(output: Path, name: str) -> Path:
     """Return the folder of a search."""
     return output / "searches" / name
+
+
+def is_at_rest(folder: Path) -> bool:
+    """Return whether no trial of a search can be running; False if its folder is not here."""
+    return folder.is_dir() and not lock_holder(folder / LOCK)
 
 
 def first_trials(

@@ -41,8 +41,7 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     from tauopt.study.leaderboard_rows import rows, varying
     from tauopt.study.open_study import goals_of
     from tauopt.study.reseeded_points import spreads_of
-    from tauopt.study.search_setup import search_folder
-    from tauopt.workflows.status import is_at_rest
+    from tauopt.study.search_setup import is_at_rest, search_folder
 
     output_path = output_folder(output).absolute()
     study = find_study(search, output=output_path)

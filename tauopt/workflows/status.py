@@ -71,7 +71,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
     """
     from tauopt.study.leaderboard_rows import fronts_of, state_of
     from tauopt.study.open_study import GPU_SECONDS, SECONDS, TRIALS, goals_of
-    from tauopt.study.search_setup import LOCK, search_folder
+    from tauopt.study.search_setup import LOCK, is_at_rest, search_folder
     from tauopt.study.trial_queue import DUPLICATE_OF
 
     output_path = output_folder(output).absolute()
@@ -105,13 +105,6 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         gpu_seconds=float(study.user_attrs.get(GPU_SECONDS, 0.0)),
         seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
     )
-
-
-def is_at_rest(folder: Path) -> bool:
-    """Return whether no trial of a search can be running; False if its folder is not here."""
-    from tauopt.study.search_setup import LOCK
-
-    return folder.is_dir() and not lock_holder(folder / LOCK)
 
 
 def _running(trial: FrozenTrial) -> RunningTrial:
