@@ -11,7 +11,7 @@ model is needed to use it.
     rnn, deepsets, dense, transformer, particlenet, deeptau    one network a file
     blocks                inputs, dense layers, towers and output heads that all networks share
     preprocessing         raw features -> scaled features, zero where masked
-    normalization         batch normalisation over real objects only
+    batch_normalization   batch normalisation over real objects only
     object_layers         masked operations on the objects of a candidate: sum, reverse, flatten
     joint_objects         the objects of all groups, concatenated, for the next three
     attention_layers      layers of the transformer

@@ -19,7 +19,7 @@ from tauopt.config.settings.inputs import (
 )
 from tauopt.config.settings.networks import NetworkSettings, Tower
 from tauopt.config.settings.networks.input_selection import dropped_features, kept_positions
-from tauopt.models.normalization import Normalize
+from tauopt.models.batch_normalization import Normalize
 from tauopt.models.object_layers import KeepFeatures, Rows
 from tauopt.models.preprocessing import PACKAGE, Preprocess, full_precision
 

@@ -15,11 +15,11 @@ from tauopt import durable
 from tauopt.errors import CorruptError
 from tauopt.models import (
     attention_layers,
+    batch_normalization,
     blocks,
     grid_layers,
     joint_objects,
     neighbour_layers,
-    normalization,
     object_layers,
     output_scores,
     preprocessing,
@@ -32,7 +32,7 @@ OUR_LAYERS = tuple(
     f"{preprocessing.PACKAGE}>{layer.__name__}"
     for layer in (
         preprocessing.Preprocess,
-        normalization.Normalize,
+        batch_normalization.Normalize,
         recurrent.Lstm,
         recurrent.Gru,
         object_layers.Rows,

@@ -18,8 +18,8 @@ from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import Transformer
 from tauopt.models import blocks
 from tauopt.models.attention_layers import Attend, AttentionBias, ClassToken, PairFeatures
+from tauopt.models.batch_normalization import Normalize
 from tauopt.models.joint_objects import LARGEST_ANGLE, JointObjects, join_objects, raw_features
-from tauopt.models.normalization import Normalize
 from tauopt.models.object_layers import FirstObject, Rows
 
 EPSILON = 1e-6

@@ -1,5 +1,6 @@
-"""Identity of a training: everything that decides its weights, so that no other one goes on in its
-folder.
+"""Identity of a training: everything that decides its weights.
+
+No training with another identity goes on in its folder.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def _collection(lists: Sequence[InspectedBranch]) -> str:
 
 
 def _head(branch: InspectedBranch) -> str:
-    """Return a branch's name up to its variable, with the separator: `Tau_`, `Taus.`"""
+    """Return a branch's name up to its variable, with the separator (`Tau_`, `Taus.`)."""
     name = branch.short or branch.name
     head = re.match(r".*\.|[^_]*_", name)
     return head[0] if head else name

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tauopt.models.normalization import Normalize
+from tauopt.models.batch_normalization import Normalize
 from tauopt.models.recurrent import Lstm
 from tauopt.stream.batches import batches
 

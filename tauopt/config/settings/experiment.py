@@ -92,8 +92,10 @@ class Task(Settings):
 
 
 class EarlyStopping(Settings):
-    """Early stopping: end the training when the objective has not improved for some reports; if
-    its value is the same, a lower validation loss is an improvement."""
+    """Early stopping: end the training when the objective has not improved for some reports.
+
+    If its value is the same, a lower validation loss is an improvement.
+    """
 
     patience: int = Field(default=10, ge=1)
     """Reports without improvement before training ends."""

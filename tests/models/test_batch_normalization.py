@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tauopt.models.normalization import Normalize
+from tauopt.models.batch_normalization import Normalize
 
 
 def with_gradients(layer, x, real=None):
