@@ -50,7 +50,8 @@ def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(
     for moment, death in MOMENTS.items():
         assert driven(tmp_path, death, ray=moment in with_ray, trials=5) == -signal.SIGKILL
         study = open_study(open_storage(tmp_path / "out"), "toy")
-        assert any(t.state.name == "RUNNING" for t in study.trials)
+        # At the end of a trial the other one may have ended too, and the next not begun.
+        assert death[0] == "complete" or any(t.state.name == "RUNNING" for t in study.trials)
         now = {t.number: t.params for t in study.trials if t.params}
         assert {**now, **params} == now, "a trial changed its parameters"
         params = now
