@@ -193,10 +193,6 @@ def _state_text(row: LeaderboardRow) -> str:
     return row.state_in_words if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
 
 
-def _minutes(row: LeaderboardRow) -> str:
-    return "" if row.seconds is None else f"{row.seconds / 60:.1f}"
-
-
 def _five_digits(value: object) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
