@@ -1,8 +1,11 @@
-"""Background rejection at fixed signal efficiency, with its error."""
+"""Background rejection at fixed signal efficiency, or averaged over a band of them, with errors."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tauopt.errors import DataError
 from tauopt.metrics.estimate import Estimate, wilson
@@ -63,3 +66,98 @@ def _rejection(passed: float, variance: float, cut_error: float, *, number: floa
     down = np.hypot(np.log(high / passed), relative_cut_error)
     ends = np.exp(np.clip([-down, up], -_WIDEST, _WIDEST)) / passed
     return Estimate(1.0 / passed, float(ends[0]), float(ends[1]))
+
+
+@dataclass(frozen=True)
+class BandMean:
+    """The mean, over signal efficiencies, of -ln(background efficiency) or of -(it).
+
+    Attributes:
+        value: the mean.
+        signal_influence, background_influence: (point,) derivative of the mean with respect to the
+            weight of a candidate at this point of the curve, relative to the sum of all weights of
+            signal or of background.
+        below_limit: fraction of the signal efficiencies at which less background passes than the
+            sample can show.
+    """
+
+    value: float
+    signal_influence: Floats
+    background_influence: Floats
+    below_limit: float
+
+    def error(self, curve: Roc) -> float:
+        """Return the standard deviation of the mean on the curve that it was taken from."""
+        variance = np.sum(curve.signal_squares * self.signal_influence**2)
+        variance += np.sum(curve.background_squares * self.background_influence**2)
+        # Where nothing passes, the sample knows the efficiency within a factor e at best.
+        return float(np.sqrt(variance + self.below_limit**2))
+
+
+def band_mean(curve: Roc, at: Floats, *, log: bool) -> BandMean:
+    """Return the mean over signal efficiencies `at`, (A,) ascending, with its influence function.
+
+    The mean is that of -ln(background efficiency) if `log`, else of -(background efficiency). A
+    background efficiency is at least 1 / (n + 1), n the effective number of background candidates,
+    as in `rejections`.
+
+    Each candidate has two effects: background that passes raises the background efficiency; signal
+    shifts the cut, so the slope of the curve counts, taken as in `rejections`.
+
+    Source:
+        F. R. Hampel, J. Am. Stat. Assoc. 69 (1974) 383, for influence functions.
+    """
+    least = 1.0 / (curve.n_background + 1.0)
+    passed = np.maximum(at_signal_efficiency(curve.signal, curve.background, at), least)
+    is_known = passed > least
+    shift = 2.0 * np.sqrt(_variance(curve, curve.signal_squares, at, at))
+    loose, tight = np.minimum(at + shift, 1.0), np.maximum(at - shift, 2 * _TINY)
+    ends = [
+        np.maximum(at_signal_efficiency(curve.signal, curve.background, end), least)
+        for end in (loose, tight)
+    ]
+    if log:
+        value, gain, ends = -np.log(passed), is_known / passed, [np.log(end) for end in ends]
+    else:
+        value, gain = -passed, is_known.astype(np.float64)
+    slope = is_known * (ends[0] - ends[1]) / np.maximum(loose - tight, _TINY)
+    # A candidate at a point of the curve passes the cuts of all signal efficiencies from the
+    # point's own on.
+    first = np.searchsorted(at, curve.signal - _TINY)
+    return BandMean(
+        value=float(value.mean()),
+        signal_influence=_from(slope, first) - float(np.mean(slope * at)),
+        background_influence=float(np.mean(gain * passed)) - _from(gain, first),
+        below_limit=float(np.mean(~is_known)) if log else 0.0,
+    )
+
+
+def _from(values: Floats, first: NDArray[np.intp]) -> Floats:
+    """Return the sum of `values`, (A,), from index `first` on, over A."""
+    sums = np.append(np.cumsum(values[::-1])[::-1], 0.0) / len(values)
+    return np.asarray(sums[first])
+
+
+def mean_rejection(curve: Roc, at: Floats) -> Estimate:
+    """Return the geometric mean of the background rejection over signal efficiencies, (A,).
+
+    It fluctuates less than the rejection at one of them: more background candidates pass, and the
+    error of a single cut matters less. Where none passes at any of them, the value is the lower
+    limit of `rejections`.
+    """
+    mean = band_mean(curve, at, log=True)
+    value = float(np.exp(mean.value))
+    if mean.below_limit == 1.0:
+        return Estimate(value, value, value, limit=True)
+    error = min(mean.error(curve), _WIDEST)
+    return Estimate(value, value * float(np.exp(-error)), value * float(np.exp(error)))
+
+
+def partial_area(curve: Roc, at: Floats) -> Estimate:
+    """Return the area under a part of the ROC curve, over the width of that part.
+
+    It is the mean of 1 - background efficiency over signal efficiencies `at`, (A,).
+    """
+    mean = band_mean(curve, at, log=False)
+    value, error = 1.0 + mean.value, mean.error(curve)
+    return Estimate(value, max(value - error, min(value, 0.0)), min(value + error, max(value, 1.0)))

@@ -147,9 +147,12 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
         return _resampled_accuracy(predictions)
     if objective.metric == "balanced_accuracy":
         return _resampled_balanced(predictions)
-    at = np.array([] if objective.at is None else [objective.at], dtype=np.float64)
-    numbers = curve_numbers(predictions, at)
-    return lambda times: float(numbers(times)[-1])
+    numbers = curve_numbers(predictions, objective.efficiencies)
+    if not isinstance(objective.at, tuple):
+        return lambda times: float(numbers(times)[-1])
+    if objective.metric == "auc":
+        return lambda times: float(1.0 - np.mean(1.0 / numbers(times)[1:]))
+    return lambda times: float(np.exp(np.mean(np.log(numbers(times)[1:]))))
 
 
 def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Floats]:

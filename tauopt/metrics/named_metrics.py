@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
-from tauopt.metrics.background_rejection import rejections
+from tauopt.metrics.background_rejection import mean_rejection, partial_area, rejections
 from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc, roc
@@ -31,8 +31,10 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
         return balanced_accuracy(predictions)
     curve = roc(predictions.score, predictions.is_signal, predictions.weights)
     if objective.metric == "auc":
-        return auc(curve)
-    return rejections(curve, np.array([objective.at]))[0]
+        return partial_area(curve, objective.efficiencies) if objective.at else auc(curve)
+    if isinstance(objective.at, tuple):
+        return mean_rejection(curve, objective.efficiencies)
+    return rejections(curve, objective.efficiencies)[0]
 
 
 def accuracy(predictions: Predictions) -> Estimate:

@@ -75,8 +75,15 @@ def table_json(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _title(key: str) -> str:
-    """Return the title of a column, without dots: `rejection@0.75` -> `rejection at 75 %`."""
-    title = re.sub(r"@(0?\.\d+)", lambda match: f" at {100 * float(match[1]):g} %", key)
+    """Return the title of a column, without dots.
+
+    `rejection@0.75` -> `rejection at 75 %`; `rejection@[0.6, 0.9]` -> `rejection at 60 to 90 %`.
+    """
+
+    def percent(match: re.Match[str]) -> str:
+        return " at " + " to ".join(f"{100 * float(end):g}" for end in match.groups() if end) + " %"
+
+    title = re.sub(r"@(0?\.\d+)|@\[([\d.]+), ([\d.]+)\]", percent, key)
     return title.replace(".", "_")  # the UI would read a dot as a path inside the row
 
 

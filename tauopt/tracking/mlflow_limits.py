@@ -26,6 +26,10 @@ def parts(
 
 
 def clean(name: str) -> str:
-    """Return a name that MLflow accepts: `rejection@0.75` -> `rejection_at_0.75`."""
+    """Return a name that MLflow accepts.
+
+    `rejection@0.75` -> `rejection_at_0.75`; `rejection@[0.6, 0.9]` -> `rejection_at_0.6-0.9`.
+    """
+    name = re.sub(r"@\[([\d.]+), ([\d.]+)\]", r"@\1-\2", name)
     allowed = re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
     return posixpath.normpath(allowed.lstrip("/")).replace("..", "__")[:250]

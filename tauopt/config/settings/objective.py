@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tauopt.errors import nearest
 
 Metric = Literal["rejection", "auc", "accuracy", "balanced_accuracy"]
@@ -13,9 +16,14 @@ Direction = Literal["maximize", "minimize"]
 _METRICS = ("rejection", "auc", "accuracy", "balanced_accuracy")
 _NAME = re.compile(r"(?P<metric>[A-Za-z_]+)(@(?P<at>[^/]*))?(/(?P<prongs>.*))?", re.DOTALL)
 _FORMS = (
-    "expected rejection@0.75, auc, accuracy or balanced_accuracy, with the suffix /1p or /3p for "
-    "that many prongs"
+    "expected rejection@0.75, rejection@[0.6, 0.9] (the geometric mean over a band of signal "
+    "efficiencies), auc, auc@[0.6, 0.9], accuracy or balanced_accuracy, with the suffix /1p or /3p "
+    "for that many prongs"
 )
+_EFFICIENCY = r"0?\.[0-9]{1,9}"
+_BAND = re.compile(rf"\[\s*({_EFFICIENCY})\s*,\s*({_EFFICIENCY})\s*\]")
+BAND_POINTS = 64
+"""Signal efficiencies that stand for a band: many more than its rejection has digits."""
 
 Quantity = Literal["latency_us", "parameters"]
 _QUANTITIES = ("latency_us", "parameters")
@@ -45,8 +53,9 @@ class ObjectiveName:
     """The parts of a metric's name: metric, signal efficiency and number of prongs."""
 
     metric: Metric
-    at: float | None = None
-    """Signal efficiency between 0 and 1; for `rejection` only."""
+    at: float | tuple[float, float] | None = None
+    """Signal efficiency between 0 and 1, for `rejection`; or the ends of a band of them, for
+    `rejection` and `auc`."""
     prongs: int | None = None
     """Number of prongs that a candidate must have; None takes all candidates."""
 
@@ -55,9 +64,25 @@ class ObjectiveName:
         """Whether the metric compares signal with background."""
         return self.metric in ("rejection", "auc")
 
+    @property
+    def efficiencies(self) -> NDArray[np.float64]:
+        """Signal efficiencies at which the metric is taken, (A,); a band's are evenly spaced."""
+        if self.at is None:
+            return np.array([])
+        if not isinstance(self.at, tuple):
+            return np.array([self.at])
+        low, high = self.at
+        return low + (high - low) * (np.arange(BAND_POINTS) + 0.5) / BAND_POINTS
+
     def __str__(self) -> str:
-        at = "" if self.at is None else f"@{self.at:g}"
-        return f"{self.metric}{at}" + ("" if self.prongs is None else f"/{self.prongs}p")
+        prongs = "" if self.prongs is None else f"/{self.prongs}p"
+        return f"{self.metric}{_written(self.at)}{prongs}"
+
+
+def _written(at: float | tuple[float, float] | None) -> str:
+    if at is None:
+        return ""
+    return f"@[{at[0]:g}, {at[1]:g}]" if isinstance(at, tuple) else f"@{at:g}"
 
 
 @dataclass(frozen=True)
@@ -84,16 +109,28 @@ def parse_objective(text: str) -> ObjectiveName:
         raise ValueError(f"{metric!r} is a cost: write it under minimize")
     if not match or metric not in _METRICS:
         raise ValueError(f"unknown metric {metric!r}{nearest(metric, _METRICS)}; {_FORMS}")
-    if (metric == "rejection") != (match["at"] is not None):
-        needs = "needs a" if metric == "rejection" else "takes no"
-        raise ValueError(f"{metric!r} {needs} signal efficiency; {_FORMS}")
-    return ObjectiveName(cast(Metric, metric), _efficiency(match["at"]), _prongs(match["prongs"]))
+    at = _efficiency(match["at"])
+    if metric == "rejection" and at is None:
+        raise ValueError(f"{metric!r} needs a signal efficiency; {_FORMS}")
+    if metric == "auc" and isinstance(at, float):
+        raise ValueError(f"'auc' takes a band of signal efficiencies, not a single one; {_FORMS}")
+    if at is not None and metric not in ("rejection", "auc"):
+        raise ValueError(f"{metric!r} takes no signal efficiency; {_FORMS}")
+    return ObjectiveName(cast(Metric, metric), at, _prongs(match["prongs"]))
 
 
-def _efficiency(text: str | None) -> float | None:
+def _efficiency(text: str | None) -> float | tuple[float, float] | None:
+    """Parse `0.75`, or a band `[0.6, 0.9]`."""
     if text is None:
         return None
-    if not re.fullmatch(r"0?\.[0-9]{1,9}", text) or float(text) == 0.0:
+    if band := _BAND.fullmatch(text):
+        low, high = float(band[1]), float(band[2])
+        if not 0.0 < low < high:
+            raise ValueError(
+                f"band {text} is not from a lower to a higher signal efficiency; {_FORMS}"
+            )
+        return low, high
+    if not re.fullmatch(_EFFICIENCY, text) or float(text) == 0.0:
         raise ValueError(f"signal efficiency {text!r} is not between 0 and 1; {_FORMS}")
     return float(text)
 

@@ -9,6 +9,9 @@ from tauopt.config.settings.objective import CostName, ObjectiveName, parse_cost
     [
         ("rejection@0.75", ObjectiveName("rejection", 0.75)),
         ("rejection@0.6/1p", ObjectiveName("rejection", 0.6, 1)),
+        ("rejection@[0.6, 0.9]", ObjectiveName("rejection", (0.6, 0.9))),
+        ("rejection@[0.6, 0.9]/3p", ObjectiveName("rejection", (0.6, 0.9), 3)),
+        ("auc@[0.5, 0.8]", ObjectiveName("auc", (0.5, 0.8))),
         ("auc", ObjectiveName("auc")),
         ("auc/3p", ObjectiveName("auc", None, 3)),
         ("accuracy", ObjectiveName("accuracy")),
@@ -24,7 +27,13 @@ def test_a_name_is_parsed_and_written_back(text, name):
     [
         ("rejecton@0.75", "did you mean 'rejection'"),
         ("rejection", "needs a signal efficiency"),
-        ("auc@0.5", "takes no signal efficiency"),
+        ("auc@0.5", "takes a band of signal efficiencies"),
+        ("accuracy@[0.5, 0.6]", "takes no signal efficiency"),
+        ("rejection@[0.9, 0.6]", "from a lower to a higher signal efficiency"),
+        ("rejection@[0.6, 0.6]", "from a lower to a higher signal efficiency"),
+        ("rejection@[0, 0.6]", "between 0 and 1"),
+        ("rejection@[0.6, 1.2]", "between 0 and 1"),
+        ("rejection@[0.6]", "between 0 and 1"),
         ("rejection@75", "between 0 and 1"),
         ("rejection@0", "between 0 and 1"),
         ("rejection@1.0", "between 0 and 1"),
@@ -83,3 +92,9 @@ def test_the_first_objective_comes_first_and_costs_last():
     assert [goal.name for goal in several.goals] == ["auc", "accuracy", "latency_us@8"]
     assert [goal.larger for goal in several.goals] == [True, True, False]
     assert Objective.model_validate(several.model_dump(mode="json")) == several
+
+
+def test_the_efficiencies_of_a_band_are_spread_evenly_over_it():
+    efficiencies = parse_objective("rejection@[.6,0.9]").efficiencies
+    assert efficiencies.mean() == pytest.approx(0.75)
+    assert 0.6 < efficiencies.min() < 0.61 < 0.89 < efficiencies.max() < 0.9
