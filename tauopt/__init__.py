@@ -9,6 +9,7 @@ know each other::
     report       figures, tables and the HTML page of a search
     promotion    a trial judged on the sealed test split, and registered as the champion
     export       models for other software: ONNX files, scores in ntuples
+    replay       a recorded search played again with other rules, without training
     evaluation   a recorded trial: fetched, run over candidates, compared, explained
     study        the Optuna study, which is the truth: trials, samplers, pruners, leaderboard
     training     one trial: build, fit, report, checkpoint, resume

@@ -35,6 +35,11 @@ def natural_scale(objective: ObjectiveName, value: float) -> float:
     return math.log(value) if objective.metric == "rejection" else value
 
 
+def raw_value(objective: ObjectiveName, value: float) -> float:
+    """Return the value that is `value` on the `natural_scale`."""
+    return math.exp(value) if objective.metric == "rejection" else value
+
+
 def influence(objective: ObjectiveName, predictions: Predictions) -> Floats:
     """Return the influence of each candidate on a metric, (N,), on its `natural_scale`.
 

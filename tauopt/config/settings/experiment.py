@@ -231,10 +231,14 @@ ONE_OBJECTIVE = ("cmaes",)
 """Samplers for a single objective only."""
 
 
+SamplerType = Literal["tpe", "random", "cmaes", "gp", "qmc"]
+PrunerType = Literal["racing", "asha", "hyperband", "median", "none"]
+
+
 class Sampler(Settings):
     """Sampler: how the study proposes trials."""
 
-    type: Literal["tpe", "random", "cmaes", "gp", "qmc"] = "tpe"
+    type: SamplerType = "tpe"
     """Sampling algorithm: tree-structured Parzen estimator, random search, CMA evolution strategy
     (for one objective only), Gaussian process, or quasi-random points."""
     seed: int = Field(default=1, ge=0, lt=2**31)
@@ -246,7 +250,7 @@ class Sampler(Settings):
 class Pruner(Settings):
     """Pruner: how the study stops trials that fall behind."""
 
-    type: Literal["racing", "asha", "hyperband", "median", "none"] = "asha"
+    type: PrunerType = "asha"
     """Pruning algorithm: asynchronous successive halving; racing, which is the same but keeps the
     trials that are tied; Hyperband, median rule, or none."""
     reduction_factor: int = Field(default=3, ge=2)

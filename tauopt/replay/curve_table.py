@@ -1,0 +1,211 @@
+"""Learning curves of many trainings, measured on several validation samples, with the truth.
+
+A table may hold several validation samples of several sizes: then rules are judged on many draws of
+the same size, not on one. Metrics are on their natural scale (`influence.natural_scale`).
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange, Range
+from tauopt.config.source.yaml_source import Scalar
+from tauopt.durable import write_with
+from tauopt.errors import CorruptError
+from tauopt.metrics.influence import PairedValue
+
+Floats = NDArray[np.floating[Any]]
+
+_KINDS: Mapping[str, type[Range]] = {
+    "int": IntRange, "float": FloatRange, "choice": ChoiceRange,
+}  # fmt: skip
+_STEPS = 127
+"""Influences are kept as whole numbers up to this, relative to the largest."""
+
+
+class Curve(NamedTuple):
+    """What a training reports on one validation sample, and what is true of it.
+
+    Attributes:
+        candidates: (report,) candidates seen.
+        loss: (report,) validation loss.
+        values: (metric, report).
+        influences: (metric, report, group).
+        truth: (metric, report).
+    """
+
+    candidates: Floats
+    loss: Floats
+    values: Floats
+    influences: Floats
+    truth: Floats
+
+    def paired_value(self, metric: int, report: int) -> PairedValue:
+        """Return a metric at a report with what a paired comparison needs."""
+        return PairedValue(
+            float(self.values[metric, report]), self.influences[metric, report].astype(np.float32)
+        )
+
+
+@dataclass(frozen=True)
+class CurveTable:
+    """Learning curves of the trainings of a search space.
+
+    Attributes:
+        name: of the search or space.
+        space: the search space.
+        metrics: their names.
+        samples: names of the validation samples.
+        points: each point of the space that was trained.
+        point, seed: (training,) index of the point, and how often it was trained before.
+        candidates: (training, report) candidates seen; NaN after the last report.
+        loss: (sample, training, report) validation loss.
+        values: (sample, metric, training, report).
+        influences: (sample, metric, training, report, group) grouped influences.
+        truth: (metric, training, report) on an independent sample; where there was none, the values
+            of the only validation sample.
+        has_truth: whether it is from an independent sample.
+    """
+
+    name: str
+    space: Mapping[str, Range]
+    metrics: tuple[str, ...]
+    samples: tuple[str, ...]
+    points: tuple[Mapping[str, Scalar], ...]
+    point: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    candidates: Floats = field(repr=False)
+    loss: Floats = field(repr=False)
+    values: Floats = field(repr=False)
+    influences: Floats = field(repr=False)
+    truth: Floats = field(repr=False)
+    has_truth: bool = True
+
+    @property
+    def best(self) -> Floats:
+        """The largest true value of each metric at any report of any training, (metric,)."""
+        return np.asarray(np.nanmax(self.truth, axis=(1, 2)))
+
+    def repeated(self) -> CurveTable:
+        """Return the table of the points that were trained several times."""
+        counts = np.bincount(self.point, minlength=len(self.points))
+        points = np.flatnonzero(counts > 1)
+        chosen = np.flatnonzero(counts[self.point] > 1)
+        return replace(
+            self,
+            points=tuple(self.points[point] for point in points),
+            point=np.searchsorted(points, self.point[chosen]),
+            seed=self.seed[chosen],
+            candidates=self.candidates[chosen],
+            loss=self.loss[:, chosen],
+            values=self.values[:, :, chosen],
+            influences=self.influences[:, :, chosen],
+            truth=self.truth[:, chosen],
+        )
+
+    def trainings_of(self, point: int) -> list[int]:
+        """Return the trainings of a point, the first one first."""
+        chosen = np.flatnonzero(self.point == point)
+        return [int(index) for index in chosen[np.argsort(self.seed[chosen])]]
+
+    def curve(self, training: int, *, sample: int) -> Curve:
+        """Return the curve of a training on a validation sample, without what it did not reach."""
+        reports = int(np.isfinite(self.candidates[training]).sum())
+        return Curve(
+            self.candidates[training, :reports],
+            self.loss[sample, training, :reports],
+            self.values[sample, :, training, :reports],
+            self.influences[sample, :, training, :reports],
+            self.truth[:, training, :reports],
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the table to an .npz file, compressed, atomically."""
+        largest = np.nanmax(np.abs(self.influences), axis=-1, keepdims=True)
+        scale = np.where(largest > 0, largest, 1.0)
+        steps = np.nan_to_num(self.influences / scale * _STEPS)
+        about = {
+            "name": self.name,
+            "space": {path_: _range_as_json(range_) for path_, range_ in self.space.items()},
+            "metrics": self.metrics,
+            "samples": self.samples,
+            "points": self.points,
+            "has_truth": self.has_truth,
+        }
+        arrays = {
+            "about": np.array(json.dumps(about)),
+            "point": self.point.astype(np.int16),
+            "seed": self.seed.astype(np.int16),
+            "candidates": self.candidates.astype(np.float64),
+            "loss": self.loss.astype(np.float32),
+            "values": self.values.astype(np.float32),
+            "influences": np.round(steps).astype(np.int8),
+            "influence_scale": scale.astype(np.float32),
+            "truth": self.truth.astype(np.float32),
+        }
+        write_with(
+            path,
+            lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> CurveTable:
+        """Read a table that `save` wrote.
+
+        Raises:
+            CorruptError: the file is missing, cut short or of another format.
+        """
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays["about"]))
+            influences = arrays["influences"].astype(np.float32) / _STEPS
+            return cls(
+                name=about["name"],
+                space={p: _range_from_json(plain) for p, plain in about["space"].items()},
+                metrics=tuple(about["metrics"]),
+                samples=tuple(about["samples"]),
+                points=tuple(about["points"]),
+                point=arrays["point"].astype(np.int64),
+                seed=arrays["seed"].astype(np.int64),
+                candidates=arrays["candidates"],
+                loss=arrays["loss"],
+                values=arrays["values"],
+                influences=influences * arrays["influence_scale"],
+                truth=arrays["truth"],
+                has_truth=about["has_truth"],
+            )
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise CorruptError(f"{path} does not hold recorded curves: {error}") from error
+
+
+def padded(rows: Sequence[Floats], reports: int) -> Floats:
+    """Return curves, (..., report) each, as one array with NaN after the last report of each."""
+    every = [
+        np.pad(
+            row, [(0, 0)] * (row.ndim - 1) + [(0, reports - row.shape[-1])], constant_values=np.nan
+        )
+        for row in map(np.asarray, rows)
+    ]
+    return np.stack(every)
+
+
+def _range_as_json(range_: Range) -> dict[str, Any]:
+    kind = next(name for name, cls in _KINDS.items() if isinstance(range_, cls))
+    return {"kind": kind, **asdict(range_)}
+
+
+def _range_from_json(plain: Mapping[str, Any]) -> Range:
+    values = {name: value for name, value in plain.items() if name != "kind"}
+    values["when"] = {path: tuple(allowed) for path, allowed in values["when"].items()}
+    if plain["kind"] == "choice":
+        values["values"] = tuple(values["values"])
+    return _KINDS[plain["kind"]](**values)
