@@ -116,7 +116,8 @@ class _Play:
         self._table, self._metrics = table, table.metrics
         self._points = {key(point): index for index, point in enumerate(table.points)}
         self._rules, self._curve_of = rules, curve_of
-        study = optuna.create_study(direction="maximize")
+        # Hyperband draws a trial's bracket from the study's name.
+        study = optuna.create_study(study_name=f"replay-{seed}", direction="maximize")
         study.pruner = make_pruner(rules.pruner, reports=table.truth.shape[-1])
         sampler = rules.sampler.model_copy(update={"seed": seed})
         search = Search(trials=trials, sampler=sampler, pruner=rules.pruner)
