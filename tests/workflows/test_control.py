@@ -83,7 +83,12 @@ def states_of_runs(folder):
 
 
 def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
-    ended, outcome = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=4)
+    command = "echo $TAUOPT_STATE: $TAUOPT_REASON; tauopt_is_no_command; sleep 0.5"
+    notify = [f"search.notify.command={command!r}"]
+    act = lambda: stop("toy", output=tmp_path / "out")  # noqa: E731
+    ended, outcome = driven(tmp_path, act, trials=4, overrides=notify)
+    output = (tmp_path / "out/searches/toy/notify.txt").read_text()
+    assert output.startswith("stopped: stopped by tauopt stop\n")
     assert isinstance(ended, Interrupted)
     assert (ended.exit_code, str(ended)) == (130, "search 'toy' stopped by tauopt stop")
     assert "has stopped" in outcome.told
