@@ -24,14 +24,21 @@ from tauopt.study.budget import BudgetClock
 from tauopt.study.control_requests import ControlRequests
 from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
-from tauopt.study.reseeded_points import RESEEDED_SEARCH
+from tauopt.study.reseeded_points import RESEEDED_SEARCH, enqueue_missing
 from tauopt.study.samplers import check_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
-from tauopt.study.search_setup import LOCK, SearchSetup, hypermodel_space, open_search_study
+from tauopt.study.search_setup import (
+    LOCK,
+    SearchSetup,
+    hypermodel_space,
+    open_search_study,
+    warm_start_of,
+)
+from tauopt.study.starting_points import starting_points
 from tauopt.study.study_storage import DATABASE_ERRORS
 from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, TrialQueue
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, RunNames, TrialRuns
-from tauopt.study.warm_trials import WARM_START_TAG, frozen_history, read_warm
+from tauopt.study.warm_start_record import WARM_START_TAG, frozen_history
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
 from tauopt.tracking.mlflow_pages import save_view
@@ -128,7 +135,10 @@ class _Driver:
         if setup.repeats is not None:  # each point to be repeated waits in the study already
             every = len(self._study.get_trials(deepcopy=False))
             self._settings = self._settings.model_copy(update={"trials": every})
-        self._warm = read_warm(setup.folder)
+        self._warm = warm_start_of(setup)
+        self._starts = (
+            [] if setup.repeats else starting_points(setup.file, self._hypermodel, self._warm)
+        )
         self._requests = ControlRequests(self._study, self._settings)
         self._with_run_id: set[int] = set()
         self._stopping = False
@@ -149,6 +159,9 @@ class _Driver:
         """Take over the limits that the search has now, after `tauopt extend`."""
         self._settings = self._requests.settings
         self._queue.set_limits(self._settings)
+        # Those for which there were too few trials before; the others are in the study.
+        starts = [point.params for point in self._starts[: self._settings.trials]]
+        enqueue_missing(self._queue.study, starts)
         if self._study.user_attrs.get(TRIALS) != self._settings.trials:
             self._study.set_user_attr(TRIALS, self._settings.trials)
 
@@ -210,7 +223,7 @@ class _Driver:
         if setup.repeats is not None:
             tags[RESEEDED_SEARCH] = setup.repeats.search
         if self._warm:
-            tags[WARM_START_TAG] = self._warm.earlier
+            tags[WARM_START_TAG] = self._warm.names
         experiment = setup.file.base
         model = short_type(experiment.model.type)
         names = RunNames(setup.name, study.user_attrs[UID], model, tags)

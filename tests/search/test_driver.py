@@ -17,7 +17,13 @@ from tauopt.search.driver import run_search
 from tauopt.study.leaderboard_rows import rows
 from tauopt.study.open_study import OBJECTIVES, UID, open_study
 from tauopt.study.study_storage import open_storage
-from tauopt.study.warm_trials import EarlierTrial, WarmStart, read_warm
+from tauopt.study.warm_start_record import (
+    EarlierPoint,
+    EarlierSearch,
+    EarlierTrial,
+    WarmStart,
+    read_warm,
+)
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_setup
@@ -368,8 +374,9 @@ def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
 
 def test_a_warm_start_is_tagged_in_mlflow_and_kept_for_a_resume(tmp_path):
     point = {"model.units": 5, "training.learning_rate": 0.0042}
-    past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9})
-    warm = WarmStart("old", points=(point,), history=(past,))
+    past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9}, search="old")
+    searches = (EarlierSearch("old"), EarlierSearch("older"))
+    warm = WarmStart(searches, points=(EarlierPoint(point, "old", 3, 0.9),), history=(past,))
     setup = dataclasses.replace(make_setup(tmp_path, trials=2, overrides=[NOTIFY]), warm=warm)
     with without_ray():
         run_search(setup, worker=FakeWorker)
@@ -389,7 +396,7 @@ def test_a_warm_start_is_tagged_in_mlflow_and_kept_for_a_resume(tmp_path):
     search_here(tmp_path, trials=3, resume=True)
     assert read_warm(setup.folder) == warm
     runs = runs_of(tmp_path)
-    assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old"}
+    assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old, older"}
     assert len(study_of(tmp_path).trials) == 3
 
 
