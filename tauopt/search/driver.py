@@ -24,6 +24,7 @@ from tauopt.study.budget import BudgetClock
 from tauopt.study.control_requests import ControlRequests
 from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
+from tauopt.study.points_by_hand import enqueue_by_hand
 from tauopt.study.reseeded_points import RESEEDED_SEARCH, enqueue_missing
 from tauopt.study.samplers import check_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
@@ -156,12 +157,14 @@ class _Driver:
         self._apply_limits()
 
     def _apply_limits(self) -> None:
-        """Take over the limits that the search has now, after `tauopt extend`."""
+        """Take over the limits and points that the search has now, after `tauopt extend`."""
         self._settings = self._requests.settings
         self._queue.set_limits(self._settings)
         # Those for which there were too few trials before; the others are in the study.
         starts = [point.params for point in self._starts[: self._settings.trials]]
         enqueue_missing(self._queue.study, starts)
+        if enqueue_by_hand(self._queue.study, self._requests.points):
+            self._queue.exhausted = False
         if self._study.user_attrs.get(TRIALS) != self._settings.trials:
             self._study.set_user_attr(TRIALS, self._settings.trials)
 

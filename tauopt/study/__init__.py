@@ -21,6 +21,7 @@
     reseeded_points      the best points trained again with other seeds
     budget               wall time and GPU time over all resumes
     control_requests     stop and extend a running search from another shell
+    points_by_hand       points that users give to a search, from the request to the trial
     search_events        what a search reports while it runs
     leaderboard_rows     trials as rows, best first
     trial_runs           MLflow runs of a search
