@@ -123,6 +123,7 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
         "folder": str(result.folder),
         "report": str(result.report or ""),
         "trials": [row.as_json() for row in result.board],
+        "edges": result.edges,
         "best_run_id": result.best.run_id if result.best else "",
         "promote": _promote(result, output),
         "undelivered": result.undelivered,
@@ -144,8 +145,11 @@ def _print(result: SearchResult, output: Path | None) -> None:
 
 
 def next_steps(result: SearchResult, output: Path | None) -> list[str]:
-    """Return the next steps as lines: report, and the commands that compare and promote."""
+    """Return the next steps as lines: report, ranges to widen, and commands to go on with."""
     lines = [f"report: {result.report}"] if result.report else []
+    if result.edges:
+        more = f" (and {len(result.edges) - 1} more ranges)" if len(result.edges) > 1 else ""
+        lines.append(f"space: {result.edges[0]}{more}")
     lines.append(f"compare: {_command('ui', output=output)}")
     promote = _promote(result, output)
     if promote and len(result.goals) > 1:

@@ -46,6 +46,8 @@ class SearchResult:
     board: tuple[LeaderboardRow, ...] = field(repr=False)
     """Trials, best first."""
     folder: Path
+    edges: tuple[str, ...] = ()
+    """Ranges that the best trials hit at an end, in words."""
     undelivered: str = ""
     """Message about records that have not reached MLflow yet; empty if all have."""
 
@@ -120,6 +122,7 @@ def search(
     file = read_search(path, overrides=overrides)
     name = name or file.name
     output_path = make_folder(output_folder(output), option="-o").absolute()
+    from tauopt.report.range_edges import range_edges
     from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
     from tauopt.study.earlier_search import warm_start_from
@@ -167,12 +170,14 @@ def search(
     )
     outcome = run_search(setup, draw=draw_search, on_event=on_event or ignore)
     goals = file.base.objective.goals
+    board = rows(outcome.trials, setup.folder, goals=goals, is_alive=False)
     return SearchResult(
         name=name,
         why=outcome.why,
         goals=goals,
-        board=tuple(rows(outcome.trials, setup.folder, goals=goals, is_alive=False)),
+        board=tuple(board),
         folder=setup.folder,
+        edges=tuple(map(str, range_edges(board, file.space))),
         undelivered=outcome.undelivered,
     )
 
