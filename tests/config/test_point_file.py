@@ -9,7 +9,16 @@ from tauopt.config.point_file import read_points
 from tauopt.config.space.searched_space import searched_space
 from tauopt.errors import ConfigError
 
-RNN, ANY = (read_experiment(f"search_spaces/{name}.yaml") for name in ("rnn", "any"))
+RNN = read_experiment(
+    "search_spaces/rnn.yaml",
+    overrides=[
+        "model.dropout={float: [0.0, 0.3]}",
+        "model.merge.layers={int: [0, 2]}",
+        "model.merge.units={int: [32, 96], log: true, when: {model.merge.layers: [1, 2]}}",
+        "training.learning_rate={float: [5.0e-4, 1.0e-2], log: true}",
+    ],
+)
+ANY = read_experiment("search_spaces/any.yaml")
 
 
 def space_of(file):
