@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_PARAMS = 6
 _FOLDED_WIDTH = 9
 """Characters to which a column with the name of an objective may be folded."""
-_SO_FAR = "(value): best so far, of a trial that did not complete; 2/3: at report 2 of 3"
+_SO_FAR = "(value): at the last report of a trial that did not complete; pruned 3: at report 3"
 _FRONT = "front 1: no trial is as good in all objectives and better in one"
 _INTERVAL = "68 % interval"
 _SEEDS = "other seeds"

@@ -8,6 +8,7 @@
     background_rejection    background rejection at fixed signal efficiency
     named_metrics           the metric that an objective names; accuracies, confusion matrix
     standard_metrics        the standard set of metrics that every trial reports
+    influence               influence of each candidate on a metric: paired errors at once
     bootstrap               paired bootstrap of one metric of two networks
     paired_curves           paired bootstrap of whole ROC curves
     mcnemar                 McNemar's test, and Holm's correction for many tests

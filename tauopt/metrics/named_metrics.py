@@ -13,7 +13,7 @@ from tauopt.errors import DataError
 from tauopt.metrics.background_rejection import mean_rejection, partial_area, rejections
 from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, roc
+from tauopt.metrics.roc import auc
 
 
 def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
@@ -29,7 +29,7 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
         return accuracy(predictions)
     if objective.metric == "balanced_accuracy":
         return balanced_accuracy(predictions)
-    curve = roc(predictions.score, predictions.is_signal, predictions.weights)
+    curve = predictions.roc_curve
     if objective.metric == "auc":
         return partial_area(curve, objective.efficiencies) if objective.at else auc(curve)
     if isinstance(objective.at, tuple):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tauopt.durable import write_with
 from tauopt.errors import CorruptError, DataError
+from tauopt.metrics.roc import Roc, roc
 
 _COLUMN = "column:"
 
@@ -83,6 +84,15 @@ class Predictions:
     def is_signal(self) -> NDArray[np.bool_]:
         """Which candidates are of a signal class, (N,)."""
         return np.asarray(self._signal_class[self.labels])
+
+    @cached_property
+    def roc_curve(self) -> Roc:
+        """The weighted ROC curve of the score.
+
+        Raises:
+            DataError: see `roc`.
+        """
+        return roc(self.score, self.is_signal, self.weights)
 
     def where(self, mask: NDArray[np.bool_]) -> Predictions:
         """Return the candidates for which `mask`, (N,) bool, is true."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import at_signal_efficiency, roc
+from tauopt.metrics.roc import at_signal_efficiency
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
 
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ def derive_prong_cuts(
 
 def _cuts(predictions: Predictions, at: Floats) -> tuple[float, ...]:
     """Return the cuts with signal efficiencies `at`, (A,)."""
-    curve = roc(predictions.score, predictions.is_signal, predictions.weights)
+    curve = predictions.roc_curve
     # The first point is at infinity; a cut between it and the next is as good as the next.
     thresholds = np.concatenate([curve.thresholds[1:2], curve.thresholds[1:]])
     cuts = at_signal_efficiency(curve.signal, thresholds, np.clip(at, 1e-6, 1.0))

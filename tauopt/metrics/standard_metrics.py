@@ -9,7 +9,7 @@ from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import accuracy, balanced_accuracy
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, roc
+from tauopt.metrics.roc import auc
 
 EFFICIENCIES = (0.6, 0.75, 0.85, 0.95)
 """Signal efficiencies of the standard rejections: ATLAS's 1-prong working points."""
@@ -71,7 +71,7 @@ def chosen_prongs(predictions: Predictions, prongs: int) -> Predictions | None:
 
 
 def _curve_numbers(predictions: Predictions, suffix: str) -> dict[str, Estimate]:
-    curve = roc(predictions.score, predictions.is_signal, predictions.weights)
+    curve = predictions.roc_curve
     values = rejections(curve, np.array(EFFICIENCIES))
     pairs = zip(EFFICIENCIES, values, strict=True)
     return {f"auc{suffix}": auc(curve)} | {f"rejection@{at:g}{suffix}": v for at, v in pairs}

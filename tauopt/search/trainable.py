@@ -110,7 +110,10 @@ class TrialWorker(tune.Trainable):
         return {
             "number": report.number,
             "value": report.value,
+            "paired_value": report.paired_value,
             "best": report.best,
+            "best_number": report.best_number,
+            "best_paired_value": report.best_paired_value,
             "others": list(report.others),
             # No mapping: Ray flattens mappings in results into separate keys.
             "intervals": [(name, *ends) for name, ends in report.intervals.items()],

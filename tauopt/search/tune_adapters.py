@@ -119,6 +119,8 @@ class StudySearcher(Searcher):
                 result["number"],
                 result["value"],
                 best=result["best"],
+                best_report=result["best_number"],
+                paired_value=result["best_paired_value"],
                 others=result["others"],
                 intervals={name: ends for name, *ends in result["intervals"]},
                 candidates_seen=result["candidates_seen"],
@@ -164,6 +166,7 @@ class StudyScheduler(FIFOScheduler):
                 number,
                 result["number"],
                 result["value"],
+                paired_value=result["paired_value"],
                 candidates_seen=result["candidates_seen"],
             )
         except Exception as error:  # noqa: BLE001 - the driver raises it when Ray has shut down

@@ -13,6 +13,7 @@
     trial_queue          proposals given out, reports taken, trials ended
     suggest              search space -> parameters of a trial
     samplers, pruners    how trials are proposed and how they are stopped early
+    racing               the pruner that stops only what is behind beyond errors
     hypermodel_space     define-by-run hyperparameters of a user's HyperModel
     hypermodel_check     a user's HyperModel checked before a search begins
     warm_trials          warm start: trials of an earlier search in the new space

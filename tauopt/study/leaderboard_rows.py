@@ -16,7 +16,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import without_type
 from tauopt.metrics.pareto import fronts
 from tauopt.study.reseeded_points import SeedSpread
-from tauopt.study.trial_queue import DUPLICATE_OF, INTERVALS, REASON, values_of
+from tauopt.study.trial_queue import BEST_REPORT, DUPLICATE_OF, INTERVALS, REASON, values_of
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
 from tauopt.training.trial_plan import RESULT, trial_folder
 
@@ -47,7 +47,8 @@ class LeaderboardRow:
     state: str
     """COMPLETE, PRUNED, FAIL, RUNNING, INTERRUPTED or WAITING."""
     value: float | None
-    """The first objective at its best report; the best so far of a trial that did not complete."""
+    """The first objective at the best report, whose weights are kept; at the last report of a trial
+    that did not complete."""
     best_report: int
     """Number of the report with `value`; 0 if there is none."""
     low: float | None
@@ -72,11 +73,9 @@ class LeaderboardRow:
 
     @property
     def state_in_words(self) -> str:
-        """The state in words, with best and last report of a trial that did not complete."""
+        """The state in words, with the last report of a trial that did not complete."""
         state = self.state.lower()
-        if self.state == "COMPLETE" or not self.best_report:
-            return state
-        return f"{state} {self.best_report}/{self.reports}"
+        return state if self.state == "COMPLETE" or not self.reports else f"{state} {self.reports}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values."""
@@ -142,7 +141,7 @@ def _is_duplicate(trial: FrozenTrial) -> bool:
 def _sort_key(
     trial: FrozenTrial, front_of_number: Mapping[int, int]
 ) -> tuple[int, bool, int, float, int]:
-    value, _ = best_so_far(trial)
+    value, _ = value_so_far(trial)
     return (
         _ORDER.index(trial.state),
         _is_duplicate(trial),
@@ -152,13 +151,18 @@ def _sort_key(
     )
 
 
-def best_so_far(trial: FrozenTrial) -> tuple[float | None, int]:
-    """Return the first objective at its best report, and the number of that report."""
+def value_so_far(trial: FrozenTrial) -> tuple[float | None, int]:
+    """Return the first objective of a trial, and the number of the report with that value.
+
+    Of a complete trial it is the value at its best report, of others that at the last one: the
+    largest of many noisy values is too large.
+    """
     reports = trial.intermediate_values
-    best = max(reports, key=lambda step: (reports[step], -step), default=0)
     if trial.state is TrialState.COMPLETE and trial.values:
-        return float(trial.values[0]), best
-    return (float(reports[best]), best) if best else (None, 0)
+        largest = max(reports, key=lambda step: (reports[step], -step), default=0)  # older studies
+        return float(trial.values[0]), int(trial.user_attrs.get(BEST_REPORT, largest))
+    last = max(reports, default=0)
+    return (float(reports[last]), last) if last else (None, 0)
 
 
 def _row(
@@ -169,7 +173,7 @@ def _row(
     its_folder = trial_folder(folder, trial.number if original is None else original)
     intervals = _intervals(trial, its_folder) if complete else {}
     names = [goal.name for goal in goals]
-    value, best_report = best_so_far(trial)
+    value, best_report = value_so_far(trial)
     low, high = intervals.get(names[0], _UNKNOWN)
     others = zip(names[1:], trial.values[1:] if complete else (), strict=False)
     begun, ended = trial.datetime_start, trial.datetime_complete

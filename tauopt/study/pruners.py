@@ -1,4 +1,4 @@
-"""Pruners: asynchronous successive halving, Hyperband and the median rule on numbered reports."""
+"""Pruners: racing, asynchronous successive halving, Hyperband and the median rule on reports."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from optuna.pruners import (
 )
 
 from tauopt.config.settings.experiment import Pruner
+from tauopt.study.racing import RacingPruner
 
 
 def make_pruner(settings: Pruner, *, reports: int) -> BasePruner:
@@ -25,6 +26,12 @@ def make_pruner(settings: Pruner, *, reports: int) -> BasePruner:
         reports: number of reports of a trial that is never stopped; `hyperband` spreads its
             brackets over them.
     """
+    if settings.type == "racing":
+        return RacingPruner(
+            min_reports=settings.min_reports,
+            reduction_factor=settings.reduction_factor,
+            level=settings.level,
+        )
     if settings.type == "asha":
         return SuccessiveHalvingPruner(
             min_resource=settings.min_reports, reduction_factor=settings.reduction_factor

@@ -25,6 +25,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.study._optuna_internals import trial_id_of
 from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import complete_decisions
+from tauopt.study.racing import RacingPruner, keep_paired_value
 from tauopt.study.samplers import make_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
 from tauopt.study.storage_views import for_pruners, for_samplers
@@ -39,6 +40,10 @@ REASON = "reason"
 TRACEBACK = "traceback"
 INTERVALS = "tauopt.intervals"
 """Attribute of a complete trial: ends of the 68 % interval of each objective that has one."""
+BEST_REPORT = "tauopt.best_report"
+"""Attribute of a complete trial: number of the report whose weights are kept."""
+PAIRED_VALUE = "tauopt.paired_value"
+"""Attribute of a complete trial: the first objective at that report, as a `PairedValue`."""
 VALUES = "tauopt.values"
 """Attribute of a trial of a user's HyperModel: real values by path."""
 _DUPLICATES_IN_A_ROW = 10
@@ -280,8 +285,9 @@ class TrialQueue:
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
             self._write_report(trial, step, value)
-        if INTERVALS in first.user_attrs:
-            trial.set_user_attr(INTERVALS, first.user_attrs[INTERVALS])
+        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE):
+            if name in first.user_attrs:
+                trial.set_user_attr(name, first.user_attrs[name])
         self._finish(
             trial, first.state, first.values if first.state is TrialState.COMPLETE else None
         )
@@ -301,24 +307,35 @@ class TrialQueue:
             for follower in followers:
                 self._end_like(follower, first)
 
-    def report(self, number: int, step: int, value: float, *, candidates_seen: int = 0) -> bool:
+    def report(
+        self,
+        number: int,
+        step: int,
+        value: float,
+        *,
+        paired_value: str = "",
+        candidates_seen: int = 0,
+    ) -> bool:
         """Take a trial's report and return whether the pruner stops the trial.
 
         Args:
             number: number of the trial.
             step: number of the report, from 1; a report that is known already is not taken twice.
             value: the first objective, finite.
+            paired_value: the value as a `PairedValue`, as text; empty if it is unknown.
             candidates_seen: candidates that the trial has trained on so far.
         """
         trial = self._live[number]
         trial_id = trial_id_of(trial)
-        judge = partial(self._falls_behind, trial)
+        judge = partial(self._falls_behind, trial, step, paired_value)
         stop = with_retries(lambda: self._cached.decide(trial_id, step, float(value), judge))
         self._emit_report(number, step, value, candidates_seen)
         return stop
 
-    def _falls_behind(self, trial: Trial) -> bool:
+    def _falls_behind(self, trial: Trial, step: int, paired_value: str) -> bool:
         """Call the pruner as Optuna's `should_prune` does, which refuses several objectives."""
+        if paired_value and isinstance(self._pruner_view.pruner, RacingPruner):
+            keep_paired_value(trial.storage, trial_id_of(trial), step=step, text=paired_value)
         frozen = trial.storage.get_trial(trial_id_of(trial))
         return bool(self._pruner_view.pruner.prune(self._pruner_view, frozen))
 
@@ -335,6 +352,8 @@ class TrialQueue:
         value: float,
         *,
         best: float,
+        best_report: int = 0,
+        paired_value: str = "",
         others: Sequence[float] = (),
         intervals: Mapping[str, Sequence[float]] | None = None,
         candidates_seen: int = 0,
@@ -345,7 +364,9 @@ class TrialQueue:
             number: number of the trial.
             step: number of its last report.
             value: the first objective at the last report.
-            best: the first objective at the best report.
+            best: the first objective at the best report, whose weights are kept.
+            best_report: number of that report; 0 if it is unknown.
+            paired_value: `best` as a `PairedValue`, as text; empty if it is unknown.
             others: the other objectives of its best network, in the study's order.
             intervals: ends of the 68 % interval of each objective that has one, by its name.
             candidates_seen: candidates that the trial has trained on.
@@ -359,6 +380,10 @@ class TrialQueue:
         if intervals is not None:
             ends = {name: list(interval) for name, interval in intervals.items()}
             self._live[number].set_user_attr(INTERVALS, ends)
+        if best_report:
+            self._live[number].set_user_attr(BEST_REPORT, best_report)
+        if paired_value:
+            self._live[number].set_user_attr(PAIRED_VALUE, paired_value)
         self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
         self._on_event(
@@ -372,8 +397,8 @@ class TrialQueue:
         self._emit_pruned(self.frozen(number))
 
     def _emit_pruned(self, trial: FrozenTrial) -> None:
-        reports = trial.intermediate_values
-        value, last = max(reports.values()), max(reports)
+        last = max(trial.intermediate_values)
+        value = trial.intermediate_values[last]
         self._on_event(SearchEvent("pruned", trial.number, value=value, report=last))
 
     def fail(self, number: int, reason: str, *, traceback: str = "") -> None:

@@ -13,6 +13,7 @@
     rungs             after how many candidates a trial reports, and how batches grow
     optimizers        settings -> Keras optimizer
     learning_rate     learning-rate schedule as a function of the candidates seen
+    best_report       which report's weights are kept
     early_stopping    early stopping, and the learning rate on a plateau
     losses            cross-entropy, focal loss and the loss in two parts
     precision         mixed precision, and networks that XLA can compile

@@ -131,12 +131,12 @@ class TrainingState:
         seen: candidates trained on so far, over all epochs.
         target: end of the present rung, in candidates.
         loss_sum, loss_count: sums over the present rung's candidates, for its mean loss.
-        objective, plateau: patience of early stopping and of the learning rate.
-        best, best_loss, best_report: largest value of the objective, the validation loss of the
-            same report, and its number; at equal values the report with the lowest loss.
+        patience, plateau: patience of early stopping and of the learning rate.
+        best: index of the best report in `history`; see `best_report`.
         seconds: time spent in training and validation, over all resumes.
         rung_seconds: time spent in training on the present rung.
         history: metrics of each report, with `number` and `candidates_seen`.
+        paired_values: the objective of each report as a `PairedValue`, as text.
         ended: why training is over; empty while it goes on.
     """
 
@@ -144,14 +144,13 @@ class TrainingState:
     target: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
-    objective: Patience = field(default_factory=Patience)
+    patience: Patience = field(default_factory=Patience)
     plateau: Patience = field(default_factory=Patience)
-    best: float | None = None
-    best_loss: float | None = None
-    best_report: int = 0
+    best: int = 0
     seconds: float = 0.0
     rung_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    paired_values: list[str] = field(default_factory=list)
     ended: str = ""
 
     @classmethod
@@ -161,7 +160,7 @@ class TrainingState:
         return cls(
             **{
                 **content,
-                "objective": Patience(**content["objective"]),
+                "patience": Patience(**content["patience"]),
                 "plateau": Patience(**content["plateau"]),
             }
         )

@@ -46,22 +46,22 @@ def is_lower(loss: float | None, before: float | None, *, min_delta: float = 0.0
     return loss is not None and before is not None and loss < before - min_delta * abs(before)
 
 
-def stops(settings: EarlyStopping | None, objective: Patience) -> bool:
-    """Return whether training stops early: the objective has not improved for too many reports."""
-    return settings is not None and objective.waited >= settings.patience
+def stops(settings: EarlyStopping | None, patience: Patience) -> bool:
+    """Return whether training stops early: nothing has improved for too many reports."""
+    return settings is not None and patience.waited >= settings.patience
 
 
 def on_plateau(
-    settings: ReduceOnPlateau | None, plateau: Patience, val_loss: float
+    settings: ReduceOnPlateau | None, plateau: Patience, value: float
 ) -> tuple[Patience, float]:
-    """Return the state after a report, and the factor on the learning rate.
+    """Return the state after a report, and the factor on the learning rate; larger is better.
 
     Like Keras's ReduceLROnPlateau with `min_delta=0` (its default ignores improvements below 1e-4),
     but with a state that a checkpoint keeps, so that a resumed training goes on waiting.
     """
     if settings is None:
         return plateau, 1.0
-    plateau = plateau.after(-val_loss)
+    plateau = plateau.after(value)
     if plateau.waited < settings.patience:
         return plateau, 1.0
     return replace(plateau, waited=0), settings.factor

@@ -17,10 +17,13 @@ from tauopt.config.settings.objective import parse_cost, parse_objective
 from tauopt.errors import Interrupted, TrialFailed
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.influence import paired_value
 from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.predictions import Predictions
 from tauopt.models.devices import limit_devices
 from tauopt.prepare.direct_streaming import open_dataset
 from tauopt.training import trial_results
+from tauopt.training.best_report import best_report, merit, monitored
 from tauopt.training.checkpoints import (
     Checkpoint,
     TrainingState,
@@ -28,7 +31,7 @@ from tauopt.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from tauopt.training.early_stopping import is_lower, on_plateau, stops
+from tauopt.training.early_stopping import on_plateau, stops
 from tauopt.training.fit_segment import fit
 from tauopt.training.latency import latencies
 from tauopt.training.network_and_data import Trainer, TrialData
@@ -156,37 +159,44 @@ class _Trial:
         """Measure the network on the validation split; update best weights, rate and stopping."""
         begun = time.monotonic()
         probabilities = self.trainer.predict(self.data, alive=self._stop_if_requested)
-        entry = self._measure(probabilities)
-        state, value, loss = self.state, entry[str(self.name)], entry["val_loss"]
-        tie = value == state.best and is_lower(loss, state.best_loss)
-        if state.best is None or value > state.best or tie:
-            state.best, state.best_loss, state.best_report = value, loss, int(entry["number"])
+        predictions = self._finite(probabilities)
+        entry, state = self._measure(predictions), self.state
+        state.history.append(entry)
+        state.paired_values.append(str(paired_value(self.name, predictions)))
+        state.best = best_report(state.history, self.training.monitor, self.name)
+        if state.history[state.best] is entry:
             self.best_weights = self.trainer.evaluated_weights()
             self.best_probabilities = probabilities
-        early = self.training.early_stopping
-        state.objective = state.objective.after(
-            value, min_delta=0.0 if early is None else early.min_delta, loss=loss
-        )
-        state.plateau, factor = on_plateau(self.training.reduce_on_plateau, state.plateau, loss)
-        if factor != 1.0:
-            self.trainer.scale_learning_rate(factor)
-        if state.seen >= self.rungs.total:
-            state.ended = "all epochs"
-        elif stops(early, state.objective):
-            state.ended = "early stopping"
+        self._wait_for_improvement(entry)
         state.seconds += state.rung_seconds + time.monotonic() - begun
-        state.history.append(entry)
         state.target = self.rungs.next(state.seen)
         state.loss_sum, state.loss_count, state.rung_seconds = 0.0, 0, 0.0
         return entry
 
-    def _measure(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    def _wait_for_improvement(self, entry: dict[str, float]) -> None:
+        """Stop the training, or lower its learning rate, if it no longer improves."""
+        state, early = self.state, self.training.early_stopping
+        value = merit(entry, self.training.monitor, self.name)
+        state.patience = state.patience.after(
+            value, min_delta=0.0 if early is None else early.min_delta, loss=entry["val_loss"]
+        )
+        state.plateau, factor = on_plateau(self.training.reduce_on_plateau, state.plateau, value)
+        if factor != 1.0:
+            self.trainer.scale_learning_rate(factor)
+        if state.seen >= self.rungs.total:
+            state.ended = "all epochs"
+        elif stops(early, state.patience):
+            state.ended = "early stopping"
+
+    def _finite(self, probabilities: npt.NDArray[np.float32]) -> Predictions:
         if not np.isfinite(probabilities).all():
             raise TrialFailed(
                 f"the network's output is not finite after {self.state.seen} candidates"
             )
-        predictions, state = self.data.predictions(probabilities), self.state
-        objective = measure(self.name, predictions)
+        return self.data.predictions(probabilities)
+
+    def _measure(self, predictions: Predictions) -> dict[str, float]:
+        state, objective = self.state, measure(self.name, predictions)
         previous = int(state.history[-1]["number"]) if state.history else 0
         entry = {
             "number": self.rungs.number(state.seen, previous),
@@ -199,8 +209,10 @@ class _Trial:
             f"{self.name}_low": objective.low,
             f"{self.name}_high": objective.high,
         }
-        if "auc" not in entry and predictions.has_background:
-            entry["auc"] = measure(parse_objective("auc"), predictions).value
+        others = ["auc"] if predictions.has_background else []
+        for other in (*others, monitored(self.training.monitor, self.name)):
+            if other not in entry:
+                entry[other] = measure(parse_objective(other), predictions).value
         for name, value in entry.items():
             if not math.isfinite(value):
                 raise TrialFailed(f"{name} became {value} after {state.seen} candidates")
@@ -229,13 +241,18 @@ class _Trial:
 
     def report(self, entry: dict[str, float], *, done: bool) -> TrialReport:
         """Return a report from the history."""
-        values = [e[str(self.name)] for e in self.state.history if e["number"] <= entry["number"]]
+        history, paired = self.state.history, self.state.paired_values
+        index = next(i for i, each in enumerate(history) if each["number"] == entry["number"])
+        best = best_report(history[: index + 1], self.training.monitor, self.name)
         return TrialReport(
             number=int(entry["number"]),
             candidates_seen=int(entry["candidates_seen"]),
             metrics=_metrics(entry),
             value=entry[str(self.name)],
-            best=max(values),
+            paired_value=paired[index],
+            best=history[best][str(self.name)],
+            best_number=int(history[best]["number"]),
+            best_paired_value=paired[best],
             done=done,
         )
 
@@ -287,7 +304,7 @@ class _Trial:
             "candidates_seen": state.seen,
             "epoch_candidates": self.rungs.candidates,
             "reports": len(state.history),
-            "best_report": state.best_report,
+            "best_report": int(state.history[state.best]["number"]),
             "ended": state.ended,
             "seconds": state.seconds,
             "precision": self.trainer.precision,

@@ -14,10 +14,10 @@ from tauopt.errors import UsageError
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.trial_plan import TrialPlan
 
-METHOD = 2
+METHOD = 3
 """Number of the training method; raised whenever the same settings, seed and data give other
 weights. 2: LSTMs have their correct gradient, every batch is full, and at equal values of the
-objective the lower loss counts as better."""
+objective the lower loss counts as better. 3: `training.monitor` chooses the best report."""
 METHOD_KEY = "training_method"
 
 

@@ -33,7 +33,9 @@ class TrialReport:
         metrics: `loss`, `val_loss`, `auc`, the objective by its name, `learning_rate`,
             `candidates_per_s`; all finite.
         value: the objective on the validation split.
-        best: the largest value so far.
+        paired_value: the same as a `PairedValue`, as text.
+        best: the objective at the best report so far, whose weights are kept.
+        best_number, best_paired_value: number of that report, and its `PairedValue`.
         done: whether training is over and the trial's results are written.
         others: if done: the other objectives of its best network, in order.
         intervals: if done: ends of the 68 % interval of each objective that has one, by its name.
@@ -45,5 +47,8 @@ class TrialReport:
     value: float
     best: float
     done: bool
+    paired_value: str = ""
+    best_number: int = 0
+    best_paired_value: str = ""
     others: tuple[float, ...] = ()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -27,8 +27,8 @@ from tauopt.search.driver import run_search
 from tauopt.search.trainable import TrialWorker
 from tauopt.tracking.spool import SpoolTracker
 from tauopt.training.trial_plan import read_plan
+from tauopt.training.trial_report import TrialReport
 from tests.prepared_factory import prepared_dataset
-from tests.search.fake_worker import Report
 from tests.search.searches import make_setup
 from tests.stack.searches import client, storage_url, study_of
 from tests.stack.stack import Stack, running
@@ -41,7 +41,7 @@ COSTS, STARTED = "costs.json", "started"
 class ReportingWorker(TrialWorker):
     """Reports each second and remembers how long it was held up."""
 
-    def train_trial(self, folder: Path) -> Iterator[Report]:
+    def train_trial(self, folder: Path) -> Iterator[TrialReport]:
         """Report as often as the plan has epochs, at whole seconds after the first report."""
         plan = read_plan(folder)
         reports = plan.experiment.training.epochs
@@ -58,7 +58,7 @@ class ReportingWorker(TrialWorker):
             tracker.metrics(values, step=number)
             spooled = time.monotonic()
             value = 1.0 - 1.0 / number
-            report = Report(number, 1000 * number, value, value, number == reports)
+            report = TrialReport(number, 1000 * number, {}, value, value, number == reports)
             if report.done:
                 (folder / COSTS).write_text(json.dumps(costs))
             yield report

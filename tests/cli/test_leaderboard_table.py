@@ -60,8 +60,8 @@ def test_an_incomplete_trial_has_its_best_value_in_brackets_and_the_number_of_it
     board = [row(1, value=0.7, rank=1), row(0, value=0.8, state="PRUNED")]
     text = drawn(board_table(board, ONE, title="search toy"))
     assert line_of(text, "t001") == ["1", "t001", "0.7", "0.6 - 0.8", "complete", "11111111"]
-    assert line_of(text, "t000") == ["", "t000", "(0.8)", "", "pruned 2/3", "00000000"]
-    assert "best so far" in text
+    assert line_of(text, "t000") == ["", "t000", "(0.8)", "", "pruned 3", "00000000"]
+    assert "at the last report" in text
 
 
 def test_a_narrow_board_shows_fewer_parameters_and_whole_numbers():
@@ -102,9 +102,9 @@ def test_several_objectives_fit_a_terminal_without_cutting_numbers(goals, width)
     assert max(map(len, text.splitlines())) <= width
     cells = line_of(text, "t004")
     assert {"1180.1", "1350", "complete", "44444444"} <= set(cells)
-    assert ("1180 - 1180.2" in text) == (width >= 100)
+    assert "1180 - 1180.2" in text or width < 100
     assert "units" in text or width < 120
-    assert "pruned 2/30" in line_of(text, "t002")
+    assert "pruned 30" in line_of(text, "t002")
 
 
 def test_a_row_is_json():

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from tauopt.config.settings.objective import parse_objective
-from tauopt.metrics.influence import grouped, influence, natural_scale, packed, unpacked
+from tauopt.metrics.bootstrap import paired_bootstrap
+from tauopt.metrics.influence import (
+    PairedValue,
+    grouped,
+    influence,
+    natural_scale,
+    paired_value,
+)
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tests.metrics.toys import gaussians, several_classes
@@ -127,8 +134,38 @@ def test_between_two_networks_a_band_fluctuates_less_than_one_efficiency():
     assert band < 0.75 * single
 
 
-def test_packed_sums_are_read_back():
-    sums = grouped(np.random.default_rng(6).normal(size=5000) * 1e-6)
-    read = unpacked(packed(sums))
-    np.testing.assert_allclose(read, sums, rtol=2e-3, atol=1e-3 * np.abs(sums).max())
-    assert len(packed(sums)) < 720
+def test_a_paired_value_is_read_back_from_its_text():
+    value = PairedValue(1.25, grouped(np.random.default_rng(7).normal(size=5000) * 1e-6))
+    read = PairedValue.parse(str(value))
+    assert read.value == value.value
+    assert read.error == pytest.approx(value.error, rel=1e-3)
+    assert read.ahead_of(value)[1] < 2e-3 * value.error
+    assert len(str(value)) < 720
+
+
+def test_a_paired_value_knows_which_of_two_networks_is_ahead_and_how_surely():
+    objective = parse_objective("rejection@[0.6, 0.9]")
+    a, b = similar_networks(np.random.default_rng(8), noise=1.0)
+    difference, error = paired_value(objective, a).ahead_of(paired_value(objective, b))
+    expected = paired_bootstrap(objective, a, b, rng=np.random.default_rng(9), replicas=200)
+    assert difference > 5 * error > 0
+    value = measure(objective, a).value
+    assert error == pytest.approx((expected.high - expected.low) / 2 / value, rel=0.35)
+
+
+def test_a_limit_is_tied_with_another_and_not_surely_ahead_of_what_is_measured():
+    labels = np.repeat([1, 0], [100, 400])
+    objective = parse_objective("rejection@[0.6, 0.9]")
+
+    def network(passing):
+        p = np.where(labels == 1, 0.9, 0.1)
+        p[100 : 100 + passing] = 0.95
+        return Predictions(
+            np.stack([1 - p, p], axis=1), labels, np.ones(500),
+            classes=("jet", "tau"), signal=("tau",),
+        )  # fmt: skip
+
+    none, two = (paired_value(objective, network(passing)) for passing in (0, 2))
+    assert none.ahead_of(none) == (0.0, 0.0)
+    difference, error = none.ahead_of(two)
+    assert 0 < difference < 2 * error

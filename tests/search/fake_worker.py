@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tauopt.durable import write_json
@@ -13,18 +13,7 @@ from tauopt.errors import TrialFailed
 from tauopt.search.trainable import FOLDER, TrialWorker
 from tauopt.tracking.spool import SpoolTracker
 from tauopt.training.trial_plan import read_plan
-
-
-@dataclass(frozen=True)
-class Report:
-    number: int
-    candidates_seen: int
-    value: float
-    best: float
-    done: bool
-    others: tuple = ()
-    metrics: dict = field(default_factory=dict)
-    intervals: dict = field(default_factory=dict)
+from tauopt.training.trial_report import TrialReport
 
 
 class FakeWorker(TrialWorker):
@@ -77,7 +66,7 @@ class FakeWorker(TrialWorker):
 
     def _report(self, number, history):
         value, best = history[number - 1], max(history[:number])
-        return Report(number, 1000 * number, value, best, number == self.reports)
+        return TrialReport(number, 1000 * number, {}, value, best, number == self.reports)
 
 
 def _others(plan, trouble):

@@ -10,7 +10,8 @@ from tauopt.search import trainable
 from tauopt.search.trainable import AFTER, CODE, CPUS, FOLDER, GPUS, INTERRUPTED, REFUSED, STOP
 from tauopt.study.provenance import code_version
 from tauopt.training.trial_plan import TrialPlan, write_plan
-from tests.search.fake_worker import FakeWorker, Report
+from tauopt.training.trial_report import TrialReport
+from tests.search.fake_worker import FakeWorker
 from tests.search.searches import write_experiment
 
 
@@ -68,7 +69,7 @@ def test_an_interrupted_training_returns_so_at_each_step_and_never_fails(
     worker, dataset, monkeypatch
 ):
     def interrupted(self, folder):
-        yield Report(1, 1000, 0.5, 0.5, False)
+        yield TrialReport(1, 1000, {}, 0.5, 0.5, done=False)
         raise Interrupted("t000 stopped after 1500 candidates")
 
     dataset.mkdir()

@@ -18,7 +18,13 @@ def test_an_interrupted_trial_is_neither_reported_nor_ended_and_the_next_driver_
     scheduler, trial = StudyScheduler(searcher), SimpleNamespace(trial_id="ray")
     searcher.suggest("ray")
     for number in range(1, reports + 1):
-        report = {"number": number, "value": 0.5, "candidates_seen": number, "done": False}
+        report = {
+            "number": number,
+            "value": 0.5,
+            "paired_value": "",
+            "candidates_seen": number,
+            "done": False,
+        }
         scheduler.on_trial_result(None, trial, report)
     interrupted = {INTERRUPTED: "t000 stopped after 1500 candidates", "done": False}
     for _ in range(2):

@@ -41,6 +41,8 @@ def test_deaths_with_new_reports_between_them_cost_no_trial():
         "number": 99,
         "value": 0.5,
         "best": 0.5,
+        "best_number": 99,
+        "best_paired_value": "",
         "others": (),
         "intervals": (),
         "candidates_seen": 1,

@@ -48,7 +48,7 @@ def test_the_learning_rate_falls_on_each_plateau_and_not_before():
     settings, plateau = ReduceOnPlateau(patience=2, factor=0.5), Patience()
     factors = []
     for loss in (1.0, 0.9, 0.95, 0.94, 0.93, 0.92, 0.8):
-        plateau, factor = on_plateau(settings, plateau, loss)
+        plateau, factor = on_plateau(settings, plateau, -loss)
         factors.append(factor)
     assert factors == [1, 1, 1, 0.5, 1, 0.5, 1]
 
@@ -76,7 +76,7 @@ def test_the_learning_rate_falls_where_it_does_with_keras_s_callback_without_min
     settings, plateau = ReduceOnPlateau(patience=patience, factor=0.5), Patience()
     rate, rates = 1.0, []
     for loss in losses:
-        plateau, factor = on_plateau(settings, plateau, loss)
+        plateau, factor = on_plateau(settings, plateau, -loss)
         rate *= factor
         rates.append(rate)
     assert rates == rates_of_keras(losses, patience=patience, factor=0.5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 from optuna.trial import create_trial
 
 from tauopt.config.settings.experiment import Task
-from tauopt.config.settings.objective import Goal
+from tauopt.config.settings.objective import Goal, parse_objective
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.errors import CorruptError, DataError, Interrupted, TrialFailed, UsageError
 from tauopt.metrics.estimate import Estimate
+from tauopt.metrics.influence import PairedValue, paired_value
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.model_file import load_model
@@ -140,7 +142,8 @@ def test_the_saved_model_reproduces_the_saved_predictions_and_the_value(finished
     )
     np.testing.assert_allclose(again, saved.probabilities, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(score, saved.score, rtol=1e-4, atol=1e-6)
-    assert found["value"] == pytest.approx(max(r.value for r in reports))
+    best = min(reports, key=lambda r: r.metrics["val_loss"])
+    assert found["value"] == pytest.approx(best.value) == reports[-1].best
     assert found["parameters"] == model.count_params()
 
 
@@ -154,8 +157,20 @@ def test_the_result_names_dataset_reports_and_metrics_with_intervals(finished, d
     for name in ("auc", "accuracy", "rejection@0.75", "rejection@0.6/3p"):
         value, low, high = found["metrics"][name]
         assert low <= value <= high
-    best = max(reports, key=lambda r: (r.value, -r.metrics["val_loss"]))
-    assert found["best_report"] == best.number
+    best = min(reports, key=lambda r: r.metrics["val_loss"])
+    assert found["best_report"] == best.number == reports[-1].best_number
+
+
+def test_every_report_has_its_value_as_a_paired_value(finished):
+    the_plan, reports, _ = finished
+    objective = parse_objective("rejection@0.75")
+    for report in reports:
+        assert math.exp(PairedValue.parse(report.paired_value).value) == pytest.approx(report.value)
+    kept = PairedValue.parse(reports[-1].best_paired_value)
+    again = paired_value(objective, Predictions.load(the_plan.folder / "predictions.npz"))
+    difference, error = kept.ahead_of(again)
+    assert abs(difference) < 1e-6
+    assert error < 2e-3 * again.error
 
 
 def test_predictions_are_those_of_the_validation_split_alone(finished, dataset):
@@ -320,8 +335,8 @@ def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(copied):
 
 def test_a_checkpoint_of_another_training_method_is_refused(copied, monkeypatch):
     """Such as checkpoints from before LSTMs had their correct gradient."""
-    monkeypatch.setattr(trial_identity, "METHOD", 3)
-    with pytest.raises(UsageError, match=r"training method 2, this version has method 3"):
+    monkeypatch.setattr(trial_identity, "METHOD", 4)
+    with pytest.raises(UsageError, match=r"training method 3, this version has method 4"):
         next(run_trial(copied, tracker=Recorder()))
 
 
@@ -360,7 +375,10 @@ def test_at_equal_values_the_weights_with_the_lowest_loss_are_kept(dataset, tmp_
 
     monkeypatch.setattr(train_trial, "measure", still)
     patient = {"patience": 1, "min_delta": 0.0}
-    the_plan = plan(dataset, tmp_path, epochs=4, learning_rate=0.003, early_stopping=patient)
+    the_plan = plan(
+        dataset, tmp_path, epochs=4, learning_rate=0.003, early_stopping=patient,
+        monitor="objective",
+    )  # fmt: skip
     reports = list(run_trial(the_plan, tracker=Recorder()))
     losses = [report.metrics["val_loss"] for report in reports]
     assert losses == sorted(losses, reverse=True)

@@ -68,10 +68,10 @@ def test_the_leaderboard_ranks_complete_trials_with_their_errors(studied):
     assert set(board.varying) == {"model.units", "training.learning_rate"}
 
 
-def test_the_leaderboard_shows_stopped_trials_at_their_best_report(studied):
+def test_the_leaderboard_shows_stopped_trials_at_their_last_report_not_at_their_luckiest(studied):
     pruned = leaderboard("toy", output=studied.output).rows[3]
-    assert (pruned.value, pruned.best_report, pruned.reports) == (0.65, 1, 2)
-    assert pruned.state_in_words == "pruned 1/2"
+    assert (pruned.value, pruned.best_report, pruned.reports) == (0.625, 2, 2)
+    assert pruned.state_in_words == "pruned 2"
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_latest_search_is_the_default(studied):
 def test_status_has_the_running_trials_and_the_holder(studied):
     with locked(studied.folder / LOCK, what="toy"):
         current = status(output=studied.output)
-        assert leaderboard(output=studied.output).rows[2].state_in_words == "running 2/2"
+        assert leaderboard(output=studied.output).rows[2].state_in_words == "running 2"
     assert current.counts == {"COMPLETE": 2, "PRUNED": 1, "RUNNING": 1}
     assert (current.asked, current.best) == (4, 0.7)
     assert current.holder.startswith("process")

@@ -92,7 +92,7 @@ class Task(Settings):
 
 
 class EarlyStopping(Settings):
-    """Early stopping: end the training when the objective has not improved for some reports.
+    """Early stopping: end the training when `monitor` has not improved for some reports.
 
     If its value is the same, a lower validation loss is an improvement.
     """
@@ -104,7 +104,7 @@ class EarlyStopping(Settings):
 
 
 class ReduceOnPlateau(Settings):
-    """Lower the learning rate when the validation loss has not improved for some reports."""
+    """Lower the learning rate when `monitor` has not improved for some reports."""
 
     patience: int = Field(default=4, ge=1)
     """Reports without improvement before the learning rate is lowered."""
@@ -175,11 +175,16 @@ class Training(Settings):
     """Largest number of passes over the training split; the last batch is completed."""
     report_every: int = Field(default=0, ge=0)
     """Candidates between reports (rungs); 0 reports once per epoch."""
+    monitor: Literal["loss", "band", "objective"] = "loss"
+    """Quantity on the validation split by which the best report is chosen, whose weights are kept,
+    training stops early and the learning rate is lowered: the loss; the background rejection over
+    signal efficiencies from 0.6 to 0.9; or the first objective itself, whose value at the best of
+    many reports is too good on average. At equal values the lower loss is better."""
     early_stopping: EarlyStopping | None = EarlyStopping()
-    """Stop when the objective no longer improves; `null` trains all epochs."""
+    """Stop when `monitor` no longer improves; `null` trains all epochs."""
     reduce_on_plateau: ReduceOnPlateau | None = None
-    """Lower the learning rate (with a schedule its peak) when the validation loss no longer
-    improves; `null` keeps it."""
+    """Lower the learning rate (with a schedule its peak) when `monitor` no longer improves; `null`
+    keeps it."""
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed` trains in float16 with float32 weights and a scaled loss, on a GPU; without a GPU it
     is float32. A saved model computes in float32."""
@@ -199,16 +204,18 @@ class Objective(Settings):
         tuple[_Metric, ...], AfterValidator(_distinct), AfterValidator(_not_empty), _OneOrSeveral
     ] = ("rejection@0.75",)
     """Metric or list of metrics: `rejection@0.75` (background rejection at 75 % signal efficiency),
-    `auc`, `accuracy`, `balanced_accuracy` (the mean over true classes); the latter two need no
-    background. The suffix `/1p` or `/3p` keeps candidates with that many prongs. The first metric
-    prunes trials, stops training early and selects a trial's best weights."""
+    `rejection@[0.6, 0.9]` (its geometric mean over a band of signal efficiencies, which fluctuates
+    less), `auc`, `auc@[0.6, 0.9]` (the area under that part of the curve), `accuracy`,
+    `balanced_accuracy` (the mean over true classes); the latter two need no background. The suffix
+    `/1p` or `/3p` keeps candidates with that many prongs. The first metric prunes trials;
+    `training.monitor` says what selects a trial's best weights."""
     minimize: Annotated[tuple[_Cost, ...], AfterValidator(_distinct), _OneOrSeveral] = ()
     """Cost or list of costs: `latency_us` (microseconds for one candidate, on one core),
     `latency_us@256` (per candidate in a batch of 256), `parameters`."""
 
     @property
     def first(self) -> str:
-        """The objective that prunes trials, stops training early and selects the best weights."""
+        """The objective that prunes trials and ranks them."""
         return self.maximize[0]
 
     @property
@@ -239,10 +246,14 @@ class Sampler(Settings):
 class Pruner(Settings):
     """Pruner: how the study stops trials that fall behind."""
 
-    type: Literal["asha", "hyperband", "median", "none"] = "asha"
-    """Pruning algorithm: asynchronous successive halving, Hyperband, median rule, or none."""
+    type: Literal["racing", "asha", "hyperband", "median", "none"] = "asha"
+    """Pruning algorithm: asynchronous successive halving; racing, which is the same but keeps the
+    trials that are tied; Hyperband, median rule, or none."""
     reduction_factor: int = Field(default=3, ge=2)
-    """One trial in this many passes a rung; used with `asha` and `hyperband`."""
+    """One trial in this many passes a rung by rank; used with `racing`, `asha` and `hyperband`."""
+    level: float = Field(default=0.05, gt=0, le=0.5)
+    """Chance to stop a trial that is not behind, by the paired test of two trials on the same
+    validation candidates; used with `racing`."""
     min_reports: int = Field(default=1, ge=1)
     """Reports of every trial before it may be stopped."""
     startup: int = Field(default=5, ge=0)

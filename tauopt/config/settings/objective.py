@@ -85,6 +85,16 @@ def _written(at: float | tuple[float, float] | None) -> str:
     return f"@[{at[0]:g}, {at[1]:g}]" if isinstance(at, tuple) else f"@{at:g}"
 
 
+def band_of(objective: ObjectiveName) -> ObjectiveName:
+    """Return the background rejection over a band of efficiencies that stands for an objective.
+
+    It is the objective itself if that is one, else the band from 0.6 to 0.9 for its prongs.
+    """
+    if objective.metric == "rejection" and isinstance(objective.at, tuple):
+        return objective
+    return ObjectiveName("rejection", (0.6, 0.9), objective.prongs)
+
+
 @dataclass(frozen=True)
 class CostName:
     """The parts of a cost's name: latency or number of parameters, and the batch size."""

@@ -29,7 +29,7 @@ from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.binned_counts import estimate_columns
 from tauopt.metrics.paired_curves import paired_curves
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, roc
+from tauopt.metrics.roc import auc
 from tauopt.metrics.scored_trial import ScoredTrial
 
 _FEW = 6
@@ -90,7 +90,7 @@ def one_against_rest_figure(
         if against is None:
             continue
         style = curve_style(number)
-        curve = roc(against.score, against.is_signal, against.weights)
+        curve = against.roc_curve
         line = rejections(curve, ROC_GRID)
         measurable = np.array([not rejection.limit for rejection in line])
         value, low, high = triples(line)[measurable].T

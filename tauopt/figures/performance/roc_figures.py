@@ -40,7 +40,7 @@ from tauopt.metrics.binned_counts import (
 )
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.paired_curves import paired_curves
-from tauopt.metrics.roc import auc, roc
+from tauopt.metrics.roc import auc
 from tauopt.metrics.scored_trial import ScoredTrial
 
 _NAMED = 12
@@ -79,7 +79,7 @@ def roc_ratio_figure(
     measurable = np.ones(len(grid), np.bool_)
     for number, trial in enumerate(contenders):
         predictions = trial.predictions
-        curve = roc(predictions.score, predictions.is_signal, predictions.weights)
+        curve = predictions.roc_curve
         line, area = rejections(curve, grid), auc(curve)
         _draw(main, grid, line, number=number, text=f"{trial.name}: AUC {area}")
         working = _markers(main, trial, number=number, rng=rng)

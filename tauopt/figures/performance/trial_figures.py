@@ -28,7 +28,7 @@ from tauopt.metrics.background_rejection import rejections
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.named_metrics import confusion
 from tauopt.metrics.predictions import Predictions
-from tauopt.metrics.roc import auc, roc
+from tauopt.metrics.roc import auc
 from tauopt.metrics.standard_metrics import EFFICIENCIES, PRONGS, chosen_prongs
 
 ROC_GRID = np.linspace(0.2, 1.0, 161)
@@ -62,7 +62,7 @@ def roc_figure(predictions: Predictions, *, sample: SampleLabel) -> tuple[Figure
     points: FigurePoints = {"note": note(predictions, sample), "curves": {}}
     tops: list[float] = []
     for number, (name, part) in enumerate(chosen.items()):
-        curve = roc(part.score, part.is_signal, part.weights)
+        curve = part.roc_curve
         line = rejections(curve, ROC_GRID)
         working = rejections(curve, np.array(EFFICIENCIES))
         tops.append(largest_shown([*line, *working]))
