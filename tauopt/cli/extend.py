@@ -1,7 +1,8 @@
-"""`tauopt extend`: give a search that runs or has ended more trials or a larger budget."""
+"""`tauopt extend`: give a search that runs or has ended more trials, a larger budget or points."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,14 +19,30 @@ def extend(
     gpu_hours: Annotated[
         float | None, typer.Option(min=0, help="Total budget of GPU time, hours.")
     ] = None,
+    points: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--try",
+            metavar="FILE",
+            help="YAML file of a point (path: value), or a list of several, to try first; "
+            "one trial more each; repeatable.",
+        ),
+    ] = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Give a search more trials or a larger budget, also while it runs."""
+    """Give a search more trials, a larger budget or points of one's own, also while it runs."""
     from tauopt.cli.stop import show
     from tauopt.workflows.control import extend as extend_search
 
-    outcome = extend_search(search, trials=trials, hours=hours, gpu_hours=gpu_hours, output=output)
+    outcome = extend_search(
+        search,
+        trials=trials,
+        hours=hours,
+        gpu_hours=gpu_hours,
+        points=points or (),
+        output=output,
+    )
     show(outcome, json=json)
 
 

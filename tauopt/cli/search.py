@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,8 +26,11 @@ def search(
         bool, typer.Option("--resume", help="Resume the search of that name.")
     ] = False,
     warm_start: Annotated[
-        str | None,
-        typer.Option(metavar="SEARCH", help="Earlier search whose best points are tried first."),
+        list[str] | None,
+        typer.Option(
+            metavar="SEARCH",
+            help="Earlier search whose best points are tried first; may be repeated.",
+        ),
     ] = None,
     output: Output = None,
     trials: Annotated[
@@ -47,7 +51,7 @@ def search(
     del ray_address
     all_overrides = [*(overrides or []), *([f"search.trials={trials}"] if trials else [])]
     if dry_run:
-        _preview(file, all_overrides, output=output, warm_start=warm_start, json=json)
+        _preview(file, all_overrides, output=output, warm_start=warm_start or [], json=json)
         return
     from tauopt.cli.console import progress
     from tauopt.cli.live_display import watching
@@ -61,7 +65,7 @@ def search(
             output=output,
             resume=resume,
             accept_changes=accept_changes,
-            warm_start=warm_start,
+            warm_start=warm_start or [],
             progress=display,
             on_event=on_event,
         )
@@ -79,7 +83,7 @@ def show(result: SearchResult, output: Path | None, *, json: bool) -> None:
 
 
 def _preview(
-    file: Path, overrides: list[str], *, output: Path | None, warm_start: str | None, json: bool
+    file: Path, overrides: list[str], *, output: Path | None, warm_start: list[str], json: bool
 ) -> None:
     import os
 
@@ -94,9 +98,9 @@ def _preview(
             file, overrides=overrides, output=output, warm_start=warm_start, progress=display
         )
     if json:
-        print_json(vars(preview))
+        print_json({**vars(preview), "trials": [asdict(trial) for trial in preview.trials]})
     else:
-        _print_preview(preview, warm_start or "")
+        _print_preview(preview)
 
 
 def _promote(result: SearchResult, output: Path | None) -> str:
@@ -119,6 +123,7 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
         "folder": str(result.folder),
         "report": str(result.report or ""),
         "trials": [row.as_json() for row in result.board],
+        "edges": result.edges,
         "best_run_id": result.best.run_id if result.best else "",
         "promote": _promote(result, output),
         "undelivered": result.undelivered,
@@ -140,8 +145,11 @@ def _print(result: SearchResult, output: Path | None) -> None:
 
 
 def next_steps(result: SearchResult, output: Path | None) -> list[str]:
-    """Return the next steps as lines: report, and the commands that compare and promote."""
+    """Return the next steps as lines: report, ranges to widen, and commands to go on with."""
     lines = [f"report: {result.report}"] if result.report else []
+    if result.edges:
+        more = f" (and {len(result.edges) - 1} more ranges)" if len(result.edges) > 1 else ""
+        lines.append(f"space: {result.edges[0]}{more}")
     lines.append(f"compare: {_command('ui', output=output)}")
     promote = _promote(result, output)
     if promote and len(result.goals) > 1:
@@ -151,7 +159,7 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
     return [*lines, f"promote: {promote}"] if promote else lines
 
 
-def _print_preview(preview: DryRun, earlier_search: str) -> None:
+def _print_preview(preview: DryRun) -> None:
     from tauopt.cli.console import results
     from tauopt.config.source.yaml_text import plain_text
 
@@ -175,10 +183,9 @@ def _print_preview(preview: DryRun, earlier_search: str) -> None:
         say("# warm start")
     for line in preview.warm_start:
         say(line)
-    kinds = ["the defaults"] * preview.defaults + [f"from {earlier_search}"] * preview.taken
     for number, trial in enumerate(preview.trials):
-        say(f"# trial {number} ({kinds[number] if number < len(kinds) else 'sampled'})")
-        say(plain_text(dict(trial)).rstrip())
+        say(f"# trial {number} ({trial})")
+        say(plain_text(dict(trial.params)).rstrip())
     say(f"# network of trial 0: {preview.parameters} parameters")
     say(preview.summary)
 

@@ -6,6 +6,7 @@ compute_cost                - core-hours, GPU-hours and candidate-passes: used, 
 figure_inputs               - from the search record to the arguments of the figure functions
 hyperparameter_importances  - PED-ANOVA importances with bootstrap errors
 report_figures              - the figures of the report, each with a caption; Pareto fronts
+range_edges                 - ranges that the best trials hit at an end
 report_page                 - fills report.html.j2, the template of the page
 write_report                - writes figures, their points and the page into a folder
 """

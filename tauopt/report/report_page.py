@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tauopt.config.space.searched_space import searched_space
 from tauopt.figures.search.parameter_names import short_names, text_of
 from tauopt.figures.search.trial_points import FATES
 from tauopt.report.compute_cost import ComputeCost
+from tauopt.report.range_edges import range_edges
 from tauopt.report.search_record import SearchRecord
 from tauopt.study.leaderboard_rows import LeaderboardRow, varying
 
@@ -89,6 +91,7 @@ def render_page(
         summary=_summary(record, cost),
         leaderboard=_leaderboard(record),
         printed=_PRINTED,
+        edges=range_edges(record.leaderboard, searched_space(record.definition).ranges),
         dataset=_dataset(record),
         environment=_environment(record),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,28 @@ from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
 from tauopt.search import ray_resources
 from tauopt.search.node_checks import NodeWatch
+from tauopt.search.notify_command import EndState, SearchEnd, notify, variables_of
 from tauopt.study import mlflow_notes
 from tauopt.study.budget import BudgetClock
 from tauopt.study.control_requests import ControlRequests
 from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
-from tauopt.study.reseeded_points import RESEEDED_SEARCH
+from tauopt.study.points_by_hand import enqueue_by_hand
+from tauopt.study.reseeded_points import RESEEDED_SEARCH, enqueue_missing
 from tauopt.study.samplers import check_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
-from tauopt.study.search_setup import LOCK, SearchSetup, hypermodel_space, open_search_study
+from tauopt.study.search_setup import (
+    LOCK,
+    SearchSetup,
+    hypermodel_space,
+    open_search_study,
+    warm_start_of,
+)
+from tauopt.study.starting_points import starting_points
 from tauopt.study.study_storage import DATABASE_ERRORS
 from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, TrialQueue
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, RunNames, TrialRuns
-from tauopt.study.warm_trials import WARM_START_TAG, frozen_history, read_warm
+from tauopt.study.warm_start_record import WARM_START_TAG, frozen_history
 from tauopt.tracking.client import artifact_folder, connect, store_uri
 from tauopt.tracking.environment import environment
 from tauopt.tracking.mlflow_pages import save_view
@@ -92,11 +101,26 @@ def run_search(
     check_sampler(setup.file.base.search.sampler)
     setup.folder.mkdir(parents=True, exist_ok=True)
     check_space(setup.folder, _ROOM_BYTES, what="a search's trials", remedy="choose another -o")
-    with locked(setup.folder / LOCK, what=f"search {setup.name!r}"):
-        try:
-            return _Driver(setup, draw, on_event).run(worker)
-        except DATABASE_ERRORS as error:
-            raise ServiceError(f"the study storage failed: {error}") from error
+    driver: _Driver | None = None
+    try:
+        with locked(setup.folder / LOCK, what=f"search {setup.name!r}"):
+            driver = _Driver(setup, draw, on_event)
+            return driver.run(worker)
+    except DATABASE_ERRORS as error:
+        raise ServiceError(f"the study storage failed: {error}") from error
+    finally:
+        # Without the lock, so that `tauopt stop` does not wait for the command, and that the
+        # command may resume the search.
+        if driver is not None:
+            _notify(setup, driver.end, on_event)
+
+
+def _notify(setup: SearchSetup, end: SearchEnd, on_event: OnEvent) -> None:
+    experiment = setup.file.base
+    if command := experiment.search.notify.command:
+        objective = experiment.objective.first
+        variables = variables_of(end, name=setup.name, objective=objective, folder=setup.folder)
+        notify(command, variables, folder=setup.folder, on_event=on_event)
 
 
 class _Driver:
@@ -112,10 +136,14 @@ class _Driver:
         if setup.repeats is not None:  # each point to be repeated waits in the study already
             every = len(self._study.get_trials(deepcopy=False))
             self._settings = self._settings.model_copy(update={"trials": every})
-        self._warm = read_warm(setup.folder)
+        self._warm = warm_start_of(setup)
+        self._starts = (
+            [] if setup.repeats else starting_points(setup.file, self._hypermodel, self._warm)
+        )
         self._requests = ControlRequests(self._study, self._settings)
         self._with_run_id: set[int] = set()
         self._stopping = False
+        self.end = SearchEnd("failed", "the driver failed")
         self._clock = BudgetClock(self._study)
         self._queue = TrialQueue(
             self._study,
@@ -129,9 +157,14 @@ class _Driver:
         self._apply_limits()
 
     def _apply_limits(self) -> None:
-        """Take over the limits that the search has now, after `tauopt extend`."""
+        """Take over the limits and points that the search has now, after `tauopt extend`."""
         self._settings = self._requests.settings
         self._queue.set_limits(self._settings)
+        # Those for which there were too few trials before; the others are in the study.
+        starts = [point.params for point in self._starts[: self._settings.trials]]
+        enqueue_missing(self._queue.study, starts)
+        if enqueue_by_hand(self._queue.study, self._requests.points):
+            self._queue.exhausted = False
         if self._study.user_attrs.get(TRIALS) != self._settings.trials:
             self._study.set_user_attr(TRIALS, self._settings.trials)
 
@@ -148,8 +181,12 @@ class _Driver:
         self._on_event(event)
 
     def run(self, worker: Any) -> SearchOutcome:
-        with interrupts() as signals:
-            outcome, reason, undelivered = self._train_and_record(signals, worker)
+        try:
+            with interrupts() as signals:
+                outcome, reason, undelivered = self._train_and_record(signals, worker)
+        except Exception as error:
+            self.end = replace(self.end, state="failed", reason=f"{type(error).__name__}: {error}")
+            raise
         if signals.number:
             raise Interrupted(
                 f"search {self._setup.name!r} stopped by {signals.why}",
@@ -164,7 +201,7 @@ class _Driver:
         """Train to the end; return run state, reason, and records that MLflow has not got yet."""
         self._runs = self._open_runs()
         outcome: RunState = "KILLED"
-        reason = "the driver failed"
+        why, reason = "", "the driver failed"
         try:
             why = self._train_all(signals, worker)
             outcome, reason = self._verdict(signals, why)
@@ -174,6 +211,7 @@ class _Driver:
         finally:
             self._clock.note(now=True)
             undelivered = self._close_runs(outcome, reason)
+            self.end = replace(self.end, state=self._end_state(outcome, why), reason=reason)
         return outcome, reason, undelivered
 
     def _open_runs(self) -> TrialRuns:
@@ -188,7 +226,7 @@ class _Driver:
         if setup.repeats is not None:
             tags[RESEEDED_SEARCH] = setup.repeats.search
         if self._warm:
-            tags[WARM_START_TAG] = self._warm.earlier
+            tags[WARM_START_TAG] = self._warm.names
         experiment = setup.file.base
         model = short_type(experiment.model.type)
         names = RunNames(setup.name, study.user_attrs[UID], model, tags)
@@ -219,6 +257,8 @@ class _Driver:
         goals = setup.file.base.objective.goals
         trials = self._study.get_trials(deepcopy=False)
         board = rows(trials, setup.folder, goals=goals, is_alive=False)
+        if board and board[0].rank:
+            self.end = replace(self.end, best=board[0])
         write_json(setup.folder / LEADERBOARD, [row.as_json() for row in board])
         table = mlflow_notes.write_table(setup.folder, board, goals)
         resume = setup.resume_command if state in ("KILLED", "STOPPED") else ""
@@ -337,6 +377,15 @@ class _Driver:
         if ended and all(t.state is TrialState.FAIL for t in ended):
             return "FAIL", f"every trial failed ({len(ended)})"
         return "COMPLETE", why or ("all points tried" if self._queue.exhausted else "complete")
+
+    def _end_state(self, outcome: RunState, why: str) -> EndState:
+        if outcome == "STOPPED":
+            return "stopped"
+        if outcome != "COMPLETE":
+            return "failed"
+        if why:
+            return "budget"
+        return "exhausted" if self._queue.exhausted else "complete"
 
     def _first_failure(self) -> str:
         if self._queue.first_failure:

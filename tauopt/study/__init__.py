@@ -2,7 +2,8 @@
 
 ::
 
-    search_setup         what is searched and where; the first points; open the search's study
+    search_setup         what is searched and where; open the search's study
+    starting_points      what is tried first: the literature's values, points of earlier searches
     open_study           create or open a study, refuse to continue it with something else
     provenance           what a study was made from, and what changed since
     study_storage        the studies' database: URL, connection, retries
@@ -16,10 +17,12 @@
     hypermodel_space     define-by-run hyperparameters of a user's HyperModel
     hypermodel_check     a user's HyperModel checked before a search begins
     warm_trials          warm start: trials of an earlier search in the new space
-    earlier_search       warm start from the records of an earlier search
+    warm_start_record    warm start from several searches, the most alike first, and its file
+    earlier_search       warm start from the records of earlier searches
     reseeded_points      the best points trained again with other seeds
     budget               wall time and GPU time over all resumes
     control_requests     stop and extend a running search from another shell
+    points_by_hand       points that users give to a search, from the request to the trial
     search_events        what a search reports while it runs
     leaderboard_rows     trials as rows, best first
     trial_runs           MLflow runs of a search

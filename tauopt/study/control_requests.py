@@ -1,4 +1,4 @@
-"""Stop or extend a running search from another shell or another machine.
+"""Stop or extend a running search, or give it points, from another shell or another machine.
 
 A request is an attribute of the study, which the driver reads every second: so it reaches the
 driver on any machine, without a network port.
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import optuna
 
 from tauopt.config.settings.experiment import Search
+from tauopt.study.points_by_hand import points_in
 from tauopt.study.study_storage import with_retries
 
 ControlRequest = Literal["", "stop"]
@@ -28,7 +29,12 @@ def send_request(study: optuna.Study, request: ControlRequest) -> None:
 
 
 def extend(study: optuna.Study, **limits: float) -> None:
-    """Raise a search's total `trials`, `hours` or `gpu_hours`, now and after a resume."""
+    """Raise a search's total `trials`, `hours` or `gpu_hours`, now and after a resume.
+
+    The total has the points by hand that the search has until now.
+    """
+    if "trials" in limits:
+        limits["trials"] -= len(points_in(study.user_attrs))
     study.set_user_attr(_EXTENDED, {**study.user_attrs.get(_EXTENDED, {}), **limits})
 
 
@@ -39,11 +45,16 @@ def current_request(study: optuna.Study) -> ControlRequest:
 
 
 def with_extensions(settings: Search, study: optuna.Study) -> Search:
-    """Return a search's settings with limits as raised by `extend`; none becomes smaller."""
-    return _with_limits(settings, study.user_attrs.get(_EXTENDED, {}))
+    """Return a search's settings with limits as raised by `extend`; none becomes smaller.
+
+    Each point by hand is one more trial.
+    """
+    return _with_limits(settings, study.user_attrs)
 
 
-def _with_limits(settings: Search, limits: Mapping[str, Any]) -> Search:
+def _with_limits(settings: Search, attributes: Mapping[str, Any]) -> Search:
+    limits: Mapping[str, Any] = attributes.get(_EXTENDED, {})
+    trials = max(settings.trials, int(limits.get("trials", 0)))
     budget = {
         name: max(limit, limits[name])
         for name in ("hours", "gpu_hours")
@@ -51,7 +62,7 @@ def _with_limits(settings: Search, limits: Mapping[str, Any]) -> Search:
     }
     return settings.model_copy(
         update={
-            "trials": max(settings.trials, int(limits.get("trials", 0))),
+            "trials": trials + len(points_in(attributes)),
             "budget": settings.budget.model_copy(update=budget),
         }
     )
@@ -72,7 +83,8 @@ class ControlRequests:
         """Read the study's attributes now."""
         attributes = with_retries(lambda: self._study.user_attrs)
         self._request: ControlRequest = attributes.get(_REQUEST, "")
-        self._settings = _with_limits(self._file_settings, attributes.get(_EXTENDED, {}))
+        self._settings = _with_limits(self._file_settings, attributes)
+        self.points = points_in(attributes)
         self._read_at = time.monotonic()
 
     def current(self) -> ControlRequest:

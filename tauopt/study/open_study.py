@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 
 from tauopt.config.settings.experiment import Objective
 from tauopt.config.settings.objective import Goal
-from tauopt.config.source.yaml_source import Scalar
 from tauopt.durable import check_name
 from tauopt.errors import UsageError, nearest
 from tauopt.study._optuna_internals import study_id_of_summary
@@ -85,7 +84,6 @@ def start_study(
     origin: Provenance,
     folder: Path,
     objective: Objective,
-    starts: Sequence[Mapping[str, Scalar]],
     space: Space,
     resume: bool,
     accept_changes: bool = False,
@@ -98,7 +96,6 @@ def start_study(
         origin: provenance of the search as it is now.
         folder: the search's folder.
         objective: metrics to maximise and costs to minimise.
-        starts: points of the space that are tried first: the literature's values.
         space: the search space as it is now.
         resume: go on with a study of this name if there is one.
         accept_changes: go on although the file, the code or the data changed.
@@ -121,9 +118,6 @@ def start_study(
         directions = [goal.direction for goal in objective.goals]
         study = optuna.create_study(study_name=name, storage=storage, directions=directions)
     _write_attributes(study, origin, folder, objective)
-    if not study.get_trials(deepcopy=False):
-        for point in starts:
-            study.enqueue_trial(dict(point))
     return study
 
 

@@ -78,10 +78,10 @@ def enqueue_missing(study: optuna.Study, points: Sequence[Mapping[str, Scalar]])
     """Enqueue points, each as often as it is in `points` but not yet in the study.
 
     Args:
-        study: of the search that trains points again.
+        study: of a search.
         points: each point as often as it is to be trained.
     """
-    present = Counter(key(_point_of(trial)) for trial in study.get_trials(deepcopy=False))
+    present = Counter(key(point_of(trial)) for trial in study.get_trials(deepcopy=False))
     for point in _in_turns(points):
         if present[key(point)]:
             present[key(point)] -= 1
@@ -89,10 +89,10 @@ def enqueue_missing(study: optuna.Study, points: Sequence[Mapping[str, Scalar]])
             study.enqueue_trial(dict(point))
 
 
-def _point_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
-    """Return a trial's point as encoded in the study, also if the trial has not begun."""
-    fixed: Mapping[str, Scalar] = trial.system_attrs.get("fixed_params", {})
-    return {**fixed, **trial.params}
+def point_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
+    """Return a trial's point as it was enqueued, or else as it was sampled."""
+    point: Mapping[str, Scalar] = trial.system_attrs.get("fixed_params") or trial.params
+    return point
 
 
 def _in_turns(points: Sequence[Mapping[str, Scalar]]) -> list[Mapping[str, Scalar]]:

@@ -1,11 +1,10 @@
-"""What is searched and where: the setup of a search, its first points and its study."""
+"""What is searched and where: the setup of a search, and its study."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 
@@ -13,7 +12,6 @@ from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import OwnModel, group_lengths
-from tauopt.config.source.yaml_source import Scalar
 from tauopt.dataset.network_inputs import input_spec
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.durable import lock_holder, write_bytes
@@ -21,12 +19,9 @@ from tauopt.study.open_study import start_study
 from tauopt.study.provenance import Provenance
 from tauopt.study.pruners import make_pruner
 from tauopt.study.reseeded_points import RESEEDED_SEARCH, RepeatedPoints, enqueue_missing
-from tauopt.study.samplers import check_sampler
 from tauopt.study.study_storage import open_storage
-from tauopt.study.suggest import key
-from tauopt.study.trial_queue import TrialQueue
 from tauopt.study.trial_runs import EXPERIMENT
-from tauopt.study.warm_trials import WarmStart, frozen_history, write_warm
+from tauopt.study.warm_start_record import WarmStart, read_warm, write_warm
 from tauopt.tracking.dataset_input import DatasetInput
 
 if TYPE_CHECKING:
@@ -57,7 +52,7 @@ class SearchSetup:
     repeats: RepeatedPoints | None = None
     """Points to be trained again, instead of a search for new ones."""
     warm: WarmStart | None = None
-    """Points and outcomes taken over from an earlier search."""
+    """Points and outcomes taken over from earlier searches, when the search begins."""
 
     @property
     def folder(self) -> Path:
@@ -75,47 +70,13 @@ def is_at_rest(folder: Path) -> bool:
     return folder.is_dir() and not lock_holder(folder / LOCK)
 
 
-def first_trials(
-    file: ExperimentFile,
-    *,
-    count: int,
-    hypermodel: HyperModelSpace | None = None,
-    warm: WarmStart | None = None,
-) -> list[Mapping[str, Any]]:
-    """Return the parameters of a search's starting points and of `count` sampled trials.
+def warm_start_of(setup: SearchSetup) -> WarmStart | None:
+    """Return what a search takes over, or took over when it began; None if it is nothing.
 
-    The file's sampler proposes them in a study in memory; a model-based sampler begins at random.
-
-    Args:
-        file: the experiment.
-        count: number of sampled trials.
-        hypermodel: space of a user's HyperModel; None for tauopt's networks.
-        warm: points and outcomes of an earlier search.
+    Raises:
+        CorruptError: the record of it is damaged.
     """
-    starts = starting_points(file, hypermodel, warm)
-    settings = file.base.search.model_copy(update={"trials": len(starts) + count})
-    check_sampler(settings.sampler)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    directions = [goal.direction for goal in file.base.objective.goals]
-    study = optuna.create_study(directions=directions)
-    for point in starts:
-        study.enqueue_trial(point)
-    history = frozen_history(warm, file.space) if warm else []
-    queue = TrialQueue(study, settings, space=file.space, hypermodel=hypermodel, history=history)
-    proposals = (queue.next_trial() for _ in range(settings.trials))
-    return [dict(proposal.params) for proposal in proposals if proposal is not None]
-
-
-def starting_points(
-    file: ExperimentFile, hypermodel: HyperModelSpace | None, warm: WarmStart | None
-) -> list[dict[str, Scalar]]:
-    """Return the points that are tried first: the defaults, then those of an earlier search."""
-    defaults = hypermodel.default_point() if hypermodel else {}
-    points = [*({**point, **defaults} for point in file.starts()), *(warm.points if warm else ())]
-    different: dict[str, dict[str, Scalar]] = {}
-    for point in points:
-        different.setdefault(key(point), dict(point))
-    return list(different.values())[: file.base.search.trials]
+    return setup.warm or (read_warm(setup.folder) if setup.resume else None)
 
 
 def hypermodel_space(setup: SearchSetup) -> HyperModelSpace | None:
@@ -135,6 +96,8 @@ def hypermodel_space(setup: SearchSetup) -> HyperModelSpace | None:
 def open_search_study(setup: SearchSetup, hypermodel: HyperModelSpace | None) -> optuna.Study:
     """Open or create the study of a search, and keep the experiment file in the search's folder.
 
+    Nothing is enqueued in a new study but the points of `setup.repeats`.
+
     Args:
         setup: what to search.
         hypermodel: from `hypermodel_space`; learns the parameter names of earlier trials.
@@ -149,7 +112,6 @@ def open_search_study(setup: SearchSetup, hypermodel: HyperModelSpace | None) ->
         origin=setup.origin,
         folder=setup.folder,
         objective=setup.file.base.objective,
-        starts=[] if setup.repeats else starting_points(setup.file, hypermodel, setup.warm),
         space=setup.file.space,
         resume=setup.resume,
         accept_changes=setup.accept_changes,

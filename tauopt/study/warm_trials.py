@@ -8,79 +8,42 @@ only the sampler sees them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.distributions import distribution_to_json
+from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.experiment_file import ExperimentFile
 from tauopt.config.settings.dotted_paths import flat
 from tauopt.config.settings.experiment import Experiment
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
-from tauopt.config.settings.ranges import contains, describe_range, is_active, moved_inside
+from tauopt.config.settings.ranges import (
+    Range,
+    contains,
+    describe_range,
+    is_active,
+    moved_inside,
+)
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import TYPE, with_type
 from tauopt.config.space.conditions import value_at
-from tauopt.durable import write_json
-from tauopt.errors import CorruptError, TauoptError
-from tauopt.study._optuna_internals import set_trial_id
-from tauopt.study.suggest import Space, distribution, key
+from tauopt.errors import TauoptError
+from tauopt.study.suggest import key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
+from tauopt.study.warm_start_record import (
+    POINTS,
+    Alikeness,
+    EarlierPoint,
+    EarlierSearch,
+    EarlierTrial,
+    WarmStart,
+)
 
-FILE = "warm_start.json"
-"""File of the warm start, in the search's folder."""
-WARM_START_TAG = "tauopt.warm_start"
-"""Tag of the search's MLflow runs: name of the earlier search."""
-POINTS = 5
-"""Maximum number of points of the earlier search that are tried first."""
 _DEFINING = ("task", "model", "training", "objective")
 """Sections of an experiment that decide the outcome of a training."""
-
-
-@dataclass(frozen=True)
-class EarlierTrial:
-    """A trial of the earlier search, as a trial of the new space."""
-
-    params: Mapping[str, Scalar]
-    state: str
-    values: Sequence[float] | None
-    reports: Mapping[int, float] = field(default_factory=dict)
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    """Distributions, as Optuna's JSON, of the parameters that a user's HyperModel requests: they
-    are no ranges of the file."""
-    number: int = -1
-    """Number of the trial in the earlier search; -1 in files from before it was kept."""
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """What a search takes over from an earlier one."""
-
-    earlier: str
-    """Name of the earlier search."""
-    points: tuple[Mapping[str, Scalar], ...] = ()
-    """Points that are tried first, the best one first."""
-    numbers: tuple[int, ...] = ()
-    """Numbers of the trials of these points in the earlier search."""
-    history: tuple[EarlierTrial, ...] = ()
-    """Trials that the sampler learns from."""
-    notes: tuple[str, ...] = ()
-    """What was changed or left out, in words."""
-
-    def lines(self) -> Iterator[str]:
-        """Yield a summary: points, trials to learn from, and what was changed or left out."""
-        counts = f"{len(self.points)} points to try first, {len(self.history)} trials to learn from"
-        yield f"from {self.earlier}: {counts}"
-        learned = [past.number for past in self.history if past.number >= 0]
-        for use, numbers in (("tried first", self.numbers), ("learned from", sorted(learned))):
-            if numbers:
-                yield f"  {use}: {', '.join(f't{number:03d}' for number in numbers)}"
-        yield from (f"  {note}" for note in self.notes)
 
 
 @dataclass(frozen=True)
@@ -124,18 +87,46 @@ def warm_start(
     changes = Counter(change for entry in moved for change in entry.changes)
     reasons = list(_why_not_learned(same_data, same_goals, same_method))
     best = _best(moved)
-    return WarmStart(
-        earlier=earlier,
-        points=tuple(entry.point for entry in best),
-        numbers=tuple(entry.trial.number for entry in best),
-        history=() if reasons else tuple(_earlier_trial(entry) for entry in unchanged),
-        notes=(
-            *(f"{count} trials left out: {reason}" for reason, count in left_out.items()),
-            *lost,
-            *(f"{change} (in {count} of {len(moved)} trials)" for change, count in changes.items()),
-            *reasons,
-        ),
+    alikeness = _alikeness(
+        before, file, same_data=same_data, same_goals=same_goals, same_method=same_method
     )
+    notes = (
+        *(f"{count} trials left out: {reason}" for reason, count in left_out.items()),
+        *lost,
+        *(f"{change} (in {count} of {len(moved)} trials)" for change, count in changes.items()),
+        *reasons,
+    )
+    return WarmStart(
+        searches=(EarlierSearch(earlier, alikeness, notes),),
+        points=tuple(
+            EarlierPoint(entry.point, earlier, entry.trial.number, float(entry.trial.values[0]))
+            for entry in best
+        ),
+        history=() if reasons else tuple(_earlier_trial(entry, earlier) for entry in unchanged),
+    )
+
+
+def _alikeness(
+    before: ExperimentFile,
+    file: ExperimentFile,
+    *,
+    same_data: bool,
+    same_goals: bool,
+    same_method: bool,
+) -> Alikeness:
+    earlier, new = _ranges(before), _ranges(file)
+    shared = earlier.keys() & new.keys()
+    equal = sum(earlier[name] == new[name] for name in shared)
+    return Alikeness(same_data, same_goals, same_method, len(shared), equal)
+
+
+def _ranges(file: ExperimentFile) -> dict[tuple[str, str], Range]:
+    """Return (architecture, path) -> range without conditions."""
+    return {
+        (type_, path): replace(range_, when={})
+        for type_, branch in file.alternatives.items()
+        for path, range_ in branch.space.items()
+    }
 
 
 def _why_left_out(trial: FrozenTrial) -> str:
@@ -245,7 +236,7 @@ def _best(moved: Sequence[_MovedTrial]) -> list[_MovedTrial]:
     return list(different.values())[:POINTS]
 
 
-def _earlier_trial(entry: _MovedTrial) -> EarlierTrial:
+def _earlier_trial(entry: _MovedTrial, search: str) -> EarlierTrial:
     trial = entry.trial
     kinds = {
         name: distribution_to_json(trial.distributions[name])
@@ -259,72 +250,5 @@ def _earlier_trial(entry: _MovedTrial) -> EarlierTrial:
         reports=dict(trial.intermediate_values),
         kinds=kinds,
         number=trial.number,
+        search=search,
     )
-
-
-def frozen_history(warm: WarmStart, space: Space) -> list[FrozenTrial]:
-    """Return the history as trials of the new space.
-
-    Their numbers are negative, so that none is the number of a trial of the new study.
-    """
-    trials = []
-    for number, past in enumerate(warm.history, start=1):
-        state = TrialState[past.state]
-        trial = create_trial(
-            state=state,
-            values=list(past.values) if state is TrialState.COMPLETE and past.values else None,
-            params=dict(past.params),
-            distributions={
-                name: json_to_distribution(past.kinds[name])
-                if name in past.kinds
-                else distribution(space[name])
-                for name in past.params
-            },
-            intermediate_values=dict(past.reports),
-        )
-        set_trial_id(trial, -number)
-        trials.append(trial)
-    return trials
-
-
-def write_warm(folder: Path, warm: WarmStart) -> None:
-    """Write the warm start of a search into its folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = asdict(warm)
-    write_json(folder / FILE, {"of": content.pop("earlier"), **content})
-
-
-def read_warm(folder: Path) -> WarmStart | None:
-    """Return the warm start of a search; None if it began without one.
-
-    Raises:
-        CorruptError: the file is not as `write_warm` writes it.
-    """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text())
-        history = [
-            EarlierTrial(
-                params=past["params"],
-                state=past["state"],
-                values=past["values"],
-                reports={int(step): value for step, value in past["reports"].items()},
-                kinds=past["kinds"],
-                number=past.get("number", -1),
-            )
-            for past in content["history"]
-        ]
-        return WarmStart(
-            earlier=content["of"],
-            points=tuple(content["points"]),
-            numbers=tuple(content.get("numbers", ())),
-            history=tuple(history),
-            notes=tuple(content["notes"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptError(
-            f"{path}: expected a warm start as the search wrote it, got: {error}; restore it, "
-            "or delete it to go on without the outcomes of the earlier search"
-        ) from error

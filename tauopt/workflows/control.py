@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from tauopt.workflows.paths import output_folder
 if TYPE_CHECKING:
     import optuna
 
+    from tauopt.config.source.yaml_source import Scalar
     from tauopt.study.search_events import SearchEvent
     from tauopt.workflows.search import SearchResult
 
@@ -166,27 +167,35 @@ def extend(
     trials: int | None = None,
     hours: float | None = None,
     gpu_hours: float | None = None,
+    points: Sequence[Path | str] = (),
     output: Path | None = None,
 ) -> ControlOutcome:
-    """Give a search more trials or a larger budget; a running search takes it within seconds.
+    """Give a search more trials, a larger budget or points; a running one takes it within seconds.
 
     Args:
         search: its name; None means the latest one.
         trials: total number, not the number to add.
         hours, gpu_hours: total of its budget, if it has one.
+        points: YAML files of points that are tried before what the sampler proposes. Each point is
+            one trial more, unless the search has it already.
         output: output folder; None means `tauopt-output`.
     Raises:
-        UsageError: no such search, no limit is given, or it has as many trials already.
+        UsageError: no such search, nothing is given, or it has as many trials, or the points,
+            already.
+        ConfigError: a file of points is wrong.
         ServiceError: the studies' database can't be used.
     """
     from tauopt.study.control_requests import extend as give
     from tauopt.study.open_study import TRIALS
+    from tauopt.study.points_by_hand import send_points
     from tauopt.study.reseeded_points import RESEEDED_SEARCH
 
     limits = {"trials": trials, "hours": hours, "gpu_hours": gpu_hours}
     given = {name: limit for name, limit in limits.items() if limit is not None}
-    if not given:
-        raise UsageError("expected --trials, --hours or --gpu-hours: in all, not in addition")
+    if not given and not points:
+        raise UsageError(
+            "expected --trials, --hours or --gpu-hours (in all, not in addition), or --try"
+        )
     extended = _find(search, output)
     if original := extended.study.user_attrs.get(RESEEDED_SEARCH):
         raise UsageError(
@@ -199,9 +208,44 @@ def extend(
             f"{extended.name} has {present} trials already, expected more with --trials, got "
             f"{trials}"
         )
-    give(extended.study, **given)
-    totals = ", ".join(f"{limit:g} {name.replace('_', ' ')}" for name, limit in given.items())
+    new, told = _new_points(extended.study, points) if points else ([], [])
+    if given:
+        give(extended.study, **given)
+        totals = (f"{limit:g} {name.replace('_', ' ')}" for name, limit in given.items())
+        told.insert(0, f"{', '.join(totals)} in all")
+    send_points(extended.study, new)
     holder = extended.holder
     when = f"{holder} takes it within seconds" if holder else "taken when it is resumed"
     resume_command = "" if holder else extended.resume
-    return ControlOutcome(extended.name, holder, f"{totals} in all; {when}", resume_command)
+    return ControlOutcome(extended.name, holder, "; ".join([*told, when]), resume_command)
+
+
+def _new_points(
+    study: optuna.Study, files: Sequence[Path | str]
+) -> tuple[list[dict[str, Scalar]], list[str]]:
+    """Read points; return those that a search does not have yet, and what to say about them.
+
+    Raises:
+        ConfigError: a file is wrong.
+        UsageError: the search has all points already.
+    """
+    from tauopt.config.point_file import read_points
+    from tauopt.study.points_by_hand import known_points, space_of
+    from tauopt.study.suggest import key
+
+    space, known = space_of(study), known_points(study)
+    new: list[dict[str, Scalar]] = []
+    repeated: list[str] = []
+    for file in files:
+        for point in read_points(file, space):
+            if key(point) in known:
+                number = known[key(point)]
+                trial = "one that waits" if number is None else f"t{number:03d}"
+                repeated.append(f"a point of {file} is that of {trial}, and is not tried again")
+            else:
+                new.append(point)
+                known[key(point)] = None
+    if not new:
+        raise UsageError(f"{study.study_name} has nothing new to try: {'; '.join(repeated)}")
+    added = "1 point" if len(new) == 1 else f"{len(new)} points"
+    return new, [f"{added} to try first, one trial more each", *repeated]

@@ -20,12 +20,15 @@ from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import known_digest, prepare, survey
 
 if TYPE_CHECKING:
+    import optuna
+
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.config.settings.objective import Goal
     from tauopt.dataset.prepared_dataset import PreparedDataset
     from tauopt.study.leaderboard_rows import LeaderboardRow
     from tauopt.study.provenance import Provenance
     from tauopt.study.search_events import SearchEvent
+    from tauopt.study.starting_points import FirstPoint
 
 SAMPLES = 3
 """Sampled trials that a dry run shows."""
@@ -43,6 +46,8 @@ class SearchResult:
     board: tuple[LeaderboardRow, ...] = field(repr=False)
     """Trials, best first."""
     folder: Path
+    edges: tuple[str, ...] = ()
+    """Ranges that the best trials hit at an end, in words."""
     undelivered: str = ""
     """Message about records that have not reached MLflow yet; empty if all have."""
 
@@ -86,7 +91,7 @@ def search(
     output: Path | None = None,
     resume: bool = False,
     accept_changes: bool = False,
-    warm_start: str | None = None,
+    warm_start: Sequence[str] = (),
     command: str = "",
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
@@ -100,8 +105,8 @@ def search(
         output: output folder; None means `tauopt-output`.
         resume: resume the search of that name, whatever stopped it.
         accept_changes: resume although the file, the data or the code changed.
-        warm_start: name of an earlier search: its best points are tried first, and the sampler
-            learns from those of its trials that could be trials of this search.
+        warm_start: names of earlier searches: their best points are tried first, and the sampler
+            learns from those of their trials that could be trials of this search.
         command: command line that resumes the search, for messages; empty means this one with
             `--resume`.
         progress: receives the progress of simulation and preparation.
@@ -117,6 +122,7 @@ def search(
     file = read_search(path, overrides=overrides)
     name = name or file.name
     output_path = make_folder(output_folder(output), option="-o").absolute()
+    from tauopt.report.range_edges import range_edges
     from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
     from tauopt.study.earlier_search import warm_start_from
@@ -143,7 +149,7 @@ def search(
     check_fits(file, dataset)
     warm = None
     if warm_start:
-        earlier = find_study(warm_start, output=output_path)
+        earlier = _find_studies(warm_start, output=output_path)
         warm = warm_start_from(earlier, file, dataset=dataset.manifest.digest)
         for line in warm.lines():
             progress.say(line)
@@ -164,14 +170,20 @@ def search(
     )
     outcome = run_search(setup, draw=draw_search, on_event=on_event or ignore)
     goals = file.base.objective.goals
+    board = rows(outcome.trials, setup.folder, goals=goals, is_alive=False)
     return SearchResult(
         name=name,
         why=outcome.why,
         goals=goals,
-        board=tuple(rows(outcome.trials, setup.folder, goals=goals, is_alive=False)),
+        board=tuple(board),
         folder=setup.folder,
+        edges=tuple(map(str, range_edges(board, file.space))),
         undelivered=outcome.undelivered,
     )
+
+
+def _find_studies(names: Sequence[str], *, output: Path) -> list[optuna.Study]:
+    return [find_study(name, output=output) for name in dict.fromkeys(names)]
 
 
 def resume_command(
@@ -232,14 +244,11 @@ class DryRun:
     """Split -> class -> candidates; empty if the sample is not simulated yet."""
     parameters: int
     """Number of parameters of the first trial's network."""
-    trials: tuple[Mapping[str, Any], ...]
-    """Parameters of the first trials: the defaults, points of an earlier search, sampled ones."""
-    defaults: int
-    """How many of the trials take the defaults: one for each architecture."""
-    taken: int
-    """How many trials after those take points of an earlier search."""
+    trials: tuple[FirstPoint, ...]
+    """The first trials, in order, each with where it is from: the literature's values of each
+    architecture, points of earlier searches, sampled ones."""
     warm_start: tuple[str, ...]
-    """Lines on what is taken over from an earlier search, and what is not."""
+    """Lines on what is taken over from earlier searches, and what is not."""
     summary: str
     """Keras's table of the first trial's layers."""
 
@@ -249,7 +258,7 @@ def dry_run(
     *,
     overrides: Sequence[str] = (),
     output: Path | None = None,
-    warm_start: str | None = None,
+    warm_start: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> DryRun:
     """Preview a search; writes nothing, and opens a database only for a warm start.
@@ -258,7 +267,7 @@ def dry_run(
         path: experiment file.
         overrides: `path=value` each, applied to the file in order.
         output: output folder of the earlier search; None means `tauopt-output`.
-        warm_start: name of an earlier search to take over from.
+        warm_start: names of earlier searches to take over from.
         progress: receives the progress of counting candidates.
     Raises:
         ConfigError: the file is wrong.
@@ -270,12 +279,12 @@ def dry_run(
     from tauopt.config.settings.ranges import describe_range
     from tauopt.models.build_model import describe
     from tauopt.study.earlier_search import warm_start_from
-    from tauopt.study.search_setup import first_trials, starting_points
+    from tauopt.study.starting_points import first_trials
 
     file = read_experiment(path, overrides=overrides)
     warm = None
     if warm_start:
-        earlier = find_study(warm_start, output=output_folder(output).absolute())
+        earlier = _find_studies(warm_start, output=output_folder(output).absolute())
         warm = warm_start_from(earlier, file, dataset=known_digest(file.base.data))
     experiment = hypermodel_check.settled(file)
     counted = survey(experiment.data, progress=progress or Silent())
@@ -291,8 +300,6 @@ def dry_run(
         counts={split: dict(n) for split, n in counted.counts.items()} if counted else {},
         parameters=network.parameters,
         trials=tuple(first_trials(file, count=SAMPLES, hypermodel=hypermodel, warm=warm)),
-        defaults=len(file.starts()),
-        taken=len(starting_points(file, hypermodel, warm)) - len(file.starts()) if warm else 0,
         warm_start=tuple(warm.lines()) if warm else (),
         summary=network.summary,
     )

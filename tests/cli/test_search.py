@@ -116,6 +116,13 @@ def test_next_steps_name_the_best_trial_in_the_first_objective_and_the_size_of_t
     assert next_steps(result, None) == lines
 
 
+def test_next_steps_name_the_range_that_most_of_the_best_trials_hit_at_an_end():
+    goals = (Goal("auc", "maximize"),)
+    for edges, line in ((("a",), "space: a"), (("a", "b", "c"), "space: a (and 2 more ranges)")):
+        result = SearchResult("toy", "complete", goals, (), Path("there"), edges=edges)
+        assert next_steps(result, None)[0] == line
+
+
 def test_next_steps_name_the_report_if_there_is_one(tmp_path):
     page = tmp_path / "report" / "report.html"
     page.parent.mkdir()

@@ -389,7 +389,7 @@ def test_the_text_reads_back_as_the_same_experiment(folder):
 
 def test_the_digest_is_of_what_defines_the_study():
     digest = read_experiment(GOOD).digest
-    same = ["search.trials=3", "search.budget.hours=1", "search.resources.cpus=2", "tracking.experiment=z"]  # fmt: skip  # noqa: E501
+    same = ["search.trials=3", "search.budget.hours=1", "search.resources.cpus=2", "search.notify.command=date", "tracking.experiment=z"]  # fmt: skip  # noqa: E501
     for override in same:
         assert read_experiment(GOOD, overrides=[override]).digest == digest
     other = ["search.sampler.seed=7", "training.momentum=0.9", "training.epochs=3", "data.chunk_size=9"]  # fmt: skip  # noqa: E501

@@ -140,6 +140,22 @@ def test_several_objectives_bring_their_columns_and_the_figure_of_their_front(tm
     assert {"front", "latency_us", "parameters"} <= set(page.cells)
 
 
+def test_a_range_that_the_best_trials_hit_at_an_end_is_named_on_the_page(tmp_path):
+    search = RecordedStudy(tmp_path)
+    units = {"low": 4, "high": 64, "log": True, "step": 1, "when": {}}
+    definition = json.loads(search.study.user_attrs["tauopt.text"])
+    text = json.dumps({**definition, "space": {"model.units": units}})
+    search.study.set_user_attr("tauopt.text", text)
+    search.driver(0, 100)
+    for number in range(4):
+        trained(search, TrialState.COMPLETE, [10 + number], ask=1, ready=5 + number,
+                params={"model.units": 63 + number % 2})  # fmt: skip
+    record = gather(search.study, search.folder, now=seconds_at(100), driver="none")
+    page = write_report(record, tmp_path / "report").page.read_text()
+    text = "4 of the best 4 trials have model.units at its upper end 64: widen it."
+    assert text in " ".join(Page(page).text)
+
+
 def test_the_mean_over_other_seeds_is_on_the_row_of_the_trial(tmp_path):
     search = RecordedStudy(tmp_path)
     point = {"model.units": 8}

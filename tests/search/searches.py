@@ -1,5 +1,6 @@
 """Small searches: an experiment file over the prepared factory's features, and its setup."""
 
+import json
 import textwrap
 
 from tauopt.config.load import read_experiment
@@ -60,7 +61,9 @@ def make_setup(
         output=folder / "out",
         file=file,
         dataset=dataset or prepared_dataset(folder, candidates=200),
-        origin=Provenance(file.digest, file.text, "d1", "code", ""),
+        origin=Provenance(
+            file.digest, json.dumps(file.definition, indent=1, sort_keys=True), "d1", "code", ""
+        ),
         reports=3,
         resume=resume,
         accept_changes=accept_changes,

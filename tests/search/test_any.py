@@ -18,7 +18,7 @@ from tauopt.study.leaderboard_rows import rows, varying
 from tauopt.study.mlflow_notes import table
 from tauopt.study.open_study import goals_of, open_study
 from tauopt.study.search_events import SearchEvent
-from tauopt.study.search_setup import first_trials
+from tauopt.study.starting_points import first_trials
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_queue import TrialQueue
 from tauopt.training.trial_plan import read_plan, trial_folder
@@ -76,8 +76,9 @@ def test_tpe_prefers_the_better_architecture(tmp_path):
 def test_the_preview_begins_with_the_defaults_of_each(tmp_path):
     file = file_of(tmp_path)
     first, second, *others = first_trials(file, count=3)
-    assert [first, second] == file.starts()
-    assert len(others) == 3
+    assert [first.params, second.params] == file.starts()
+    assert [point.origin for point in (first, second)] == ["literature"] * 2
+    assert [point.origin for point in others] == ["sampled"] * 2  # of four trials in all
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +93,22 @@ def services(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searched(services, tmp_path_factory):
-    """A search of 6 trials with a worker that does not train, in two parts."""
+    """A search of 6 trials with a worker that does not train, in two parts.
+
+    The first part has fewer trials than architectures.
+    """
     folder = tmp_path_factory.mktemp("any")
-    for trials, resume in ((4, False), (6, True)):
+    for trials, resume in ((1, False), (6, True)):
         setup = make_setup(folder, trials=trials, overrides=ALL, resume=resume)
         with without_ray():
             ending = run_search(setup, worker=FakeWorker)
     return folder, setup, ending
+
+
+def test_more_trials_than_before_begin_with_the_architectures_not_tried_yet(searched):
+    _, setup, ending = searched
+    assert [trial.params for trial in ending.trials[:2]] == setup.file.starts()
+    assert [trial.state.name for trial in ending.trials] == ["COMPLETE"] * 6
 
 
 def test_runs_are_named_by_their_own_architecture_and_have_its_parameters(searched):

@@ -17,7 +17,13 @@ from tauopt.search.driver import run_search
 from tauopt.study.leaderboard_rows import rows
 from tauopt.study.open_study import OBJECTIVES, UID, open_study
 from tauopt.study.study_storage import open_storage
-from tauopt.study.warm_trials import EarlierTrial, WarmStart, read_warm
+from tauopt.study.warm_start_record import (
+    EarlierPoint,
+    EarlierSearch,
+    EarlierTrial,
+    WarmStart,
+    read_warm,
+)
 from tauopt.tracking.client import connect
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_setup
@@ -45,6 +51,15 @@ def search_here(folder, **kwargs):
     """The same without Ray's processes."""
     with without_ray():
         return search(folder, **kwargs)
+
+
+NOTIFY = "search.notify.command=env | grep ^TAUOPT_ | sort"
+
+
+def notice_of(folder):
+    """What the command for the search's end found in its environment."""
+    lines = (folder / "out/searches/toy/notify.txt").read_text().splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 def give_trouble(folder, trouble):
@@ -164,7 +179,10 @@ def test_raising_the_number_of_trials_extends_a_search(eventful):
 def test_a_search_whose_trials_all_fail_stops_with_the_first_traceback(tmp_path):
     give_trouble(tmp_path, {str(number): "bug" for number in range(50)})
     with pytest.raises(SearchError, match=r"3 trials in a row failed(.|\n)*a bug in the model"):
-        search_here(tmp_path, trials=50, concurrent=1)
+        search_here(tmp_path, trials=50, concurrent=1, overrides=[NOTIFY])
+    notice = notice_of(tmp_path)
+    assert (notice["TAUOPT_STATE"], notice["TAUOPT_BEST"]) == ("failed", "")
+    assert notice["TAUOPT_REASON"] == "3 trials in a row failed"
     assert states_of(tmp_path)[:3] == ["FAIL"] * 3
     assert len(states_of(tmp_path)) <= 4
     assert runs_of(tmp_path)["toy"].info.status == "FAILED"
@@ -183,7 +201,11 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(tmp_path):
     with pytest.raises(
         ServiceError, match=r"state\.json: No space left on device: make room; then resume"
     ):
-        search_here(tmp_path, trials=3, concurrent=1)
+        search_here(tmp_path, trials=3, concurrent=1, overrides=[NOTIFY])
+    notice = notice_of(tmp_path)
+    assert notice["TAUOPT_STATE"] == "failed"
+    assert "No space left on device" in notice["TAUOPT_REASON"]
+    assert float(notice["TAUOPT_BEST"]) == study_of(tmp_path).best_value
     assert states_of(tmp_path) == ["COMPLETE", "RUNNING"]
     assert runs_of(tmp_path)["toy"].info.status == "KILLED"
     give_trouble(tmp_path, {})
@@ -339,9 +361,10 @@ def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
-    brief = ["search.budget.hours=0.00001"]
+    brief = ["search.budget.hours=0.00001", NOTIFY]
     ending = search_here(tmp_path, trials=50, overrides=brief)
     assert "budget" in ending.why
+    assert notice_of(tmp_path)["TAUOPT_STATE"] == "budget"
     seconds = study_of(tmp_path).user_attrs["tauopt.seconds"]
     ending = search_here(tmp_path, trials=50, resume=True, overrides=brief)
     assert "budget" in ending.why
@@ -351,16 +374,29 @@ def test_a_budget_ends_the_search_and_counts_over_resumes(tmp_path):
 
 def test_a_warm_start_is_tagged_in_mlflow_and_kept_for_a_resume(tmp_path):
     point = {"model.units": 5, "training.learning_rate": 0.0042}
-    past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9})
-    warm = WarmStart("old", points=(point,), history=(past,))
-    setup = dataclasses.replace(make_setup(tmp_path, trials=2), warm=warm)
+    past = EarlierTrial(point, "COMPLETE", [0.9], {1: 0.9}, search="old")
+    searches = (EarlierSearch("old"), EarlierSearch("older"))
+    warm = WarmStart(searches, points=(EarlierPoint(point, "old", 3, 0.9),), history=(past,))
+    setup = dataclasses.replace(make_setup(tmp_path, trials=2, overrides=[NOTIFY]), warm=warm)
     with without_ray():
         run_search(setup, worker=FakeWorker)
+    notice = notice_of(tmp_path)
+    best = study_of(tmp_path).best_trial
+    run_id = runs_of(tmp_path)[f"t{best.number:03d}-dense"].info.run_id
+    assert notice == {
+        "TAUOPT_SEARCH": "toy",
+        "TAUOPT_STATE": "complete",
+        "TAUOPT_REASON": "complete",
+        "TAUOPT_OBJECTIVE": "auc",
+        "TAUOPT_BEST": repr(best.value),
+        "TAUOPT_BEST_RUN": run_id,
+        "TAUOPT_FOLDER": str(setup.folder),
+    }
     assert study_of(tmp_path).trials[1].params == point
     search_here(tmp_path, trials=3, resume=True)
     assert read_warm(setup.folder) == warm
     runs = runs_of(tmp_path)
-    assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old"}
+    assert {run.data.tags["tauopt.warm_start"] for run in runs.values()} == {"old, older"}
     assert len(study_of(tmp_path).trials) == 3
 
 

@@ -60,7 +60,7 @@ def test_a_dry_run_lists_what_the_model_asks_for(tmp_path):
         "int [8, 16] (the model: int [8, 32] step 8 when kind is wide)"
     )
     assert shown.space[f"{at}drop"] == "True (the model: choice [False, True])"
-    assert shown.trials[0] == {f"{at}kind": "wide", f"{at}units": 8, f"{at}drop": True,
+    assert shown.trials[0].params == {f"{at}kind": "wide", f"{at}units": 8, f"{at}drop": True,
                               f"{at}rate": 0.1}  # fmt: skip
     assert shown.parameters == (7 * 8 + 8) + (8 * 2 + 2)
 

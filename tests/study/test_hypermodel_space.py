@@ -22,7 +22,8 @@ from tauopt.study.leaderboard_rows import rows
 from tauopt.study.provenance import Provenance, differences
 from tauopt.study.search_setup import SearchSetup
 from tauopt.study.trial_queue import DUPLICATE_OF, TrialQueue, values_of
-from tauopt.study.warm_trials import frozen_history, warm_start
+from tauopt.study.warm_start_record import frozen_history
+from tauopt.study.warm_trials import warm_start
 from tauopt.tracking.client import connect
 from tests.hypermodels.experiments import read_own
 from tests.prepared_factory import prepared_dataset
@@ -58,13 +59,13 @@ def proposed(queue):
 def test_a_search_takes_over_points_and_outcomes_of_an_earlier_one(towers):
     file, study, points = towers
     taken = warm_start("old", study.get_trials(), file, file, same_data=True, same_method=True)
-    assert [note for note in taken.notes if "they are duplicates" not in note] == []
+    assert [note for note in taken.searches[0].notes if "they are duplicates" not in note] == []
     assert len(taken.history) == len(points)
     trials = frozen_history(taken, file.space)
     assert all(set(trial.distributions) == set(trial.params) for trial in trials)
     again = optuna.create_study(direction="maximize")
     for point in taken.points:
-        again.enqueue_trial(dict(point))
+        again.enqueue_trial(dict(point.params))
     first = proposed(begun(file, study=again)[0])[0]
     assert first == points[0]
 

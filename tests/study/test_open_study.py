@@ -37,20 +37,10 @@ def start(
         origin=origin,
         folder=output / "searches" / name,
         objective=objective,
-        starts=[{"x": 0.5, "kind": "a"}],
         space=space,
         resume=resume,
         accept_changes=accept_changes,
     )
-
-
-def test_the_defaults_are_trial_0_once(tmp_path):
-    start(tmp_path)
-    study = start(tmp_path, resume=True)
-    assert len(study.trials) == 1
-    trial = study.ask()
-    assert trial.number == 0
-    assert trial.suggest_float("x", 0.0, 1.0) == 0.5
 
 
 def test_an_existing_name_is_refused_and_says_how_to_go_on(tmp_path):
@@ -60,10 +50,9 @@ def test_an_existing_name_is_refused_and_says_how_to_go_on(tmp_path):
 
 
 def test_a_search_that_stopped_before_its_first_trial_does_not_hold_its_name(tmp_path):
-    first = start(tmp_path)
-    assert [trial.state.name for trial in first.trials] == ["WAITING"]
+    start(tmp_path).enqueue_trial({"x": 0.5, "kind": "a"})
     second = start(tmp_path)
-    assert len(second.trials) == 1
+    assert not second.trials
     second.ask()
     with pytest.raises(UsageError, match="exists already"):
         start(tmp_path)

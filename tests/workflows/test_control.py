@@ -1,12 +1,13 @@
 """Control of searches, whose worker has no TensorFlow, from another thread as from a shell."""
 
 import contextlib
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tauopt.errors import Interrupted, ServiceError, UsageError
+from tauopt.errors import ConfigError, Interrupted, ServiceError, UsageError
 from tauopt.search.driver import run_search
 from tauopt.study import control_requests
 from tauopt.study.open_study import open_study
@@ -62,7 +63,8 @@ def wait_for_request(folder, acted):
     while time.monotonic() < deadline:
         is_over = acted.done()
         attributes = study_of(folder).user_attrs
-        if attributes.get("tauopt.wish") or "tauopt.extended" in attributes:
+        requests = ("tauopt.wish", "tauopt.with_extensions", "tauopt.point.")
+        if any(name.startswith(requests) and attributes[name] for name in attributes):
             time.sleep(2 * control_requests._EVERY_S)  # the driver then looks for requests first
             return
         if is_over:
@@ -83,7 +85,12 @@ def states_of_runs(folder):
 
 
 def test_a_search_is_stopped_from_elsewhere_as_by_ctrl_c(tmp_path):
-    ended, outcome = driven(tmp_path, lambda: stop("toy", output=tmp_path / "out"), trials=4)
+    command = "echo $TAUOPT_STATE: $TAUOPT_REASON; tauopt_is_no_command; sleep 0.5"
+    notify = [f"search.notify.command={command!r}"]
+    act = lambda: stop("toy", output=tmp_path / "out")  # noqa: E731
+    ended, outcome = driven(tmp_path, act, trials=4, overrides=notify)
+    output = (tmp_path / "out/searches/toy/notify.txt").read_text()
+    assert output.startswith("stopped: stopped by tauopt stop\n")
     assert isinstance(ended, Interrupted)
     assert (ended.exit_code, str(ended)) == (130, "search 'toy' stopped by tauopt stop")
     assert "has stopped" in outcome.told
@@ -125,6 +132,34 @@ def test_a_search_that_runs_is_not_resumed(tmp_path):
             resume("toy", output=tmp_path / "out")
 
     driven(tmp_path, try_to_resume, trials=2)
+
+
+def write_point(folder, text):
+    path = folder / "point.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_search_that_runs_or_has_ended_is_given_points_to_try(tmp_path):
+    output = tmp_path / "out"
+    point = write_point(tmp_path, "- model: {units: 5}\n- {model.units: 7}\n- {model.units: 16}\n")
+    act = lambda: extend("toy", points=[point], output=output)  # noqa: E731
+    ended, outcome = driven(tmp_path, act, trials=3)
+    told = "2 points to try first, one trial more each; a point of .*point.yaml is that of t000"
+    assert re.match(told, outcome.told)
+    assert "takes it within seconds" in outcome.told
+    by_hand = [t.params for t in ended.trials if "tauopt.by_hand" in t.user_attrs]
+    assert [params["model.units"] for params in by_hand] == [5, 7]
+    assert [t.state.name for t in ended.trials] == ["COMPLETE"] * 5
+    with pytest.raises(UsageError, match=r"toy has nothing new to try: .* that of t000"):
+        extend("toy", points=[point], output=output)
+    with pytest.raises(
+        ConfigError, match=r"point\.yaml:1:14: model.units: expected int \[4, 16\] log"
+    ):
+        extend("toy", points=[write_point(tmp_path, "model.units: 99")], output=output)
+    extend("toy", points=[write_point(tmp_path, "model.units: 6")], output=output)
+    ending = run_search(make_setup(tmp_path, trials=3, resume=True), worker=FakeWorker)
+    assert [trial.params["model.units"] for trial in ending.trials[5:]] == [6]
 
 
 def test_an_extension_without_a_limit_is_refused(tmp_path):

@@ -73,19 +73,24 @@ def test_a_warm_start_tries_the_best_points_of_an_earlier_search_first(home):
     found = json.loads(ran.stdout)
     assert {trial["params"]["model.units"] for trial in found["trials"]} <= {2, 8, 16}
     with pytest.raises(UsageError, match="when it begins"):
-        search(home / "toy.yaml", name="again", output=home / "out", resume=True, warm_start="toy")
+        search(
+            home / "toy.yaml", name="again", output=home / "out", resume=True, warm_start=["toy"]
+        )
     with pytest.raises(UsageError, match="no search 'toi' \\(did you mean 'toy'"):
-        search(home / "toy.yaml", name="third", output=home / "out", warm_start="toi")
+        search(home / "toy.yaml", name="third", output=home / "out", warm_start=["toi"])
 
 
 def test_a_dry_run_shows_what_a_warm_start_takes_over(home):
     wider = ["model.units={choice: [2, 8, 16]}", "search.trials=5"]
-    preview = dry_run(home / "toy.yaml", overrides=wider, output=home / "out", warm_start="toy")
+    preview = dry_run(home / "toy.yaml", overrides=wider, output=home / "out", warm_start=["toy"])
     assert preview.warm_start[0] == "from toy: 2 points to try first, 2 trials to learn from"
     assert preview.warm_start[2] == "  learned from: t000, t001"
-    assert (preview.defaults, preview.taken) == (1, 2)
-    best = [row.shown["model.units"] for row in leaderboard("toy", output=home / "out").rows]
-    assert [trial["model.units"] for trial in preview.trials[:3]] == [16, *best]
+    board = leaderboard("toy", output=home / "out").rows
+    best = [row.shown["model.units"] for row in board]
+    assert [trial.params["model.units"] for trial in preview.trials[:3]] == [16, *best]
+    assert [str(trial) for trial in preview.trials[1:3]] == [
+        f"from toy t{row.number:03d}: {row.value:.5g}" for row in board
+    ]
     shown = CliRunner().invoke(
         build_app(),
         ["search", str(home / "toy.yaml"), "--set", "training.epochs=1", "--dry-run",
@@ -93,17 +98,17 @@ def test_a_dry_run_shows_what_a_warm_start_takes_over(home):
     )  # fmt: skip
     assert "# warm start\nfrom toy: 2 points to try first, 0 trials to learn from" in shown.stdout
     assert "training.epochs was 2, is 1 now (in 2 of 2 trials)" in shown.stdout
-    assert "# trial 1 (from toy)" in shown.stdout
+    assert "# trial 1 (from toy t00" in shown.stdout
 
 
 def test_a_dry_run_refuses_an_unknown_earlier_search(home):
     with pytest.raises(UsageError, match="no search 'toi' \\(did you mean 'toy'"):
-        dry_run(home / "toy.yaml", output=home / "out", warm_start="toi")
+        dry_run(home / "toy.yaml", output=home / "out", warm_start=["toi"])
 
 
 def test_a_dry_run_warns_where_the_dataset_is_not_prepared_yet(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TAUOPT_CACHE", str(tmp_path))  # where no digest of the files is known
-    preview = dry_run(home / "toy.yaml", output=home / "out", warm_start="toy")
+    preview = dry_run(home / "toy.yaml", output=home / "out", warm_start=["toy"])
     assert preview.warm_start[-1].endswith("points are tried and nothing is learned from")
     assert not [*tmp_path.iterdir()]
 

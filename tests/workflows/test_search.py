@@ -34,10 +34,10 @@ def studied(tmp_path):
         origin=order.origin,
         folder=order.folder,
         objective=order.file.base.objective,
-        starts=order.file.starts(),
         space=order.file.space,
         resume=False,
     )
+    study.enqueue_trial(order.file.defaults())
     study.set_user_attr(TRIALS, 4)
     trials = TrialQueue(study, order.file.base.search, space=order.file.space)
     for number in range(4):
@@ -84,10 +84,10 @@ def several(tmp_path):
         origin=order.origin,
         folder=order.folder,
         objective=order.file.base.objective,
-        starts=order.file.starts(),
         space=order.file.space,
         resume=False,
     )
+    study.enqueue_trial(order.file.defaults())
     trials = TrialQueue(study, order.file.base.search, space=order.file.space)
     for number, (value, cost) in enumerate([(0.6, 300.0), (0.5, 200.0), (0.7, 250.0)]):
         trials.next_trial()
@@ -215,8 +215,12 @@ def test_a_dry_run_previews_the_search_and_writes_nothing(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
     assert "event_number" in preview.branches
     assert sum(sum(counts.values()) for counts in preview.counts.values()) == 900
-    assert preview.trials[0] == {"model.units": 16, "training.learning_rate": 0.001}
-    assert len({json.dumps(trial) for trial in preview.trials}) == 4
+    assert preview.trials[0].params == {"model.units": 16, "training.learning_rate": 0.001}
+    assert str(preview.trials[0]) == (
+        "the literature's values; moved into the ranges: model.units 64 -> 16"
+    )
+    assert [str(trial) for trial in preview.trials[1:]] == ["sampled"] * 3
+    assert len({json.dumps(trial.params) for trial in preview.trials}) == 4
     assert preview.parameters == (7 * 16 + 16) + (16 + 1)
     assert "Total params" in preview.summary
 

@@ -285,8 +285,19 @@ class Budget(Settings):
     resumes."""
 
 
+class Notify(Settings):
+    """Message at the end of a search, by a command of the user's own."""
+
+    command: str = ""
+    """Shell command that the driver runs once when the search ends, stops or fails; empty runs
+    none. It has a minute, and finds in its environment TAUOPT_SEARCH (name), TAUOPT_STATE
+    (`complete`, `exhausted`, `budget`, `stopped` or `failed`), TAUOPT_REASON, TAUOPT_OBJECTIVE,
+    TAUOPT_BEST (value of the best trial), TAUOPT_BEST_RUN (its MLflow run id) and TAUOPT_FOLDER.
+    It is recorded with the search: name passwords by environment variables."""
+
+
 class Search(Settings):
-    """Search settings: number of trials, sampler, pruner, resources and budget."""
+    """Search settings: number of trials, sampler, pruner, resources, budget and message."""
 
     trials: int = Field(default=20, ge=1, le=1_000_000)
     """Total number of trials, over all resumes."""
@@ -306,6 +317,8 @@ class Search(Settings):
     """Limits that end the search although trials are left."""
     max_failures: int = Field(default=5, ge=1)
     """Failed trials in a row that end the search."""
+    notify: Notify = Notify()
+    """Command that is run when the search ends, stops or fails; by default none."""
 
 
 class Tracking(Settings):

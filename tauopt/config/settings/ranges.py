@@ -144,6 +144,16 @@ def as_plain(range_: Range) -> dict[str, Any]:
     return plain if range_.step == default else {**plain, "step": range_.step}
 
 
+def range_from_json(content: Mapping[str, Any]) -> Range:
+    """Return the range that `dataclasses.asdict` and JSON made `content` of."""
+    when = {path: tuple(values) for path, values in content["when"].items()}
+    if "values" in content:
+        return ChoiceRange(tuple(content["values"]), when)
+    # A float range has no step or a step that is a float; an int range always has an int.
+    kind = IntRange if isinstance(content["step"], int) else FloatRange
+    return kind(content["low"], content["high"], content["log"], content["step"], when)
+
+
 def describe_range(range_: Range) -> str:
     """Return a range and its conditions in one line, nearly as a file would write it."""
     if isinstance(range_, ChoiceRange):

@@ -86,6 +86,15 @@ def read_yaml(path: Path | str) -> tuple[Node, list[Problem]]:
     Raises:
         ConfigError: the file can't be read, is not YAML, or exceeds the limits.
     """
+    node, problems = read_document(path)
+    if not isinstance(node.value, dict):
+        message = f"expected `key: value` lines, got {describe(node.plain())}"
+        raise ConfigError([*problems, node.place.problem(message)])
+    return node, problems
+
+
+def read_document(path: Path | str) -> tuple[Node, list[Problem]]:
+    """Read a YAML file of any content; otherwise as `read_yaml`."""
     file = str(path)
     try:
         if not Path(path).is_file():
@@ -96,7 +105,7 @@ def read_yaml(path: Path | str) -> tuple[Node, list[Problem]]:
     except (OSError, ValueError) as error:
         raise ConfigError([Problem(f"can't be read: {error}", file)]) from error
     if len(content) > MAX_BYTES:
-        message = f"is larger than {MAX_BYTES:,} bytes, the limit for an experiment or dataset file"
+        message = f"is larger than {MAX_BYTES:,} bytes, the limit for a file of settings"
         raise ConfigError([Problem(message, file)])
     try:
         text = content.decode("utf-8-sig")
@@ -105,11 +114,7 @@ def read_yaml(path: Path | str) -> tuple[Node, list[Problem]]:
         column = error.start - content.rfind(b"\n", 0, error.start)
         message = "is not UTF-8 text; save the file as UTF-8"
         raise ConfigError([Problem(message, file, line, column)]) from error
-    node, problems = parse_yaml(text, file=file)
-    if not isinstance(node.value, dict):
-        message = f"expected `key: value` lines, got {describe(node.plain())}"
-        raise ConfigError([*problems, node.place.problem(message)])
-    return node, problems
+    return parse_yaml(text, file=file)
 
 
 def parse_yaml(text: str, *, file: str) -> tuple[Node, list[Problem]]:
