@@ -20,6 +20,7 @@ _FOLDED_WIDTH = 9
 """Characters to which a column with the name of an objective may be folded."""
 _SO_FAR = "(value): at the last report of a trial that did not complete; pruned 3: at report 3"
 _FRONT = "front 1: no trial is as good in all objectives and better in one"
+_SAME = "=: tied with the best, within 1.64 errors of the difference; the lowest loss comes first"
 _INTERVAL = "68 % interval"
 _SEEDS = "other seeds"
 _TIED = "other seeds: mean ± deviation (trainings); = as good as the best within errors"
@@ -105,8 +106,12 @@ def _columns(board: Sequence[LeaderboardRow], names: Sequence[str]) -> list[_Col
     """Return all columns except those of parameters; the run id comes last."""
     first, *others = names
     positions = [row.front if others else row.rank for row in board]
+    marks = ["=" if row.tied else "" for row in board]
     return [
-        _Column("front" if others else "rank", [str(number or "") for number in positions]),
+        _Column(
+            "front" if others else "rank",
+            [f"{number or ''}{mark}" for number, mark in zip(positions, marks, strict=True)],
+        ),
         _Column("trial", [f"t{row.number:03d}" for row in board]),
         _Column(first, [_value(row) for row in board], folds=True),
         _Column(_INTERVAL, [_interval(row) for row in board]),
@@ -146,6 +151,7 @@ def _other(row: LeaderboardRow, name: str) -> str:
 def _caption(board: Sequence[LeaderboardRow], *, several: bool, hidden: int) -> str:
     lines = {
         _FRONT: several,
+        _SAME: any(row.tied for row in board),
         _TIED: any(row.seeds for row in board),
         _SO_FAR: any(row.value is not None and row.state != "COMPLETE" for row in board),
         f"parameters not shown: {hidden}, see --json": hidden > 0,

@@ -151,6 +151,12 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
         more = f" (and {len(result.edges) - 1} more ranges)" if len(result.edges) > 1 else ""
         lines.append(f"space: {result.edges[0]}{more}")
     lines.append(f"compare: {_command('ui', output=output)}")
+    if tied := sum(row.tied for row in result.board):
+        complete = sum(row.rank > 0 for row in result.board)
+        lines.append(
+            f"{tied} of {complete} complete trials are tied with the best, within the errors of "
+            "their differences; of these the one with the lowest loss comes first"
+        )
     promote = _promote(result, output)
     if promote and len(result.goals) > 1:
         members = sum(row.front == 1 for row in result.board)

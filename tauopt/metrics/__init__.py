@@ -9,6 +9,8 @@
     named_metrics           the metric that an objective names; accuracies, confusion matrix
     standard_metrics        the standard set of metrics that every trial reports
     influence               influence of each candidate on a metric: paired errors at once
+    ties                    what can't be told from the best on the same candidates
+    log_loss                cross-entropy of what an objective separates
     bootstrap               paired bootstrap of one metric of two networks
     paired_curves           paired bootstrap of whole ROC curves
     mcnemar                 McNemar's test, and Holm's correction for many tests

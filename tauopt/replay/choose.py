@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from tauopt.metrics.influence import PairedValue
+from tauopt.metrics.ties import tied_with_best
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,10 @@ class Complete:
 
 
 def tied(trials: Sequence[Complete], *, errors: float) -> list[Complete]:
-    """Return the trials tied with the largest value, the lowest loss first.
-
-    Args:
-        trials: complete ones.
-        errors: errors of the paired difference within which two values are tied.
-    """
-    largest = max(trials, key=lambda trial: trial.told.value).told
-
-    def is_tied(trial: Complete) -> bool:
-        difference, error = largest.ahead_of(trial.told)
-        return difference <= errors * error
-
-    return sorted(filter(is_tied, trials), key=lambda trial: trial.loss)
+    """Return the trials tied with the largest value, the lowest loss first; see `metrics.ties`."""
+    losses = [trial.loss for trial in trials]
+    order = tied_with_best([trial.told for trial in trials], losses, errors=errors)
+    return [trials[index] for index in order]
 
 
 def confirmed(again: Sequence[Sequence[Complete]]) -> Complete:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tauopt.config.settings.experiment import Pruner, Sampler
+from tauopt.metrics.ties import TIED
 from tauopt.training.best_report import Monitor
-
-TIED = 1.64
-"""Errors of a paired difference within which two trials are tied: 5 % on one side."""
 
 
 @dataclass(frozen=True)

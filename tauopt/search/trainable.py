@@ -114,6 +114,7 @@ class TrialWorker(tune.Trainable):
             "best": report.best,
             "best_number": report.best_number,
             "best_paired_value": report.best_paired_value,
+            "best_log_loss": report.best_log_loss,
             "others": list(report.others),
             # No mapping: Ray flattens mappings in results into separate keys.
             "intervals": [(name, *ends) for name, ends in report.intervals.items()],

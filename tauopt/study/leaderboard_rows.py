@@ -14,9 +14,19 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import without_type
+from tauopt.metrics.influence import PairedValue
 from tauopt.metrics.pareto import fronts
+from tauopt.metrics.ties import tied_with_best
 from tauopt.study.reseeded_points import SeedSpread
-from tauopt.study.trial_queue import BEST_REPORT, DUPLICATE_OF, INTERVALS, REASON, values_of
+from tauopt.study.trial_queue import (
+    BEST_REPORT,
+    DUPLICATE_OF,
+    INTERVALS,
+    LOG_LOSS,
+    PAIRED_VALUE,
+    REASON,
+    values_of,
+)
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
 from tauopt.training.trial_plan import RESULT, trial_folder
 
@@ -39,7 +49,8 @@ class LeaderboardRow:
     """A trial of a search."""
 
     rank: int
-    """1 is best: by Pareto front, then by the first objective; 0 for one that did not complete."""
+    """1 is best: by Pareto front, then by the first objective; of a single objective, trials that
+    are tied with the best come first, by their loss. 0 for a trial that did not complete."""
     front: int
     """Number of the Pareto front: 1 for trials that no other trial dominates, 2 for those that
     only trials of front 1 dominate, and so on; 0 for a trial that did not complete."""
@@ -63,6 +74,10 @@ class LeaderboardRow:
     run_id: str
     duplicate_of: int | None
     reason: str
+    tied: bool = False
+    """Whether the trial is tied with the best one: see `tauopt.metrics.ties`."""
+    log_loss: float | None = None
+    """Cross-entropy at the best report, by which ties are decided; None if it is unknown."""
     seeds: SeedSpread | None = None
     """Spread of the first objective over other seeds, if the point was trained on some."""
 
@@ -95,13 +110,16 @@ def rows(
     """
     every = list(trials)
     front_of_number = fronts_of(every, goals)
-    ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number))
+    ties = ties_of(every, goals)
+    place = {number: index for index, number in enumerate(ties)}
+    ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number, place))
     return [
         _row(
             trial, rank, folder,
             state=state_of(trial, is_alive=is_alive),
             front=front_of_number.get(trial.number, 0),
             goals=goals,
+            tied=len(ties) > 1 and trial.number in place,
         )
         for rank, trial in enumerate(ordered, start=1)
     ]  # fmt: skip
@@ -118,6 +136,33 @@ def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int,
     complete = [t for t in trials if t.state is TrialState.COMPLETE and not _is_duplicate(t)]
     numbers = fronts([t.values for t in complete], larger=[goal.larger for goal in goals])
     return {trial.number: int(front) for trial, front in zip(complete, numbers, strict=True)}
+
+
+def ties_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> list[int]:
+    """Return the numbers of the complete trials that are tied with the best, the lowest loss first.
+
+    Empty with several objectives; trials of older studies, without paired values, are left out.
+    """
+    known = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.COMPLETE
+        and not _is_duplicate(trial)
+        and {PAIRED_VALUE, LOG_LOSS} <= trial.user_attrs.keys()
+    ]
+    if len(goals) > 1 or not known:
+        return []
+    values = [PairedValue.parse(trial.user_attrs[PAIRED_VALUE]) for trial in known]
+    losses = [float(trial.user_attrs[LOG_LOSS]) for trial in known]
+    order = tied_with_best(values, losses, larger=goals[0].larger)
+    return [known[index].number for index in order]
+
+
+def best_value(complete: Sequence[FrozenTrial], goals: Sequence[Goal]) -> float:
+    """Return the first objective of the best of some complete trials, as a leaderboard ranks it."""
+    if ties := ties_of(complete, goals):
+        return float(next(t.values[0] for t in complete if t.number == ties[0]))
+    return max(float(trial.values[0]) for trial in complete)
 
 
 def varying(board: Iterable[LeaderboardRow]) -> list[str]:
@@ -139,12 +184,13 @@ def _is_duplicate(trial: FrozenTrial) -> bool:
 
 
 def _sort_key(
-    trial: FrozenTrial, front_of_number: Mapping[int, int]
-) -> tuple[int, bool, int, float, int]:
+    trial: FrozenTrial, front_of_number: Mapping[int, int], place: Mapping[int, int]
+) -> tuple[int, bool, float, int, float, int]:
     value, _ = value_so_far(trial)
     return (
         _ORDER.index(trial.state),
         _is_duplicate(trial),
+        place.get(trial.number, math.inf),
         front_of_number.get(trial.number, 0),
         math.inf if value is None else -value,
         trial.number,
@@ -166,8 +212,9 @@ def value_so_far(trial: FrozenTrial) -> tuple[float | None, int]:
 
 
 def _row(
-    trial: FrozenTrial, rank: int, folder: Path, *, state: str, front: int, goals: Sequence[Goal]
-) -> LeaderboardRow:
+    trial: FrozenTrial, rank: int, folder: Path, *, state: str, front: int, goals: Sequence[Goal],
+    tied: bool,
+) -> LeaderboardRow:  # fmt: skip
     complete = trial.state is TrialState.COMPLETE
     original = trial.user_attrs.get(DUPLICATE_OF)
     its_folder = trial_folder(folder, trial.number if original is None else original)
@@ -193,6 +240,8 @@ def _row(
         run_id=str(trial.user_attrs.get(RUN_ID, "")) or delivered_run_id(its_folder),
         duplicate_of=original,
         reason=str(trial.user_attrs.get(REASON, "")),
+        tied=tied,
+        log_loss=trial.user_attrs.get(LOG_LOSS),
     )
 
 

@@ -89,6 +89,7 @@ def table(board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> list[dict[s
             "trial": f"t{row.number:03d}",
             first: _rounded(row.value),
             "68 % interval": _interval(row),
+            **({"tied": "=" if row.tied else ""} if any(each.tied for each in board) else {}),
             **{
                 name: _rounded(row.others[name][0] if name in row.others else None)
                 for name in others

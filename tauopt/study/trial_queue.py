@@ -44,6 +44,8 @@ BEST_REPORT = "tauopt.best_report"
 """Attribute of a complete trial: number of the report whose weights are kept."""
 PAIRED_VALUE = "tauopt.paired_value"
 """Attribute of a complete trial: the first objective at that report, as a `PairedValue`."""
+LOG_LOSS = "tauopt.log_loss"
+"""Attribute of a complete trial: its cross-entropy at that report, by which ties are decided."""
 VALUES = "tauopt.values"
 """Attribute of a trial of a user's HyperModel: real values by path."""
 _DUPLICATES_IN_A_ROW = 10
@@ -285,7 +287,7 @@ class TrialQueue:
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
             self._write_report(trial, step, value)
-        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE):
+        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE, LOG_LOSS):
             if name in first.user_attrs:
                 trial.set_user_attr(name, first.user_attrs[name])
         self._finish(
@@ -354,6 +356,7 @@ class TrialQueue:
         best: float,
         best_report: int = 0,
         paired_value: str = "",
+        log_loss: float | None = None,
         others: Sequence[float] = (),
         intervals: Mapping[str, Sequence[float]] | None = None,
         candidates_seen: int = 0,
@@ -367,6 +370,7 @@ class TrialQueue:
             best: the first objective at the best report, whose weights are kept.
             best_report: number of that report; 0 if it is unknown.
             paired_value: `best` as a `PairedValue`, as text; empty if it is unknown.
+            log_loss: cross-entropy at that report; None if it is unknown.
             others: the other objectives of its best network, in the study's order.
             intervals: ends of the 68 % interval of each objective that has one, by its name.
             candidates_seen: candidates that the trial has trained on.
@@ -377,13 +381,15 @@ class TrialQueue:
             return
         self._write_report(self._live[number], step, value)
         self._emit_report(number, step, value, candidates_seen)
-        if intervals is not None:
-            ends = {name: list(interval) for name, interval in intervals.items()}
-            self._live[number].set_user_attr(INTERVALS, ends)
-        if best_report:
-            self._live[number].set_user_attr(BEST_REPORT, best_report)
-        if paired_value:
-            self._live[number].set_user_attr(PAIRED_VALUE, paired_value)
+        known = {
+            INTERVALS: intervals and {name: list(ends) for name, ends in intervals.items()},
+            BEST_REPORT: best_report or None,
+            PAIRED_VALUE: paired_value or None,
+            LOG_LOSS: log_loss,
+        }
+        for name, content in known.items():
+            if content is not None:
+                self._live[number].set_user_attr(name, content)
         self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
         self._on_event(

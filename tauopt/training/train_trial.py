@@ -18,6 +18,7 @@ from tauopt.errors import Interrupted, TrialFailed
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.influence import paired_value
+from tauopt.metrics.log_loss import log_loss
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.devices import limit_devices
@@ -42,6 +43,8 @@ from tauopt.training.trial_report import Tracker, TrialReport
 
 logger = logging.getLogger(__name__)
 
+LOG_LOSS = "log_loss"
+"""Name of the metric of a report; see `tauopt.metrics.log_loss`."""
 CHECKPOINT_EVERY_S = 600.0
 """Seconds between checkpoints within a rung: a kill loses at most so much training."""
 
@@ -203,6 +206,7 @@ class _Trial:
             "candidates_seen": state.seen,
             "loss": state.loss_sum / state.loss_count,
             "val_loss": self.data.loss(predictions, compiled_by=self.trainer.compiled_by),
+            LOG_LOSS: log_loss(self.name, predictions),
             "learning_rate": self.trainer.learning_rate,
             "candidates_per_s": state.loss_count / state.rung_seconds,
             str(self.name): objective.value,
@@ -253,6 +257,7 @@ class _Trial:
             best=history[best][str(self.name)],
             best_number=int(history[best]["number"]),
             best_paired_value=paired[best],
+            best_log_loss=history[best][LOG_LOSS],
             done=done,
         )
 

@@ -35,7 +35,8 @@ class TrialReport:
         value: the objective on the validation split.
         paired_value: the same as a `PairedValue`, as text.
         best: the objective at the best report so far, whose weights are kept.
-        best_number, best_paired_value: number of that report, and its `PairedValue`.
+        best_number, best_paired_value, best_log_loss: number of that report, its `PairedValue`, and
+            the cross-entropy of what the objective separates.
         done: whether training is over and the trial's results are written.
         others: if done: the other objectives of its best network, in order.
         intervals: if done: ends of the 68 % interval of each objective that has one, by its name.
@@ -50,5 +51,6 @@ class TrialReport:
     paired_value: str = ""
     best_number: int = 0
     best_paired_value: str = ""
+    best_log_loss: float | None = None
     others: tuple[float, ...] = ()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)

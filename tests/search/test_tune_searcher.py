@@ -43,6 +43,7 @@ def test_deaths_with_new_reports_between_them_cost_no_trial():
         "best": 0.5,
         "best_number": 99,
         "best_paired_value": "",
+        "best_log_loss": None,
         "others": (),
         "intervals": (),
         "candidates_seen": 1,
