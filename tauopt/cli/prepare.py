@@ -57,6 +57,7 @@ def prepare(
     """Prepare a dataset (select, label, split, shuffle, fit constants), or find an earlier one."""
     del ray_address
     from tauopt.cli.console import print_json, progress
+    from tauopt.workflows.objective_precision import lines_of_file
     from tauopt.workflows.prepare import check_format, convert, kept
     from tauopt.workflows.prepare import prepare as make
     from tauopt.workflows.record_dataset import draw_and_log
@@ -72,9 +73,10 @@ def prepare(
             files = convert(prepared, to=to, folder=to_folder, progress=display)
             shown["converted"] = f"{len(files)} files in {to_folder}"
     extracts = kept(prepared, discard=discard_extracts)
+    precision = lines_of_file(file, prepared)
     if json:
         kept_files = extracts._asdict() | {"folder": str(extracts.folder)}
-        print_json(_plain(prepared) | {"extracts": kept_files} | shown)
+        print_json(_plain(prepared) | {"extracts": kept_files, "precision": precision} | shown)
     else:
         _print(prepared)
         if extracts.files:
@@ -84,6 +86,8 @@ def prepare(
             )
         for what, where in shown.items():
             typer.echo(f"{what}: {where}")
+        for line in precision:
+            typer.echo(line)
 
 
 def _plain(prepared: PreparedDataset) -> dict[str, Any]:

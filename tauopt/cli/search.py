@@ -185,6 +185,8 @@ def _print_preview(preview: DryRun) -> None:
     say("# candidates by split and class" + ("" if preview.counts else f": {unknown}"))
     for split, counts in preview.counts.items():
         say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    for line in preview.precision:
+        say(line)
     if preview.warm_start:
         say("# warm start")
     for line in preview.warm_start:

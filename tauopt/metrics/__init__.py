@@ -11,6 +11,7 @@
     influence               influence of each candidate on a metric: paired errors at once
     ties                    what can't be told from the best on the same candidates
     log_loss                cross-entropy of what an objective separates
+    expected_precision      how precisely an objective can be measured, before a training
     bootstrap               paired bootstrap of one metric of two networks
     paired_curves           paired bootstrap of whole ROC curves
     mcnemar                 McNemar's test, and Holm's correction for many tests

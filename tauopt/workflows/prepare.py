@@ -124,6 +124,20 @@ def known_digest(dataset: Dataset, *, cache: Path | None = None) -> str:
     return "" if settings is None else digest(settings, cache=cache)
 
 
+def known_prepared(dataset: Dataset, *, cache: Path | None = None) -> PreparedDataset | None:
+    """Return a dataset that was prepared before; None where it is not; writes nothing.
+
+    Args and errors as `prepare`.
+    """
+    from tauopt.dataset.manifest import MANIFEST, folder_name
+    from tauopt.prepare.direct_streaming import open_dataset
+
+    cache = cache or cache_folder()
+    digest = known_digest(dataset, cache=cache)
+    folder = cache / "prepared" / folder_name(dataset.name, digest)
+    return open_dataset(folder) if digest and (folder / MANIFEST).is_file() else None
+
+
 def _local_files(settings: Dataset, *, cache: Path) -> Dataset | None:
     """Return a dataset whose files are on this machine; None if they are not (yet)."""
     from tauopt.ntuples.remote import is_remote

@@ -16,8 +16,9 @@ from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.study import hypermodel_check
 from tauopt.workflows.leaderboard import find_study
+from tauopt.workflows.objective_precision import precision_lines
 from tauopt.workflows.paths import make_folder, output_folder
-from tauopt.workflows.prepare import known_digest, prepare, survey
+from tauopt.workflows.prepare import known_digest, known_prepared, prepare, survey
 
 if TYPE_CHECKING:
     import optuna
@@ -147,6 +148,8 @@ def search(
     hypermodel_check.check_in_driver(file)
     dataset = prepare(file.base.data, progress=progress)
     check_fits(file, dataset)
+    for line in precision_lines(file.base, dataset):
+        progress.say(line)
     warm = None
     if warm_start:
         earlier = _find_studies(warm_start, output=output_path)
@@ -242,6 +245,8 @@ class DryRun:
     """Branches that preparation reads; empty if the sample is not simulated yet."""
     counts: Mapping[str, Mapping[str, int]]
     """Split -> class -> candidates; empty if the sample is not simulated yet."""
+    precision: tuple[str, ...]
+    """Lines on how precisely the objective can be measured; none before the preparation."""
     parameters: int
     """Number of parameters of the first trial's network."""
     trials: tuple[FirstPoint, ...]
@@ -298,6 +303,7 @@ def dry_run(
         },
         branches=counted.branches if counted else (),
         counts={split: dict(n) for split, n in counted.counts.items()} if counted else {},
+        precision=precision_lines(file.base, known_prepared(file.base.data)),
         parameters=network.parameters,
         trials=tuple(first_trials(file, count=SAMPLES, hypermodel=hypermodel, warm=warm)),
         warm_start=tuple(warm.lines()) if warm else (),
