@@ -45,8 +45,7 @@ def main() -> None:
     from tauopt.config.load import read_experiment
     from tauopt.workflows.prepare import prepare
 
-    root = Path(__file__).parents[2]
-    file = read_experiment(root / f"search_spaces/{words.space}.yaml")
+    file = read_experiment(words.folder / f"{words.space}.yaml")
     truth = truth_columns(words.folder, prepare(file.base.data))
     samples = list(validation_samples(truth))
     files = sorted((words.folder / words.space).glob("t*.npz"))

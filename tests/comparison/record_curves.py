@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.durable import locked, write_json, write_with
+from tauopt.durable import locked, write_bytes, write_json, write_with
 from tauopt.errors import LockedError
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +86,9 @@ def main() -> None:
     dataset = prepare(file.base.data)
     folder = words.folder / words.space
     folder.mkdir(parents=True, exist_ok=True)
+    recorded = words.folder / f"{words.space}.yaml"
+    if not recorded.exists():  # the shipped file may change while curves are recorded
+        write_bytes(recorded, file.text.encode())
     independent = thinned(file, dataset, words.folder)
     points = random_points(file, words.points)
     for seed, number in tasks(words.points, words.repeated):
