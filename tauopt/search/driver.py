@@ -20,9 +20,10 @@ from tauopt.search import ray_resources
 from tauopt.search.node_checks import NodeWatch
 from tauopt.search.notify_command import EndState, SearchEnd, notify, variables_of
 from tauopt.study import mlflow_notes
+from tauopt.study.best_first import best_first
 from tauopt.study.budget import BudgetClock
 from tauopt.study.control_requests import ControlRequests
-from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, best_value, rows
+from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
 from tauopt.study.points_by_hand import enqueue_by_hand
 from tauopt.study.reseeded_points import RESEEDED_SEARCH, enqueue_missing
@@ -346,7 +347,7 @@ class _Driver:
         self._runs.end(trial)
         if trial.state is TrialState.COMPLETE:
             complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            best = best_value(complete, self._setup.file.base.objective.goals)
+            best = float(best_first(complete)[0].values[0])
             objective = self._setup.file.base.objective.first
             self._runs.measure({f"best_{objective}": best}, trials=number + 1)
 

@@ -24,6 +24,7 @@
     control_requests     stop and extend a running search from another shell
     points_by_hand       points that users give to a search, from the request to the trial
     search_events        what a search reports while it runs
+    best_first           order of complete trials, and which are tied
     leaderboard_rows     trials as rows, best first
     trial_runs           MLflow runs of a search
     mlflow_notes         notes, parameters and tables of these runs

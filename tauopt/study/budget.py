@@ -41,7 +41,7 @@ class BudgetClock:
         self._last = time_now
         if now or time_now - self._noted > _NOTE_EVERY_S:
             self._noted = time_now
-            with_retries(lambda: self._study.set_user_attr(SECONDS, round(self.seconds, 1)))
+            with_retries(lambda: self._study.set_user_attr(SECONDS, round(self.seconds, 3)))
             if self.gpu_seconds:
                 gpu_seconds = round(self.gpu_seconds, 1)
                 with_retries(lambda: self._study.set_user_attr(GPU_SECONDS, gpu_seconds))

@@ -14,16 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.settings.objective import Goal
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import without_type
-from tauopt.metrics.influence import PairedValue
 from tauopt.metrics.pareto import fronts
-from tauopt.metrics.ties import tied_with_best
+from tauopt.study.best_first import ties_of
 from tauopt.study.reseeded_points import SeedSpread
 from tauopt.study.trial_queue import (
     BEST_REPORT,
     DUPLICATE_OF,
     INTERVALS,
     LOG_LOSS,
-    PAIRED_VALUE,
     REASON,
     values_of,
 )
@@ -110,7 +108,7 @@ def rows(
     """
     every = list(trials)
     front_of_number = fronts_of(every, goals)
-    ties = ties_of(every, goals)
+    ties = ties_of(every, larger=goals[0].larger)
     place = {number: index for index, number in enumerate(ties)}
     ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number, place))
     return [
@@ -136,33 +134,6 @@ def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int,
     complete = [t for t in trials if t.state is TrialState.COMPLETE and not _is_duplicate(t)]
     numbers = fronts([t.values for t in complete], larger=[goal.larger for goal in goals])
     return {trial.number: int(front) for trial, front in zip(complete, numbers, strict=True)}
-
-
-def ties_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> list[int]:
-    """Return the numbers of the complete trials that are tied with the best, the lowest loss first.
-
-    Empty with several objectives; trials of older studies, without paired values, are left out.
-    """
-    known = [
-        trial
-        for trial in trials
-        if trial.state is TrialState.COMPLETE
-        and not _is_duplicate(trial)
-        and {PAIRED_VALUE, LOG_LOSS} <= trial.user_attrs.keys()
-    ]
-    if len(goals) > 1 or not known:
-        return []
-    values = [PairedValue.parse(trial.user_attrs[PAIRED_VALUE]) for trial in known]
-    losses = [float(trial.user_attrs[LOG_LOSS]) for trial in known]
-    order = tied_with_best(values, losses, larger=goals[0].larger)
-    return [known[index].number for index in order]
-
-
-def best_value(complete: Sequence[FrozenTrial], goals: Sequence[Goal]) -> float:
-    """Return the first objective of the best of some complete trials, as a leaderboard ranks it."""
-    if ties := ties_of(complete, goals):
-        return float(next(t.values[0] for t in complete if t.number == ties[0]))
-    return max(float(trial.values[0]) for trial in complete)
 
 
 def varying(board: Iterable[LeaderboardRow]) -> list[str]:

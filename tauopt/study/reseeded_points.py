@@ -18,7 +18,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.study._optuna_internals import storage_of
 from tauopt.study.open_study import has_study, open_study
 from tauopt.study.suggest import key
-from tauopt.study.trial_queue import DUPLICATE_OF, values_of
+from tauopt.study.trial_queue import values_of
 
 RESEEDED_SEARCH = "tauopt.seeds_of"
 """Attribute of a study, and tag of its runs: the search whose points it trains again."""
@@ -62,16 +62,6 @@ class SeedSpread:
 def reseeded_name(search: str) -> str:
     """Return the name of the search that trains the points of `search` again."""
     return f"{search}-seeds"
-
-
-def best_trials(trials: Iterable[FrozenTrial], *, top: int) -> list[FrozenTrial]:
-    """Return the `top` complete trials of the largest first objective, each point once."""
-    complete = [
-        trial
-        for trial in trials
-        if trial.state is TrialState.COMPLETE and DUPLICATE_OF not in trial.user_attrs
-    ]
-    return sorted(complete, key=lambda trial: (-trial.values[0], trial.number))[:top]
 
 
 def enqueue_missing(study: optuna.Study, points: Sequence[Mapping[str, Scalar]]) -> None:

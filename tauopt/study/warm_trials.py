@@ -31,6 +31,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import TYPE, with_type
 from tauopt.config.space.conditions import value_at
 from tauopt.errors import TauoptError
+from tauopt.study.best_first import best_first
 from tauopt.study.suggest import key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
 from tauopt.study.warm_start_record import (
@@ -227,11 +228,11 @@ def _why_not_learned(same_data: bool, same_goals: bool, same_method: bool) -> It
 
 
 def _best(moved: Sequence[_MovedTrial]) -> list[_MovedTrial]:
-    """Return the complete trials of the best different points, by the first objective."""
-    complete = [entry for entry in moved if entry.trial.state is TrialState.COMPLETE]
-    ordered = sorted(complete, key=lambda entry: (-entry.trial.values[0], entry.trial.number))
+    """Return the complete trials of the best different points, as the leaderboard ranks them."""
+    by_number = {entry.trial.number: entry for entry in moved}
     different: dict[str, _MovedTrial] = {}
-    for entry in ordered:
+    for trial in best_first(entry.trial for entry in moved):
+        entry = by_number[trial.number]
         different.setdefault(key(entry.point), entry)
     return list(different.values())[:POINTS]
 

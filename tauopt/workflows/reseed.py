@@ -66,7 +66,8 @@ def reseed(
     """
     from tauopt.report.write_report import draw_search
     from tauopt.search.driver import run_search
-    from tauopt.study.reseeded_points import RESEEDED_SEARCH, RepeatedPoints, best_trials, spreads
+    from tauopt.study.best_first import best_first
+    from tauopt.study.reseeded_points import RESEEDED_SEARCH, RepeatedPoints, spreads
     from tauopt.study.search_events import ignore
     from tauopt.workflows.leaderboard import find_study
 
@@ -75,7 +76,7 @@ def reseed(
     if of := study.user_attrs.get(RESEEDED_SEARCH):
         raise UsageError(f"{study.study_name} itself trains points of {of} again; name {of}")
     trials = study.get_trials(deepcopy=False)
-    best = best_trials(trials, top=top)
+    best = best_first(trials)[:top]
     if not best:
         raise UsageError(f"no trial of {study.study_name} has completed, so none can be repeated")
     points = tuple(dict(trial.params) for trial in best for _ in range(seeds))

@@ -69,6 +69,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
+    from tauopt.study.best_first import best_first
     from tauopt.study.leaderboard_rows import fronts_of, state_of
     from tauopt.study.open_study import GPU_SECONDS, SECONDS, TRIALS, goals_of
     from tauopt.study.search_setup import LOCK, is_at_rest, search_folder
@@ -85,7 +86,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         counts["duplicate"] = len(trials) - len(different)
     goals = goals_of(study)
     fronts = fronts_of(different, goals)
-    values = [t.values[0] for t in different if t.number in fronts]
+    values = [float(t.values[0]) for t in best_first(different)]
     asked = int(study.user_attrs.get(TRIALS, len(different)))
     ended = sum(t.state.is_finished() for t in different)
     started = tuple(_running(t) for t in different if t.state.name == "RUNNING")
@@ -99,7 +100,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         running=started if is_alive else (),
         interrupted=() if is_alive else started,
         objectives=tuple(goal.name for goal in goals),
-        best=max(values, default=None),
+        best=values[0] if values else None,
         front=list(fronts.values()).count(1),
         seconds=seconds,
         gpu_seconds=float(study.user_attrs.get(GPU_SECONDS, 0.0)),

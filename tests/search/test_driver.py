@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import signal
 import time
 from collections import namedtuple
@@ -59,7 +60,8 @@ NOTIFY = "search.notify.command=env | grep ^TAUOPT_ | sort"
 def notice_of(folder):
     """What the command for the search's end found in its environment."""
     lines = (folder / "out/searches/toy/notify.txt").read_text().splitlines()
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+    found = (line.partition("=") for line in lines)
+    return {name: value for name, _, value in found if name not in os.environ}
 
 
 def give_trouble(folder, trouble):

@@ -13,11 +13,11 @@ from optuna.trial import TrialState, create_trial
 
 from tauopt.errors import Interrupted
 from tauopt.search.driver import run_search
+from tauopt.study.best_first import best_first
 from tauopt.study.open_study import open_study
 from tauopt.study.reseeded_points import (
     RESEEDED_SEARCH,
     RepeatedPoints,
-    best_trials,
     enqueue_missing,
     reseeded_name,
     spreads,
@@ -46,8 +46,8 @@ def study_with(*pairs, state=TrialState.COMPLETE):
 
 def test_the_best_points_are_the_complete_trials_of_the_largest_values():
     study = study_with((0.1, 5.0), (0.2, 7.0), (0.3, 6.0))
-    assert [trial.number for trial in best_trials(study.trials, top=2)] == [1, 2]
-    assert best_trials(study_with((0.1, 0), state=TrialState.PRUNED).trials, top=2) == []
+    assert [trial.number for trial in best_first(study.trials)[:2]] == [1, 2]
+    assert best_first(study_with((0.1, 0), state=TrialState.PRUNED).trials)[:2] == []
 
 
 def test_points_come_in_turns_and_only_as_often_as_is_missing():
@@ -98,7 +98,7 @@ def services(tmp_path_factory):
 def repeated(setup, *, seeds):
     """The setup that trains the two best points of a search again."""
     study = open_study(open_storage(setup.output), setup.name)
-    best = best_trials(study.trials, top=2)
+    best = best_first(study.trials)[:2]
     points = tuple(dict(trial.params) for trial in best for _ in range(seeds))
     name = reseeded_name(setup.name)
     here = setup.output / "searches" / name
