@@ -84,7 +84,7 @@ def board_table(
             width=column.least_width if column.folds and room < 0 else None,
         )  # fmt: skip
     for index, row in enumerate(rows):
-        style = "bold" if row.front == 1 else None
+        style = "bold" if (row.front if len(goals) > 1 else row.rank) == 1 else None
         table.add_row(*(column.cells[index] for column in every), style=style)
     return table
 

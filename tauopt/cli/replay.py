@@ -155,10 +155,13 @@ def _notes(result: Replay) -> list[str]:
 def _settings(best: PlayedRules) -> dict[str, Any]:
     """Return the best rules as an experiment file writes them."""
     rules = best.rules
+    search: dict[str, Any] = {"pruner": {"type": rules.pruner.type}}
+    if rules.sampler.type != "random":  # recorded points, drawn at random, recommend no sampler
+        search["sampler"] = {"type": rules.sampler.type}
     return {
         "objective": {"maximize": rules.objective},
         "training": {"monitor": rules.monitor},
-        "search": {"pruner": {"type": rules.pruner.type}, "sampler": {"type": rules.sampler.type}},
+        "search": search,
     }
 
 

@@ -132,6 +132,7 @@ def subject_of(
         train=_on_training_split(output, splits.train, cut, progress=progress) if splits else None,
         history=history(client, trial),
         objective=trial.experiment.objective.first,
+        kept=trial.value,
     )
     if not options.importance:
         return subject

@@ -142,15 +142,23 @@ class PairedValue:
         return cls(float(value), influence * np.float32(error))
 
 
-def paired_value(objective: ObjectiveName, predictions: Predictions) -> PairedValue:
+def paired_value(
+    objective: ObjectiveName, predictions: Predictions, *, value: float | None = None
+) -> PairedValue:
     """Return a metric of predictions with the grouped influences of their candidates.
 
+    Args:
+        objective: the metric.
+        predictions: of all candidates, in the order that all networks have.
+        value: the metric, where the caller has measured it already.
     Raises:
         DataError: the metric is undefined (see `named_metrics.measure`).
     """
-    value = natural_scale(objective, measure(objective, predictions).value)
+    if value is None:
+        value = measure(objective, predictions).value
     influences, limit = _influence(objective, predictions)
-    return PairedValue(value, np.append(grouped(influences), np.float32(limit)))
+    sums = np.append(grouped(influences), np.float32(limit))
+    return PairedValue(natural_scale(objective, value), sums)
 
 
 def grouped(influences: Floats) -> NDArray[np.float32]:

@@ -28,6 +28,11 @@ class Complete:
     judged: float
     """True value of the metric by which all rules are judged."""
 
+    @property
+    def excess(self) -> float:
+        """By how much the value told is too large."""
+        return self.told.value - self.truth
+
 
 def tied(trials: Sequence[Complete], *, errors: float) -> list[Complete]:
     """Return the trials tied with the largest value, the lowest loss first; see `metrics.ties`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tauopt.config.settings.ranges import ChoiceRange, FloatRange, IntRange, Range
+from tauopt.config.settings.ranges import Range, range_from_json
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.durable import write_with
 from tauopt.errors import CorruptError
@@ -24,9 +24,6 @@ from tauopt.metrics.influence import PairedValue
 
 Floats = NDArray[np.floating[Any]]
 
-_KINDS: Mapping[str, type[Range]] = {
-    "int": IntRange, "float": FloatRange, "choice": ChoiceRange,
-}  # fmt: skip
 _STEPS = 127
 """Influences are kept as whole numbers up to this, relative to the largest."""
 
@@ -57,7 +54,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class CurveTable:
-    """Learning curves of the trainings of a search space.
+    """Learning curves of the trainings of a search space, all with the same number of reports.
 
     Attributes:
         name: of the search or space.
@@ -66,7 +63,7 @@ class CurveTable:
         samples: names of the validation samples.
         points: each point of the space that was trained.
         point, seed: (training,) index of the point, and how often it was trained before.
-        candidates: (training, report) candidates seen; NaN after the last report.
+        candidates: (training, report) candidates seen.
         loss: (sample, training, report) validation loss.
         values: (sample, metric, training, report).
         influences: (sample, metric, training, report, group) grouped influences.
@@ -92,7 +89,7 @@ class CurveTable:
     @property
     def best(self) -> Floats:
         """The largest true value of each metric at any report of any training, (metric,)."""
-        return np.asarray(np.nanmax(self.truth, axis=(1, 2)))
+        return np.asarray(self.truth.max(axis=(1, 2)))
 
     def repeated(self) -> CurveTable:
         """Return the table of the points that were trained several times."""
@@ -117,24 +114,22 @@ class CurveTable:
         return [int(index) for index in chosen[np.argsort(self.seed[chosen])]]
 
     def curve(self, training: int, *, sample: int) -> Curve:
-        """Return the curve of a training on a validation sample, without what it did not reach."""
-        reports = int(np.isfinite(self.candidates[training]).sum())
+        """Return the curve of a training on a validation sample."""
         return Curve(
-            self.candidates[training, :reports],
-            self.loss[sample, training, :reports],
-            self.values[sample, :, training, :reports],
-            self.influences[sample, :, training, :reports],
-            self.truth[:, training, :reports],
+            self.candidates[training],
+            self.loss[sample, training],
+            self.values[sample, :, training],
+            self.influences[sample, :, training],
+            self.truth[:, training],
         )
 
     def save(self, path: Path) -> None:
         """Write the table to an .npz file, compressed, atomically."""
-        largest = np.nanmax(np.abs(self.influences), axis=-1, keepdims=True)
+        largest = np.abs(self.influences).max(axis=-1, keepdims=True)
         scale = np.where(largest > 0, largest, 1.0)
-        steps = np.nan_to_num(self.influences / scale * _STEPS)
         about = {
             "name": self.name,
-            "space": {path_: _range_as_json(range_) for path_, range_ in self.space.items()},
+            "space": {name: asdict(range_) for name, range_ in self.space.items()},
             "metrics": self.metrics,
             "samples": self.samples,
             "points": self.points,
@@ -147,7 +142,7 @@ class CurveTable:
             "candidates": self.candidates.astype(np.float64),
             "loss": self.loss.astype(np.float32),
             "values": self.values.astype(np.float32),
-            "influences": np.round(steps).astype(np.int8),
+            "influences": np.round(self.influences / scale * _STEPS).astype(np.int8),
             "influence_scale": scale.astype(np.float32),
             "truth": self.truth.astype(np.float32),
         }
@@ -170,7 +165,7 @@ class CurveTable:
             influences = arrays["influences"].astype(np.float32) / _STEPS
             return cls(
                 name=about["name"],
-                space={p: _range_from_json(plain) for p, plain in about["space"].items()},
+                space={p: range_from_json(plain) for p, plain in about["space"].items()},
                 metrics=tuple(about["metrics"]),
                 samples=tuple(about["samples"]),
                 points=tuple(about["points"]),
@@ -185,27 +180,3 @@ class CurveTable:
             )
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise CorruptError(f"{path} does not hold recorded curves: {error}") from error
-
-
-def padded(rows: Sequence[Floats], reports: int) -> Floats:
-    """Return curves, (..., report) each, as one array with NaN after the last report of each."""
-    every = [
-        np.pad(
-            row, [(0, 0)] * (row.ndim - 1) + [(0, reports - row.shape[-1])], constant_values=np.nan
-        )
-        for row in map(np.asarray, rows)
-    ]
-    return np.stack(every)
-
-
-def _range_as_json(range_: Range) -> dict[str, Any]:
-    kind = next(name for name, cls in _KINDS.items() if isinstance(range_, cls))
-    return {"kind": kind, **asdict(range_)}
-
-
-def _range_from_json(plain: Mapping[str, Any]) -> Range:
-    values = {name: value for name, value in plain.items() if name != "kind"}
-    values["when"] = {path: tuple(allowed) for path, allowed in values["when"].items()}
-    if plain["kind"] == "choice":
-        values["values"] = tuple(values["values"])
-    return _KINDS[plain["kind"]](**values)

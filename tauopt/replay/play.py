@@ -13,7 +13,7 @@ import optuna
 from tauopt.config.settings.experiment import Search
 from tauopt.config.settings.objective import parse_objective
 from tauopt.config.source.yaml_source import Scalar
-from tauopt.metrics.influence import PairedValue, raw_value
+from tauopt.metrics.influence import raw_value
 from tauopt.replay.choose import Complete, confirmed, tied
 from tauopt.replay.curve_table import Curve, CurveTable
 from tauopt.replay.rules import Rules
@@ -34,19 +34,7 @@ class Choice:
     """Candidates trained on by then, in all trials."""
     trials: int
     """Trials that had ended by then."""
-    told: PairedValue
-    """Value of the chosen trial on its validation sample."""
-    truth: float
-    """True value of the same network, on the natural scale of the objective."""
-    judged: float
-    """True value of the same network by the metric that all rules are judged by."""
-    number: int
-    """Number of the chosen trial."""
-
-    @classmethod
-    def of(cls, trial: Complete, *, candidates: float, trials: int) -> Choice:
-        """Return the choice of a trial after so many candidates and trials."""
-        return cls(candidates, trials, trial.told, trial.truth, trial.judged, trial.number)
+    trial: Complete
 
 
 @dataclass
@@ -95,7 +83,7 @@ def play(
     if rules.top and choices:
         trial, cost = played.confirm(sample)
         spent = choices[-1].candidates + cost
-        choices.append(Choice.of(trial, candidates=spent, trials=choices[-1].trials))
+        choices.append(Choice(spent, choices[-1].trials, trial))
     return choices
 
 
@@ -215,7 +203,7 @@ class _Play:
     def _choice(self) -> Choice:
         """Return what would be chosen now."""
         best = tied(self.complete, errors=self._rules.tied)[0]
-        return Choice.of(best, candidates=self._spent, trials=self._ended)
+        return Choice(self._spent, self._ended, best)
 
     def _best_report(self, curve: Curve) -> int:
         reports = [

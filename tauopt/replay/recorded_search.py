@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.settings.ranges import Range
 from tauopt.errors import CorruptError, DataError
 from tauopt.metrics.influence import PairedValue
-from tauopt.replay.curve_table import CurveTable, padded
+from tauopt.replay.curve_table import CurveTable
 from tauopt.study.suggest import key
 from tauopt.study.trial_queue import DUPLICATE_OF, values_of
 from tauopt.training.checkpoints import load_checkpoint
@@ -64,7 +64,7 @@ def recorded_search(
         points=tuple(points.values()),
         point=np.array([order.index(key_) for key_ in keys]),
         seed=np.array([keys[:index].count(key_) for index, key_ in enumerate(keys)]),
-        candidates=padded([curve["candidates"] for curve in curves], longest),
+        candidates=np.stack([curve["candidates"] for curve in curves]),
         loss=np.stack([curve["loss"] for curve in curves])[None],
         values=values,
         influences=np.stack([curve["influences"] for curve in curves])[None, None],

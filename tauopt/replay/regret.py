@@ -54,6 +54,7 @@ def regret_course(searches: Sequence[Sequence[Choice]], *, best: float) -> Regre
     grid = np.linspace(0, longest, _GRID + 1)[1:]
     regret = np.array([_on(grid, search, best) for search in searches])
     mean = np.array([interquartile_mean(column) for column in regret.T])
+    last = [search[-1].trial for search in searches]
     low, high = np.percentile(regret, [25, 75], axis=0, method="nearest")
     return RegretCourse(
         candidates=grid,
@@ -61,17 +62,15 @@ def regret_course(searches: Sequence[Sequence[Choice]], *, best: float) -> Regre
         low=low,
         high=high,
         within=tuple(_stays_below(grid, mean, limit) for limit in WITHIN),
-        curse=float(
-            np.mean([(s[-1].told.value - s[-1].truth) / s[-1].told.error for s in searches])
-        ),
-        told_less_truth=float(np.mean([s[-1].told.value - s[-1].truth for s in searches])),
+        curse=float(np.mean([trial.excess / trial.told.error for trial in last])),
+        told_less_truth=float(np.mean([trial.excess for trial in last])),
     )
 
 
 def _on(grid: Floats, search: Sequence[Choice], best: float) -> Floats:
     """Return the regret of one search at each point of a grid of compute."""
     spent = np.array([choice.candidates for choice in search])
-    regret = np.array([best - choice.judged for choice in search])
+    regret = np.array([best - choice.trial.judged for choice in search])
     index = np.searchsorted(spent, grid, side="right") - 1
     return np.where(index >= 0, regret[np.maximum(index, 0)], np.inf)
 

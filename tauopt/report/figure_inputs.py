@@ -42,6 +42,7 @@ def trial_points(record: SearchRecord) -> list[TrialPoint]:
             number=trial.number,
             fate=trial.fate,
             value=trial.row.value,
+            rank=trial.row.rank,
             low=trial.row.low,
             high=trial.row.high,
             # The last report may be on disk and not in the study yet.

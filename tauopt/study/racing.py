@@ -24,11 +24,6 @@ _KEY = "racing:{}"
 """System attribute of a trial: its `PairedValue` at a report."""
 
 
-def keep_paired_value(storage: BaseStorage, trial_id: int, *, step: int, text: str) -> None:
-    """Store the paired value of a report, as text, for `RacingPruner`."""
-    storage.set_trial_system_attr(trial_id, _KEY.format(step), text)
-
-
 class RacingPruner(BasePruner):
     """Asynchronous successive halving that keeps what is tied with the last trial that passes.
 
@@ -50,11 +45,15 @@ class RacingPruner(BasePruner):
             rung *= self._reduction_factor
         return rung == step
 
+    def keep(self, storage: BaseStorage, trial_id: int, *, step: int, text: str) -> None:
+        """Store the paired value of a report at a rung, as text, for `prune`."""
+        if self.is_rung(step):
+            storage.set_trial_system_attr(trial_id, _KEY.format(step), text)
+
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Return whether the trial is behind at its last report."""
-        step = trial.last_step
-        key = _KEY.format(step)
-        if step is None or not self.is_rung(step) or key not in trial.system_attrs:
+        key = _KEY.format(trial.last_step)
+        if key not in trial.system_attrs:
             return False
         trials = study.get_trials(deepcopy=False)
         others = [t.system_attrs[key] for t in trials if key in t.system_attrs]

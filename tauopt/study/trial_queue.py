@@ -25,7 +25,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.study._optuna_internals import trial_id_of
 from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import complete_decisions
-from tauopt.study.racing import RacingPruner, keep_paired_value
+from tauopt.study.racing import RacingPruner
 from tauopt.study.samplers import make_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
 from tauopt.study.storage_views import for_pruners, for_samplers
@@ -336,10 +336,11 @@ class TrialQueue:
 
     def _falls_behind(self, trial: Trial, step: int, paired_value: str) -> bool:
         """Call the pruner as Optuna's `should_prune` does, which refuses several objectives."""
-        if paired_value and isinstance(self._pruner_view.pruner, RacingPruner):
-            keep_paired_value(trial.storage, trial_id_of(trial), step=step, text=paired_value)
+        pruner = self._pruner_view.pruner
+        if paired_value and isinstance(pruner, RacingPruner):
+            pruner.keep(trial.storage, trial_id_of(trial), step=step, text=paired_value)
         frozen = trial.storage.get_trial(trial_id_of(trial))
-        return bool(self._pruner_view.pruner.prune(self._pruner_view, frozen))
+        return bool(pruner.prune(self._pruner_view, frozen))
 
     def _emit_report(self, number: int, step: int, value: float, candidates_seen: int) -> None:
         event = SearchEvent(

@@ -165,7 +165,8 @@ class _Trial:
         predictions = self._finite(probabilities)
         entry, state = self._measure(predictions), self.state
         state.history.append(entry)
-        state.paired_values.append(str(paired_value(self.name, predictions)))
+        paired = paired_value(self.name, predictions, value=entry[str(self.name)])
+        state.paired_values.append(str(paired))
         state.best = best_report(state.history, self.training.monitor, self.name)
         if state.history[state.best] is entry:
             self.best_weights = self.trainer.evaluated_weights()

@@ -66,6 +66,7 @@ def write_results(
     model = with_scores(network, classes=predictions.classes, signal=predictions.signal)
     digest = save_model(model, folder / MODEL)
     objective = str(output.objectives[0])
+    numbers = output.numbers()
     predictions.save(folder / PREDICTIONS)
     write_figures(
         predictions,
@@ -73,8 +74,8 @@ def write_results(
         sample=output.sample,
         history=output.history,
         objective=objective,
+        kept=numbers[objective].value,
     )
-    numbers = output.numbers()
     result = {
         **facts,
         "objective": objective,

@@ -48,7 +48,7 @@ class Replay:
     """Cross-validated error of the surrogate, relative; None if no rules needed one."""
     played: tuple[PlayedRules, ...]
     best: PlayedRules
-    """Those that reach the lowest regret; of several within the quartiles the least compute."""
+    """Those of the lowest regret in the end; of equal ones (to 0.1 %) of the least compute."""
     files: tuple[Path, ...]
 
 

@@ -48,7 +48,7 @@ class SearchStatus:
     objectives: tuple[str, ...]
     """Names of the objectives, the first one first."""
     best: float | None
-    """The largest value of the first objective."""
+    """The first objective of the best complete trial."""
     front: int
     """Number of complete trials on the Pareto front."""
     seconds: float

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from tauopt.durable import locked, write_bytes, write_json, write_with
+from tauopt.durable import locked, write_bytes, write_with
 from tauopt.errors import LockedError
 
 ROOT = Path(__file__).parents[2]
@@ -206,7 +206,6 @@ def thinned(file: Any, dataset: Any, folder: Path) -> Independent:
                 last = np.concatenate(list(trial.trainer.predictor.each(inputs)))
             score = last[:, signal_columns(trial.data.spec)].sum(axis=1)
             write_thinned(path, score, columns, label_map)
-            write_json(folder / "independent.json", {"digest": independent.digest})
     with np.load(path) as arrays:
         return Independent(independent, arrays["kept"])
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tauopt.errors import CorruptError
-from tauopt.replay.curve_table import CurveTable, padded
+from tauopt.replay.curve_table import CurveTable
 from tests.replay.conftest import make_table
 
 
@@ -26,11 +26,6 @@ def test_a_damaged_table_is_named(tmp_path, content):
         (tmp_path / "toy.npz").write_bytes(content)
     with pytest.raises(CorruptError, match=r"toy\.npz does not hold recorded curves"):
         CurveTable.load(tmp_path / "toy.npz")
-
-
-def test_shorter_curves_end_with_their_last_report(table):
-    rows = [np.array([1.0, 2.0, 3.0]), np.array([4.0])]
-    np.testing.assert_array_equal(padded(rows, 3), [[1, 2, 3], [4, np.nan, np.nan]])
 
 
 def test_repeated_points_keep_all_their_trainings():

@@ -20,7 +20,7 @@ def played(table, rules, *, seed=1, trials=POINTS, curve_of=None):
 def test_without_noise_the_best_point_is_found_and_every_training_paid():
     table = make_table(noise=(0.0, 0.0))
     last = played(table, Rules("all", SINGLE, monitor="objective"))[-1]
-    assert last.truth == pytest.approx(table.best[0])
+    assert last.trial.truth == pytest.approx(table.best[0])
     assert (last.candidates, last.trials) == (POINTS * REPORTS * EPOCH, POINTS)
 
 
@@ -28,14 +28,14 @@ def test_choices_grow_with_the_trials_and_never_cost_less():
     choices = played(make_table(noise=(0.0, 0.0)), Rules("all", SINGLE))
     assert [choice.trials for choice in choices] == list(range(1, POINTS + 1))
     assert np.all(np.diff([choice.candidates for choice in choices]) > 0)
-    assert np.all(np.diff([choice.truth for choice in choices]) >= 0)
+    assert np.all(np.diff([choice.trial.truth for choice in choices]) >= 0)
 
 
 @pytest.mark.parametrize("pruner", ["asha", "racing", "hyperband", "median"])
 def test_a_pruner_saves_candidates_and_decides_the_same_each_time(table, pruner):
     rules = Rules(pruner, BAND, pruner=Pruner(type=pruner))
     runs = [
-        [(choice.candidates, choice.number) for choice in played(table, rules, seed=seed)]
+        [(choice.candidates, choice.trial.number) for choice in played(table, rules, seed=seed)]
         for seed in (1, 1, 2)
     ]
     assert runs[0][-1][0] < POINTS * REPORTS * EPOCH
@@ -55,7 +55,7 @@ def test_the_value_of_the_largest_of_many_looks_is_too_large_and_that_by_loss_is
     for monitor in ("objective", "loss"):
         rules = Rules(monitor, SINGLE, monitor=monitor)
         ends = [played(make_table(seed=seed), rules, trials=1)[-1] for seed in range(30)]
-        excess[monitor] = np.mean([end.told.value - end.truth for end in ends])
+        excess[monitor] = np.mean([end.trial.excess for end in ends])
     assert excess["objective"] > 0.1
     assert abs(excess["loss"]) < 0.1
 
@@ -111,4 +111,4 @@ def test_a_sampler_proposes_points_of_the_space_to_the_surrogate():
     choices = played(table, rules, trials=12, curve_of=curve_of)
     assert len(asked) == 12
     assert all(params not in table.points for params in asked)
-    assert choices[-1].truth > table.best[0] - 0.2
+    assert choices[-1].trial.truth > table.best[0] - 0.2

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tauopt.metrics.influence import PairedValue
+from tauopt.replay.choose import Complete
 from tauopt.replay.play import Choice
 from tauopt.replay.regret import interquartile_mean, regret_course
 
@@ -10,7 +11,7 @@ def search(*steps):
     """A search from (candidates, true value) of its choices; each is told 0.1 too large."""
     error = np.full(4, 0.1, np.float32)  # an error of 0.2
     return [
-        Choice(spent, index, PairedValue(value + 0.1, error), value, value, index)
+        Choice(spent, index, Complete(0, 0, PairedValue(value + 0.1, error), 0.5, value, value))
         for index, (spent, value) in enumerate(steps)
     ]
 

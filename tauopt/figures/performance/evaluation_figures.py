@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +48,7 @@ class Subject:
         train: candidates of the training split, with the same selection.
         history: reports of the trial.
         objective: name of the trial's objective in `history`.
+        kept: the objective of the model that the trial keeps, as in `history`.
         importances: permutation importances of groups and features.
         permuted: the candidates on which these were measured.
     """
@@ -58,6 +60,7 @@ class Subject:
     train: Predictions | None = None
     history: Sequence[Mapping[str, float]] = ()
     objective: str = ""
+    kept: float = math.nan
     importances: Sequence[PermutationImportance] = ()
     permuted: Predictions | None = None
 
@@ -147,7 +150,11 @@ def _training(subject: Subject) -> Iterator[Page]:
         sample = replace(subject.sample, selection="training")
         text = f"{len(subject.history)} reports; objective on the validation split"
         drawn = training_figure(
-            subject.history, objective=subject.objective, sample=sample, text=text
+            subject.history,
+            objective=subject.objective,
+            kept=subject.kept,
+            sample=sample,
+            text=text,
         )
         yield "training", *drawn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def write_figures(
     sample: SampleLabel,
     history: Sequence[Mapping[str, float]] = (),
     objective: str = "",
+    kept: float = math.nan,
 ) -> list[Path]:
     """Write the ROC curve, scores, confusion matrix and training curves into `folder`.
 
@@ -32,6 +34,7 @@ def write_figures(
         sample: label of this split.
         history: one mapping for each report (see `training_figure`); empty: no training curves.
         objective: name of the objective in `history`.
+        kept: the objective of the model that the trial keeps.
     Returns:
         `roc.png`, `roc.json`, `score.png`, ..., all in `folder`; without background in the task
         neither ROC curve nor scores.
@@ -45,7 +48,9 @@ def write_figures(
     drawn["confusion"] = confusion_figure(predictions, sample=sample)
     if history:
         text = note(predictions, sample)
-        drawn["training"] = training_figure(history, objective=objective, sample=sample, text=text)
+        drawn["training"] = training_figure(
+            history, objective=objective, kept=kept, sample=sample, text=text
+        )
     return [
         path
         for name, (figure, points) in drawn.items()

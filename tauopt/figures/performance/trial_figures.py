@@ -220,14 +220,21 @@ def confusion_figure(
 
 @styled
 def training_figure(
-    history: Sequence[Mapping[str, float]], *, objective: str, sample: SampleLabel, text: str = ""
+    history: Sequence[Mapping[str, float]],
+    *,
+    objective: str,
+    kept: float,
+    sample: SampleLabel,
+    text: str = "",
 ) -> tuple[Figure, FigurePoints]:
-    """Draw losses and objective against the candidates seen.
+    """Draw losses and objective against the candidates seen, with a star at the report that counts.
 
     Args:
         history: one mapping for each report with `candidates_seen`, `loss`, `val_loss` and the
             objective; with `<objective>_low` and `<objective>_high` it gets a 68 % band.
         objective: name of the objective, such as `rejection@0.75`.
+        kept: the objective of the model that the trial keeps; of equal reports it is that with the
+            lowest loss.
         sample: label of the data.
         text: N and weights, as the title of the legend.
     """
@@ -245,8 +252,7 @@ def training_figure(
     below.plot(x, values, marker=MARKERS[0], markersize=size, **LINES[0])
     low, high = _series(history, f"{objective}_low"), _series(history, f"{objective}_high")
     below.fill_between(x, low, high, color="black", alpha=0.18, linewidth=0)
-    ties = np.flatnonzero(values == np.nanmax(values))
-    best = ties[np.argmin(_series(history, "val_loss")[ties])]  # the model that the trial keeps
+    best = np.lexsort([_series(history, "val_loss"), np.abs(values - kept)])[0]
     below.plot(
         x[best], values[best], "*", color="#d55e00", markersize=12, zorder=4,
         label=f"best: {float(f'{values[best]:.4g}'):,g}",

@@ -115,8 +115,9 @@ def _curves(axes: Axes, trials: Sequence[TrialPoint], fate: str, divisor: float)
 def _best(axes: Axes, trial: TrialPoint, divisor: float) -> None:
     x = np.array(trial.seen) / divisor
     axes.plot(x, trial.values, color=BEST, linewidth=2.4, zorder=4)
-    top = int(np.argmax(trial.values))
-    axes.plot(x[top], trial.values[top], "*", color=BEST, markersize=13, zorder=5)
+    # The report whose weights are kept: not always that of the largest value.
+    kept = int(np.argmin(np.abs(np.array(trial.values) - trial.height)))
+    axes.plot(x[kept], trial.values[kept], "*", color=BEST, markersize=13, zorder=5)
     if trial.intervals:
         low, high = np.array(trial.intervals).T
         axes.fill_between(x, low, high, color=BEST, alpha=0.18, linewidth=0)

@@ -22,6 +22,7 @@ class TrialPoint:
         number: number of the trial.
         fate: one of `FATES`.
         value: the first objective at its best report; None without a report.
+        rank: place in the leaderboard, 1 is best; 0 for a trial that has none.
         low, high: ends of its 68 % interval, for a complete trial.
         seen: (report,) candidates seen; the numbers of the reports where that is not recorded.
         values: (report,) the first objective.
@@ -34,6 +35,7 @@ class TrialPoint:
     number: int
     fate: str
     value: float | None = None
+    rank: int = 0
     low: float | None = None
     high: float | None = None
     seen: Sequence[float] = ()
@@ -54,9 +56,9 @@ class TrialPoint:
 
 
 def best_of(trials: Iterable[TrialPoint]) -> TrialPoint | None:
-    """Return the complete trial with the largest value, the earliest of equals."""
+    """Return the complete trial of the best rank; without ranks that of the largest value."""
     complete = [t for t in trials if t.fate == COMPLETE and t.value is not None]
-    return max(complete, key=lambda t: (t.height, -t.number), default=None)
+    return min(complete, key=lambda t: (t.rank, -t.height, t.number), default=None)
 
 
 def best_so_far(trials: Sequence[TrialPoint]) -> list[int]:

@@ -54,7 +54,7 @@ def figures(predictions):
     yield score_figure(predictions, sample=SAMPLE)
     yield confusion_figure(predictions, sample=SAMPLE)
     yield training_figure(
-        history(4), objective="auc", sample=SAMPLE, text="reweighted in pT, N = 3"
+        history(4), objective="auc", kept=0.9, sample=SAMPLE, text="reweighted in pT, N = 3"
     )
 
 
@@ -116,7 +116,7 @@ def test_legends_do_not_cover_curves(predictions, reports):
     text = "N = 1,203 signal, 1,198 background\nphysics weights; errors: 68 %, statistical"
     for figure, _ in (
         roc_figure(predictions, sample=SAMPLE),
-        training_figure(history(reports), objective="auc", sample=SAMPLE, text=text),
+        training_figure(history(reports), objective="auc", kept=0.9, sample=SAMPLE, text=text),
     ):
         figure.canvas.draw()
         for axes in figure.axes:
@@ -176,7 +176,7 @@ def test_many_classes_still_fit():
 @pytest.mark.parametrize(("reports", "errors"), [(1, True), (3, False), (100, True)])
 def test_training_curves_need_neither_errors_nor_many_reports(reports, errors):
     rows = history(reports, errors=errors)
-    figure, points = training_figure(rows, objective="auc", sample=SAMPLE)
+    figure, points = training_figure(rows, objective="auc", kept=0.9, sample=SAMPLE)
     figure.canvas.draw()
     assert points["auc"] == pytest.approx([row["auc"] for row in rows])
 
@@ -195,7 +195,7 @@ def test_no_power_of_ten_lies_over_the_frame_of_training_curves(loss, seen, labe
                "candidates_seen": seen * n, "auc": 1e4 * row["auc"]}
         for n, row in enumerate(history(20, errors=False), 1)
     ]  # fmt: skip
-    alone, _ = training_figure(rows, objective="auc", sample=SAMPLE)
+    alone, _ = training_figure(rows, objective="auc", kept=0.9, sample=SAMPLE)
     several, _ = overlaid_training({"a": rows, "b": rows}, objective="auc", sample=SAMPLE)
     for figure, before in ((alone, ""), (several, "Validation ")):
         figure.canvas.draw()
@@ -211,17 +211,25 @@ def test_no_power_of_ten_lies_over_the_frame_of_training_curves(loss, seen, labe
 
 def test_a_flat_loss_has_short_numbers_at_its_axis():
     rows = [row | {"loss": 0.6931471, "val_loss": 0.6931472} for row in history(9)]
-    figure, _ = training_figure(rows, objective="auc", sample=SAMPLE)
+    figure, _ = training_figure(rows, objective="auc", kept=0.9, sample=SAMPLE)
     figure.canvas.draw()
     ticks = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert len(set(ticks)) == len(ticks)
     assert max(map(len, ticks)) <= 6
 
 
+def test_the_star_stands_at_the_report_that_is_kept_not_at_the_largest_value():
+    rows = history(5)
+    figure, _ = training_figure(rows, objective="auc", kept=rows[1]["auc"], sample=SAMPLE)
+    (star,) = (line for line in figure.axes[1].lines if line.get_marker() == "*")
+    assert star.get_xdata() == figure.axes[1].lines[0].get_xdata()[1]
+    assert star.get_ydata() == rows[1]["auc"] < max(row["auc"] for row in rows)
+
+
 def test_of_equal_values_the_star_stands_at_the_lowest_loss():
     rows = [row | {"auc": 0.9} for row in history(5)]
     rows[3] |= {"val_loss": 0.01}
-    figure, _ = training_figure(rows, objective="auc", sample=SAMPLE)
+    figure, _ = training_figure(rows, objective="auc", kept=0.9, sample=SAMPLE)
     (star,) = (line for line in figure.axes[1].lines if line.get_marker() == "*")
     curve = figure.axes[1].lines[0].get_xdata()
     assert star.get_xdata() == curve[3]

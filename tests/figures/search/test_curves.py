@@ -135,6 +135,16 @@ def test_the_star_stands_at_the_best_report_of_the_best_trial():
     assert star.get_xydata().tolist() == [[2.0, 9.0]]
 
 
+def test_the_star_stands_at_the_kept_report_of_the_trial_of_rank_one():
+    trials = [
+        TrialPoint(0, "complete", value=9.0, rank=2, seen=[1, 2], values=[8.0, 9.0]),
+        TrialPoint(1, "complete", value=7.0, rank=1, seen=[1, 2, 3], values=[5.0, 7.0, 8.5]),
+    ]
+    figure, _ = learning(trials, rungs=[], by_candidates=False)
+    (star,) = [x for x in figure.axes[0].lines if x.get_marker() == "*"]
+    assert star.get_xydata().tolist() == [[2.0, 7.0]]
+
+
 @pytest.mark.parametrize(
     "trials", [[], [TrialPoint(0, "failed")], [TrialPoint(0, "unfinished", spent=None)]]
 )
