@@ -23,7 +23,6 @@ COSTLIEST = (
     "evaluation/test_run_trial.py",
     "promotion/test_register_champion.py",
     "models/test_contract.py",
-    "tracking/test_server.py",
     "tracking/test_shipper.py",
     "study/test_hypermodel_space.py",
     "export/test_real_scores.py",

@@ -258,12 +258,10 @@ class _Driver:
         goals = setup.file.base.objective.goals
         trials = self._study.get_trials(deepcopy=False)
         board = rows(trials, setup.folder, goals=goals, is_alive=False)
-        if board and board[0].rank:
-            self.end = replace(self.end, best=board[0])
         write_json(setup.folder / LEADERBOARD, [row.as_json() for row in board])
         table = mlflow_notes.write_table(setup.folder, board, goals)
         resume = setup.resume_command if state in ("KILLED", "STOPPED") else ""
-        return self._runs.close(
+        undelivered = self._runs.close(
             state,
             reason=reason,
             note=mlflow_notes.note_of_search(setup.name, setup.file, board, resume=resume),
@@ -271,6 +269,11 @@ class _Driver:
             drawn=self._draw(self._study, setup, board, self._on_event) if self._draw else (),
             timeout_s=_DELIVERY_S,
         )
+        # Again, since MLflow may have created a run only now.
+        board = rows(trials, setup.folder, goals=goals, is_alive=False)
+        if board and board[0].rank:
+            self.end = replace(self.end, best=board[0])
+        return undelivered
 
     def _train_all(self, signals: Interrupts, worker: Any) -> str:
         """Train until no trial is left, or there is a reason to stop; return the reason."""

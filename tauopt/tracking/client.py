@@ -82,19 +82,20 @@ def set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def connect(uri: str | None, *, output: Path, wait_s: float = WAIT_S) -> MlflowClient:
+def connect(uri: str | None, *, output: Path, wait_s: float | None = None) -> MlflowClient:
     """Connect to a store, and return a client once the store has answered.
 
     Args:
         uri: address of the store; None means `MLFLOW_TRACKING_URI` or the embedded store.
         output: output folder; made if the embedded store needs it.
-        wait_s: how long to wait for a service that does not answer yet.
+        wait_s: how long to wait for a service that does not answer yet; None means `WAIT_S`.
     Raises:
         ServiceError: the store does not answer, refuses access, or has the schema of another
             MLflow.
         UsageError: MLflow does not support this kind of address.
     """
     set_environment()
+    wait_s = WAIT_S if wait_s is None else wait_s
     address = store_uri(uri, output=output)
     _check_scheme(address)
     file = sqlite_file(address)

@@ -35,6 +35,7 @@ def terminations():
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.service
 def test_in_a_job_with_a_long_tmpdir_ray_starts_all_the_same_and_leaves_nothing(
     monkeypatch, no_ray_here, long, terminations
 ):

@@ -201,6 +201,7 @@ def test_other_formats_hold_what_friend_trees_hold(home, tmp_path, format):
         scored(home, path, to=tmp_path, format="rot")
 
 
+@pytest.mark.service
 def test_two_workers_write_what_one_writes(home, tmp_path):
     files = [home / "data_0.root", home / "data_1.root"]
     one = scored(home, *files, to=tmp_path / "one")

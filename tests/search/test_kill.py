@@ -41,7 +41,11 @@ def check_nothing_lost_or_doubled(folder, trials):
 
 
 @pytest.mark.parametrize(
-    "with_ray", [{"at a report"}, pytest.param(set(MOMENTS), marks=pytest.mark.slow)]
+    "with_ray",
+    [
+        pytest.param({"at a report"}, marks=pytest.mark.service),
+        pytest.param(set(MOMENTS), marks=pytest.mark.slow),
+    ],
 )
 def test_a_driver_killed_at_three_moments_loses_nothing_and_doubles_nothing(
     tmp_path, ray_cluster, with_ray

@@ -85,7 +85,7 @@ def test_refusing_server_is_reported_at_once_with_the_remedy(tmp_path, status, b
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Refuse)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with pytest.raises(ServiceError, match=remedy):
             door.connect(f"http://127.0.0.1:{server.server_port}", output=tmp_path)

@@ -235,7 +235,7 @@ def test_of_two_simultaneous_moves_of_the_alias_one_succeeds_and_the_other_repor
 
     def move(version):
         mine = Meets(
-            client, barrier, address=address, stalls_s=3.0 if version == "1" and address else 0.0
+            client, barrier, address=address, stalls_s=1.0 if version == "1" and address else 0.0
         )
         won[version] = registry.move_alias(mine, name, version, expected=reigning)
 

@@ -19,6 +19,8 @@ from tauopt.tracking.server import serving
 from tauopt.tracking.shipper import Shipper
 from tauopt.tracking.spool import SpoolTracker
 
+pytestmark = pytest.mark.service
+
 
 class Gate:
     """A proxy before the server: `open`, `hang` (accepts and never answers) or `deaf` (forwards

@@ -219,18 +219,18 @@ def test_away_service_neither_blocks_nor_loses_and_the_next_driver_delivers(
 def test_in_an_outage_of_ten_minutes_requests_are_rare_and_nothing_is_lost_or_doubled(
     client, parent, uid, trial, monkeypatch
 ):
-    """Pauses, reports and the outage are a hundred times as fast."""
+    """Pauses, reports and the outage are four hundred times as fast."""
     from tauopt.tracking import shipper as shipping
 
-    monkeypatch.setattr(shipping, "_PAUSE_S", shipping._PAUSE_S / 100)
-    monkeypatch.setattr(shipping, "_LONGEST_PAUSE_S", shipping._LONGEST_PAUSE_S / 100)
+    monkeypatch.setattr(shipping, "_PAUSE_S", shipping._PAUSE_S / 400)
+    monkeypatch.setattr(shipping, "_LONGEST_PAUSE_S", shipping._LONGEST_PAUSE_S / 400)
     flaky = Flaky(client, away=True)
-    with Shipper(flaky, poll_s=0.005) as shipper:
+    with Shipper(flaky, poll_s=0.00125) as shipper:
         shipper.watch(f"{uid}/t000", trial, child(parent, uid))
         tracker = SpoolTracker(trial)
         for step in range(600):
             tracker.metrics({"auc": step / 7}, step=step)
-            time.sleep(0.01)
+            time.sleep(0.0025)
         assert len(flaky.calls) < 60
         flaky.away = False
         begun = time.monotonic()
