@@ -24,7 +24,7 @@ from tauopt.quiet import quiet_tensorflow
 
 VERBS = (
     "search", "submit", "status", "stop", "resume", "extend", "leaderboard", "report",
-    "reseed", "replay",
+    "confirm", "replay",
     "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc",
     "backup", "restore", "train", "simulate", "inspect", "prepare",
     "validate-data", "models", "init", "validate", "schema", "doctor",

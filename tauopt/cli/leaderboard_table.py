@@ -23,7 +23,7 @@ _FRONT = "front 1: no trial is as good in all objectives and better in one"
 _SAME = "=: tied with the best, within 1.64 errors of the difference; the lowest loss comes first"
 _INTERVAL = "68 % interval"
 _SEEDS = "other seeds"
-_TIED = "other seeds: mean ± deviation (trainings); = as good as the best within errors"
+_CONFIRMED = "other seeds: mean, 68 % interval (trainings); by these the points are ranked"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def board_table(
     """Draw ranked trials: objectives, 68 % interval of the first, state, parameters, run id.
 
     Args:
-        board: rows of the leaderboard, the best first; duplicates are left out.
+        board: rows of the leaderboard, the best first; those without a point of their own are left
+            out.
         goals: the objectives, the main one first. With several objectives each has a column, and
             the Pareto front replaces the rank.
         title: title of the table.
@@ -68,7 +69,7 @@ def board_table(
 
     from tauopt.study.leaderboard_rows import varying as varying_paths
 
-    rows = [row for row in board if row.duplicate_of is None]
+    rows = [row for row in board if row.original is None]
     columns = _columns(rows, [goal.name for goal in goals])
     if len(goals) > 1 and _table_width(column.least_width for column in columns) > width:
         columns = [column for column in columns if column.header != _INTERVAL]
@@ -116,7 +117,11 @@ def _columns(board: Sequence[LeaderboardRow], names: Sequence[str]) -> list[_Col
         _Column(first, [_value(row) for row in board], folds=True),
         _Column(_INTERVAL, [_interval(row) for row in board]),
         *(_Column(name, [_other(row, name) for row in board], folds=True) for name in others),
-        *([_Column(_SEEDS, [_seeds(row) for row in board])] if any(r.seeds for r in board) else []),
+        *(
+            [_Column(_SEEDS, [_confirmed(r) for r in board])]
+            if any(r.confirmed for r in board)
+            else []
+        ),
         _Column("state", [row.state_in_words for row in board], justify="left"),
         _Column("run id", [row.run_id[:8] for row in board], justify="left"),
     ]
@@ -137,8 +142,10 @@ def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.5g} - {row.high:.5g}"
 
 
-def _seeds(row: LeaderboardRow) -> str:
-    return f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else ""
+def _confirmed(row: LeaderboardRow) -> str:
+    if (known := row.confirmed) is None:
+        return ""
+    return f"{known.value:.4g}, {known.low:.4g} - {known.high:.4g} ({len(known.values)})"
 
 
 def _other(row: LeaderboardRow, name: str) -> str:
@@ -152,7 +159,7 @@ def _caption(board: Sequence[LeaderboardRow], *, several: bool, hidden: int) -> 
     lines = {
         _FRONT: several,
         _SAME: any(row.tied for row in board),
-        _TIED: any(row.seeds for row in board),
+        _CONFIRMED: any(row.confirmed for row in board),
         _SO_FAR: any(row.value is not None and row.state != "COMPLETE" for row in board),
         f"parameters not shown: {hidden}, see --json": hidden > 0,
     }

@@ -14,6 +14,11 @@ from tauopt.cli.options import Json, Output, Overrides, RayAddress
 if TYPE_CHECKING:
     from tauopt.workflows.search import DryRun, SearchResult
 
+_REASONS = {
+    "best": "the lowest loss is recommended",
+    "cheapest": "the fewest parameters is recommended",
+}
+
 
 def search(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file with ranges.")],
@@ -105,9 +110,9 @@ def _preview(
 
 def _promote(result: SearchResult, output: Path | None) -> str:
     """Return the command that promotes the best trial; empty if there is none."""
-    if result.best is None or not result.best.run_id:
+    if result.best is None or not result.best.run_to_promote:
         return ""
-    return _command("promote", result.best.run_id, output=output)
+    return _command("promote", result.best.run_to_promote, output=output)
 
 
 def _command(*words: str, output: Path | None) -> str:
@@ -124,7 +129,7 @@ def _plain(result: SearchResult, output: Path | None) -> dict[str, Any]:
         "report": str(result.report or ""),
         "trials": [row.as_json() for row in result.board],
         "edges": result.edges,
-        "best_run_id": result.best.run_id if result.best else "",
+        "best_run_id": result.best.run_to_promote if result.best else "",
         "promote": _promote(result, output),
         "undelivered": result.undelivered,
     }
@@ -151,18 +156,37 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
         more = f" (and {len(result.edges) - 1} more ranges)" if len(result.edges) > 1 else ""
         lines.append(f"space: {result.edges[0]}{more}")
     lines.append(f"compare: {_command('ui', output=output)}")
-    if tied := sum(row.tied for row in result.board):
-        complete = sum(row.rank > 0 for row in result.board)
-        lines.append(
-            f"{tied} of {complete} complete trials are tied with the best, within the errors of "
-            "their differences; of these the one with the lowest loss comes first"
-        )
+    lines += _on_ties(result, output)
     promote = _promote(result, output)
     if promote and len(result.goals) > 1:
         members = sum(row.front == 1 for row in result.board)
         trials = f"{members} trials" if members > 1 else "1 trial"
         lines.append(f"the front has {trials}; this is the best in {result.goals[0].name}:")
     return [*lines, f"promote: {promote}"] if promote else lines
+
+
+def _on_ties(result: SearchResult, output: Path | None) -> list[str]:
+    """Return lines on which trials can't be told from the best, and on what confirmed them."""
+    board, best = result.board, result.best
+    tied = sum(row.tied for row in board)
+    if best is None or best.confirmed is None:
+        if not tied:
+            return []
+        complete = sum(row.rank > 0 for row in board)
+        command = _command("confirm", result.name, output=output)
+        return [
+            f"{tied} of {complete} complete trials are tied with the best, within the errors of "
+            "their differences; of these the one with the lowest loss comes first; "
+            f"trained again on other seeds, they are told apart better: {command}"
+        ]
+    known = best.confirmed
+    points = sum(row.confirmed is not None for row in board)
+    ties = f", of which {tied} stay tied; the one with {_REASONS[result.prefer]}" if tied else ""
+    return [
+        f"{points} points were trained again on other seeds{ties}: t{best.number:03d} with a mean "
+        f"of {known.value:.4g} (68 %: {known.low:.4g} to {known.high:.4g}), which is the value to "
+        f"believe; promoted is t{known.chosen:03d}, its training with the lowest loss"
+    ]
 
 
 def _print_preview(preview: DryRun) -> None:

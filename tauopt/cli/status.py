@@ -36,6 +36,9 @@ def status_lines(state: SearchStatus, output: Path | None = None) -> list[str]:
     """Return the state of a search as lines of text."""
     counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(state.counts.items()))
     lines = [f"search {state.name}: {state.asked} trials planned; {counts or 'none yet'}"]
+    if state.confirming:
+        ended = f"{state.confirmed} of {state.confirming} trainings on other seeds have ended"
+        lines.append(f"confirming the best points: {ended}")
     if state.best is not None:
         first, *others = state.objectives
         trials = f"{state.front} trial{'s' if state.front > 1 else ''}"
@@ -47,7 +50,11 @@ def status_lines(state: SearchStatus, output: Path | None = None) -> list[str]:
     elif state.is_elsewhere:
         lines.append("its folder is not on this machine, so it is unknown who runs it")
     else:
-        unfinished = state.interrupted or sum(state.counts.values()) < state.asked
+        unfinished = (
+            state.interrupted
+            or sum(state.counts.values()) < state.asked
+            or state.confirmed < state.confirming
+        )
         option = [] if output is None else ["-o", str(output)]
         resume = shlex.join(["tauopt", "resume", state.name, *option])
         lines.append("nobody runs it" + (f"; go on with: {resume}" if unfinished else ""))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tauopt.metrics.influence import PairedValue
+from tauopt.metrics.seed_means import SeedMean
+
+Value = TypeVar("Value", PairedValue, SeedMean)
 
 TIED = 1.64
 """Errors of a paired difference within which two values are tied: 5 % on one side."""
 
 
 def tied_with_best(
-    values: Sequence[PairedValue],
+    values: Sequence[Value],
     losses: Sequence[float],
     *,
     errors: float = TIED,
@@ -23,8 +27,8 @@ def tied_with_best(
     tells these networks apart better: see README on how a search chooses.
 
     Args:
-        values: of networks on the same candidates; at least one.
-        losses: their `log_loss`.
+        values: of networks, or means over seeds, on the same candidates; at least one.
+        losses: their `log_loss`, or the lowest over seeds.
         errors: errors of the paired difference within which two values are tied.
         larger: whether larger is better.
     """

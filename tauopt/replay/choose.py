@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from tauopt.metrics.influence import PairedValue
+from tauopt.metrics.seed_means import seed_means
 from tauopt.metrics.ties import tied_with_best
 
 
@@ -41,21 +42,25 @@ def tied(trials: Sequence[Complete], *, errors: float) -> list[Complete]:
     return [trials[index] for index in order]
 
 
-def confirmed(again: Sequence[Sequence[Complete]]) -> Complete:
-    """Return what is chosen after tied trials were trained again.
+def confirmed(first: Sequence[Complete], again: Sequence[Sequence[Complete]]) -> Complete:
+    """Return what is chosen after tied trials were trained again, as `study.confirmed_points` does.
 
-    The point of the largest mean over the new trainings is chosen, and of these the one whose value
-    is nearest that mean. Value and truth are the means.
+    Of the points whose means over the new trainings are tied, the training with the lowest loss is
+    chosen, be it new or the first. Value and truth are the means over the new ones.
 
     Args:
-        again: the new trainings of each trial; at least one each.
+        first: the trials.
+        again: the new trainings of each; at least one each.
     """
-    point = max(again, key=lambda trainings: fmean(t.told.value for t in trainings))
-    mean = fmean(training.told.value for training in point)
-    nearest = min(point, key=lambda training: abs(training.told.value - mean))
-    influence = np.mean([training.told.influence for training in point], axis=0)
+    means = seed_means([[training.told for training in point] for point in again])
+    chosen = [
+        min((trial, *new), key=lambda training: training.loss)
+        for trial, new in zip(first, again, strict=True)
+    ]
+    best = tied_with_best(means, [training.loss for training in chosen])[0]
+    influence = np.append(means[best].paired.influence, means[best].seed_error)
     return replace(
-        nearest,
-        told=PairedValue(mean, influence),
-        truth=fmean(training.truth for training in point),
+        chosen[best],
+        told=PairedValue(means[best].value, influence),
+        truth=fmean(training.truth for training in again[best]),
     )

@@ -108,6 +108,18 @@ class CurveTable:
             truth=self.truth[:, chosen],
         )
 
+    def reordered(self, rng: np.random.Generator) -> CurveTable:
+        """Return the table with the trainings of each point in another order.
+
+        Which of them is the first one, and which confirm it, is chance: so few trainings give many
+        draws of a search.
+        """
+        seed = self.seed.copy()
+        for point in range(len(self.points)):
+            chosen = self.point == point
+            seed[chosen] = rng.permutation(seed[chosen])
+        return replace(self, seed=seed)
+
     def trainings_of(self, point: int) -> list[int]:
         """Return the trainings of a point, the first one first."""
         chosen = np.flatnonzero(self.point == point)

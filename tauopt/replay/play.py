@@ -186,7 +186,8 @@ class _Play:
             ValueError: the table has no further trainings of a point.
         """
         again, cost = [], 0.0
-        for trial in tied(self.complete, errors=self._rules.tied)[: self._rules.top]:
+        first = tied(self.complete, errors=self._rules.tied)[: self._rules.top]
+        for trial in first:
             trainings = self._table.trainings_of(trial.point)[1 : 1 + self._rules.seeds]
             if not trainings:
                 raise ValueError(f"point {trial.point} of {self._table.name} was trained once only")
@@ -198,7 +199,7 @@ class _Play:
                 ]
             )
             cost += sum(float(curve.candidates[-1]) for curve in curves)
-        return confirmed(again), cost
+        return confirmed(first, again), cost
 
     def _choice(self) -> Choice:
         """Return what would be chosen now."""

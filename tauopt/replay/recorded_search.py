@@ -19,7 +19,7 @@ from tauopt.errors import CorruptError, DataError
 from tauopt.metrics.influence import PairedValue
 from tauopt.replay.curve_table import CurveTable
 from tauopt.study.suggest import key
-from tauopt.study.trial_queue import DUPLICATE_OF, values_of
+from tauopt.study.trial_attributes import is_of_search, values_of
 from tauopt.training.checkpoints import load_checkpoint
 from tauopt.training.trial_plan import trial_folder
 
@@ -75,7 +75,7 @@ def recorded_search(
 
 def _complete(study: optuna.Study) -> list[FrozenTrial]:
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [trial for trial in trials if DUPLICATE_OF not in trial.user_attrs]
+    return [trial for trial in trials if is_of_search(trial)]
 
 
 def _state(folder: Path, trial: FrozenTrial) -> Mapping[str, Any] | None:

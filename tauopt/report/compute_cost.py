@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
+from tauopt.figures.search.trial_points import (
+    COMPLETE,
+    CONFIRMING,
+    FAILED,
+    PRUNED,
+    REPEATED,
+    UNFINISHED,
+)
 from tauopt.report.search_record import SearchRecord, TrialRecord
 from tauopt.report.sessions import CUT_OFF
 
@@ -18,6 +25,7 @@ _MEANING = {
     PRUNED: "stopped because they fell behind",
     FAILED: "failed",
     UNFINISHED: "begun, not ended",
+    CONFIRMING: "trained again on another seed, to confirm one of the best",
     REPEATED: "repeated: equal to an earlier trial, whose outcome they took",
     LOST: "lost by interruption: trained, and to be trained again",
 }
@@ -79,7 +87,8 @@ def compute_cost(record: SearchRecord) -> ComputeCost:
         entries=(
             *(
                 _kept(fate, record.with_fate(fate))
-                for fate in (COMPLETE, PRUNED, FAILED, UNFINISHED)
+                for fate in (COMPLETE, PRUNED, FAILED, UNFINISHED, CONFIRMING)
+                if fate != CONFIRMING or record.with_fate(CONFIRMING)
             ),
             CostEntry(REPEATED, _MEANING[REPEATED], len(repeated), 0, 0.0, 0.0),
             _lost(record.trials),

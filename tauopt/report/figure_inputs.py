@@ -18,14 +18,15 @@ from pydantic import ValidationError
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.space.any_architecture import without_type
 from tauopt.figures.figure_style import SampleLabel
+from tauopt.figures.search.confirmation_figure import ConfirmedTrial
 from tauopt.figures.search.parameter_axis import ChoiceAxis, NumberAxis, ParameterAxis
 from tauopt.figures.search.timeline_figure import CUT, DriverLife, WorkerBar
-from tauopt.figures.search.trial_points import REPEATED, TrialPoint
+from tauopt.figures.search.trial_points import CONFIRMING, REPEATED, TrialPoint
 from tauopt.report.compute_cost import cost_at_trial_ends
 from tauopt.report.search_record import SearchRecord, TrialRecord
 from tauopt.report.sessions import CUT_OFF
 from tauopt.study.leaderboard_rows import varying
-from tauopt.study.trial_queue import VALUES
+from tauopt.study.trial_attributes import VALUES
 
 _RUNGS = ("asha", "hyperband")
 """Pruners that decide at some reports only."""
@@ -34,7 +35,7 @@ _WIDE = 30.0
 
 
 def trial_points(record: SearchRecord) -> list[TrialPoint]:
-    """Return the trials of a search as figures take them, by number."""
+    """Return the trials of a search as figures take them, by number, each point once."""
     cost = cost_at_trial_ends(record)
     by_candidates = has_candidate_counts(record)
     return [
@@ -55,6 +56,24 @@ def trial_points(record: SearchRecord) -> list[TrialPoint]:
             params=trial.row.params,
         )
         for trial in record.trials
+        if trial.fate != CONFIRMING
+    ]
+
+
+def confirmed_trials(record: SearchRecord) -> list[ConfirmedTrial]:
+    """Return the trials whose points were trained again, the best first."""
+    return [
+        ConfirmedTrial(
+            name=f"t{row.number:03d}",
+            first=row.value,
+            values=row.confirmed.values,
+            mean=row.confirmed.value,
+            low=row.confirmed.low,
+            high=row.confirmed.high,
+            tied=row.tied,
+        )
+        for row in record.leaderboard
+        if row.confirmed and row.value is not None
     ]
 
 

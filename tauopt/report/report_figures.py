@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tauopt.config.settings.objective import Goal
 from tauopt.figures.figure_style import FigurePoints, SampleLabel
 from tauopt.figures.search.best_value_figure import progress_figure
+from tauopt.figures.search.confirmation_figure import ConfirmedTrial, confirmation_figure
 from tauopt.figures.search.hyperparameter_importance_figure import (
     HyperparameterImportance,
     importance_figure,
@@ -25,6 +26,7 @@ from tauopt.figures.search.trial_points import REPEATED, TrialPoint
 from tauopt.metrics.estimate import Estimate
 from tauopt.report.compute_cost import cost_resource
 from tauopt.report.figure_inputs import (
+    confirmed_trials,
     driver_lives,
     has_candidate_counts,
     parameter_axes,
@@ -82,6 +84,8 @@ def plan(record: SearchRecord) -> list[PlannedFigure]:
     inputs = _Inputs(record, trial_points(record), sample_label(record), sample_note(record))
     figures = [_progress(inputs)] if inputs.trials else []
     figures += _fronts(inputs)
+    if confirmed := confirmed_trials(record):
+        figures.append(_confirmed(inputs, confirmed))
     if any(trial.values and trial.fate != REPEATED for trial in inputs.trials):
         figures.append(_learning_curves(inputs))
     if any(trial.value is not None and trial.params for trial in inputs.trials):
@@ -115,6 +119,17 @@ def _fronts(inputs: _Inputs) -> Iterator[PlannedFigure]:
             "filled points, on the front; each other trial is surpassed by one of them.",
             partial(draw_front, leaderboard, (first, goal), sample=inputs.sample, text=note),
         )
+
+
+def _confirmed(inputs: _Inputs, trials: Sequence[ConfirmedTrial]) -> PlannedFigure:
+    return PlannedFigure(
+        "confirmed",
+        "The best points on other seeds",
+        "Each row is a point of the space, the best first. Its mean over other seeds counts, and "
+        "not the first training, for which it was chosen: that is mostly too good. Means marked "
+        "with = are tied with the best: neither seeds nor sample tell them apart.",
+        lambda: confirmation_figure(trials, **inputs.labels),
+    )
 
 
 def _learning_curves(inputs: _Inputs) -> PlannedFigure:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tauopt.config.space.searched_space import searched_space
 from tauopt.figures.search.parameter_names import short_names, text_of
-from tauopt.figures.search.trial_points import FATES
+from tauopt.figures.search.trial_points import CONFIRMING, FATES
 from tauopt.report.compute_cost import ComputeCost
 from tauopt.report.range_edges import range_edges
 from tauopt.report.search_record import SearchRecord
@@ -100,12 +100,14 @@ def render_page(
 def _summary(record: SearchRecord, cost: ComputeCost) -> dict[str, str]:
     fates = Counter(trial.fate for trial in record.trials)
     counts = ", ".join(f"{fates[fate]} {fate}" for fate in FATES if fates[fate]) or "none yet"
+    again = f"; {fates[CONFIRMING]} more on other seeds" if fates[CONFIRMING] else ""
+    trials = len(record.trials) - fates[CONFIRMING]
     requested = f" of {record.trials_requested} asked for" if record.trials_requested else ""
     hours = f"{cost.total.cpu_hours:.3g} core-hours, {cost.total.gpu_hours:.3g} GPU-hours"
     return {
         "objective": "; ".join(f"{goal.name} {goal.direction}d" for goal in record.goals),
         "best": _best(record),
-        "trials": f"{len(record.trials)}{requested}: {counts}",
+        "trials": f"{trials}{requested}: {counts}{again}",
         "compute": f"{hours} in {cost.wall_hours:.3g} hours of wall time",
         "state": _state(record),
     }
@@ -115,8 +117,19 @@ def _best(record: SearchRecord) -> str:
     if not record.leaderboard or not record.leaderboard[0].rank:
         return "no trial has completed yet"
     row = record.leaderboard[0]
-    interval = "" if row.low is None else f" (68 %: {row.low:.4g} to {row.high:.4g})"
-    return f"t{row.number:03d}, {record.goals[0].name} = {_five_digits(row.value)}{interval}"
+    value, low, high = row.estimate
+    interval = "" if low is None else f" (68 %: {low:.4g} to {high:.4g})"
+    what = f"mean of {len(row.confirmed.values)} other seeds" if row.confirmed else ""
+    return ", ".join(
+        filter(
+            None,
+            [
+                f"t{row.number:03d}",
+                f"{record.goals[0].name} = {_five_digits(value)}{interval}",
+                what,
+            ],
+        )
+    )
 
 
 def _state(record: SearchRecord) -> str:
@@ -138,15 +151,15 @@ def _leaderboard(record: SearchRecord) -> list[TableColumn]:
     """Return the leaderboard: on screen a column for each parameter, on paper one for all."""
     rows = record.leaderboard
     others = [goal.name for goal in record.goals[1:]]
-    seeds = [f"{row.seeds}{' =' if row.seeds.is_tied else ''}" if row.seeds else "" for row in rows]
+    confirmed = [_confirmed(row) for row in rows]
     reasons = [row.reason for row in rows]
     return [
-        TableColumn("rank", [str(row.rank or "") for row in rows]),
+        TableColumn("rank", [f"{row.rank or ''}{'=' if row.tied else ''}" for row in rows]),
         *([TableColumn("front", [str(row.front or "") for row in rows])] if others else []),
         TableColumn("trial", [f"t{row.number:03d}" for row in rows]),
         TableColumn(record.goals[0].name, [_value(row) for row in rows]),
         TableColumn("68 % interval", [_interval(row) for row in rows]),
-        *([TableColumn("other seeds", seeds)] if any(seeds) else []),
+        *([TableColumn("other seeds", confirmed)] if any(confirmed) else []),
         *(
             TableColumn(
                 name,
@@ -154,7 +167,7 @@ def _leaderboard(record: SearchRecord) -> list[TableColumn]:
             )
             for name in others
         ),
-        TableColumn("state", [_state_text(row) for row in rows]),
+        TableColumn("state", [row.state_in_words for row in rows]),
         TableColumn(
             "minutes", ["" if r.seconds is None else f"{r.seconds / 60:.1f}" for r in rows]
         ),
@@ -192,8 +205,10 @@ def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
 
 
-def _state_text(row: LeaderboardRow) -> str:
-    return row.state_in_words if row.duplicate_of is None else f"repeats t{row.duplicate_of:03d}"
+def _confirmed(row: LeaderboardRow) -> str:
+    if (known := row.confirmed) is None:
+        return ""
+    return f"{known.value:.4g}, {known.low:.4g} to {known.high:.4g} ({len(known.values)})"
 
 
 def _five_digits(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.config.settings.objective import Goal
 from tauopt.dataset.manifest import read_manifest
 from tauopt.errors import TauoptError
-from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, REPEATED, UNFINISHED
+from tauopt.figures.search.trial_points import (
+    COMPLETE,
+    CONFIRMING,
+    FAILED,
+    PRUNED,
+    REPEATED,
+    UNFINISHED,
+)
 from tauopt.report.sessions import (
     DriverSession,
     TrialHistory,
@@ -25,8 +32,7 @@ from tauopt.report.sessions import (
 )
 from tauopt.study.leaderboard_rows import LeaderboardRow, rows
 from tauopt.study.open_study import goals_of
-from tauopt.study.reseeded_points import spreads_of
-from tauopt.study.trial_queue import DUPLICATE_OF
+from tauopt.study.trial_attributes import CONFIRMS, DUPLICATE_OF
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, PARENT
 from tauopt.tracking.spool import Record, read_records
 from tauopt.training.trial_plan import PLAN, trial_folder
@@ -45,7 +51,7 @@ class TrialRecord:
 
     row: LeaderboardRow
     fate: str
-    """One of `figures.search.trial_points.FATES`."""
+    """One of `figures.search.trial_points.FATES`, or `CONFIRMING`."""
     reports: Mapping[int, float]
     """Number of a report -> the first objective."""
     history: TrialHistory
@@ -122,11 +128,7 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: DriverState
     is_alive = driver == "runs"
     frozen = [t for t in study.get_trials(deepcopy=False) if t.state in _FATES]
     goals = goals_of(study)
-    seed_spreads = {spread.number: spread for spread in spreads_of(study)}
-    leaderboard = [
-        replace(row, seeds=seed_spreads.get(row.number))
-        for row in rows(frozen, folder, goals=goals, is_alive=is_alive)
-    ]
+    leaderboard = rows(frozen, folder, goals=goals, is_alive=is_alive)
     rows_by_number = {row.number: row for row in leaderboard}
     records = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}
     drivers = driver_sessions(
@@ -178,11 +180,12 @@ def _trial(
     is_alive: bool,
 ) -> TrialRecord:
     is_repeated = DUPLICATE_OF in trial.user_attrs
+    fate = CONFIRMING if CONFIRMS in trial.user_attrs else _FATES[trial.state]
     resources = _resources(trial_folder(folder, trial.number))
     history = trial_history(records, trial, drivers, objective=objective, is_alive=is_alive)
     return TrialRecord(
         row=row,
-        fate=REPEATED if is_repeated else _FATES[trial.state],
+        fate=REPEATED if is_repeated else fate,
         reports=dict(sorted(trial.intermediate_values.items())),
         history=TrialHistory() if is_repeated else history,
         cpus=float(resources.get("cpus", 1.0)),

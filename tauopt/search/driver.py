@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.cluster.start_ray import ADDRESS
-from tauopt.config.settings.experiment import Search
+from tauopt.config.settings.experiment import Preference, Search
 from tauopt.config.settings.networks.hypermodel import short_type
 from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
@@ -22,11 +22,11 @@ from tauopt.search.notify_command import EndState, SearchEnd, notify, variables_
 from tauopt.study import mlflow_notes
 from tauopt.study.best_first import best_first
 from tauopt.study.budget import BudgetClock
+from tauopt.study.confirm_stage import enqueue_confirmations
 from tauopt.study.control_requests import ControlRequests
-from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, rows
+from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, recommended, rows
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
 from tauopt.study.points_by_hand import enqueue_by_hand
-from tauopt.study.reseeded_points import RESEEDED_SEARCH, enqueue_missing
 from tauopt.study.samplers import check_sampler
 from tauopt.study.search_events import OnEvent, SearchEvent, ignore
 from tauopt.study.search_setup import (
@@ -36,9 +36,10 @@ from tauopt.study.search_setup import (
     open_search_study,
     warm_start_of,
 )
-from tauopt.study.starting_points import starting_points
+from tauopt.study.starting_points import enqueue_missing, starting_points
 from tauopt.study.study_storage import DATABASE_ERRORS
-from tauopt.study.trial_queue import REASON, TRACEBACK, Proposal, TrialQueue
+from tauopt.study.trial_attributes import CONFIRMS, REASON, TRACEBACK
+from tauopt.study.trial_queue import Proposal, TrialQueue
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, RUN_ID, RunNames, TrialRuns
 from tauopt.study.warm_start_record import WARM_START_TAG, frozen_history
 from tauopt.tracking.client import artifact_folder, connect, store_uri
@@ -70,6 +71,8 @@ class SearchOutcome:
     trials: tuple[FrozenTrial, ...] = field(repr=False)
     undelivered: str = ""
     """Records that have not reached MLflow yet, in words; empty if all have."""
+    prefer: Preference = "best"
+    """What is recommended of the trials that are tied with the best."""
 
 
 DrawSearch = Callable[
@@ -134,13 +137,8 @@ class _Driver:
         self._on_event = on_event
         self._hypermodel = hypermodel_space(setup)
         self._study = open_search_study(setup, self._hypermodel)
-        if setup.repeats is not None:  # each point to be repeated waits in the study already
-            every = len(self._study.get_trials(deepcopy=False))
-            self._settings = self._settings.model_copy(update={"trials": every})
         self._warm = warm_start_of(setup)
-        self._starts = (
-            [] if setup.repeats else starting_points(setup.file, self._hypermodel, self._warm)
-        )
+        self._starts = starting_points(setup.file, self._hypermodel, self._warm)
         self._requests = ControlRequests(self._study, self._settings)
         self._with_run_id: set[int] = set()
         self._stopping = False
@@ -151,7 +149,6 @@ class _Driver:
             self._requests.settings,
             space=setup.file.space,
             hypermodel=self._hypermodel,
-            repeats=setup.repeats is not None,
             history=frozen_history(self._warm, setup.file.space) if self._warm else [],
             on_event=self._on_trial_event,
         )
@@ -196,7 +193,8 @@ class _Driver:
             )
         if outcome == "FAIL":
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
-        return SearchOutcome(reason, tuple(self._study.get_trials(deepcopy=False)), undelivered)
+        trials = tuple(self._study.get_trials(deepcopy=False))
+        return SearchOutcome(reason, trials, undelivered, self._prefer)
 
     def _train_and_record(self, signals: Interrupts, worker: Any) -> tuple[RunState, str, str]:
         """Train to the end; return run state, reason, and records that MLflow has not got yet."""
@@ -224,8 +222,6 @@ class _Driver:
             "tauopt.code": setup.origin.code,
             "mlflow.source.git.commit": setup.origin.commit,
         }
-        if setup.repeats is not None:
-            tags[RESEEDED_SEARCH] = setup.repeats.search
         if self._warm:
             tags[WARM_START_TAG] = self._warm.names
         experiment = setup.file.base
@@ -271,19 +267,35 @@ class _Driver:
         )
         # Again, since MLflow may have created a run only now.
         board = rows(trials, setup.folder, goals=goals, is_alive=False)
-        if board and board[0].rank:
-            self.end = replace(self.end, best=board[0])
+        self.end = replace(self.end, best=recommended(board, prefer=self._prefer))
         return undelivered
 
     def _train_all(self, signals: Interrupts, worker: Any) -> str:
         """Train until no trial is left, or there is a reason to stop; return the reason."""
-        # Again where `tauopt extend` came after the last trial had ended.
+        # Again where `tauopt extend` came after the last trial had ended, and to confirm the best.
         while True:
             why = self._train(signals, worker)
             self._requests.refresh()
             self._apply_limits()
-            if why or self._queue.gives_up() or not self._queue.is_left():
+            if why or self._queue.gives_up():
                 return why
+            if not self._queue.is_left() and not self._confirm():
+                return ""
+
+    @property
+    def _prefer(self) -> Preference:
+        return self._settings.confirm.prefer if self._settings.confirm else "best"
+
+    def _confirm(self) -> bool:
+        """Enqueue what is missing to confirm the best points; return whether there was any."""
+        if self._settings.confirm is None:
+            return False
+        enqueued = enqueue_confirmations(self._queue.study, self._settings.confirm)
+        if enqueued:
+            points = ", ".join(f"t{number:03d}" for number in enqueued)
+            message = f"{sum(enqueued.values())} trainings on other seeds confirm {points}"
+            self._on_event(SearchEvent("note", message=message))
+        return bool(enqueued)
 
     def _train(self, signals: Interrupts, worker: Any) -> str:
         """Have Ray train until no trial is left or there is a reason to stop; return the reason."""
@@ -342,7 +354,8 @@ class _Driver:
             )
             write_plan(plan)
         note = mlflow_notes.note_of_trial(number, proposal.params, search=setup.name)
-        self._runs.begin(number, proposal.params, note=note)
+        confirms = self._queue.trial(number).user_attrs.get(CONFIRMS)
+        self._runs.begin(number, proposal.params, note=note, confirms=confirms)
         return folder
 
     def _end(self, number: int) -> None:

@@ -45,13 +45,14 @@ def variables_of(end: SearchEnd, *, name: str, objective: str, folder: Path) -> 
         folder: its folder.
     """
     best = end.best
+    value = best.estimate[0] if best else None
     values = {
         "TAUOPT_SEARCH": name,
         "TAUOPT_STATE": end.state,
         "TAUOPT_REASON": end.reason,
         "TAUOPT_OBJECTIVE": objective,
-        "TAUOPT_BEST": "" if best is None or best.value is None else repr(best.value),
-        "TAUOPT_BEST_RUN": best.run_id if best else "",
+        "TAUOPT_BEST": "" if value is None else repr(value),
+        "TAUOPT_BEST_RUN": best.run_to_promote if best else "",
         "TAUOPT_FOLDER": str(folder),
     }
     # A null character can't be in an environment variable.

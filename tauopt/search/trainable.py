@@ -118,6 +118,7 @@ class TrialWorker(tune.Trainable):
             "others": list(report.others),
             # No mapping: Ray flattens mappings in results into separate keys.
             "intervals": [(name, *ends) for name, ends in report.intervals.items()],
+            "parameters": report.parameters,
             "candidates_seen": report.candidates_seen,
             "done": report.done,
         }

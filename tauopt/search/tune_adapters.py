@@ -122,6 +122,7 @@ class StudySearcher(Searcher):
                 best_report=result["best_number"],
                 paired_value=result["best_paired_value"],
                 log_loss=result["best_log_loss"],
+                parameters=result["parameters"],
                 others=result["others"],
                 intervals={name: ends for name, *ends in result["intervals"]},
                 candidates_seen=result["candidates_seen"],

@@ -11,6 +11,7 @@
     storage_views        the study as pruners and samplers see it
     decision_records     pruning decisions that outlive a killed driver
     trial_queue          proposals given out, reports taken, trials ended
+    trial_attributes     what is kept of a trial beside its values
     suggest              search space -> parameters of a trial
     samplers, pruners    how trials are proposed and how they are stopped early
     racing               the pruner that stops only what is behind beyond errors
@@ -19,7 +20,8 @@
     warm_trials          warm start: trials of an earlier search in the new space
     warm_start_record    warm start from several searches, the most alike first, and its file
     earlier_search       warm start from the records of earlier searches
-    reseeded_points      the best points trained again with other seeds
+    confirm_stage        the best points of a search are trained again on other seeds
+    confirmed_points     means of those trainings, and what they are tied with
     budget               wall time and GPU time over all resumes
     control_requests     stop and extend a running search from another shell
     points_by_hand       points that users give to a search, from the request to the trial

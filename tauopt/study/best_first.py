@@ -1,4 +1,4 @@
-"""Order of complete trials: those tied with the best by their loss, then the others by value."""
+"""Order of complete trials: confirmed points, those tied with the best by loss, then by value."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.metrics.influence import PairedValue
 from tauopt.metrics.ties import tied_with_best
-from tauopt.study.trial_queue import DUPLICATE_OF, LOG_LOSS, PAIRED_VALUE
+from tauopt.study.confirmed_points import confirmed_points
+from tauopt.study.trial_attributes import LOG_LOSS, PAIRED_VALUE, is_of_search
 
 
 def ties_of(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[int]:
     """Return the numbers of the complete trials that are tied with the best, the lowest loss first.
 
-    Trials of several objectives have fronts and no ties; trials of older studies, without paired
-    values, are left out.
+    Each trial counts as it was trained first. Trials of several objectives have fronts and no ties;
+    trials of older studies, without paired values, are left out.
     """
     known = [
         trial
@@ -30,19 +31,27 @@ def ties_of(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[int]:
     return [known[index].number for index in tied_with_best(values, losses, larger=larger)]
 
 
+def first_places(trials: Iterable[FrozenTrial], *, larger: bool = True) -> dict[int, int]:
+    """Return the places of the trials that come before all others: number -> 0, 1, ...
+
+    These are the confirmed points; where there are none, the trials that are tied with the best.
+    """
+    every = list(trials)
+    confirmed = [point.number for point in confirmed_points(every, larger=larger)]
+    first = confirmed or ties_of(every, larger=larger)
+    return {number: place for place, number in enumerate(first)}
+
+
 def best_first(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[FrozenTrial]:
     """Return the complete trials, each point once, as a leaderboard of one objective ranks them."""
-    complete = _complete(trials)
-    place = {number: index for index, number in enumerate(ties_of(complete, larger=larger))}
+    every = list(trials)
+    place = first_places(every, larger=larger)
     sign = -1.0 if larger else 1.0
     return sorted(
-        complete, key=lambda t: (place.get(t.number, math.inf), sign * t.values[0], t.number)
+        _complete(every),
+        key=lambda t: (place.get(t.number, math.inf), sign * t.values[0], t.number),
     )
 
 
 def _complete(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    return [
-        trial
-        for trial in trials
-        if trial.state is TrialState.COMPLETE and DUPLICATE_OF not in trial.user_attrs
-    ]
+    return [t for t in trials if t.state is TrialState.COMPLETE and is_of_search(t)]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import optuna
 
-from tauopt.config.settings.experiment import Search
+from tauopt.config.settings.experiment import Confirm, Search
 from tauopt.study.points_by_hand import points_in
 from tauopt.study.study_storage import with_retries
 
@@ -20,6 +20,7 @@ ControlRequest = Literal["", "stop"]
 
 _REQUEST = "tauopt.wish"
 _EXTENDED = "tauopt.with_extensions"
+_CONFIRM = "tauopt.confirm"
 _EVERY_S = 1.0
 
 
@@ -38,6 +39,11 @@ def extend(study: optuna.Study, **limits: float) -> None:
     study.set_user_attr(_EXTENDED, {**study.user_attrs.get(_EXTENDED, {}), **limits})
 
 
+def request_confirmation(study: optuna.Study, settings: Confirm) -> None:
+    """Have the best points of a search confirmed when its trials have ended, now and later on."""
+    study.set_user_attr(_CONFIRM, settings.model_dump(mode="json"))
+
+
 def current_request(study: optuna.Study) -> ControlRequest:
     """Return the pending request to a study's driver; empty if there is none."""
     request: ControlRequest = study.user_attrs.get(_REQUEST, "")
@@ -45,9 +51,9 @@ def current_request(study: optuna.Study) -> ControlRequest:
 
 
 def with_extensions(settings: Search, study: optuna.Study) -> Search:
-    """Return a search's settings with limits as raised by `extend`; none becomes smaller.
+    """Return a search's settings as changed by requests: limits raised, the best confirmed.
 
-    Each point by hand is one more trial.
+    No limit becomes smaller. Each point by hand is one more trial.
     """
     return _with_limits(settings, study.user_attrs)
 
@@ -60,10 +66,14 @@ def _with_limits(settings: Search, attributes: Mapping[str, Any]) -> Search:
         for name in ("hours", "gpu_hours")
         if name in limits and (limit := getattr(settings.budget, name)) is not None
     }
+    confirm = settings.confirm
+    if (requested := attributes.get(_CONFIRM)) is not None:
+        confirm = Confirm.model_validate(requested)
     return settings.model_copy(
         update={
             "trials": trials + len(points_in(attributes)),
             "budget": settings.budget.model_copy(update=budget),
+            "confirm": confirm,
         }
     )
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tauopt.config.settings.objective import Goal
+from tauopt.config.settings.experiment import Preference
+from tauopt.config.settings.objective import Goal, parse_objective
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import without_type
+from tauopt.metrics.influence import raw_value
 from tauopt.metrics.pareto import fronts
 from tauopt.study.best_first import ties_of
-from tauopt.study.reseeded_points import SeedSpread
-from tauopt.study.trial_queue import (
+from tauopt.study.confirmed_points import ConfirmedPoint, confirmed_points
+from tauopt.study.trial_attributes import (
     BEST_REPORT,
+    CONFIRMS,
     DUPLICATE_OF,
     INTERVALS,
     LOG_LOSS,
+    PARAMETERS,
     REASON,
+    is_of_search,
     values_of,
 )
 from tauopt.study.trial_runs import RUN_ID, delivered_run_id
@@ -43,12 +48,30 @@ _ORDER = (
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """A trial's point, trained again on other seeds; the value of the trial itself is left out."""
+
+    value: float
+    """Mean of the first objective, of rejections the geometric one."""
+    low: float
+    high: float
+    """Ends of its 68 % interval, for other seeds and another sample of candidates."""
+    values: tuple[float, ...]
+    """The first objective of each training."""
+    chosen: int
+    """Number of the training to be promoted, new or first: the one with the lowest loss."""
+    run_id: str
+    """MLflow run of that training; empty until it is known."""
+
+
+@dataclass(frozen=True)
 class LeaderboardRow:
     """A trial of a search."""
 
     rank: int
-    """1 is best: by Pareto front, then by the first objective; of a single objective, trials that
-    are tied with the best come first, by their loss. 0 for a trial that did not complete."""
+    """1 is best: by Pareto front, then by the first objective; of a single objective, confirmed
+    points come first, by their means, or else trials that are tied with the best, by their loss.
+    0 for a trial that did not complete, or that has no point of its own."""
     front: int
     """Number of the Pareto front: 1 for trials that no other trial dominates, 2 for those that
     only trials of front 1 dominate, and so on; 0 for a trial that did not complete."""
@@ -73,11 +96,31 @@ class LeaderboardRow:
     duplicate_of: int | None
     reason: str
     tied: bool = False
-    """Whether the trial is tied with the best one: see `tauopt.metrics.ties`."""
+    """Whether the trial, or its mean over seeds, is tied with the best: `tauopt.metrics.ties`."""
     log_loss: float | None = None
     """Cross-entropy at the best report, by which ties are decided; None if it is unknown."""
-    seeds: SeedSpread | None = None
-    """Spread of the first objective over other seeds, if the point was trained on some."""
+    parameters: int | None = None
+    """Number of a complete network's parameters; None if it is unknown."""
+    confirms: int | None = None
+    """Number of the trial whose point this one trains again, on another seed."""
+    confirmed: Confirmation | None = None
+    """What the trainings on other seeds say, when all of them have ended; None without any."""
+
+    @property
+    def estimate(self) -> tuple[float | None, float | None, float | None]:
+        """The first objective as it is to be believed, with its 68 % interval."""
+        known = self.confirmed or self
+        return known.value, known.low, known.high
+
+    @property
+    def run_to_promote(self) -> str:
+        """MLflow run of the training to be promoted; empty until it is known."""
+        return self.confirmed.run_id if self.confirmed else self.run_id
+
+    @property
+    def original(self) -> int | None:
+        """Number of the trial with this point; None for a trial with a point of its own."""
+        return self.duplicate_of if self.confirms is None else self.confirms
 
     @property
     def shown(self) -> dict[str, Scalar]:
@@ -87,7 +130,11 @@ class LeaderboardRow:
     @property
     def state_in_words(self) -> str:
         """The state in words, with the last report of a trial that did not complete."""
+        if self.duplicate_of is not None:
+            return f"repeats t{self.duplicate_of:03d}"
         state = self.state.lower()
+        if self.confirms is not None:
+            return f"{state}, confirms t{self.confirms:03d}"
         return state if self.state == "COMPLETE" or not self.reports else f"{state} {self.reports}"
 
     def as_json(self) -> dict[str, Any]:
@@ -98,7 +145,7 @@ class LeaderboardRow:
 def rows(
     trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal], is_alive: bool = True
 ) -> list[LeaderboardRow]:
-    """Return one row a trial: complete trials by front and value, then the others by best value.
+    """Return one row a trial: complete trials by front and rank, then the others by last value.
 
     Args:
         trials: all trials of the study.
@@ -108,19 +155,60 @@ def rows(
     """
     every = list(trials)
     front_of_number = fronts_of(every, goals)
-    ties = ties_of(every, larger=goals[0].larger)
-    place = {number: index for index, number in enumerate(ties)}
+    confirmed = {p.number: p for p in confirmed_points(every, larger=goals[0].larger)}
+    first = list(confirmed) if len(goals) == 1 else []
+    ties = [number for number in first if confirmed[number].tied] or ties_of(
+        every, larger=goals[0].larger
+    )
+    place = {number: index for index, number in enumerate(first or ties)}
     ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number, place))
-    return [
+    board = [
         _row(
             trial, rank, folder,
             state=state_of(trial, is_alive=is_alive),
             front=front_of_number.get(trial.number, 0),
             goals=goals,
-            tied=len(ties) > 1 and trial.number in place,
+            tied=len(ties) > 1 and trial.number in ties,
         )
         for rank, trial in enumerate(ordered, start=1)
     ]  # fmt: skip
+    run_ids = {row.number: row.run_id for row in board}
+    return [
+        replace(row, confirmed=_confirmation(point, goals[0], run_ids[point.chosen]))
+        if (point := confirmed.get(row.number))
+        else row
+        for row in board
+    ]
+
+
+def _confirmation(point: ConfirmedPoint, goal: Goal, run_id: str) -> Confirmation:
+    objective, mean = parse_objective(goal.name), point.mean
+    return Confirmation(
+        value=raw_value(objective, mean.value),
+        low=raw_value(objective, mean.value - mean.error),
+        high=raw_value(objective, mean.value + mean.error),
+        values=point.values,
+        chosen=point.chosen,
+        run_id=run_id,
+    )
+
+
+def recommended(
+    board: Sequence[LeaderboardRow], *, prefer: Preference = "best"
+) -> LeaderboardRow | None:
+    """Return the trial to promote; None if none is complete.
+
+    Args:
+        board: rows, best first; of several objectives the best in the first one comes first.
+        prefer: `cheapest` takes, of those tied with the best, the network with the fewest
+            parameters.
+    """
+    if not board or not board[0].rank:
+        return None
+    tied = [row for row in board if row.tied and row.parameters is not None]
+    if prefer == "best" or not tied:
+        return board[0]
+    return min(tied, key=lambda row: (row.parameters or 0, row.rank))
 
 
 def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:
@@ -130,8 +218,8 @@ def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:
 
 
 def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int, int]:
-    """Return trial number -> Pareto front of the complete trials that are no duplicates."""
-    complete = [t for t in trials if t.state is TrialState.COMPLETE and not _is_duplicate(t)]
+    """Return trial number -> Pareto front of the complete trials with points of their own."""
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and is_of_search(t)]
     numbers = fronts([t.values for t in complete], larger=[goal.larger for goal in goals])
     return {trial.number: int(front) for trial, front in zip(complete, numbers, strict=True)}
 
@@ -150,17 +238,13 @@ def varying(board: Iterable[LeaderboardRow]) -> list[str]:
     return sorted(paths, key=lambda path: -len(values[path]))
 
 
-def _is_duplicate(trial: FrozenTrial) -> bool:
-    return DUPLICATE_OF in trial.user_attrs
-
-
 def _sort_key(
     trial: FrozenTrial, front_of_number: Mapping[int, int], place: Mapping[int, int]
 ) -> tuple[int, bool, float, int, float, int]:
     value, _ = value_so_far(trial)
     return (
         _ORDER.index(trial.state),
-        _is_duplicate(trial),
+        not is_of_search(trial),
         place.get(trial.number, math.inf),
         front_of_number.get(trial.number, 0),
         math.inf if value is None else -value,
@@ -213,6 +297,8 @@ def _row(
         reason=str(trial.user_attrs.get(REASON, "")),
         tied=tied,
         log_loss=trial.user_attrs.get(LOG_LOSS),
+        parameters=trial.user_attrs.get(PARAMETERS),
+        confirms=trial.user_attrs.get(CONFIRMS),
     )
 
 

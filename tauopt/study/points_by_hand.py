@@ -18,8 +18,8 @@ from tauopt.config.settings.networks.hypermodel import is_own_type
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.searched_space import SearchedSpace, searched_space
 from tauopt.errors import UsageError
-from tauopt.study.reseeded_points import point_of
 from tauopt.study.suggest import key
+from tauopt.study.trial_attributes import point_of
 
 BY_HAND = "tauopt.by_hand"
 """Attribute of a trial: name of the study's attribute that holds its point."""

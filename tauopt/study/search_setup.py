@@ -18,7 +18,6 @@ from tauopt.durable import lock_holder, write_bytes
 from tauopt.study.open_study import start_study
 from tauopt.study.provenance import Provenance
 from tauopt.study.pruners import make_pruner
-from tauopt.study.reseeded_points import RESEEDED_SEARCH, RepeatedPoints, enqueue_missing
 from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_runs import EXPERIMENT
 from tauopt.study.warm_start_record import WarmStart, read_warm, write_warm
@@ -49,8 +48,6 @@ class SearchSetup:
     resume_command: str = ""
     dataset_input: DatasetInput | None = None
     """The dataset as MLflow shows it."""
-    repeats: RepeatedPoints | None = None
-    """Points to be trained again, instead of a search for new ones."""
     warm: WarmStart | None = None
     """Points and outcomes taken over from earlier searches, when the search begins."""
 
@@ -96,8 +93,6 @@ def hypermodel_space(setup: SearchSetup) -> HyperModelSpace | None:
 def open_search_study(setup: SearchSetup, hypermodel: HyperModelSpace | None) -> optuna.Study:
     """Open or create the study of a search, and keep the experiment file in the search's folder.
 
-    Nothing is enqueued in a new study but the points of `setup.repeats`.
-
     Args:
         setup: what to search.
         hypermodel: from `hypermodel_space`; learns the parameter names of earlier trials.
@@ -116,9 +111,6 @@ def open_search_study(setup: SearchSetup, hypermodel: HyperModelSpace | None) ->
         resume=setup.resume,
         accept_changes=setup.accept_changes,
     )
-    if setup.repeats is not None:
-        study.set_user_attr(RESEEDED_SEARCH, setup.repeats.search)
-        enqueue_missing(study, setup.repeats.points)
     if hypermodel is not None:
         hypermodel.learn_names(study)
     if setup.warm is not None:

@@ -6,7 +6,7 @@ then the points of earlier searches; then what the sampler proposes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.conditions import value_at
 from tauopt.study.samplers import check_sampler
 from tauopt.study.suggest import key
+from tauopt.study.trial_attributes import point_of
 from tauopt.study.trial_queue import TrialQueue
 from tauopt.study.warm_start_record import WarmStart, frozen_history
 
@@ -124,3 +125,17 @@ def first_trials(
             point = replace(starts[proposal.number], params=point.params)
         trials.append(point)
     return trials
+
+
+def enqueue_missing(study: optuna.Study, points: Iterable[Mapping[str, Scalar]]) -> None:
+    """Enqueue those points that are in no trial of a study yet.
+
+    Args:
+        study: of a search.
+        points: in the order in which they are tried.
+    """
+    present = {key(point_of(trial)) for trial in study.get_trials(deepcopy=False)}
+    for point in points:
+        if key(point) not in present:
+            present.add(key(point))
+            study.enqueue_trial(dict(point))

@@ -1,7 +1,8 @@
 """Views of a study for pruners and samplers: storages on top of the study's storage.
 
 Optuna's pruners support one objective, and its TPE fails on stopped trials where there are several.
-A sampler may also learn from trials of an earlier study. So each gets a storage that shows other
+A sampler may also learn from trials of an earlier study, and neither is to take points that were
+trained again on other seeds for points of the search. So each gets a storage that shows other
 directions or other trials. Their writes go to the study itself, so that rungs outlive the driver.
 """
 
@@ -18,6 +19,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.study._optuna_internals import FrozenStudy, storage_of, study_id_of
+from tauopt.study.trial_attributes import CONFIRMS
 
 
 class ForwardingStorage(BaseStorage):
@@ -109,33 +111,39 @@ ShowTrials = Callable[[list[FrozenTrial]], list[FrozenTrial]]
 
 
 def for_pruners(study: optuna.Study) -> optuna.Study:
-    """Return a view of a study with its first objective alone."""
-    return _view(study, study.directions[:1], first_objective)
+    """Return a view of a study's search with its first objective alone."""
+    several = len(study.directions) > 1
+
+    def show(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        searched = [trial for trial in trials if CONFIRMS not in trial.user_attrs]
+        return first_objective(searched) if several else searched
+
+    return _view(study, study.directions[:1], show)
 
 
 def for_samplers(study: optuna.Study, history: Sequence[FrozenTrial] = ()) -> optuna.Study:
-    """Return a view of a study with the trials of an earlier one before its own.
+    """Return a view of a study's search with the trials of an earlier one before its own.
 
     Where there are several objectives, stopped trials look complete, and worse than complete ones.
     """
+    several = len(study.directions) > 1
 
     def show(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        every = [*history, *trials]
-        several = len(study.directions) > 1
+        # A trial that waits is shown, since Optuna takes it from what the sampler sees.
+        searched = (
+            trial
+            for trial in trials
+            if CONFIRMS not in trial.user_attrs or trial.state is TrialState.WAITING
+        )
+        every = [*history, *searched]
         return stopped_as_worst(every, directions=study.directions) if several else every
 
-    return _view(study, study.directions, show, has_history=bool(history))
+    return _view(study, study.directions, show)
 
 
 def _view(
-    study: optuna.Study,
-    directions: Sequence[StudyDirection],
-    show: ShowTrials,
-    *,
-    has_history: bool = False,
+    study: optuna.Study, directions: Sequence[StudyDirection], show: ShowTrials
 ) -> optuna.Study:
-    if len(study.directions) == 1 and not has_history:
-        return study  # a view would show the study as it is
     storage = StorageView(storage_of(study), study_id_of(study), directions=directions, show=show)
     return optuna.load_study(
         study_name=study.study_name, storage=storage, sampler=study.sampler, pruner=study.pruner

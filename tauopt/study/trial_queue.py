@@ -27,27 +27,28 @@ from tauopt.study.cached_storage import CachedStorage
 from tauopt.study.decision_records import complete_decisions
 from tauopt.study.racing import RacingPruner
 from tauopt.study.samplers import make_sampler
-from tauopt.study.search_events import OnEvent, SearchEvent, ignore
+from tauopt.study.search_events import EventKind, OnEvent, SearchEvent, ignore
 from tauopt.study.storage_views import for_pruners, for_samplers
 from tauopt.study.study_storage import DATABASE_ERRORS, with_retries
 from tauopt.study.suggest import Space, all_points, is_finite, key, random_point, suggest
+from tauopt.study.trial_attributes import (
+    BEST_REPORT,
+    CONFIRMS,
+    DUPLICATE_OF,
+    INTERVALS,
+    LOG_LOSS,
+    PAIRED_VALUE,
+    PARAMETERS,
+    REASON,
+    TRACEBACK,
+    VALUES,
+    is_of_search,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from tauopt.study.hypermodel_space import HyperModelSpace
 
-DUPLICATE_OF = "duplicate_of"
-REASON = "reason"
-TRACEBACK = "traceback"
-INTERVALS = "tauopt.intervals"
-"""Attribute of a complete trial: ends of the 68 % interval of each objective that has one."""
-BEST_REPORT = "tauopt.best_report"
-"""Attribute of a complete trial: number of the report whose weights are kept."""
-PAIRED_VALUE = "tauopt.paired_value"
-"""Attribute of a complete trial: the first objective at that report, as a `PairedValue`."""
-LOG_LOSS = "tauopt.log_loss"
-"""Attribute of a complete trial: its cross-entropy at that report, by which ties are decided."""
-VALUES = "tauopt.values"
-"""Attribute of a trial of a user's HyperModel: real values by path."""
 _DUPLICATES_IN_A_ROW = 10
 """After so many duplicates of a sampler that repeats itself, an untried point is enqueued."""
 _DRAWS = 1000
@@ -78,7 +79,6 @@ class TrialQueue:
         *,
         space: Space,
         hypermodel: HyperModelSpace | None = None,
-        repeats: bool = False,
         history: Sequence[FrozenTrial] = (),
         on_event: OnEvent = ignore,
     ) -> None:
@@ -89,7 +89,6 @@ class TrialQueue:
             settings: number of trials, sampler, pruner and limits.
             space: the file's ranges.
             hypermodel: space of a user's HyperModel; None for tauopt's networks.
-            repeats: train equal points again, each with its own seed.
             history: trials of an earlier search that the sampler learns from.
             on_event: called with each event of the search.
         """
@@ -100,7 +99,6 @@ class TrialQueue:
         self._settings = settings
         self._space = space
         self._hypermodel = hypermodel
-        self._repeats = repeats
         self._on_event = on_event
         for stopped in complete_decisions(study):
             self._emit_pruned(stopped)
@@ -109,8 +107,9 @@ class TrialQueue:
         self._orphans = {t.number: trial_id_of(t) for t in frozen if t.state is TrialState.RUNNING}
         self._number_of_point = _trial_of_each_point(frozen, self._has_all_params)
         # Trials that count towards `settings.trials`.
-        self._proposed_count = sum(DUPLICATE_OF not in t.user_attrs for t in frozen)
-        self._proposed_count -= sum(t.state is TrialState.WAITING for t in frozen)
+        self._proposed_count = sum(
+            is_of_search(t) and t.state is not TrialState.WAITING for t in frozen
+        )
         self._live: dict[int, Trial] = {}
         self._followers: dict[int, list[Trial]] = {}  # duplicates that wait for a live trial's end
         self._duplicates_in_a_row = 0
@@ -126,7 +125,12 @@ class TrialQueue:
     def is_left(self) -> bool:
         """Return whether there may be trials to train."""
         more = self._proposed_count < self._settings.trials and not self.exhausted
-        return bool(self._orphans) or more
+        return bool(self._orphans) or more or self._waits_to_confirm()
+
+    def _waits_to_confirm(self) -> bool:
+        """Return whether a point waits to be trained again on another seed."""
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return any(CONFIRMS in trial.user_attrs for trial in waiting)
 
     def set_limits(self, settings: Search) -> None:
         """Replace the settings, for instance by ones with more trials."""
@@ -158,8 +162,8 @@ class TrialQueue:
     def next_trial(self) -> Proposal | None:
         """Return the next trial to train, or None when none is left.
 
-        Unless points are to be repeated, a proposal equal to an earlier trial is not given out: it
-        takes that trial's outcome, is marked `duplicate_of`, does not count towards the number of
+        A proposal equal to an earlier trial is not given out, unless it confirms that trial: it
+        takes the trial's outcome, is marked `duplicate_of`, does not count towards the number of
         trials, and another is proposed instead.
         """
         while True:
@@ -174,11 +178,12 @@ class TrialQueue:
                     return None
                 continue
             first = self._number_of_point.setdefault(key(params), trial.number)
-            if first == trial.number or self._repeats:
+            confirms = trial.user_attrs.get(CONFIRMS)
+            if first == trial.number or confirms is not None:
                 self._duplicates_in_a_row = 0
-                self._on_event(
-                    SearchEvent("resumed" if orphan else "started", trial.number, params)
-                )
+                kind: EventKind = "resumed" if orphan else "started"
+                why = "" if confirms is None else f"confirms t{confirms:03d}"
+                self._on_event(SearchEvent(kind, trial.number, params, message=why))
                 return Proposal(trial.number, params, resumed=orphan is not None)
             self._mark_duplicate(trial, first)
 
@@ -215,22 +220,22 @@ class TrialQueue:
         return Trial(self._sampler_view, self._orphans.pop(min(self._orphans)))
 
     def _propose(self) -> Trial | None:
-        if self._proposed_count >= self._settings.trials or self._is_exhausted():
-            return None
-        if self._duplicates_in_a_row >= _DUPLICATES_IN_A_ROW:
-            self._enqueue_untried()
-            if self.exhausted:
+        if not self._waits_to_confirm():
+            if self._proposed_count >= self._settings.trials or self._is_exhausted():
                 return None
+            if self._duplicates_in_a_row >= _DUPLICATES_IN_A_ROW:
+                self._enqueue_untried()
+                if self.exhausted:
+                    return None
         number = len(self.study.get_trials(deepcopy=False))
         self._sampler_view.sampler = make_sampler(
             self._settings.sampler, pruner=self._settings.pruner.type, number=number
         )
-        self._proposed_count += 1
-        return self._sampler_view.ask()
+        trial = self._sampler_view.ask()
+        self._proposed_count += CONFIRMS not in trial.user_attrs
+        return trial
 
     def _is_exhausted(self) -> bool:
-        if self._repeats:
-            return False
         if not self.exhausted and is_finite(self._space) and self._untried_point() is None:
             self.exhausted = True
             points = len(self._number_of_point)
@@ -287,7 +292,7 @@ class TrialQueue:
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
             self._write_report(trial, step, value)
-        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE, LOG_LOSS):
+        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE, LOG_LOSS, PARAMETERS):
             if name in first.user_attrs:
                 trial.set_user_attr(name, first.user_attrs[name])
         self._finish(
@@ -329,7 +334,8 @@ class TrialQueue:
         """
         trial = self._live[number]
         trial_id = trial_id_of(trial)
-        judge = partial(self._falls_behind, trial, step, paired_value)
+        confirms = CONFIRMS in trial.user_attrs
+        judge = _stays if confirms else partial(self._falls_behind, trial, step, paired_value)
         stop = with_retries(lambda: self._cached.decide(trial_id, step, float(value), judge))
         self._emit_report(number, step, value, candidates_seen)
         return stop
@@ -358,6 +364,7 @@ class TrialQueue:
         best_report: int = 0,
         paired_value: str = "",
         log_loss: float | None = None,
+        parameters: int | None = None,
         others: Sequence[float] = (),
         intervals: Mapping[str, Sequence[float]] | None = None,
         candidates_seen: int = 0,
@@ -372,6 +379,7 @@ class TrialQueue:
             best_report: number of that report; 0 if it is unknown.
             paired_value: `best` as a `PairedValue`, as text; empty if it is unknown.
             log_loss: cross-entropy at that report; None if it is unknown.
+            parameters: number of the network's parameters; None if it is unknown.
             others: the other objectives of its best network, in the study's order.
             intervals: ends of the 68 % interval of each objective that has one, by its name.
             candidates_seen: candidates that the trial has trained on.
@@ -387,6 +395,7 @@ class TrialQueue:
             BEST_REPORT: best_report or None,
             PAIRED_VALUE: paired_value or None,
             LOG_LOSS: log_loss,
+            PARAMETERS: parameters,
         }
         for name, content in known.items():
             if content is not None:
@@ -429,10 +438,9 @@ class TrialQueue:
         return self.failures_in_a_row >= self._settings.max_failures
 
 
-def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:
-    """Return the real values of a trial, by path."""
-    values: Mapping[str, Scalar] = trial.user_attrs.get(VALUES, trial.params)
-    return values
+def _stays() -> bool:
+    """Stop no trial: what confirms a point is trained to its end."""
+    return False
 
 
 def _trial_of_each_point(
@@ -445,7 +453,7 @@ def _trial_of_each_point(
     """
     number_of_point: dict[str, int] = {}
     for trial in sorted(frozen, key=lambda t: t.number):
-        if DUPLICATE_OF in trial.user_attrs or trial.state is TrialState.WAITING:
+        if not is_of_search(trial) or trial.state is TrialState.WAITING:
             continue
         if trial.state is TrialState.RUNNING and not has_all_params(trial):
             continue

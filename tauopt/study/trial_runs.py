@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.space.any_architecture import TYPE
-from tauopt.study.trial_queue import DUPLICATE_OF, REASON
+from tauopt.study.trial_attributes import CONFIRMS, DUPLICATE_OF, REASON
 from tauopt.tracking.dataset_input import DatasetInput
 from tauopt.tracking.markdown_notes import table_tag
 from tauopt.tracking.replay import SHIPPED, ChildRun, read_wanted
@@ -103,13 +103,30 @@ class TrialRuns:
         """Record metrics of the search's progress after `trials` trials."""
         self._parent.metrics(values, step=trials)
 
-    def begin(self, number: int, params: Mapping[str, Any], *, note: str = "") -> None:
-        """Open the run of a trial with these parameters, or take it up again."""
+    def begin(
+        self,
+        number: int,
+        params: Mapping[str, Any],
+        *,
+        note: str = "",
+        confirms: int | None = None,
+    ) -> None:
+        """Open the run of a trial with these parameters, or take it up again.
+
+        Args:
+            number: number of the trial.
+            params: its parameters.
+            note: markdown that describes it.
+            confirms: number of the trial whose point it trains again; None for one of its own.
+        """
+        tags = {**self.names.tags, "tauopt.trial": str(number)}
+        if confirms is not None:
+            tags[CONFIRMS] = str(confirms)
         child = ChildRun(
             parent=self.parent_id,
             name=self.names.trial(number, params),
             uid=self.names.trial_uid(number),
-            tags={**self.names.tags, "tauopt.trial": str(number)},
+            tags=tags,
             note=note,
             dataset=self._dataset,
         )
@@ -135,7 +152,8 @@ class TrialRuns:
             if wanted is None or trial.state not in _STATES:
                 continue
             if wanted.state != _STATES[trial.state]:
-                self.begin(trial.number, trial.params)
+                confirms = trial.user_attrs.get(CONFIRMS)
+                self.begin(trial.number, trial.params, confirms=confirms)
                 self.end(trial)
             else:
                 self._shipper.deliver(folder)

@@ -33,7 +33,7 @@ from tauopt.config.space.conditions import value_at
 from tauopt.errors import TauoptError
 from tauopt.study.best_first import best_first
 from tauopt.study.suggest import key
-from tauopt.study.trial_queue import DUPLICATE_OF, values_of
+from tauopt.study.trial_attributes import CONFIRMS, DUPLICATE_OF, values_of
 from tauopt.study.warm_start_record import (
     POINTS,
     Alikeness,
@@ -134,6 +134,8 @@ def _why_left_out(trial: FrozenTrial) -> str:
     """Return why nothing is taken from a trial, whatever its point is; empty if it can be used."""
     if DUPLICATE_OF in trial.user_attrs:
         return "they are duplicates"
+    if CONFIRMS in trial.user_attrs:
+        return "they confirm others"
     if trial.state is TrialState.FAIL:
         return "they failed"
     return "" if trial.state.is_finished() else "they have not ended"

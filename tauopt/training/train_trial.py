@@ -287,6 +287,7 @@ class _Trial:
             self.report(self.state.history[-1], done=True),
             others=tuple(trial_results.value_of(result, name) for name in names[1:]),
             intervals=trial_results.intervals_of(result, names),
+            parameters=result["parameters"],
         )
 
     def _latencies(self) -> dict[str, Estimate]:

@@ -40,6 +40,7 @@ class TrialReport:
         done: whether training is over and the trial's results are written.
         others: if done: the other objectives of its best network, in order.
         intervals: if done: ends of the 68 % interval of each objective that has one, by its name.
+        parameters: if done: number of the network's parameters.
     """
 
     number: int
@@ -54,3 +55,4 @@ class TrialReport:
     best_log_loss: float | None = None
     others: tuple[float, ...] = ()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    parameters: int | None = None

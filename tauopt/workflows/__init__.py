@@ -12,8 +12,7 @@ Each imports heavy libraries inside its functions, so that wrong options are ref
     models           the networks and their settings
     validate         experiment and dataset files without opening data
     search           a search: run, resume, dry run
-    control          stop, resume or extend a search from elsewhere
-    reseed           the best points of a search with other seeds
+    control          stop, resume, extend or confirm a search from elsewhere
     submit           a search as a batch job; `batch/` has the templates of its scripts
     train            one trial without Ray
     reproduce        a trial trained again from its record

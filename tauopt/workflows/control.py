@@ -1,4 +1,4 @@
-"""Stop, resume or extend a search from another shell or another machine."""
+"""Stop, resume, extend or confirm a search from another shell or another machine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tauopt.workflows.paths import output_folder
 if TYPE_CHECKING:
     import optuna
 
+    from tauopt.config.settings.experiment import Preference
     from tauopt.config.source.yaml_source import Scalar
     from tauopt.study.search_events import SearchEvent
     from tauopt.workflows.search import SearchResult
@@ -133,17 +134,12 @@ def resume(
         UsageError: no such search, it runs already, or its record is missing.
         Other errors as `tauopt.workflows.search.search`.
     """
-    from tauopt.study.reseeded_points import RESEEDED_SEARCH
     from tauopt.study.trial_runs import EXPERIMENT
     from tauopt.workflows.search import search as run
 
     stopped = _find(search, output)
     if holder := stopped.holder:
         raise UsageError(f"{stopped.name} runs already: {holder}")
-    if original := stopped.study.user_attrs.get(RESEEDED_SEARCH):
-        raise UsageError(
-            f"{stopped.name} trains points of {original} again; resume it: tauopt reseed {original}"
-        )
     record = stopped.lock.parent / EXPERIMENT
     if not record.is_file():
         raise UsageError(
@@ -188,7 +184,6 @@ def extend(
     from tauopt.study.control_requests import extend as give
     from tauopt.study.open_study import TRIALS
     from tauopt.study.points_by_hand import send_points
-    from tauopt.study.reseeded_points import RESEEDED_SEARCH
 
     limits = {"trials": trials, "hours": hours, "gpu_hours": gpu_hours}
     given = {name: limit for name, limit in limits.items() if limit is not None}
@@ -197,11 +192,6 @@ def extend(
             "expected --trials, --hours or --gpu-hours (in all, not in addition), or --try"
         )
     extended = _find(search, output)
-    if original := extended.study.user_attrs.get(RESEEDED_SEARCH):
-        raise UsageError(
-            f"{extended.name} trains points of {original} again; extend it: "
-            f"tauopt reseed {original} --seeds N"
-        )
     present = int(extended.study.user_attrs.get(TRIALS, 0))
     if trials is not None and trials <= present:
         raise UsageError(
@@ -249,3 +239,50 @@ def _new_points(
         raise UsageError(f"{study.study_name} has nothing new to try: {'; '.join(repeated)}")
     added = "1 point" if len(new) == 1 else f"{len(new)} points"
     return new, [f"{added} to try first, one trial more each", *repeated]
+
+
+def confirm(
+    search: str | None = None,
+    *,
+    top: int = 5,
+    seeds: int = 3,
+    prefer: Preference = "best",
+    output: Path | None = None,
+    progress: Progress | None = None,
+    on_event: Callable[[SearchEvent], None] | None = None,
+) -> SearchResult | ControlOutcome:
+    """Train the best points of a search again on other seeds, when its trials have ended.
+
+    A search that no process runs is resumed, with the trials that it has left, and then confirmed.
+    The same call resumes that; more `seeds` or a larger `top` add to it.
+
+    Args:
+        search: its name; None means the latest one.
+        top: number of points at most: those tied with the best.
+        seeds: new trainings of each point, at least 2.
+        prefer: what is recommended of the points that stay tied: `best`, the one with the lowest
+            loss, or `cheapest`, the one with the fewest parameters.
+        output: output folder; None means `tauopt-output`.
+        progress: receives the progress of preparation.
+        on_event: called with each event of a trial: start, report, end.
+    Returns:
+        the result of the search; of one that a process runs, what was requested.
+    Raises:
+        UsageError: no such search, or no trial of it has completed.
+        Other errors as `tauopt.workflows.search.search`.
+    """
+    from tauopt.config.settings.experiment import Confirm
+    from tauopt.study.best_first import best_first
+    from tauopt.study.control_requests import request_confirmation
+
+    found = _find(search, output)
+    if not found.holder and not best_first(found.study.get_trials(deepcopy=False)):
+        raise UsageError(
+            f"no trial of {found.name} has completed, so none can be confirmed; go on with it: "
+            f"{found.resume}"
+        )
+    request_confirmation(found.study, Confirm(top=top, seeds=seeds, prefer=prefer))
+    if found.holder:
+        told = f"{found.holder} confirms the best points when its trials have ended"
+        return ControlOutcome(found.name, found.holder, told, "")
+    return resume(found.name, output=output, progress=progress, on_event=on_event)

@@ -91,6 +91,12 @@ def gc(
     kept = {
         f"t{row.number:03d}": reason for row in board if (reason := _why_kept(client, row, keep))
     }
+    # What would be promoted of a point that was trained again.
+    kept |= {
+        f"t{row.confirmed.chosen:03d}": f"confirms rank {row.rank}"
+        for row in board
+        if row.confirmed and 0 < row.rank <= keep
+    }
     items = tuple(_removable(client, board, kept, folder))
     for item in items if remove else ():
         progress.say(f"removing the weights of {item.trial}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,6 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     """
     from tauopt.study.leaderboard_rows import rows, varying
     from tauopt.study.open_study import goals_of
-    from tauopt.study.reseeded_points import spreads_of
     from tauopt.study.search_setup import is_at_rest, search_folder
 
     output_path = output_folder(output).absolute()
@@ -48,12 +47,11 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     goals = goals_of(study)
     folder = search_folder(output_path, study.study_name)
     trials = study.get_trials(deepcopy=False)
-    spreads = {spread.number: spread for spread in spreads_of(study)}
     board = rows(trials, folder, goals=goals, is_alive=not is_at_rest(folder))
     return Leaderboard(
         name=study.study_name,
         goals=tuple(goals),
-        rows=tuple(replace(row, seeds=spreads.get(row.number)) for row in board),
+        rows=tuple(board),
         varying=tuple(varying(board)),
     )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import optuna
 
     from tauopt.config.experiment_file import ExperimentFile
+    from tauopt.config.settings.experiment import Preference
     from tauopt.config.settings.objective import Goal
     from tauopt.dataset.prepared_dataset import PreparedDataset
     from tauopt.study.leaderboard_rows import LeaderboardRow
@@ -47,6 +48,8 @@ class SearchResult:
     board: tuple[LeaderboardRow, ...] = field(repr=False)
     """Trials, best first."""
     folder: Path
+    prefer: Preference = "best"
+    """What is recommended of the trials that are tied with the best."""
     edges: tuple[str, ...] = ()
     """Ranges that the best trials hit at an end, in words."""
     undelivered: str = ""
@@ -54,8 +57,10 @@ class SearchResult:
 
     @property
     def best(self) -> LeaderboardRow | None:
-        """The best complete trial; of several on the front the best in the first objective."""
-        return self.board[0] if self.board and self.board[0].rank else None
+        """The recommended trial; of several on the front the best in the first objective."""
+        from tauopt.study.leaderboard_rows import recommended
+
+        return recommended(self.board, prefer=self.prefer)
 
     @property
     def report(self) -> Path | None:
@@ -180,6 +185,7 @@ def search(
         goals=goals,
         board=tuple(board),
         folder=setup.folder,
+        prefer=outcome.prefer,
         edges=tuple(map(str, range_edges(board, file.space))),
         undelivered=outcome.undelivered,
     )

@@ -48,9 +48,13 @@ class SearchStatus:
     objectives: tuple[str, ...]
     """Names of the objectives, the first one first."""
     best: float | None
-    """The first objective of the best complete trial."""
+    """The first objective of the best complete trial; of a confirmed one its mean over seeds."""
     front: int
     """Number of complete trials on the Pareto front."""
+    confirming: int
+    """Trainings on other seeds that confirm the best points, ended or not."""
+    confirmed: int
+    """Those of them that have ended."""
     seconds: float
     """Wall time so far, over all resumes."""
     gpu_seconds: float
@@ -69,27 +73,27 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.study.best_first import best_first
-    from tauopt.study.leaderboard_rows import fronts_of, state_of
+    from tauopt.study.leaderboard_rows import rows, state_of
     from tauopt.study.open_study import GPU_SECONDS, SECONDS, TRIALS, goals_of
     from tauopt.study.search_setup import LOCK, is_at_rest, search_folder
-    from tauopt.study.trial_queue import DUPLICATE_OF
+    from tauopt.study.trial_attributes import CONFIRMS, DUPLICATE_OF, is_of_search
 
     output_path = output_folder(output).absolute()
     study = find_study(search, output=output_path)
     folder = search_folder(output_path, study.study_name)
     is_alive = not is_at_rest(folder)
     trials = study.get_trials(deepcopy=False)
-    different = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
+    different = [t for t in trials if is_of_search(t)]
+    confirming = [t for t in trials if CONFIRMS in t.user_attrs]
     counts = Counter(state_of(t, is_alive=is_alive) for t in different)
-    if len(different) < len(trials):
-        counts["duplicate"] = len(trials) - len(different)
+    if duplicates := sum(DUPLICATE_OF in t.user_attrs for t in trials):
+        counts["duplicate"] = duplicates
     goals = goals_of(study)
-    fronts = fronts_of(different, goals)
-    values = [float(t.values[0]) for t in best_first(different)]
+    board = rows(trials, folder, goals=goals, is_alive=is_alive)
     asked = int(study.user_attrs.get(TRIALS, len(different)))
     ended = sum(t.state.is_finished() for t in different)
-    started = tuple(_running(t) for t in different if t.state.name == "RUNNING")
+    trained = [*different, *confirming]
+    started = tuple(_running(t) for t in trained if t.state.name == "RUNNING")
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
     return SearchStatus(
         name=study.study_name,
@@ -100,8 +104,10 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         running=started if is_alive else (),
         interrupted=() if is_alive else started,
         objectives=tuple(goal.name for goal in goals),
-        best=values[0] if values else None,
-        front=list(fronts.values()).count(1),
+        best=board[0].estimate[0] if board and board[0].rank else None,
+        front=sum(row.front == 1 for row in board),
+        confirming=len(confirming),
+        confirmed=sum(t.state.is_finished() for t in confirming),
         seconds=seconds,
         gpu_seconds=float(study.user_attrs.get(GPU_SECONDS, 0.0)),
         seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,

@@ -135,7 +135,7 @@ def test_status_in_words_names_objectives_and_front():
     state = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
-            gpu_seconds=0.0, is_elsewhere=False, interrupted=(),
+            gpu_seconds=0.0, is_elsewhere=False, interrupted=(), confirming=0, confirmed=0,
     )  # fmt: skip
     line = "best so far: auc 0.75; the front with parameters has 2 trials"
     assert line in status_lines(state)
@@ -145,12 +145,17 @@ def test_status_names_interrupted_trials_and_the_command_that_resumes_them():
     state = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 8, "INTERRUPTED": 1}, running=(),
         objectives=("auc",), best=0.75, front=1, seconds=9.0, seconds_left=None,
-        gpu_seconds=0.0, is_elsewhere=False,
+        gpu_seconds=0.0, is_elsewhere=False, confirming=0, confirmed=0,
         interrupted=(RunningTrial(number=3, report=2, value=0.5, seconds=9.0),),
     )  # fmt: skip
     lines = status_lines(state, Path("my out"))
     assert "8 complete, 1 interrupted" in lines[0]
     assert "nobody runs it; go on with: tauopt resume toy -o 'my out'" in lines
     assert lines[-1] == "  t003 interrupted, can be resumed, at report 2, value 0.5"
+    confirming = status_lines(
+        replace(state, interrupted=(), counts={"COMPLETE": 9}, confirming=6, confirmed=2)
+    )
+    assert "confirming the best points: 2 of 6 trainings on other seeds have ended" in confirming
+    assert any("go on with" in line for line in confirming)
     elsewhere = status_lines(replace(state, is_elsewhere=True))
     assert not any("nobody runs it" in line for line in elsewhere)

@@ -90,7 +90,9 @@ def test_a_machine_without_a_usable_folder_is_an_error_of_one_line(monkeypatch, 
     "error", [OSError(28, "No space left on device"), RuntimeError("Failed to start\nthe rest"),
               ValueError("bad"), TimeoutError("the GCS"), ConnectionError("refused")],
 )  # fmt: skip
-def test_any_error_at_the_start_of_ray_is_one_line_with_a_remedy(monkeypatch, long, error):
+def test_any_error_at_the_start_of_ray_is_one_line_with_a_remedy(
+    monkeypatch, no_ray_here, long, error
+):
     monkeypatch.setenv("TMPDIR", str(long))
     folders = []
 

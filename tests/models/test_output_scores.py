@@ -120,6 +120,7 @@ def test_two_heads_have_a_unit_more_than_one():
     assert two.count_params() == one.count_params() + trunk + 1
 
 
+@pytest.mark.filterwarnings("ignore:In the future:FutureWarning")  # of tf2onnx, about numpy
 def test_a_model_with_two_heads_is_saved_and_exported_with_its_scores(tmp_path):
     the_spec = spec("all", "two")
     model, loaded = saved(the_spec, tmp_path / "m.keras")

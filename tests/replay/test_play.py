@@ -71,13 +71,25 @@ def test_of_tied_trials_the_lowest_loss_is_first():
     assert [trial.number for trial in tied(trials, errors=0.0)] == [0]
 
 
-def test_a_confirmed_choice_is_the_best_mean_and_the_training_nearest_to_it():
-    lucky = [complete(0, value, 0.5) for value in (0.2, 0.3, 0.4)]
-    steady = [complete(1, value, 0.5) for value in (0.5, 0.9, 0.6)]
-    best = confirmed([lucky, steady])
+def test_a_confirmed_choice_is_the_best_mean_and_its_training_of_the_lowest_loss():
+    lucky = [complete(0, value, 0.1) for value in (0.2, 0.3, 0.4)]
+    losses = {0.5: 0.6, 0.9: 0.7, 0.6: 0.5}
+    steady = [complete(1, value, loss) for value, loss in losses.items()]
+    first = [complete(0, 1.0, 0.1), complete(1, 0.7, 0.55)]
+    best = confirmed(first, [lucky, steady])
     assert best.number == 1
     assert best.told.value == pytest.approx(2.0 / 3)
     assert best.judged == 0.6
+
+
+def test_of_confirmed_choices_that_are_tied_the_lowest_loss_is_chosen():
+    higher = [complete(0, value, 0.5) for value in (0.8, 1.0)]
+    lower = [complete(1, value, 0.3, seed=1) for value in (0.75, 0.95)]
+    best = confirmed([complete(0, 0.9, 0.5), complete(1, 0.8, 0.2)], [higher, lower])
+    assert best.number == 1
+    assert best.judged == 0.8  # the first training, whose loss is the lowest
+    assert best.told.value == pytest.approx(0.85)
+    assert best.told.error == pytest.approx(np.hypot(0.1, 0.1), rel=0.4)  # sample and seeds
 
 
 def test_a_confirmation_is_paid_and_judged_on_new_trainings():

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.durable import write_json
 from tauopt.study.open_study import OBJECTIVES, TRIALS
-from tauopt.study.trial_queue import DUPLICATE_OF, REASON
+from tauopt.study.trial_attributes import DUPLICATE_OF, REASON
 from tauopt.training.trial_plan import trial_folder
 
 START = datetime(2026, 3, 1, 12, 0, 0)

@@ -12,7 +12,7 @@ from tauopt.report.figure_inputs import parameter_axes, trial_points, with_commo
 from tauopt.report.hyperparameter_importances import RankedTrials, importances, trials_to_rank
 from tauopt.report.search_record import gather
 from tauopt.report.write_report import write_report
-from tauopt.study.trial_queue import VALUES
+from tauopt.study.trial_attributes import VALUES
 from tests.report import studies as report_studies
 from tests.report.studies import OBJECTIVE, RecordedStudy
 

@@ -1,15 +1,19 @@
 """The page of a search: one file, safe for any name, written for a search in any state."""
 
 import json
+import math
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from tauopt.metrics.influence import PairedValue
 from tauopt.report import report_figures
 from tauopt.report.search_record import gather
 from tauopt.report.write_report import write_final_report, write_report
+from tauopt.study.trial_attributes import CONFIRMS, LOG_LOSS, PAIRED_VALUE
 from tests.report.studies import OBJECTIVE, RecordedStudy, eventful, seconds_at, trained
 
 VOID = {"meta", "img"}
@@ -160,11 +164,24 @@ def test_the_mean_over_other_seeds_is_on_the_row_of_the_trial(tmp_path):
     search = RecordedStudy(tmp_path)
     point = {"model.units": 8}
     trained(search, TrialState.COMPLETE, [50], ask=1, ready=2, params=point)
-    again = RecordedStudy(tmp_path, name="toy-seeds")
     for value in (40, 44):
-        again.trial(TrialState.COMPLETE, [value], ask=1, end=2, params=point, plan=False)
-    _, page, _ = written(search, tmp_path / "report")
-    assert "42 ± 2.8 (2) =" in page.cells
+        paired = PairedValue(math.log(value), np.full(4, 0.02, np.float32))
+        known = {CONFIRMS: 0, PAIRED_VALUE: str(paired), LOG_LOSS: 1 / value}
+        again = search.trial(
+            TrialState.COMPLETE, [value], ask=3, end=4, params=point, attributes=known
+        )
+    assert again == 2
+    report, page, _ = written(search, tmp_path / "report")
+    assert "41.95, 39.42 to 44.65 (2)" in page.cells  # errors of 4.8 % (seeds) and 4 % (sample)
+    assert (
+        "t000, rejection@0.75 = 41.952 (68 %: 39.42 to 44.65), mean of 2 other seeds" in page.cells
+    )
+    assert "complete, confirms t000" in page.cells
+    assert "1 of 9 asked for: 1 complete; 2 more on other seeds" in page.cells
+    assert "trained again on another seed, to confirm one of the best" in page.cells
+    confirmed = json.loads(report.page.with_name("confirmed.json").read_text())
+    assert confirmed["points"][0]["values"] == [40, 44]
+    assert confirmed["points"][0]["first"] == 50
 
 
 def test_each_figure_has_its_points_and_a_sentence_that_says_how_to_read_it(eventful_page):

@@ -8,8 +8,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
+from tauopt.metrics.influence import PairedValue
 from tauopt.search.trainable import FOLDER, TrialWorker
 from tauopt.tracking.spool import SpoolTracker
 from tauopt.training.trial_plan import read_plan
@@ -21,6 +24,10 @@ class FakeWorker(TrialWorker):
 
     reports = 3
     pause_s = 0.0
+    seed_deviation = 0.0
+    """Standard deviation of the objective from seed to seed."""
+    error = 0.0
+    """Error of a value from the sample of candidates, independent of other trials'."""
 
     def reset_config(self, new_config):
         folder = Path(new_config[FOLDER])
@@ -50,16 +57,22 @@ class FakeWorker(TrialWorker):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "state.json"))
             if trouble == "bug":
                 raise ZeroDivisionError("a bug in the model")
-            history.append(1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number)
+            value = 1.0 - abs(plan.params["training.learning_rate"] - 0.003) - 0.5**number
+            value += self.seed_deviation * np.random.default_rng(plan.seed).normal()
+            history.append(value)
             tracker.metrics({"objective": history[-1]}, step=number)
             with (folder / "trained.txt").open("a") as stream:
                 stream.write(f"{number}\n")
             write_json(state, history)
             if number < self.reports:
                 yield self._report(number, history)
-        interval = (max(history) - 0.01, max(history) + 0.02)
+        best, influence = max(history), np.random.default_rng(plan.number).normal(size=64) / 8
+        interval = (best - 0.01, best + 0.02)
         yield replace(
             self._report(self.reports, history),
+            best_paired_value=str(PairedValue(best, (self.error * influence).astype(np.float32))),
+            best_log_loss=1.0 - best,
+            parameters=int(plan.params.get("model.units", 0)),
             others=_others(plan, trouble),
             intervals={plan.experiment.objective.first: interval},
         )

@@ -13,6 +13,7 @@ from tauopt.config.settings.experiment import Pruner, Sampler, Search
 from tauopt.config.settings.ranges import ChoiceRange, FloatRange
 from tauopt.study.pruners import make_pruner
 from tauopt.study.storage_views import for_pruners, for_samplers, stopped_as_worst
+from tauopt.study.trial_attributes import CONFIRMS
 from tauopt.study.trial_queue import TrialQueue
 from tests.metrics.test_pareto import slow_fronts
 
@@ -158,10 +159,15 @@ def test_pruners_see_one_objective_and_write_into_the_study():
     assert study.trials[1].intermediate_values == {1: 0.25}
 
 
-def test_a_study_of_one_objective_needs_no_view():
+def test_pruners_and_samplers_do_not_see_what_confirms_a_point():
     study = make_study(directions=["maximize"])
-    assert for_pruners(study) is study
-    assert for_samplers(study) is study
+    study.enqueue_trial({}, user_attrs={CONFIRMS: 0})
+    for seen in (for_pruners(study), for_samplers(study)):
+        first = seen.ask()
+        study.tell(first, 0.5)
+    assert [t.user_attrs.get(CONFIRMS) for t in study.trials] == [0, None]
+    for seen in (for_pruners(study), for_samplers(study)):
+        assert [t.number for t in seen.trials] == [1]
 
 
 def test_optuna_itself_still_refuses_reports_of_several_objectives():

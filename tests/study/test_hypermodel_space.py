@@ -21,7 +21,8 @@ from tauopt.study.hypermodel_space import HyperModelSpace
 from tauopt.study.leaderboard_rows import rows
 from tauopt.study.provenance import Provenance, differences
 from tauopt.study.search_setup import SearchSetup
-from tauopt.study.trial_queue import DUPLICATE_OF, TrialQueue, values_of
+from tauopt.study.trial_attributes import DUPLICATE_OF, values_of
+from tauopt.study.trial_queue import TrialQueue
 from tauopt.study.warm_start_record import frozen_history
 from tauopt.study.warm_trials import warm_start
 from tauopt.tracking.client import connect

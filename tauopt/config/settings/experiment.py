@@ -233,6 +233,7 @@ ONE_OBJECTIVE = ("cmaes",)
 
 SamplerType = Literal["tpe", "random", "cmaes", "gp", "qmc"]
 PrunerType = Literal["racing", "asha", "hyperband", "median", "none"]
+Preference = Literal["best", "cheapest"]
 
 
 class Sampler(Settings):
@@ -285,6 +286,24 @@ class Budget(Settings):
     resumes."""
 
 
+class Confirm(Settings):
+    """Stage at the end of a search that trains its best points again on other seeds.
+
+    The largest of many values is too large. So the points that are tied with the best are trained
+    again, and only the new trainings count: they are ranked by the means, with errors that hold
+    both seeds and sample.
+    """
+
+    top: int = Field(default=5, ge=1)
+    """Points at most: those tied with the best, the lowest loss first; of several objectives
+    those that no other trial dominates."""
+    seeds: int = Field(default=3, ge=2)
+    """New trainings of each point."""
+    prefer: Preference = "best"
+    """What is recommended of the points that stay tied: the one with the lowest loss, or the one
+    whose network has the fewest parameters."""
+
+
 class Notify(Settings):
     """Message at the end of a search, by a command of the user's own."""
 
@@ -315,6 +334,9 @@ class Search(Settings):
     """Cores and GPUs of a trial, and the number of trials at a time."""
     budget: Budget = Budget()
     """Limits that end the search although trials are left."""
+    confirm: Confirm | None = None
+    """Stage that trains the best points again on other seeds when all trials have ended; `{}`
+    confirms up to five points on three seeds each, `null` none."""
     max_failures: int = Field(default=5, ge=1)
     """Failed trials in a row that end the search."""
     notify: Notify = Notify()

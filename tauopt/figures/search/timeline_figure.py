@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from tauopt.figures.figure_style import FigurePoints, SampleLabel, label, new_figure, styled
 from tauopt.figures.search.search_style import hours_unit
-from tauopt.figures.search.trial_points import COMPLETE, FAILED, PRUNED, UNFINISHED
+from tauopt.figures.search.trial_points import COMPLETE, CONFIRMING, FAILED, PRUNED, UNFINISHED
 
 CUT = "cut off"
 """Outcome of a bar that did not end its trial."""
@@ -26,6 +26,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
     PRUNED: {"facecolor": "#c4c4c4", "edgecolor": "white"},
     FAILED: {"facecolor": "#d55e00", "edgecolor": "white", "hatch": "xxxx"},
     UNFINISHED: {"facecolor": "#009e73", "edgecolor": "white", "hatch": "...."},
+    CONFIRMING: {"facecolor": "#0072b2", "edgecolor": "white"},
     CUT: {"facecolor": "#56b4e9", "edgecolor": "white", "hatch": "////"},
     READY: {"facecolor": "white", "edgecolor": "#8c8c8c"},
 }

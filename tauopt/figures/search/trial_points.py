@@ -12,6 +12,8 @@ COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED = (
 )  # fmt: skip
 """Fates of a trial. Repeated: it equals an earlier one and was not trained again."""
 FATES = (COMPLETE, PRUNED, FAILED, REPEATED, UNFINISHED)
+CONFIRMING = "confirming"
+"""Fate of a training that confirms the point of a trial; shown where compute is."""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,23 @@
-"""A real search of a tiny network: its best trials with other seeds, resuming, warm starts."""
+"""A real search of a tiny network: its best points confirmed, resuming, warm starts."""
 
 import json
 
+import optuna
 import pytest
 import yaml
+from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
 from tauopt.cli.app import build_app
-from tauopt.errors import DataError, UsageError
-from tauopt.workflows.leaderboard import leaderboard
-from tauopt.workflows.reseed import reseed
+from tauopt.config.load import read_experiment
+from tauopt.durable import locked
+from tauopt.errors import UsageError
+from tauopt.study.control_requests import with_extensions
+from tauopt.study.study_storage import open_storage
+from tauopt.workflows.control import confirm
+from tauopt.workflows.leaderboard import find_study, leaderboard
 from tauopt.workflows.search import dry_run, search
+from tauopt.workflows.status import status
 from tests.workflows.tiny_search import EXPERIMENT, searched
 
 
@@ -22,28 +29,34 @@ def home(tmp_path_factory):
         yield home
 
 
-def test_the_leaderboard_shows_the_best_trials_spread_over_seeds(home):
-    assert all(row.seeds is None for row in leaderboard("toy", output=home / "out").rows)
+def test_a_finished_search_is_confirmed_and_ranked_by_means(home):
+    output = ["-o", str(home / "out")]
+    assert all(row.confirmed is None for row in leaderboard("toy", output=home / "out").rows)
     ran = CliRunner().invoke(
-        build_app(),
-        ["reseed", "toy", "--top", "1", "--seeds", "3", "-o", str(home / "out"), "--json"],
+        build_app(), ["confirm", "toy", "--top", "1", "--seeds", "3", *output, "--json"]
     )
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout)
-    (spread,) = found["spreads"]
-    assert len(spread["values"]) == 3
-    assert len(set(spread["values"])) > 1
-    assert len(found["best_run_id"]) == 32
+    best = found["trials"][0]
+    again = [trial for trial in found["trials"] if trial["confirms"] == best["number"]]
+    values = [trial["value"] for trial in again]
+    assert sorted(best["confirmed"]["values"]) == sorted(values)
+    assert len(set(values)) == 3
+    assert best["confirmed"]["value"] == pytest.approx(sum(values) / 3)
+    losses = {t["run_id"]: t["log_loss"] for t in (best, *again)}
+    assert found["best_run_id"] == min(losses, key=losses.get)
     rows = leaderboard("toy", output=home / "out").rows
-    assert rows[0].number == spread["number"]
-    assert rows[0].seeds.values == tuple(spread["values"])
-    assert rows[0].seeds.is_tied
-    assert rows[1].seeds is None
-    shown = CliRunner().invoke(build_app(), ["leaderboard", "toy", "-o", str(home / "out")]).stdout
+    assert (rows[0].number, rows[0].confirmed.run_id) == (best["number"], found["best_run_id"])
+    assert rows[1].confirmed is None
+    shown = CliRunner().invoke(build_app(), ["leaderboard", "toy", *output]).stdout
     assert "other seeds" in shown
-    assert f"{rows[0].seeds} =" in shown
-    with pytest.raises(UsageError, match="toy-seeds itself trains points of toy again"):
-        reseed("toy-seeds", output=home / "out")
+    assert f"{rows[0].confirmed.value:.4g}, {rows[0].confirmed.low:.4g} - " in shown
+    said = CliRunner().invoke(build_app(), ["confirm", "toy", "--top", "1", *output]).stdout
+    assert f"t{best['number']:03d} with a mean of {rows[0].confirmed.value:.4g} (68 %:" in said
+    assert f"promote: tauopt promote {found['best_run_id']}" in said
+    state = status("toy", output=home / "out")
+    assert (state.confirming, state.confirmed, state.asked) == (3, 3, 2)
+    assert state.best == rows[0].confirmed.value
 
 
 def test_a_search_is_extended_and_resumed_by_its_name(home):
@@ -56,7 +69,8 @@ def test_a_search_is_extended_and_resumed_by_its_name(home):
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout)
     assert found["why"] == "all points tried"  # of two choices
-    assert {trial["number"] for trial in found["trials"]} == {0, 1}
+    own = [trial["number"] for trial in found["trials"] if trial["confirms"] is None]
+    assert sorted(own) == [0, 1]
 
 
 @pytest.mark.slow
@@ -85,7 +99,7 @@ def test_a_dry_run_shows_what_a_warm_start_takes_over(home):
     preview = dry_run(home / "toy.yaml", overrides=wider, output=home / "out", warm_start=["toy"])
     assert preview.warm_start[0] == "from toy: 2 points to try first, 2 trials to learn from"
     assert preview.warm_start[2] == "  learned from: t000, t001"
-    board = leaderboard("toy", output=home / "out").rows
+    board = [row for row in leaderboard("toy", output=home / "out").rows if row.rank]
     best = [row.shown["model.units"] for row in board]
     assert [trial.params["model.units"] for trial in preview.trials[:3]] == [16, *best]
     assert [str(trial) for trial in preview.trials[1:3]] == [
@@ -113,14 +127,35 @@ def test_a_dry_run_warns_where_the_dataset_is_not_prepared_yet(home, tmp_path, m
     assert not [*tmp_path.iterdir()]
 
 
-def test_seeds_of_other_data_are_not_compared(home):
+def test_other_data_confirm_nothing(home):
     path = home / "out" / "searches" / "toy" / "experiment.yaml"
     text = path.read_text()
     try:
         settings = yaml.safe_load(text)
         settings["data"]["selection"] = "event_number % 7 != 0"
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
-        with pytest.raises(DataError, match="the data of toy have changed"):
-            reseed("toy", output=home / "out")
+        with pytest.raises(UsageError, match=r"begun with something else:(.|\n)*dataset"):
+            confirm("toy", seeds=4, output=home / "out")
     finally:
         path.write_text(text)
+    confirming = [t for t in leaderboard("toy", output=home / "out").rows if t.confirms is not None]
+    assert len(confirming) == 3
+
+
+def test_a_search_without_a_complete_trial_confirms_nothing(home):
+    output = home / "empty"
+    (output / "searches" / "empty").mkdir(parents=True)
+    study = optuna.create_study(study_name="empty", storage=open_storage(output))
+    study.add_trial(create_trial(state=TrialState.FAIL))
+    with pytest.raises(UsageError, match="no trial of empty has completed, so none can be conf"):
+        confirm("empty", output=output)
+
+
+def test_a_search_that_runs_is_asked_to_confirm(home):
+    lock = home / "out/searches/toy/lock"
+    with locked(lock, what="toy"):
+        outcome = confirm("toy", top=2, seeds=3, output=home / "out")
+    assert "confirms the best points when its trials have ended" in outcome.told
+    settings = read_experiment(home / "toy.yaml").base.search
+    asked = with_extensions(settings, find_study("toy", output=home / "out")).confirm
+    assert (asked.top, asked.seeds) == (2, 3)

@@ -1,0 +1,64 @@
+"""`tauopt confirm`: train the best points of a search again on other seeds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tauopt.cli.options import Json, Output, RayAddress, SearchName
+
+
+class Preference(StrEnum):
+    """What is recommended of the points that stay tied with the best."""
+
+    best = "best"
+    cheapest = "cheapest"
+
+
+def confirm(
+    search: SearchName = None,
+    top: Annotated[
+        int, typer.Option(min=1, help="Number of points at most: those tied with the best.")
+    ] = 5,
+    seeds: Annotated[int, typer.Option(min=2, help="New trainings of each point.")] = 3,
+    prefer: Annotated[
+        Preference,
+        typer.Option(
+            help="What is recommended of the points that stay tied: the one with the lowest loss, "
+            "or the one with the fewest parameters."
+        ),
+    ] = Preference.best,
+    output: Output = None,
+    ray_address: RayAddress = None,
+    json: Json = False,
+) -> None:
+    """Train the best points of a search again on other seeds, and rank them by their means."""
+    del ray_address
+    from tauopt.cli.console import progress
+    from tauopt.cli.live_display import watching
+    from tauopt.cli.search import show
+    from tauopt.cli.stop import show as show_request
+    from tauopt.workflows.control import ControlOutcome
+    from tauopt.workflows.control import confirm as run
+
+    with progress() as display, watching(None) as on_event:
+        result = run(
+            search,
+            top=top,
+            seeds=seeds,
+            prefer=prefer.value,
+            output=output,
+            progress=display,
+            on_event=on_event,
+        )
+    if isinstance(result, ControlOutcome):
+        show_request(result, json=json)
+    else:
+        show(result, output, json=json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command()(confirm)

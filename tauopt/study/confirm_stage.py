@@ -1,0 +1,64 @@
+"""Stage that confirms the best points of a search: each is trained again on other seeds.
+
+What is left of the stage follows from the study alone: which points are tied with the best, and how
+often each was trained again. So a driver that is killed at any moment trains nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from tauopt.config.settings.experiment import Confirm
+from tauopt.config.settings.objective import Goal
+from tauopt.study.best_first import best_first, ties_of
+from tauopt.study.leaderboard_rows import fronts_of
+from tauopt.study.open_study import goals_of
+from tauopt.study.trial_attributes import CONFIRMS
+
+
+def points_to_confirm(
+    trials: Sequence[FrozenTrial], goals: Sequence[Goal], *, top: int
+) -> list[FrozenTrial]:
+    """Return the trials whose points are to be trained again, the best first.
+
+    Those are the trials tied with the best, as they were trained first; of several objectives, the
+    trials that no other one dominates.
+
+    Args:
+        trials: of the study.
+        goals: its objectives.
+        top: number of trials at most.
+    """
+    by_number = {trial.number: trial for trial in trials}
+    if len(goals) > 1:
+        front = {number for number, front in fronts_of(trials, goals).items() if front == 1}
+        return [trial for trial in best_first(trials) if trial.number in front][:top]
+    tied = ties_of(trials, larger=goals[0].larger)
+    # Without paired values, as in studies of an older tauopt, ties are unknown.
+    return [by_number[n] for n in tied][:top] or best_first(trials, larger=goals[0].larger)[:top]
+
+
+def enqueue_confirmations(study: optuna.Study, settings: Confirm) -> dict[int, int]:
+    """Enqueue the trainings that are missing to confirm the best points.
+
+    Args:
+        study: of a search whose other trials have ended.
+        settings: number of points and of trainings of each.
+    Returns:
+        number of the trial with each point -> trainings that were enqueued now.
+    """
+    trials = study.get_trials(deepcopy=False)
+    present = Counter(t.user_attrs[CONFIRMS] for t in trials if CONFIRMS in t.user_attrs)
+    chosen = points_to_confirm(trials, goals_of(study), top=settings.top)
+    enqueued: Counter[int] = Counter()
+    # Each point once before any comes twice.
+    for turn in range(settings.seeds):
+        for trial in chosen:
+            if present[trial.number] <= turn:
+                study.enqueue_trial(dict(trial.params), user_attrs={CONFIRMS: trial.number})
+                enqueued[trial.number] += 1
+    return dict(enqueued)
