@@ -79,6 +79,8 @@ def _show(verdict: Verdict, json: bool) -> None:
         f"validation {verdict.objective}: {values['found']:.6g} now, "
         f"{values['recorded']:.6g} recorded (tolerance {values['tolerance']:.2g})"
     )
+    if verdict.splits_sentence:
+        console.print(verdict.splits_sentence, soft_wrap=True, markup=False)
     console.print(f"verdict: {verdict.outcome}: {verdict.reason}", soft_wrap=True)
     if verdict.promoted:
         forced = " (by force)" if verdict.forced else ""

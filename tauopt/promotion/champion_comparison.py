@@ -16,6 +16,7 @@ from tauopt.config.settings.gate import Gate
 from tauopt.errors import DataError
 from tauopt.evaluation.predict import READING, LoadedModel, parse_model_inputs, predict
 from tauopt.metrics.bootstrap import paired_bootstrap
+from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.standard_metrics import summary
 from tauopt.models.model_file import load_model
@@ -125,6 +126,9 @@ def decide(
         outcome, reason = "refused by the gate", "; ".join(failed)
     refused = outcome in REFUSED
     trial, signal = judged.trial, int(np.count_nonzero(judged.test.is_signal))
+    numbers = summary(judged.test)
+    if str(trial.objective) not in numbers:
+        numbers[str(trial.objective)] = measure(trial.objective, judged.test)
     return Verdict(
         run_id=trial.run_id,
         run_name=trial.name,
@@ -137,10 +141,12 @@ def decide(
         validation={
             "recorded": trial.value,
             "found": judged.validation.value,
+            "low": judged.validation.low,
+            "high": judged.validation.high,
             "tolerance": tolerance(trial.value, judged.validation),
         },
         candidates={"signal": signal, "background": len(judged.test) - signal},
-        test={name: value.triple for name, value in summary(judged.test).items()},
+        test={name: value.triple for name, value in numbers.items()},
         latencies={
             name: value.triple for name, value in judged.costs.items() if name != "parameters"
         },

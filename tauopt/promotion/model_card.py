@@ -57,7 +57,7 @@ candidates), which no search sees. Splits are by event number.
 ## Verdict
 {verdict.outcome}: {verdict.reason}.{" Promoted by force." if verdict.forced else ""}
 The reloaded model gives {verdict.objective} = {verdict.validation["found"]:.6g} on the validation \
-split; the trial recorded {verdict.validation["recorded"]:.6g}.
+split; the trial recorded {verdict.validation["recorded"]:.6g}. {verdict.splits_sentence}.
 
 {_gate_table(verdict)}
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from tauopt.config.settings.objective import parse_objective
 from tauopt.errors import PromotionRefused
 from tauopt.evaluation.recorded_trial import Trial
 from tauopt.metrics.bootstrap import Difference
 from tauopt.metrics.estimate import equation, shown_chance
+from tauopt.metrics.split_difference import compare_splits
 from tauopt.tracking.registry import VERDICT, champion
 from tauopt.tracking.replay import MODEL_SHA256
 
@@ -105,7 +107,8 @@ class Verdict:
     dataset_digest: str
     objective: str
     validation: Mapping[str, float]
-    """`recorded`, `found` and `tolerance` of the objective on the validation split."""
+    """`recorded`, `found`, its `low` and `high`, and `tolerance` of the objective on the validation
+    split."""
     candidates: Mapping[str, int]
     """`signal` and `background` candidates of the test split."""
     test: Mapping[str, list[float]]
@@ -146,6 +149,15 @@ class Verdict:
         """The latencies in a sentence; empty if none was measured."""
         medians = [f"{name} {value:.4g}" for name, (value, _, _) in self.latencies.items()]
         return f"On one core, median of many calls: {', '.join(medians)}." if medians else ""
+
+    @property
+    def splits_sentence(self) -> str:
+        """The objective on validation and on test, and what the difference means."""
+        names = ("found", "low", "high")
+        if self.objective not in self.test or not self.validation.keys() >= set(names):
+            return ""
+        triple = [self.validation[name] for name in names]
+        return compare_splits(parse_objective(self.objective), triple, self.test[self.objective])
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Verdict:

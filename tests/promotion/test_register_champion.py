@@ -109,8 +109,12 @@ def test_a_trial_becomes_the_first_champion_with_card_figures_and_metrics(client
     assert json.loads(version.tags[VERDICT]) == verdict.as_json()
     assert json.loads(version.tags[READING])["task"]["signal"] == ["tau"]
     for part in ("## Data", "## Numbers on the test split", "rejection@0.6", "## Limits", "±",
-                 verdict.latency_sentence):  # fmt: skip
+                 verdict.latency_sentence, verdict.splits_sentence):  # fmt: skip
+        assert part
         assert part in version.description
+    assert re.match(
+        r"rejection@0\.6: 1\.\d+ .* on validation, 1\.\d+ .* on test, ", verdict.splits_sentence
+    )
     alone, in_a_batch = (verdict.latencies[name][0] for name in ("latency_us", "latency_us@256"))
     assert 0 < in_a_batch < alone
     files = {file.path for file in client.list_artifacts(run_id, "promotion")}
