@@ -27,6 +27,7 @@ know each other::
     physics      expressions and kinematics on arrays
     durable      atomic writes, digests, locks
     progress     progress of long work, for whoever shows it
+    own_code     functions and classes of the user's own
     quiet        TensorFlow kept from printing while it is imported
     errors       the tree of errors and their exit codes
 

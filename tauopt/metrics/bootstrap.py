@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.own_metric import own_value
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import area, at_signal_efficiency, cumulated, tie_ends
 
@@ -147,6 +148,8 @@ def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[
         return _resampled_accuracy(predictions)
     if objective.metric == "balanced_accuracy":
         return _resampled_balanced(predictions)
+    if objective.metric == "own":
+        return lambda times: own_value(objective, predictions, weights=predictions.weights * times)
     numbers = curve_numbers(predictions, objective.efficiencies)
     if not isinstance(objective.at, tuple):
         return lambda times: float(numbers(times)[-1])

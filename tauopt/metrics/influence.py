@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.metrics.background_rejection import band_mean
 from tauopt.metrics.named_metrics import measure
+from tauopt.metrics.own_metric import own_influence
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import Roc
 
@@ -44,7 +45,7 @@ def influence(objective: ObjectiveName, predictions: Predictions) -> Floats:
     """Return the influence of each candidate on a metric, (N,), on its `natural_scale`.
 
     Args:
-        objective: the metric.
+        objective: the metric; none of the user's own, which only a bootstrap knows.
         predictions: of the N candidates; those that the metric leaves out have no influence.
     Raises:
         DataError: the metric is undefined (see `named_metrics.measure`).
@@ -156,6 +157,12 @@ def paired_value(
     """
     if value is None:
         value = measure(objective, predictions).value
+    if objective.metric == "own":
+        chosen = predictions
+        if objective.prongs is not None:
+            chosen = predictions.with_prongs(objective.prongs)
+        deviations = own_influence(objective, chosen, size=GROUPS + 1)
+        return PairedValue(value, deviations.astype(np.float32))
     influences, limit = _influence(objective, predictions)
     sums = np.append(grouped(influences), np.float32(limit))
     return PairedValue(natural_scale(objective, value), sums)

@@ -12,6 +12,7 @@ from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.metrics.background_rejection import mean_rejection, partial_area, rejections
 from tauopt.metrics.estimate import Estimate, wilson
+from tauopt.metrics.own_metric import measure_own
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc
 
@@ -20,8 +21,8 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
     """Return the metric that `objective` names, with its 68 % interval.
 
     Raises:
-        DataError: there is one class only, a score is not finite, or there is no column `prongs`
-            and the objective selects by it.
+        DataError: there is one class only, a score is not finite, there is no column `prongs`
+            and the objective selects by it, or the user's function fails.
     """
     if objective.prongs is not None:
         predictions = predictions.with_prongs(objective.prongs)
@@ -29,6 +30,8 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
         return accuracy(predictions)
     if objective.metric == "balanced_accuracy":
         return balanced_accuracy(predictions)
+    if objective.metric == "own":
+        return measure_own(objective, predictions)
     curve = predictions.roc_curve
     if objective.metric == "auc":
         return partial_area(curve, objective.efficiencies) if objective.at else auc(curve)

@@ -94,6 +94,11 @@ class Predictions:
         """
         return roc(self.score, self.is_signal, self.weights)
 
+    @cached_property
+    def replicas(self) -> dict[str, NDArray[np.float64]]:
+        """Replicas of costly metrics, (replica,) each, by the metric's name; filled on use."""
+        return {}
+
     def where(self, mask: NDArray[np.bool_]) -> Predictions:
         """Return the candidates for which `mask`, (N,) bool, is true."""
         return Predictions(

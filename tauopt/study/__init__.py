@@ -17,6 +17,7 @@
     racing               the pruner that stops only what is behind beyond errors
     hypermodel_space     define-by-run hyperparameters of a user's HyperModel
     hypermodel_check     a user's HyperModel checked before a search begins
+    own_objective_check  a user's own objective called once before a search begins
     warm_trials          warm start: trials of an earlier search in the new space
     warm_start_record    warm start from several searches, the most alike first, and its file
     earlier_search       warm start from the records of earlier searches

@@ -80,7 +80,7 @@ def hypermodel_digest(file: ExperimentFile) -> str:
     """Return the digest of the source of a user's HyperModel; empty for tauopt's networks."""
     if not has_hypermodel(file):
         return ""
-    from tauopt.models.hypermodel.load_hypermodel import source_digest
+    from tauopt.own_code import source_digest
 
     return source_digest(file.without_ranges.model.type)
 

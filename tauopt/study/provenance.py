@@ -28,6 +28,8 @@ class Provenance:
     """Git commit of the working directory, empty if there is none; shown, not compared."""
     model: str = ""
     """Digest of the source of a user's HyperModel; empty for tauopt's networks."""
+    own_objectives: str = ""
+    """Digests of the sources of a user's own objectives; empty without any."""
     method: str = ""
     """Number of the training method; empty in studies from before there were several."""
 
@@ -51,6 +53,8 @@ def differences(before: Provenance, now: Provenance) -> list[str]:
         lines += [f"the prepared dataset changed: {before.dataset[:16]} -> {now.dataset[:16]}"]
     if before.model != now.model:
         lines += [f"the model's source changed: {before.model[:16]} -> {now.model[:16]}"]
+    if before.own_objectives != now.own_objectives:
+        lines += ["the source of an objective changed: values of earlier trials are of another"]
     if before.code != now.code:
         lines += [f"tauopt changed: {before.code} -> {now.code}"]
         if before.commit != now.commit:

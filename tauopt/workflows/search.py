@@ -15,6 +15,7 @@ from tauopt.durable import check_name
 from tauopt.errors import UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.study import hypermodel_check
+from tauopt.study.own_objective_check import check_own_objectives, objectives_digest
 from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.objective_precision import precision_lines
 from tauopt.workflows.paths import make_folder, output_folder
@@ -151,6 +152,7 @@ def search(
             "resumed (--resume)"
         )
     hypermodel_check.check_in_driver(file)
+    check_own_objectives(file)
     dataset = prepare(file.base.data, progress=progress)
     check_fits(file, dataset)
     for line in precision_lines(file.base, dataset):
@@ -235,6 +237,7 @@ def origin_of(file: ExperimentFile, dataset: PreparedDataset) -> Provenance:
         code=code_version(),
         commit=git_commit(file.path.absolute().parent),
         model=hypermodel_check.hypermodel_digest(file),
+        own_objectives=objectives_digest(file),
         method=str(METHOD),
     )
 
@@ -298,6 +301,7 @@ def dry_run(
         earlier = _find_studies(warm_start, output=output_folder(output).absolute())
         warm = warm_start_from(earlier, file, dataset=known_digest(file.base.data))
     experiment = hypermodel_check.settled(file)
+    check_own_objectives(file)
     counted = survey(experiment.data, progress=progress or Silent())
     hypermodel = hypermodel_check.hypermodel_space(file)
     network = describe(hypermodel_check.without_constants(experiment), experiment.model)

@@ -16,6 +16,7 @@ from tauopt.durable import check_name, locked, write_bytes
 from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.study.hypermodel_check import has_hypermodel, settled
+from tauopt.study.own_objective_check import check_own_objectives
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
 
@@ -91,6 +92,7 @@ def train(
     progress = progress or Silent()
     try:
         _settle(file)  # refuses a wrong model before preparation, which takes long
+        check_own_objectives(file)
         dataset = prepare(file.base.data, progress=progress)
         check_fits(file, dataset)
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from tauopt.errors import nearest
 
-Metric = Literal["rejection", "auc", "accuracy", "balanced_accuracy"]
+Metric = Literal["rejection", "auc", "accuracy", "balanced_accuracy", "own"]
 Direction = Literal["maximize", "minimize"]
 _METRICS = ("rejection", "auc", "accuracy", "balanced_accuracy")
+_OWN = re.compile(
+    r"(?P<function>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)(/(?P<prongs>.*))?", re.DOTALL
+)
 _NAME = re.compile(r"(?P<metric>[A-Za-z_]+)(@(?P<at>[^/]*))?(/(?P<prongs>.*))?", re.DOTALL)
 _FORMS = (
     "expected rejection@0.75, rejection@[0.6, 0.9] (the geometric mean over a band of signal "
-    "efficiencies), auc, auc@[0.6, 0.9], accuracy or balanced_accuracy, with the suffix /1p or /3p "
-    "for that many prongs"
+    "efficiencies), auc, auc@[0.6, 0.9], accuracy, balanced_accuracy or a function of one's own, "
+    "module:function, with the suffix /1p or /3p for that many prongs"
 )
 _EFFICIENCY = r"0?\.[0-9]{1,9}"
 _BAND = re.compile(rf"\[\s*({_EFFICIENCY})\s*,\s*({_EFFICIENCY})\s*\]")
@@ -58,6 +61,8 @@ class ObjectiveName:
     `rejection` and `auc`."""
     prongs: int | None = None
     """Number of prongs that a candidate must have; None takes all candidates."""
+    function: str = ""
+    """Name of the user's function, `package.module:function`, for the metric `own`."""
 
     @property
     def needs_background(self) -> bool:
@@ -76,7 +81,7 @@ class ObjectiveName:
 
     def __str__(self) -> str:
         prongs = "" if self.prongs is None else f"/{self.prongs}p"
-        return f"{self.metric}{_written(self.at)}{prongs}"
+        return f"{self.function or self.metric}{_written(self.at)}{prongs}"
 
 
 def _written(at: float | tuple[float, float] | None) -> str:
@@ -113,6 +118,8 @@ def parse_objective(text: str) -> ObjectiveName:
     Raises:
         ValueError: `text` is not a metric; the message has the expected forms and the nearest name.
     """
+    if own := _OWN.fullmatch(text):
+        return ObjectiveName("own", None, _prongs(own["prongs"]), own["function"])
     match = _NAME.fullmatch(text)
     metric = match["metric"] if match else text
     if metric in _QUANTITIES:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -15,6 +11,7 @@ import keras_tuner
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import OwnModel
 from tauopt.errors import UsageError, nearest
+from tauopt.own_code import OwnCodeError, import_own
 
 Build = Callable[[keras_tuner.HyperParameters], Any]
 _KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -44,7 +41,10 @@ def load_build(settings: OwnModel, spec: InputSpec) -> Build:
             arguments.
     """
     type_ = settings.type
-    target: Any = _import(type_)
+    try:
+        target: Any = import_own(type_)
+    except OwnCodeError as error:
+        raise WrongModelError(str(error)) from None
     if isinstance(target, type) and issubclass(target, keras_tuner.HyperModel):
         if getattr(target, "fit", None) is not keras_tuner.HyperModel.fit:
             raise WrongModelError(
@@ -70,40 +70,6 @@ def flat_features(spec: InputSpec) -> int:
     """Return how many numbers a candidate has when all its features are laid flat."""
     objects = sum(length * len(spec.group(name).features) for name, length in spec.lengths.items())
     return len(spec.candidate.features) + objects
-
-
-def source_digest(type_: str) -> str:
-    """Return the SHA-256 of the Python files of a class's top-level package or module.
-
-    Args:
-        type_: `package.module:Class`; the digest of a missing package is that of no files.
-    """
-    module = importlib.util.find_spec(type_.partition(":")[0].partition(".")[0])
-    folders = list(module.submodule_search_locations or []) if module else []
-    files = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
-    if module is not None and module.origin and not files:
-        files = [Path(module.origin)]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _import(type_: str) -> Any:
-    module, _, name = type_.partition(":")
-    try:
-        imported = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module exists, but one that it imports does not
-        raise WrongModelError(
-            f"there is no module {error.name!r}: install its package, or put the folder that "
-            "holds it on PYTHONPATH"
-        ) from None
-    if not hasattr(imported, name):
-        known = [key for key in vars(imported) if not key.startswith("_")]
-        raise WrongModelError(f"module {module!r} has no {name!r}{nearest(name, known)}")
-    return getattr(imported, name)
 
 
 def _class_arguments(class_: type, settings: OwnModel, spec: InputSpec) -> Mapping[str, Any]:
