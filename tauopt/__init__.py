@@ -50,6 +50,7 @@ Where is what::
     what MLflow is given, and when            tracking/spool -> shipper -> replay
     ROC curves and rejections, with errors    metrics/roc, metrics/background_rejection
     working points                            metrics/working_points/*
+    constraints, own objectives               metrics/constraint_values, own_metric
     the promotion gate, the champion          promotion/promotion_gate, champion_comparison
     ONNX export, friend trees of scores       export/onnx_file, export/score_files
     threads and GPUs                          models/devices

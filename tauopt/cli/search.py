@@ -158,6 +158,9 @@ def next_steps(result: SearchResult, output: Path | None) -> list[str]:
     lines.append(f"compare: {_command('ui', output=output)}")
     lines += _on_ties(result, output)
     promote = _promote(result, output)
+    if result.best is None and (broken := [row for row in result.board if row.broken]):
+        nearest = f"t{broken[0].number:03d}: {'; '.join(broken[0].broken)}"
+        lines.append(f"no complete trial keeps all constraints, so none is recommended; {nearest}")
     if promote and len(result.goals) > 1:
         members = sum(row.front == 1 for row in result.board)
         trials = f"{members} trials" if members > 1 else "1 trial"

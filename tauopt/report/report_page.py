@@ -152,7 +152,7 @@ def _leaderboard(record: SearchRecord) -> list[TableColumn]:
     rows = record.leaderboard
     others = [goal.name for goal in record.goals[1:]]
     confirmed = [_confirmed(row) for row in rows]
-    reasons = [row.reason for row in rows]
+    reasons = ["; ".join(filter(None, [row.reason, *row.broken])) for row in rows]
     return [
         TableColumn("rank", [f"{row.rank or ''}{'=' if row.tied else ''}" for row in rows]),
         *([TableColumn("front", [str(row.front or "") for row in rows])] if others else []),

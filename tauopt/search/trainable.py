@@ -119,6 +119,7 @@ class TrialWorker(tune.Trainable):
             # No mapping: Ray flattens mappings in results into separate keys.
             "intervals": [(name, *ends) for name, ends in report.intervals.items()],
             "parameters": report.parameters,
+            "constraints": [dict(each) for each in report.constraints.values()],
             "candidates_seen": report.candidates_seen,
             "done": report.done,
         }

@@ -123,6 +123,7 @@ class StudySearcher(Searcher):
                 paired_value=result["best_paired_value"],
                 log_loss=result["best_log_loss"],
                 parameters=result["parameters"],
+                constraints=result["constraints"],
                 others=result["others"],
                 intervals={name: ends for name, *ends in result["intervals"]},
                 candidates_seen=result["candidates_seen"],

@@ -1,4 +1,7 @@
-"""Order of complete trials: confirmed points, those tied with the best by loss, then by value."""
+"""Order of complete trials: confirmed points, those tied with the best by loss, then by value.
+
+Trials that break a constraint come behind all that break none.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,21 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.metrics.influence import PairedValue
 from tauopt.metrics.ties import tied_with_best
 from tauopt.study.confirmed_points import confirmed_points
-from tauopt.study.trial_attributes import LOG_LOSS, PAIRED_VALUE, is_of_search
+from tauopt.study.trial_attributes import LOG_LOSS, PAIRED_VALUE, broken_constraints, is_of_search
 
 
 def ties_of(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[int]:
     """Return the numbers of the complete trials that are tied with the best, the lowest loss first.
 
     Each trial counts as it was trained first. Trials of several objectives have fronts and no ties;
-    trials of older studies, without paired values, are left out.
+    trials that break a constraint, and those of older studies without paired values, are left out.
     """
     known = [
         trial
         for trial in _complete(trials)
-        if {PAIRED_VALUE, LOG_LOSS} <= trial.user_attrs.keys() and len(trial.values) == 1
+        if not broken_constraints(trial)
+        and {PAIRED_VALUE, LOG_LOSS} <= trial.user_attrs.keys()
+        and len(trial.values) == 1
     ]
     if not known:
         return []
@@ -49,7 +54,12 @@ def best_first(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[Fr
     sign = -1.0 if larger else 1.0
     return sorted(
         _complete(every),
-        key=lambda t: (place.get(t.number, math.inf), sign * t.values[0], t.number),
+        key=lambda t: (
+            bool(broken_constraints(t)),
+            place.get(t.number, math.inf),
+            sign * t.values[0],
+            t.number,
+        ),
     )
 
 

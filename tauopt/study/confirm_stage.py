@@ -17,7 +17,7 @@ from tauopt.config.settings.objective import Goal
 from tauopt.study.best_first import best_first, ties_of
 from tauopt.study.leaderboard_rows import fronts_of
 from tauopt.study.open_study import goals_of
-from tauopt.study.trial_attributes import CONFIRMS
+from tauopt.study.trial_attributes import CONFIRMS, broken_constraints
 
 
 def points_to_confirm(
@@ -36,10 +36,12 @@ def points_to_confirm(
     by_number = {trial.number: trial for trial in trials}
     if len(goals) > 1:
         front = {number for number, front in fronts_of(trials, goals).items() if front == 1}
-        return [trial for trial in best_first(trials) if trial.number in front][:top]
-    tied = ties_of(trials, larger=goals[0].larger)
-    # Without paired values, as in studies of an older tauopt, ties are unknown.
-    return [by_number[n] for n in tied][:top] or best_first(trials, larger=goals[0].larger)[:top]
+        chosen = [trial for trial in best_first(trials) if trial.number in front]
+    else:
+        tied = ties_of(trials, larger=goals[0].larger)
+        # Without paired values, as in studies of an older tauopt, ties are unknown.
+        chosen = [by_number[n] for n in tied] or best_first(trials, larger=goals[0].larger)
+    return [trial for trial in chosen if not broken_constraints(trial)][:top]
 
 
 def enqueue_confirmations(study: optuna.Study, settings: Confirm) -> dict[int, int]:

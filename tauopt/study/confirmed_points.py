@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tauopt.metrics.influence import PairedValue
 from tauopt.metrics.seed_means import SeedMean, seed_means
 from tauopt.metrics.ties import tied_with_best
-from tauopt.study.trial_attributes import CONFIRMS, LOG_LOSS, PAIRED_VALUE
+from tauopt.study.trial_attributes import CONFIRMS, LOG_LOSS, PAIRED_VALUE, broken_constraints
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def confirmed_points(trials: Iterable[FrozenTrial], *, larger: bool = True) -> l
         larger: whether larger is better.
     Returns:
         none while trainings are left that are to confirm a point: the few that have ended so far
-        would come before all others.
+        would come before all others. Trainings that break a constraint do not count.
     """
     every = {trial.number: trial for trial in trials}
     again = [trial for trial in every.values() if CONFIRMS in trial.user_attrs]
@@ -54,7 +54,7 @@ def confirmed_points(trials: Iterable[FrozenTrial], *, larger: bool = True) -> l
     trainings: dict[int, list[FrozenTrial]] = {}
     for trial in again:
         is_known = {PAIRED_VALUE, LOG_LOSS} <= trial.user_attrs.keys()
-        if trial.state is TrialState.COMPLETE and is_known:
+        if trial.state is TrialState.COMPLETE and is_known and not broken_constraints(trial):
             trainings.setdefault(int(trial.user_attrs[CONFIRMS]), []).append(trial)
     firsts = [every[number] for number in trainings]
     return _ranked(firsts, list(trainings.values()), larger=larger) if firsts else []

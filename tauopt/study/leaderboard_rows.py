@@ -27,6 +27,7 @@ from tauopt.study.trial_attributes import (
     LOG_LOSS,
     PARAMETERS,
     REASON,
+    broken_constraints,
     is_of_search,
     values_of,
 )
@@ -101,6 +102,9 @@ class LeaderboardRow:
     """Cross-entropy at the best report, by which ties are decided; None if it is unknown."""
     parameters: int | None = None
     """Number of a complete network's parameters; None if it is unknown."""
+    broken: tuple[str, ...] = ()
+    """Constraints that the trial breaks beyond their errors, in words; it is ranked behind all that
+    break none."""
     confirms: int | None = None
     """Number of the trial whose point this one trains again, on another seed."""
     confirmed: Confirmation | None = None
@@ -133,6 +137,8 @@ class LeaderboardRow:
         if self.duplicate_of is not None:
             return f"repeats t{self.duplicate_of:03d}"
         state = self.state.lower()
+        if self.broken:
+            state += f", breaks {len(self.broken)} constraint{'s' if len(self.broken) > 1 else ''}"
         if self.confirms is not None:
             return f"{state}, confirms t{self.confirms:03d}"
         return state if self.state == "COMPLETE" or not self.reports else f"{state} {self.reports}"
@@ -196,14 +202,14 @@ def _confirmation(point: ConfirmedPoint, goal: Goal, run_id: str) -> Confirmatio
 def recommended(
     board: Sequence[LeaderboardRow], *, prefer: Preference = "best"
 ) -> LeaderboardRow | None:
-    """Return the trial to promote; None if none is complete.
+    """Return the trial to promote; None if none is complete that breaks no constraint.
 
     Args:
         board: rows, best first; of several objectives the best in the first one comes first.
         prefer: `cheapest` takes, of those tied with the best, the network with the fewest
             parameters.
     """
-    if not board or not board[0].rank:
+    if not board or not board[0].rank or board[0].broken:
         return None
     tied = [row for row in board if row.tied and row.parameters is not None]
     if prefer == "best" or not tied:
@@ -218,10 +224,18 @@ def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:
 
 
 def fronts_of(trials: Iterable[FrozenTrial], goals: Sequence[Goal]) -> dict[int, int]:
-    """Return trial number -> Pareto front of the complete trials with points of their own."""
+    """Return trial number -> Pareto front of the complete trials with points of their own.
+
+    The fronts of trials that break a constraint follow those of the others.
+    """
     complete = [t for t in trials if t.state is TrialState.COMPLETE and is_of_search(t)]
-    numbers = fronts([t.values for t in complete], larger=[goal.larger for goal in goals])
-    return {trial.number: int(front) for trial, front in zip(complete, numbers, strict=True)}
+    larger, found = [goal.larger for goal in goals], dict[int, int]()
+    for broken in (False, True):
+        chosen = [trial for trial in complete if bool(broken_constraints(trial)) == broken]
+        last = max(found.values(), default=0)
+        numbers = fronts([trial.values for trial in chosen], larger=larger)
+        found |= {t.number: last + int(n) for t, n in zip(chosen, numbers, strict=True)}
+    return found
 
 
 def varying(board: Iterable[LeaderboardRow]) -> list[str]:
@@ -240,11 +254,12 @@ def varying(board: Iterable[LeaderboardRow]) -> list[str]:
 
 def _sort_key(
     trial: FrozenTrial, front_of_number: Mapping[int, int], place: Mapping[int, int]
-) -> tuple[int, bool, float, int, float, int]:
+) -> tuple[int, bool, bool, float, int, float, int]:
     value, _ = value_so_far(trial)
     return (
         _ORDER.index(trial.state),
         not is_of_search(trial),
+        bool(broken_constraints(trial)),
         place.get(trial.number, math.inf),
         front_of_number.get(trial.number, 0),
         math.inf if value is None else -value,
@@ -298,6 +313,7 @@ def _row(
         tied=tied,
         log_loss=trial.user_attrs.get(LOG_LOSS),
         parameters=trial.user_attrs.get(PARAMETERS),
+        broken=broken_constraints(trial),
         confirms=trial.user_attrs.get(CONFIRMS),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from optuna.trial import FrozenTrial
 
 from tauopt.config.source.yaml_source import Scalar
+from tauopt.metrics.constraint_values import ConstraintValue
 
 DUPLICATE_OF = "duplicate_of"
 REASON = "reason"
@@ -21,6 +22,8 @@ LOG_LOSS = "tauopt.log_loss"
 """Attribute of a complete trial: its cross-entropy at that report, by which ties are decided."""
 PARAMETERS = "tauopt.parameters"
 """Attribute of a complete trial: number of its network's parameters."""
+CONSTRAINTS = "tauopt.constraints"
+"""Attribute of a complete trial: its constrained quantities, as fields of `ConstraintValue`s."""
 CONFIRMS = "tauopt.confirms"
 """Attribute of a trial: number of the trial whose point it trains again, on another seed."""
 VALUES = "tauopt.values"
@@ -33,6 +36,12 @@ def is_of_search(trial: FrozenTrial) -> bool:
     Duplicates were not trained, and trials that confirm a point have that of another trial.
     """
     return DUPLICATE_OF not in trial.user_attrs and CONFIRMS not in trial.user_attrs
+
+
+def broken_constraints(trial: FrozenTrial) -> tuple[str, ...]:
+    """Return the constraints that a trial breaks beyond their errors, in words."""
+    known = (ConstraintValue(**fields) for fields in trial.user_attrs.get(CONSTRAINTS, ()))
+    return tuple(str(value) for value in known if value.is_broken)
 
 
 def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:

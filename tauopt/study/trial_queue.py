@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -34,6 +34,7 @@ from tauopt.study.suggest import Space, all_points, is_finite, key, random_point
 from tauopt.study.trial_attributes import (
     BEST_REPORT,
     CONFIRMS,
+    CONSTRAINTS,
     DUPLICATE_OF,
     INTERVALS,
     LOG_LOSS,
@@ -292,7 +293,7 @@ class TrialQueue:
     def _end_like(self, trial: Trial, first: FrozenTrial) -> None:
         for step, value in first.intermediate_values.items():
             self._write_report(trial, step, value)
-        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE, LOG_LOSS, PARAMETERS):
+        for name in (INTERVALS, BEST_REPORT, PAIRED_VALUE, LOG_LOSS, PARAMETERS, CONSTRAINTS):
             if name in first.user_attrs:
                 trial.set_user_attr(name, first.user_attrs[name])
         self._finish(
@@ -365,6 +366,7 @@ class TrialQueue:
         paired_value: str = "",
         log_loss: float | None = None,
         parameters: int | None = None,
+        constraints: Sequence[Mapping[str, Any]] = (),
         others: Sequence[float] = (),
         intervals: Mapping[str, Sequence[float]] | None = None,
         candidates_seen: int = 0,
@@ -380,6 +382,7 @@ class TrialQueue:
             paired_value: `best` as a `PairedValue`, as text; empty if it is unknown.
             log_loss: cross-entropy at that report; None if it is unknown.
             parameters: number of the network's parameters; None if it is unknown.
+            constraints: its constrained quantities, as fields of `ConstraintValue`s.
             others: the other objectives of its best network, in the study's order.
             intervals: ends of the 68 % interval of each objective that has one, by its name.
             candidates_seen: candidates that the trial has trained on.
@@ -396,10 +399,14 @@ class TrialQueue:
             PAIRED_VALUE: paired_value or None,
             LOG_LOSS: log_loss,
             PARAMETERS: parameters,
+            CONSTRAINTS: [dict(each) for each in constraints] or None,
         }
         for name, content in known.items():
             if content is not None:
                 self._live[number].set_user_attr(name, content)
+        for each in constraints:
+            if each["name"] not in self._live[number].constraints:  # else a repeated call
+                self._live[number].set_constraint(each["name"], each["beyond"])
         self._end(number, TrialState.COMPLETE, (best, *others))
         self.failures_in_a_row = 0
         self._on_event(

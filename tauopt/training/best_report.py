@@ -13,6 +13,8 @@ from typing import Literal
 from tauopt.config.settings.objective import ObjectiveName, band_of
 
 Monitor = Literal["loss", "band", "objective"]
+BROKEN = "broken_constraints"
+"""Name of the metric of a report: the number of constraints that the network breaks."""
 
 
 def monitored(monitor: Monitor, objective: ObjectiveName) -> str:
@@ -33,11 +35,13 @@ def best_report(
 ) -> int:
     """Return the index of the best of some reports, each a mapping of its metrics.
 
-    Of equal ones it is the report with the lowest validation loss, then the first.
+    One that breaks a constraint is behind all that break none. Of equal ones it is the report with
+    the lowest validation loss, then the first.
     """
 
-    def rank(index: int) -> tuple[float, float, int]:
+    def rank(index: int) -> tuple[bool, float, float, int]:
         report = reports[index]
-        return merit(report, monitor, objective), -report["val_loss"], -index
+        breaks_none = not report.get(BROKEN, 0)
+        return breaks_none, merit(report, monitor, objective), -report["val_loss"], -index
 
     return max(range(len(reports)), key=rank)

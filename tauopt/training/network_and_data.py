@@ -17,7 +17,7 @@ from tauopt.config.settings.experiment import Experiment, Training
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import group_lengths
 from tauopt.dataset.network_inputs import class_weights, input_spec, task_labels
-from tauopt.dataset.prepared_dataset import PreparedDataset
+from tauopt.dataset.prepared_dataset import PreparedDataset, SplitReader
 from tauopt.errors import DataError
 from tauopt.metrics.predictions import Predictions
 from tauopt.models.build_model import build_trainable
@@ -113,15 +113,48 @@ class TrialData:
         )
 
     @cached_property
+    def seen_candidates(self) -> int:
+        """Training candidates on which overtraining is measured: about as many as validation's."""
+        validation = kept(self.dataset.validation, self.label_map)
+        return min(self.candidates, -(-validation // BATCH_SIZE) * BATCH_SIZE)
+
+    def seen(self) -> Iterator[Batch]:
+        """Yield the first `seen_candidates` of the training split in stored order."""
+        return batches(
+            self.dataset.train,
+            spec=self.spec,
+            label_map=self.label_map,
+            batch_size=BATCH_SIZE,
+            shuffle=False,
+            stop=self.seen_candidates,
+        )
+
+    @cached_property
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        names = ["labels", "weights", *self.dataset.manifest.spectators]
-        columns = self.dataset.validation.columns(names)
+        return self._columns_of(self.dataset.validation)
+
+    @cached_property
+    def _seen_columns(self) -> dict[str, npt.NDArray[Any]]:
+        columns = self._columns_of(self.dataset.train)
+        return {name: values[: self.seen_candidates] for name, values in columns.items()}
+
+    def _columns_of(self, split: SplitReader) -> dict[str, npt.NDArray[Any]]:
+        columns = split.columns(["labels", "weights", *self.dataset.manifest.spectators])
         chosen = self.label_map[columns["labels"]] >= 0
         return {name: values[chosen] for name, values in columns.items()}
 
     def predictions(self, probabilities: npt.NDArray[np.float32]) -> Predictions:
         """Return probabilities (candidate, class) of the validation split with their truth."""
-        columns = dict(self._columns)
+        return self._with_truth(probabilities, self._columns)
+
+    def seen_predictions(self, probabilities: npt.NDArray[np.float32]) -> Predictions:
+        """Return probabilities (candidate, class) of `seen` with their truth."""
+        return self._with_truth(probabilities, self._seen_columns)
+
+    def _with_truth(
+        self, probabilities: npt.NDArray[np.float32], known: dict[str, npt.NDArray[Any]]
+    ) -> Predictions:
+        columns = dict(known)
         return Predictions(
             probabilities,
             labels=self.label_map[columns.pop("labels")],
@@ -206,6 +239,12 @@ class Trainer:
         """Return probabilities of the validation split, (candidate, class) float32."""
         candidates = kept(data.dataset.validation, data.label_map)
         return self.predictor(data.validation(), candidates=candidates, alive=alive)
+
+    def predict_seen(
+        self, data: TrialData, *, alive: Callable[[], None]
+    ) -> npt.NDArray[np.float32]:
+        """Return probabilities of the training candidates of `TrialData.seen`."""
+        return self.predictor(data.seen(), candidates=data.seen_candidates, alive=alive)
 
     @property
     def learning_rate(self) -> float:

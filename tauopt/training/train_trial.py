@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,9 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tauopt import durable
-from tauopt.config.settings.objective import parse_cost, parse_objective
+from tauopt.config.settings.objective import (
+    OVERTRAINING,
+    CostName,
+    parse_constraint,
+    parse_objective,
+)
 from tauopt.errors import Interrupted, TrialFailed
 from tauopt.figures.figure_style import SampleLabel
+from tauopt.metrics.constraint_values import ConstraintValue, constraint_value, measured
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.influence import paired_value
 from tauopt.metrics.log_loss import log_loss
@@ -24,7 +30,7 @@ from tauopt.metrics.predictions import Predictions
 from tauopt.models.devices import limit_devices
 from tauopt.prepare.direct_streaming import open_dataset
 from tauopt.training import trial_results
-from tauopt.training.best_report import best_report, merit, monitored
+from tauopt.training.best_report import BROKEN, best_report, merit, monitored
 from tauopt.training.checkpoints import (
     Checkpoint,
     TrainingState,
@@ -218,10 +224,21 @@ class _Trial:
         for other in (*others, monitored(self.training.monitor, self.name)):
             if other not in entry:
                 entry[other] = measure(parse_objective(other), predictions).value
+        if self.objective.constraints:
+            broken = [each for each in self._constraints(predictions) if each.is_broken]
+            entry[BROKEN] = float(len(broken))
         for name, value in entry.items():
             if not math.isfinite(value):
                 raise TrialFailed(f"{name} became {value} after {state.seen} candidates")
         return entry
+
+    def _constraints(self, predictions: Predictions) -> list[ConstraintValue]:
+        """Return the constrained metrics of the network as it is, without its costs."""
+        constraints, seen = self.objective.constraints, None
+        if OVERTRAINING in constraints:
+            probabilities = self.trainer.predict_seen(self.data, alive=self._stop_if_requested)
+            seen = self.data.seen_predictions(probabilities)
+        return list(measured(constraints, self.name, predictions, seen))
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -271,15 +288,17 @@ class _Trial:
             probabilities = self.best_probabilities
             if probabilities is None:
                 probabilities = self.trainer.predict(self.data, alive=self._stop_if_requested)
+            predictions, latencies = self.data.predictions(probabilities), self._latencies()
             output = trial_results.BestModelOutput(
-                self.data.predictions(probabilities),
+                predictions,
                 objectives=[parse_objective(name) for name in self.objective.maximize],
-                latencies=self._latencies(),
+                latencies=latencies,
                 sample=SampleLabel.from_dataset(self.plan.experiment.data, "validation split"),
                 history=self.state.history,
             )
+            broken = self._all_constraints(predictions, latencies)
             result = trial_results.write_results(
-                folder, self.trainer.network, output, facts=self._facts()
+                folder, self.trainer.network, output, facts={**self._facts(), **broken}
             )
         trial_results.record_results(self.tracker, folder, result, step=self.state.seen)
         names = [goal.name for goal in self.objective.goals]
@@ -288,11 +307,31 @@ class _Trial:
             others=tuple(trial_results.value_of(result, name) for name in names[1:]),
             intervals=trial_results.intervals_of(result, names),
             parameters=result["parameters"],
+            constraints=result.get("constraints", {}),
         )
 
+    def _all_constraints(
+        self, predictions: Predictions, latencies: Mapping[str, Estimate]
+    ) -> dict[str, Any]:
+        """Return the entry of the results on constraints; empty if there are none."""
+        constraints = self.objective.constraints
+        if not constraints:
+            return {}
+        parameters = float(self.trainer.network.count_params())
+        costs = {**latencies, "parameters": Estimate(parameters, parameters, parameters)}
+        known = {each.name: each for each in self._constraints(predictions)}
+        known |= {
+            name: constraint_value(name, costs[name], limit)
+            for name, limit in constraints.items()
+            if name in costs
+        }
+        return {"constraints": {name: asdict(known[name]) for name in constraints}}
+
     def _latencies(self) -> dict[str, Estimate]:
-        """Measure the latencies that are objectives, on candidates of the validation split."""
-        trainer, costs = self.trainer, [parse_cost(name) for name in self.objective.minimize]
+        """Measure the latencies that are objectives or constrained, on validation candidates."""
+        names = (*self.objective.minimize, *self.objective.constraints)
+        quantities = [parse_constraint(name) for name in dict.fromkeys(names)]
+        trainer, costs = self.trainer, [each for each in quantities if isinstance(each, CostName)]
         if all(cost.quantity != "latency_us" for cost in costs):
             return {}
         inputs = next(self.data.validation()).inputs

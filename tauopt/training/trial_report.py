@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tauopt.config.source.yaml_source import Scalar
 
@@ -41,6 +41,8 @@ class TrialReport:
         others: if done: the other objectives of its best network, in order.
         intervals: if done: ends of the 68 % interval of each objective that has one, by its name.
         parameters: if done: number of the network's parameters.
+        constraints: if done: the constrained quantities by name, each with the fields of a
+            `ConstraintValue`.
     """
 
     number: int
@@ -56,3 +58,4 @@ class TrialReport:
     others: tuple[float, ...] = ()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     parameters: int | None = None
+    constraints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -5,13 +5,15 @@ import json
 import os
 import signal
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from tauopt.durable import write_json
 from tauopt.errors import TrialFailed
+from tauopt.metrics.constraint_values import constraint_value
+from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.influence import PairedValue
 from tauopt.search.trainable import FOLDER, TrialWorker
 from tauopt.tracking.spool import SpoolTracker
@@ -73,6 +75,7 @@ class FakeWorker(TrialWorker):
             best_paired_value=str(PairedValue(best, (self.error * influence).astype(np.float32))),
             best_log_loss=1.0 - best,
             parameters=int(plan.params.get("model.units", 0)),
+            constraints=_constraints(plan),
             others=_others(plan, trouble),
             intervals={plan.experiment.objective.first: interval},
         )
@@ -87,6 +90,15 @@ def _others(plan, trouble):
     costs = plan.experiment.objective.minimize
     units = float("nan") if trouble == "no cost" else float(plan.params.get("model.units", 0))
     return tuple(units * 10**n for n, _ in enumerate(costs))
+
+
+def _constraints(plan):
+    """Return the number of units as what `parameters` is constrained to."""
+    units = float(plan.params.get("model.units", 0))
+    return {
+        name: asdict(constraint_value(name, Estimate(units, units, units), limit))
+        for name, limit in plan.experiment.objective.constraints.items()
+    }
 
 
 def died(folder):

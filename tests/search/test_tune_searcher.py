@@ -45,6 +45,7 @@ def test_deaths_with_new_reports_between_them_cost_no_trial():
         "best_paired_value": "",
         "best_log_loss": None,
         "parameters": 12,
+        "constraints": [],
         "others": (),
         "intervals": (),
         "candidates_seen": 1,

@@ -25,6 +25,16 @@ def test_of_equal_reports_the_lowest_loss_then_the_first_is_best(monitor):
     assert best_report(equal, monitor, OBJECTIVE) == 1
 
 
+@pytest.mark.parametrize("monitor", ["loss", "band", "objective"])
+def test_a_report_that_breaks_a_constraint_is_behind_all_that_break_none(monitor):
+    course = [dict(report) for report in COURSE]
+    for index in (1, 2, 3):
+        course[index]["broken_constraints"] = 1
+    assert best_report(course, monitor, OBJECTIVE) == 0
+    course[0]["broken_constraints"] = 2
+    assert best_report(course, monitor, OBJECTIVE) == best_report(COURSE, monitor, OBJECTIVE)
+
+
 @pytest.mark.parametrize(
     ("objective", "name"),
     [

@@ -64,6 +64,7 @@ def plan(
 ) -> TrialPlan:
     objective = {"maximize": training.pop("objective", "rejection@0.75")}
     objective["minimize"] = training.pop("costs", [])
+    objective["constraints"] = training.pop("constraints", {})
     experiment = Experiment(
         name="toy",
         data=DATA,

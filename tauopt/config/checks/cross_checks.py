@@ -10,7 +10,7 @@ from tauopt.config.checks.working_point_checks import check_working_points
 from tauopt.config.settings.experiment import ONE_OBJECTIVE
 from tauopt.config.settings.inputs import CANDIDATE, mask_name
 from tauopt.config.settings.networks.hypermodel import is_own_type
-from tauopt.config.settings.objective import parse_objective
+from tauopt.config.settings.objective import ObjectiveName, parse_constraint, parse_objective
 from tauopt.config.source import tree
 from tauopt.config.source.yaml_source import Node, describe
 from tauopt.errors import Problem, nearest
@@ -76,6 +76,7 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from check_model_groups(root, dataset)
     yield from check_model_inputs(root, dataset)
     yield from _objective_prongs(root, dataset)
+    yield from _constraints(root, task, dataset)
     yield from _after_training(root, task, dataset)
     yield from _sampler(root)
 
@@ -174,6 +175,32 @@ def _without_background(root: Node, task: Node) -> Iterator[Problem]:
             yield node.place.problem(
                 f"objective.maximize: {node.value} needs background, and {reason}; {expected}"
             )
+
+
+def _constraints(root: Node, task: Node, dataset: Node) -> Iterator[Problem]:
+    """Check that each constrained quantity can be measured on this task and this dataset."""
+    constraints = tree.get(root, ("objective", "constraints"))
+    if constraints is None:
+        return
+    names, signal = _task_class_names(task), _signal_names(task)
+    spectators = _spectators(dataset)
+    for name, place in constraints.keys.items():
+        try:
+            quantity = parse_constraint(name)
+        except ValueError:
+            continue  # reported with the settings
+        where = f"objective.constraints: {name}"
+        if quantity is None and tree.get(dataset, ("resample",)) is not None:
+            yield place.problem(
+                f"{where} compares training with validation candidates, but `resample` draws the "
+                "former anew; leave one out"
+            )
+        if not isinstance(quantity, ObjectiveName):
+            continue
+        if quantity.needs_background and names and set(names) == set(signal):
+            yield place.problem(f"{where} needs background, and all task classes are signal")
+        if quantity.prongs is not None and spectators is not None and "prongs" not in spectators:
+            yield place.problem(f"{where} needs the dataset's spectator `prongs`, which is missing")
 
 
 def _class_weights(root: Node, task: Node) -> Iterator[Problem]:

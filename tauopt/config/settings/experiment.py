@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,7 @@ from tauopt.config.settings.base import Name, Settings, not_required_in_schema
 from tauopt.config.settings.dataset import Dataset
 from tauopt.config.settings.gate import Gate
 from tauopt.config.settings.networks import Network
-from tauopt.config.settings.objective import Goal, parse_cost, parse_objective
+from tauopt.config.settings.objective import Goal, parse_constraint, parse_cost, parse_objective
 from tauopt.config.settings.working_point_settings import WorkingPointSettings
 
 
@@ -49,6 +49,7 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
 
 _Metric = Annotated[str, AfterValidator(lambda text: str(parse_objective(text)))]
 _Cost = Annotated[str, AfterValidator(lambda text: str(parse_cost(text)))]
+_Constrained = Annotated[str, AfterValidator(lambda text: str(parse_constraint(text) or text))]
 _OneOrSeveral = BeforeValidator(
     lambda names: (names,) if isinstance(names, str) else names,
     json_schema_input_type=str | list[str],
@@ -193,6 +194,21 @@ class Training(Settings):
     on a GPU, if at all."""
 
 
+class Constraint(Settings):
+    """Limit on a quantity that is not searched for: the smallest or the largest value allowed."""
+
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    """Smallest value; give either this or `max`."""
+    max: float | None = Field(default=None, allow_inf_nan=False)
+    """Largest value."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("expected either min or max")
+        return self
+
+
 class Objective(Settings):
     """Objectives of the search on the validation split: metrics to maximise, costs to minimise.
 
@@ -214,6 +230,14 @@ class Objective(Settings):
     minimize: Annotated[tuple[_Cost, ...], AfterValidator(_distinct), _OneOrSeveral] = ()
     """Cost or list of costs: `latency_us` (microseconds for one candidate, on one core),
     `latency_us@256` (per candidate in a batch of 256), `parameters`."""
+
+    constraints: dict[_Constrained, Constraint] = {}
+    """Limits on further quantities, such as `overtraining: {max: 0.05}`, `auc/3p: {min: 0.98}` or
+    `latency_us@256: {max: 20}`: metrics, costs, and `overtraining`, the relative loss of the first
+    objective from as many training candidates as there are in validation to validation. A report
+    that breaks one beyond its error is not the best as long as another breaks none; a trial that
+    breaks one is ranked behind all that break none, and the sampler learns where that is (`tpe`,
+    `gp`)."""
 
     @property
     def first(self) -> str:

@@ -181,3 +181,27 @@ def parse_cost(text: str) -> CostName:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", batch) or not 1 < int(batch) <= MAX_BATCH:
         raise ValueError(f"batch {batch!r} is not between 2 and {MAX_BATCH}; {_COST_FORMS}")
     return CostName("latency_us", int(batch))
+
+
+OVERTRAINING = "overtraining"
+"""Name of the relative loss of the first objective from training to validation candidates."""
+
+
+def parse_constraint(text: str) -> ObjectiveName | CostName | None:
+    """Parse the name of a constrained quantity: a metric, a cost, or None for `overtraining`.
+
+    Raises:
+        ValueError: `text` is none of them; the message has the expected forms and the nearest name.
+    """
+    if text == OVERTRAINING:
+        return None
+    quantity = re.split("[@/]", text, maxsplit=1)[0]
+    if quantity in _QUANTITIES:
+        return parse_cost(text)
+    if quantity in _METRICS or ":" in text:
+        return parse_objective(text)
+    known = (OVERTRAINING, *_METRICS, *_QUANTITIES)
+    raise ValueError(
+        f"unknown quantity {quantity!r}{nearest(quantity, known)}; expected {OVERTRAINING}, a "
+        "metric such as auc/3p, or a cost such as latency_us@256"
+    )
