@@ -6,6 +6,7 @@
     trial_plan        the plan of a trial, and the names of the files in its folder
     trial_report      reports of a trial, and the tracker that records them
     trial_identity    identity of a training: settings, seed, data, method
+    continued_training a trial that is trained on from its checkpoint
     trial_results     results of a finished trial: model, predictions, numbers, figures
     network_and_data  the dataset as a task sees it; network, optimizer and training model
     fit_segment       one call of Keras's `fit`

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tauopt.config.settings.objective import (
     parse_constraint,
     parse_objective,
 )
-from tauopt.errors import Interrupted, TrialFailed
+from tauopt.errors import CorruptError, Interrupted, TrialFailed
 from tauopt.figures.figure_style import SampleLabel
 from tauopt.metrics.constraint_values import ConstraintValue, constraint_value, measured
 from tauopt.metrics.estimate import Estimate
@@ -44,13 +45,15 @@ from tauopt.training.latency import latencies
 from tauopt.training.network_and_data import Trainer, TrialData
 from tauopt.training.rungs import Rungs
 from tauopt.training.trial_identity import METHOD, METHOD_KEY, check_same, identity
-from tauopt.training.trial_plan import TrialPlan
+from tauopt.training.trial_plan import TrialPlan, read_plan
 from tauopt.training.trial_report import Tracker, TrialReport
 
 logger = logging.getLogger(__name__)
 
 LOG_LOSS = "log_loss"
 """Name of the metric of a report; see `tauopt.metrics.log_loss`."""
+PRUNED = "pruned"
+"""Why the training of a pruned trial ended, in its result."""
 CHECKPOINT_EVERY_S = 600.0
 """Seconds between checkpoints within a rung: a kill loses at most so much training."""
 
@@ -280,7 +283,20 @@ class _Trial:
         )
 
     def finish(self) -> TrialReport:
-        """Write the results of the best network, unless they exist; return the last report."""
+        """Write and record the results of the best network; return the last report."""
+        result = self.results()
+        trial_results.record_results(self.tracker, self.plan.folder, result, step=self.state.seen)
+        names = [goal.name for goal in self.objective.goals]
+        return replace(
+            self.report(self.state.history[-1], done=True),
+            others=tuple(trial_results.value_of(result, name) for name in names[1:]),
+            intervals=trial_results.intervals_of(result, names),
+            parameters=result["parameters"],
+            constraints=result.get("constraints", {}),
+        )
+
+    def results(self, *, draw: bool = True) -> dict[str, Any]:
+        """Write the results of the best network, unless they exist; return `result.json`."""
         folder = self.plan.folder
         result = trial_results.read_result(folder)
         if result is None:
@@ -298,17 +314,13 @@ class _Trial:
             )
             broken = self._all_constraints(predictions, latencies)
             result = trial_results.write_results(
-                folder, self.trainer.network, output, facts={**self._facts(), **broken}
+                folder,
+                self.trainer.network,
+                output,
+                facts={**self._facts(), **broken},
+                draw=draw,
             )
-        trial_results.record_results(self.tracker, folder, result, step=self.state.seen)
-        names = [goal.name for goal in self.objective.goals]
-        return replace(
-            self.report(self.state.history[-1], done=True),
-            others=tuple(trial_results.value_of(result, name) for name in names[1:]),
-            intervals=trial_results.intervals_of(result, names),
-            parameters=result["parameters"],
-            constraints=result.get("constraints", {}),
-        )
+        return result
 
     def _all_constraints(
         self, predictions: Predictions, latencies: Mapping[str, Estimate]
@@ -356,6 +368,51 @@ class _Trial:
             "precision": self.trainer.precision,
             METHOD_KEY: METHOD,
         }
+
+
+class _PrunedTrial(_Trial):
+    """A pruned trial with its best weights, which is not trained on."""
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.state = TrainingState.from_json(dict(checkpoint.state["training"]))
+        self.state.ended = PRUNED
+        self.best_weights = checkpoint.arrays["best"]
+        # The weights are float32 in any case, so this machine need not have the worker's GPU.
+        self.trainer.precision = checkpoint.state["precision"]
+
+
+class _NoTracker:
+    """Tracker that records nothing: the records of a pruned trial are complete."""
+
+    def start(self, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        pass
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        pass
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        pass
+
+
+def write_pruned_results(folder: Path) -> dict[str, Any]:
+    """Write the results of a pruned trial from its last checkpoint, unless they exist.
+
+    They are those of its best report, as of a finished trial but without figures, and `ended` is
+    `pruned`.
+
+    Args:
+        folder: the trial's folder, which the caller has locked.
+    Returns:
+        the content of `result.json`.
+    Raises:
+        CorruptError: there is no checkpoint with a report, or none is intact.
+        DataError: the prepared dataset can't be read.
+        UsageError: the checkpoint is of another training method, or of another dataset.
+    """
+    trial = _PrunedTrial(read_plan(folder), _NoTracker(), lambda: False)
+    if not trial.state.history:
+        raise CorruptError(f"{folder}: expected a checkpoint of a pruned trial, with a report")
+    return trial.results(draw=False)
 
 
 def _metrics(entry: dict[str, float]) -> dict[str, float]:

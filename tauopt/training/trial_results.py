@@ -52,7 +52,12 @@ class BestModelOutput:
 
 
 def write_results(
-    folder: Path, network: keras.Model, output: BestModelOutput, *, facts: Mapping[str, Any]
+    folder: Path,
+    network: keras.Model,
+    output: BestModelOutput,
+    *,
+    facts: Mapping[str, Any],
+    draw: bool = True,
 ) -> dict[str, Any]:
     """Write the best model, its predictions, figures, and last `result.json`; return its content.
 
@@ -61,6 +66,7 @@ def write_results(
         network: the network with its best weights, not compiled.
         output: the network's output on the validation split.
         facts: further entries of `result.json`.
+        draw: whether the figures are drawn too, which takes most of the time.
     """
     predictions = output.predictions
     model = with_scores(network, classes=predictions.classes, signal=predictions.signal)
@@ -68,14 +74,15 @@ def write_results(
     objective = str(output.objectives[0])
     numbers = output.numbers()
     predictions.save(folder / PREDICTIONS)
-    write_figures(
-        predictions,
-        folder / FIGURES,
-        sample=output.sample,
-        history=output.history,
-        objective=objective,
-        kept=numbers[objective].value,
-    )
+    if draw:
+        write_figures(
+            predictions,
+            folder / FIGURES,
+            sample=output.sample,
+            history=output.history,
+            objective=objective,
+            kept=numbers[objective].value,
+        )
     result = {
         **facts,
         "objective": objective,
