@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import logging
 import os
 import signal
@@ -26,7 +27,7 @@ VERBS = (
     "search", "submit", "status", "stop", "resume", "extend", "leaderboard", "report",
     "confirm", "replay",
     "evaluate", "compare", "promote", "score", "export", "ui", "reproduce", "sync", "gc",
-    "backup", "restore", "train", "simulate", "inspect", "prepare",
+    "backup", "restore", "train", "continue", "simulate", "inspect", "prepare",
     "validate-data", "models", "init", "validate", "schema", "doctor",
 )  # fmt: skip
 """Modules of `tauopt.cli`, one for each verb, in the order of `tauopt --help`."""
@@ -46,8 +47,13 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_common)
     for verb in VERBS:
-        importlib.import_module(f"tauopt.cli.{verb.replace('-', '_')}").register(app)
+        importlib.import_module(f"tauopt.cli.{_module(verb)}").register(app)
     return app
+
+
+def _module(verb: str) -> str:
+    """Return the module of a verb; one that is a word of Python ends with an underscore."""
+    return f"{verb.replace('-', '_')}{'_' * keyword.iskeyword(verb)}"
 
 
 def _version(wanted: bool) -> None:

@@ -35,7 +35,8 @@ def gc(
         say(f"{trial} stays: {why}", markup=False)
     for item in result.items:
         where = ", also in MLflow" if item.in_mlflow else ""
-        say(f"{item.trial}: {item.bytes / 1e6:.1f} MB{where}", markup=False)
+        pruned = ", pruned: can be continued and evaluated only with them" if item.pruned else ""
+        say(f"{item.trial}: {item.bytes / 1e6:.1f} MB{where}{pruned}", markup=False)
     what = "removed" if result.removed else "would be removed: add --remove"
     say(f"{result.search}: {len(result.items)} trials, {result.bytes / 1e6:.1f} MB {what}")
 

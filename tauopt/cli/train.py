@@ -11,46 +11,68 @@ import typer
 from tauopt.cli.options import Json, Output, Overrides
 
 if TYPE_CHECKING:
-    from tauopt.workflows.train import TrainResult
+    from tauopt.workflows.single_training import TrainResult
 
 
 def train(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Experiment file; none with --like.")
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run id, models:/NAME@champion or folder of a trial: train with its settings and "
+            "seed.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Dataset file in place of the experiment's own."),
+    ] = None,
     overrides: Overrides = None,
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Use the default of every range in the file.")
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="Name of the run [default: the experiment's name]."),
+        typer.Option(
+            "--name", help="Name of the run [default: the experiment's, or that of RUN and data]."
+        ),
     ] = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Train one network and evaluate it on the validation split; the same command resumes it."""
-    from tauopt.cli.console import print_json, progress
+    """Train one network and evaluate it on the validation split; the same command resumes it.
+
+    With --like RUN --data FILE it trains the settings of a recorded trial on other data.
+    """
+    from tauopt.cli.console import progress
     from tauopt.workflows.train import train as run
 
     with progress() as display:
         result = run(
             file,
+            like=like,
+            data=data,
             overrides=overrides or [],
             defaults=defaults,
             name=name,
             output=output,
             progress=display,
         )
-    if json:
-        print_json({**result.result, "run_id": result.run_id, "folder": str(result.folder)})
-    else:
-        _print(result, output)
+    print_training(result, output, json=json)
 
 
-def _print(trained: TrainResult, output: Path | None) -> None:
+def print_training(trained: TrainResult, output: Path | None, *, json: bool) -> None:
+    """Print the result of a training, as a table or as JSON."""
     from rich.table import Table
 
-    from tauopt.cli.console import results
+    from tauopt.cli.console import print_json, results
 
+    if json:
+        print_json({**trained.result, "run_id": trained.run_id, "folder": str(trained.folder)})
+        return
     console, result = results(), trained.result
     title = f"{trained.name}: validation split"
     table = Table("metric", "value", "68 % interval", title=title, title_justify="left")

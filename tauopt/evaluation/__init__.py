@@ -3,6 +3,8 @@
 ::
 
     find_trial            find a trial by run id, registered version or folder
+    pruned_trial          results of a pruned trial, made of its last checkpoint
+    trial_origin          settings, seed and folder of a trial of any state
     recorded_trial        a trial from its record: model file, result, learning curves
     predict               run a model over candidates: `predict(model, candidates)`
     split_candidates      candidates of a prepared dataset's split

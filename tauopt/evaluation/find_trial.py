@@ -6,15 +6,16 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tauopt.durable import sha256_file
 from tauopt.errors import CorruptError, DataError, PromotionRefused, UsageError
+from tauopt.evaluation.pruned_trial import is_pruned, make_results
 from tauopt.evaluation.recorded_trial import MODEL, RESULT, Trial, fetch_trial, trial_of
 from tauopt.tracking.read_run import run_of_uid
 from tauopt.tracking.registry import champion, run_or_none, version_of, versions
-from tauopt.tracking.replay import MODEL_SHA256
-from tauopt.tracking.runs import find_run
+from tauopt.tracking.replay import MODEL_SHA256, read_wanted
+from tauopt.tracking.runs import UID, find_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,17 +24,23 @@ SCHEME = "models:/"
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))")
 
 
-def find_trial(client: MlflowClient, reference: str, *, folder: Path) -> Trial:
-    """Find a trial that completed, and check its model's digest.
+def find_trial(
+    client: MlflowClient, reference: str, *, folder: Path, output: Path | None = None
+) -> Trial:
+    """Find a trial that completed or was pruned, and check its model's digest.
+
+    The model of a pruned trial is that of its best report; `pruned_trial` makes it when it is first
+    asked for, on the machine that has the trial's folder.
 
     Args:
         client: from `tracking.client.connect`.
         reference: the id of a run or its first letters, `models:/NAME@champion`,
             `models:/NAME/3`, or the folder of a trial.
         folder: destination of files that are fetched; made if missing.
+        output: output folder, with the folders of pruned trials; None knows of none.
     Raises:
         UsageError: there is no such run, version, alias or trial.
-        DataError: the trial has not completed, or has no model.
+        DataError: the trial has neither completed nor been pruned, or has no model.
         CorruptError: a file of the trial was altered.
         ServiceError: MLflow does not answer.
     """
@@ -42,12 +49,25 @@ def find_trial(client: MlflowClient, reference: str, *, folder: Path) -> Trial:
             return _trial_of_version(client, reference, folder)
         if Path(reference).is_dir():
             return _trial_of_folder(client, Path(reference))
-        return fetch_trial(client, find_run(client, reference), folder=folder)
+        run = find_run(client, reference)
+        if output is not None and run.data.tags.get("tauopt.state") == "PRUNED":
+            return _pruned_trial(client, run, output)
+        return fetch_trial(client, run, folder=folder)
     except PromotionRefused as refused:
         raise DataError(str(refused)) from refused
 
 
-def _trial_of_version(client: MlflowClient, reference: str, folder: Path) -> Trial:
+def run_of_version(client: MlflowClient, reference: str) -> tuple[Any, Any]:
+    """Return a registered version and the run that made it.
+
+    Args:
+        client: from `tracking.client.connect`.
+        reference: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+    Raises:
+        UsageError: there is no such model, version or alias.
+        DataError: the run is gone.
+        ServiceError: MLflow does not answer.
+    """
     parts = _VERSION.fullmatch(reference)
     if parts is None:
         raise UsageError(
@@ -66,6 +86,11 @@ def _trial_of_version(client: MlflowClient, reference: str, folder: Path) -> Tri
             f"{reference} was made by run {version.run_id}, which is gone from MLflow, as after "
             "`mlflow gc`; bring it back from a backup (tauopt restore)"
         )
+    return version, run
+
+
+def _trial_of_version(client: MlflowClient, reference: str, folder: Path) -> Trial:
+    version, run = run_of_version(client, reference)
     trial = fetch_trial(client, run, folder=folder)
     if version.tags.get(MODEL_SHA256) != trial.sha256:
         raise CorruptError(
@@ -75,7 +100,41 @@ def _trial_of_version(client: MlflowClient, reference: str, folder: Path) -> Tri
     return trial
 
 
+def folder_of(run: Any, *, output: Path) -> Path | None:
+    """Return the folder of the trial that a run records, if it was trained in this output folder.
+
+    Args:
+        run: `mlflow.entities.Run`.
+        output: output folder.
+    """
+    tags = run.data.tags
+    number = tags.get("tauopt.trial", "")
+    within = f"searches/*/t{int(number):03d}" if number.isdigit() else "runs/*"
+    for folder in sorted(output.absolute().glob(within)):
+        try:
+            wanted = read_wanted(folder)
+        except CorruptError:
+            continue
+        if wanted is not None and wanted.uid == tags.get(UID):
+            return folder
+    return None
+
+
+def _pruned_trial(client: MlflowClient, run: Any, output: Path) -> Trial:
+    folder = folder_of(run, output=output)
+    if folder is None:
+        raise DataError(
+            f"run {run.info.run_id} ({run.info.run_name}) was pruned, and its weights are in the "
+            f"output folder of its search only: name that one with -o, {output} does not have it"
+        )
+    return _trial_of_folder(client, folder)
+
+
 def _trial_of_folder(client: MlflowClient, folder: Path) -> Trial:
+    uid = uid_of(folder)
+    run = run_of_uid(client, uid) if uid else None
+    if is_pruned(folder):
+        make_results(folder, run_id=run.info.run_id if run else "")
     if not (folder / RESULT).is_file():
         raise UsageError(
             f"{folder} is no folder of a trial that completed: expected the file {RESULT} in it, "
@@ -90,8 +149,6 @@ def _trial_of_folder(client: MlflowClient, folder: Path) -> Trial:
         raise CorruptError(f"{folder} is not whole: {error}") from error
     if sha256 != expected:
         raise CorruptError(f"{model} was altered: expected sha256 {expected}, got {sha256}")
-    uid = _uid_of(folder)
-    run = run_of_uid(client, uid) if uid else None
     trial = trial_of(
         result,
         model=model,
@@ -103,7 +160,7 @@ def _trial_of_folder(client: MlflowClient, folder: Path) -> Trial:
     return replace(trial, code=run.data.tags.get("tauopt.code", "")) if run else trial
 
 
-def _uid_of(folder: Path) -> str:
+def uid_of(folder: Path) -> str:
     """Return the uid under which a trial's folder was sent to MLflow; empty if it never was."""
     try:
         return str(json.loads((folder / "run.json").read_text())["uid"])

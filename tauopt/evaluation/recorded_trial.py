@@ -36,7 +36,8 @@ _SEEN = "candidates_seen"
 
 _WHY_NOT = {
     "RUNNING": "still runs, or its search was killed: wait for it, or resume the search",
-    "PRUNED": "was stopped early: only trials that completed can be judged",
+    "PRUNED": "was pruned: only a trial that was trained to its end can become the champion; train "
+    "it on with tauopt continue {run}",
     "FAIL": "failed",
     **dict.fromkeys(("KILLED", "STOPPED"), "was interrupted: resume its search first"),
 }
@@ -156,6 +157,7 @@ def _check_complete(run: Any) -> None:
             "leaderboard"
         )
     why = _WHY_NOT.get(state, f"has status {run.info.status}, expected FINISHED")
+    why = why.format(run=run.info.run_id)
     reason = tags.get("tauopt.reason", "")
     raise PromotionRefused(
         f"run {run.info.run_id} ({run.info.run_name}) {why}" + (f" ({reason})" if reason else "")

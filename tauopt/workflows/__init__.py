@@ -14,7 +14,8 @@ Each imports heavy libraries inside its functions, so that wrong options are ref
     search           a search: run, resume, dry run
     control          stop, resume, extend or confirm a search from elsewhere
     submit           a search as a batch job; `batch/` has the templates of its scripts
-    train            one trial without Ray
+    train            one trial without Ray, from a file or with the settings of a recorded trial
+    continue_training  a trial trained on from its last checkpoint
     reproduce        a trial trained again from its record
     status           the state of a search
     leaderboard      the trials of a search, best first
@@ -24,6 +25,7 @@ Each imports heavy libraries inside its functions, so that wrong options are ref
     promote          a trial to the champion of its registered model
     export           a model as ONNX and Keras files
     score            friend trees with a model's scores
+    single_training  one training in this process and its MLflow run
     trial_dataset    the prepared dataset of a trial, prepared again where it is gone
     ui               the MLflow web UI
     sync             records on disk -> MLflow

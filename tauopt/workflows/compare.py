@@ -69,7 +69,12 @@ def compare(
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-compare-") as temporary:
         recorded = [
-            find_trial(client, trial, folder=Path(temporary) / str(number))
+            find_trial(
+                client,
+                trial,
+                folder=Path(temporary) / str(number),
+                output=output_folder(output),
+            )
             for number, trial in enumerate(trials)
         ]
         _check_different(recorded)

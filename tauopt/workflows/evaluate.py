@@ -126,7 +126,8 @@ def evaluate(
     efficiencies = check_efficiencies(efficiencies)
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-evaluate-") as temporary:
-        recorded = find_trial(client, trial, folder=Path(temporary) / "trial")
+        find = partial(find_trial, client, output=output_folder(output))
+        recorded = find(trial, folder=Path(temporary) / "trial")
         check_has_background([recorded], efficiencies)
         by_sample(recorded.experiment.data, files)  # raises where the sample of a file is unclear
         folder = to or output_folder(output) / "evaluations" / recorded.name
@@ -139,8 +140,12 @@ def evaluate(
             else dataset.manifest.spectators
         )
         check_bins(bins, spectators)
-        find = partial(find_trial, client, folder=Path(temporary) / "reference")
-        target = comparison_target(reference, spectators, has_files=bool(files), find=find)
+        target = comparison_target(
+            reference,
+            spectators,
+            has_files=bool(files),
+            find=partial(find, folder=Path(temporary) / "reference"),
+        )
         # This imports TensorFlow, which takes seconds: wrong options are refused above.
         from tauopt.evaluation.evaluation_inputs import EvaluationOptions, subject_of
 

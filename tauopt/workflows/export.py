@@ -59,7 +59,7 @@ def export(
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-export-") as temporary:
-        trial = find_trial(client, model, folder=Path(temporary))
+        trial = find_trial(client, model, folder=Path(temporary), output=output_folder(output))
         points = points_of(client, trial, cache, progress)
         # This imports TensorFlow, which takes seconds: a wrong name is refused above.
         from tauopt.export.model_files import export as write

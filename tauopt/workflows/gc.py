@@ -33,6 +33,8 @@ class TrialWeights:
     bytes: int
     in_mlflow: bool
     """Whether its MLflow run holds a model."""
+    pruned: bool = False
+    """Whether the trial was pruned: without its weights it can't be continued."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def gc(
     """Find, and on request remove, the weights of a search's trials outside the best ones.
 
     The weights of the best `keep` trials, of the Pareto front, of registered models, and of trials
-    that have not ended stay.
+    that have not ended stay. Of pruned trials all checkpoints go, without which they can be neither
+    evaluated nor continued.
 
     Args:
         search: its name; None means the latest one.
@@ -133,7 +136,14 @@ def _removable(
         files = tuple(path for path in paths if path.exists())
         in_mlflow = bool(row.run_id) and has_model(client, row.run_id)
         if files or in_mlflow:
-            yield TrialWeights(trial, row.run_id, files, sum(map(_size, files)), in_mlflow)
+            yield TrialWeights(
+                trial,
+                row.run_id,
+                files=files,
+                bytes=sum(map(_size, files)),
+                in_mlflow=in_mlflow,
+                pruned=row.state == "PRUNED",
+            )
 
 
 def _size(path: Path) -> int:

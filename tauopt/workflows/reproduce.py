@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tauopt.durable import locked
-from tauopt.errors import SearchError, TrialFailed
+from tauopt.errors import DataError, SearchError, TrialFailed
 from tauopt.progress import Progress, Silent
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.trial_dataset import needed_dataset
@@ -65,7 +65,8 @@ def reproduce(
         progress: receives a message for each step.
     Raises:
         UsageError: there is no such trial.
-        DataError: it has not completed, or its data are gone and can't be prepared again.
+        DataError: it has not completed or was pruned, or its data are gone and can't be prepared
+            again.
         SearchError: the training fails this time.
         Interrupted: by Ctrl-C or SIGTERM.
         ServiceError: MLflow does not answer.
@@ -78,7 +79,12 @@ def reproduce(
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-reproduce-") as temporary:
-        trial = find_trial(client, run, folder=Path(temporary))
+        trial = find_trial(client, run, folder=Path(temporary), output=output_folder(output))
+        if trial.result.get("ended") == "pruned":
+            raise DataError(
+                f"{trial.name} was pruned, so a training to the end has other weights; train it on "
+                f"with tauopt continue {run}"
+            )
         if (method := method_of(trial.result)) != METHOD:
             progress.say(
                 f"{trial.name} was trained by tauopt's training method {method}; this version has "

@@ -78,7 +78,7 @@ def score(
     progress = progress or Silent()
     client = connect(None, output=output_folder(output))
     with tempfile.TemporaryDirectory(prefix="tauopt-score-") as temporary:
-        trial = find_trial(client, model, folder=Path(temporary))
+        trial = find_trial(client, model, folder=Path(temporary), output=output_folder(output))
         _check_cuts(leave_out, trial)
         inputs = [*_inputs(files, trial, to=to, format=format)]
         make_folder(to, option="--to")

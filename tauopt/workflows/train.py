@@ -3,55 +3,48 @@
 from __future__ import annotations
 
 import shlex
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tauopt.config.settings.networks import OwnModel
 from tauopt.config.settings.networks.hypermodel import HYPERPARAMETERS
 from tauopt.dataset.experiment_check import check_fits
 from tauopt.durable import check_name, locked, write_bytes
-from tauopt.errors import Interrupted, SearchError, TrialFailed, UsageError
+from tauopt.errors import Interrupted, UsageError
 from tauopt.progress import Progress, Silent
 from tauopt.study.hypermodel_check import has_hypermodel, settled
 from tauopt.study.own_objective_check import check_own_objectives
 from tauopt.workflows.paths import make_folder, output_folder
 from tauopt.workflows.prepare import prepare
+from tauopt.workflows.single_training import (
+    EXPERIMENT,
+    SingleTraining,
+    TrainResult,
+    params_of,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from tauopt.config.experiment_file import ExperimentFile
     from tauopt.config.settings.experiment import Experiment
     from tauopt.dataset.prepared_dataset import PreparedDataset
-    from tauopt.tracking.runs import RunState
+    from tauopt.evaluation.trial_origin import TrialOrigin
     from tauopt.training.trial_plan import TrialPlan
     from tauopt.training.trial_report import TrialReport
 
-EXPERIMENT = "experiment.yaml"
-_UID = "uid"
-_DELIVERY_S = 10.0
+LIKE = "tauopt.like"
+"""Tag of a run whose settings are those of another: that run's id."""
 _NUMBER = 0
 """Number of the trial for its seed: network and seed are those of a search's first trial."""
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """Result of a training."""
-
-    name: str
-    folder: Path
-    run_id: str
-    """Id of the MLflow run."""
-    result: dict[str, Any] = field(repr=False)
-    """Content of `result.json`: value, metrics with errors, digests, parameters."""
-    undelivered: str = ""
-    """Message about records that have not reached MLflow yet; empty if all have."""
-
-
 def train(
-    path: Path | str,
+    path: Path | str | None = None,
     *,
+    like: str | None = None,
+    data: Path | None = None,
     overrides: Sequence[str] = (),
     defaults: bool = False,
     name: str | None = None,
@@ -62,16 +55,21 @@ def train(
     """Train one experiment, or resume it.
 
     Args:
-        path: experiment file without ranges.
+        path: experiment file without ranges; None with `like`.
+        like: id of a run or its first letters, `models:/NAME@champion`, or a trial's folder, whose
+            settings and seed are taken in place of a file's.
+        data: dataset file in place of the experiment's own.
         overrides: `path=value` each, applied to the file in order.
         defaults: fix every range at its default, as a search's first trial does.
-        name: of the run; None means the experiment's name.
+        name: of the run; None means the experiment's name, or with `like` one made of the trial's
+            and the dataset's.
         output: output folder; None means `tauopt-output`.
         progress: receives the progress of simulation, preparation and training.
         on_report: called with each new report.
     Raises:
         ConfigError: the file is wrong.
-        UsageError: the file has ranges, or the run of that name has other settings.
+        UsageError: the file has ranges, there is no trial `like`, or the run of that name has
+            other settings.
         DataError: the ntuples or the prepared dataset are wrong.
         ServiceError: MLflow can't be used, or another process trains this run.
         SearchError: the training failed.
@@ -80,16 +78,27 @@ def train(
     from tauopt.config.load import read_experiment
     from tauopt.training.trial_identity import check_folder
 
-    file = read_experiment(path, overrides=overrides)
+    progress = progress or Silent()
+    all_overrides = _with_data(overrides, data)
+    origin: TrialOrigin | None = None
+    if path is not None and like is None:
+        file = read_experiment(path, overrides=all_overrides)
+    elif like is not None and path is None:
+        origin = _origin(like, output=output)
+        file = _file_like(origin, overrides=all_overrides)
+    else:
+        raise UsageError("expected either an experiment file or --like RUN")
     if (ranges := _ranges(file)) and not defaults:
         raise UsageError(
             f"{path} has ranges ({', '.join(ranges)}): tauopt search {path}, "
             "or take their defaults with --defaults, or fix them with --set"
         )
-    name = check_name(name or file.name, what="name of the run")
-    command = _command(path, overrides=overrides, defaults=defaults, name=name, output=output)
+    name = check_name(name or _name(file, origin, other_data=bool(data)), what="name of the run")
+    options = {"--like": like, "--data": data, "--name": name, "-o": output}
+    command = _command(path, overrides=overrides, defaults=defaults, options=options)
     folder = make_folder(output_folder(output), option="-o").absolute() / "runs" / name
-    progress = progress or Silent()
+    if origin:
+        progress.say(_note(origin))
     try:
         _settle(file)  # refuses a wrong model before preparation, which takes long
         check_own_objectives(file)
@@ -97,14 +106,56 @@ def train(
         check_fits(file, dataset)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock", what=f"run {name!r}"):
-            plan = _plan(file, dataset, folder=folder, name=name)
+            plan = _plan(file, dataset, folder=folder, name=name, origin=origin)
             check_folder(plan, dataset_digest=dataset.digest)
             write_bytes(folder / EXPERIMENT, file.text.encode())
-            return _Training(plan, output_folder(output).absolute(), progress, on_report).run()
+            note = _note(origin) if origin else ""
+            return SingleTraining(
+                plan, output_folder(output).absolute(), progress, on_report, note=note
+            ).run()
     except KeyboardInterrupt:
         raise Interrupted("stopped by Ctrl-C", resume=command) from None
     except Interrupted as stopped:
         raise Interrupted(str(stopped), resume=command, exit_code=stopped.exit_code) from None
+
+
+def _origin(like: str, *, output: Path | None) -> TrialOrigin:
+    from tauopt.evaluation.trial_origin import find_origin
+    from tauopt.tracking.client import connect
+
+    output = output_folder(output)
+    return find_origin(connect(None, output=output), like, output=output)
+
+
+def _note(origin: TrialOrigin) -> str:
+    """Return where settings and seed of a run are from, for messages and the run's description."""
+    of = f" (run {origin.run_id})" if origin.run_id else ""
+    return f"Settings and seed are those of {origin.label}{of}."
+
+
+def _with_data(overrides: Sequence[str], data: Path | None) -> list[str]:
+    from tauopt.config.source.yaml_text import scalar_text
+
+    # First, so that --set reaches into the dataset file.
+    chosen = [] if data is None else [f"data={scalar_text(str(data.absolute()))}"]
+    return [*chosen, *overrides]
+
+
+def _file_like(origin: TrialOrigin, *, overrides: Sequence[str]) -> ExperimentFile:
+    """Return the experiment file that a recorded trial's settings would be read from."""
+    from tauopt.config.load import read_experiment
+
+    with tempfile.TemporaryDirectory(prefix="tauopt-like-") as folder:
+        written = Path(folder) / EXPERIMENT
+        written.write_text(text_of(origin.experiment))
+        return read_experiment(written, overrides=overrides)
+
+
+def _name(file: ExperimentFile, origin: TrialOrigin | None, *, other_data: bool) -> str:
+    """Return the name of a run that the user has not named."""
+    if origin is None:
+        return file.name
+    return f"{origin.label}-on-{file.base.data.name}" if other_data else f"{origin.label}-again"
 
 
 def _ranges(file: ExperimentFile) -> list[str]:
@@ -135,21 +186,28 @@ def _settle(file: ExperimentFile, dataset: PreparedDataset | None = None) -> Exp
 
 
 def _command(
-    path: Path | str,
+    path: Path | str | None,
     *,
     overrides: Sequence[str],
     defaults: bool,
-    name: str,
-    output: Path | None,
+    options: Mapping[str, Path | str | None],
 ) -> str:
     """Return the command line that resumes a training."""
-    words = ["tauopt", "train", str(path), "--name", name]
+    words = ["tauopt", "train", *([str(path)] if path is not None else [])]
+    for option, value in options.items():
+        words += [option, str(value)] if value is not None else []
     words += [word for override in overrides for word in ("--set", override)]
-    words += ["--defaults"] if defaults else []
-    return shlex.join([*words, *(["-o", str(output)] if output is not None else [])])
+    return shlex.join([*words, *(["--defaults"] if defaults else [])])
 
 
-def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name: str) -> TrialPlan:
+def _plan(
+    file: ExperimentFile,
+    dataset: PreparedDataset,
+    *,
+    folder: Path,
+    name: str,
+    origin: TrialOrigin | None,
+) -> TrialPlan:
     from tauopt.study.provenance import code_version
     from tauopt.tracking.environment import git_commit
     from tauopt.training.trial_plan import TrialPlan, trial_seed
@@ -160,132 +218,14 @@ def _plan(file: ExperimentFile, dataset: PreparedDataset, *, folder: Path, name:
         dataset=dataset.folder.absolute(),
         folder=folder,
         name=name,
-        seed=trial_seed(file.base.search.sampler.seed, _NUMBER),
+        seed=origin.seed if origin else trial_seed(file.base.search.sampler.seed, _NUMBER),
         params=params_of(experiment),
         tags={
             "tauopt.dataset_digest": dataset.digest,
             "tauopt.code": code_version(),
-            "mlflow.source.git.commit": git_commit(file.path.absolute().parent),
+            "mlflow.source.git.commit": git_commit(
+                Path.cwd() if origin else file.path.absolute().parent
+            ),
+            **({LIKE: origin.run_id or origin.label} if origin else {}),
         },
-    )
-
-
-def params_of(experiment: Experiment) -> dict[str, bool | int | float | str]:
-    """Return every setting of the network and its training by path, without unset ones."""
-    from tauopt.config.settings.dotted_paths import flat
-
-    params: dict[str, bool | int | float | str] = {}
-    for section in ("model", "training"):
-        values = flat(getattr(experiment, section).model_dump(mode="json"), section)
-        params |= {path: value for path, value in values.items() if value is not None}
-    return params
-
-
-class _Training:
-    """A training in this process, which holds the run's lock, and its MLflow run."""
-
-    def __init__(
-        self,
-        plan: TrialPlan,
-        output: Path,
-        progress: Progress,
-        on_report: Callable[[TrialReport], None] | None,
-    ) -> None:
-        from tauopt.tracking.client import connect
-        from tauopt.tracking.shipper import Shipper
-
-        self._plan = plan
-        self._progress = progress
-        self._on_report = on_report
-        self._client = connect(None, output=output)
-        self._uid = self._unique_id()
-        self._run_id = self._open_run(output)
-        self._shipper = Shipper(self._client)
-        self._shipper.watch(self._uid, plan.folder, self._run_id)
-
-    def _unique_id(self) -> str:
-        """Return the uid of the run, the same after every resume."""
-        file = self._plan.folder / _UID
-        if not file.exists():
-            write_bytes(file, uuid.uuid4().hex.encode())
-        return file.read_text()
-
-    def _open_run(self, output: Path) -> str:
-        """Create or reopen the MLflow run, log its dataset, and return its id."""
-        from tauopt.prepare.direct_streaming import open_dataset
-        from tauopt.study.mlflow_notes import dataset_input
-        from tauopt.tracking.client import artifact_folder, store_uri
-        from tauopt.tracking.dataset_input import log_dataset
-        from tauopt.tracking.runs import open_parent
-
-        plan = self._plan
-        run_id = open_parent(
-            self._client,
-            experiment=plan.experiment.tracking.experiment,
-            name=plan.name,
-            uid=self._uid,
-            tags=plan.tags,
-            note=f"One training of `{plan.experiment.name}`, outside any search.",
-            artifacts=artifact_folder(store_uri(None, output=output)),
-        )
-        log_dataset(self._client, run_id, dataset_input(open_dataset(plan.dataset)))
-        return run_id
-
-    def run(self) -> TrainResult:
-        """Train, and end the MLflow run in the state of the training's end."""
-        from tauopt.training import trial_results
-        from tauopt.training.interrupts import interrupts
-
-        state: RunState = "KILLED"
-        reason = "the process failed"
-        undelivered: Any = None
-        with interrupts() as signals:
-            try:
-                self._train(stop=lambda: bool(signals.number))
-                state, reason = "COMPLETE", ""
-            except TrialFailed as error:
-                state, reason = "FAIL", str(error)
-                raise SearchError(f"{self._plan.name} failed: {error}") from error
-            except (Interrupted, KeyboardInterrupt) as stopped:
-                state, reason = "STOPPED", f"stopped by {signals.why or 'Ctrl-C'}"
-                raise Interrupted(
-                    f"{stopped} ({signals.why})", exit_code=signals.exit_code or 130
-                ) from None
-            finally:
-                self._shipper.finish(self._uid, state, reason)
-                undelivered = self._shipper.close(_DELIVERY_S)
-        result = trial_results.read_result(self._plan.folder)
-        if result is None:
-            raise SearchError(f"{self._plan.folder}: results are missing; run the command again")
-        return TrainResult(
-            self._plan.name,
-            folder=self._plan.folder,
-            run_id=self._run_id,
-            result=result,
-            undelivered=str(undelivered) if undelivered else "",
-        )
-
-    def _train(self, *, stop: Callable[[], bool]) -> None:
-        from tauopt.models.devices import limit_devices
-        from tauopt.tracking.spool import SpoolTracker
-        from tauopt.training.train_trial import run_trial
-
-        limit_devices()
-        tracker = SpoolTracker(self._plan.folder)
-        tracker.artifact(self._plan.folder / EXPERIMENT)
-        self._progress.say(f"training {self._plan.name}")
-        for report in run_trial(self._plan, tracker=tracker, stop=stop):
-            self._shipper.wake()
-            self._progress.say(_report_line(report, self._plan.experiment.objective.first))
-            if self._on_report is not None:
-                self._on_report(report)
-
-
-def _report_line(report: TrialReport, objective: str) -> str:
-    metrics = report.metrics
-    return (
-        f"report {report.number}: {report.candidates_seen:,} candidates, "
-        f"loss {metrics['loss']:.4f}, val_loss {metrics['val_loss']:.4f}, "
-        f"{objective} {report.value:.4g} (best {report.best:.4g}), "
-        f"{metrics['candidates_per_s']:,.0f} candidates/s"
     )
