@@ -376,7 +376,7 @@ def test_a_trial_refused_in_a_second_comparison_has_a_version_with_that_verdict(
     ("state", "reason"),
     [
         ("RUNNING", "still runs"),
-        ("PRUNED", "stopped early"),
+        ("PRUNED", "tauopt continue"),
         ("FAIL", "loss became nan"),
         ("KILLED", "interrupted"),
         ("STOPPED", "interrupted"),
