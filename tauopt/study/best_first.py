@@ -40,8 +40,11 @@ def first_places(trials: Iterable[FrozenTrial], *, larger: bool = True) -> dict[
     """Return the places of the trials that come before all others: number -> 0, 1, ...
 
     These are the confirmed points; where there are none, the trials that are tied with the best.
+    Of several objectives it is none: fronts are their order.
     """
     every = list(trials)
+    if any(len(trial.values) > 1 for trial in _complete(every)):
+        return {}
     confirmed = [point.number for point in confirmed_points(every, larger=larger)]
     first = confirmed or ties_of(every, larger=larger)
     return {number: place for place, number in enumerate(first)}

@@ -17,7 +17,7 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import without_type
 from tauopt.metrics.influence import raw_value
 from tauopt.metrics.pareto import fronts
-from tauopt.study.best_first import ties_of
+from tauopt.study.best_first import first_places
 from tauopt.study.confirmed_points import ConfirmedPoint, confirmed_points
 from tauopt.study.trial_attributes import (
     BEST_REPORT,
@@ -162,11 +162,8 @@ def rows(
     every = list(trials)
     front_of_number = fronts_of(every, goals)
     confirmed = {p.number: p for p in confirmed_points(every, larger=goals[0].larger)}
-    first = list(confirmed) if len(goals) == 1 else []
-    ties = [number for number in first if confirmed[number].tied] or ties_of(
-        every, larger=goals[0].larger
-    )
-    place = {number: index for index, number in enumerate(first or ties)}
+    place = first_places(every, larger=goals[0].larger)
+    ties = [n for n in place if n not in confirmed or confirmed[n].tied]
     ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number, place))
     board = [
         _row(

@@ -76,5 +76,5 @@ def test_a_folder_that_holds_no_finished_trial_is_refused(client, trial, tmp_pat
 
 def test_a_run_that_did_not_complete_is_bad_data(client, output, trial, tmp_path):
     stopped = shipped(client, output, trial, state="PRUNED")
-    with pytest.raises(DataError, match="was pruned: .*tauopt continue"):
+    with pytest.raises(DataError, match=r"was pruned: .*tauopt continue"):
         find_trial(client, stopped, folder=tmp_path)
