@@ -15,6 +15,7 @@
     optimizers        settings -> Keras optimizer
     learning_rate     learning-rate schedule as a function of the candidates seen
     best_report       which report's weights are kept
+    trial_constraints constrained metrics and costs of a report and of the results
     early_stopping    early stopping, and the learning rate on a plateau
     losses            cross-entropy, focal loss and the loss in two parts
     precision         mixed precision, and networks that XLA can compile

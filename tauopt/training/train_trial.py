@@ -14,15 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tauopt import durable
-from tauopt.config.settings.objective import (
-    OVERTRAINING,
-    CostName,
-    parse_constraint,
-    parse_objective,
-)
+from tauopt.config.settings.objective import parse_objective
 from tauopt.errors import CorruptError, Interrupted, TrialFailed
 from tauopt.figures.figure_style import SampleLabel
-from tauopt.metrics.constraint_values import ConstraintValue, constraint_value, measured
+from tauopt.metrics.constraint_values import ConstraintValue
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.influence import paired_value
 from tauopt.metrics.log_loss import log_loss
@@ -44,6 +39,7 @@ from tauopt.training.fit_segment import fit
 from tauopt.training.latency import latencies
 from tauopt.training.network_and_data import Trainer, TrialData
 from tauopt.training.rungs import Rungs
+from tauopt.training.trial_constraints import constraints_of_report, costs_of, with_costs
 from tauopt.training.trial_identity import METHOD, METHOD_KEY, check_same, identity
 from tauopt.training.trial_plan import TrialPlan, read_plan
 from tauopt.training.trial_report import Tracker, TrialReport
@@ -228,20 +224,16 @@ class _Trial:
             if other not in entry:
                 entry[other] = measure(parse_objective(other), predictions).value
         if self.objective.constraints:
-            broken = [each for each in self._constraints(predictions) if each.is_broken]
-            entry[BROKEN] = float(len(broken))
+            entry[BROKEN] = float(sum(each.is_broken for each in self._constraints(predictions)))
         for name, value in entry.items():
             if not math.isfinite(value):
                 raise TrialFailed(f"{name} became {value} after {state.seen} candidates")
         return entry
 
     def _constraints(self, predictions: Predictions) -> list[ConstraintValue]:
-        """Return the constrained metrics of the network as it is, without its costs."""
-        constraints, seen = self.objective.constraints, None
-        if OVERTRAINING in constraints:
-            probabilities = self.trainer.predict_seen(self.data, alive=self._stop_if_requested)
-            seen = self.data.seen_predictions(probabilities)
-        return list(measured(constraints, self.name, predictions, seen))
+        return constraints_of_report(
+            self.objective, self.trainer, self.data, predictions, alive=self._stop_if_requested
+        )
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -312,38 +304,22 @@ class _Trial:
                 sample=SampleLabel.from_dataset(self.plan.experiment.data, "validation split"),
                 history=self.state.history,
             )
-            broken = self._all_constraints(predictions, latencies)
+            facts = self._facts()
+            if constraints := self.objective.constraints:
+                facts["constraints"] = with_costs(
+                    self._constraints(predictions),
+                    constraints,
+                    latencies,
+                    parameters=self.trainer.network.count_params(),
+                )
             result = trial_results.write_results(
-                folder,
-                self.trainer.network,
-                output,
-                facts={**self._facts(), **broken},
-                draw=draw,
+                folder, self.trainer.network, output, facts=facts, draw=draw
             )
         return result
 
-    def _all_constraints(
-        self, predictions: Predictions, latencies: Mapping[str, Estimate]
-    ) -> dict[str, Any]:
-        """Return the entry of the results on constraints; empty if there are none."""
-        constraints = self.objective.constraints
-        if not constraints:
-            return {}
-        parameters = float(self.trainer.network.count_params())
-        costs = {**latencies, "parameters": Estimate(parameters, parameters, parameters)}
-        known = {each.name: each for each in self._constraints(predictions)}
-        known |= {
-            name: constraint_value(name, costs[name], limit)
-            for name, limit in constraints.items()
-            if name in costs
-        }
-        return {"constraints": {name: asdict(known[name]) for name in constraints}}
-
     def _latencies(self) -> dict[str, Estimate]:
         """Measure the latencies that are objectives or constrained, on validation candidates."""
-        names = (*self.objective.minimize, *self.objective.constraints)
-        quantities = [parse_constraint(name) for name in dict.fromkeys(names)]
-        trainer, costs = self.trainer, [each for each in quantities if isinstance(each, CostName)]
+        trainer, costs = self.trainer, costs_of(self.objective)
         if all(cost.quantity != "latency_us" for cost in costs):
             return {}
         inputs = next(self.data.validation()).inputs
