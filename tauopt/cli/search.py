@@ -172,11 +172,13 @@ def _on_ties(result: SearchResult, output: Path | None) -> list[str]:
     """Return lines on which trials can't be told from the best, and on what confirmed them."""
     board, best = result.board, result.best
     tied = sum(row.tied for row in board)
+    command = _command("confirm", result.name, output=output)
     if best is None or best.confirmed is None:
+        if best is not None and result.confirm is not None:
+            return [f"the best points are not confirmed ({result.why}); go on with: {command}"]
         if not tied:
             return []
         complete = sum(row.rank > 0 for row in board)
-        command = _command("confirm", result.name, output=output)
         return [
             f"{tied} of {complete} complete trials are tied with the best, within the errors of "
             "their differences; of these the one with the lowest loss comes first; "
@@ -184,7 +186,8 @@ def _on_ties(result: SearchResult, output: Path | None) -> list[str]:
         ]
     known = best.confirmed
     points = sum(row.confirmed is not None for row in board)
-    ties = f", of which {tied} stay tied; the one with {_REASONS[result.prefer]}" if tied else ""
+    why = _REASONS[result.confirm.prefer if result.confirm else "best"]
+    ties = f", of which {tied} stay tied; the one with {why}" if tied else ""
     return [
         f"{points} points were trained again on other seeds{ties}: t{best.number:03d} with a mean "
         f"of {known.value:.4g} (68 %: {known.low:.4g} to {known.high:.4g}), which is the value to "

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.cluster.start_ray import ADDRESS
-from tauopt.config.settings.experiment import Preference, Search
+from tauopt.config.settings.experiment import Confirm, Search
 from tauopt.config.settings.networks.hypermodel import short_type
 from tauopt.durable import check_space, locked, write_json
 from tauopt.errors import Interrupted, SearchError, ServiceError
@@ -71,8 +71,8 @@ class SearchOutcome:
     trials: tuple[FrozenTrial, ...] = field(repr=False)
     undelivered: str = ""
     """Records that have not reached MLflow yet, in words; empty if all have."""
-    prefer: Preference = "best"
-    """What is recommended of the trials that are tied with the best."""
+    confirm: Confirm | None = None
+    """How its best points are confirmed; None if they are not."""
 
 
 DrawSearch = Callable[
@@ -194,7 +194,7 @@ class _Driver:
         if outcome == "FAIL":
             raise SearchError(f"{reason}; the first one:\n{self._first_failure()}")
         trials = tuple(self._study.get_trials(deepcopy=False))
-        return SearchOutcome(reason, trials, undelivered, self._prefer)
+        return SearchOutcome(reason, trials, undelivered, self._settings.confirm)
 
     def _train_and_record(self, signals: Interrupts, worker: Any) -> tuple[RunState, str, str]:
         """Train to the end; return run state, reason, and records that MLflow has not got yet."""
@@ -267,7 +267,9 @@ class _Driver:
         )
         # Again, since MLflow may have created a run only now.
         board = rows(trials, setup.folder, goals=goals, is_alive=False)
-        self.end = replace(self.end, best=recommended(board, prefer=self._prefer))
+        confirm = self._settings.confirm
+        best = recommended(board, prefer=confirm.prefer if confirm else "best")
+        self.end = replace(self.end, best=best)
         return undelivered
 
     def _train_all(self, signals: Interrupts, worker: Any) -> str:
@@ -281,10 +283,6 @@ class _Driver:
                 return why
             if not self._queue.is_left() and not self._confirm():
                 return ""
-
-    @property
-    def _prefer(self) -> Preference:
-        return self._settings.confirm.prefer if self._settings.confirm else "best"
 
     def _confirm(self) -> bool:
         """Enqueue what is missing to confirm the best points; return whether there was any."""

@@ -135,7 +135,11 @@ def record_results(tracker: Tracker, folder: Path, result: Mapping[str, Any], *,
     metrics = {
         f"validation_{name.replace('/', '_')}": triple for name, triple in result["metrics"].items()
     }
-    for name, (value, low, high) in (metrics | result["latencies"]).items():
+    constrained = {
+        f"constraint_{name.replace('/', '_')}": [each["value"], each["low"], each["high"]]
+        for name, each in result.get("constraints", {}).items()
+    }
+    for name, (value, low, high) in (metrics | result["latencies"] | constrained).items():
         values |= {name: value, f"{name}_low": low, f"{name}_high": high}
     tracker.metrics(values, step=step)
     tracker.artifact(folder / MODEL, folder="model")

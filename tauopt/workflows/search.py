@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import optuna
 
     from tauopt.config.experiment_file import ExperimentFile
-    from tauopt.config.settings.experiment import Preference
+    from tauopt.config.settings.experiment import Confirm
     from tauopt.config.settings.objective import Goal
     from tauopt.dataset.prepared_dataset import PreparedDataset
     from tauopt.study.leaderboard_rows import LeaderboardRow
@@ -49,8 +49,8 @@ class SearchResult:
     board: tuple[LeaderboardRow, ...] = field(repr=False)
     """Trials, best first."""
     folder: Path
-    prefer: Preference = "best"
-    """What is recommended of the trials that are tied with the best."""
+    confirm: Confirm | None = None
+    """How its best points are confirmed; None if they are not."""
     edges: tuple[str, ...] = ()
     """Ranges that the best trials hit at an end, in words."""
     undelivered: str = ""
@@ -61,7 +61,7 @@ class SearchResult:
         """The recommended trial; of several on the front the best in the first objective."""
         from tauopt.study.leaderboard_rows import recommended
 
-        return recommended(self.board, prefer=self.prefer)
+        return recommended(self.board, prefer=self.confirm.prefer if self.confirm else "best")
 
     @property
     def report(self) -> Path | None:
@@ -187,7 +187,7 @@ def search(
         goals=goals,
         board=tuple(board),
         folder=setup.folder,
-        prefer=outcome.prefer,
+        confirm=outcome.confirm,
         edges=tuple(map(str, range_edges(board, file.space))),
         undelivered=outcome.undelivered,
     )

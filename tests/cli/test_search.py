@@ -9,6 +9,7 @@ from tauopt.cli.app import build_app
 from tauopt.cli.live_display import View
 from tauopt.cli.search import next_steps
 from tauopt.cli.status import status_lines
+from tauopt.config.settings.experiment import Confirm
 from tauopt.config.settings.objective import Goal
 from tauopt.errors import UsageError
 from tauopt.study.search_events import SearchEvent, describe
@@ -113,6 +114,9 @@ def test_next_steps_name_the_best_trial_in_the_first_objective_and_the_size_of_t
     board = (row(4, rank=1, front=1), row(2, rank=2, front=1), row(0, rank=3, front=2))
     goals = tuple(Goal(name, "maximize" if name == "auc" else "minimize") for name in goals)
     result = SearchResult("toy", "complete", goals, board, Path("there"))
+    budget = replace(result, why="the budget of 1 h is used up", confirm=Confirm())
+    said = "the best points are not confirmed (the budget of 1 h is used up); go on with: "
+    assert any(line.startswith(f"{said}tauopt confirm toy") for line in next_steps(budget, None))
     assert next_steps(result, None) == lines
 
 

@@ -181,8 +181,10 @@ def test_a_stage_stopped_at_any_moment_goes_on_and_trains_nothing_twice(tmp_path
 
 def test_a_search_whose_budget_is_used_up_confirms_nothing_until_it_has_more(tmp_path):
     brief = [CONFIRM, "search.budget.hours=0.00001"]
-    assert "budget" in search(tmp_path, trials=4, overrides=brief).why
+    ending = search(tmp_path, trials=4, overrides=brief)
+    assert "budget" in ending.why
     assert not confirming(tmp_path)
+    assert (ending.confirm.top, ending.confirm.seeds) == (3, 2)
 
 
 def test_a_point_whose_new_trainings_fail_is_not_confirmed_and_not_tried_for_ever(tmp_path):

@@ -68,9 +68,11 @@ def test_constrained_quantities_of_the_kept_network_are_in_the_results(finished)
 
 
 def test_reports_count_what_they_break_and_costs_are_measured_in_the_end(finished):
-    _, reports, _ = finished
+    _, reports, tracker = finished
     assert [report.metrics["broken_constraints"] for report in reports] == [0, 0, 0]
     assert all(report.constraints == {} for report in reports[:-1])
+    recorded = [v for (name, _), v in tracker.points.items() if name == "constraint_overtraining"]
+    assert recorded == [reports[-1].constraints["overtraining"]["value"]]
 
 
 def test_the_best_report_is_one_that_breaks_no_constraint(dataset, finished, tmp_path):
