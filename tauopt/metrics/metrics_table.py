@@ -69,6 +69,7 @@ def rows(
     *,
     rng: np.random.Generator,
     efficiencies: Sequence[float] = EFFICIENCIES,
+    objective: ObjectiveName | None = None,
 ) -> list[MetricRow]:
     """Measure a trial on all candidates and by prongs, against a reference if there is one.
 
@@ -76,6 +77,7 @@ def rows(
         contenders: the trial and perhaps its reference, on the same candidates.
         rng: generator for the bootstraps.
         efficiencies: signal efficiencies at which background rejections are measured.
+        objective: the objective of the trial, which has a row of its own if no other row is it.
     Raises:
         DataError: there is one class only, or the candidates differ.
     """
@@ -91,7 +93,31 @@ def rows(
             table += _curves(name, chosen, rng, efficiencies)
             if contenders[0].passes:
                 table += [MetricRow(name, *number) for number in working_numbers(chosen, rng=rng)]
+        known = {row.metric for row in table}
+        if name == ALL and objective and str(objective) not in known:
+            table += _objective_row(name, objective, chosen, rng)
     return table
+
+
+def _objective_row(
+    name: str,
+    objective: ObjectiveName,
+    chosen: Sequence[ScoredTrial],
+    rng: np.random.Generator,
+) -> Iterator[MetricRow]:
+    """Yield the row of an objective, where the candidates have what it needs."""
+    trial, *others = chosen
+    lacks_background = objective.needs_background and not trial.predictions.has_background
+    if lacks_background or (objective.prongs and "prongs" not in trial.predictions.columns):
+        return
+    value = measure(objective, trial.predictions)
+    if not others or (others[0].score_only and not objective.needs_background):
+        yield MetricRow(name, str(objective), value)
+        return
+    other = others[0].predictions
+    replicas = number_of_replicas(len(other))
+    difference = paired_bootstrap(objective, trial.predictions, other, rng=rng, replicas=replicas)
+    yield MetricRow(name, str(objective), value, measure(objective, other), difference)
 
 
 def _has_both(predictions: Predictions) -> bool:

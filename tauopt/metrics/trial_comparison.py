@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tauopt.config.settings.objective import ObjectiveName
 from tauopt.metrics.estimate import Estimate
 from tauopt.metrics.mcnemar import McNemar, holm, mcnemar
 from tauopt.metrics.metrics_table import MetricRow, rows
@@ -65,6 +66,7 @@ def compare(
     *,
     rng: np.random.Generator,
     efficiencies: Sequence[float] = EFFICIENCIES,
+    objective: ObjectiveName | None = None,
 ) -> TrialComparison:
     """Measure trials on the same candidates and compare each with the first.
 
@@ -72,6 +74,7 @@ def compare(
         contenders: at least two, the base first.
         rng: generator for the bootstraps.
         efficiencies: signal efficiencies at which background rejections are measured.
+        objective: that of the base, measured too.
     Raises:
         DataError: there is one class only, or the candidates differ.
     """
@@ -79,7 +82,7 @@ def compare(
     tables = [
         {
             (r.candidates, r.metric): r
-            for r in rows([other, base], rng=rng, efficiencies=efficiencies)
+            for r in rows([other, base], rng=rng, efficiencies=efficiencies, objective=objective)
         }
         for other in others
     ]

@@ -131,7 +131,12 @@ def _compare(
     contenders = contenders_of(trials, candidates, progress=progress)
     rng = np.random.default_rng(SEED)
     progress.say("measuring")
-    numbers = compare_numbers(contenders, rng=rng, efficiencies=efficiencies or EFFICIENCIES)
+    numbers = compare_numbers(
+        contenders,
+        rng=rng,
+        efficiencies=efficiencies or EFFICIENCIES,
+        objective=first.objective,
+    )
     sample = SampleLabel.from_dataset(first.experiment.data, candidates.description)
     progress.say("drawing")
     figures = pages(

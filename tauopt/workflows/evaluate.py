@@ -194,7 +194,9 @@ def _write(
     name, *others = (contender.name for contender in subject.contenders)
     reference = others[0] if others else ""
     progress.say("measuring")
-    table = rows(subject.contenders, rng=rng, efficiencies=subject.efficiencies)
+    table = rows(
+        subject.contenders, rng=rng, efficiencies=subject.efficiencies, objective=trial.objective
+    )
     _remove_earlier(folder)
     files: list[Path] = []
     for page, figure, points in pages(subject, rng=rng):

@@ -38,6 +38,25 @@ def test_every_number_is_that_of_measure(predictions, stored):
             assert row.difference.value == pytest.approx(row.value.value - row.reference.value)
 
 
+@pytest.mark.parametrize("name", ["rejection@[0.6, 0.9]", "auc/3p", "rejection@0.7"])
+def test_the_objective_of_the_trial_has_a_row_whatever_it_is(predictions, stored, name):
+    objective = parse_objective(name)
+    trials = [ScoredTrial("trial", predictions), stored]
+    table = rows(trials, rng=np.random.default_rng(1), objective=objective)
+    (row,) = [row for row in table if row.metric == name]
+    assert row.value == measure(objective, predictions)
+    assert row.difference.value == pytest.approx(row.value.value - row.reference.value)
+    again = rows(trials, rng=np.random.default_rng(1), objective=parse_objective("auc"))
+    assert [row.metric for row in again].count("auc") == 3  # all, 1-prong, 3-prong
+
+
+def test_an_objective_of_prongs_that_are_unknown_has_no_row():
+    bare = gaussians(np.random.default_rng(1))
+    table = rows([ScoredTrial("t", bare)], rng=np.random.default_rng(1),
+                 objective=parse_objective("auc/3p"))  # fmt: skip
+    assert "auc/3p" not in {row.metric for row in table}
+
+
 def test_working_points_have_the_efficiency_and_rejection_of_their_decisions(predictions, stored):
     trials = apply_working_points([ScoredTrial("trial", predictions), stored], None)
     table = rows(trials, rng=np.random.default_rng(1))
