@@ -67,11 +67,13 @@ def test_error_in_a_task_arrives_as_itself_and_does_not_wait_for_the_others():
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.service
 def test_killed_worker_is_replaced(tmp_path):
     paths = [tmp_path / "a", tmp_path / "b"]
     assert sorted(run_tasks(die, paths)) == ["a", "b"]
 
 
+@pytest.mark.service
 def test_task_that_kills_its_workers_is_given_up():
     with pytest.raises(ServiceError, match="a worker of Ray died 4 times at the same task"):
         list(run_tasks(always_die, [1]))

@@ -82,7 +82,7 @@ def test_the_command_line_prints_what_it_found(folders, output, tmp_path, monkey
     printed = json.loads(capfd.readouterr().out)
     assert printed["differences"]["training.learning_rate"] == [0.01, 1e-9]
     rates = {line["metric"] for line in printed["lines"]} - {"auc", "accuracy", "balanced_accuracy"}
-    assert rates == {"rejection@0.5", "rejection@0.9"}
+    assert rates == {"rejection@0.5", "rejection@0.9", "rejection@0.6"}  # the last: objective
     assert {"rejection_mu_at_0.5_1p.png", "rejection_mu_at_0.9.json"} <= set(printed["files"])
     assert printed["lines"][0]["others"][0]["p_holm"] == printed["lines"][0]["others"][0]["p_value"]
 

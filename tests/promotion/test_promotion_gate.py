@@ -156,7 +156,7 @@ def test_many_bins_of_equal_networks_are_not_refused_by_chance():
     """With equal noise on both, p < 0.05 in some bin is likely by chance."""
     theirs = spoiled(tau_sample(), np.ones(6000), sigma=0.5)
     refused = 0
-    for seed in range(5):
+    for seed in range(3):
         noise = 0.5 * np.random.default_rng(seed).normal(size=6000)
         base = tau_sample()
         p = 1 / (1 + np.exp(-np.log(base.probabilities[:, 1] / base.probabilities[:, 0]) - noise))

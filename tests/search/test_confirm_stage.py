@@ -159,7 +159,10 @@ def test_a_resume_finds_nothing_left_and_more_seeds_or_trials_add_what_is_missin
     assert len(counts) == 3 * len(tied | points)
 
 
-@pytest.mark.parametrize("moment", ["started", "report", "complete"])
+@pytest.mark.parametrize(
+    "moment",
+    ["report", *(pytest.param(m, marks=pytest.mark.slow) for m in ("started", "complete"))],
+)
 def test_a_stage_stopped_at_any_moment_goes_on_and_trains_nothing_twice(tmp_path, moment):
     begun = []
 

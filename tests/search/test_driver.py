@@ -334,6 +334,7 @@ def test_a_failing_report_is_a_note_and_the_search_a_success(tmp_path, monkeypat
     assert runs_of(tmp_path)["toy"].info.status == "FINISHED"
 
 
+@pytest.mark.service
 def test_a_signal_stops_the_search_and_resume_goes_on(tmp_path, monkeypatch):
     def stop(event):
         if event.kind == "report" and event.number == 1:

@@ -157,6 +157,7 @@ def test_without_the_extra_the_error_names_the_line_that_installs_it(tmp_path, m
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.service
 def test_a_worker_that_dies_is_named_and_leaves_nothing(tmp_path):
     plan = plan_files(Simulation(taus=50_000, jets=1))[0]
     files = worker_pool.make_files([(plan, tmp_path / plan.name)], processes=1)
@@ -178,6 +179,7 @@ def test_a_failing_worker_raises_its_own_error(tmp_path):
         list(worker_pool.make_files([(plan, tmp_path / "file" / plan.name)], processes=1))
 
 
+@pytest.mark.service
 def test_ctrl_c_ends_the_workers_and_prints_the_command_that_continues(tmp_path):
     folder = tmp_path / "sample"
     command = [

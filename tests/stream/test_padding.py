@@ -124,6 +124,7 @@ def load(cache: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.service
 def test_fresh_process_loads_instead_of_compiling_and_survives_a_damaged_cache(tmp_path):
     cache = tmp_path / "cache"
     load(cache)

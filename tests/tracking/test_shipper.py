@@ -391,6 +391,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_driver_killed_again_and_again_loses_and_doubles_nothing(
     client, parent, uid, trial, output, monkeypatch, kills

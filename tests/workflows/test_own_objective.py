@@ -40,14 +40,13 @@ def test_trials_have_values_and_errors_of_the_function_and_one_becomes_the_champ
     assert json.loads(shown.stdout)["objectives"][0]["name"] == PUNZI
 
 
-@pytest.mark.parametrize("begin", [search, dry_run, train])
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("begin", "name", "message"),
     [
-        ("raising", "raised IndexError"),
-        ("not_finite", "returned nan for 2000 candidates"),
-        ("an_array", r"returned an array of shape \(2000,\)"),
-        ("missing", "has no 'missing'"),
+        (search, "raising", "raised IndexError"),
+        (search, "not_finite", "returned nan for 2000 candidates"),
+        (dry_run, "an_array", r"returned an array of shape \(2000,\)"),
+        (train, "missing", "has no 'missing'"),
     ],
 )
 def test_a_wrong_function_is_an_error_with_its_place_before_the_first_trial(

@@ -13,7 +13,7 @@ from tauopt.figures.figure_style import FigurePoints, SampleLabel, new_figure, s
 from tauopt.figures.panels import title
 from tauopt.figures.search.search_style import BEST
 
-_HEAD, _ROW = 1.75, 0.36
+_HEAD, _ROW = 1.9, 0.36
 """Inches of a figure without points, and of each point."""
 
 
@@ -52,9 +52,9 @@ def confirmation_figure(
     """
     height = _HEAD + _ROW * len(trials)
     figure, axes = new_figure(size=(7.2, height))
-    figure.subplots_adjust(left=0.11, right=0.97, bottom=0.62 / height, top=1 - 1.0 / height)
+    figure.subplots_adjust(left=0.11, right=0.97, bottom=0.62 / height, top=1 - 1.15 / height)
     title(figure, [axes], heading=sample.heading)
-    figure.text(0.97, 1 - 0.95 / height, text, size=9.5, ha="right", va="bottom")
+    figure.text(0.97, 1 - 1.1 / height, text, size=9.5, ha="right", va="bottom")
     rows = range(len(trials))
     marks: dict[str, Any] = {"linestyle": "", "markersize": 6, "markeredgewidth": 1.2}
     axes.plot(
@@ -78,7 +78,7 @@ def confirmation_figure(
     axes.set_xlabel(objective)
     axes.margins(x=0.06)
     figure.legend(
-        loc="upper left", bbox_to_anchor=(0.1, 1 - 0.28 / height), ncols=3, columnspacing=1.2,
+        loc="upper left", bbox_to_anchor=(0.1, 1 - 0.43 / height), ncols=3, columnspacing=1.2,
         handletextpad=0.4,
     )  # fmt: skip
     return figure, {
