@@ -167,6 +167,7 @@ def killed(ntuples, cache):
     return subprocess.run(command, cwd=root, check=False, timeout=60).returncode
 
 
+@pytest.mark.service
 def test_killed_preparation_resumes_where_it_was(ntuples, tmp_path, read):
     assert killed(ntuples, tmp_path) == -signal.SIGKILL
     left = {path.name for path in (tmp_path / "extracts").iterdir() if path.is_dir()}
@@ -285,6 +286,7 @@ print(prepare(dataset(sys.argv[1], chunk_size=int(sys.argv[3])), cache=Path(sys.
 """
 
 
+@pytest.mark.service
 def test_two_processes_that_read_the_same_files_at_once_agree(ntuples, tmp_path):
     """Two datasets of the same extracts; the lock of the dataset does not part them."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -31,6 +31,7 @@ prepare(dataset(sys.argv[1]), cache=Path(sys.argv[2]))
 """
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("moment", ["second_pass._check_splits", "prepare_dataset.write_manifest"])
 def test_killed_preparation_leaves_nothing_that_looks_finished(ntuples, tmp_path, moment):
     root = Path(__file__).parents[2]

@@ -51,6 +51,7 @@ def _arrays(path):
     return {name: arrays[name].to_list() for name in arrays.fields}
 
 
+@pytest.mark.service
 def test_content_does_not_depend_on_the_number_of_processes(folder, tmp_path):
     plans = plan_files(SMALL)[::2]
     list(worker_pool.make_files([(plan, tmp_path / plan.name) for plan in plans], processes=1))
