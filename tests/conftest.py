@@ -17,6 +17,7 @@ import pytest
 from tauopt.tracking import client
 
 COSTLIEST = (
+    "stack/test_stack.py",
     "test_readme.py",
     "search/test_driver.py",
     "export/test_score_files.py",

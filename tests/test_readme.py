@@ -91,7 +91,6 @@ def test_the_promote_command_that_was_printed_makes_a_champion(searched):
     assert "models:/rnn@champion" in said
 
 
-@pytest.mark.service
 def test_the_ui_that_was_printed_answers(searched):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
