@@ -20,21 +20,27 @@ class Preference(StrEnum):
 def confirm(
     search: SearchName = None,
     top: Annotated[
-        int, typer.Option(min=1, help="Number of points at most: those tied with the best.")
-    ] = 5,
-    seeds: Annotated[int, typer.Option(min=2, help="New trainings of each point.")] = 3,
+        int | None,
+        typer.Option(min=1, help="Points at most, of those tied with the best [default: 5]."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, help="New trainings of each point [default: 3].")
+    ] = None,
     prefer: Annotated[
-        Preference,
+        Preference | None,
         typer.Option(
             help="What is recommended of the points that stay tied: the one with the lowest loss, "
-            "or the one with the fewest parameters."
+            "or the one with the fewest parameters [default: best]."
         ),
-    ] = Preference.best,
+    ] = None,
     output: Output = None,
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
-    """Train the best points of a search again on other seeds, and rank them by their means."""
+    """Train the best points of a search again on other seeds, and rank them by their means.
+
+    The defaults are those of the search's file, if it says how to confirm.
+    """
     del ray_address
     from tauopt.cli.console import progress
     from tauopt.cli.live_display import watching
@@ -48,7 +54,7 @@ def confirm(
             search,
             top=top,
             seeds=seeds,
-            prefer=prefer.value,
+            prefer=prefer.value if prefer else None,
             output=output,
             progress=display,
             on_event=on_event,

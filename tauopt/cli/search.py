@@ -186,11 +186,12 @@ def _on_ties(result: SearchResult, output: Path | None) -> list[str]:
         ]
     known = best.confirmed
     points = sum(row.confirmed is not None for row in board)
+    were = f"{points} points were" if points > 1 else "1 point was"
     why = _REASONS[result.confirm.prefer if result.confirm else "best"]
     ties = f", of which {tied} stay tied; the one with {why}" if tied else ""
     return [
-        f"{points} points were trained again on other seeds{ties}: t{best.number:03d} with a mean "
-        f"of {known.value:.4g} (68 %: {known.low:.4g} to {known.high:.4g}), which is the value to "
+        f"{were} trained again on other seeds{ties}: t{best.number:03d} with a mean of "
+        f"{known.value:.4g} (68 %: {known.low:.4g} to {known.high:.4g}), which is the value to "
         f"believe; promoted is t{known.chosen:03d}, its training with the lowest loss"
     ]
 

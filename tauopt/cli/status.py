@@ -36,7 +36,7 @@ def status_lines(state: SearchStatus, output: Path | None = None) -> list[str]:
     """Return the state of a search as lines of text."""
     counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(state.counts.items()))
     lines = [f"search {state.name}: {state.asked} trials planned; {counts or 'none yet'}"]
-    if state.confirming:
+    if state.confirmed < state.confirming:
         ended = f"{state.confirmed} of {state.confirming} trainings on other seeds have ended"
         lines.append(f"confirming the best points: {ended}")
     if state.best is not None:

@@ -126,9 +126,13 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: DriverState
             killed ends at its last sign of life.
     """
     is_alive = driver == "runs"
-    frozen = [t for t in study.get_trials(deepcopy=False) if t.state in _FATES]
+    every = study.get_trials(deepcopy=False)
+    frozen = [t for t in every if t.state in _FATES]
     goals = goals_of(study)
-    leaderboard = rows(frozen, folder, goals=goals, is_alive=is_alive)
+    # All trials are ranked, also those that wait: a stage that confirms counts when it is over.
+    shown = {trial.number for trial in frozen}
+    board = rows(every, folder, goals=goals, is_alive=is_alive)
+    leaderboard = [row for row in board if row.number in shown]
     rows_by_number = {row.number: row for row in leaderboard}
     records = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}
     drivers = driver_sessions(

@@ -360,8 +360,7 @@ class _Driver:
         trial = self._queue.frozen(number)
         self._runs.end(trial)
         if trial.state is TrialState.COMPLETE:
-            complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            best = float(best_first(complete)[0].values[0])
+            best = float(best_first(self._study.get_trials(deepcopy=False))[0].values[0])
             objective = self._setup.file.base.objective.first
             self._runs.measure({f"best_{objective}": best}, trials=number + 1)
 

@@ -22,6 +22,7 @@ def ties_of(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[int]:
     Each trial counts as it was trained first. Trials of several objectives have fronts and no ties;
     trials that break a constraint, and those of older studies without paired values, are left out.
     """
+    trials = list(trials)
     known = [
         trial
         for trial in _complete(trials)
@@ -29,8 +30,10 @@ def ties_of(trials: Iterable[FrozenTrial], *, larger: bool = True) -> list[int]:
         and {PAIRED_VALUE, LOG_LOSS} <= trial.user_attrs.keys()
         and len(trial.values) == 1
     ]
-    if not known:
-        return []
+    sign = 1.0 if larger else -1.0
+    kept = [trial for trial in _complete(trials) if not broken_constraints(trial)]
+    if not known or max(kept, key=lambda trial: sign * trial.values[0]) not in known:
+        return []  # without its paired value, what is tied with the best one is unknown
     values = [PairedValue.parse(trial.user_attrs[PAIRED_VALUE]) for trial in known]
     losses = [float(trial.user_attrs[LOG_LOSS]) for trial in known]
     return [known[index].number for index in tied_with_best(values, losses, larger=larger)]

@@ -6,6 +6,7 @@ driver on any machine, without a network port.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -42,6 +43,18 @@ def extend(study: optuna.Study, **limits: float) -> None:
 def request_confirmation(study: optuna.Study, settings: Confirm) -> None:
     """Have the best points of a search confirmed when its trials have ended, now and later on."""
     study.set_user_attr(_CONFIRM, settings.model_dump(mode="json"))
+
+
+def requested_confirmation(study: optuna.Study) -> Confirm | None:
+    """Return how the best points are to be confirmed, as last requested or as in the file."""
+    if (requested := study.user_attrs.get(_CONFIRM)) is not None:
+        return Confirm.model_validate(requested)
+    try:
+        definition = json.loads(str(study.user_attrs.get("tauopt.text", "{}")))
+    except ValueError:
+        return None
+    in_file = definition.get("search", {}).get("confirm")
+    return None if in_file is None else Confirm.model_validate(in_file)
 
 
 def current_request(study: optuna.Study) -> ControlRequest:

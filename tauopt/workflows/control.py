@@ -244,9 +244,9 @@ def _new_points(
 def confirm(
     search: str | None = None,
     *,
-    top: int = 5,
-    seeds: int = 3,
-    prefer: Preference = "best",
+    top: int | None = None,
+    seeds: int | None = None,
+    prefer: Preference | None = None,
     output: Path | None = None,
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
@@ -258,7 +258,8 @@ def confirm(
 
     Args:
         search: its name; None means the latest one.
-        top: number of points at most: those tied with the best.
+        top: number of points at most: those tied with the best; None, here and below, means as
+            in the search's file or at an earlier request, or else the default.
         seeds: new trainings of each point, at least 2.
         prefer: what is recommended of the points that stay tied: `best`, the one with the lowest
             loss, or `cheapest`, the one with the fewest parameters.
@@ -273,7 +274,7 @@ def confirm(
     """
     from tauopt.config.settings.experiment import Confirm
     from tauopt.study.best_first import best_first
-    from tauopt.study.control_requests import request_confirmation
+    from tauopt.study.control_requests import request_confirmation, requested_confirmation
 
     found = _find(search, output)
     if not found.holder and not best_first(found.study.get_trials(deepcopy=False)):
@@ -281,7 +282,10 @@ def confirm(
             f"no trial of {found.name} has completed, so none can be confirmed; go on with it: "
             f"{found.resume}"
         )
-    request_confirmation(found.study, Confirm(top=top, seeds=seeds, prefer=prefer))
+    given = {"top": top, "seeds": seeds, "prefer": prefer}
+    present = requested_confirmation(found.study) or Confirm()
+    changes = {name: value for name, value in given.items() if value is not None}
+    request_confirmation(found.study, Confirm.model_validate(present.model_dump() | changes))
     if found.holder:
         told = f"{found.holder} confirms the best points when its trials have ended"
         return ControlOutcome(found.name, found.holder, told, "")

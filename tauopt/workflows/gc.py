@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tauopt.study.leaderboard_rows import LeaderboardRow
 
+_ENDED = ("COMPLETE", "PRUNED", "FAIL")
 KEEP = 5
 """Number of best trials of a search whose weights stay."""
 
@@ -94,12 +95,7 @@ def gc(
     kept = {
         f"t{row.number:03d}": reason for row in board if (reason := _why_kept(client, row, keep))
     }
-    # What would be promoted of a point that was trained again.
-    kept |= {
-        f"t{row.confirmed.chosen:03d}": f"confirms rank {row.rank}"
-        for row in board
-        if row.confirmed and 0 < row.rank <= keep
-    }
+    kept = _of_confirmed_points(board) | kept
     items = tuple(_removable(client, board, kept, folder))
     for item in items if remove else ():
         progress.say(f"removing the weights of {item.trial}")
@@ -107,9 +103,21 @@ def gc(
     return RemovedWeights(name, kept, items, removed=remove)
 
 
+def _of_confirmed_points(board: Sequence[LeaderboardRow]) -> dict[str, str]:
+    """Return the trainings of which one would be promoted: trial -> reason why its weights stay.
+
+    As long as trainings are left that confirm a point, it may be any of its trainings.
+    """
+    chosen = [row.confirmed.chosen for row in board if row.confirmed]
+    if any(row.confirms is not None and row.state not in _ENDED for row in board):
+        again = [row for row in board if row.confirms is not None]
+        chosen += [number for row in again for number in (row.number, row.confirms or 0)]
+    return {f"t{number:03d}": "of a confirmed point" for number in chosen}
+
+
 def _why_kept(client: MlflowClient, row: LeaderboardRow, keep: int) -> str:
     """Return the reason why a trial's weights stay; empty if they can be removed."""
-    if row.state not in ("COMPLETE", "PRUNED", "FAIL"):
+    if row.state not in _ENDED:
         return "has not ended"
     if 0 < row.rank <= keep:
         return f"rank {row.rank}"

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from tauopt.config.settings.experiment import Confirm
 from tauopt.errors import Interrupted
 from tauopt.search.driver import run_search
-from tauopt.study.best_first import ties_of
+from tauopt.study.best_first import best_first, ties_of
 from tauopt.study.control_requests import extend, request_confirmation
 from tauopt.study.leaderboard_rows import recommended, rows
 from tauopt.study.open_study import UID, goals_of, open_study
@@ -17,6 +17,7 @@ from tauopt.study.study_storage import open_storage
 from tauopt.study.trial_attributes import CONFIRMS
 from tauopt.tracking.client import connect
 from tauopt.training.trial_plan import read_plan, trial_folder
+from tauopt.workflows.gc import gc
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
@@ -157,6 +158,34 @@ def test_a_resume_finds_nothing_left_and_more_seeds_or_trials_add_what_is_missin
     counts = [t.user_attrs[CONFIRMS] for t in confirming(tmp_path)]
     assert all(counts.count(number) == 3 for number in tied | points)
     assert len(counts) == 3 * len(tied | points)
+
+
+def test_between_stop_and_resume_of_the_stage_no_model_that_may_be_promoted_is_removed(tmp_path):
+    def stop(event):
+        if event.kind == "complete" and event.number == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        search(tmp_path, trials=4, overrides=[CONFIRM], on_event=stop)
+    points = {t.user_attrs[CONFIRMS] for t in confirming(tmp_path)}
+    wanted = {f"t{n:03d}" for n in points | {t.number for t in confirming(tmp_path)}}
+    assert wanted <= gc("toy", keep=1, output=tmp_path / "out").kept.keys()
+    search(tmp_path, trials=4, resume=True, overrides=[CONFIRM])
+    chosen = {f"t{row.confirmed.chosen:03d}" for row in board_of(tmp_path) if row.confirmed}
+    assert chosen <= gc("toy", keep=1, output=tmp_path / "out").kept.keys()
+
+
+def test_a_trial_with_a_paired_value_does_not_win_over_better_ones_without(tmp_path):
+    search(tmp_path, trials=4)
+    trials = study_of(tmp_path).get_trials()
+    best, *others = best_first(trials)
+    largest = max(trials, key=lambda trial: trial.values[0])
+    for trial in trials:
+        if trial.number == largest.number:
+            del trial.user_attrs["tauopt.paired_value"]
+    assert ties_of(trials) == []
+    assert best_first(trials)[0].number == largest.number
+    assert {best.number, *(t.number for t in others)} == {t.number for t in trials}
 
 
 @pytest.mark.parametrize(

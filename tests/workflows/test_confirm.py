@@ -158,4 +158,8 @@ def test_a_search_that_runs_is_asked_to_confirm(home):
     assert "confirms the best points when its trials have ended" in outcome.told
     settings = read_experiment(home / "toy.yaml").base.search
     asked = with_extensions(settings, find_study("toy", output=home / "out")).confirm
-    assert (asked.top, asked.seeds) == (2, 3)
+    assert (asked.top, asked.seeds, asked.prefer) == (2, 3, "best")
+    with locked(lock, what="toy"):
+        confirm("toy", prefer="cheapest", output=home / "out")  # the rest stays as it was
+    asked = with_extensions(settings, find_study("toy", output=home / "out")).confirm
+    assert (asked.top, asked.seeds, asked.prefer) == (2, 3, "cheapest")
