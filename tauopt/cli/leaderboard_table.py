@@ -23,7 +23,7 @@ _FRONT = "front 1: no trial is as good in all objectives and better in one"
 _SAME = "=: tied with the best, within 1.64 errors of the difference; the lowest loss comes first"
 _INTERVAL = "68 % interval"
 _SEEDS = "other seeds"
-_CONFIRMED = "other seeds: mean, 68 % interval (trainings); by these the points are ranked"
+_CONFIRMED = "other seeds: mean, 68 % interval (trainings); these decide what is tied"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _columns(board: Sequence[LeaderboardRow], names: Sequence[str]) -> list[_Col
         _Column(_INTERVAL, [_interval(row) for row in board]),
         *(_Column(name, [_other(row, name) for row in board], folds=True) for name in others),
         *(
-            [_Column(_SEEDS, [_confirmed(r) for r in board])]
+            [_Column(_SEEDS, [str(r.confirmed or "") for r in board])]
             if any(r.confirmed for r in board)
             else []
         ),
@@ -140,12 +140,6 @@ def _value(row: LeaderboardRow) -> str:
 
 def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.5g} - {row.high:.5g}"
-
-
-def _confirmed(row: LeaderboardRow) -> str:
-    if (known := row.confirmed) is None:
-        return ""
-    return f"{known.value:.4g}, {known.low:.4g} - {known.high:.4g} ({len(known.values)})"
 
 
 def _other(row: LeaderboardRow, name: str) -> str:

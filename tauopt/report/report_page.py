@@ -151,7 +151,7 @@ def _leaderboard(record: SearchRecord) -> list[TableColumn]:
     """Return the leaderboard: on screen a column for each parameter, on paper one for all."""
     rows = record.leaderboard
     others = [goal.name for goal in record.goals[1:]]
-    confirmed = [_confirmed(row) for row in rows]
+    confirmed = [str(row.confirmed or "") for row in rows]
     reasons = ["; ".join(filter(None, [row.reason, *row.broken])) for row in rows]
     return [
         TableColumn("rank", [f"{row.rank or ''}{'=' if row.tied else ''}" for row in rows]),
@@ -203,12 +203,6 @@ def _value(row: LeaderboardRow) -> str:
 
 def _interval(row: LeaderboardRow) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
-
-
-def _confirmed(row: LeaderboardRow) -> str:
-    if (known := row.confirmed) is None:
-        return ""
-    return f"{known.value:.4g}, {known.low:.4g} to {known.high:.4g} ({len(known.values)})"
 
 
 def _five_digits(value: object) -> str:

@@ -64,6 +64,10 @@ class Confirmation:
     run_id: str
     """MLflow run of that training; empty until it is known."""
 
+    def __str__(self) -> str:
+        """Return mean, interval and number of trainings, as tables show them."""
+        return f"{self.value:.4g}, {self.low:.4g} to {self.high:.4g} ({len(self.values)})"
+
 
 @dataclass(frozen=True)
 class LeaderboardRow:
@@ -71,7 +75,8 @@ class LeaderboardRow:
 
     rank: int
     """1 is best: by Pareto front, then by the first objective; of a single objective, confirmed
-    points come first, by their means, or else trials that are tied with the best, by their loss.
+    points come first (those whose means are tied with the best by their loss, then by their
+    means), or else trials that are tied with the best, by their loss.
     0 for a trial that did not complete, or that has no point of its own."""
     front: int
     """Number of the Pareto front: 1 for trials that no other trial dominates, 2 for those that

@@ -90,7 +90,11 @@ def table(board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> list[dict[s
             first: _rounded(row.value),
             "68 % interval": _interval(row),
             **({"tied": "=" if row.tied else ""} if any(each.tied for each in board) else {}),
-            **({"other seeds": _confirmed(row)} if any(each.confirmed for each in board) else {}),
+            **(
+                {"other seeds": str(row.confirmed or "")}
+                if any(each.confirmed for each in board)
+                else {}
+            ),
             **{
                 name: _rounded(row.others[name][0] if name in row.others else None)
                 for name in others
@@ -110,12 +114,6 @@ def _interval(row: LeaderboardRow) -> str:
     if row.low is None or row.high is None:
         return ""
     return f"{row.low:.4g} to {row.high:.4g}"
-
-
-def _confirmed(row: LeaderboardRow) -> str:
-    if (known := row.confirmed) is None:
-        return ""
-    return f"{known.value:.4g}, {known.low:.4g} to {known.high:.4g} ({len(known.values)})"
 
 
 def write_table(folder: Path, board: Sequence[LeaderboardRow], goals: Sequence[Goal]) -> Path:

@@ -50,7 +50,7 @@ def test_a_finished_search_is_confirmed_and_ranked_by_means(home):
     assert rows[1].confirmed is None
     shown = CliRunner().invoke(build_app(), ["leaderboard", "toy", *output]).stdout
     assert "other seeds" in shown
-    assert f"{rows[0].confirmed.value:.4g}, {rows[0].confirmed.low:.4g} - " in shown
+    assert f"{rows[0].confirmed.value:.4g}, {rows[0].confirmed.low:.4g} to " in shown
     said = CliRunner().invoke(build_app(), ["confirm", "toy", "--top", "1", *output]).stdout
     assert f"t{best['number']:03d} with a mean of {rows[0].confirmed.value:.4g} (68 %:" in said
     assert f"promote: tauopt promote {found['best_run_id']}" in said
