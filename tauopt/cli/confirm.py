@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tauopt.cli.options import Json, Output, RayAddress, SearchName
+from tauopt.cli.options import AcceptChanges, Json, Output, RayAddress, SearchName
 
 
 class Preference(StrEnum):
@@ -34,6 +34,7 @@ def confirm(
         ),
     ] = None,
     output: Output = None,
+    accept_changes: AcceptChanges = False,
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
@@ -56,6 +57,7 @@ def confirm(
             seeds=seeds,
             prefer=prefer.value if prefer else None,
             output=output,
+            accept_changes=accept_changes,
             progress=display,
             on_event=on_event,
         )

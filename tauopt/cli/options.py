@@ -39,6 +39,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the file; repeatable."),
 ]
+AcceptChanges = Annotated[
+    bool, typer.Option("--accept-changes", help="Resume although file, data or code changed.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 Efficiency = Annotated[

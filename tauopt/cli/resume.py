@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from tauopt.cli.options import Json, Output, RayAddress, SearchName
+from tauopt.cli.options import AcceptChanges, Json, Output, RayAddress, SearchName
 
 
 def resume(
     search: SearchName = None,
     output: Output = None,
+    accept_changes: AcceptChanges = False,
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
@@ -21,7 +22,13 @@ def resume(
     from tauopt.workflows.control import resume as resume_search
 
     with progress() as display, watching(None) as on_event:
-        result = resume_search(search, output=output, progress=display, on_event=on_event)
+        result = resume_search(
+            search,
+            output=output,
+            accept_changes=accept_changes,
+            progress=display,
+            on_event=on_event,
+        )
     show(result, output, json=json)
 
 

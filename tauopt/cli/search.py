@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tauopt.cli.options import Json, Output, Overrides, RayAddress
+from tauopt.cli.options import AcceptChanges, Json, Output, Overrides, RayAddress
 
 if TYPE_CHECKING:
     from tauopt.workflows.search import DryRun, SearchResult
@@ -45,10 +45,7 @@ def search(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")
     ] = False,
-    accept_changes: Annotated[
-        bool,
-        typer.Option("--accept-changes", help="Resume although file, data or code changed."),
-    ] = False,
+    accept_changes: AcceptChanges = False,
     ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
@@ -175,7 +172,7 @@ def _on_ties(result: SearchResult, output: Path | None) -> list[str]:
     command = _command("confirm", result.name, output=output)
     if best is None or best.confirmed is None:
         if best is not None and result.confirm is not None:
-            return [f"the best points are not confirmed ({result.why}); go on with: {command}"]
+            return [_why_not_confirmed(result, output, command)]
         if not tied:
             return []
         complete = sum(row.rank > 0 for row in board)
@@ -194,6 +191,17 @@ def _on_ties(result: SearchResult, output: Path | None) -> list[str]:
         f"{known.value:.4g} (68 %: {known.low:.4g} to {known.high:.4g}), which is the value to "
         f"believe; promoted is t{known.chosen:03d}, its training with the lowest loss"
     ]
+
+
+def _why_not_confirmed(result: SearchResult, output: Path | None, command: str) -> str:
+    failed = [row for row in result.board if row.confirms is not None and row.state == "FAIL"]
+    if failed:
+        return (
+            f"the best points are not confirmed: {len(failed)} of their trainings on other seeds "
+            f"failed, t{failed[0].number:03d} with: {failed[0].reason}; once more: {command}"
+        )
+    more = _command("extend", result.name, "--hours", "H", output=output)
+    return f"the best points are not confirmed: {result.why}; raise it ({more}), then: {command}"
 
 
 def _print_preview(preview: DryRun) -> None:

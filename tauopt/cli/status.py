@@ -36,8 +36,11 @@ def status_lines(state: SearchStatus, output: Path | None = None) -> list[str]:
     """Return the state of a search as lines of text."""
     counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(state.counts.items()))
     lines = [f"search {state.name}: {state.asked} trials planned; {counts or 'none yet'}"]
-    if state.confirmed < state.confirming:
-        ended = f"{state.confirmed} of {state.confirming} trainings on other seeds have ended"
+    if state.to_confirm and not state.confirming:
+        lines.append(f"then the best points are confirmed: {state.to_confirm} trainings at most")
+    elif state.to_confirm:
+        asked = state.confirmed + state.to_confirm
+        ended = f"{state.confirmed} of {asked} trainings on other seeds have ended"
         lines.append(f"confirming the best points: {ended}")
     if state.best is not None:
         first, *others = state.objectives
@@ -51,9 +54,7 @@ def status_lines(state: SearchStatus, output: Path | None = None) -> list[str]:
         lines.append("its folder is not on this machine, so it is unknown who runs it")
     else:
         unfinished = (
-            state.interrupted
-            or sum(state.counts.values()) < state.asked
-            or state.confirmed < state.confirming
+            state.interrupted or sum(state.counts.values()) < state.asked or state.to_confirm
         )
         option = [] if output is None else ["-o", str(output)]
         resume = shlex.join(["tauopt", "resume", state.name, *option])

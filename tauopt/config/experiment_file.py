@@ -21,7 +21,7 @@ from tauopt.durable import sha256_json
 from tauopt.errors import ConfigError, Problem, UsageError, nearest
 
 _NOT_DEFINING: dict[str, Any] = {
-    "search": {"trials", "budget", "resources", "notify"},
+    "search": {"trials", "budget", "resources", "notify", "confirm"},
     "tracking": True,
     "working_points": True,
     "promote": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv
+from scipy.special import betaincinv, ndtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -33,3 +33,14 @@ def clopper_pearson(
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
     high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1.0 - tail), 1.0)
     return low, high
+
+
+def student_factor(freedom: int) -> float:
+    """Return by what a measured standard deviation is too small for a 68 % interval.
+
+    Args:
+        freedom: degrees of freedom that told the deviation, at least 1: few tell it badly.
+    Source:
+        Student, Biometrika 6 (1908) 1.
+    """
+    return float(stdtrit(freedom, ndtr(1.0)))

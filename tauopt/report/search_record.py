@@ -30,7 +30,7 @@ from tauopt.report.sessions import (
     trial_history,
     unix_time,
 )
-from tauopt.study.leaderboard_rows import LeaderboardRow, rows
+from tauopt.study.leaderboard_rows import LeaderboardRow, board_of
 from tauopt.study.open_study import goals_of
 from tauopt.study.trial_attributes import CONFIRMS, DUPLICATE_OF
 from tauopt.study.trial_runs import ENVIRONMENT, EXPERIMENT, PARENT
@@ -131,7 +131,7 @@ def gather(study: optuna.Study, folder: Path, *, now: float, driver: DriverState
     goals = goals_of(study)
     # All trials are ranked, also those that wait: a stage that confirms counts when it is over.
     shown = {trial.number for trial in frozen}
-    board = rows(every, folder, goals=goals, is_alive=is_alive)
+    board = board_of(study, folder, is_alive=is_alive)
     leaderboard = [row for row in board if row.number in shown]
     rows_by_number = {row.number: row for row in leaderboard}
     records = {t.number: read_records(trial_folder(folder, t.number)) for t in frozen}

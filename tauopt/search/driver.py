@@ -24,7 +24,7 @@ from tauopt.study.best_first import best_first
 from tauopt.study.budget import BudgetClock
 from tauopt.study.confirm_stage import enqueue_confirmations
 from tauopt.study.control_requests import ControlRequests
-from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, recommended, rows
+from tauopt.study.leaderboard_rows import LEADERBOARD, LeaderboardRow, board_of, recommended
 from tauopt.study.open_study import PARENT_RUN, TRIALS, UID
 from tauopt.study.points_by_hand import enqueue_by_hand
 from tauopt.study.samplers import check_sampler
@@ -182,6 +182,8 @@ class _Driver:
         try:
             with interrupts() as signals:
                 outcome, reason, undelivered = self._train_and_record(signals, worker)
+                while outcome == "COMPLETE" and not signals.number and self._is_asked_for_more():
+                    outcome, reason, undelivered = self._train_and_record(signals, worker)
         except Exception as error:
             self.end = replace(self.end, state="failed", reason=f"{type(error).__name__}: {error}")
             raise
@@ -252,8 +254,7 @@ class _Driver:
     def _close_runs(self, state: RunState, reason: str) -> str:
         setup = self._setup
         goals = setup.file.base.objective.goals
-        trials = self._study.get_trials(deepcopy=False)
-        board = rows(trials, setup.folder, goals=goals, is_alive=False)
+        board = board_of(self._study, setup.folder, is_alive=False)
         write_json(setup.folder / LEADERBOARD, [row.as_json() for row in board])
         table = mlflow_notes.write_table(setup.folder, board, goals)
         resume = setup.resume_command if state in ("KILLED", "STOPPED") else ""
@@ -266,10 +267,8 @@ class _Driver:
             timeout_s=_DELIVERY_S,
         )
         # Again, since MLflow may have created a run only now.
-        board = rows(trials, setup.folder, goals=goals, is_alive=False)
-        confirm = self._settings.confirm
-        best = recommended(board, prefer=confirm.prefer if confirm else "best")
-        self.end = replace(self.end, best=best)
+        board = board_of(self._study, setup.folder, is_alive=False)
+        self.end = replace(self.end, best=recommended(board))
         return undelivered
 
     def _train_all(self, signals: Interrupts, worker: Any) -> str:
@@ -284,14 +283,22 @@ class _Driver:
             if not self._queue.is_left() and not self._confirm():
                 return ""
 
+    def _is_asked_for_more(self) -> bool:
+        """Return whether a request for more came while the search was being closed."""
+        self._requests.refresh()
+        self._apply_limits()
+        if self._clock.beyond(self._settings.budget):
+            return False
+        return self._queue.is_left() or self._confirm()
+
     def _confirm(self) -> bool:
         """Enqueue what is missing to confirm the best points; return whether there was any."""
         if self._settings.confirm is None:
             return False
         enqueued = enqueue_confirmations(self._queue.study, self._settings.confirm)
         if enqueued:
-            points = ", ".join(f"t{number:03d}" for number in enqueued)
-            message = f"{sum(enqueued.values())} trainings on other seeds confirm {points}"
+            points = ", ".join(f"t{number:03d}" for number in dict.fromkeys(enqueued))
+            message = f"{len(enqueued)} trainings on other seeds confirm {points}"
             self._on_event(SearchEvent("note", message=message))
         return bool(enqueued)
 

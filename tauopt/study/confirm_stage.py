@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.settings.experiment import Confirm
 from tauopt.config.settings.objective import Goal
 from tauopt.study.best_first import best_first, ties_of
+from tauopt.study.control_requests import forgiven
 from tauopt.study.leaderboard_rows import fronts_of
 from tauopt.study.open_study import goals_of
 from tauopt.study.trial_attributes import CONFIRMS, broken_constraints
@@ -44,23 +45,37 @@ def points_to_confirm(
     return [trial for trial in chosen if not broken_constraints(trial)][:top]
 
 
-def enqueue_confirmations(study: optuna.Study, settings: Confirm) -> dict[int, int]:
-    """Enqueue the trainings that are missing to confirm the best points.
+def missing_confirmations(study: optuna.Study, settings: Confirm) -> list[int]:
+    """Return the trials whose points are still to be trained again, once for each training.
+
+    Trainings that failed are not repeated, unless the search was asked to confirm since.
 
     Args:
         study: of a search whose other trials have ended.
         settings: number of points and of trainings of each.
-    Returns:
-        number of the trial with each point -> trainings that were enqueued now.
     """
     trials = study.get_trials(deepcopy=False)
-    present = Counter(t.user_attrs[CONFIRMS] for t in trials if CONFIRMS in t.user_attrs)
+    present = Counter(
+        trial.user_attrs[CONFIRMS]
+        for trial in trials
+        if CONFIRMS in trial.user_attrs
+        and (trial.state is not TrialState.FAIL or trial.number >= forgiven(study))
+    )
     chosen = points_to_confirm(trials, goals_of(study), top=settings.top)
-    enqueued: Counter[int] = Counter()
     # Each point once before any comes twice.
-    for turn in range(settings.seeds):
-        for trial in chosen:
-            if present[trial.number] <= turn:
-                study.enqueue_trial(dict(trial.params), user_attrs={CONFIRMS: trial.number})
-                enqueued[trial.number] += 1
-    return dict(enqueued)
+    turns = [(turn, trial.number) for turn in range(settings.seeds) for trial in chosen]
+    return [number for turn, number in turns if present[number] <= turn]
+
+
+def enqueue_confirmations(study: optuna.Study, settings: Confirm) -> list[int]:
+    """Enqueue the trainings that are missing to confirm the best points, and return them.
+
+    Args:
+        study: of a search whose other trials have ended.
+        settings: number of points and of trainings of each.
+    """
+    missing = missing_confirmations(study, settings)
+    points = {trial.number: dict(trial.params) for trial in study.get_trials(deepcopy=False)}
+    for number in missing:
+        study.enqueue_trial(points[number], user_attrs={CONFIRMS: number})
+    return missing

@@ -6,14 +6,13 @@ driver on any machine, without a network port.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import optuna
 
-from tauopt.config.settings.experiment import Confirm, Search
+from tauopt.config.settings.experiment import Confirm, Preference, Search
 from tauopt.study.points_by_hand import points_in
 from tauopt.study.study_storage import with_retries
 
@@ -22,6 +21,9 @@ ControlRequest = Literal["", "stop"]
 _REQUEST = "tauopt.wish"
 _EXTENDED = "tauopt.with_extensions"
 _CONFIRM = "tauopt.confirm"
+_CONFIRM_IN_FILE = "tauopt.confirm_in_file"
+_FIRST_AFTER = "tauopt.confirm_after"
+"""Attribute of a study: number of its trials when it was last asked to confirm."""
 _EVERY_S = 1.0
 
 
@@ -41,20 +43,29 @@ def extend(study: optuna.Study, **limits: float) -> None:
 
 
 def request_confirmation(study: optuna.Study, settings: Confirm) -> None:
-    """Have the best points of a search confirmed when its trials have ended, now and later on."""
+    """Have the best points of a search confirmed when its trials have ended, now and later on.
+
+    Trainings that failed so far are tried once more.
+    """
+    study.set_user_attr(_FIRST_AFTER, len(study.get_trials(deepcopy=False)))
     study.set_user_attr(_CONFIRM, settings.model_dump(mode="json"))
 
 
 def requested_confirmation(study: optuna.Study) -> Confirm | None:
     """Return how the best points are to be confirmed, as last requested or as in the file."""
-    if (requested := study.user_attrs.get(_CONFIRM)) is not None:
-        return Confirm.model_validate(requested)
-    try:
-        definition = json.loads(str(study.user_attrs.get("tauopt.text", "{}")))
-    except ValueError:
-        return None
-    in_file = definition.get("search", {}).get("confirm")
-    return None if in_file is None else Confirm.model_validate(in_file)
+    attributes = study.user_attrs
+    requested = attributes.get(_CONFIRM) or attributes.get(_CONFIRM_IN_FILE)
+    return Confirm.model_validate(requested) if requested else None
+
+
+def forgiven(study: optuna.Study) -> int:
+    """Return below which number of a trial a failed training does not count as one."""
+    return int(study.user_attrs.get(_FIRST_AFTER, 0))
+
+
+def preference(study: optuna.Study) -> Preference:
+    """Return what is recommended of the trials that are tied with the best."""
+    return (requested_confirmation(study) or Confirm()).prefer
 
 
 def current_request(study: optuna.Study) -> ControlRequest:
@@ -98,6 +109,9 @@ class ControlRequests:
         """Drop requests to an earlier driver, but keep raised limits."""
         self._study = study
         self._file_settings = settings
+        in_file = settings.confirm and settings.confirm.model_dump(mode="json")
+        if study.user_attrs.get(_CONFIRM_IN_FILE) != in_file:
+            study.set_user_attr(_CONFIRM_IN_FILE, in_file)
         if current_request(study):
             send_request(study, "")
         self.refresh()

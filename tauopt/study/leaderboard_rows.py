@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tauopt.config.settings.experiment import Preference
@@ -17,8 +18,10 @@ from tauopt.config.source.yaml_source import Scalar
 from tauopt.config.space.any_architecture import without_type
 from tauopt.metrics.influence import raw_value
 from tauopt.metrics.pareto import fronts
-from tauopt.study.best_first import first_places
-from tauopt.study.confirmed_points import ConfirmedPoint, confirmed_points
+from tauopt.study.best_first import leaders_of
+from tauopt.study.confirmed_points import ConfirmedPoint
+from tauopt.study.control_requests import preference
+from tauopt.study.open_study import goals_of
 from tauopt.study.trial_attributes import (
     BEST_REPORT,
     CONFIRMS,
@@ -59,6 +62,10 @@ class Confirmation:
     """Ends of its 68 % interval, for other seeds and another sample of candidates."""
     values: tuple[float, ...]
     """The first objective of each training."""
+    failed: int
+    """Trainings that failed, and so are not in the mean."""
+    broken: int
+    """Trainings that break a constraint: they are in the mean, and are never promoted."""
     chosen: int
     """Number of the training to be promoted, new or first: the one with the lowest loss."""
     run_id: str
@@ -66,7 +73,12 @@ class Confirmation:
 
     def __str__(self) -> str:
         """Return mean, interval and number of trainings, as tables show them."""
-        return f"{self.value:.4g}, {self.low:.4g} to {self.high:.4g} ({len(self.values)})"
+        count = f"{len(self.values)}"
+        if self.failed:
+            count += f", {self.failed} failed"
+        if self.broken:
+            count += f", {self.broken} break{'s' if self.broken == 1 else ''} constraints"
+        return f"{self.value:.4g}, {self.low:.4g} to {self.high:.4g} ({count})"
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,8 @@ class LeaderboardRow:
     rank: int
     """1 is best: by Pareto front, then by the first objective; of a single objective, confirmed
     points come first (those whose means are tied with the best by their loss, then by their
-    means), or else trials that are tied with the best, by their loss.
+    means), or else trials that are tied with the best, by their loss; on request the ties are
+    ordered by the number of parameters instead.
     0 for a trial that did not complete, or that has no point of its own."""
     front: int
     """Number of the Pareto front: 1 for trials that no other trial dominates, 2 for those that
@@ -153,8 +166,24 @@ class LeaderboardRow:
         return asdict(self)
 
 
+def board_of(study: optuna.Study, folder: Path, *, is_alive: bool = True) -> list[LeaderboardRow]:
+    """Return the `rows` of a study, ranked as its driver was asked to."""
+    return rows(
+        study.get_trials(deepcopy=False),
+        folder,
+        goals=goals_of(study),
+        is_alive=is_alive,
+        prefer=preference(study),
+    )
+
+
 def rows(
-    trials: Iterable[FrozenTrial], folder: Path, *, goals: Sequence[Goal], is_alive: bool = True
+    trials: Iterable[FrozenTrial],
+    folder: Path,
+    *,
+    goals: Sequence[Goal],
+    is_alive: bool = True,
+    prefer: Preference = "best",
 ) -> list[LeaderboardRow]:
     """Return one row a trial: complete trials by front and rank, then the others by last value.
 
@@ -163,24 +192,24 @@ def rows(
         folder: of the search, with the trials' results and run ids.
         goals: the study's objectives.
         is_alive: whether a driver runs; without one, trials that have not ended are interrupted.
+        prefer: of trials tied with the best, the lowest loss or the fewest parameters come first.
     """
     every = list(trials)
     front_of_number = fronts_of(every, goals)
-    confirmed = {p.number: p for p in confirmed_points(every, larger=goals[0].larger)}
-    place = first_places(every, larger=goals[0].larger)
-    ties = [n for n in place if n not in confirmed or confirmed[n].tied]
-    ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number, place))
+    leaders = leaders_of(every, larger=goals[0].larger, prefer=prefer)
+    ordered = sorted(every, key=lambda trial: _sort_key(trial, front_of_number, leaders.places))
     board = [
         _row(
             trial, rank, folder,
             state=state_of(trial, is_alive=is_alive),
             front=front_of_number.get(trial.number, 0),
             goals=goals,
-            tied=len(ties) > 1 and trial.number in ties,
+            tied=trial.number in leaders.tied,
         )
         for rank, trial in enumerate(ordered, start=1)
     ]  # fmt: skip
     run_ids = {row.number: row.run_id for row in board}
+    confirmed = {point.number: point for point in leaders.confirmed}
     return [
         replace(row, confirmed=_confirmation(point, goals[0], run_ids[point.chosen]))
         if (point := confirmed.get(row.number))
@@ -196,27 +225,20 @@ def _confirmation(point: ConfirmedPoint, goal: Goal, run_id: str) -> Confirmatio
         low=raw_value(objective, mean.value - mean.error),
         high=raw_value(objective, mean.value + mean.error),
         values=point.values,
+        failed=point.failed,
+        broken=point.broken,
         chosen=point.chosen,
         run_id=run_id,
     )
 
 
-def recommended(
-    board: Sequence[LeaderboardRow], *, prefer: Preference = "best"
-) -> LeaderboardRow | None:
+def recommended(board: Sequence[LeaderboardRow]) -> LeaderboardRow | None:
     """Return the trial to promote; None if none is complete that breaks no constraint.
 
     Args:
         board: rows, best first; of several objectives the best in the first one comes first.
-        prefer: `cheapest` takes, of those tied with the best, the network with the fewest
-            parameters.
     """
-    if not board or not board[0].rank or board[0].broken:
-        return None
-    tied = [row for row in board if row.tied and row.parameters is not None]
-    if prefer == "best" or not tied:
-        return board[0]
-    return min(tied, key=lambda row: (row.parameters or 0, row.rank))
+    return board[0] if board and board[0].rank and not board[0].broken else None
 
 
 def state_of(trial: FrozenTrial, *, is_alive: bool) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import optuna
 
 from tauopt.config.experiment_file import ExperimentFile
-from tauopt.config.settings.experiment import Experiment
+from tauopt.config.settings.experiment import Confirm, Experiment
 from tauopt.config.settings.inputs import InputSpec
 from tauopt.config.settings.networks import OwnModel, group_lengths
 from tauopt.dataset.network_inputs import input_spec
 from tauopt.dataset.prepared_dataset import open_dataset
 from tauopt.durable import lock_holder, write_bytes
+from tauopt.study.control_requests import request_confirmation
 from tauopt.study.open_study import start_study
 from tauopt.study.provenance import Provenance
 from tauopt.study.pruners import make_pruner
@@ -50,6 +51,8 @@ class SearchSetup:
     """The dataset as MLflow shows it."""
     warm: WarmStart | None = None
     """Points and outcomes taken over from earlier searches, when the search begins."""
+    confirm: Confirm | None = None
+    """Request to confirm the best points; None leaves it at what the study has."""
 
     @property
     def folder(self) -> Path:
@@ -115,6 +118,8 @@ def open_search_study(setup: SearchSetup, hypermodel: HyperModelSpace | None) ->
         hypermodel.learn_names(study)
     if setup.warm is not None:
         write_warm(setup.folder, setup.warm)
+    if setup.confirm is not None:
+        request_confirmation(study, setup.confirm)
     study.pruner = make_pruner(search.pruner, reports=setup.reports)
     write_bytes(setup.folder / EXPERIMENT, setup.file.text.encode())
     return study

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from tauopt.config.source.yaml_source import Scalar
 from tauopt.metrics.constraint_values import ConstraintValue
+from tauopt.metrics.influence import PairedValue
 
 DUPLICATE_OF = "duplicate_of"
 REASON = "reason"
@@ -42,6 +43,11 @@ def broken_constraints(trial: FrozenTrial) -> tuple[str, ...]:
     """Return the constraints that a trial breaks beyond their errors, in words."""
     known = (ConstraintValue(**fields) for fields in trial.user_attrs.get(CONSTRAINTS, ()))
     return tuple(str(value) for value in known if value.is_broken)
+
+
+def paired_value(trial: FrozenTrial) -> PairedValue:
+    """Return the first objective of a trial that has `PAIRED_VALUE`."""
+    return PairedValue.parse(trial.user_attrs[PAIRED_VALUE])
 
 
 def values_of(trial: FrozenTrial) -> Mapping[str, Scalar]:

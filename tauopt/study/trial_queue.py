@@ -425,13 +425,16 @@ class TrialQueue:
         self._on_event(SearchEvent("pruned", trial.number, value=value, report=last))
 
     def fail(self, number: int, reason: str, *, traceback: str = "") -> None:
-        """End a trial that failed; it is never best, and the sampler does not learn from it."""
+        """End a trial that failed; it is never best, and the sampler does not learn from it.
+
+        A training that only confirms a point does not count among the failures that end a search.
+        """
         trial = self._live[number]
         trial.set_user_attr(REASON, reason[:_TEXT_LIMIT])
         if traceback:
             trial.set_user_attr(TRACEBACK, traceback[-_TEXT_LIMIT:])
         self._end(number, TrialState.FAIL)
-        self.failures_in_a_row += 1
+        self.failures_in_a_row += CONFIRMS not in trial.user_attrs
         self.first_failure = self.first_failure or traceback or reason
         self._on_event(SearchEvent("failed", number, message=reason))
 

@@ -18,7 +18,7 @@ from tauopt.workflows.paths import output_folder
 if TYPE_CHECKING:
     import optuna
 
-    from tauopt.config.settings.experiment import Preference
+    from tauopt.config.settings.experiment import Confirm, Preference
     from tauopt.config.source.yaml_source import Scalar
     from tauopt.study.search_events import SearchEvent
     from tauopt.workflows.search import SearchResult
@@ -116,6 +116,8 @@ def resume(
     search: str | None = None,
     *,
     output: Path | None = None,
+    accept_changes: bool = False,
+    confirm: Confirm | None = None,
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
 ) -> SearchResult:
@@ -126,6 +128,8 @@ def resume(
     Args:
         search: its name; None means the latest one.
         output: output folder; None means `tauopt-output`.
+        accept_changes: resume although the data or the code changed.
+        confirm: request to confirm the best points; None leaves it at what the search has.
         progress: receives the progress of preparation.
         on_event: called with each event of a trial: start, report, end.
     Returns:
@@ -151,6 +155,8 @@ def resume(
         name=stopped.name,
         output=output,
         resume=True,
+        accept_changes=accept_changes,
+        confirm=confirm,
         command=stopped.resume,
         progress=progress,
         on_event=on_event,
@@ -248,6 +254,7 @@ def confirm(
     seeds: int | None = None,
     prefer: Preference | None = None,
     output: Path | None = None,
+    accept_changes: bool = False,
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
 ) -> SearchResult | ControlOutcome:
@@ -264,6 +271,7 @@ def confirm(
         prefer: what is recommended of the points that stay tied: `best`, the one with the lowest
             loss, or `cheapest`, the one with the fewest parameters.
         output: output folder; None means `tauopt-output`.
+        accept_changes: confirm although the data or the code changed since the search began.
         progress: receives the progress of preparation.
         on_event: called with each event of a trial: start, report, end.
     Returns:
@@ -285,8 +293,16 @@ def confirm(
     given = {"top": top, "seeds": seeds, "prefer": prefer}
     present = requested_confirmation(found.study) or Confirm()
     changes = {name: value for name, value in given.items() if value is not None}
-    request_confirmation(found.study, Confirm.model_validate(present.model_dump() | changes))
+    settings = Confirm.model_validate(present.model_dump() | changes)
     if found.holder:
+        request_confirmation(found.study, settings)
         told = f"{found.holder} confirms the best points when its trials have ended"
         return ControlOutcome(found.name, found.holder, told, "")
-    return resume(found.name, output=output, progress=progress, on_event=on_event)
+    return resume(
+        found.name,
+        output=output,
+        accept_changes=accept_changes,
+        confirm=settings,
+        progress=progress,
+        on_event=on_event,
+    )

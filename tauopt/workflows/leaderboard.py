@@ -38,7 +38,7 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.study.leaderboard_rows import rows, varying
+    from tauopt.study.leaderboard_rows import board_of, varying
     from tauopt.study.open_study import goals_of
     from tauopt.study.search_setup import is_at_rest, search_folder
 
@@ -46,8 +46,7 @@ def leaderboard(search: str | None = None, *, output: Path | None = None) -> Lea
     study = find_study(search, output=output_path)
     goals = goals_of(study)
     folder = search_folder(output_path, study.study_name)
-    trials = study.get_trials(deepcopy=False)
-    board = rows(trials, folder, goals=goals, is_alive=not is_at_rest(folder))
+    board = board_of(study, folder, is_alive=not is_at_rest(folder))
     return Leaderboard(
         name=study.study_name,
         goals=tuple(goals),

@@ -61,7 +61,7 @@ class SearchResult:
         """The recommended trial; of several on the front the best in the first objective."""
         from tauopt.study.leaderboard_rows import recommended
 
-        return recommended(self.board, prefer=self.confirm.prefer if self.confirm else "best")
+        return recommended(self.board)
 
     @property
     def report(self) -> Path | None:
@@ -99,6 +99,7 @@ def search(
     resume: bool = False,
     accept_changes: bool = False,
     warm_start: Sequence[str] = (),
+    confirm: Confirm | None = None,
     command: str = "",
     progress: Progress | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,
@@ -114,6 +115,8 @@ def search(
         accept_changes: resume although the file, the data or the code changed.
         warm_start: names of earlier searches: their best points are tried first, and the sampler
             learns from those of their trials that could be trials of this search.
+        confirm: request to confirm the best points of a search that is resumed; None leaves it at
+            what the search has.
         command: command line that resumes the search, for messages; empty means this one with
             `--resume`.
         progress: receives the progress of simulation and preparation.
@@ -176,11 +179,13 @@ def search(
         accept_changes=accept_changes,
         dataset_input=dataset_input(dataset),
         warm=warm,
+        confirm=confirm,
         resume_command=command,
     )
     outcome = run_search(setup, draw=draw_search, on_event=on_event or ignore)
     goals = file.base.objective.goals
-    board = rows(outcome.trials, setup.folder, goals=goals, is_alive=False)
+    prefer = outcome.confirm.prefer if outcome.confirm else "best"
+    board = rows(outcome.trials, setup.folder, goals=goals, is_alive=False, prefer=prefer)
     return SearchResult(
         name=name,
         why=outcome.why,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tauopt.durable import lock_holder
@@ -13,6 +15,7 @@ from tauopt.workflows.leaderboard import find_study
 from tauopt.workflows.paths import output_folder
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.trial import FrozenTrial
 
 
@@ -55,6 +58,8 @@ class SearchStatus:
     """Trainings on other seeds that confirm the best points, ended or not."""
     confirmed: int
     """Those of them that have ended."""
+    to_confirm: int
+    """Trainings on other seeds that are still to come, at most while trials are left."""
     seconds: float
     """Wall time so far, over all resumes."""
     gpu_seconds: float
@@ -73,7 +78,7 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         UsageError: no such search.
         ServiceError: the studies' database can't be used.
     """
-    from tauopt.study.leaderboard_rows import rows, state_of
+    from tauopt.study.leaderboard_rows import board_of, state_of
     from tauopt.study.open_study import GPU_SECONDS, SECONDS, TRIALS, goals_of
     from tauopt.study.search_setup import LOCK, is_at_rest, search_folder
     from tauopt.study.trial_attributes import CONFIRMS, DUPLICATE_OF, is_of_search
@@ -89,9 +94,12 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
     if duplicates := sum(DUPLICATE_OF in t.user_attrs for t in trials):
         counts["duplicate"] = duplicates
     goals = goals_of(study)
-    board = rows(trials, folder, goals=goals, is_alive=is_alive)
+    board = board_of(study, folder, is_alive=is_alive)
     asked = int(study.user_attrs.get(TRIALS, len(different)))
     ended = sum(t.state.is_finished() for t in different)
+    confirmed = sum(t.state.is_finished() for t in confirming)
+    left = max(asked - ended, 0)
+    to_confirm = _still_to_confirm(study, searching=left > 0) + len(confirming) - confirmed
     trained = [*different, *confirming]
     started = tuple(_running(t) for t in trained if t.state.name == "RUNNING")
     seconds = float(study.user_attrs.get(SECONDS, 0.0))
@@ -107,11 +115,48 @@ def status(search: str | None = None, *, output: Path | None = None) -> SearchSt
         best=board[0].estimate[0] if board and board[0].rank else None,
         front=sum(row.front == 1 for row in board),
         confirming=len(confirming),
-        confirmed=sum(t.state.is_finished() for t in confirming),
+        confirmed=confirmed,
+        to_confirm=to_confirm,
         seconds=seconds,
         gpu_seconds=float(study.user_attrs.get(GPU_SECONDS, 0.0)),
-        seconds_left=seconds / ended * max(asked - ended, 0) if ended and seconds else None,
+        seconds_left=_seconds_left(different, confirming, left, to_confirm, seconds),
     )
+
+
+def _still_to_confirm(study: optuna.Study, *, searching: bool) -> int:
+    """Return the trainings that confirm points and are not enqueued yet, at most if searching."""
+    from tauopt.study.confirm_stage import missing_confirmations
+    from tauopt.study.control_requests import requested_confirmation
+
+    settings = requested_confirmation(study)
+    if settings is None:
+        return 0
+    return (
+        settings.top * settings.seeds if searching else len(missing_confirmations(study, settings))
+    )
+
+
+def _seconds_left(
+    different: Sequence[FrozenTrial],
+    confirming: Sequence[FrozenTrial],
+    left: int,
+    to_confirm: int,
+    seconds: float,
+) -> float | None:
+    """Return the wall time to the end, from the time of a trial and of a whole training so far."""
+    ended = [trial for trial in (*different, *confirming) if trial.state.is_finished()]
+    times = [_duration(trial) for trial in ended]
+    if not seconds or not sum(times):
+        return None
+    whole = [_duration(trial) for trial in ended if trial.state.name == "COMPLETE"]
+    searched = [_duration(trial) for trial in different if trial.state.is_finished()]
+    at_once = sum(times) / seconds
+    return (left * fmean(searched or times) + to_confirm * fmean(whole or times)) / at_once
+
+
+def _duration(trial: FrozenTrial) -> float:
+    """Return the wall time in s of a trial that has ended."""
+    return trial.duration.total_seconds() if trial.duration else 0.0
 
 
 def _running(trial: FrozenTrial) -> RunningTrial:

@@ -115,8 +115,11 @@ def test_next_steps_name_the_best_trial_in_the_first_objective_and_the_size_of_t
     goals = tuple(Goal(name, "maximize" if name == "auc" else "minimize") for name in goals)
     result = SearchResult("toy", "complete", goals, board, Path("there"))
     budget = replace(result, why="the budget of 1 h is used up", confirm=Confirm())
-    said = "the best points are not confirmed (the budget of 1 h is used up); go on with: "
-    assert any(line.startswith(f"{said}tauopt confirm toy") for line in next_steps(budget, None))
+    said = (
+        "the best points are not confirmed: the budget of 1 h is used up; raise it (tauopt extend "
+        "toy --hours H), then: tauopt confirm toy"
+    )
+    assert said in next_steps(budget, None)
     assert next_steps(result, None) == lines
 
 
@@ -140,6 +143,7 @@ def test_status_in_words_names_objectives_and_front():
         name="toy", holder="", asked=9, counts={"COMPLETE": 3}, running=(),
         objectives=("auc", "parameters"), best=0.75, front=2, seconds=9.0, seconds_left=None,
             gpu_seconds=0.0, is_elsewhere=False, interrupted=(), confirming=0, confirmed=0,
+            to_confirm=0,
     )  # fmt: skip
     line = "best so far: auc 0.75; the front with parameters has 2 trials"
     assert line in status_lines(state)
@@ -149,7 +153,7 @@ def test_status_names_interrupted_trials_and_the_command_that_resumes_them():
     state = SearchStatus(
         name="toy", holder="", asked=9, counts={"COMPLETE": 8, "INTERRUPTED": 1}, running=(),
         objectives=("auc",), best=0.75, front=1, seconds=9.0, seconds_left=None,
-        gpu_seconds=0.0, is_elsewhere=False, confirming=0, confirmed=0,
+        gpu_seconds=0.0, is_elsewhere=False, confirming=0, confirmed=0, to_confirm=0,
         interrupted=(RunningTrial(number=3, report=2, value=0.5, seconds=9.0),),
     )  # fmt: skip
     lines = status_lines(state, Path("my out"))
@@ -157,7 +161,9 @@ def test_status_names_interrupted_trials_and_the_command_that_resumes_them():
     assert "nobody runs it; go on with: tauopt resume toy -o 'my out'" in lines
     assert lines[-1] == "  t003 interrupted, can be resumed, at report 2, value 0.5"
     confirming = status_lines(
-        replace(state, interrupted=(), counts={"COMPLETE": 9}, confirming=6, confirmed=2)
+        replace(
+            state, interrupted=(), counts={"COMPLETE": 9}, confirming=6, confirmed=2, to_confirm=4
+        )
     )
     assert "confirming the best points: 2 of 6 trainings on other seeds have ended" in confirming
     assert any("go on with" in line for line in confirming)

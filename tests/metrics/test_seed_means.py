@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from tauopt.metrics.influence import PairedValue
 from tauopt.metrics.seed_means import seed_means
@@ -12,13 +13,13 @@ OF_SEED, SHARED, OWN = 0.05, 0.08, 0.03
 each network by itself."""
 
 
-def simulated(rng, truth, *, seeds=SEEDS):
+def simulated(rng, truth, *, seeds=SEEDS, shared=SHARED):
     """The values of trainings of points with that truth, and what each training is without noise.
 
     Groups of candidates fluctuate from sample to sample, the same for all networks.
     """
     fluctuations = rng.normal(size=GROUPS)
-    shared = rng.normal(size=GROUPS) * SHARED / GROUPS**0.5
+    shared = rng.normal(size=GROUPS) * shared / GROUPS**0.5
     values = []
     for each in truth:
         values.append([])
@@ -41,6 +42,15 @@ def test_the_stated_errors_cover_the_truth_and_the_true_differences_in_68_percen
     assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.05)
     assert np.std(differences) == pytest.approx(1.0, abs=0.15)
     assert np.mean(np.abs(differences) < 1) == pytest.approx(0.683, abs=0.07)
+
+
+@pytest.mark.parametrize(("points", "seeds"), [(1, 2), (1, 3), (2, 3)])
+def test_errors_that_few_trainings_tell_cover_the_truth_as_well(points, seeds):
+    rng, pulls = np.random.default_rng(5), []
+    for _ in range(1500):
+        means = seed_means(simulated(rng, [0.0] * points, seeds=seeds, shared=0.02))
+        pulls.append(means[0].value / means[0].error)
+    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.04)
 
 
 def test_what_all_networks_share_cancels_in_differences_and_what_seeds_add_does_not():
@@ -74,7 +84,7 @@ def test_the_deviation_of_seeds_is_told_by_all_points_and_unknown_without_repeti
     exact = np.zeros(4, np.float32)
     values = [[PairedValue(v, exact) for v in point] for point in ([1.0, 3.0], [5.0, 5.0, 5.0])]
     two, three = seed_means(values)
-    deviation = (2.0 / 3) ** 0.5  # squares 1 + 1, three degrees of freedom
+    deviation = t.ppf(0.841344746, 3) * (2.0 / 3) ** 0.5  # squares 1 + 1, three of freedom
     assert two.seed_error == pytest.approx(deviation / 2**0.5)
     assert three.seed_error == pytest.approx(deviation / 3**0.5)
     assert (two.value, three.value) == (2.0, 5.0)

@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
-from tauopt.physics.intervals import ONE_SIGMA, clopper_pearson
+from tauopt.physics.intervals import ONE_SIGMA, clopper_pearson, student_factor
 
 
 def at_least(k, n, p):
@@ -30,3 +31,8 @@ def test_the_interval_covers_the_truth_at_least_as_often_as_it_says():
     passed = np.random.default_rng(1).binomial(30, 0.83, 20_000)
     low, high = clopper_pearson(passed, 30)
     assert np.mean((low <= 0.83) & (high >= 0.83)) > ONE_SIGMA - 0.01
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 10, 1000])
+def test_a_deviation_times_students_factor_covers_68_percent(freedom):
+    assert t.interval(ONE_SIGMA, freedom)[1] == pytest.approx(student_factor(freedom))

@@ -172,9 +172,10 @@ def test_the_mean_over_other_seeds_is_on_the_row_of_the_trial(tmp_path):
         )
     assert again == 2
     report, page, _ = written(search, tmp_path / "report")
-    assert "41.95, 39.42 to 44.65 (2)" in page.cells  # errors of 4.8 % (seeds) and 4 % (sample)
+    # Errors of 4.8 % times Student's 1.84 (seeds) and of 4 % (sample).
+    assert "41.95, 38.1 to 46.19 (2)" in page.cells
     assert (
-        "t000, rejection@0.75 = 41.952 (68 %: 39.42 to 44.65), mean of 2 other seeds" in page.cells
+        "t000, rejection@0.75 = 41.952 (68 %: 38.1 to 46.19), mean of 2 other seeds" in page.cells
     )
     assert "complete, confirms t000" in page.cells
     assert "1 of 9 asked for: 1 complete; 2 more on other seeds" in page.cells

@@ -2,12 +2,18 @@
 
 import json
 import signal
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
 
+from tauopt.cli.search import next_steps
+from tauopt.cli.status import status_lines
 from tauopt.config.settings.experiment import Confirm
 from tauopt.errors import Interrupted
+from tauopt.report.search_record import gather
+from tauopt.search import driver
 from tauopt.search.driver import run_search
 from tauopt.study.best_first import best_first, ties_of
 from tauopt.study.control_requests import extend, request_confirmation
@@ -18,6 +24,9 @@ from tauopt.study.trial_attributes import CONFIRMS
 from tauopt.tracking.client import connect
 from tauopt.training.trial_plan import read_plan, trial_folder
 from tauopt.workflows.gc import gc
+from tauopt.workflows.leaderboard import leaderboard
+from tauopt.workflows.search import SearchResult
+from tauopt.workflows.status import _seconds_left, status
 from tests.search.fake_worker import FakeWorker
 from tests.search.searches import make_setup
 from tests.search.without_ray import without_ray
@@ -57,6 +66,11 @@ def board_of(folder):
     study = study_of(folder)
     trials = study.get_trials(deepcopy=False)
     return rows(trials, folder / "out/searches/toy", goals=goals_of(study), is_alive=False)
+
+
+def result_of(folder, ending):
+    goals, board = goals_of(study_of(folder)), tuple(board_of(folder))
+    return SearchResult("toy", ending.why, tuple(goals), board, folder, confirm=ending.confirm)
 
 
 def confirming(folder):
@@ -126,8 +140,28 @@ def test_of_tied_points_the_cheapest_is_recommended_on_request(confirmed):
     board = board_of(confirmed[0])
     tied = [row for row in board if row.tied]
     assert recommended(board) is board[0]
-    assert recommended(board, prefer="cheapest").parameters == min(row.parameters for row in tied)
     assert recommended([]) is None
+    trials = study_of(confirmed[0]).trials
+    folder, goals = confirmed[0] / "out/searches/toy", goals_of(study_of(confirmed[0]))
+    cheapest = rows(trials, folder, goals=goals, prefer="cheapest")
+    assert [r.parameters for r in cheapest if r.tied] == sorted(r.parameters for r in tied)
+    assert {r.number for r in cheapest if r.tied} == {r.number for r in tied}
+    assert [r.number for r in cheapest if not r.tied] == [r.number for r in board if not r.tied]
+    assert recommended(cheapest) is cheapest[0]
+
+
+def test_whoever_asks_ranks_the_ties_as_the_driver_was_asked_to(tmp_path):
+    ending = search(tmp_path, trials=6, overrides=["search.confirm={top: 3, prefer: cheapest}"])
+    board = list(leaderboard("toy", output=tmp_path / "out").rows)
+    tied = [row for row in board if row.tied]
+    assert len(tied) > 1
+    assert [row.parameters for row in tied] == sorted(row.parameters for row in tied)
+    record = gather(study_of(tmp_path), tmp_path / "out/searches/toy", now=0.0, driver="none")
+    assert [row.number for row in record.leaderboard] == [row.number for row in board]
+    assert status("toy", output=tmp_path / "out").best == board[0].estimate[0]
+    kept = json.loads((tmp_path / "out/searches/toy/leaderboard.json").read_text())
+    assert [row["number"] for row in kept] == [row.number for row in board]
+    assert ending.confirm.prefer == "cheapest"
 
 
 def test_mlflow_says_what_confirms_which_trial(confirmed):
@@ -220,10 +254,74 @@ def test_a_search_whose_budget_is_used_up_confirms_nothing_until_it_has_more(tmp
 
 
 def test_a_point_whose_new_trainings_fail_is_not_confirmed_and_not_tried_for_ever(tmp_path):
-    (tmp_path / "trouble.json").write_text(json.dumps({str(n): "diverge" for n in range(4, 10)}))
-    search(tmp_path, trials=4, overrides=["search.confirm={top: 1, seeds: 2}"])
-    assert [t.state.name for t in confirming(tmp_path)] == ["FAIL", "FAIL"]
+    trouble = tmp_path / "trouble.json"
+    trouble.write_text(json.dumps({str(n): "diverge" for n in range(4, 20)}))
+    settings = Confirm(top=3, seeds=2)
+    brief = [CONFIRM, "search.max_failures=2"]
+    ending = search(tmp_path, trials=4, overrides=brief)  # more failures than end a search
+    assert ending.why == "complete"
+    failed = confirming(tmp_path)
+    assert {t.state.name for t in failed} == {"FAIL"}
+    assert len(failed) > 2
     assert board_of(tmp_path)[0].confirmed is None
+    search(tmp_path, trials=4, resume=True, overrides=brief)
+    assert len(confirming(tmp_path)) == len(failed), "a resume alone trains nothing again"
+    lines = next_steps(result_of(tmp_path, ending), None)
+    advice = [line for line in lines if "are not confirmed" in line]
+    assert f"{len(failed)} of their trainings on other seeds failed, t004 with: " in advice[0]
+    assert advice[0].endswith("once more: tauopt confirm toy")
+    trouble.unlink()
+    request_confirmation(study_of(tmp_path), settings)
+    search(tmp_path, trials=4, resume=True, overrides=brief)
+    assert len(confirming(tmp_path)) == 2 * len(failed)
+    assert board_of(tmp_path)[0].confirmed.failed == 2
+
+
+def test_a_request_that_comes_while_the_search_is_closed_is_met(tmp_path, monkeypatch):
+    closes, requests = driver._Driver._close_runs, [Confirm(top=3, seeds=2)]
+
+    def close(self, *args):
+        if requests:
+            request_confirmation(study_of(tmp_path), requests.pop())
+        return closes(self, *args)
+
+    monkeypatch.setattr(driver._Driver, "_close_runs", close)
+    ending = search(tmp_path, trials=4)
+    assert len(confirming(tmp_path)) >= 4
+    assert ending.confirm.seeds == 2
+    assert board_of(tmp_path)[0].confirmed
+    client, uid = connect(None, output=tmp_path / "out"), study_of(tmp_path).user_attrs[UID]
+    places = [e.experiment_id for e in client.search_experiments()]
+    runs = [r for r in client.search_runs(places) if r.data.tags["tauopt.uid"].startswith(uid)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_status_counts_the_stage_before_it_begins_and_while_it_runs(tmp_path):
+    seen = []
+
+    def look(event):
+        if event.kind in ("started", "complete"):
+            seen.append(status("toy", output=tmp_path / "out"))
+
+    search(tmp_path, trials=4, concurrent=1, overrides=[CONFIRM], on_event=look)
+    assert seen[1].to_confirm == 6  # at most
+    assert "then the best points are confirmed: 6 trainings at most" in status_lines(seen[1])
+    points = len({t.user_attrs[CONFIRMS] for t in confirming(tmp_path)})
+    begun = [state for state in seen if state.confirming]
+    assert (begun[0].confirmed, begun[0].to_confirm) == (0, 2 * points)
+    assert f"confirming the best points: 0 of {2 * points} trainings" in status_lines(begun[0])[1]
+    assert (seen[-1].confirmed, seen[-1].to_confirm) == (2 * points, 0)
+
+
+def test_the_time_left_counts_trials_that_are_left_and_whole_trainings_that_confirm():
+    def ended(state, seconds):
+        begun = datetime(2026, 1, 1)
+        return SimpleNamespace(state=state, duration=begun + timedelta(seconds=seconds) - begun)
+
+    different = [ended(TrialState.COMPLETE, 30), ended(TrialState.PRUNED, 10)]
+    # Two trials at once took 40 s in 20 s of wall time: three of 20 s and four of 30 s take 90 s.
+    assert _seconds_left(different, [], 3, 4, 20.0) == pytest.approx(90.0)
+    assert _seconds_left([], [], 3, 4, 20.0) is None
 
 
 def test_of_several_objectives_the_front_is_confirmed_and_stays_the_order(tmp_path):

@@ -142,6 +142,38 @@ def test_other_data_confirm_nothing(home):
     assert len(confirming) == 3
 
 
+def test_other_code_confirms_on_request_only_and_a_refused_request_is_not_kept(home):
+    output = ["-o", str(home / "out")]
+    study = find_study("toy", output=home / "out")
+    was, before = study.user_attrs["tauopt.code"], study.user_attrs["tauopt.confirm"]
+    study.set_user_attr("tauopt.code", "0.1.0+old")
+    try:
+        for verb in (["confirm", "toy", "--top", "1", "--seeds", "4"], ["resume", "toy"]):
+            ran = CliRunner().invoke(build_app(), [*verb, *output])
+            assert isinstance(ran.exception, UsageError)
+            assert "go on all the same with --accept-changes" in str(ran.exception)
+        assert find_study("toy", output=home / "out").user_attrs["tauopt.confirm"] == before
+        verb = ["confirm", "toy", "--top", "1", "--seeds", "4", "--accept-changes"]
+        assert CliRunner().invoke(build_app(), [*verb, *output]).exit_code == 0
+    finally:
+        study.set_user_attr("tauopt.code", was)
+    rows = leaderboard("toy", output=home / "out").rows
+    assert len(rows[0].confirmed.values) == 4
+
+
+def test_a_file_that_gains_a_confirmation_is_the_same_search(home):
+    path = home / "toy.yaml"
+    assert "confirm" not in path.read_text()
+    done = search(
+        path,
+        overrides=["search.confirm={top: 1, seeds: 4}"],
+        name="toy",
+        output=home / "out",
+        resume=True,
+    )
+    assert done.best.confirmed
+
+
 def test_a_search_without_a_complete_trial_confirms_nothing(home):
     output = home / "empty"
     (output / "searches" / "empty").mkdir(parents=True)

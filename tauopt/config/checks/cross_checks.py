@@ -79,6 +79,7 @@ def check_experiment(root: Node) -> Iterator[Problem]:
     yield from _constraints(root, task, dataset)
     yield from _after_training(root, task, dataset)
     yield from _sampler(root)
+    yield from _confirm(root)
 
 
 def _task_classes(task: Node, dataset: Node) -> Iterator[Problem]:
@@ -244,15 +245,27 @@ def _after_training(root: Node, task: Node, dataset: Node) -> Iterator[Problem]:
 
 def _sampler(root: Node) -> Iterator[Problem]:
     node = tree.get(root, ("search", "sampler", "type"))
-    if node is None or node.value not in ONE_OBJECTIVE:
-        return
-    goals = [tree.get(root, ("objective", key)) for key in ("maximize", "minimize")]
-    given = [goal for goal in goals if goal is not None and goal.value not in ((), None)]
-    if len(given) > 1 or any(len(_text_items(goal)) > 1 for goal in given):
+    if node is not None and node.value in ONE_OBJECTIVE and _has_several_objectives(root):
         yield node.place.problem(
             f"search.sampler.type: {node.value} supports one objective only, and there are "
             "several; expected tpe, gp, qmc or random"
         )
+
+
+def _confirm(root: Node) -> Iterator[Problem]:
+    node = tree.get(root, ("search", "confirm", "prefer"))
+    if node is not None and node.value == "cheapest" and _has_several_objectives(root):
+        yield node.place.problem(
+            "search.confirm.prefer: with several objectives none is tied, the front shows what "
+            "each costs; leave it out"
+        )
+
+
+def _has_several_objectives(root: Node) -> bool:
+    metrics = tree.get(root, ("objective", "maximize"))  # left out it is one
+    costs = tree.get(root, ("objective", "minimize"))
+    has_cost = costs is not None and costs.value not in ((), [], None)
+    return has_cost or (metrics is not None and len(_text_items(metrics)) > 1)
 
 
 def _task_class_names(task: Node) -> list[str]:
