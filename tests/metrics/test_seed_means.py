@@ -32,25 +32,25 @@ def simulated(rng, truth, *, seeds=SEEDS, shared=SHARED):
 
 def test_the_stated_errors_cover_the_truth_and_the_true_differences_in_68_percent():
     rng, pulls, differences = np.random.default_rng(1), [], []
-    for _ in range(300):
+    for _ in range(1000):  # what all points share makes their means one draw
         truth = rng.normal(size=POINTS)
         means = seed_means(simulated(rng, truth))
-        pulls += [(mean.value - true) / mean.error for mean, true in zip(means, truth, strict=True)]
+        pulls.append((means[0].value - truth[0]) / means[0].error)
         ahead, error = means[0].ahead_of(means[1])
         differences.append((ahead - (truth[0] - truth[1])) / error)
     assert np.std(pulls) == pytest.approx(1.0, abs=0.1)
     assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.05)
-    assert np.std(differences) == pytest.approx(1.0, abs=0.15)
-    assert np.mean(np.abs(differences) < 1) == pytest.approx(0.683, abs=0.07)
+    assert np.std(differences) == pytest.approx(1.0, abs=0.15)  # wider tails, as of Student
+    assert np.mean(np.abs(differences) < 1) == pytest.approx(0.683, abs=0.05)
 
 
 @pytest.mark.parametrize(("points", "seeds"), [(1, 2), (1, 3), (2, 3)])
-def test_errors_that_few_trainings_tell_cover_the_truth_as_well(points, seeds):
+def test_errors_that_few_trainings_tell_cover_the_truth_no_less(points, seeds):
     rng, pulls = np.random.default_rng(5), []
     for _ in range(1500):
         means = seed_means(simulated(rng, [0.0] * points, seeds=seeds, shared=0.02))
         pulls.append(means[0].value / means[0].error)
-    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.04)
+    assert 0.66 < np.mean(np.abs(pulls) < 1) < 0.78  # without Student's factor 0.5 to 0.63
 
 
 def test_what_all_networks_share_cancels_in_differences_and_what_seeds_add_does_not():
