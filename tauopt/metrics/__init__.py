@@ -10,7 +10,7 @@
     standard_metrics        the standard set of metrics that every trial reports
     influence               influence of each candidate on a metric: paired errors at once
     ties                    what can't be told from the best on the same candidates
-    log_loss                cross-entropy of what an objective separates
+    log_loss                cross-entropy of what an objective separates, and of the classes
     expected_precision      how precisely an objective can be measured, before a training
     bootstrap               paired bootstrap of one metric of two networks
     paired_curves           paired bootstrap of whole ROC curves

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
+from tauopt.metrics.log_loss import candidate_losses
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.own_metric import own_value
 from tauopt.metrics.predictions import Predictions
@@ -145,7 +146,10 @@ def check_same(a: Predictions, b: Predictions) -> None:
 def _resampled(objective: ObjectiveName, predictions: Predictions) -> Callable[[Floats], float]:
     """Return the objective as a function of how many times each candidate counts, (N,)."""
     if objective.metric == "accuracy":
-        return _resampled_accuracy(predictions)
+        right = predictions.probabilities.argmax(axis=1) == predictions.labels
+        return _resampled_mean(right, predictions.weights)
+    if objective.metric == "neg_log_loss":
+        return _resampled_mean(-candidate_losses(predictions), predictions.weights)
     if objective.metric == "balanced_accuracy":
         return _resampled_balanced(predictions)
     if objective.metric == "own":
@@ -193,10 +197,11 @@ def curve_numbers(predictions: Predictions, at: Floats) -> Callable[[Floats], Fl
     return numbers
 
 
-def _resampled_accuracy(predictions: Predictions) -> Callable[[Floats], float]:
-    right = predictions.probabilities.argmax(axis=1) == predictions.labels
-    weights, right_weights = predictions.weights, predictions.weights * right
-    return lambda times: float(np.sum(right_weights * times) / np.sum(weights * times))
+def _resampled_mean(
+    values: NDArray[np.bool_] | Floats, weights: Floats
+) -> Callable[[Floats], float]:
+    weighted = weights * values
+    return lambda times: float(np.sum(weighted * times) / np.sum(weights * times))
 
 
 def _resampled_balanced(predictions: Predictions) -> Callable[[Floats], float]:

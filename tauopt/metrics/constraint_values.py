@@ -75,11 +75,16 @@ def measured(
 def overtraining(training: Estimate, validation: Estimate) -> Estimate:
     """Return the relative loss of a metric from training to validation candidates, with its error.
 
-    It is 1 - validation / training; the samples are independent, so their relative errors add in
-    quadrature. Both metrics are positive.
+    It is (training - validation) / |training|. The samples are independent: so the relative errors
+    of metrics of one sign add in quadrature, else the errors.
     """
-    ratio = validation.value / training.value
-    spread = math.hypot(
-        *(0.5 * (each.high - each.low) / each.value for each in (training, validation))
-    )
-    return Estimate(1.0 - ratio, 1.0 - ratio * math.exp(spread), 1.0 - ratio * math.exp(-spread))
+    errors = [0.5 * (each.high - each.low) for each in (training, validation)]
+    scale = abs(training.value)
+    loss, ratio = (training.value - validation.value) / scale, validation.value / training.value
+    if ratio <= 0.0:
+        error = math.hypot(*errors) / scale
+        return Estimate(loss, loss - error, loss + error)
+    spread = math.hypot(errors[0] / training.value, errors[1] / validation.value)
+    sign = math.copysign(1.0, training.value)
+    ends = [sign * (1.0 - ratio * math.exp(each)) for each in (spread, -spread)]
+    return Estimate(loss, min(ends), max(ends))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tauopt.config.settings.objective import ObjectiveName
 from tauopt.metrics.background_rejection import band_mean
+from tauopt.metrics.log_loss import candidate_losses
 from tauopt.metrics.named_metrics import measure
 from tauopt.metrics.own_metric import own_influence
 from tauopt.metrics.predictions import Predictions
@@ -62,9 +63,11 @@ def _influence(objective: ObjectiveName, predictions: Predictions) -> tuple[Floa
         result[chosen], limit = _influence(replace(objective, prongs=None), selected)
         return result, limit
     if objective.metric == "accuracy":
-        return _of_fraction(_is_right(predictions), predictions.weights), 0.0
+        return _of_mean(_is_right(predictions), predictions.weights), 0.0
     if objective.metric == "balanced_accuracy":
         return _of_balanced_accuracy(predictions), 0.0
+    if objective.metric == "neg_log_loss":
+        return _of_mean(-candidate_losses(predictions), predictions.weights), 0.0
     curve, limit = predictions.roc_curve, 0.0
     if objective.at is None:
         signal, background = _of_area(curve)
@@ -93,9 +96,9 @@ def _is_right(predictions: Predictions) -> NDArray[np.bool_]:
     return np.asarray(predictions.probabilities.argmax(axis=1) == predictions.labels)
 
 
-def _of_fraction(passes: NDArray[np.bool_], weights: Floats) -> Floats:
+def _of_mean(values: NDArray[np.bool_] | Floats, weights: Floats) -> Floats:
     share = weights / weights.sum()
-    return np.asarray(share * (passes - np.sum(share[passes])))
+    return np.asarray(share * (values - np.sum(share * values)))
 
 
 def _of_balanced_accuracy(predictions: Predictions) -> Floats:
@@ -103,7 +106,7 @@ def _of_balanced_accuracy(predictions: Predictions) -> Floats:
     by_class = [predictions.labels == index for index in range(len(predictions.classes))]
     present = [chosen for chosen in by_class if predictions.weights[chosen].sum() > 0]
     for chosen in present:
-        result[chosen] = _of_fraction(right[chosen], predictions.weights[chosen]) / len(present)
+        result[chosen] = _of_mean(right[chosen], predictions.weights[chosen]) / len(present)
     return result
 
 

@@ -1,4 +1,4 @@
-"""The metric that an objective names: AUC, rejection or accuracy; the confusion matrix."""
+"""The metric that an objective names: AUC, rejection, accuracy, log loss; confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tauopt.config.settings.objective import ObjectiveName
 from tauopt.errors import DataError
 from tauopt.metrics.background_rejection import mean_rejection, partial_area, rejections
 from tauopt.metrics.estimate import Estimate, wilson
+from tauopt.metrics.log_loss import neg_log_loss
 from tauopt.metrics.own_metric import measure_own
 from tauopt.metrics.predictions import Predictions
 from tauopt.metrics.roc import auc
@@ -30,6 +31,8 @@ def measure(objective: ObjectiveName, predictions: Predictions) -> Estimate:
         return accuracy(predictions)
     if objective.metric == "balanced_accuracy":
         return balanced_accuracy(predictions)
+    if objective.metric == "neg_log_loss":
+        return neg_log_loss(predictions)
     if objective.metric == "own":
         return measure_own(objective, predictions)
     curve = predictions.roc_curve

@@ -292,7 +292,7 @@ def test_classes_of_samples_and_of_a_binary_task_are_filled_in(folder):
         ("[z.root]}", "[z.root], classes: [tau]}", "7:5: data.samples.jj.classes is missing"),
         ("tau: tau}", "tau: tau, e: e}", "11:1: task.classes is missing"),
         ("[tau]", "[tauu]", "11:17: task.signal: 'tauu' is not a task class (did you mean 'tau'?)"),
-        ("{signal: [tau]}", "{}", "or balanced_accuracy, or classes in task.signal"),
+        ("{signal: [tau]}", "{}", "or neg_log_loss, or classes in task.signal"),
         ('{jet: "!tau", tau: tau}', "[jet, tau]", "data.classes: expected a mapping"),
         ("{files: [z.root]}", "z.root", "data.samples.z: expected a mapping"),
     ],

@@ -17,6 +17,7 @@ OBJECTIVES = [
     Name("accuracy"),
     Name("balanced_accuracy"),
     Name("balanced_accuracy", prongs=3),
+    Name("neg_log_loss"),
 ]
 
 

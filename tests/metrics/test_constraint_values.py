@@ -32,6 +32,16 @@ def test_overtraining_is_the_relative_loss():
     assert found.high - found.low == pytest.approx(2 * 0.8 * np.hypot(0.05, 0.05), rel=0.01)
 
 
+def test_overtraining_of_metrics_below_zero_is_a_loss_too():
+    found = overtraining(Estimate(-0.20, -0.21, -0.19), Estimate(-0.25, -0.26, -0.24))
+    assert found.value == pytest.approx(0.25)
+    assert 0 < found.low < 0.25 < found.high
+    assert found.high - found.low == pytest.approx(2 * 1.25 * np.hypot(0.05, 0.04), rel=0.01)
+    across = overtraining(Estimate(0.2, 0.1, 0.3), Estimate(-0.1, -0.2, 0.0))
+    assert across.value == pytest.approx(1.5)
+    assert across.high - across.low == pytest.approx(2 * np.hypot(0.5, 0.5))
+
+
 @pytest.mark.parametrize(
     ("triple", "limit", "broken"),
     [

@@ -24,6 +24,8 @@ METRICS = (
     "auc@[0.5, 0.8]",
     "accuracy",
     "balanced_accuracy/1p",
+    "neg_log_loss",
+    "neg_log_loss/3p",
 )
 
 

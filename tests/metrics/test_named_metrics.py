@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, log_loss
 
 from tauopt.config.settings.objective import ObjectiveName as Name
+from tauopt.config.settings.objective import parse_objective
 from tauopt.errors import DataError
 from tauopt.metrics.estimate import Estimate, wilson
 from tauopt.metrics.named_metrics import accuracy, balanced_accuracy, confusion, measure
@@ -37,6 +38,27 @@ def test_balanced_accuracy_is_scikit_learns(predictions):
         predictions.labels, predictions.probabilities.argmax(1), sample_weight=predictions.weights
     )
     assert balanced_accuracy(predictions).value == pytest.approx(expected)
+
+
+def test_the_log_loss_is_scikit_learns_with_its_sign_turned(predictions):
+    labels = predictions.labels
+    expected = log_loss(labels, predictions.probabilities, sample_weight=predictions.weights)
+    found = measure(parse_objective("neg_log_loss"), predictions)
+    assert found.value == pytest.approx(-expected)
+    assert found.low < found.value < found.high < 0
+
+
+def test_the_error_of_the_log_loss_is_the_spread_over_many_samples():
+    rng, objective = np.random.default_rng(2), parse_objective("neg_log_loss")
+    toys = [measure(objective, several_classes(rng, candidates=800)) for _ in range(150)]
+    spread = np.std([toy.value for toy in toys])
+    assert np.mean([toy.high - toy.low for toy in toys]) / 2 == pytest.approx(spread, rel=0.2)
+
+
+def test_the_log_loss_of_a_broken_network_is_an_error(predictions):
+    predictions.probabilities[0] = np.nan
+    with pytest.raises(DataError, match=r"1 of .* candidates without the former"):
+        measure(parse_objective("neg_log_loss"), predictions)
 
 
 def test_balanced_accuracy_does_not_depend_on_the_sizes_of_classes(predictions):

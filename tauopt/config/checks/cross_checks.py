@@ -156,7 +156,10 @@ def _own_model_heads(root: Node, task: Node) -> Iterator[Problem]:
 def _without_background(root: Node, task: Node) -> Iterator[Problem]:
     """Check that no objective needs background, in a task where all classes are signal."""
     signal, given = task.entries.get("signal"), tree.get(root, ("objective", "maximize"))
-    reason, expected = "all task classes are signal", "expected accuracy or balanced_accuracy"
+    reason, expected = (
+        "all task classes are signal",
+        "expected accuracy, balanced_accuracy or neg_log_loss",
+    )
     if signal is None:
         reason += " as task.signal is left out"
         expected += ", or classes in task.signal"

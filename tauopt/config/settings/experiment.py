@@ -222,11 +222,11 @@ class Objective(Settings):
     """Metric or list of metrics: `rejection@0.75` (background rejection at 75 % signal efficiency),
     `rejection@[0.6, 0.9]` (its geometric mean over a band of signal efficiencies, which fluctuates
     less), `auc`, `auc@[0.6, 0.9]` (the area under that part of the curve), `accuracy`,
-    `balanced_accuracy` (the mean over true classes); the latter two need no background; or a
-    function of one's own, `module:function`, of `scores`, `labels` (True for signal), `weights` and
-    others (see README), whose error is that of a bootstrap. The suffix
-    `/1p` or `/3p` keeps candidates with that many prongs. The first metric prunes trials;
-    `training.monitor` says what selects a trial's best weights."""
+    `balanced_accuracy` (the mean over true classes), `neg_log_loss` (minus the cross-entropy of the
+    classes); the latter three need no background; or a function of one's own, `module:function`, of
+    `scores`, `labels` (True for signal), `weights` and others (see README), whose error is that of
+    a bootstrap. The suffix `/1p` or `/3p` keeps candidates with that many prongs. The first metric
+    prunes trials; `training.monitor` says what selects a trial's best weights."""
     minimize: Annotated[tuple[_Cost, ...], AfterValidator(_distinct), _OneOrSeveral] = ()
     """Cost or list of costs: `latency_us` (microseconds for one candidate, on one core),
     `latency_us@256` (per candidate in a batch of 256), `parameters`."""

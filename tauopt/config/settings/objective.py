@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from tauopt.errors import nearest
 
-Metric = Literal["rejection", "auc", "accuracy", "balanced_accuracy", "own"]
+Metric = Literal["rejection", "auc", "accuracy", "balanced_accuracy", "neg_log_loss", "own"]
 Direction = Literal["maximize", "minimize"]
-_METRICS = ("rejection", "auc", "accuracy", "balanced_accuracy")
+_METRICS = ("rejection", "auc", "accuracy", "balanced_accuracy", "neg_log_loss")
 _OWN = re.compile(
     r"(?P<function>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)(/(?P<prongs>.*))?", re.DOTALL
 )
 _NAME = re.compile(r"(?P<metric>[A-Za-z_]+)(@(?P<at>[^/]*))?(/(?P<prongs>.*))?", re.DOTALL)
 _FORMS = (
     "expected rejection@0.75, rejection@[0.6, 0.9] (the geometric mean over a band of signal "
-    "efficiencies), auc, auc@[0.6, 0.9], accuracy, balanced_accuracy or a function of one's own, "
-    "module:function, with the suffix /1p or /3p for that many prongs"
+    "efficiencies), auc, auc@[0.6, 0.9], accuracy, balanced_accuracy, neg_log_loss or a function "
+    "of one's own, module:function, with the suffix /1p or /3p for that many prongs"
 )
 _EFFICIENCY = r"0?\.[0-9]{1,9}"
 _BAND = re.compile(rf"\[\s*({_EFFICIENCY})\s*,\s*({_EFFICIENCY})\s*\]")
@@ -124,6 +124,8 @@ def parse_objective(text: str) -> ObjectiveName:
     metric = match["metric"] if match else text
     if metric in _QUANTITIES:
         raise ValueError(f"{metric!r} is a cost: write it under minimize")
+    if metric == "log_loss":
+        raise ValueError("a search maximises its metrics: write neg_log_loss, minus the log loss")
     if not match or metric not in _METRICS:
         raise ValueError(f"unknown metric {metric!r}{nearest(metric, _METRICS)}; {_FORMS}")
     at = _efficiency(match["at"])
