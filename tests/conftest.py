@@ -6,6 +6,14 @@ import gc
 import os
 import sqlite3
 import sys
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: threads would only wait
+    for _variable in (
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    ):  # fmt: skip
+        os.environ.setdefault(_variable, "1")
+
 from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, closing

@@ -4,6 +4,7 @@ The modules::
 
     manifest             what a prepared dataset holds, and the digest of every file
     chunk_writer         arrays -> one chunk on disk
+    mapped_arrays        an array of a file, mapped into memory in any thread
     prepared_dataset     opens a dataset: chunks, splits, sealed test split
     network_inputs       manifest and task -> input spec, label map, class weights
     experiment_check     whether an experiment fits the dataset: classes and numbers of objects

@@ -17,6 +17,7 @@ from tauopt import durable
 from tauopt.config.settings.inputs import FittedGroup
 from tauopt.dataset.chunk_writer import offsets_fault
 from tauopt.dataset.manifest import SPLITS, ChunkInfo, Manifest, SplitName, read_manifest
+from tauopt.dataset.mapped_arrays import map_array
 from tauopt.errors import CorruptError, DataError, nearest
 from tauopt.physics.jagged import Jagged
 
@@ -139,7 +140,7 @@ class Chunk:
     def _map(self, key: str, dtype: type, shape: tuple[int, ...]) -> Array:
         path = self._path(key)
         try:
-            array = np.lib.format.open_memmap(path, mode="r")
+            array = map_array(path)
         except (OSError, ValueError) as error:
             raise CorruptError(f"{path}: {error}; {_REMEDY}") from error
         expected = tuple(array.shape[i] if n < 0 else n for i, n in enumerate(shape))
@@ -148,7 +149,7 @@ class Chunk:
                 f"{path}: expected {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}; "
                 f"{_REMEDY}"
             )
-        return array.view(np.ndarray)
+        return array
 
 
 _REMEDY = "delete the dataset's folder and run `tauopt prepare` again"

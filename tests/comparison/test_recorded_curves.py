@@ -20,7 +20,7 @@ CONFIRMED = replace(LARGEST, name="confirmed", tied=TIED, top=5, seeds=2)
 NOW = Rules("as shipped", METRIC, tied=TIED, pruner=Pruner(type="asha"))
 
 
-@pytest.mark.parametrize("space", ["deepsets", "any"])
+@pytest.mark.parametrize("space", ["deepsets", pytest.param("any", marks=pytest.mark.slow)])
 def test_the_shipped_rules_choose_better_with_less_and_tell_what_is_true(space):
     table = CurveTable.load(Path(__file__).parent / "curves" / f"{space}.npz")
     assert (len(table.points), len(table.point)) == (150, 250)
@@ -43,7 +43,7 @@ def test_the_shipped_rules_choose_better_with_less_and_tell_what_is_true(space):
     assert abs(now.curse) < 1.0 < before.curse
 
 
-@pytest.mark.parametrize("space", ["deepsets", "any"])
+@pytest.mark.parametrize("space", ["any", pytest.param("deepsets", marks=pytest.mark.slow)])
 def test_a_confirmed_choice_is_better_and_nearer_the_truth_than_the_largest_value(space):
     """On the points that were trained on three seeds, by chance one first and two to confirm it."""
     table = CurveTable.load(Path(__file__).parent / "curves" / f"{space}.npz").repeated()
